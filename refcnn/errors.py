@@ -1,0 +1,53 @@
+"""The errors that refcnn raises: each message says what was given, what was expected and what to do."""
+
+
+class RefcnnError(Exception):
+    """Base class of every error that refcnn raises on purpose."""
+
+
+class ShapeError(RefcnnError, ValueError):
+    """Arrays whose shapes do not fit an operation or each other."""
+
+
+class ArgumentError(RefcnnError, ValueError):
+    """An attribute, option or name outside what is allowed."""
+
+
+class GradientError(RefcnnError, RuntimeError):
+    """A gradient asked for where none can be computed."""
+
+
+class NonFiniteLossError(RefcnnError, ArithmeticError):
+    """A loss that is NaN or infinite."""
+
+
+class BackendError(RefcnnError, RuntimeError):
+    """A backend or device that is unknown, absent or mixed with another."""
+
+
+class DeviceMemoryError(BackendError, MemoryError):
+    """Device memory that ran out."""
+
+
+class KernelBuildError(BackendError):
+    """A kernel that a device's compiler refused."""
+
+
+class DataError(RefcnnError, ValueError):
+    """A data set that is missing, corrupt or not of the expected form."""
+
+
+class LabelError(DataError):
+    """A label outside the classes."""
+
+
+class FileWriteError(RefcnnError, OSError):
+    """A file that could not be written; what stood there before is unchanged."""
+
+
+class CheckpointError(RefcnnError, ValueError):
+    """A checkpoint or run folder that cannot be read or does not fit the model."""
+
+
+class ExportError(RefcnnError, RuntimeError):
+    """A model that cannot be exported, or whose exported file failed its proof."""
