@@ -1,0 +1,147 @@
+"""Counter-based random numbers: Philox 4x32-10, the same bits on every backend and device.
+
+Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as
+1, 2, 3" (SC 2011). A random number is a function of (seed, stream, position):
+the seed is the cipher's key, the stream the upper half of its counter and the
+position, counted in blocks of four 32-bit words, the lower half. Nothing is
+carried from one number to the next, so any part of a stream can be computed
+anywhere.
+"""
+
+import secrets
+
+import numpy as np
+
+from .errors import ArgumentError
+
+_ROUNDS = 10
+_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_WEYL = (np.uint32(0x9E3779B9), np.uint32(0xBB67AE85))
+_LOW_WORD = np.uint64(0xFFFFFFFF)
+_WORD_BITS = np.uint64(32)
+
+
+def philox4x32(counter, key):
+    """Encrypt counters with Philox 4x32-10.
+
+    Parameters
+    ----------
+    counter : ndarray of uint32, shape (..., 4)
+    key : ndarray of uint32, shape (..., 2)
+
+    Returns
+    -------
+    ndarray of uint32, shape (..., 4)
+    """
+    c0, c1, c2, c3 = np.moveaxis(np.asarray(counter, dtype=np.uint32), -1, 0)
+    k0, k1 = np.moveaxis(np.asarray(key, dtype=np.uint32), -1, 0)
+    with np.errstate(over="ignore"):
+        for _ in range(_ROUNDS):
+            product0 = _MULTIPLIERS[0] * c0
+            product1 = _MULTIPLIERS[1] * c2
+            high0, low0 = (product0 >> _WORD_BITS).astype(np.uint32), (product0 & _LOW_WORD).astype(np.uint32)
+            high1, low1 = (product1 >> _WORD_BITS).astype(np.uint32), (product1 & _LOW_WORD).astype(np.uint32)
+            c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+            k0, k1 = k0 + _WEYL[0], k1 + _WEYL[1]
+    return np.stack(np.broadcast_arrays(c0, c1, c2, c3), axis=-1)
+
+
+def words(value):
+    """Return the low and the high 32-bit word of a 64-bit integer."""
+    return value & 0xFFFFFFFF, value >> 32
+
+
+def random_bits(seed, stream, count):
+    """Return the first ``count`` 32-bit words of a stream: word i is lane i % 4 of block i // 4.
+
+    Parameters
+    ----------
+    seed, stream : int
+        0 to 2**64 - 1.
+    count : int
+
+    Returns
+    -------
+    ndarray of uint32, shape (count,)
+    """
+    blocks = np.arange((count + 3) // 4, dtype=np.uint64)
+    counter = np.empty((len(blocks), 4), dtype=np.uint32)
+    counter[:, 0] = blocks & _LOW_WORD
+    counter[:, 1] = blocks >> _WORD_BITS
+    counter[:, 2], counter[:, 3] = words(stream)
+    return philox4x32(counter, np.array(words(seed), dtype=np.uint32)).reshape(-1)[:count]
+
+
+def uniform(seed, stream, count):
+    """Return ``count`` float64 in the open interval (0, 1): (word + 1/2) / 2**32."""
+    return (random_bits(seed, stream, count) + 0.5) * 2.0**-32
+
+
+def normal(seed, stream, count):
+    """Return ``count`` standard normal float64 by the transform of Box and Muller (1958)."""
+    half = (count + 1) // 2
+    u = uniform(seed, stream, 2 * half)
+    radius, angle = np.sqrt(-2.0 * np.log(u[:half])), 2.0 * np.pi * u[half:]
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
+
+
+def permutation(seed, stream, count):
+    """Return a random order of 0 .. count - 1 (int64): the order of ``count`` random 64-bit keys."""
+    keys = random_bits(seed, stream, 2 * count).view(np.uint64)
+    return np.argsort(keys, kind="stable")
+
+
+class Generator:
+    """Hands out streams of one seed, each used for one draw.
+
+    Attributes
+    ----------
+    seed, stream : int
+        The key, and the next stream to hand out: together the whole random state.
+    """
+
+    def __init__(self, seed=None):
+        self.set_seed(secrets.randbits(64) if seed is None else seed)
+
+    def set_seed(self, seed):
+        """Start again from a seed (int, 0 to 2**64 - 1)."""
+        if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**64:
+            raise ArgumentError(f"set_seed: the seed is {seed!r}. Give an integer from 0 to 2**64 - 1.")
+        self.seed, self.stream = int(seed), 0
+
+    def next_stream(self):
+        """Return (seed, stream) for one draw and move on to the next stream."""
+        stream, self.stream = self.stream, self.stream + 1
+        return self.seed, stream
+
+    def normal(self, shape):
+        """Draw float64 standard normal numbers of a shape."""
+        return normal(*self.next_stream(), int(np.prod(shape))).reshape(shape)
+
+    def uniform(self, shape):
+        """Draw float64 numbers in (0, 1) of a shape."""
+        return uniform(*self.next_stream(), int(np.prod(shape))).reshape(shape)
+
+    def permutation(self, count):
+        """Draw a random order of 0 .. count - 1."""
+        return permutation(*self.next_stream(), count)
+
+
+#: The generator behind every draw that refcnn makes by itself.
+generator = Generator()
+
+
+def set_seed(seed):
+    """Fix every random draw that follows: initial weights, dropout masks, shuffles.
+
+    Parameters
+    ----------
+    seed : int
+        0 to 2**64 - 1.
+
+    Raises
+    ------
+    ArgumentError
+        If the seed is not such an integer.
+    """
+    generator.set_seed(seed)
