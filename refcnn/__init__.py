@@ -1,0 +1,23 @@
+"""Convolutional neural networks that people can read and trust."""
+
+from . import data, errors
+from .backend import use_backend
+from .initializers import GlorotNormal, GlorotUniform, HeNormal
+from .layer import Layer
+from .layers.add import add
+from .layers.average_pool2d import AveragePool2d, average_pool2d
+from .layers.conv2d import Conv2d, conv2d
+from .layers.dense import Dense, dense
+from .layers.dropout import Dropout, dropout
+from .layers.flatten import Flatten, flatten
+from .layers.max_pool2d import MaxPool2d, max_pool2d
+from .layers.relu import Relu, relu
+from .layers.softmax import Softmax, softmax
+from .layers.softmax_cross_entropy import softmax_cross_entropy
+from .model import Model, Sequential
+from .optimizers.adam import Adam
+from .optimizers.sgd import Sgd
+from .philox import set_seed
+from .variable import Grads, Parameter, Variable
+
+__version__ = "0.1.0"

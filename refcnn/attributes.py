@@ -1,0 +1,72 @@
+"""The checks that turn what a user gives for an attribute into its one normal form."""
+
+import numbers
+
+from .errors import ArgumentError
+
+
+def integer(owner, name, value, minimum=1):
+    """Return an int of at least ``minimum``.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is no integer or too small.
+    """
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < minimum:
+        raise ArgumentError(f"{owner}: {name} is {value!r}. Give an integer of at least {minimum}.")
+    return int(value)
+
+
+def pair(owner, name, value, minimum=1):
+    """Return (vertical, horizontal) from an int or a pair of ints of at least ``minimum``.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is neither, or too small.
+    """
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2:
+        raise ArgumentError(f"{owner}: {name} is {value!r}. Give an integer, or a pair (vertical, horizontal).")
+    return tuple(integer(owner, name, entry, minimum) for entry in values)
+
+
+def padding4(owner, value):
+    """Return (top, left, bottom, right) from an int, a pair (vertical, horizontal) or all four.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is none of these, or negative.
+    """
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) == 2:
+        values *= 2
+    if len(values) != 4:
+        raise ArgumentError(
+            f"{owner}: padding is {value!r}. Give an integer, a pair (vertical, horizontal), or four integers "
+            "(top, left, bottom, right)."
+        )
+    return tuple(integer(owner, "padding", entry, 0) for entry in values)
+
+
+def number(owner, name, value, minimum=None, below=None, above=None):
+    """Return a float of at least ``minimum``, more than ``above`` and less than ``below``.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is no finite number or outside.
+    """
+    limits = [f"at least {minimum}"] * (minimum is not None)
+    limits += [f"more than {above}"] * (above is not None) + [f"less than {below}"] * (below is not None)
+    valid = isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) < float("inf")
+    if (
+        not valid
+        or (minimum is not None and value < minimum)
+        or (above is not None and value <= above)
+        or (below is not None and value >= below)
+    ):
+        raise ArgumentError(f"{owner}: {name} is {value!r}. Give a finite number{' of ' * bool(limits)}{' and '.join(limits)}.")
+    return float(value)

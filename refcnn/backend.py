@@ -1,0 +1,170 @@
+"""Which backend computes: the reference or an OpenCL device."""
+
+import functools
+import importlib
+import os
+import sys
+
+import numpy as np
+
+from .errors import BackendError
+
+
+class Reference:
+    """The reference backend: NumPy arrays and the loops of :mod:`refcnn.reference`.
+
+    Parameters
+    ----------
+    dtype : numpy dtype
+        What host arrays are converted to: float32 as on devices, or float64,
+        in which it is the oracle.
+    """
+
+    def __init__(self, dtype=np.float32):
+        self.dtype = np.dtype(dtype)
+        self.name = "reference" if self.dtype == np.float32 else f"reference:{self.dtype.name}"
+        self.description = f"NumPy {np.__version__}, {self.dtype.name}"
+
+    def array(self, host):
+        """Return a host array in this backend's dtype (a copy)."""
+        return np.array(host, dtype=self.dtype, order="C")
+
+    def to_host(self, array):
+        """Return a copy of an array of this backend as a NumPy array."""
+        return np.array(array)
+
+    def operation(self, stem):
+        """Return the module that holds ``forward`` and ``backward`` of an operation."""
+        return _operation("refcnn.reference", stem)
+
+
+class OpenCL:
+    """The OpenCL backend on one device.
+
+    Parameters
+    ----------
+    device : refcnn.opencl.device.Device
+    """
+
+    def __init__(self, device):
+        self.device = device
+        self.name = device.name
+        self.description = f"{device.device_name} ({device.platform_name}, driver {device.driver_version})"
+
+    def array(self, host):
+        """Copy a host array to the device as float32."""
+        return self.device.array(np.ascontiguousarray(host, dtype=np.float32))
+
+    def to_host(self, array):
+        """Copy a device array to the host."""
+        return self.device.to_host(array)
+
+    def operation(self, stem):
+        """Return the module that holds ``forward`` and ``backward`` of an operation."""
+        return _operation("refcnn.opencl", stem)
+
+
+@functools.cache
+def _operation(package, stem):
+    try:
+        return importlib.import_module(f"{package}.{stem}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{package}.{stem}":
+            raise
+        raise BackendError(f"{package} has no operation {stem!r}. Use a backend that has it, or add it.") from None
+
+
+@functools.cache
+def _opencl(platform, device):
+    from .opencl import device as devices
+
+    return OpenCL(devices.find(platform, device) if platform is not None else devices.best())
+
+
+def find(specification):
+    """Return the backend that a specification names.
+
+    Parameters
+    ----------
+    specification : str
+        ``reference`` (float32), ``reference:float64``, ``opencl`` (the best
+        device), ``opencl:PLATFORM:DEVICE`` (numbers or parts of names; the
+        device may be left out), or ``auto``: the best OpenCL device, or else
+        the reference, with one line on standard error that says why.
+
+    Raises
+    ------
+    BackendError
+        If there is no such backend or device.
+    """
+    kind, _, rest = specification.partition(":")
+    if kind == "auto" and not rest:
+        try:
+            return _opencl(None, None)
+        except BackendError as error:
+            print(f"refcnn: computing on the reference backend, since {error}", file=sys.stderr)
+            return _reference("float32")
+    if kind == "reference" and rest in ("", "float32", "float64"):
+        return _reference(rest or "float32")
+    if kind == "opencl":
+        if not rest:
+            return _opencl(None, None)
+        platform, _, device = rest.partition(":")
+        return _opencl(platform, device or "0")
+    raise BackendError(
+        f"the backend is {specification!r}, but the backends are auto, reference, reference:float64, opencl and "
+        "opencl:PLATFORM:DEVICE (numbers or parts of names, as 'refcnn devices' lists them)."
+    )
+
+
+@functools.cache
+def _reference(dtype):
+    return Reference(dtype)
+
+
+_active = None
+
+
+def active():
+    """Return the backend in use; the first call takes it from ``REFCNN_BACKEND``, or else ``auto``."""
+    global _active
+    if _active is None:
+        _active = find(os.environ.get("REFCNN_BACKEND") or "auto")
+    return _active
+
+
+class use_backend:
+    """Compute on a backend from now on, or inside a ``with`` block only.
+
+    The choice holds for the whole process. Models and optimizers move to the
+    active backend when they are next used.
+
+    Parameters
+    ----------
+    specification : str
+        As in :func:`find`: ``"reference"``, ``"opencl"``, ``"opencl:1:0"``,
+        ``"opencl:intel:0"``, ``"auto"``. A backend object is taken too.
+
+    Raises
+    ------
+    BackendError
+        If there is no such backend or device; the former one stays active.
+
+    Examples
+    --------
+    >>> import refcnn as rm
+    >>> with rm.use_backend("reference"):
+    ...     y = rm.relu([[-1.0, 2.0]])
+    """
+
+    def __init__(self, specification):
+        global _active
+        backend = find(specification) if isinstance(specification, str) else specification
+        self._former, _active = _active, backend
+
+    def __enter__(self):
+        return _active
+
+    def __exit__(self, *exception):
+        global _active
+        _active = self._former

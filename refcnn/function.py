@@ -1,0 +1,32 @@
+"""One operation applied: pick the backend, run forward, record."""
+
+from . import backend as backends
+from .mode import is_recording
+from .variable import Node, Variable, as_variable
+
+
+def apply(operation, *inputs, **attributes):
+    """Run an operation on the active backend and record it if a gradient may be asked for.
+
+    Parameters
+    ----------
+    operation : str
+        The stem that names the operation in every backend.
+    *inputs : Variable, array_like or None
+        The operation's arrays, in the order of its ``forward``.
+    **attributes
+        Normalised attributes; backends do not check them again.
+
+    Returns
+    -------
+    Variable
+    """
+    backend = backends.active()
+    inputs = tuple(None if entry is None else as_variable(entry) for entry in inputs)
+    arrays = [None if entry is None else entry.on(backend) for entry in inputs]
+    implementation = backend.operation(operation)
+    y, saved = implementation.forward(*arrays, **attributes)
+    if not is_recording():
+        return Variable.of(backend, y)
+    node = Node(operation, implementation, inputs, attributes, saved)
+    return Variable.of(backend, y, node, any(entry is not None and entry.requires_grad for entry in inputs))

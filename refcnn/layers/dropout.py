@@ -1,0 +1,48 @@
+"""Dropout: the layer and the function. Outside training it does nothing, so it has no ONNX mapping."""
+
+from .. import attributes as attribute
+from ..function import apply
+from ..layer import Layer
+from ..mode import is_training
+from ..philox import generator
+from ..variable import as_variable
+
+
+class Dropout(Layer):
+    """In ``with model.train():`` each value is zero with probability ``dropout_ratio``, the rest scaled up to match.
+
+    Parameters
+    ----------
+    dropout_ratio : float
+        0 <= dropout_ratio < 1.
+
+    Raises
+    ------
+    ArgumentError
+        If the ratio is outside.
+    """
+
+    def __init__(self, dropout_ratio=0.5):
+        super().__init__()
+        self.dropout_ratio = attribute.number("Dropout", "dropout_ratio", dropout_ratio, minimum=0, below=1)
+
+    def forward(self, x):
+        """x of any shape -> the same shape."""
+        return dropout(x, self.dropout_ratio)
+
+
+def dropout(x, dropout_ratio=0.5):
+    """Drop values with probability ``dropout_ratio`` in training; outside it return x as it is.
+
+    Each call takes the next stream of the generator that :func:`refcnn.set_seed` seeds.
+
+    Raises
+    ------
+    ArgumentError
+        If the ratio is not in [0, 1).
+    """
+    ratio = attribute.number("Dropout", "dropout_ratio", dropout_ratio, minimum=0, below=1)
+    if not is_training():
+        return as_variable(x)
+    seed, stream = generator.next_stream()
+    return apply("dropout", x, ratio=ratio, seed=seed, stream=stream)

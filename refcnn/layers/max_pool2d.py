@@ -1,0 +1,54 @@
+"""Max pooling: the layer, the function and the ONNX mapping."""
+
+from ..function import apply
+from ..layer import Layer
+from ..variable import as_variable
+from .pooling import check_pooling_input, pooling_attributes
+
+
+class MaxPool2d(Layer):
+    """The largest pixel under a window that slides over each channel.
+
+    Parameters
+    ----------
+    filter, padding, stride : int or (int, int)
+        Window size, pixels around the image (which never win), step of the window; pairs are (vertical,
+        horizontal). Padding may also be (top, left, bottom, right) and must be less than the window.
+
+    Raises
+    ------
+    ArgumentError
+        If an attribute is out of range.
+    """
+
+    def __init__(self, filter=3, padding=0, stride=1):
+        super().__init__()
+        self.attributes = pooling_attributes("MaxPool2d", filter, padding, stride)
+
+    def forward(self, x):
+        """x (N, C, H, W) -> (N, C, out_h, out_w)."""
+        return max_pool2d(x, self.attributes["kernel"], self.attributes["padding"], self.attributes["stride"])
+
+
+def max_pool2d(x, filter=3, padding=0, stride=1):
+    """Return the largest pixel under each place of a window, as a Variable (N, C, out_h, out_w).
+
+    Parameters
+    ----------
+    x : Variable or array_like, (N, C, H, W)
+    filter, padding, stride
+        As in :class:`MaxPool2d`.
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        If an attribute or the shape does not fit.
+    """
+    x, attributes = as_variable(x), pooling_attributes("MaxPool2d", filter, padding, stride)
+    check_pooling_input("MaxPool2d", x.shape, attributes)
+    return apply("max_pool2d", x, **attributes)
+
+
+def to_onnx(graph, x, *, kernel, stride, padding):
+    """Write ONNX's MaxPool."""
+    return graph.node("MaxPool", [graph.tensor(x)], kernel_shape=kernel, strides=stride, pads=padding)

@@ -1,0 +1,33 @@
+"""What max and average pooling check alike."""
+
+from .. import attributes as attribute
+from ..errors import ArgumentError, ShapeError
+from ..shapes import window_output_shape
+
+
+def pooling_attributes(owner, filter, padding, stride):
+    """Return the normalised attributes kernel, stride and padding.
+
+    Raises
+    ------
+    ArgumentError
+        If one is out of range, or padding is not less than the window: a window could then hold no pixel.
+    """
+    kernel = attribute.pair(owner, "filter", filter)
+    sides = attribute.padding4(owner, padding)
+    if any(side >= size for side, size in zip(sides, kernel * 2, strict=True)):
+        raise ArgumentError(
+            f"{owner}: padding is {padding!r} and filter {filter!r}. Give a padding less than the filter, or a window "
+            "could lie outside the image altogether."
+        )
+    return {"kernel": kernel, "stride": attribute.pair(owner, "stride", stride), "padding": sides}
+
+
+def check_pooling_input(owner, shape, attributes):
+    """Raise ShapeError unless a window fits into images of this shape, (N, C, H, W)."""
+    if len(shape) != 4 or 0 in shape:
+        raise ShapeError(f"{owner}: the input has shape {shape}. Give images of shape (N, C, H, W), none of them zero.")
+    try:
+        window_output_shape(shape[2:], attributes["kernel"], attributes["stride"], attributes["padding"])
+    except ShapeError as error:
+        raise ShapeError(f"{owner}: {error}") from None

@@ -1,0 +1,22 @@
+"""The rectifier: the layer, the function and the ONNX mapping."""
+
+from ..function import apply
+from ..layer import Layer
+
+
+class Relu(Layer):
+    """y = max(x, 0), element by element; x of any shape."""
+
+    def forward(self, x):
+        """x of any shape -> the same shape."""
+        return relu(x)
+
+
+def relu(x):
+    """Return max(x, 0), element by element, as a Variable of the shape of x; NaN stays NaN."""
+    return apply("relu", x)
+
+
+def to_onnx(graph, x):
+    """Write ONNX's Relu."""
+    return graph.node("Relu", [graph.tensor(x)])

@@ -1,0 +1,35 @@
+"""The loss of classification: cross entropy of the softmax of logits."""
+
+from ..errors import ShapeError
+from ..function import apply
+from ..variable import as_variable
+
+
+def softmax_cross_entropy(output, target, reduce_sum=True):
+    """Return the cross entropy between targets and the softmax of logits.
+
+    Parameters
+    ----------
+    output : Variable or array_like, (N, K)
+        Logits.
+    target : Variable or array_like, (N, K)
+        Probabilities of the classes, one-hot rows as a rule (:func:`refcnn.data.one_hot` makes them of labels).
+    reduce_sum : bool
+        Sum over the classes and take the mean over the batch; otherwise the terms stand by themselves.
+
+    Returns
+    -------
+    Variable, () or (N, K)
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    """
+    output, target = as_variable(output), as_variable(target)
+    if len(output.shape) != 2 or 0 in output.shape or output.shape != target.shape:
+        raise ShapeError(
+            f"softmax_cross_entropy: the output has shape {output.shape} and the target {target.shape}. Give logits "
+            "(N, K) and targets (N, K), one row of K probabilities (one-hot for a label) for each example."
+        )
+    return apply("softmax_cross_entropy", output, target, reduce_sum=bool(reduce_sum))

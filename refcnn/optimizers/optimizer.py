@@ -1,0 +1,87 @@
+"""What every optimizer is: one update operation and the state it keeps for each parameter."""
+
+import numpy as np
+
+from ..errors import CheckpointError
+from ..variable import Variable
+
+
+class Optimizer:
+    """Base class of the optimizers.
+
+    Attributes
+    ----------
+    operation : str
+        The stem of the update operation: forward(w, g, *slots, **attributes) -> (w, *slots).
+    slots : tuple of str
+        Names of the arrays that it keeps for each parameter, zero at first.
+    """
+
+    operation = None
+    slots = ()
+
+    def __init__(self):
+        self._states = {}
+
+    def attributes(self, step):
+        """Return the operation's attributes at a parameter's ``step``-th update, counted from 1."""
+        raise TypeError(f"{type(self).__name__} must define attributes(self, step)")
+
+    def update(self, parameter, gradient, backend):
+        """Take one step for one parameter.
+
+        Parameters
+        ----------
+        parameter : Parameter
+        gradient : array of ``backend``
+        backend : Backend
+            Where the gradient lies; the parameter and its state move there.
+        """
+        state = self._states.get(id(parameter))
+        if state is None:
+            zeros = np.zeros(parameter.shape)
+            state = _State(parameter, 0, tuple(Variable.of(backend, backend.array(zeros)) for _ in self.slots))
+            self._states[id(parameter)] = state
+        state.step += 1
+        arrays = [slot.on(backend) for slot in state.slots]
+        forward = backend.operation(self.operation).forward
+        w, *arrays = forward(parameter.on(backend), gradient, *arrays, **self.attributes(state.step))
+        parameter.set(backend, w)
+        state.slots = tuple(Variable.of(backend, array) for array in arrays)
+
+    def state(self, parameter):
+        """Return what is kept for a parameter: a dict of host arrays, ``step`` among them, or empty before its first."""
+        state = self._states.get(id(parameter))
+        if state is None:
+            return {}
+        arrays = {name: slot.as_ndarray() for name, slot in zip(self.slots, state.slots, strict=True)}
+        return {"step": np.asarray(state.step, dtype=np.int64), **arrays}
+
+    def set_state(self, parameter, arrays):
+        """Take over what :meth:`state` returned.
+
+        Raises
+        ------
+        CheckpointError
+            If the arrays are not those of this optimizer and this parameter.
+        """
+        if not arrays:
+            self._states.pop(id(parameter), None)
+            return
+        expected = {"step": (), **{name: parameter.shape for name in self.slots}}
+        found = {name: array.shape for name, array in arrays.items()}
+        if found != expected:
+            raise CheckpointError(
+                f"{type(self).__name__}: the state has {found}, but {expected} is needed. "
+                "Resume with the optimizer and the model that the checkpoint was made with."
+            )
+        slots = tuple(Variable(arrays[name]) for name in self.slots)
+        self._states[id(parameter)] = _State(parameter, int(arrays["step"]), slots)
+
+
+class _State:
+    __slots__ = ("parameter", "step", "slots")
+
+    def __init__(self, parameter, step, slots):
+        # The parameter is kept, so that its id stays its own.
+        self.parameter, self.step, self.slots = parameter, step, slots

@@ -1,0 +1,36 @@
+"""Stochastic gradient descent with momentum."""
+
+from .. import attributes as attribute
+from .optimizer import Optimizer
+
+
+class Sgd(Optimizer):
+    """Stochastic gradient descent with momentum, with the defaults of ReNom 2.7.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, more than 0.
+    momentum : float
+        0 <= momentum < 1.
+    nesterov : bool
+        Look ahead by the momentum (Nesterov).
+
+    Raises
+    ------
+    ArgumentError
+        If a value is out of range.
+    """
+
+    operation = "sgd"
+    slots = ("v",)
+
+    def __init__(self, lr=0.1, momentum=0.4, nesterov=True):
+        super().__init__()
+        self.lr = attribute.number("Sgd", "lr", lr, above=0)
+        self.momentum = attribute.number("Sgd", "momentum", momentum, minimum=0, below=1)
+        self.nesterov = bool(nesterov)
+
+    def attributes(self, step):
+        """Return the attributes of the update; they do not depend on the step."""
+        return {"lr": self.lr, "momentum": self.momentum, "nesterov": self.nesterov}

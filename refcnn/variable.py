@@ -1,0 +1,242 @@
+"""Variables and the tape: what was computed from what, and the gradients that follow from it."""
+
+import numpy as np
+
+from . import backend as backends
+from .errors import BackendError, GradientError, ShapeError
+
+
+class Node:
+    """One recorded operation of the tape.
+
+    Attributes
+    ----------
+    operation : str
+        The operation's stem, such as ``"conv2d"``.
+    implementation : module
+        What ran forward, and so runs backward, whatever backend is active by then.
+    inputs : tuple of Variable or None
+    attributes : dict
+    saved : object
+        What forward kept for backward.
+    """
+
+    __slots__ = ("operation", "implementation", "inputs", "attributes", "saved")
+
+    def __init__(self, operation, implementation, inputs, attributes, saved):
+        self.operation, self.implementation = operation, implementation
+        self.inputs, self.attributes, self.saved = inputs, attributes, saved
+
+
+class Variable:
+    """An array on a backend, and how it was computed.
+
+    Parameters
+    ----------
+    value : array_like
+        Numbers of any dtype; they are converted to the backend's.
+    requires_grad : bool
+        Whether :meth:`grad` shall compute the gradient with respect to it.
+    """
+
+    def __init__(self, value, requires_grad=False):
+        self._backend = backends.active()
+        self._array = self._backend.array(_host_array(value))
+        self.requires_grad = requires_grad
+        self.node = None
+
+    @classmethod
+    def of(cls, backend, array, node=None, requires_grad=False):
+        """Wrap an array that already lies on a backend."""
+        self = cls.__new__(cls)
+        self._backend, self._array = backend, array
+        self.node, self.requires_grad = node, requires_grad
+        return self
+
+    @property
+    def backend(self):
+        """The backend that holds the array."""
+        return self._backend
+
+    @property
+    def shape(self):
+        """The array's shape, a tuple of int."""
+        return tuple(self._array.shape)
+
+    @property
+    def dtype(self):
+        """The array's NumPy dtype."""
+        return self._array.dtype
+
+    def on(self, backend):
+        """Return the array on a backend, moving the variable there if it lies elsewhere.
+
+        Raises
+        ------
+        BackendError
+            If the variable is the recorded result of another backend: moving it would cut its gradient.
+        """
+        if backend is not self._backend:
+            if self.node is not None:
+                raise BackendError(
+                    f"a result computed on {self._backend.name} is used on {backend.name} while its gradient is "
+                    "recorded. Switch the backend before or after the forward and backward pass, not in between."
+                )
+            self._array = backend.array(self._backend.to_host(self._array))
+            self._backend = backend
+        return self._array
+
+    def as_ndarray(self):
+        """Return a copy of the array on the host, a NumPy array."""
+        return self._backend.to_host(self._array)
+
+    def __array__(self, dtype=None, copy=None):
+        return self.as_ndarray().astype(dtype or self.dtype, copy=False)
+
+    def __float__(self):
+        if self.shape != ():
+            raise ShapeError(f"float() needs a single number, but this variable has shape {self.shape}.")
+        return float(self.as_ndarray())
+
+    def __len__(self):
+        if not self.shape:
+            raise TypeError("a variable of shape () has no length")
+        return self.shape[0]
+
+    def __repr__(self):
+        return f"{type(self).__name__}(shape={self.shape}, backend={self._backend.name!r})\n{self.as_ndarray()!r}"
+
+    def grad(self):
+        """Return the gradients of this scalar with respect to every variable that requires one.
+
+        The tape is walked backwards and let go, so that the memory of the
+        forward pass is free again; a second call needs a new forward pass.
+
+        Returns
+        -------
+        Grads
+
+        Raises
+        ------
+        GradientError
+            If this is no single number, or was not computed inside ``with model.train():``.
+        """
+        if self.shape != ():
+            raise GradientError(
+                f"grad() starts from a single number, but this variable has shape {self.shape}. "
+                "Call it on a loss with reduce_sum=True."
+            )
+        if self.node is None:
+            raise GradientError(
+                "grad() has no record of how this variable was computed: either it was computed outside "
+                "`with model.train():`, or grad() was called before. Compute the loss anew inside the block."
+            )
+        gradients = {id(self): self._backend.array(np.ones(()))}
+        grads = Grads(self._backend)
+        add = self._backend.operation("add").forward
+        for variable in _reverse_order(self):
+            node, variable.node = variable.node, None
+            dy = gradients.pop(id(variable), None)
+            if dy is None:
+                continue
+            needs = tuple(entry is not None and entry.requires_grad for entry in node.inputs)
+            derivatives = node.implementation.backward(dy, node.saved, needs, **node.attributes)
+            for entry, needed, derivative in zip(node.inputs, needs, derivatives, strict=True):
+                if needed:
+                    # An input that is used twice gets the sum of both derivatives.
+                    former = gradients.get(id(entry))
+                    gradients[id(entry)] = derivative if former is None else add(former, derivative)[0]
+                    if entry.node is None:
+                        grads._set(entry, gradients[id(entry)])
+        return grads
+
+
+class Parameter(Variable):
+    """A variable that training changes."""
+
+    def __init__(self, value):
+        super().__init__(value, requires_grad=True)
+
+    def set(self, backend, array):
+        """Replace the value by an array of a backend."""
+        self._backend, self._array = backend, array
+
+
+class Grads:
+    """The gradients of one loss.
+
+    Attributes
+    ----------
+    backend : Backend
+        Where the gradients lie.
+    """
+
+    def __init__(self, backend):
+        self.backend = backend
+        self._entries = {}
+
+    def _set(self, variable, array):
+        # The variable is kept beside its gradient, so that its id stays its own.
+        self._entries[id(variable)] = (variable, array)
+
+    def get(self, node):
+        """Return the gradient with respect to a parameter or another leaf variable, as a Variable.
+
+        Raises
+        ------
+        GradientError
+            If the loss does not depend on it, or no gradient was asked for.
+        """
+        try:
+            return Variable.of(self.backend, self._entries[id(node)][1])
+        except KeyError:
+            raise GradientError(
+                "there is no gradient for this variable: the loss does not depend on it, or it is an intermediate "
+                "result, or it was made without requires_grad=True."
+            ) from None
+
+    def __iter__(self):
+        """Iterate over (variable, gradient array on the backend)."""
+        return iter(self._entries.values())
+
+    def update(self, optimizer):
+        """Take one step of an optimizer with every parameter that has a gradient."""
+        for variable, gradient in self:
+            if isinstance(variable, Parameter):
+                optimizer.update(variable, gradient, self.backend)
+
+
+def as_variable(value):
+    """Return a variable: itself, or a constant made of an array_like."""
+    return value if isinstance(value, Variable) else Variable(value)
+
+
+def history(variable):
+    """Return every recorded variable that ``variable`` was computed from, itself last, inputs before results."""
+    order, seen, stack = [], set(), [(variable, False)]
+    while stack:
+        entry, visited = stack.pop()
+        if visited:
+            order.append(entry)
+        elif entry.node is not None and id(entry) not in seen:
+            seen.add(id(entry))
+            stack.append((entry, True))
+            stack.extend((parent, False) for parent in entry.node.inputs if parent is not None)
+    return order
+
+
+def _reverse_order(variable):
+    order = history(variable)
+    while order:
+        # Popped, so that a result nobody else holds is freed as soon as its turn is over.
+        yield order.pop()
+
+
+def _host_array(value):
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise ShapeError(
+            f"an array of numbers is needed, but this is {type(value).__name__} with dtype {array.dtype}. "
+            "Give integers or floating-point numbers, all rows of one length."
+        )
+    return array
