@@ -1,0 +1,67 @@
+"""Arrays in the memory of an OpenCL device."""
+
+import math
+
+import numpy as np
+
+from ..errors import ShapeError
+
+
+class DeviceArray:
+    """A row-major array in a device's memory, without arithmetic of its own.
+
+    The memory goes back to the device's pool when the last array that shares
+    it is gone; launches run in the order in which they were made, so that is
+    safe while they are still at work.
+
+    Parameters
+    ----------
+    device : refcnn.opencl.device.Device
+    shape : tuple of int
+    dtype : numpy dtype
+    buffer : pyopencl.MemoryObjectHolder
+        At least as large as shape and dtype ask for.
+    """
+
+    __slots__ = ("device", "shape", "dtype", "size", "buffer", "__weakref__")
+
+    def __init__(self, device, shape, dtype, buffer):
+        self.device = device
+        self.shape = tuple(shape)
+        self.dtype = np.dtype(dtype)
+        self.size = math.prod(self.shape)
+        self.buffer = buffer
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    @property
+    def nbytes(self):
+        return self.size * self.dtype.itemsize
+
+    def get(self):
+        """Return a copy on the host, as a NumPy array."""
+        return self.device.to_host(self)
+
+    def reshape(self, shape):
+        """Return an array of another shape that shares this one's memory; one size may be -1.
+
+        Raises
+        ------
+        ShapeError
+            If the shape does not hold as many elements.
+        """
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        known = math.prod(size for size in shape if size != -1)
+        if shape.count(-1) == 1 and known and self.size % known == 0:
+            shape = tuple(self.size // known if size == -1 else size for size in shape)
+        if any(size < 0 for size in shape) or math.prod(shape) != self.size:
+            raise ShapeError(
+                f"an array of shape {self.shape} ({self.size} elements) was to take the shape {shape}. "
+                "Give a shape of as many elements."
+            )
+        return DeviceArray(self.device, shape, self.dtype, self.buffer)
+
+    def __repr__(self):
+        return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, device={self.device.name})"

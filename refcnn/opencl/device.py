@@ -1,0 +1,457 @@
+"""OpenCL devices: finding them, their memory, their compiled kernels, and launching those.
+
+Everything that refcnn asks of OpenCL passes through :class:`Device`; nothing
+outside this package imports pyopencl.
+"""
+
+import contextlib
+import functools
+import re
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ArgumentError, BackendError, DeviceMemoryError, KernelBuildError
+from . import icd
+from .array import DeviceArray
+
+INSTALL_ADVICE = (
+    'Install a runtime: pip install "pyopencl[pocl]" (any CPU), pip install "refcnn[intel]" (x86-64 CPUs, faster), '
+    "or the driver of your GPU's vendor."
+)
+INT_MAX = 2**31 - 1
+_LOG_LINES = 20
+
+
+class LocalMemory:
+    """A kernel argument that asks for local memory of the work-group.
+
+    Parameters
+    ----------
+    nbytes : int
+    """
+
+    __slots__ = ("nbytes",)
+
+    def __init__(self, nbytes):
+        self.nbytes = nbytes
+
+
+class Device:
+    """One OpenCL device; its context, queue and memory pool are made when first used.
+
+    Launches and copies are queued in order and run in that order, so no other
+    synchronisation is needed; :meth:`to_host` waits for what it copies.
+
+    Attributes
+    ----------
+    name : str
+        ``opencl:PLATFORM:DEVICE`` with the two numbers, as backends are named.
+    platform_index, device_index : int
+    platform_name, platform_version, device_name, driver_version, opencl_version : str
+        As the runtime gives them.
+    kind : str
+        ``gpu``, ``accelerator`` or ``cpu``.
+    compute_units : int
+    global_memory : int
+        Bytes.
+    largest_allocation : int
+        Bytes that one array may have.
+    """
+
+    def __init__(self, cl_device, platform_index, device_index):
+        import pyopencl as cl
+
+        self._device = cl_device
+        self._lock = threading.RLock()
+        self._programs = {}
+        self._kernels = {}
+        self.platform_index = platform_index
+        self.device_index = device_index
+        self.name = f"opencl:{platform_index}:{device_index}"
+        self.platform_name = cl_device.platform.name.strip()
+        self.platform_version = cl_device.platform.version.strip()
+        self.device_name = cl_device.name.strip()
+        self.driver_version = cl_device.driver_version.strip()
+        self.opencl_version = cl_device.version.strip()
+        kinds = {"gpu": cl.device_type.GPU, "accelerator": cl.device_type.ACCELERATOR}
+        self.kind = next((kind for kind, flag in kinds.items() if cl_device.type & flag), "cpu")
+        self.compute_units = cl_device.max_compute_units
+        self.global_memory = cl_device.global_mem_size
+        self.largest_allocation = cl_device.max_mem_alloc_size
+        self.vector_width = cl_device.native_vector_width_float
+        self.is_simulator = "oclgrind" in self.platform_name.lower()
+
+    def __repr__(self):
+        return f"Device({self.name}: {self.device_name}, {self.platform_name})"
+
+    @functools.cached_property
+    def _context(self):
+        import pyopencl as cl
+
+        with _backend_errors(self, "a context could not be made"):
+            return cl.Context([self._device])
+
+    @functools.cached_property
+    def _queue(self):
+        import pyopencl as cl
+
+        with _backend_errors(self, "a command queue could not be made"):
+            return cl.CommandQueue(self._context, self._device)
+
+    @functools.cached_property
+    def _pool(self):
+        import pyopencl.tools
+
+        return pyopencl.tools.MemoryPool(pyopencl.tools.ImmediateAllocator(self._queue))
+
+    def empty(self, shape, dtype=np.float32):
+        """Return a new array whose contents are undefined.
+
+        Raises
+        ------
+        DeviceMemoryError
+            If the device has no room for it.
+        """
+        shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(map(int, shape))
+        array = DeviceArray(self, shape, dtype, None)
+        array.buffer = self._allocate(array)
+        return array
+
+    def zeros(self, shape, dtype=np.float32):
+        """Return a new array of zeros.
+
+        Raises
+        ------
+        DeviceMemoryError
+            If the device has no room for it.
+        """
+        import pyopencl as cl
+
+        array = self.empty(shape, dtype)
+        if array.size:
+            zero = np.zeros(1, dtype=array.dtype)
+            self._with_memory(array, lambda: cl.enqueue_fill_buffer(self._queue, array.buffer, zero, 0, array.nbytes))
+        return array
+
+    def array(self, host):
+        """Return a copy of a NumPy array on the device, in its dtype.
+
+        Raises
+        ------
+        DeviceMemoryError
+            If the device has no room for it.
+        """
+        import pyopencl as cl
+
+        host = np.ascontiguousarray(host)
+        array = self.empty(host.shape, host.dtype)
+        if array.size:
+            self._with_memory(array, lambda: cl.enqueue_copy(self._queue, array.buffer, host, is_blocking=True))
+        return array
+
+    def to_host(self, array):
+        """Return a copy of a device array as a NumPy array, after all that was launched before."""
+        import pyopencl as cl
+
+        self._check_owner(array)
+        host = np.empty(array.shape, array.dtype)
+        if array.size:
+            self._with_memory(array, lambda: cl.enqueue_copy(self._queue, host, array.buffer, is_blocking=True))
+        return host
+
+    def finish(self):
+        """Wait until everything launched so far is done."""
+        with _backend_errors(self, "the work queued so far failed"):
+            self._queue.finish()
+
+    def launch(self, file_stem, kernel_name, global_size, local_size, *arguments, options=()):
+        """Queue one kernel.
+
+        Parameters
+        ----------
+        file_stem, kernel_name : str
+            The kernel ``kernel_name`` of ``kernels/<file_stem>.cl``.
+        global_size : tuple of int
+            Work-items in each dimension that there is work for; rounded up to
+            whole work-groups, so that the kernel must test its bound. With a
+            zero in it nothing is launched.
+        local_size : tuple of int
+            Work-items of a work-group. Always the same for one kernel: some
+            runtimes compile a kernel anew for each local size they meet.
+        *arguments : DeviceArray, int, float, numpy scalar or LocalMemory
+            An int becomes an ``int`` of the kernel, a float a ``float``.
+        options : tuple of str
+            Build options, such as ``-DROWS=8``.
+
+        Raises
+        ------
+        ArgumentError
+            If an int is too large for the kernel's 32 bits, or an argument does not fit the kernel.
+        BackendError
+            If an array lies on another device, or the launch fails.
+        DeviceMemoryError
+            If the device runs out of memory.
+        KernelBuildError
+            If the device's compiler refuses the kernel.
+        """
+        import pyopencl as cl
+
+        if 0 in global_size:
+            return
+        rounded = tuple(-(-size // local) * local for size, local in zip(global_size, local_size, strict=True))
+        with self._lock:
+            kernel = self._kernel(file_stem, kernel_name, options)
+            set_arg = kernel.set_arg
+            for index, argument in enumerate(arguments):
+                if type(argument) is DeviceArray:
+                    if argument.device is not self:
+                        self._check_owner(argument)
+                    value = argument.buffer
+                elif type(argument) is int:
+                    if not -INT_MAX <= argument <= INT_MAX:
+                        raise ArgumentError(
+                            f"{kernel_name}: argument {index} is {argument}, but kernels count in 32 bits, up to "
+                            f"{INT_MAX}. Use smaller arrays, such as a smaller batch."
+                        )
+                    value = np.int32(argument)
+                else:
+                    value = _convert(argument)
+                try:
+                    set_arg(index, value)
+                except (cl.Error, TypeError) as error:
+                    raise ArgumentError(
+                        f"{kernel_name} in kernels/{file_stem}.cl does not take {argument!r} as argument {index}: "
+                        f"{error}. It has {kernel.num_args} arguments."
+                    ) from error
+            if len(arguments) != kernel.num_args:
+                raise ArgumentError(
+                    f"{kernel_name} in kernels/{file_stem}.cl has {kernel.num_args} arguments, "
+                    f"but {len(arguments)} were given."
+                )
+            try:
+                cl.enqueue_nd_range_kernel(self._queue, kernel, rounded, local_size)
+            except cl.Error:
+                what = f"launching {kernel_name} over {rounded} work-items in groups of {local_size}"
+                self._with_memory(what, lambda: cl.enqueue_nd_range_kernel(self._queue, kernel, rounded, local_size))
+
+    def _check_owner(self, array):
+        if array.device is not self:
+            raise BackendError(
+                f"an array lies on {array.device.name}, but is used on {self.name}. Copy it through the host first."
+            )
+
+    def _kernel(self, file_stem, kernel_name, options):
+        key = file_stem, kernel_name, options
+        if key not in self._kernels:
+            import pyopencl as cl
+
+            try:
+                self._kernels[key] = cl.Kernel(self._program(file_stem, options), kernel_name)
+            except cl.Error as error:
+                raise BackendError(f"kernels/{file_stem}.cl has no kernel {kernel_name} on {self.name}: {error}.") from error
+        return self._kernels[key]
+
+    def _program(self, file_stem, options):
+        key = file_stem, options
+        if key not in self._programs:
+            self._programs[key] = self._build(file_stem, options)
+        return self._programs[key]
+
+    def _build(self, file_stem, options):
+        import pyopencl as cl
+
+        path = kernel_folder() / f"{file_stem}.cl"
+        try:
+            source = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise BackendError(
+                f"the kernel file {path} cannot be read ({error.strerror}). Install refcnn again."
+            ) from error
+        with warnings.catch_warnings():
+            # What a compiler remarks on a kernel that it accepts concerns the kernel's author, not the user.
+            warnings.simplefilter("ignore")
+            try:
+                return cl.Program(self._context, source).build(options=list(options))
+            except cl.Error as error:
+                log = "\n".join(line for line in str(error).splitlines() if line.strip())
+                log = "\n".join(log.splitlines()[:_LOG_LINES])
+                raise KernelBuildError(
+                    f"{path.name} could not be built for {self.device_name} ({self.platform_name}, driver "
+                    f"{self.driver_version}) with options {' '.join(options) or '(none)'}. Choose another device "
+                    f"('refcnn devices' lists them) or update its driver. The compiler says:\n{log}"
+                ) from error
+
+    def _allocate(self, array):
+        nbytes = max(array.nbytes, 1)
+        if nbytes > self.largest_allocation:
+            raise self._memory_error(array)
+        if self.is_simulator:
+            # The pool rounds sizes up, which would hide from a checker an access just past the end.
+            import pyopencl as cl
+
+            return self._with_memory(array, lambda: cl.Buffer(self._context, cl.mem_flags.READ_WRITE, nbytes))
+        return self._with_memory(array, lambda: self._pool.allocate(nbytes))
+
+    def _with_memory(self, what, action):
+        """Run an action; where memory fails, give the pool's unused blocks back and try once more."""
+        import pyopencl as cl
+
+        try:
+            return action()
+        except cl.Error as error:
+            if not _is_memory_failure(error):
+                raise BackendError(f"{self.name} ({self.device_name}) failed at {what}: {error}.") from error
+        self._queue.finish()
+        self._pool.free_held()
+        try:
+            return action()
+        except cl.Error as error:
+            raise self._memory_error(what) from error
+
+    def _memory_error(self, what):
+        asked = (
+            f"an array of shape {what.shape} asks for {_megabytes(what.nbytes)}"
+            if isinstance(what, DeviceArray)
+            else f"{what} asks for more"
+        )
+        return DeviceMemoryError(
+            f"the memory of {self.device_name} ({self.name}) ran out: {asked}, {_megabytes(self._pool.active_bytes)} "
+            f"are in use; the device has {_megabytes(self.global_memory)} and allows {_megabytes(self.largest_allocation)}"
+            " in one array. Use a smaller batch, a smaller model or another device."
+        )
+
+
+def _is_memory_failure(error):
+    import pyopencl as cl
+
+    code = cl.status_code
+    return isinstance(error, cl.MemoryError) or error.code in (
+        code.MEM_OBJECT_ALLOCATION_FAILURE,
+        code.OUT_OF_RESOURCES,
+        code.OUT_OF_HOST_MEMORY,
+        code.INVALID_BUFFER_SIZE,
+    )
+
+
+def _convert(argument):
+    if isinstance(argument, float):
+        return np.float32(argument)
+    if isinstance(argument, (bool, np.bool_)):
+        return np.int32(argument)
+    if isinstance(argument, LocalMemory):
+        import pyopencl as cl
+
+        return cl.LocalMemory(argument.nbytes)
+    return argument
+
+
+def _megabytes(nbytes):
+    return f"{nbytes / 2**20:,.1f} MiB"
+
+
+@contextlib.contextmanager
+def _backend_errors(device, what):
+    import pyopencl as cl
+
+    try:
+        yield
+    except cl.Error as error:
+        kind = DeviceMemoryError if _is_memory_failure(error) else BackendError
+        raise kind(f"{device.name} ({device.device_name}): {what}: {error}. Try another device.") from error
+
+
+@functools.cache
+def kernel_folder():
+    """Return the folder of the kernel files: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "kernels"
+    return inside if inside.is_dir() else package.parent / "kernels"
+
+
+@functools.cache
+def available():
+    """Return every device of every OpenCL platform, as a list of :class:`Device`; empty without OpenCL."""
+    icd.prepare_environment()
+    try:
+        import pyopencl as cl
+
+        platforms = cl.get_platforms()
+    except ImportError:
+        return []
+    except cl.Error:
+        return []
+    devices = []
+    for platform_index, platform in enumerate(platforms):
+        with contextlib.suppress(cl.Error):
+            for device_index, device in enumerate(platform.get_devices()):
+                devices.append(Device(device, platform_index, device_index))
+    return devices
+
+
+def find(platform, device=0):
+    """Return the first device that fits.
+
+    Parameters
+    ----------
+    platform, device : int or str
+        A number, as in :attr:`Device.name`, or a part of a name (of the
+        platform also of its version), in upper or lower case.
+
+    Raises
+    ------
+    BackendError
+        If there is none.
+    """
+    for candidate in _require_devices():
+        if _fits(platform, candidate.platform_index, f"{candidate.platform_name} {candidate.platform_version}") and _fits(
+            device, candidate.device_index, candidate.device_name
+        ):
+            return candidate
+    present = "\n".join(f"  {one.name}  {one.device_name} ({one.platform_name})" for one in available())
+    raise BackendError(
+        f"there is no OpenCL device opencl:{platform}:{device}. Name one of these by its numbers or a part of its "
+        f"names:\n{present}"
+    )
+
+
+def best():
+    """Return the device to compute on when none is named: a GPU, else an accelerator, else a CPU.
+
+    Among CPU devices Intel's runtime comes first, then the newest PoCL. A
+    simulator is never taken.
+
+    Raises
+    ------
+    BackendError
+        If there is no device.
+    """
+    candidates = [device for device in _require_devices() if not device.is_simulator]
+    if not candidates:
+        raise BackendError(f"the only OpenCL device is a simulator. {INSTALL_ADVICE}")
+    return min(candidates, key=_preference)
+
+
+def _preference(device):
+    kind = ("gpu", "accelerator", "cpu").index(device.kind)
+    intel = "intel" in device.platform_name.lower()
+    return kind, not intel, tuple(-number for number in pocl_version(device) or (0, 0))
+
+
+def pocl_version(device):
+    """Return (major, minor) of the PoCL that runs a device, or None if another runtime does."""
+    version = re.search(r"\bpocl (\d+)\.(\d+)", device.platform_version, re.IGNORECASE)
+    return tuple(map(int, version.groups())) if version else None
+
+
+def _require_devices():
+    if not available():
+        raise BackendError(f"no OpenCL device was found. {INSTALL_ADVICE}")
+    return available()
+
+
+def _fits(wanted, index, name):
+    wanted = str(wanted).strip()
+    return int(wanted) == index if wanted.isdecimal() else wanted.lower() in name.lower()
