@@ -1,0 +1,63 @@
+/* Cross entropy of the softmax of logits; see refcnn/reference/softmax_cross_entropy.py. */
+
+/* One work-item a row: log p, the terms of the loss, and their sum over the row. */
+__kernel void softmax_cross_entropy_forward(__global const float *x, __global const float *t, __global float *log_p,
+                                            __global float *loss, __global float *row_sum, int rows, int columns)
+{
+    int n = get_global_id(0);
+    if (n >= rows)
+        return;
+    size_t first = (size_t)n * columns;
+    float m = x[first];
+    for (int i = 1; i < columns; i++)
+        m = x[first + i] > m || isnan(x[first + i]) ? x[first + i] : m;
+    float sum = 0.0f;
+    for (int i = 0; i < columns; i++)
+        sum += exp(x[first + i] - m);
+    float log_sum = log(sum), total = 0.0f;
+    for (int i = 0; i < columns; i++) {
+        float value = x[first + i] - m - log_sum;
+        log_p[first + i] = value;
+        loss[first + i] = -t[first + i] * value;
+        total += loss[first + i];
+    }
+    row_sum[n] = total;
+}
+
+/* One work-item in all: the mean over the batch, in one fixed order. */
+__kernel void softmax_cross_entropy_mean(__global const float *row_sum, __global float *mean, int rows)
+{
+    float sum = 0.0f;
+    for (int n = 0; n < rows; n++)
+        sum += row_sum[n];
+    mean[0] = sum / rows;
+}
+
+/* What reaches one term of the loss: its own dy, or its share of the mean's. */
+float share(__global const float *dy, size_t place, int rows, int reduce_sum)
+{
+    return reduce_sum ? dy[0] / rows : dy[place];
+}
+
+__kernel void softmax_cross_entropy_backward_x(__global const float *dy, __global const float *log_p,
+                                               __global const float *t, __global float *dx,
+                                               int rows, int columns, int reduce_sum)
+{
+    int n = get_global_id(0);
+    if (n >= rows)
+        return;
+    size_t first = (size_t)n * columns;
+    float sum = 0.0f;
+    for (int i = 0; i < columns; i++)
+        sum += share(dy, first + i, rows, reduce_sum) * t[first + i];
+    for (int i = 0; i < columns; i++)
+        dx[first + i] = exp(log_p[first + i]) * sum - share(dy, first + i, rows, reduce_sum) * t[first + i];
+}
+
+__kernel void softmax_cross_entropy_backward_t(__global const float *dy, __global const float *log_p,
+                                               __global float *dt, int rows, int columns, int reduce_sum)
+{
+    int i = get_global_id(0);
+    if (i < rows * columns)
+        dt[i] = -share(dy, i, rows, reduce_sum) * log_p[i];
+}
