@@ -1,0 +1,237 @@
+"""How far a correct float32 computation may be from the exact result.
+
+The model. A device computes a float32 sum, difference or product as the
+exact one, rounded to the nearest number: fl(a op b) = (a op b)(1 + d),
+|d| <= U = 2^-24. A chain of n roundings multiplies a term by a factor within
+1 + gamma(n) of one, gamma(n) = n U / (1 - n U). Source: Higham, Accuracy and
+Stability of Numerical Algorithms (2nd edition, 2002), lemma 3.1.
+
+Sums of products, in any order and with or without fused multiply-add:
+
+    |computed - exact| <= gamma(n) (|x| |w| + |b|)
+
+where n counts the roundings that one term can pass: its product, and one
+fewer additions than there are terms (Higham, section 3.1; adding a zero
+rounds nothing). For every n there holds the sharper n U in place of gamma(n)
+(Jeannerod and Rump, "Improved error bounds for inner products in
+floating-point arithmetic", 2013); what lies between the two, about
+n^2 2^-48, outweighs by far the error of the exact answer, which is computed
+in float64, n 2^-53.
+
+Underflow. A device may flush numbers below TINY = 2^-126 to zero, whether it
+reads or writes them. A number that is written may then be off by TINY, once:
+what was flushed at the writing is read as the zero that it is. An input below
+TINY may be read as zero, so it counts as an input that is off by as much,
+and errs a product with w by |w| TINY.
+
+Functions. The OpenCL C specification (table "ULP values for single precision
+built-in math functions", full profile) allows exp, log and sqrt 3 units in
+the last place and division 2.5; the extended versions of the specification
+name this section "Relative Error as ULPs". One unit in the last place of v is
+at most 2 U |v|, so k units count as 2 k roundings.
+
+Where the sums' magnitude passes the largest float32, intermediate results may
+overflow in one order and not in another: the bound is infinite there.
+"""
+
+import numpy as np
+
+U = 2.0**-24
+TINY = 2.0**-126
+LARGEST = float(np.finfo(np.float32).max)
+
+EXP_ULP = 3.0
+LOG_ULP = 3.0
+SQRT_ULP = 3.0
+DIVIDE_ULP = 2.5
+
+#: Roundings of a quotient, computed as such or as the product with a reciprocal.
+QUOTIENT_ROUNDINGS = 2 * DIVIDE_ULP + 1
+
+
+def gamma(n):
+    """Return n U / (1 - n U): n roundings together change a number relatively by no more.
+
+    Parameters
+    ----------
+    n : float or ndarray
+        Less than 2**24.
+    """
+    return n * U / (1 - n * U)
+
+
+def input_error(x, error=None):
+    """Return how far an input may be off when it is read: by its own error, and by TINY where it may be flushed.
+
+    Parameters
+    ----------
+    x : ndarray
+    error : ndarray, optional
+        By how much x may be off already.
+
+    Returns
+    -------
+    ndarray of float64, of the shape of x
+    """
+    error = np.zeros(x.shape) if error is None else np.asarray(error, dtype=np.float64)
+    magnitude = np.abs(x.astype(np.float64))
+    may_be_flushed = (magnitude - error < TINY) & (magnitude + error > 0)
+    return error + np.where(may_be_flushed, np.minimum(magnitude + error, TINY), 0)
+
+
+def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None)):
+    """Return the bound of y = product(x, w) + b, an operation that is linear in x and in w.
+
+    With inputs that are off by e_x, e_w and e_b, and X = |x| + e_x,
+    W = |w| + e_w, B = |b| + e_b:
+
+        product(e_x, |w|) + product(X, e_w) + e_b              the inputs' errors
+        + gamma(n) (product(X, W) + B)                         n roundings of each term
+        + 2 n TINY (1 + gamma(n))                              as many results, each of which may be flushed
+
+    where n is ``terms``, plus one for b.
+
+    Parameters
+    ----------
+    product : callable
+        The operation on float64 arrays; it is called with magnitudes.
+    x, w : ndarray
+    terms : int
+        Products that are summed for one element at most.
+    b : ndarray, optional
+    errors : tuple of (ndarray or None)
+        By how much x, w and b may be off.
+
+    Returns
+    -------
+    ndarray of float64
+    """
+    x_error, w_error = input_error(x, errors[0]), input_error(w, errors[1])
+    x, w = np.abs(x.astype(np.float64)), np.abs(w.astype(np.float64))
+    n = terms + (b is not None)
+    magnitude = product(x + x_error, w + w_error)
+    propagated = np.zeros_like(magnitude)
+    if x_error.any():
+        propagated += product(x_error, w)
+    if w_error.any():
+        propagated += product(x + x_error, w_error)
+    if b is not None:
+        b_error = input_error(b, errors[2])
+        magnitude = magnitude + np.abs(b.astype(np.float64)) + b_error
+        propagated = propagated + b_error
+    return overflowing(propagated + gamma(n) * magnitude + 2 * n * TINY * (1 + gamma(n)), magnitude)
+
+
+def sum_of_terms(total, x, terms, extra_roundings=0, error=None):
+    """Return the bound of y = total(x), an operation that adds elements of x, each weighted by at most one.
+
+    Parameters
+    ----------
+    total : callable
+        The operation on a float64 array; it is called with magnitudes.
+    x : ndarray
+    terms : int
+        Elements that are summed for one result at most.
+    extra_roundings : float
+        Roundings of the weight and of the product with it.
+    error : ndarray, optional
+        By how much x may be off.
+
+    Returns
+    -------
+    ndarray of float64
+    """
+    x_error = input_error(x, error)
+    n = terms - 1 + extra_roundings
+    magnitude = total(np.abs(x.astype(np.float64)) + x_error)
+    propagated = total(x_error) if x_error.any() else np.zeros_like(magnitude)
+    return overflowing(propagated + gamma(n) * magnitude + n * TINY * (1 + gamma(n)), magnitude * terms)
+
+
+def overflowing(bound, magnitude):
+    """Return the bound, infinite where sums of that magnitude may overflow in some order."""
+    return np.where(magnitude * (1 + 2**-10) > LARGEST, np.inf, bound)
+
+
+class Approximation:
+    """Exact numbers, and how far float32 results in their place may be off: running error analysis.
+
+    Each operation gives the exact result and a bound of the computed one's
+    error: what the operands' errors make of it, then the rounding of the
+    result as large as it may have become, then TINY for its underflow.
+    Source: Higham, section 3.3.
+
+    Attributes
+    ----------
+    exact, error : ndarray of float64
+    """
+
+    # An ndarray on the left must leave the operation to this class.
+    __array_ufunc__ = None
+
+    def __init__(self, exact, error=0.0):
+        self.exact = np.asarray(exact, dtype=np.float64)
+        self.error = np.broadcast_to(np.asarray(error, dtype=np.float64), self.exact.shape)
+
+    @classmethod
+    def of_input(cls, x, error=None):
+        """An input of the operation."""
+        return cls(x, input_error(np.asarray(x), error))
+
+    @classmethod
+    def of_attribute(cls, value):
+        """A number that is rounded to float32 once: an attribute, or what the host computes from attributes."""
+        return cls(value, U * abs(value) + TINY)
+
+    def _rounded(self, exact, error, roundings=1):
+        return Approximation(exact, error + gamma(roundings) * (np.abs(exact) + error) + TINY)
+
+    def __neg__(self):
+        return Approximation(-self.exact, self.error)
+
+    def __add__(self, other):
+        return self._rounded(self.exact + other.exact, self.error + other.error)
+
+    def __sub__(self, other):
+        return self + -other
+
+    def __mul__(self, other):
+        # (a + da)(b + db) - a b = da b + a db + da db
+        error = self.error * np.abs(other.exact) + (np.abs(self.exact) + self.error) * other.error
+        return self._rounded(self.exact * other.exact, error)
+
+    def __truediv__(self, other):
+        # (a + da)/(b + db) - a/b = (da - (a/b) db)/(b + db)
+        quotient = self.exact / other.exact
+        smallest = np.maximum(np.abs(other.exact) - other.error, 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error = np.where(smallest > 0, (self.error + np.abs(quotient) * other.error) / smallest, np.inf)
+        return self._rounded(quotient, error, QUOTIENT_ROUNDINGS)
+
+    def sum(self, axis=None):
+        """The sum over an axis (kept), or over all, in any order."""
+        terms = self.exact.size if axis is None else self.exact.shape[axis]
+        keep = axis is not None
+        exact, error = self.exact.sum(axis, keepdims=keep), self.error.sum(axis, keepdims=keep)
+        magnitude = (np.abs(self.exact) + self.error).sum(axis, keepdims=keep)
+        return Approximation(exact, error + gamma(terms - 1) * magnitude + terms * TINY * (1 + gamma(terms)))
+
+    def exp(self):
+        """The exponential function, whose argument's error e gives exp(v + e) - exp(v)."""
+        exact = np.exp(self.exact)
+        return self._rounded(exact, np.exp(self.exact + self.error) - exact, 2 * EXP_ULP)
+
+    def log(self):
+        """The natural logarithm, whose argument's error e gives log(v) - log(v - e)."""
+        with np.errstate(divide="ignore"):
+            error = -np.log1p(-np.minimum(self.error / self.exact, 1))
+        return self._rounded(np.log(self.exact), error, 2 * LOG_ULP)
+
+    def sqrt(self):
+        """The square root, whose argument's error e gives sqrt(v) - sqrt(v - e), or sqrt(e) at zero."""
+        exact = np.sqrt(self.exact)
+        lost = np.minimum(self.exact, self.error)
+        with np.errstate(invalid="ignore"):
+            below = np.where(lost > 0, lost / (exact + np.sqrt(self.exact - lost)), 0)
+        above = np.sqrt(self.exact + self.error) - exact
+        return self._rounded(exact, np.maximum(below, above), 2 * SQRT_ULP)

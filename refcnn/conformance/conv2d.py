@@ -1,0 +1,79 @@
+"""Convolution: cases and error bounds."""
+
+import math
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..reference import conv2d
+from ..shapes import window_output_shape
+from .bounds import sum_of_products, sum_of_terms
+from .strategies import LIMITS, Case, arrays, batches, extents, image_sizes, spans, windows
+
+
+@st.composite
+def cases(draw, size="small", integers=False):
+    """Draw images, kernels, at times a bias, and all attributes."""
+    window = draw(windows(3 if size == "tiny" else 5, dilations=True))
+    height, width = draw(image_sizes(size, spans(window["kernel"], window["dilation"]), window["padding"]))
+    batch = draw(batches(size))
+    c, k, groups = draw(channels(LIMITS[size][1]))
+    kernel = window.pop("kernel")
+    out = window_output_shape((height, width), kernel, window["stride"], window["padding"], window["dilation"])
+    x = draw(arrays((batch, c, height, width), integers))
+    w = draw(arrays((k, c // groups, *kernel), integers))
+    b = draw(st.one_of(st.none(), arrays((1, k, 1, 1), integers)))
+    dy = draw(arrays((batch, k, *out), integers))
+    return Case((x, w, b), {**window, "groups": groups}, dy)
+
+
+@st.composite
+def channels(draw, largest):
+    """Draw (input channels, output channels, groups): one group, a group for each input channel, or between."""
+    groups = draw(st.one_of(st.just(1), st.integers(2, 5)))
+    depthwise = groups > 1 and draw(st.booleans())
+    c = groups * (1 if depthwise else draw(extents(max(1, largest // groups))))
+    return c, groups * draw(extents(max(1, largest // groups))), groups
+
+
+def forward_bound(inputs, attributes, errors=None):
+    """One term for each tap of the kernel in each channel of the group."""
+    x, w, b = inputs
+
+    def product(x, w):
+        return conv2d.forward(x, w, None, **attributes)[0]
+
+    return sum_of_products(product, x, w, w[0].size, b, errors or (None, None, None))
+
+
+def backward_bound(dy, inputs, attributes, needs):
+    """dx and dw are sums of products, db is a sum."""
+    x, w, b = inputs
+    zeros_x, zeros_w = np.zeros(x.shape), np.zeros(w.shape)
+
+    def dx_product(dy, w):
+        _, saved = conv2d.forward(zeros_x, w, None, **attributes)
+        return conv2d.backward(dy, saved, (True, False, False), **attributes)[0]
+
+    def dw_product(dy, x):
+        _, saved = conv2d.forward(x, zeros_w, None, **attributes)
+        return conv2d.backward(dy, saved, (False, True, False), **attributes)[1]
+
+    terms = w.shape[0] // attributes["groups"]
+    for axis in (0, 1):
+        terms *= windows_over_a_pixel(w.shape[2 + axis], attributes["stride"][axis], attributes["dilation"][axis])
+    places = dy.shape[0] * dy.shape[2] * dy.shape[3]
+    return (
+        sum_of_products(dx_product, dy, w, terms) if needs[0] else None,
+        sum_of_products(dw_product, dy, x, places) if needs[1] else None,
+        sum_of_terms(lambda dy: dy.sum(axis=(0, 2, 3), keepdims=True), dy, places) if needs[2] else None,
+    )
+
+
+def windows_over_a_pixel(kernel, stride, dilation=1):
+    """Return how many places of a window at most have a tap on one pixel, along one axis.
+
+    Tap p of the window at place i lies on pixel i s + p d; two taps can lie on
+    one pixel only if (p - p') d is a multiple of s, so p - p' of s / gcd(s, d).
+    """
+    return -(-kernel // (stride // math.gcd(stride, dilation)))

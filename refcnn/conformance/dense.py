@@ -1,0 +1,35 @@
+"""Fully connected layers: cases and error bounds."""
+
+from hypothesis import strategies as st
+
+from .bounds import sum_of_products, sum_of_terms
+from .strategies import LIMITS, Case, arrays, extents
+
+
+@st.composite
+def cases(draw, size="small", integers=False):
+    """Draw rows, a matrix and at times a bias."""
+    largest = LIMITS[size][1]
+    batch = draw(extents(largest))
+    inputs = draw(extents(largest if size == "tiny" else 8 * largest))
+    outputs = draw(extents(largest if size == "tiny" else 2 * largest))
+    x = draw(arrays((batch, inputs), integers))
+    w = draw(arrays((inputs, outputs), integers))
+    b = draw(st.one_of(st.none(), arrays((1, outputs), integers)))
+    return Case((x, w, b), {}, draw(arrays((batch, outputs), integers)))
+
+
+def forward_bound(inputs, attributes, errors=None):
+    """One term for each value of a row."""
+    x, w, b = inputs
+    return sum_of_products(lambda x, w: x @ w, x, w, x.shape[1], b, errors or (None, None, None))
+
+
+def backward_bound(dy, inputs, attributes, needs):
+    """dx and dw are sums of products, over the outputs and over the batch; db is a sum over the batch."""
+    x, w, b = inputs
+    return (
+        sum_of_products(lambda dy, w: dy @ w.T, dy, w, dy.shape[1]) if needs[0] else None,
+        sum_of_products(lambda dy, x: x.T @ dy, dy, x, dy.shape[0]) if needs[1] else None,
+        sum_of_terms(lambda dy: dy.sum(axis=0, keepdims=True), dy, dy.shape[0]) if needs[2] else None,
+    )

@@ -1,0 +1,197 @@
+"""Running one case on a backend and comparing each element with the exact answer and its bound."""
+
+import importlib
+
+import numpy as np
+
+from ..backend import find
+from .strategies import describe
+
+
+class ConformanceFailure(AssertionError):
+    """A result further from the exact answer than any correct implementation can be."""
+
+
+def conformance(operation):
+    """Return the module that holds an operation's cases and bounds."""
+    return importlib.import_module(f"{__package__}.{operation}")
+
+
+def exact(operation, case, needs=None):
+    """Return the exact answers of a case: the float64 reference's.
+
+    Parameters
+    ----------
+    operation : str
+    case : Case
+    needs : tuple of bool, optional
+        Whose gradients are wanted; all as a rule.
+
+    Returns
+    -------
+    (outputs, gradients) : tuples of (ndarray of float64, or None)
+        An operation has one output, an optimizer's update several and no
+        gradients (None).
+    """
+    outputs, gradients = _run(operation, case, find("reference:float64"), None, needs)
+    return outputs, gradients
+
+
+def check_forward(operation, case, backend, *, implementation=None, to_the_bit=False):
+    """Run forward on a backend and hold it against the bound.
+
+    Parameters
+    ----------
+    operation : str
+        The operation's stem.
+    case : Case
+    backend : Backend
+        Has ``array``, ``to_host``, ``operation`` and ``name``, as in :mod:`refcnn.backend`.
+    implementation : object, optional
+        What has ``forward``, in place of ``backend.operation(operation)``.
+    to_the_bit : bool
+        Allow no difference, whatever the bound: for integer-valued cases.
+
+    Returns
+    -------
+    float
+        The worst error divided by its bound, 0 to 1.
+
+    Raises
+    ------
+    ConformanceFailure
+        If an element is further from the exact answer than its bound, or the
+        result has not the shape or dtype it should have.
+    """
+    outputs, _ = exact(operation, case, _no_gradient(case))
+    computed, _ = _run(operation, case, backend, implementation, _no_gradient(case))
+    bounds = conformance(operation).forward_bound(case.inputs, case.attributes)
+    bounds = bounds if isinstance(bounds, tuple) else (bounds,)
+    names = ("y",) if len(outputs) == 1 else tuple(f"result {index}" for index in range(len(outputs)))
+    return _compare(f"{operation}.forward", case, backend, names, computed, outputs, bounds, to_the_bit)
+
+
+def check_backward(operation, case, backend, *, needs=None, implementation=None, to_the_bit=False):
+    """Run forward and backward on a backend and hold the gradients against their bounds.
+
+    Parameters
+    ----------
+    needs : tuple of bool, optional
+        Whose gradients to ask for; every input's as a rule.
+    operation, case, backend, implementation, to_the_bit
+        As in :func:`check_forward`; the implementation has ``backward`` too.
+
+    Returns
+    -------
+    float
+        The worst error divided by its bound, 0 to 1.
+
+    Raises
+    ------
+    ConformanceFailure
+        As in :func:`check_forward`, or if a gradient is missing.
+    """
+    needs = _all_gradients(case) if needs is None else tuple(needs)
+    _, gradients = exact(operation, case, needs)
+    _, computed = _run(operation, case, backend, implementation, needs)
+    bounds = conformance(operation).backward_bound(case.dy, case.inputs, case.attributes, needs)
+    wanted = [index for index, need in enumerate(needs) if need]
+    names, computed, gradients, bounds = (
+        [entries[index] for index in wanted]
+        for entries in ([f"gradient of input {index}" for index in range(len(needs))], computed, gradients, bounds)
+    )
+    return _compare(f"{operation}.backward", case, backend, names, computed, gradients, bounds, to_the_bit)
+
+
+def compare(title, computed, expected, bound, to_the_bit=False):
+    """Hold one array against the exact one and its bound.
+
+    Where the exact answer is NaN or infinite, the same is asked for; where it
+    comes so near the largest float32 that its bound passes that, infinity of
+    its sign is taken too. Where the bound is infinite anything is taken.
+
+    Parameters
+    ----------
+    title : str
+        What the message begins with.
+    computed : ndarray of float32
+    expected, bound : ndarray of float64
+    to_the_bit : bool
+        Allow no difference but between the zeros.
+
+    Returns
+    -------
+    float
+        The worst error divided by its bound.
+
+    Raises
+    ------
+    ConformanceFailure
+    """
+    if not isinstance(computed, np.ndarray) or computed.shape != expected.shape or computed.dtype != np.float32:
+        found = f"{computed.dtype} of shape {computed.shape}" if isinstance(computed, np.ndarray) else repr(computed)
+        raise ConformanceFailure(f"{title}: the result is {found}, but float32 of shape {expected.shape} is needed.")
+    bound = np.zeros(expected.shape) if to_the_bit else np.broadcast_to(bound, expected.shape)
+    largest = float(np.finfo(np.float32).max)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        difference = np.abs(computed.astype(np.float64) - expected)
+        ratio = np.where(difference == 0, 0, difference / bound)
+        overflows = np.isinf(computed) & (np.sign(computed) == np.sign(expected)) & (np.abs(expected) + bound > largest)
+        same = (np.isnan(expected) & np.isnan(computed)) | (computed == expected) | overflows | np.isposinf(bound)
+    ratio = np.where(same, 0, np.where(np.isnan(ratio), np.inf, ratio))
+    if not ratio.size:
+        return 0.0
+    worst = np.unravel_index(np.argmax(ratio), ratio.shape)
+    if ratio[worst] > 1:
+        index = tuple(map(int, worst))
+        raise ConformanceFailure(
+            f"{title}\n  {int((ratio > 1).sum())} of {ratio.size} elements are wrong; the worst is {index}:\n"
+            f"  computed   {computed[worst]!r}\n  exact      {float(expected[worst])!r}\n"
+            f"  difference {float(difference[worst])!r}\n  bound      {float(bound[worst])!r}"
+            + ("  (every partial result is an integer below 2^24: no rounding)" if to_the_bit else "")
+        )
+    return float(ratio[worst])
+
+
+def _compare(call, case, backend, names, computed, expected, bounds, to_the_bit):
+    if len(computed) != len(expected):
+        raise ConformanceFailure(f"{call} on {backend.name}: {len(computed)} results, but {len(expected)} are needed.")
+    arguments = [describe(entry) if entry is not None else "None" for entry in case.inputs]
+    arguments += [f"{name}={value!r}" for name, value in case.attributes.items()]
+    if call.endswith("backward"):
+        arguments.append(f"dy={describe(case.dy)}")
+    title = f"{call}({', '.join(arguments)}) on {backend.name}"
+    return max(
+        compare(f"{title}: {name}", *entries, to_the_bit)
+        for name, *entries in zip(names, computed, expected, bounds, strict=True)
+    )
+
+
+def _run(operation, case, backend, implementation, needs):
+    """Return outputs and gradients on the host; no gradients where the operation has no backward or none is asked."""
+    implementation = implementation or backend.operation(operation)
+    arrays = [None if entry is None else backend.array(entry) for entry in case.inputs]
+    with np.errstate(all="ignore"):
+        result = implementation.forward(*arrays, **case.attributes)
+        if not hasattr(implementation, "backward"):
+            return tuple(backend.to_host(array) for array in result), None
+        y, saved = result
+        outputs = (backend.to_host(y),)
+        needs = _all_gradients(case) if needs is None else needs
+        if not any(needs):
+            return outputs, None
+        gradients = implementation.backward(backend.array(case.dy), saved, needs, **case.attributes)
+    gradients = tuple(None if not need else _host(backend, array) for array, need in zip(gradients, needs, strict=True))
+    return outputs, gradients
+
+
+def _host(backend, array):
+    return None if array is None else backend.to_host(array)
+
+
+def _all_gradients(case):
+    return tuple(entry is not None for entry in case.inputs)
+
+
+def _no_gradient(case):
+    return (False,) * len(case.inputs)

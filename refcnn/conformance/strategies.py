@@ -1,0 +1,175 @@
+"""What the operations' cases are drawn from: extents, attributes of windows, and arrays.
+
+Arrays are drawn as a pattern and a seed, not element by element: large ones
+then cost no more than small ones, and shrinking changes the shape first. The
+first of every choice is what a failure shrinks to.
+"""
+
+import dataclasses
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..shapes import window_extent
+
+#: Largest extents by size: images and batches, channels and features, pixels of one output image.
+#: "tiny" is for simulators, "large" for devices with large tiles; the reference takes its time over the latter.
+LIMITS = {"tiny": (5, 5, 25), "small": (33, 40, 330), "large": (70, 130, 1500)}
+
+_EDGES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129)
+
+#: Integer-valued arrays keep to this magnitude, so that sums of 2^17 products stay below 2^24.
+LARGEST_INTEGER = 8
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+    """One call of an operation.
+
+    Attributes
+    ----------
+    inputs : tuple of (ndarray of float32, or None)
+        The arrays of ``forward``, in its order.
+    attributes : dict
+        Its keywords.
+    dy : ndarray of float32, optional
+        The gradient that ``backward`` is given, in the shape of the result.
+    """
+
+    inputs: tuple
+    attributes: dict
+    dy: np.ndarray | None = None
+
+    def __repr__(self):
+        inputs = ", ".join("None" if entry is None else describe(entry) for entry in self.inputs)
+        dy = "" if self.dy is None else f", dy={describe(self.dy)}"
+        return f"Case(({inputs}), {self.attributes}{dy})"
+
+
+def describe(array):
+    """Return an array's shape and dtype, and its values where they are few."""
+    if array.size > 24:
+        return f"<{array.dtype} {array.shape}>"
+    return f"np.array({array.tolist()}, np.{array.dtype})"
+
+
+def extents(largest):
+    """Draw 1 .. largest: the edges of tiles and vectors as often as all the rest."""
+    return st.one_of(st.sampled_from([edge for edge in _EDGES if edge <= largest]), st.integers(1, largest))
+
+
+def batches(size):
+    """Draw a batch: one, odd or even."""
+    return st.sampled_from([1, 2, 3, 5] if size == "tiny" else [1, 2, 3, 4, 5, 7, 9])
+
+
+@st.composite
+def image_sizes(draw, size, window, padding):
+    """Draw (height, width) into which a window fits, at times only just.
+
+    Parameters
+    ----------
+    size : str
+        A key of :data:`LIMITS`.
+    window : (int, int)
+        Pixels that the window spans.
+    padding : (int, int, int, int)
+    """
+    largest, _, pixels = LIMITS[size]
+    top, left, bottom, right = padding
+    least = max(1, window[0] - top - bottom), max(1, window[1] - left - right)
+    height = max(least[0], draw(st.one_of(st.just(1), extents(largest))))
+    width = max(least[1], draw(st.one_of(st.just(1), extents(max(1, min(largest, pixels // height))))))
+    if draw(st.booleans()):
+        height, width = max(least[0], width), max(least[1], height)
+    return height, width
+
+
+@st.composite
+def windows(draw, largest, dilations=False, padding_below_kernel=False):
+    """Draw the kernel's size, stride, padding and dilation, each vertical and horizontal by itself.
+
+    Parameters
+    ----------
+    largest : int
+        Of the kernel.
+    dilations : bool
+        Whether to draw dilations other than one.
+    padding_below_kernel : bool
+        Whether each padding is to be less than the kernel.
+
+    Returns
+    -------
+    dict of kernel, stride, padding (top, left, bottom, right) and dilation
+    """
+    def pair(strategy):
+        return draw(strategy), draw(strategy)
+
+    kernel = pair(st.integers(1, largest))
+    stride = pair(st.sampled_from([1, 2, 3, 4, 5]))
+    dilation = pair(st.sampled_from([1, 2, 3])) if dilations else (1, 1)
+    most = [min(3, side - 1) if padding_below_kernel else 3 for side in kernel]
+    padding = tuple(draw(st.integers(0, most[axis])) for axis in (0, 1, 0, 1))
+    return {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+
+
+def spans(kernel, dilation=(1, 1)):
+    """Return how many pixels a kernel spans, vertically and horizontally."""
+    return tuple(window_extent(taps, step) for taps, step in zip(kernel, dilation, strict=True))
+
+
+#: Products of two arrays so scaled stay finite, and some of them underflow.
+_SCALES = (1.0, 2.0**-10, 1e3, 1e-20, 1e14)
+
+_PATTERNS = {
+    # Different from one element to the next, and easy to follow by hand.
+    "counting": lambda rng, size: np.arange(size) % 7 + 1.0,
+    "ones": lambda rng, size: np.ones(size),
+    "integers": lambda rng, size: rng.integers(-LARGEST_INTEGER, LARGEST_INTEGER, size, endpoint=True),
+    "sparse": lambda rng, size: rng.integers(-LARGEST_INTEGER, LARGEST_INTEGER, size) * (rng.random(size) < 0.3),
+    "ties": lambda rng, size: rng.integers(-1, 1, size, endpoint=True),
+    "normal": lambda rng, size: rng.standard_normal(size),
+    "positive": lambda rng, size: rng.random(size) + 0.5,
+    # Neighbours that all but cancel.
+    "cancelling": lambda rng, size: np.where(np.arange(size) % 2, -1, 1) * (100 + rng.random(size)),
+    # Magnitudes from 2^-8 to 2^8 beside each other.
+    "spread": lambda rng, size: rng.standard_normal(size) * 2.0 ** rng.integers(-8, 8, size),
+}
+_INTEGER_PATTERNS = ("counting", "ones", "integers", "sparse", "ties")
+
+
+@st.composite
+def arrays(draw, shape, integers=False, patterns=None, scales=_SCALES, special=()):
+    """Draw a float32 array of a shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    integers : bool
+        Integers of at most :data:`LARGEST_INTEGER` only.
+    patterns : sequence of str, optional
+        Those to choose from; all as a rule.
+    scales : sequence of float
+        What the array is multiplied by.
+    special : sequence of float
+        Values, such as NaN, that at times take the place of some elements.
+    """
+    pattern = draw(st.sampled_from(patterns or (_INTEGER_PATTERNS if integers else tuple(_PATTERNS))))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    size = int(np.prod(shape))
+    values = np.asarray(_PATTERNS[pattern](rng, size), dtype=np.float64)
+    if not integers:
+        values = values * draw(st.sampled_from(scales))
+        if special and draw(st.booleans()):
+            values = np.where(rng.random(size) < 0.2, rng.choice(special, size), values)
+    return values.astype(np.float32).reshape(shape)
+
+
+@st.composite
+def shapes(draw, size, axes=4):
+    """Draw a shape of one to ``axes`` axes."""
+    largest = LIMITS[size][0]
+    shape = ()
+    for _ in range(draw(st.integers(1, axes))):
+        shape += (draw(extents(max(1, min(largest, 20_000 // int(np.prod(shape)))))),)
+    return shape

@@ -1,0 +1,69 @@
+"""What all tests share: Hypothesis profiles, and the devices that operations are tested on.
+
+``REFCNN_TEST_DEVICES`` limits the devices to a comma-separated list of
+``reference``, PLATFORM:DEVICE numbers or parts of names; ``REFCNN_TEST_SIZE``
+(tiny, small or large) sets the extents of the cases, tiny being for
+simulators; ``--hypothesis-profile`` is quick (the default), ci or long.
+"""
+
+import os
+import secrets
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from refcnn import backend as backends
+from refcnn.opencl import device as opencl_devices
+
+_COMMON = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("quick", max_examples=12, **_COMMON)
+settings.register_profile("ci", max_examples=30, **_COMMON)
+settings.register_profile("long", max_examples=1000, **_COMMON)
+settings.load_profile("quick")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """Choose the seed of this run, so that the report's header can name it."""
+    if config.getoption("hypothesis_seed", None) is None:
+        config.option.hypothesis_seed = str(secrets.randbits(32))
+
+
+def pytest_report_header(config):
+    """Say how to repeat this run, and on which devices it runs."""
+    named = [entry.id if hasattr(entry, "id") else entry for entry in _devices()]
+    return [
+        f"hypothesis: repeat with --hypothesis-seed={config.option.hypothesis_seed}",
+        f"refcnn devices: {', '.join(named)}",
+    ]
+
+
+def pytest_generate_tests(metafunc):
+    """Run each test that takes ``backend`` on the reference and on every OpenCL device."""
+    if "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", _devices(), indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def backend(request):
+    """A backend to test: float32 on the reference, or an OpenCL device."""
+    return backends.find(request.param)
+
+
+def _devices():
+    present = {"reference": "reference"}
+    for device in opencl_devices.available():
+        present[device.name] = f"{device.name} {device.device_name} {device.platform_name} {device.platform_version}"
+    wanted = [entry.strip() for entry in os.environ.get("REFCNN_TEST_DEVICES", "").split(",") if entry.strip()]
+    for entry in wanted:
+        if not any(_fits(entry, name, text) for name, text in present.items()):
+            raise pytest.UsageError(f"REFCNN_TEST_DEVICES names {entry!r}, but there are: {list(present.values())}.")
+    chosen = [name for name, text in present.items() if not wanted or any(_fits(e, name, text) for e in wanted)]
+    if len(present) == 1 and not wanted:
+        absent = pytest.mark.skip(reason="no OpenCL device was found")
+        chosen.append(pytest.param("opencl", marks=absent, id="opencl"))
+    return chosen
+
+
+def _fits(wanted, name, text):
+    return name.endswith(f":{wanted}") if wanted.replace(":", "").isdecimal() else wanted.lower() in text.lower()

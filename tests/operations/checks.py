@@ -1,0 +1,123 @@
+"""The checks that every operation passes, whatever it computes."""
+
+import os
+
+import numpy as np
+from hypothesis import event, target
+
+from refcnn.backend import find
+from refcnn.conformance import judge
+
+SIZE = os.environ.get("REFCNN_TEST_SIZE", "small")
+
+
+def check(operation, case, backend, *, to_the_bit=False, implementation=None):
+    """Hold forward, and backward where there is one, against the error bound; drive the search to the worst error."""
+    options = {"to_the_bit": to_the_bit, "implementation": implementation}
+    worst = judge.check_forward(operation, case, backend, **options)
+    if case.dy is not None:
+        worst = max(worst, judge.check_backward(operation, case, backend, **options))
+    if not to_the_bit:
+        target(worst, label=f"{operation}: error / bound")
+    event(f"error / bound in tenths: {int(10 * worst)}")
+    return worst
+
+
+def check_needs(operation, case, backend):
+    """Ask for the gradient of one input at a time."""
+    for index, entry in enumerate(case.inputs):
+        if entry is not None:
+            needs = tuple(position == index for position in range(len(case.inputs)))
+            judge.check_backward(operation, case, backend, needs=needs)
+
+
+def check_gradients(operation, case, step, tolerance=0.0):
+    """Compare the reference's gradients with central differences in float64, every entry of every input.
+
+    The scalar that is differentiated is sum(dy * y). Where an operation is
+    linear in each single entry, the difference is exact for any step, and with
+    integers and a power of two as step it is so in float64 too, but for
+    divisions. Elsewhere it errs by step^2 / 6 of the third derivative.
+
+    Parameters
+    ----------
+    step : float
+    tolerance : float
+        Of a gradient, relative to the sum of |dy|.
+    """
+    reference = find("reference:float64").operation(operation)
+    inputs = [None if entry is None else entry.astype(np.float64) for entry in case.inputs]
+    dy = case.dy.astype(np.float64)
+    needs = tuple(entry is not None for entry in inputs)
+    y, saved = reference.forward(*inputs, **case.attributes)
+    assert dy.shape == y.shape
+    gradients = reference.backward(dy, saved, needs, **case.attributes)
+
+    def objective():
+        return np.sum(dy * reference.forward(*inputs, **case.attributes)[0])
+
+    for entry, gradient in zip(inputs, gradients, strict=True):
+        if entry is None:
+            assert gradient is None
+            continue
+        assert gradient.shape == entry.shape
+        numeric = np.zeros_like(entry)
+        for index in np.ndindex(entry.shape):
+            value = entry[index]
+            entry[index] = value + step
+            above = objective()
+            entry[index] = value - step
+            numeric[index] = (above - objective()) / (2 * step)
+            entry[index] = value
+        np.testing.assert_allclose(gradient, numeric, rtol=0, atol=tolerance * np.abs(dy).sum())
+
+
+def check_example(operation, inputs, attributes, y, dy=None, gradients=None, *, backend):
+    """Compare with literal numbers that float32 holds exactly, or to a few roundings."""
+    arrays = [None if entry is None else np.asarray(entry, np.float32) for entry in inputs]
+    implementation = backend.operation(operation)
+    device = [None if entry is None else backend.array(entry) for entry in arrays]
+    result, saved = implementation.forward(*device, **attributes)
+    np.testing.assert_allclose(backend.to_host(result), np.asarray(y, np.float32), rtol=1e-6, atol=1e-7)
+    if dy is None:
+        return
+    needs = tuple(entry is not None for entry in arrays)
+    computed = implementation.backward(backend.array(np.asarray(dy, np.float32)), saved, needs, **attributes)
+    for found, expected in zip(computed, gradients, strict=True):
+        if expected is not None:
+            np.testing.assert_allclose(backend.to_host(found), np.asarray(expected, np.float32), rtol=1e-6, atol=1e-7)
+
+
+def check_onnxruntime(operation, case, node, inputs=None, attributes=None, opset=17):
+    """Hold a one-node ONNX model's answer against the bound: an outside party on the meaning of the operation.
+
+    Parameters
+    ----------
+    node : str
+        ONNX's name of the operator.
+    inputs : sequence of ndarray, optional
+        What the node takes; the case's inputs as a rule.
+    attributes : dict, optional
+        The node's attributes.
+    """
+    import onnx
+    import onnxruntime
+
+    inputs = [entry for entry in (case.inputs if inputs is None else inputs) if entry is not None]
+    names = [f"x{index}" for index in range(len(inputs))]
+    (expected,), _ = judge.exact(operation, case, (False,) * len(case.inputs))
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node(node, names, ["y"], **(attributes or {}))],
+        operation,
+        [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, e.shape)
+         for n, e in zip(names, inputs, strict=True)],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, expected.shape)],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    (computed,) = session.run(None, dict(zip(names, inputs, strict=True)))
+    bound = judge.conformance(operation).forward_bound(case.inputs, case.attributes)
+    target(judge.compare(f"{node} in onnxruntime on {case}", computed, expected, bound), label="onnxruntime")

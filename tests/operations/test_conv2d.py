@@ -1,0 +1,66 @@
+"""Convolution."""
+
+from hypothesis import given
+
+from refcnn.conformance import conv2d
+
+from .checks import SIZE, check, check_example, check_gradients, check_needs, check_onnxruntime
+
+ATTRIBUTES = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
+
+
+def test_worked_example(backend):
+    x = [[[[1, 2, 3], [4, 5, 6], [7, 8, 9]]]]
+    w = [[[[1, 0], [0, -1]]]]
+    # Every window: its upper left pixel less its lower right one, plus 10.
+    check_example(
+        "conv2d", (x, w, [[[[10]]]]), ATTRIBUTES, [[[[6, 6], [6, 6]]]],
+        dy=[[[[1, 2], [3, 4]]]],
+        gradients=(
+            [[[[1, 2, 0], [3, 4 - 1, -2], [0, -3, -4]]]],
+            [[[[1 + 4 + 12 + 20, 2 + 6 + 15 + 24], [4 + 10 + 21 + 32, 5 + 12 + 24 + 36]]]],
+            [[[[10]]]],
+        ),
+        backend=backend,
+    )  # fmt: skip
+
+
+def test_worked_example_with_every_attribute(backend):
+    """Two groups, stride 2 across, dilation 2 down, one row of padding above, one column to the right."""
+    x = [[[[1, 2], [3, 4]], [[5, 6], [7, 8]]]]
+    w = [[[[1, 10], [100, 1000]]], [[[1, 10], [100, 1000]]]]
+    attributes = {"stride": (1, 2), "padding": (1, 0, 0, 1), "dilation": (2, 1), "groups": 2}
+    # Taps lie on the row of padding (zero) and on the image's last row.
+    check_example("conv2d", (x, w, None), attributes, [[[[4300]], [[8700]]]], backend=backend)
+
+
+@given(case=conv2d.cases(SIZE))
+def test_within_bound(backend, case):
+    check("conv2d", case, backend)
+
+
+@given(case=conv2d.cases(SIZE, integers=True))
+def test_integers_exact(backend, case):
+    check("conv2d", case, backend, to_the_bit=True)
+
+
+@given(case=conv2d.cases("tiny"))
+def test_each_gradient_alone(backend, case):
+    check_needs("conv2d", case, backend)
+
+
+@given(case=conv2d.cases("tiny", integers=True))
+def test_gradients_of_reference(case):
+    check_gradients("conv2d", case, step=1)
+
+
+@given(case=conv2d.cases(SIZE))
+def test_onnxruntime(case):
+    x, w, b = case.inputs
+    check_onnxruntime(
+        "conv2d", case, "Conv", (x, w, None if b is None else b.reshape(-1)),
+        {
+            "kernel_shape": w.shape[2:], "strides": case.attributes["stride"], "pads": case.attributes["padding"],
+            "dilations": case.attributes["dilation"], "group": case.attributes["groups"],
+        },
+    )  # fmt: skip

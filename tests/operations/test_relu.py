@@ -1,0 +1,35 @@
+"""The rectifier."""
+
+import dataclasses
+
+import numpy as np
+from hypothesis import assume, given
+
+from refcnn.conformance import relu
+
+from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime
+
+
+def test_worked_example(backend):
+    x = [[-2, 0, 3], [np.nan, np.inf, -np.inf]]
+    check_example(
+        "relu", (x,), {}, [[0, 0, 3], [np.nan, np.inf, 0]],
+        dy=[[1, 2, 3], [4, 5, 6]], gradients=([[0, 0, 3], [0, 5, 0]],), backend=backend,
+    )  # fmt: skip
+
+
+@given(case=relu.cases(SIZE))
+def test_exact(backend, case):
+    check("relu", case, backend, to_the_bit=True)
+
+
+@given(case=relu.cases("tiny", integers=True))
+def test_gradients_of_reference(case):
+    # Half-way between integers there is no step to either side of the kink at zero.
+    check_gradients("relu", dataclasses.replace(case, inputs=(case.inputs[0] + 0.5,)), step=0.25)
+
+
+@given(case=relu.cases(SIZE))
+def test_onnxruntime(case):
+    assume(not np.isnan(case.inputs[0]).any())
+    check_onnxruntime("relu", case, "Relu")
