@@ -1,0 +1,35 @@
+// Small helpers of the matrix products: they rearrange factors and add up partial sums.
+
+// packed[group, term, row] = factor[group factor_group + sources[term] + row factor_row]
+__kernel void pack_factor(
+    __global const float *factor, __global const int *sources, __global float *packed,
+    int factor_group, int factor_row, int rows, int terms, int groups)
+{
+    const int row = get_global_id(0), term = get_global_id(1), group = get_global_id(2);
+    if (row < rows && term < terms && group < groups)
+        packed[(group * terms + term) * rows + row] = factor[group * factor_group + sources[term] + row * factor_row];
+}
+
+// copy[row, column] = matrix[row row_stride + column column_stride], with zeros up to the copy's wider rows
+__kernel void copy_matrix(
+    __global const float *matrix, __global float *copy,
+    int rows, int columns, int row_stride, int column_stride, int copy_columns)
+{
+    const int column = get_global_id(0), row = get_global_id(1);
+    if (row < rows && column < copy_columns)
+        copy[row * copy_columns + column] = column < columns ? matrix[row * row_stride + column * column_stride] : 0.0f;
+}
+
+// total[row, column] = bias[column] + sum over chunks of partial[chunk, row, column]
+__kernel void sum_chunks(
+    __global const float *partial, __global const float *bias, int has_bias, __global float *total,
+    int chunks, int rows, int columns)
+{
+    const int column = get_global_id(0), row = get_global_id(1);
+    if (row >= rows || column >= columns)
+        return;
+    float sum = 0.0f;
+    for (int chunk = 0; chunk < chunks; chunk++)
+        sum += partial[(chunk * rows + row) * columns + column];
+    total[row * columns + column] = has_bias ? sum + bias[column] : sum;
+}

@@ -1,0 +1,201 @@
+// Matrix products for CPU cores: one work-item, alone in its work-group, computes blocks that stay in registers.
+//
+// Build options: WIDTH floats of a vector; ROWS x VECTORS accumulators of `product`;
+// DOT_ROWS x DOT_COLUMNS accumulators of `dot`.
+
+#if WIDTH == 16
+typedef float16 vector;
+#elif WIDTH == 8
+typedef float8 vector;
+#else
+typedef float4 vector;
+#endif
+// Read and written through this type rather than by vloadn, which PoCL 3.0 turns into scalar loads.
+typedef vector unaligned_vector __attribute__((aligned(4)));
+
+#define LOAD(pointer) (*(__global const unaligned_vector *)(pointer))
+#define COLUMNS (VECTORS * WIDTH)
+
+// c[row, place] = bias[row] + sum over terms t of a[row, t] b[offsets[t] + place], for each group and image.
+//
+// Places are counted along an image whose rows are `pitch` apart; place = i pitch + j goes to the pixel
+// (i step_y + base_y, j step_x + base_x) of c, if c has that pixel. The terms are cut into chunks, each of which
+// writes a c of its own.
+// Dimension 0: blocks of columns over all images; 1: shares of the rows; 2: groups x chunks.
+__kernel void product(
+    __global const float *restrict a, int a_start, int a_group, int a_row, int a_term,
+    __global const float *restrict b, int b_start, int b_group, int b_image,
+    __global const int *restrict offsets, __global const float *restrict bias, int has_bias,
+    __global float *restrict c, int c_chunk, int c_group, int c_image, int c_row, int c_y, int c_x,
+    int rows, int rows_per_item, int first_term, int terms, int terms_per_chunk, int chunks,
+    int images, int first_place, int places, int pitch,
+    int step_y, int base_y, int height, int step_x, int base_x, int width)
+{
+    const int group = get_group_id(2) / chunks;
+    const int chunk = get_group_id(2) % chunks;
+    const int vectors_per_image = (places + WIDTH - 1) / WIDTH;
+    const int first_vector = get_group_id(0) * VECTORS;
+    if (first_vector >= vectors_per_image * images)
+        return;
+
+    __global const float *columns[VECTORS];
+    int destination[COLUMNS];
+    int whole[VECTORS];
+    for (int v = 0; v < VECTORS; v++) {
+        const int number = first_vector + v;
+        const int image = min(number / vectors_per_image, images - 1);
+        const int start = (number % vectors_per_image) * WIDTH;
+        // The last vector of an image is moved back over its neighbour, so as not to read beyond the image.
+        const int moved = max(min(start, places - WIDTH), 0);
+        columns[v] = b + b_start + group * b_group + image * b_image + first_place + moved;
+        whole[v] = 1;
+        for (int lane = 0; lane < WIDTH; lane++) {
+            const int place = first_place + moved + lane;
+            const int y = place / pitch * step_y + base_y;
+            const int x = place % pitch * step_x + base_x;
+            const int wanted = moved + lane >= start && moved + lane < places && number < vectors_per_image * images
+                && y >= 0 && y < height && x >= 0 && x < width;
+            destination[v * WIDTH + lane] = wanted ? image * c_image + y * c_y + x * c_x : -1;
+            whole[v] &= wanted && destination[v * WIDTH + lane] == destination[v * WIDTH] + lane;
+        }
+    }
+
+    c += chunk * c_chunk + group * c_group;
+    const int begin = first_term + chunk * terms_per_chunk;
+    const int end = min(begin + terms_per_chunk, first_term + terms);
+    const int row_begin = get_group_id(1) * rows_per_item;
+    const int row_end = min(row_begin + rows_per_item, rows);
+    for (int block = row_begin; block < row_end; block += ROWS) {
+        // Likewise the last block of rows; rows done before are computed again but not stored again.
+        const int row = min(block, rows - ROWS);
+        vector sum[ROWS][VECTORS];
+        #pragma unroll
+        for (int r = 0; r < ROWS; r++) {
+            const float initial = has_bias ? bias[group * rows + row + r] : 0.0f;
+            #pragma unroll
+            for (int v = 0; v < VECTORS; v++)
+                sum[r][v] = (vector)(initial);
+        }
+        __global const float *restrict factors = a + a_start + group * a_group + row * a_row + begin * a_term;
+        for (int t = begin; t < end; t++) {
+            const int offset = offsets[t];
+            vector terms_of_b[VECTORS];
+            #pragma unroll
+            for (int v = 0; v < VECTORS; v++)
+                terms_of_b[v] = LOAD(columns[v] + offset);
+            #pragma unroll
+            for (int r = 0; r < ROWS; r++) {
+#ifdef ADJACENT_ROWS
+                const float factor = factors[r];
+#else
+                const float factor = factors[r * a_row];
+#endif
+                #pragma unroll
+                for (int v = 0; v < VECTORS; v++)
+                    sum[r][v] += factor * terms_of_b[v];
+            }
+            factors += a_term;
+        }
+
+        vector tile[ROWS][VECTORS];
+        #pragma unroll
+        for (int r = 0; r < ROWS; r++)
+            #pragma unroll
+            for (int v = 0; v < VECTORS; v++)
+                tile[r][v] = sum[r][v];
+        const float *lanes = (const float *)tile;
+        const int skip = block - row;
+        const int stored = min(ROWS, row_end - row);
+        if (c_row == 1) {
+            for (int column = 0; column < COLUMNS; column++)
+                if (destination[column] >= 0)
+                    for (int r = skip; r < stored; r++)
+                        c[destination[column] + row + r] = lanes[r * COLUMNS + column];
+            continue;
+        }
+        for (int r = skip; r < stored; r++) {
+            __global float *target = c + (row + r) * c_row;
+            for (int v = 0; v < VECTORS; v++) {
+                if (whole[v]) {
+                    *(__global unaligned_vector *)(target + destination[v * WIDTH]) = tile[r][v];
+                    continue;
+                }
+                for (int column = v * WIDTH; column < (v + 1) * WIDTH; column++)
+                    if (destination[column] >= 0)
+                        target[destination[column]] = lanes[r * COLUMNS + column];
+            }
+        }
+    }
+}
+
+inline float sum_of_lanes(vector value)
+{
+#if WIDTH == 16
+    const float8 half_ = value.lo + value.hi;
+    const float4 quarter = half_.lo + half_.hi;
+#elif WIDTH == 8
+    const float4 quarter = value.lo + value.hi;
+#else
+    const float4 quarter = value;
+#endif
+    const float2 pair = quarter.lo + quarter.hi;
+    return pair.x + pair.y;
+}
+
+// c[chunk, group, row, column] = sum over the chunk's images and over places of
+//                                a[row, place] b[offsets[column] + place].
+//
+// a is zero from the last place on up to a whole vector.
+// Dimension 0: blocks of columns; 1: blocks of rows; 2: groups x chunks.
+__kernel void dot_product(
+    __global const float *restrict a, int a_start, int a_group, int a_image, int a_row,
+    __global const float *restrict b, int b_start, int b_group, int b_image,
+    __global const int *restrict offsets, __global float *restrict c,
+    int groups, int rows, int columns, int images, int images_per_chunk, int places)
+{
+    const int group = get_group_id(2) % groups;
+    const int chunk = get_group_id(2) / groups;
+    const int row = get_group_id(1) * DOT_ROWS;
+    const int column = get_group_id(0) * DOT_COLUMNS;
+    if (row >= rows || column >= columns)
+        return;
+
+    vector sum[DOT_ROWS][DOT_COLUMNS];
+    #pragma unroll
+    for (int r = 0; r < DOT_ROWS; r++)
+        #pragma unroll
+        for (int s = 0; s < DOT_COLUMNS; s++)
+            sum[r][s] = (vector)(0.0f);
+    const int begin = chunk * images_per_chunk;
+    const int end = min(begin + images_per_chunk, images);
+    for (int image = begin; image < end; image++) {
+        __global const float *left[DOT_ROWS];
+        __global const float *right[DOT_COLUMNS];
+        #pragma unroll
+        for (int r = 0; r < DOT_ROWS; r++)
+            left[r] = a + a_start + group * a_group + image * a_image + min(row + r, rows - 1) * a_row;
+        #pragma unroll
+        for (int s = 0; s < DOT_COLUMNS; s++)
+            right[s] = b + b_start + group * b_group + image * b_image + offsets[min(column + s, columns - 1)];
+        for (int place = 0; place < places; place += WIDTH) {
+            vector of_a[DOT_ROWS];
+            #pragma unroll
+            for (int r = 0; r < DOT_ROWS; r++)
+                of_a[r] = LOAD(left[r] + place);
+            #pragma unroll
+            for (int s = 0; s < DOT_COLUMNS; s++) {
+                const vector of_b = LOAD(right[s] + place);
+                #pragma unroll
+                for (int r = 0; r < DOT_ROWS; r++)
+                    sum[r][s] += of_a[r] * of_b;
+            }
+        }
+    }
+    c += (chunk * groups + group) * rows * columns;
+    #pragma unroll
+    for (int r = 0; r < DOT_ROWS; r++)
+        #pragma unroll
+        for (int s = 0; s < DOT_COLUMNS; s++)
+            if (row + r < rows && column + s < columns)
+                c[(row + r) * columns + column + s] = sum_of_lanes(sum[r][s]);
+}

@@ -1,0 +1,80 @@
+"""A fully connected layer on a device: three matrix products."""
+
+from . import matrix_product
+from .matrix_product import Places
+
+_PLAIN_GROUP = 64
+# Terms of a sum that one work-item adds up before the partial sums are added: for parallel work, and for accuracy.
+_TERMS_PER_CHUNK = 512
+
+
+def forward(x, w, b):
+    """x (N, in), w (in, out), b (1, out) or None -> y (N, out)."""
+    device, (N, inputs), outputs = x.device, x.shape, w.shape[1]
+    if matrix_product.variant(device) == "plain":
+        y = device.empty((N, outputs))
+        device.launch(
+            "dense", "forward", (outputs, N), (_PLAIN_GROUP, 1),
+            x, w, w if b is None else b, int(b is not None), y, N, inputs, outputs,
+        )  # fmt: skip
+        return y, (x, w)
+    chunks = -(-inputs // _TERMS_PER_CHUNK)
+    partial = device.empty((chunks, N, outputs))
+    factor, stride = _columns(w)
+    matrix_product.product(
+        device, x, factor, matrix_product.regular_offsets(device, inputs, stride), partial, _matrix_places(outputs),
+        rows=N, terms=inputs, a_row=inputs, a_term=1, c_row=outputs, chunks=chunks, c_chunk=N * outputs,
+    )  # fmt: skip
+    return matrix_product.sum_chunks(partial, b), (x, w)
+
+
+def backward(dy, saved, needs):
+    """dy (N, out) -> dx = dy w^T, dw = x^T dy, db = the sum of dy over the batch."""
+    x, w = saved
+    device, (N, inputs), outputs = dy.device, x.shape, w.shape[1]
+    plain = matrix_product.variant(device) == "plain"
+    group = _PLAIN_GROUP, 1
+    dx = dw = db = None
+    if needs[0]:
+        dx = device.empty(x.shape)
+        if plain:
+            device.launch("dense", "backward_x", (inputs, N), group, dy, w, dx, N, inputs, outputs)
+        else:
+            # Computed transposed, with the batch along the vectors, since w lies as it is needed for that.
+            stride = max(N, matrix_product.LARGEST_VECTOR)
+            transposed = matrix_product.copy_matrix(
+                dy, rows=outputs, columns=N, row_stride=1, column_stride=outputs, copy_columns=stride
+            )
+            matrix_product.product(
+                device, w, transposed, matrix_product.regular_offsets(device, outputs, stride), dx,
+                Places(N, 0, N, 1, N, c_y=0, c_x=inputs), rows=inputs, terms=outputs, a_row=outputs, a_term=1, c_row=1,
+            )  # fmt: skip
+    if needs[1]:
+        dw = device.empty(w.shape)
+        if plain:
+            device.launch("dense", "backward_w", (outputs, inputs), group, x, dy, dw, N, inputs, outputs)
+        else:
+            factor, stride = _columns(dy)
+            matrix_product.product(
+                device, x, factor, matrix_product.regular_offsets(device, N, stride), dw, _matrix_places(outputs),
+                rows=inputs, terms=N, a_row=1, a_term=inputs, c_row=outputs,
+            )  # fmt: skip
+    if needs[2]:
+        db = device.empty((1, outputs))
+        device.launch("dense", "backward_b", (outputs,), (_PLAIN_GROUP,), dy, db, N, outputs)
+    return dx, dw, db
+
+
+def _columns(matrix):
+    """The matrix with rows of at least a vector's length, and the length of its rows."""
+    rows, columns = matrix.shape
+    if columns >= matrix_product.LARGEST_VECTOR:
+        return matrix, columns
+    stride = matrix_product.LARGEST_VECTOR
+    return matrix_product.copy_matrix(
+        matrix, rows=rows, columns=columns, row_stride=columns, column_stride=1, copy_columns=stride
+    ), stride  # fmt: skip
+
+
+def _matrix_places(columns):
+    return Places(columns, 0, columns, 1, columns, c_y=0)

@@ -1,0 +1,277 @@
+"""Matrix products with gathered factors, on which convolution and Dense are built.
+
+Two primitives, each in a variant for CPU cores and one for GPUs:
+
+- :func:`product`: ``c[row, place] = bias[row] + sum over t of a[row, t] b[offsets[t] + place]``;
+  places next to each other lie next to each other in b, wherever a term begins.
+- :func:`dot_product`: ``c[row, column] = sum over places of a[row, place] b[offsets[column] + place]``.
+
+Elements are counted in 32 bits: no array may have more than 2**31 - 1 elements.
+"""
+
+import contextlib
+import dataclasses
+import functools
+
+import numpy as np
+
+from ..errors import ArgumentError
+from .device import pocl_version
+
+VARIANTS = ("cpu", "gpu", "plain")
+
+# Floats that are read at once on any device, at most.
+LARGEST_VECTOR = 16
+# Work-items of a work-group of the small helper kernels.
+_HELPER_GROUP = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where the columns of a product lie in b, and to which pixels of c they go.
+
+    Place ``first + m``, for m below ``count``, is at ``(i, j) = divmod(place,
+    pitch)`` and goes to the pixel ``(i step_y + base_y, j step_x + base_x)``
+    of an image of height x width pixels, ``c_y`` and ``c_x`` elements apart;
+    those that fall outside are not stored.
+    """
+
+    count: int
+    first: int
+    pitch: int
+    height: int
+    width: int
+    c_y: int
+    c_x: int = 1
+    step_y: int = 1
+    base_y: int = 0
+    step_x: int = 1
+    base_x: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiling:
+    """The block sizes of one variant on one device.
+
+    ``width`` floats are read at once; ``columns`` of them belong to one block of :func:`product`.
+    """
+
+    width: int
+    rows: int
+    vectors: int
+    dot_rows: int
+    dot_columns: int
+
+    @property
+    def columns(self):
+        return self.width * self.vectors
+
+
+_forced = None
+
+
+def variant(device):
+    """Return the variant of the products to run on a device.
+
+    ``cpu``: blocks in registers, one work-item in a work-group; ``gpu``: tiles
+    in local memory; ``plain``: one work-item for each element of the result.
+    """
+    return _forced or ("cpu" if device.kind == "cpu" else "gpu")
+
+
+@contextlib.contextmanager
+def use_variant(name):
+    """Run one variant, whatever the device, inside a ``with`` block: for tests and measurements.
+
+    Raises
+    ------
+    ArgumentError
+        If ``name`` is none of ``VARIANTS``.
+    """
+    global _forced
+    if name not in VARIANTS:
+        raise ArgumentError(f"there is no variant {name!r} of the matrix products. Name one of {', '.join(VARIANTS)}.")
+    former, _forced = _forced, name
+    try:
+        yield
+    finally:
+        _forced = former
+
+
+@functools.cache
+def tiling(device):
+    """Return the block sizes of the ``cpu`` variant on a device, from its vector registers.
+
+    With AVX-512 (or AVX-512VL at half the width) there are 32 registers,
+    which hold 24 accumulators; else 16, which hold 12. PoCL before 3.1 does not
+    build vectors of 16 on every CPU.
+    """
+    native = max(device.vector_width, 4)
+    pocl = pocl_version(device)
+    width = min(native, 8 if pocl and pocl < (3, 1) else 16)
+    if native >= 16:
+        return Tiling(width, 8, 3, 4, 6)
+    return Tiling(width, 4, 3, 3, 3)
+
+
+def product(
+    device, a, b, offsets, c, places, *, rows, terms, a_row, a_term, b_image=0, c_row, c_image=0, images=1, groups=1,
+    a_group=0, b_group=0, c_group=0, a_start=0, b_start=0, first_term=0, bias=None, chunks=1, c_chunk=0,
+):
+    """Queue ``c[row, place] = bias[row] + sum over t of a[row, t] b[offsets[t] + place]`` for every group and image.
+
+    Parameters
+    ----------
+    device : Device
+    a, b, c : DeviceArray
+        Float32. An element of a is found at ``a_start + group a_group + row
+        a_row + t a_term``, of b at ``b_start + group b_group + image b_image +
+        offsets[t] + place``, and of c at ``chunk c_chunk + group c_group +
+        image c_image + row c_row`` and the pixel that ``places`` tells.
+        If ``places.count`` is less than 16, b must be readable, but need not
+        have any particular values, up to 16 places.
+    offsets : DeviceArray
+        Int32, indexed by term.
+    places : Places
+    rows, terms, images, groups : int
+    first_term : int
+        The terms are ``first_term`` to ``first_term + terms - 1``.
+    bias : DeviceArray or None
+        (groups * rows,)
+    chunks : int
+        The terms are cut into so many parts, each of which writes a c of its own.
+    """
+    per_chunk = -(-terms // chunks) if terms else 0
+    which = variant(device)
+    options = ("-DADJACENT_ROWS",) if a_row == 1 else ()
+    sizes = [
+        images, places.first, places.count, places.pitch,
+        places.step_y, places.base_y, places.height, places.step_x, places.base_x, places.width,
+    ]
+    if which == "cpu":
+        tile = tiling(device)
+        block_rows = next(size for size in (8, 4, 2, 1) if size <= min(rows, tile.rows))
+        column_blocks = -(-images * -(-places.count // tile.width) // tile.vectors)
+        rows_per_item = _rows_per_item(rows, block_rows, per_chunk, column_blocks * groups * chunks)
+        global_size = column_blocks, -(-rows // rows_per_item), groups * chunks
+        local_size = 1, 1, 1
+        options = (*_cpu_options(tile, block_rows), *options)
+    else:
+        rows_per_item = 0
+        global_size = (
+            -(-images * places.count // 64) * 16, -(-rows // 32) * 8, groups * chunks
+        )
+        local_size = 16, 8, 1
+    device.launch(
+        f"matrix_product_{which}", "product", global_size, local_size,
+        a, a_start, a_group, a_row, a_term, b, b_start, b_group, b_image, offsets,
+        a if bias is None else bias, int(bias is not None),
+        c, c_chunk, c_group, c_image, c_row, places.c_y, places.c_x,
+        rows, rows_per_item, first_term, terms, per_chunk, chunks, *sizes, options=options,
+    )
+
+
+def dot_product(
+    device, a, b, offsets, *, rows, columns, places, images, a_row, a_image, b_image, groups=1, a_group=0, b_group=0,
+    a_start=0, b_start=0, images_per_chunk=1,
+):
+    """Return ``c[group, row, column] = sum over images and places of a[row, place] b[offsets[column] + place]``.
+
+    The images are summed in chunks and the chunks' sums then added, always in the same order.
+
+    Parameters
+    ----------
+    a, b : DeviceArray
+        Float32, addressed as in :func:`product`, but with a place in both. Up to a whole number of 16 places, a must
+        be zero and b finite.
+    offsets : DeviceArray
+        Int32, indexed by column.
+    rows, columns, places, images, groups : int
+    images_per_chunk : int
+
+    Returns
+    -------
+    DeviceArray
+        (groups, rows, columns)
+    """
+    which = variant(device)
+    chunks = -(-images // images_per_chunk)
+    partial = device.empty((chunks, groups * rows, columns))
+    if which == "cpu":
+        tile = tiling(device)
+        global_size = -(-columns // tile.dot_columns), -(-rows // tile.dot_rows), groups * chunks
+        local_size = 1, 1, 1
+        options = _cpu_options(tile, tile.rows)
+    else:
+        global_size = -(-columns // 64) * 16, -(-rows // 32) * 8, groups * chunks
+        local_size = 16, 8, 1
+        options = ()
+    device.launch(
+        f"matrix_product_{which}", "dot_product", global_size, local_size,
+        a, a_start, a_group, a_image, a_row, b, b_start, b_group, b_image, offsets, partial,
+        groups, rows, columns, images, images_per_chunk, places, options=options,
+    )
+    return sum_chunks(partial).reshape((groups, rows, columns))
+
+
+def sum_chunks(partial, bias=None):
+    """Return the sum over the first axis of (chunks, rows, columns), with a bias (columns,) added."""
+    chunks, rows, columns = partial.shape
+    if chunks == 1 and bias is None:
+        return partial.reshape((rows, columns))
+    device = partial.device
+    total = device.empty((rows, columns))
+    device.launch(
+        "matrix_product", "sum_chunks", (columns, rows), (_HELPER_GROUP, 1),
+        partial, partial if bias is None else bias, int(bias is not None), total, chunks, rows, columns,
+    )
+    return total
+
+
+def pack_factor(factor, sources, *, rows, groups, factor_group, factor_row):
+    """Return (groups, terms, rows): ``factor[group factor_group + sources[term] + row factor_row]``."""
+    device, terms = factor.device, sources.size
+    packed = device.empty((groups, terms, rows))
+    device.launch(
+        "matrix_product", "pack_factor", (rows, terms, groups), (_HELPER_GROUP, 1, 1),
+        factor, sources, packed, factor_group, factor_row, rows, terms, groups,
+    )
+    return packed
+
+
+def copy_matrix(matrix, *, rows, columns, row_stride, column_stride, copy_columns):
+    """Return (rows, copy_columns): a strided view of a matrix, with zeros behind its columns."""
+    device = matrix.device
+    copy = device.empty((rows, copy_columns))
+    device.launch(
+        "matrix_product", "copy_matrix", (copy_columns, rows), (_HELPER_GROUP, 1),
+        matrix, copy, rows, columns, row_stride, column_stride, copy_columns,
+    )
+    return copy
+
+
+@functools.lru_cache(maxsize=256)
+def regular_offsets(device, count, step):
+    """Return the int32 table 0, step, 2 step, ... on a device."""
+    return device.array(np.arange(count, dtype=np.int32) * np.int32(step))
+
+
+def _cpu_options(tile, block_rows):
+    return (
+        f"-DWIDTH={tile.width}", f"-DROWS={block_rows}", f"-DVECTORS={tile.vectors}",
+        f"-DDOT_ROWS={tile.dot_rows}", f"-DDOT_COLUMNS={tile.dot_columns}",
+    )
+
+
+# Vector operations that a work-item should at least do, so that starting it does not show.
+_LEAST_WORK = 20_000
+# Work-items that there should at least be, so that the cores end their work at nearly the same time.
+_LEAST_ITEMS = 64
+
+
+def _rows_per_item(rows, block_rows, terms, other_items):
+    """How many rows one work-item of the ``cpu`` variant does: all of them, unless there would be too few items."""
+    blocks = -(-rows // block_rows)
+    shares = -(-_LEAST_ITEMS // other_items)
+    least_blocks = -(-_LEAST_WORK // max(1, terms * 24))
+    return max(-(-blocks // shares), min(least_blocks, blocks)) * block_rows
