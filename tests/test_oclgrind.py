@@ -1,0 +1,84 @@
+"""The kernels inside Oclgrind, which reports races, uninitialised reads and accesses out of bounds; any report fails."""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+
+def _library():
+    places = [Path("/usr/lib/oclgrind"), Path("/usr/local/lib/oclgrind"), Path("/usr/local/lib")]
+    command = shutil.which("oclgrind")
+    if command:
+        places.insert(0, Path(command).resolve().parents[1] / "lib" / "oclgrind")
+    return next((place / "liboclgrind-rt-icd.so" for place in places if (place / "liboclgrind-rt-icd.so").exists()), None)
+
+
+LIBRARY = _library()
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason="Oclgrind is not installed (Debian's package: oclgrind)")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run a command with Oclgrind as an OpenCL platform; return the process and what Oclgrind reported."""
+    vendors, log = tmp_path / "vendors", tmp_path / "oclgrind.log"
+    vendors.mkdir()
+    (vendors / "oclgrind.icd").write_text(f"{LIBRARY}\n")
+    environment = {
+        **os.environ,
+        "OCL_ICD_VENDORS": str(vendors),
+        "OCLGRIND_DATA_RACES": "1",
+        "OCLGRIND_UNINITIALIZED": "1",
+        "OCLGRIND_LOG": str(log),
+        "REFCNN_TEST_DEVICES": "oclgrind",
+        "REFCNN_TEST_SIZE": "tiny",
+    }
+
+    def run(*command):
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, timeout=1200, cwd=Path(__file__).parents[1]
+        )
+        return done, log.read_text() if log.exists() else ""
+
+    return run
+
+
+def test_operations(run):
+    done, report = run(
+        sys.executable, "-m", "pytest", "tests/operations", "-q", "-p", "no:cacheprovider", "-k", "oclgrind"
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert " passed" in done.stdout
+    assert report == ""
+
+
+PLANTED = {
+    "Invalid read": "y[i] = x[i + 1];",
+    "Invalid write": "y[i + 1] = x[i];",
+    "race": "y[0] = i;",
+    "ninitialized": "if (y[15 - i] > 1.0f) x[i] = 0;",
+}
+
+
+@pytest.mark.parametrize("report", PLANTED)
+def test_a_planted_fault_is_reported(run, report):
+    """Without this a change in how Oclgrind is asked to look would turn the test above into one that cannot fail."""
+    program = f"""
+        import numpy as np
+        import pyopencl as cl
+        platform = next(p for p in cl.get_platforms() if "oclgrind" in p.name.lower())
+        context = cl.Context(platform.get_devices())
+        queue = cl.CommandQueue(context)
+        x = cl.Buffer(context, cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR, hostbuf=np.ones(16, np.float32))
+        y = cl.Buffer(context, cl.mem_flags.READ_WRITE, 64)
+        source = "__kernel void fault(__global float *x, __global float *y) {{ int i = get_global_id(0); {PLANTED[report]} }}"
+        cl.Program(context, source).build().fault(queue, (16,), (1,), x, y)
+        queue.finish()
+    """
+    done, log = run(sys.executable, "-c", textwrap.dedent(program))
+    assert done.returncode == 0, done.stderr
+    assert report in log
