@@ -1,0 +1,34 @@
+"""The command line: one command in each module of this package, imported when it is called."""
+
+import importlib
+import sys
+
+import click
+
+from .. import __version__
+from ..errors import RefcnnError
+
+_COMMANDS = ("train", "predict", "show", "export", "devices")
+
+
+class _Commands(click.Group):
+    def list_commands(self, context):
+        return _COMMANDS
+
+    def get_command(self, context, name):
+        return importlib.import_module(f".{name}", __name__).command if name in _COMMANDS else None
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except RefcnnError as error:
+            raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("Stopped.", err=True)
+            sys.exit(130)
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="refcnn")
+def main():
+    """Train convolutional neural networks, look inside them, and export them to ONNX with a proof."""

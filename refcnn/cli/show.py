@@ -1,0 +1,29 @@
+"""``refcnn show``."""
+
+import click
+
+
+@click.command("show")
+@click.argument("kind", type=click.Choice(["kernels", "features", "curves"]))
+@click.argument("run")
+@click.option("--out", metavar="FILE", help="Picture file (.png, .pdf, .svg); of several each gets its number.  [default: "
+              "a window, or without a screen a file in the run folder]")
+@click.option("--image", metavar="IMAGE", help="The image whose features are shown.  [default: the first that the run was "
+              "validated on]")
+def command(kind, run, out, image):  # fmt: skip
+    """Show the first layer's kernels, the feature maps after each convolution, or the curves of a run."""
+    from .. import plotting, report
+    from ..backend import use_backend
+    from ..run_folder import RunFolder
+
+    if image is not None and kind != "features":
+        raise click.UsageError(f"--image is for features; {kind} need no image.")
+    folder = RunFolder.open(run)
+    is_window = out is None and plotting.has_screen()
+    with use_backend("reference"):
+        figures = report.draw(folder, kind, image, plotting.window if is_window else None)
+    if is_window:
+        plotting.show_windows()
+        return
+    for path in report.save_drawings(figures, folder, kind, out, image):
+        click.echo(path)

@@ -1,0 +1,71 @@
+"""Predicting the classes of image files, by an exported model or by a run's best checkpoint."""
+
+from pathlib import Path
+
+import numpy as np
+
+from .errors import CheckpointError, DataError
+from .run_folder import RunFolder
+
+
+class Predictor:
+    """A trained model ready for image files.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A run folder, whose best checkpoint computes on the active backend, or
+        an ``.onnx`` file that refcnn exported, which onnxruntime runs.
+
+    Attributes
+    ----------
+    classes : tuple of str
+    preprocessing : Preprocessing
+
+    Raises
+    ------
+    CheckpointError, DataError
+        If there is no such model, or the file does not say how images become its input.
+    ExportError
+        If the file is no model.
+    """
+
+    def __init__(self, path):
+        if Path(path).is_dir():
+            run = RunFolder.open(path)
+            model = run.best_model()
+            self.classes, self.preprocessing = run.configuration.classes, run.configuration.preprocessing
+            self._logits = lambda x: model(x).as_ndarray()
+            return
+        if not Path(path).exists():
+            raise CheckpointError(
+                f"{path} does not exist. Give the folder of a training run, or an .onnx file that refcnn exported."
+            )
+        from . import onnx
+
+        model = onnx.load(path)
+        if model.classes is None or model.preprocessing is None:
+            raise DataError(
+                f"{path} does not hold class names and preprocessing in its metadata, so it is not known how image "
+                "files become its input. Give a model that 'refcnn train' or 'refcnn export' wrote."
+            )
+        self.classes, self.preprocessing, self._logits = tuple(model.classes), model.preprocessing, model.predict
+
+    def probabilities(self, image_path):
+        """Return the probability of each class for an image file, float64 (K,).
+
+        Raises
+        ------
+        DataError
+            If the file cannot be read as an image; the message names it.
+        """
+        x = self.preprocessing.apply(self.preprocessing.load_image(image_path))[None]
+        logits = np.asarray(self._logits(x), dtype=np.float64)[0]
+        powers = np.exp(logits - logits.max())
+        return powers / powers.sum()
+
+    def top(self, image_path, count):
+        """Return the ``count`` most probable (class, probability) of an image file, the most probable first."""
+        probabilities = self.probabilities(image_path)
+        order = np.argsort(-probabilities, kind="stable")[:count]
+        return [(self.classes[index], float(probabilities[index])) for index in order]

@@ -1,0 +1,236 @@
+"""Run folders: where the files of a training run lie, and its configuration."""
+
+import contextlib
+import csv
+import dataclasses
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from . import models
+from .checkpoint import Checkpoint
+from .data import Preprocessing
+from .errors import ArgumentError, CheckpointError, DataError, FileWriteError
+from .files import atomic_write
+
+FORMAT = "refcnn run 1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """What a run is, all that is needed to do it again.
+
+    Attributes
+    ----------
+    data : str
+        As :func:`refcnn.data.load` takes it; a path is absolute.
+    data_dir : str or None
+    data_digest : str
+        SHA-256 of the images, labels and classes.
+    classes : tuple of str
+    preprocessing : Preprocessing
+    model : str
+        As :func:`refcnn.models.build` takes it.
+    backend : str
+        The name of the backend that computed last.
+    device : str
+        Its description.
+    epochs, batch_size : int
+    lr : float
+    optimizer : str
+    validation_split : float or None
+        None: the data set's own test part is the validation part.
+    seed : int
+    completed_epochs : int
+        The number of epochs for which the exported model and the pictures were made.
+    """
+
+    data: str
+    data_dir: str | None
+    data_digest: str
+    classes: tuple
+    preprocessing: Preprocessing
+    model: str
+    backend: str
+    device: str
+    epochs: int
+    batch_size: int
+    lr: float
+    optimizer: str
+    validation_split: float | None
+    seed: int
+    completed_epochs: int = 0
+
+
+class RunFolder:
+    """A folder that holds one training run.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    configuration : Configuration
+    """
+
+    def __init__(self, path, configuration):
+        self.path, self.configuration = Path(path), configuration
+
+    @classmethod
+    def create(cls, path, configuration):
+        """Make a new run folder and write the configuration; an empty folder is taken too.
+
+        Raises
+        ------
+        ArgumentError
+            If the folder holds anything already.
+        FileWriteError
+            If it cannot be written.
+        """
+        check_free(path)
+        try:
+            Path(path).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileWriteError(
+                f"the run folder {path} could not be made: {error.strerror}. Name another one with --out."
+            ) from error
+        run = cls(path, configuration)
+        run.update()
+        return run
+
+    @classmethod
+    def open(cls, path):
+        """Open a folder in which a run was started.
+
+        Raises
+        ------
+        CheckpointError
+            If it holds no run, or the configuration is corrupt.
+        """
+        file = Path(path) / "config.json"
+        try:
+            fields = json.loads(file.read_bytes())
+            if fields.pop("format") != FORMAT:
+                raise KeyError("format")
+            fields["classes"] = tuple(fields["classes"])
+            fields["preprocessing"] = Preprocessing.from_json(fields["preprocessing"])
+            return cls(path, Configuration(**fields))
+        except (FileNotFoundError, NotADirectoryError):
+            raise CheckpointError(
+                f"{path} holds no training run: there is no {file}. Give the folder that 'refcnn train' printed."
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError) as error:
+            raise CheckpointError(
+                f"{file} is not the configuration of a run ({type(error).__name__}: {error}). "
+                "Give the folder that 'refcnn train' printed, or an earlier copy of the file."
+            ) from error
+
+    def update(self, **changes):
+        """Change fields of the configuration and write it.
+
+        Raises
+        ------
+        FileWriteError
+            If it cannot be written; the former file is unchanged.
+        """
+        self.configuration = dataclasses.replace(self.configuration, **changes)
+        fields = {field.name: getattr(self.configuration, field.name) for field in dataclasses.fields(Configuration)}
+        fields["preprocessing"] = self.configuration.preprocessing.to_json()
+        with atomic_write(self.path / "config.json") as temporary:
+            temporary.write_text(json.dumps({"format": FORMAT, **fields}, indent=2) + "\n", encoding="utf-8")
+
+    @property
+    def last(self):
+        """Path of the checkpoint to resume from."""
+        return self.path / "last.npz"
+
+    @property
+    def best(self):
+        """Path of the checkpoint with the best validation accuracy."""
+        return self.path / "best.npz"
+
+    @property
+    def model_file(self):
+        """Path of the exported model."""
+        return self.path / "model.onnx"
+
+    def write_metrics(self, history):
+        """Write ``metrics.csv``, one row for each epoch.
+
+        Raises
+        ------
+        FileWriteError
+            If it cannot be written; the former file is unchanged.
+        """
+        with atomic_write(self.path / "metrics.csv") as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, list(history[0]))
+            writer.writeheader()
+            writer.writerows(history)
+
+    def best_model(self):
+        """Return the model with the parameters of the best checkpoint, on the active backend.
+
+        Raises
+        ------
+        CheckpointError
+            If there is no such checkpoint yet, or it is corrupt or of another model.
+        """
+        if not self.best.exists():
+            raise CheckpointError(
+                f"{self.path} holds no trained model yet: no epoch was finished. "
+                f"Go on with: refcnn train --resume {self.path}"
+            )
+        checkpoint = Checkpoint.load(self.best)
+        configuration = self.configuration
+        model = models.build(configuration.model, configuration.preprocessing.shape, len(configuration.classes))
+        checkpoint.restore(model)
+        return model
+
+    def remove_leftovers(self):
+        """Remove the temporary files of writes that a kill interrupted."""
+        for entry in self.path.iterdir():
+            if _is_leftover(entry):
+                entry.unlink(missing_ok=True)
+
+
+def check_free(path):
+    """Raise ArgumentError unless ``path`` is missing or an empty folder, so that a run can start there."""
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise ArgumentError(f"--out {path} is a file, but a folder is needed. Name another one.")
+    entries = sorted(entry.name for entry in path.iterdir() if not _is_leftover(entry)) if path.exists() else []
+    if "config.json" in entries:
+        with contextlib.suppress(CheckpointError):
+            RunFolder.open(path)
+            raise ArgumentError(
+                f"--out {path} holds a training run already. Go on with it by --resume {path}, or name another folder."
+            )
+    if entries:
+        shown = ", ".join(entries[:5]) + (f" and {len(entries) - 5} more" if len(entries) > 5 else "")
+        raise ArgumentError(
+            f"--out {path} is not empty: it holds {shown}. Name a folder that is empty or does not exist yet."
+        )
+
+
+def free_path(data, model, root="runs"):
+    """Return the first of ``runs/<data>-<model>-1``, ``-2``... that does not exist."""
+    stem = "-".join(re.sub(r"[^\w.]+", "_", Path(name).name) for name in (data, model))
+    number = 1
+    while (path := Path(root) / f"{stem}-{number}").exists():
+        number += 1
+    return path
+
+
+def digest(*parts):
+    """Return the SHA-256 (hex) of data sets' images, labels and classes; None among them counts as absent."""
+    total = hashlib.sha256()
+    for part in parts:
+        description = None if part is None else (part.x.shape, part.x.dtype.str, part.classes)
+        total.update(repr(description).encode())
+        if part is not None:
+            total.update(part.x.tobytes())
+            total.update(part.y.tobytes())
+    return total.hexdigest()
+
+
+def _is_leftover(entry):
+    return re.fullmatch(r"\.(config|last|best|metrics|model|curves|kernels|features_\d+|confusion)-\w+\.\w+", entry.name)

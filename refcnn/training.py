@@ -1,0 +1,419 @@
+"""Training: the loop over epochs and batches, its checkpoints, and going on from them."""
+
+import contextlib
+import dataclasses
+import math
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from . import attributes, backend, data, models, run_folder
+from .checkpoint import Checkpoint, best_epoch
+from .errors import ArgumentError, CheckpointError, DataError, NonFiniteLossError
+from .layers.softmax_cross_entropy import softmax_cross_entropy
+from .optimizers.adam import Adam
+from .optimizers.sgd import Sgd
+from .philox import generator, permutation, set_seed
+from .run_folder import Configuration, RunFolder
+
+#: For each name of an optimizer: what makes it from a learning rate, and its default rate.
+OPTIMIZERS = {
+    "sgd": (lambda lr: Sgd(lr, momentum=0, nesterov=False), 0.1),
+    "momentum": (lambda lr: Sgd(lr, momentum=0.9, nesterov=True), 0.02),
+    "adam": (lambda lr: Adam(lr), 0.001),
+}
+#: What :func:`refcnn.data.load` takes that is no path.
+DATA_NAMES = ("digits", "mnist")
+#: Used where a data set has no test part.
+DEFAULT_VALIDATION_SPLIT = 0.2
+#: Seconds between two looks at the loss for the progress bar: each look waits for the device.
+LOSS_INTERVAL = 0.25
+
+
+class Interrupted(Exception):
+    """Training stopped by Ctrl-C, after its checkpoint was written."""
+
+
+def start(options, out=None):
+    """Begin a run on the active backend: load the data, build the model, make the run folder.
+
+    Parameters
+    ----------
+    options : dict
+        Any of ``data``, ``data_dir``, ``model``, ``epochs``, ``batch_size``,
+        ``lr``, ``optimizer``, ``validation_split`` and ``seed``; the rest take
+        their defaults.
+    out : str or os.PathLike, optional
+        The run folder; by default a new one below ``runs``.
+
+    Returns
+    -------
+    Training
+
+    Raises
+    ------
+    ArgumentError
+        If an option is out of range, or ``out`` holds something.
+    DataError
+        If the data set cannot be loaded.
+    """
+    options = {"data": "digits", "model": "chapter", "epochs": 15, "batch_size": 64, "optimizer": "adam", **options}
+    if options["optimizer"] not in OPTIMIZERS:
+        raise ArgumentError(f"--optimizer is {options['optimizer']!r}. Choose one of {', '.join(OPTIMIZERS)}.")
+    attributes.integer("train", "epochs", options["epochs"])
+    attributes.integer("train", "batch_size", options["batch_size"])
+    out = run_folder.free_path(options["data"], options["model"]) if out is None else Path(out)
+    run_folder.check_free(out)
+    set_seed(options["seed"] if "seed" in options else secrets.randbits(32))
+    seed = generator.seed
+    train, test = data.load(options["data"], options.get("data_dir"))
+    split = options.get("validation_split", None if test else DEFAULT_VALIDATION_SPLIT)
+    lr = attributes.number("train", "lr", options.get("lr", OPTIMIZERS[options["optimizer"]][1]), above=0)
+    active = backend.active()
+    configuration = Configuration(
+        data=options["data"] if options["data"] in DATA_NAMES else os.path.abspath(options["data"]),
+        data_dir=options.get("data_dir") and os.path.abspath(options["data_dir"]),
+        data_digest=run_folder.digest(train, test),
+        classes=train.classes,
+        preprocessing=train.preprocessing,
+        model=options["model"],
+        backend=active.name,
+        device=active.description,
+        epochs=options["epochs"],
+        batch_size=options["batch_size"],
+        lr=lr,
+        optimizer=options["optimizer"],
+        validation_split=split,
+        seed=seed,
+    )
+    parts = _parts(configuration, train, test)
+    model = models.build(configuration.model, train.preprocessing.shape, len(train.classes))
+    return Training(RunFolder.create(out, configuration), model, *parts)
+
+
+def resume(run, options):
+    """Go on with a run from its last checkpoint, or from its beginning if there is none yet.
+
+    Parameters
+    ----------
+    run : RunFolder
+    options : dict
+        What the user gave anew: ``epochs`` may be raised; ``data`` and
+        ``data_dir`` may name another place of the same data.
+
+    Returns
+    -------
+    Training
+
+    Raises
+    ------
+    ArgumentError
+        If an option contradicts the run.
+    DataError
+        If the data are not those that the run was started with.
+    CheckpointError
+        If the checkpoint cannot be read.
+    """
+    former = run.configuration
+    changes = {key: value for key, value in options.items() if key in ("data", "data_dir", "epochs")}
+    for name, value in options.items():
+        if name not in changes and value != getattr(former, name):
+            raise ArgumentError(
+                f"--{name.replace('_', '-')} is {value}, but the run in {run.path} was started with "
+                f"{getattr(former, name)}. Leave the option out, or start a new run."
+            )
+    if changes.get("epochs", former.epochs) < former.epochs:
+        raise ArgumentError(
+            f"--epochs is {changes['epochs']}, but the run in {run.path} was started with {former.epochs}. "
+            "The number of epochs can only be raised."
+        )
+    checkpoint = Checkpoint.load(run.last) if run.last.exists() else None
+    active = backend.active()
+    configuration = dataclasses.replace(former, **changes, backend=active.name, device=active.description)
+    set_seed(configuration.seed)
+    training = Training(run, *_prepare(configuration))
+    if checkpoint is not None:
+        training.set_state(checkpoint)
+    run.remove_leftovers()
+    if configuration != former:
+        run.update(**{field: getattr(configuration, field) for field in (*changes, "backend", "device")})
+    return training
+
+
+def validation_set(configuration):
+    """Return the images that a run was validated on.
+
+    Raises
+    ------
+    DataError
+        If the data set is gone, or has changed.
+    """
+    former = generator.seed, generator.stream
+    set_seed(configuration.seed)
+    try:
+        return _load_parts(configuration)[1]
+    finally:
+        generator.seed, generator.stream = former
+
+
+def _prepare(configuration):
+    parts = _load_parts(configuration)
+    model = models.build(configuration.model, configuration.preprocessing.shape, len(configuration.classes))
+    return model, *parts
+
+
+def _load_parts(configuration):
+    train, test = data.load(configuration.data, configuration.data_dir)
+    found = run_folder.digest(train, test)
+    if found != configuration.data_digest:
+        raise DataError(
+            f"the data set {configuration.data} has changed since the run was started: its SHA-256 is {found}, but "
+            f"was {configuration.data_digest}. Put the former data back, or start a new run."
+        )
+    return _parts(configuration, train, test)
+
+
+def _parts(configuration, train, test):
+    # Drawn first of all after the seed is set, so that any process finds the same parts again.
+    if configuration.validation_split is None:
+        return train, test
+    return data.split(train, configuration.validation_split, generator.permutation(len(train)))
+
+
+class Training:
+    """A run under way: the model, its optimizer, the data, and how far it has come.
+
+    Parameters
+    ----------
+    run : RunFolder
+    model : Model
+        With its parameters made.
+    train, validation : DataSet
+    """
+
+    def __init__(self, run, model, train, validation):
+        self.run, self.model, self.train, self.validation = run, model, train, validation
+        configuration = run.configuration
+        self.optimizer = OPTIMIZERS[configuration.optimizer][0](configuration.lr)
+        self.batch_size = configuration.batch_size
+        self.batches = math.ceil(len(train) / self.batch_size)
+        self.history = []
+        self._shuffle = None
+        self._losses = []
+        self._seconds = 0.0
+
+    @property
+    def is_complete(self):
+        """Whether the exported model and the pictures of all the epochs are there."""
+        return self.run.configuration.completed_epochs >= self.run.configuration.epochs
+
+    def description(self):
+        """Return the lines that say what is about to be trained."""
+        configuration = self.run.configuration
+        return (
+            f"{configuration.data}: {len(self.train)} training and {len(self.validation)} validation images of shape "
+            f"{configuration.preprocessing.shape}, {len(configuration.classes)} classes\n"
+            f"{configuration.model} on {configuration.backend}: {configuration.device}\n"
+            f"{configuration.optimizer}, lr {configuration.lr}, batch size {self.batch_size}, epoch "
+            f"{len(self.history) + 1} to {configuration.epochs}, seed {configuration.seed}\n"
+            f"run folder: {self.run.path}"
+        )
+
+    def state(self):
+        """Return the present state as a Checkpoint.
+
+        Raises
+        ------
+        NonFiniteLossError
+            If a loss or a parameter is NaN or infinite.
+        """
+        self._read_losses()
+        parameters = self.model.state()
+        for name, array in parameters.items():
+            if not np.isfinite(array).all():
+                raise self._non_finite(f"the parameter {name} holds NaN or infinity", len(self._losses))
+        return Checkpoint(
+            parameters=parameters,
+            optimizer={name: self.optimizer.state(parameter) for name, parameter in self.model.parameters()},
+            epoch=len(self.history),
+            shuffle=self._shuffle,
+            losses=np.array(self._losses, dtype=np.float64),
+            seconds=self._seconds,
+            seed=generator.seed,
+            stream=generator.stream,
+            history=self.history,
+        )
+
+    def set_state(self, checkpoint):
+        """Go back to a state.
+
+        Raises
+        ------
+        CheckpointError
+            If it is not of this model and optimizer.
+        """
+        if len(checkpoint.losses) > self.batches or len(checkpoint.history) != checkpoint.epoch:
+            raise CheckpointError(
+                f"{self.run.last} stands at batch {len(checkpoint.losses)} of {self.batches}, after {checkpoint.epoch} "
+                f"epochs with {len(checkpoint.history)} rows of metrics. Put an earlier copy of the file in its place."
+            )
+        checkpoint.restore(self.model, self.optimizer)
+        self.history = checkpoint.history
+        self._shuffle, self._losses, self._seconds = checkpoint.shuffle, list(checkpoint.losses), checkpoint.seconds
+        generator.seed, generator.stream = checkpoint.seed, checkpoint.stream
+
+    def finish(self, echo=print):
+        """Train up to the configuration's number of epochs, with a checkpoint after each.
+
+        Parameters
+        ----------
+        echo : callable
+            Takes one line of text after each epoch.
+
+        Raises
+        ------
+        Interrupted
+            After Ctrl-C: the batch was finished and the checkpoint written. A second Ctrl-C stops at once.
+        NonFiniteLossError
+            If the loss is NaN or infinite; the last good checkpoint stands.
+        FileWriteError
+            If a checkpoint cannot be written; the former one stands.
+        """
+        with _interruptible() as is_interrupted:
+            while len(self.history) < self.run.configuration.epochs:
+                self._epoch(is_interrupted)
+                echo(self._line(self.history[-1]))
+
+    def _epoch(self, is_interrupted):
+        if self._shuffle is None:
+            self._shuffle = generator.next_stream()[1]
+        order = permutation(generator.seed, self._shuffle, len(self.train))
+        with self._progress_bar() as bar:
+            self._train_epoch(order, bar, is_interrupted)
+            bar.set_postfix_str("validating")
+            loss, accuracy = self._validate(is_interrupted)
+        sizes = [min(self.batch_size, len(self.train) - start) for start in range(0, len(self.train), self.batch_size)]
+        self.history.append({
+            "epoch": len(self.history) + 1,
+            "train_loss": float(np.average(self._losses, weights=sizes)),
+            "validation_loss": loss,
+            "validation_accuracy": accuracy,
+            "seconds": self._seconds,
+            "iterations_per_second": self.batches / self._seconds,
+        })
+        self._shuffle, self._losses, self._seconds = None, [], 0.0
+        # The best checkpoint first: should the process die in between, the epoch is done again, to the same end.
+        checkpoint = self.state()
+        if best_epoch(self.history) is self.history[-1]:
+            checkpoint.save(self.run.best)
+        checkpoint.save(self.run.last)
+        self.run.write_metrics(self.history)
+
+    def _train_epoch(self, order, bar, is_interrupted):
+        begun, former = time.perf_counter(), self._seconds
+        looked = begun
+        for index in range(len(self._losses), self.batches):
+            chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
+            x, t = self._batch(self.train, chosen)
+            with self.model.train():
+                loss = softmax_cross_entropy(self.model(x), t)
+            loss.grad().update(self.optimizer)
+            self._losses.append(loss)
+            if time.perf_counter() - looked > LOSS_INTERVAL and not bar.disable:
+                bar.set_postfix_str(f"loss {self._read_loss(index):.4f}", refresh=False)
+                looked = time.perf_counter()
+            bar.update()
+            if is_interrupted():
+                break
+        self._read_losses()
+        self._seconds = former + time.perf_counter() - begun
+        self._stop_if(is_interrupted)
+
+    def _batch(self, dataset, chosen):
+        x = dataset.preprocessing.apply(dataset.x[chosen])
+        return x, data.one_hot(dataset.y[chosen], len(dataset.classes))
+
+    def _read_loss(self, index):
+        self._losses[index] = loss = float(self._losses[index])
+        if not math.isfinite(loss):
+            raise self._non_finite(f"the loss is {loss}", index + 1)
+        return loss
+
+    def _read_losses(self):
+        for index in range(len(self._losses)):
+            self._read_loss(index)
+
+    def _non_finite(self, what, batch):
+        configuration = self.run.configuration
+        kept = (
+            f"The checkpoint of the {len(self.history)} epochs before stands in {self.run.path}"
+            if self.run.last.exists()
+            else "No checkpoint was written yet"
+        )
+        return NonFiniteLossError(
+            f"{what} at epoch {len(self.history) + 1}, batch {batch} of {self.batches} ({configuration.optimizer}, "
+            f"lr {configuration.lr}); a finite number is expected. {kept}. Start a new run with a smaller --lr, such "
+            f"as {configuration.lr / 10:.3g}, and look for extreme values in the images."
+        )
+
+    def _validate(self, is_interrupted):
+        total, correct = 0.0, 0
+        for start in range(0, len(self.validation), self.batch_size):
+            chosen = np.arange(start, min(start + self.batch_size, len(self.validation)))
+            x, t = self._batch(self.validation, chosen)
+            logits = self.model(x)
+            total += float(softmax_cross_entropy(logits, t)) * len(chosen)
+            correct += int(np.sum(logits.as_ndarray().argmax(axis=1) == self.validation.y[chosen]))
+            self._stop_if(is_interrupted)
+        loss = total / len(self.validation)
+        if not math.isfinite(loss):
+            raise self._non_finite(f"the validation loss is {loss}", self.batches)
+        return loss, correct / len(self.validation)
+
+    def _stop_if(self, is_interrupted):
+        if is_interrupted():
+            self.state().save(self.run.last)
+            raise Interrupted(
+                f"Stopped in epoch {len(self.history) + 1} after batch {len(self._losses)} of {self.batches}; the "
+                f"checkpoint is {self.run.last}."
+            )
+
+    def _progress_bar(self):
+        from tqdm import tqdm
+
+        epoch = f"epoch {len(self.history) + 1}/{self.run.configuration.epochs}"
+        return tqdm(total=self.batches, initial=len(self._losses), desc=epoch, leave=False, disable=None)
+
+    def _line(self, row):
+        return (
+            f"epoch {row['epoch']}/{self.run.configuration.epochs}: train loss {row['train_loss']:.4f}, validation "
+            f"loss {row['validation_loss']:.4f}, accuracy {row['validation_accuracy']:.2%}, "
+            f"{row['seconds']:.1f} s, {row['iterations_per_second']:.1f} it/s"
+        )
+
+
+@contextlib.contextmanager
+def _interruptible():
+    """Let the first Ctrl-C of the block only be noted, and give the function that tells; the second acts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    noted = threading.Event()
+    former = signal.getsignal(signal.SIGINT)
+
+    def note(*_):
+        noted.set()
+        signal.signal(signal.SIGINT, former)
+        print("\nFinishing the batch and writing the checkpoint. Ctrl-C again stops at once.", file=sys.stderr)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted.is_set
+    finally:
+        signal.signal(signal.SIGINT, former)
