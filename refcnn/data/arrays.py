@@ -1,0 +1,137 @@
+"""Arrays as they are found, checked and brought to the form that a data set keeps."""
+
+import numpy as np
+
+from ..errors import ArgumentError, DataError, LabelError
+
+MOST_CLASSES = 65536
+
+
+def image_array(array, source):
+    """Bring an array of images to (N, C, H, W), uint8 or float32.
+
+    Parameters
+    ----------
+    array : ndarray
+        Shape (N, H, W) for grey images or (N, C, H, W). uint8 is kept;
+        float16, float32 and float64 become float32.
+    source : str
+        Where the array comes from, for the messages.
+
+    Returns
+    -------
+    ndarray, shape (N, C, H, W), uint8 or float32
+
+    Raises
+    ------
+    DataError
+        For another number of axes, another dtype, channels in the last axis
+        (refused rather than guessed), no images, or values that are not finite.
+    """
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32, copy=False)
+        if not np.isfinite(array).all():
+            position = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+            raise DataError(
+                f"{source} holds {array[position]} at {position} (as float32). Every value must be finite: "
+                "repair or remove that image."
+            )
+    elif array.dtype != np.uint8:
+        raise DataError(
+            f"{source} has dtype {array.dtype}, but images must be uint8 (0 to 255, scaled by 1/255) or floating "
+            "point (taken as they are). Convert the array and store it again."
+        )
+    if array.ndim == 3:
+        array = array[:, None]
+    if array.ndim != 4 or 0 in array.shape:
+        raise DataError(
+            f"{source} has shape {array.shape}, but images must have shape (N, height, width) or "
+            "(N, channels, height, width) with no axis of length 0."
+        )
+    if array.shape[3] in (1, 3, 4) and array.shape[1] not in (1, 3, 4):
+        raise DataError(
+            f"{source} has shape {array.shape}, which looks like (N, height, width, channels), but the channels must "
+            "come before height and width. Store x.transpose(0, 3, 1, 2)."
+        )
+    return array
+
+
+def label_array(labels, source, classes=None):
+    """Bring labels to class indices.
+
+    Parameters
+    ----------
+    labels : array_like
+        Shape (N,) or (N, 1): whole numbers of any numeric dtype.
+    source : str
+        Where the labels come from, for the messages.
+    classes : int, optional
+        How many classes there are; without it any index from 0 up to
+        65,535 is taken.
+
+    Returns
+    -------
+    ndarray, shape (N,), int64
+
+    Raises
+    ------
+    LabelError
+        For a label that is no whole number or lies outside the classes (named
+        with its position), or labels of another shape.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "biuf":
+        raise LabelError(
+            f"{source} has shape {labels.shape} and dtype {labels.dtype}, but labels must be one whole number for "
+            "each image, shape (N,)."
+        )
+    count = MOST_CLASSES if classes is None else classes
+    # The comparison comes before the conversion: NaN and 2**63 have no int64.
+    wrong = ~((labels >= 0) & (labels < count))
+    if labels.dtype.kind == "f":
+        wrong |= labels != np.floor(labels)
+    if wrong.any():
+        position = int(np.argmax(wrong))
+        raise LabelError(
+            f"{source} holds the label {labels[position]} at position {position}, but labels must be whole numbers "
+            f"from 0 to {count - 1}. Correct the label or the number of classes."
+        )
+    return labels.astype(np.int64)
+
+
+def class_names(*parts):
+    """Name the classes of integer labels "0", "1", ... up to the highest label in any of the parts."""
+    return tuple(str(label) for label in range(max(int(labels.max()) for labels in parts) + 1))
+
+
+def one_hot(labels, classes):
+    """One-hot rows for class indices.
+
+    Parameters
+    ----------
+    labels : array_like, shape (N,)
+        Whole numbers from 0 to ``classes - 1``, of any numeric dtype.
+    classes : int
+        The number of classes, the length of a row.
+
+    Returns
+    -------
+    ndarray, shape (N, classes), float32
+        1 at the label's place, 0 elsewhere.
+
+    Raises
+    ------
+    LabelError
+        For a label outside the classes or no whole number, named with its position.
+    ArgumentError
+        If ``classes`` is not a whole number of at least 1.
+    """
+    if isinstance(classes, bool) or not isinstance(classes, (int, np.integer)) or classes < 1:
+        raise ArgumentError(f"one_hot: classes is {classes!r}, but must be a whole number of at least 1.")
+    indices = label_array(labels, "one_hot: labels", classes)
+    rows = np.zeros((len(indices), classes), np.float32)
+    rows[np.arange(len(indices)), indices] = 1
+    return rows

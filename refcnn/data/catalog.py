@@ -1,0 +1,73 @@
+"""Data sets by name or path."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError
+from . import idx, image_folder, npz
+from .dataset import DataSet, Preprocessing
+from .mnist_files import mnist
+
+
+def digits():
+    """Load scikit-learn's bundled digits: 1,797 grey images of 8x8 pixels with values from 0 to 16.
+
+    Returns
+    -------
+    DataSet
+        uint8, scale 1/16.
+    """
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    return DataSet(
+        bunch.images.astype(np.uint8)[:, None],
+        bunch.target.astype(np.int64),
+        tuple(str(name) for name in bunch.target_names),
+        Preprocessing(1 / 16, channels=1, height=8, width=8, white=16.0),
+    )
+
+
+def load(spec, data_dir=None):
+    """Load a data set by name or path.
+
+    Parameters
+    ----------
+    spec : str or os.PathLike
+        "digits" (bundled with scikit-learn), "mnist" (see ``mnist``), or a
+        path: a folder of IDX files named as MNIST's are, an .npz file with x
+        and y, or a folder with one sub-folder of images for each class. A
+        name goes before a path; write ./mnist for a folder of that name.
+    data_dir : str or os.PathLike, optional
+        Where ``mnist`` looks first.
+
+    Returns
+    -------
+    train : DataSet
+    test : DataSet or None
+        The set's own test part, where it has one.
+
+    Raises
+    ------
+    DataError
+        If the name or path is none of these, or what lies there is missing,
+        broken or of another form.
+    LabelError
+        For labels outside the classes.
+    """
+    if spec == "digits":
+        return digits(), None
+    if spec == "mnist":
+        return mnist(data_dir)
+    path = Path(spec)
+    if os.path.isdir(path):
+        return idx.read_folder(path) if idx.find(path) else image_folder.read(path)
+    if os.path.isfile(path) and path.suffix.lower() == ".npz":
+        return npz.read(path)
+    state = "is a file of another kind" if os.path.lexists(path) else "does not exist"
+    raise DataError(
+        f"The data set {str(spec)!r} is not known by name, and as a path it {state}. Expected digits, mnist, a folder "
+        "of IDX files, an .npz file with x and y, or a folder with one sub-folder of images for each class."
+    )

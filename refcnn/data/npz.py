@@ -1,0 +1,95 @@
+"""Data sets in NumPy's .npz files."""
+
+import numpy as np
+
+from ..errors import DataError
+from .arrays import image_array, label_array
+from .dataset import data_sets
+
+KEYS = "x and y, or x_train, y_train, x_test and y_test"
+
+
+def read(path):
+    """Read a data set from an .npz file.
+
+    The file holds ``x`` and ``y``, or ``x_train``, ``y_train``, ``x_test`` and
+    ``y_test``, and may hold ``classes``, the names of the classes. Images have
+    shape (N, H, W) or (N, C, H, W); uint8 is scaled by 1/255, floating point
+    taken as it is. Channels in the last axis are refused, not guessed. Labels
+    are whole numbers, shape (N,) or (N, 1), or one-hot rows, shape (N, classes).
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file. Pickled objects in it are refused.
+
+    Returns
+    -------
+    train : DataSet
+    test : DataSet or None
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or its arrays are missing or of another form.
+    LabelError
+        For labels that are no whole numbers, or outside the classes.
+    """
+    arrays = _arrays(path)
+    names = [("x", "y")] if "x" in arrays or "y" in arrays else [("x_train", "y_train"), ("x_test", "y_test")]
+    missing = [name for pair in names for name in pair if name not in arrays]
+    if missing:
+        raise DataError(
+            f"{path} holds {', '.join(sorted(arrays)) or 'no arrays'}, but {', '.join(missing)} is missing. "
+            f"Expected {KEYS}."
+        )
+    classes = _classes(arrays["classes"], path) if "classes" in arrays else None
+    parts = []
+    for x_name, y_name in names:
+        x, y = image_array(arrays[x_name], f"{path}: {x_name}"), _labels(arrays[y_name], f"{path}: {y_name}")
+        if len(x) != len(y):
+            raise DataError(
+                f"{path}: {x_name} holds {len(x)} images, but {y_name} holds {len(y)} labels. "
+                "Store one label for each image."
+            )
+        parts.append((x, y))
+    return data_sets(*parts, classes=classes)
+
+
+def _arrays(path):
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.ndarray):
+            with loaded:
+                return {name: loaded[name] for name in loaded.files}
+    # A broken archive makes zipfile, zlib and NumPy raise anything from BadZipFile to SyntaxError and MemoryError.
+    except Exception as error:
+        raise DataError(
+            f"{path} could not be read as an .npz file: {error or type(error).__name__}. "
+            f"Expected a file of numpy.savez with {KEYS}, and no arrays of objects."
+        ) from error
+    raise DataError(f"{path} holds a single array, not an .npz archive. Expected a file of numpy.savez with {KEYS}.")
+
+
+def _labels(y, source):
+    # One column is a column of labels: one-hot rows of a single class would say nothing.
+    if y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "biuf":
+        rows = (y == 1).sum(axis=1) == 1
+        rows &= (y == 0).sum(axis=1) == y.shape[1] - 1
+        if not rows.all():
+            row = int(np.argmin(rows))
+            raise DataError(
+                f"{source} has shape {y.shape}, but row {row} is {y[row]}, not one-hot: a single 1 and otherwise 0 "
+                "are expected. Store class numbers of shape (N,), or one-hot rows."
+            )
+        y = y.argmax(axis=1)
+    return label_array(y, source)
+
+
+def _classes(names, path):
+    if names.ndim != 1 or names.dtype.kind != "U" or not len(names):
+        raise DataError(
+            f"{path}: classes has shape {names.shape} and dtype {names.dtype}, but names are expected: "
+            "a one-axis array of strings."
+        )
+    return tuple(str(name) for name in names)

@@ -1,0 +1,246 @@
+import struct
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from refcnn.data import Preprocessing, load
+from refcnn.data.image_file import read_image
+from refcnn.errors import DataError
+
+RNG = np.random.default_rng(0)
+
+
+def grey(height=6, width=5):
+    return RNG.integers(0, 256, (height, width), np.uint8)
+
+
+def save(path, pixels, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".gif", ".tif", ".tiff", ".PNG"])
+def test_lossless_grey_files_give_their_pixels(tmp_path, suffix):
+    pixels = grey()
+    found = read_image(save(tmp_path / f"a{suffix}", pixels), 1, 6, 5, resize=False)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, pixels[None])
+
+
+@pytest.mark.parametrize("suffix, options", [(".png", {}), (".bmp", {}), (".tif", {}), (".webp", {"lossless": True})])
+def test_lossless_colour_files_give_their_pixels(tmp_path, suffix, options):
+    pixels = RNG.integers(0, 256, (6, 5, 3), np.uint8)
+    found = read_image(save(tmp_path / f"a{suffix}", pixels, **options), 3, 6, 5, resize=False)
+    np.testing.assert_array_equal(found, pixels.transpose(2, 0, 1))
+    assert found.flags.c_contiguous
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
+def test_jpeg(tmp_path, suffix):
+    flat = np.full((16, 16, 3), (200, 100, 50), np.uint8)
+    found = read_image(save(tmp_path / f"a{suffix}", flat, quality=95), 3, 16, 16)
+    assert np.abs(found.astype(int) - np.array([200, 100, 50])[:, None, None]).max() <= 3
+
+
+def test_colour_becomes_grey_by_the_luma_of_itu_r_601(tmp_path):
+    path = save(tmp_path / "a.png", np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8))
+    np.testing.assert_allclose(read_image(path, 1, 1, 3)[0, 0], 255 * np.array([0.299, 0.587, 0.114]), atol=1)
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
+    pixels = grey()
+    path = save(tmp_path / "a.png", pixels.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(read_image(path, 1, 6, 5)[0], pixels)
+    np.testing.assert_array_equal(read_image(path, 3, 6, 5), np.stack([pixels] * 3))
+
+
+def test_one_bit(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.array([[0, 255, 255]], np.uint8)).convert("1").save(path)
+    np.testing.assert_array_equal(read_image(path, 1, 1, 3)[0], [[0, 255, 255]])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_transparent_parts_show_white(tmp_path, channels):
+    pixels = np.array([[[0, 0, 0, 0], [0, 0, 0, 255]]], np.uint8)
+    found = read_image(save(tmp_path / "a.png", pixels), channels, 1, 2)
+    assert found[:, 0].tolist() == [[255, 0]] * channels
+
+
+def test_an_animation_gives_its_first_frame(tmp_path):
+    first = Image.new("L", (3, 2), 10)
+    first.save(tmp_path / "a.gif", save_all=True, append_images=[Image.new("L", (3, 2), 200)])
+    assert (read_image(tmp_path / "a.gif", 1, 2, 3) == 10).all()
+
+
+def test_a_photograph_is_turned_upright(tmp_path):
+    pixels = grey(2, 3)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # EXIF 2.32: row 0 of the file is the right side of the scene, column 0 its top
+    path = save(tmp_path / "a" / "a.png", pixels, exif=exif)
+    upright = np.rot90(pixels, -1)
+    np.testing.assert_array_equal(read_image(path, 1, 3, 2, resize=False)[0], upright)
+    train, _ = load(tmp_path)
+    np.testing.assert_array_equal(train.x[0, 0], upright)
+
+
+def test_resizing(tmp_path):
+    halves = np.repeat(np.array([[20, 220]], np.uint8), 20, axis=1).repeat(30, axis=0)
+    path = save(tmp_path / "a.png", halves)
+    found = read_image(path, 1, 12, 10)[0]
+    assert found.shape == (12, 10)
+    assert (found[:, :2] == 20).all() and (found[:, -2:] == 220).all()
+    with pytest.raises(DataError, match="30x40 pixels .* but 12x10"):
+        read_image(path, 1, 12, 10, resize=False)
+    assert Preprocessing(1.0, 1, 12, 10).load_image(path).shape == (1, 12, 10)
+
+
+@pytest.mark.parametrize("white, dtype", [(255, np.uint8), (255.0, np.uint8), (16.0, np.float32), (1.0, np.float32)])
+def test_load_image_gives_what_the_data_set_stores(tmp_path, white, dtype):
+    path = save(tmp_path / "a.png", np.array([[0, 51, 255]], np.uint8))
+    preprocessing = Preprocessing(1 / white, 1, 1, 3, white=white)
+    stored = preprocessing.load_image(path)
+    assert stored.dtype == dtype
+    np.testing.assert_allclose(stored[0, 0], np.array([0, 0.2, 1]) * white, rtol=1e-6)
+    np.testing.assert_allclose(preprocessing.apply(stored)[0, 0], [0, 0.2, 1], rtol=1e-6)
+
+
+def test_other_numbers_of_channels_have_no_image_files(tmp_path):
+    with pytest.raises(DataError, match="2 channels"):
+        Preprocessing(1.0, 2, 3, 3).load_image(save(tmp_path / "a.png", grey()))
+
+
+def test_unusual_pixels_are_refused(tmp_path):
+    floating = save(tmp_path / "f.tif", np.zeros((2, 2), np.float32))
+    deep = save(tmp_path / "i.tif", np.full((2, 2), 70000, np.int32))
+    for path, message in ((floating, "floating-point"), (deep, "from 70000 to 70000")):
+        with pytest.raises(DataError, match=message) as caught:
+            read_image(path, 1, 2, 2)
+        assert str(path) in str(caught.value)
+
+
+def chunk(kind, contents):
+    return struct.pack(">I", len(contents)) + kind + contents + struct.pack(">I", zlib.crc32(kind + contents))
+
+
+@pytest.mark.parametrize("side", [11000, 50000])
+def test_an_image_of_absurd_size_is_refused(tmp_path, side):
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    path = tmp_path / "bomb.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    )
+    with pytest.raises(DataError, match="bomb.png .*exceeds limit"):
+        read_image(path, 1, 8, 8)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    pixels=hnp.arrays(np.uint8, (9, 9, 3)),
+    suffix=st.sampled_from([".png", ".jpg", ".bmp", ".gif", ".tif", ".webp"]),
+    data=st.data(),
+)
+def test_a_damaged_file_gives_pixels_or_a_data_error(pixels, suffix, data):
+    with tempfile.TemporaryDirectory() as folder:
+        path = save(Path(folder) / f"a{suffix}", pixels)
+        contents = bytearray(path.read_bytes())
+        for _ in range(data.draw(st.integers(0, 5))):
+            contents[data.draw(st.integers(0, len(contents) - 1))] = data.draw(st.integers(0, 255))
+        path.write_bytes(contents[: data.draw(st.integers(0, len(contents)) | st.just(len(contents)))])
+        try:
+            found = read_image(path, 3, 9, 9)
+        except DataError as error:
+            assert str(path) in str(error)
+        else:
+            assert found.shape == (3, 9, 9) and found.dtype == np.uint8
+
+
+def test_a_folder_of_grey_images(tmp_path):
+    made = {name: [grey() for _ in range(count)] for name, count in (("b", 2), ("a", 3), ("10", 1))}
+    for name, images in made.items():
+        for number, pixels in enumerate(images):
+            save(tmp_path / name / f"{number}.png", pixels)
+    (tmp_path / "a" / ".hidden.png").write_bytes(b"broken")
+    (tmp_path / "a" / "notes.txt").write_text("none")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "README.md").write_text("none")
+    train, test = load(tmp_path)
+    assert test is None and train.classes == ("10", "a", "b")
+    assert train.y.tolist() == [0, 1, 1, 1, 2, 2]
+    np.testing.assert_array_equal(train.x[:, 0], made["10"] + made["a"] + made["b"])
+    assert train.preprocessing == Preprocessing(1 / 255, 1, 6, 5)
+
+
+def test_one_colour_image_makes_the_set_rgb(tmp_path):
+    pixels = grey()
+    save(tmp_path / "a" / "0.png", pixels)
+    save(tmp_path / "b" / "0.png", np.stack([pixels, pixels, pixels // 2], axis=-1))
+    save(tmp_path / "b" / "1.png", pixels)
+    train, _ = load(tmp_path)
+    np.testing.assert_array_equal(train.x, [[pixels] * 3, [pixels, pixels, pixels // 2], [pixels] * 3])
+
+
+def test_images_are_resized_to_the_commonest_size(tmp_path):
+    for number, (height, width) in enumerate([(20, 20), (6, 5), (7, 8), (6, 5)]):
+        save(tmp_path / "a" / f"{number}.png", np.full((height, width), 10 * number, np.uint8))
+    train, _ = load(tmp_path)
+    assert train.preprocessing.shape == (1, 6, 5)
+    assert [np.unique(image).tolist() for image in train.x] == [[0], [10], [20], [30]]
+
+
+def test_training_and_test_folders(tmp_path):
+    for part, size in (("train", (6, 5)), ("test", (9, 9))):
+        for name in ("cat", "dog"):
+            save(tmp_path / part / name / "0.png", grey(*size))
+    train, test = load(tmp_path)
+    assert train.classes == test.classes == ("cat", "dog")
+    assert train.preprocessing == test.preprocessing and test.x.shape == (2, 1, 6, 5)
+    save(tmp_path / "test" / "cow" / "0.png", grey())
+    with pytest.raises(DataError, match="classes of train"):
+        load(tmp_path)
+
+
+def test_train_and_test_may_be_names_of_classes(tmp_path):
+    for part in ("train", "test"):
+        save(tmp_path / part / "0.png", grey())
+    train, test = load(tmp_path)
+    assert train.classes == ("test", "train") and test is None
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "text"])
+def test_one_unreadable_image_among_many_is_named(tmp_path, damage):
+    for number in range(200):
+        save(tmp_path / "ab"[number % 2] / f"{number:03d}.png", grey(20, 20))
+    broken = tmp_path / "b" / "137.png"
+    broken.write_bytes({"empty": b"", "truncated": broken.read_bytes()[:200], "text": b"no image"}[damage])
+    with pytest.raises(DataError) as caught:
+        load(tmp_path)
+    assert str(caught.value).startswith(f"{broken} could not be read as an image")
+
+
+def test_a_folder_without_classes(tmp_path):
+    with pytest.raises(DataError, match="no sub-folders"):
+        load(tmp_path)
+    save(tmp_path / "0.png", grey())
+    with pytest.raises(DataError, match="no sub-folders"):
+        load(tmp_path)
+
+
+def test_a_class_without_images(tmp_path):
+    save(tmp_path / "a" / "0.png", grey())
+    (tmp_path / "b").mkdir()
+    with pytest.raises(DataError, match="b holds no images"):
+        load(tmp_path)
+
+
+def test_an_absent_image_is_named(tmp_path):
+    with pytest.raises(DataError, match="absent.png could not be read"):
+        Preprocessing(1.0, 1, 3, 3).load_image(tmp_path / "absent.png")
