@@ -71,14 +71,14 @@ def mnist(data_dir=None, order="train-test"):
     return DataSet(x, y, train.classes, train.preprocessing), None
 
 
-def fetch_mnist(order="mldata", data_home=None):
-    """MNIST as scikit-learn's former ``fetch_mldata("MNIST original", data_home=...)`` gave it.
+def fetch_mnist(order="train-test", data_home=None):
+    """MNIST in the form that scikit-learn's former ``fetch_mldata("MNIST original", data_home=...)`` gave.
 
     Parameters
     ----------
-    order : {"mldata", "train-test"}
-        All 70,000 images in the order of "MNIST original" (see ``mnist``), or
-        in that of MNIST's own files.
+    order : {"train-test", "mldata"}
+        All 70,000 images in the order of MNIST's own files, or in that of
+        "MNIST original", which was sorted by label (see ``mnist``).
     data_home : str or os.PathLike, optional
         A folder to look in first, as ``data_dir`` of ``mnist``.
 

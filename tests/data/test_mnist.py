@@ -73,7 +73,7 @@ def test_the_order_of_mnist_original(real):
 
 
 def test_the_chapters_lines(real):
-    found = fetch_mnist(data_home=real)
+    found = fetch_mnist(order="mldata", data_home=real)
     data, targets = found["data"], found["target"]
     assert data.shape == (70000, 784) and data.dtype == np.uint8
     assert targets.shape == (70000,) and targets.dtype == np.float64
@@ -83,7 +83,7 @@ def test_the_chapters_lines(real):
     everything, _ = mnist(real, order="mldata")
     np.testing.assert_array_equal(train_data, everything.x[:56000])
     np.testing.assert_array_equal(targets, everything.y)
-    assert fetch_mnist(order="train-test", data_home=real)["target"][:5].tolist() == [5, 0, 4, 1, 9]
+    assert fetch_mnist(data_home=real)["target"][:5].tolist() == [5, 0, 4, 1, 9]
 
 
 def test_an_unknown_order(real):
