@@ -6,6 +6,7 @@
 simulators; ``--hypothesis-profile`` is quick (the default), ci or long.
 """
 
+import functools
 import os
 import secrets
 
@@ -39,9 +40,12 @@ def pytest_report_header(config):
 
 
 def pytest_generate_tests(metafunc):
-    """Run each test that takes ``backend`` on the reference and on every OpenCL device."""
+    """Run tests that take ``backend`` on the reference and every OpenCL device, ``opencl_backend`` on the latter."""
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", _devices(), indirect=True, scope="session")
+    if "opencl_backend" in metafunc.fixturenames:
+        devices = [device for device in _devices() if device != "reference"]
+        metafunc.parametrize("opencl_backend", devices, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +54,13 @@ def backend(request):
     return backends.find(request.param)
 
 
+@pytest.fixture(scope="session")
+def opencl_backend(request):
+    """An OpenCL device to test."""
+    return backends.find(request.param)
+
+
+@functools.cache
 def _devices():
     present = {"reference": "reference"}
     for device in opencl_devices.available():

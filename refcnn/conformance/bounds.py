@@ -34,6 +34,8 @@ Where the sums' magnitude passes the largest float32, intermediate results may
 overflow in one order and not in another: the bound is infinite there.
 """
 
+import math
+
 import numpy as np
 
 U = 2.0**-24
@@ -153,6 +155,23 @@ def overflowing(bound, magnitude):
     return np.where(magnitude * (1 + 2**-10) > LARGEST, np.inf, bound)
 
 
+def windows_over_a_pixel(kernel, stride, dilation=(1, 1)):
+    """Return how many places of a window have a tap on one pixel, at most.
+
+    Along one axis tap p of the window at place i lies on pixel i s + p d
+    (padding only moves this). Two taps can lie on one pixel if (p - p') d is a
+    multiple of s, so p - p' one of s / gcd(s, d).
+
+    Parameters
+    ----------
+    kernel, stride, dilation : (int, int)
+    """
+    places = 1
+    for taps, step, spread in zip(kernel, stride, dilation, strict=True):
+        places *= math.ceil(taps / (step // math.gcd(step, spread)))
+    return places
+
+
 class Approximation:
     """Exact numbers, and how far float32 results in their place may be off: running error analysis.
 
@@ -207,6 +226,10 @@ class Approximation:
         with np.errstate(divide="ignore", invalid="ignore"):
             error = np.where(smallest > 0, (self.error + np.abs(quotient) * other.error) / smallest, np.inf)
         return self._rounded(quotient, error, QUOTIENT_ROUNDINGS)
+
+    def max(self, axis):
+        """The largest over an axis (kept): as far off as the one that is furthest off, at most."""
+        return Approximation(self.exact.max(axis, keepdims=True), self.error.max(axis, keepdims=True))
 
     def sum(self, axis=None):
         """The sum over an axis (kept), or over all, in any order."""

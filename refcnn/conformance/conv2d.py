@@ -1,20 +1,18 @@
 """Convolution: cases and error bounds."""
 
-import math
-
 import numpy as np
 from hypothesis import strategies as st
 
 from ..reference import conv2d
 from ..shapes import window_output_shape
-from .bounds import sum_of_products, sum_of_terms
-from .strategies import LIMITS, Case, arrays, batches, extents, image_sizes, spans, windows
+from .bounds import sum_of_products, sum_of_terms, windows_over_a_pixel
+from .strategies import KERNELS, LIMITS, Case, arrays, batches, extents, image_sizes, spans, windows
 
 
 @st.composite
 def cases(draw, size="small", integers=False):
     """Draw images, kernels, at times a bias, and all attributes."""
-    window = draw(windows(3 if size == "tiny" else 5, dilations=True))
+    window = draw(windows(KERNELS[size], dilations=True))
     height, width = draw(image_sizes(size, spans(window["kernel"], window["dilation"]), window["padding"]))
     batch = draw(batches(size))
     c, k, groups = draw(channels(LIMITS[size][1]))
@@ -59,21 +57,11 @@ def backward_bound(dy, inputs, attributes, needs):
         _, saved = conv2d.forward(x, zeros_w, None, **attributes)
         return conv2d.backward(dy, saved, (False, True, False), **attributes)[1]
 
-    terms = w.shape[0] // attributes["groups"]
-    for axis in (0, 1):
-        terms *= windows_over_a_pixel(w.shape[2 + axis], attributes["stride"][axis], attributes["dilation"][axis])
+    terms = windows_over_a_pixel(w.shape[2:], attributes["stride"], attributes["dilation"])
+    terms *= w.shape[0] // attributes["groups"]
     places = dy.shape[0] * dy.shape[2] * dy.shape[3]
     return (
         sum_of_products(dx_product, dy, w, terms) if needs[0] else None,
         sum_of_products(dw_product, dy, x, places) if needs[1] else None,
         sum_of_terms(lambda dy: dy.sum(axis=(0, 2, 3), keepdims=True), dy, places) if needs[2] else None,
     )
-
-
-def windows_over_a_pixel(kernel, stride, dilation=1):
-    """Return how many places of a window at most have a tap on one pixel, along one axis.
-
-    Tap p of the window at place i lies on pixel i s + p d; two taps can lie on
-    one pixel only if (p - p') d is a multiple of s, so p - p' of s / gcd(s, d).
-    """
-    return -(-kernel // (stride // math.gcd(stride, dilation)))

@@ -10,11 +10,14 @@ import dataclasses
 import numpy as np
 from hypothesis import strategies as st
 
-from ..shapes import window_extent
+from ..shapes import window_extent, window_output_shape
 
 #: Largest extents by size: images and batches, channels and features, pixels of one output image.
 #: "tiny" is for simulators, "large" for devices with large tiles; the reference takes its time over the latter.
 LIMITS = {"tiny": (5, 5, 25), "small": (33, 40, 330), "large": (70, 130, 1500)}
+
+#: Sizes of windows.
+KERNELS = {"tiny": (1, 2, 3), "small": (1, 2, 3, 4, 5), "large": (1, 2, 3, 4, 5, 7, 11)}
 
 _EDGES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129)
 
@@ -86,13 +89,13 @@ def image_sizes(draw, size, window, padding):
 
 
 @st.composite
-def windows(draw, largest, dilations=False, padding_below_kernel=False):
+def windows(draw, kernels, dilations=False, padding_below_kernel=False):
     """Draw the kernel's size, stride, padding and dilation, each vertical and horizontal by itself.
 
     Parameters
     ----------
-    largest : int
-        Of the kernel.
+    kernels : sequence of int
+        Sizes of the kernel to choose from.
     dilations : bool
         Whether to draw dilations other than one.
     padding_below_kernel : bool
@@ -105,7 +108,7 @@ def windows(draw, largest, dilations=False, padding_below_kernel=False):
     def pair(strategy):
         return draw(strategy), draw(strategy)
 
-    kernel = pair(st.integers(1, largest))
+    kernel = pair(st.sampled_from(kernels))
     stride = pair(st.sampled_from([1, 2, 3, 4, 5]))
     dilation = pair(st.sampled_from([1, 2, 3])) if dilations else (1, 1)
     most = [min(3, side - 1) if padding_below_kernel else 3 for side in kernel]
@@ -173,3 +176,15 @@ def shapes(draw, size, axes=4):
     for _ in range(draw(st.integers(1, axes))):
         shape += (draw(extents(max(1, min(largest, 20_000 // int(np.prod(shape)))))),)
     return shape
+
+
+@st.composite
+def pooling_cases(draw, size, integers, special=(), kernels=None):
+    """Draw a case of pooling: images, and kernel, stride and padding."""
+    window = draw(windows(kernels or KERNELS[size], padding_below_kernel=True))
+    del window["dilation"]
+    height, width = draw(image_sizes(size, window["kernel"], window["padding"]))
+    batch, c = draw(batches(size)), draw(extents(5 if size == "tiny" else 17))
+    out = window_output_shape((height, width), **window)
+    x = draw(arrays((batch, c, height, width), integers, special=special))
+    return Case((x,), window, draw(arrays((batch, c, *out), integers)))

@@ -1,8 +1,10 @@
 """Convolution."""
 
+import pytest
 from hypothesis import given
 
 from refcnn.conformance import conv2d
+from refcnn.opencl import matrix_product
 
 from .checks import SIZE, check, check_example, check_gradients, check_needs, check_onnxruntime
 
@@ -42,6 +44,20 @@ def test_within_bound(backend, case):
 @given(case=conv2d.cases(SIZE, integers=True))
 def test_integers_exact(backend, case):
     check("conv2d", case, backend, to_the_bit=True)
+
+
+@pytest.mark.parametrize("variant", matrix_product.VARIANTS)
+@given(case=conv2d.cases(SIZE))
+def test_variants_within_bound(opencl_backend, variant, case):
+    with matrix_product.use_variant(variant):
+        check("conv2d", case, opencl_backend)
+
+
+@pytest.mark.parametrize("variant", matrix_product.VARIANTS)
+@given(case=conv2d.cases(SIZE, integers=True))
+def test_variants_exact(opencl_backend, variant, case):
+    with matrix_product.use_variant(variant):
+        check("conv2d", case, opencl_backend, to_the_bit=True)
 
 
 @given(case=conv2d.cases("tiny"))

@@ -1,8 +1,10 @@
 """Fully connected layers."""
 
+import pytest
 from hypothesis import given
 
 from refcnn.conformance import dense
+from refcnn.opencl import matrix_product
 
 from .checks import SIZE, check, check_example, check_gradients, check_needs, check_onnxruntime
 
@@ -25,6 +27,20 @@ def test_within_bound(backend, case):
 @given(case=dense.cases(SIZE, integers=True))
 def test_integers_exact(backend, case):
     check("dense", case, backend, to_the_bit=True)
+
+
+@pytest.mark.parametrize("variant", matrix_product.VARIANTS)
+@given(case=dense.cases(SIZE))
+def test_variants_within_bound(opencl_backend, variant, case):
+    with matrix_product.use_variant(variant):
+        check("dense", case, opencl_backend)
+
+
+@pytest.mark.parametrize("variant", matrix_product.VARIANTS)
+@given(case=dense.cases(SIZE, integers=True))
+def test_variants_exact(opencl_backend, variant, case):
+    with matrix_product.use_variant(variant):
+        check("dense", case, opencl_backend, to_the_bit=True)
 
 
 @given(case=dense.cases("tiny"))

@@ -1,0 +1,39 @@
+"""Dropout: cases and error bounds. Which values are kept is exact; their product with a factor is rounded."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..reference import dropout
+from .bounds import Approximation
+from .strategies import Case, arrays, shapes
+
+_SPECIAL = (0.0, -0.0, np.nan, np.inf, -np.inf)
+
+
+@st.composite
+def cases(draw, size="small", integers=False):
+    """Draw an array of any shape, a ratio, and a place in the random numbers; with ``integers`` the factor is exact."""
+    shape = draw(shapes(size))
+    ratios = st.sampled_from([0.5, 0.0, 0.75])
+    if not integers:
+        ratios = st.one_of(ratios, st.floats(0, 0.999), st.sampled_from([0.1, 2.0**-33, 1 - 2.0**-20]))
+    word = st.one_of(st.integers(0, 3), st.sampled_from([2**32 - 1, 2**32, 2**64 - 1]), st.integers(0, 2**64 - 1))
+    attributes = {"ratio": draw(ratios), "seed": draw(word), "stream": draw(word)}
+    x = draw(arrays(shape, integers, special=_SPECIAL))
+    return Case((x,), attributes, draw(arrays(shape, integers)))
+
+
+def forward_bound(inputs, attributes, errors=None):
+    """x times 1 / (1 - ratio), a factor rounded to float32; nothing where x is dropped."""
+    return _scaled(inputs[0], attributes, errors and errors[0])
+
+
+def backward_bound(dy, inputs, attributes, needs):
+    """The same for dy."""
+    return (_scaled(dy, attributes) if needs[0] else None,)
+
+
+def _scaled(x, attributes, error=None):
+    kept, _ = dropout.forward(np.ones(x.shape), **attributes)
+    product = Approximation.of_input(x, error) * Approximation.of_attribute(1 / (1 - attributes["ratio"]))
+    return np.where(kept > 0, product.error, 0)

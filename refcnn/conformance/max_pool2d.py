@@ -1,0 +1,34 @@
+"""Max pooling: cases and error bounds. Forward is exact; backward adds the gradients of windows that overlap."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..reference import max_pool2d
+from .bounds import sum_of_terms, windows_over_a_pixel
+from .strategies import pooling_cases
+
+_SPECIAL = (0.0, -0.0, np.nan, np.inf, -np.inf)
+
+
+@st.composite
+def cases(draw, size="small", integers=False, special=True):
+    """Draw images, often with ties, at times (``special``) with NaN and infinities, and all attributes."""
+    return draw(pooling_cases(size, integers, special=_SPECIAL if special else ()))
+
+
+def forward_bound(inputs, attributes, errors=None):
+    """A maximum is off by no more than the furthest off of what competes."""
+    error = np.zeros(inputs[0].shape) if errors is None or errors[0] is None else np.asarray(errors[0], np.float64)
+    return max_pool2d.forward(error, **attributes)[0]
+
+
+def backward_bound(dy, inputs, attributes, needs):
+    """One term for each window that the pixel can win."""
+    if not needs[0]:
+        return (None,)
+    _, saved = max_pool2d.forward(inputs[0], **attributes)
+
+    def total(dy):
+        return max_pool2d.backward(dy, saved, needs, **attributes)[0]
+
+    return (sum_of_terms(total, dy, windows_over_a_pixel(attributes["kernel"], attributes["stride"])),)

@@ -1,0 +1,27 @@
+"""Stochastic gradient descent: cases and error bounds, by running error analysis of the formula."""
+
+from hypothesis import strategies as st
+
+from .bounds import Approximation
+from .strategies import Case, arrays, shapes
+
+
+@st.composite
+def cases(draw, size="small", integers=False):
+    """Draw parameter, gradient and velocity; with ``integers`` every product and sum is exact."""
+    shape = draw(shapes(size))
+    attributes = {
+        "lr": draw(st.sampled_from([1.0, 0.5] if integers else [0.1, 1.0, 1e-3, 1e-6])),
+        "momentum": draw(st.sampled_from([0.0, 0.5] if integers else [0.4, 0.0, 0.9, 0.999])),
+        "nesterov": draw(st.booleans()),
+    }
+    return Case(tuple(draw(arrays(shape, integers)) for _ in range(3)), attributes)
+
+
+def forward_bound(inputs, attributes, errors=None):
+    """v_new = m v + lr g, and w_new = w - v_new, or w - ((1 + m) v_new - m v)."""
+    w, g, v = map(Approximation.of_input, inputs, errors or (None, None, None))
+    lr, momentum = (Approximation.of_attribute(attributes[name]) for name in ("lr", "momentum"))
+    v_new = momentum * v + lr * g
+    step = (Approximation(1) + momentum) * v_new - momentum * v if attributes["nesterov"] else v_new
+    return (w - step).error, v_new.error

@@ -1,0 +1,58 @@
+"""Average pooling."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refcnn.conformance import average_pool2d
+from refcnn.conformance.strategies import Case
+
+from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime
+
+
+def test_worked_example(backend):
+    x = [[[[1, 3, 2], [4, 0, 6], [8, 4, 2]]]]
+    attributes = {"kernel": (2, 2), "stride": (1, 1), "padding": (0, 0, 0, 0), "count_include_padding": True}
+    check_example(
+        "average_pool2d", (x,), attributes, [[[[2, 2.75], [4, 3]]]],
+        dy=[[[[4, 8], [12, 16]]]], gradients=([[[[1, 3, 2], [4, 10, 6], [3, 7, 4]]]],), backend=backend,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("count_include_padding", "y", "dx"), [(True, 1.5, 1), (False, 3, 2)])
+def test_padding_counts_or_not(backend, count_include_padding, y, dx):
+    """One row of padding above the window's row of two pixels."""
+    attributes = {"kernel": (2, 2), "stride": (2, 2), "padding": (1, 0, 0, 0)}
+    check_example(
+        "average_pool2d", ([[[[2, 4]]]],), {**attributes, "count_include_padding": count_include_padding}, [[[[y]]]],
+        dy=[[[[4]]]], gradients=([[[[dx, dx]]]],), backend=backend,
+    )  # fmt: skip
+
+
+@given(case=average_pool2d.cases(SIZE))
+def test_within_bound(backend, case):
+    check("average_pool2d", case, backend)
+
+
+@given(case=average_pool2d.cases(SIZE, integers=True))
+def test_integers_exact(backend, case):
+    check("average_pool2d", case, backend, to_the_bit=True)
+
+
+@given(case=average_pool2d.cases("tiny"), count_include_padding=st.booleans())
+def test_gradients_of_reference(case, count_include_padding):
+    x, dy = (np.sign(entry) for entry in (case.inputs[0], case.dy))
+    attributes = {**case.attributes, "count_include_padding": count_include_padding}
+    check_gradients("average_pool2d", Case((x,), attributes, dy), step=1, tolerance=1e-12)
+
+
+@given(case=average_pool2d.cases(SIZE))
+def test_onnxruntime(case):
+    attributes = case.attributes
+    check_onnxruntime(
+        "average_pool2d", case, "AveragePool", attributes={
+            "kernel_shape": attributes["kernel"], "strides": attributes["stride"], "pads": attributes["padding"],
+            "count_include_pad": int(attributes["count_include_padding"]),
+        },
+    )  # fmt: skip
