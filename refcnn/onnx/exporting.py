@@ -1,0 +1,197 @@
+"""Exporting a model: its graph from the tape, checked and proved before the file takes its name."""
+
+import math
+import numbers
+
+import numpy as np
+
+from .. import attributes as attribute
+from ..errors import ArgumentError, ExportError
+from ..files import atomic_write
+from ..mode import is_training
+from ..model import Model
+from .program import IMAGE, require_same, trace
+
+#: Operator versions in which every mapping of refcnn means the same.
+OPSETS = range(13, 23)
+DEFAULT_OPSET = 17
+
+#: Protocol buffers, in which ONNX files are written, hold less than 2 GiB; the rest is for the graph itself.
+_LARGEST_CONSTANTS = 2**31 - 2**24
+
+
+def export(
+    model, path, input_shape, *, classes=None, preprocessing=None, opset=None, softmax=False, examples=20,
+    backends=None, progress=None,
+):  # fmt: skip
+    """Write a model as an ONNX file, after a proof that the file computes what the model does.
+
+    The model is run in evaluation mode, and what it computes is written as
+    ONNX operators with the input ``image`` (N, ...) and the output ``logits``
+    or ``probabilities``, N being the batch size. Before the file takes its
+    name it passes ONNX's full check, and onnxruntime, the reference and the
+    OpenCL backend run it on inputs that Hypothesis draws: each answer must
+    lie within a derived error bound of the exact one, which is the float64
+    reference's. The bound is chained from one operation to the next, each of
+    which says in :mod:`refcnn.conformance` how far a correct float32 result
+    may be off.
+
+    Parameters
+    ----------
+    model : Model
+        If it has no parameters yet, they are made here.
+    path : str or os.PathLike
+        The file to write or to replace.
+    input_shape : tuple of int
+        The shape of one example, (C, H, W) for images.
+    classes : sequence of str, optional
+        The names of the classes, stored in the file.
+    preprocessing : refcnn.data.Preprocessing, optional
+        How an image becomes the input, stored in the file.
+    opset : int, optional
+        The version of ONNX's operators, 13 to 22; 17 if not given.
+    softmax : bool
+        Whether the file's output is the softmax of the model's: probabilities in place of logits.
+    examples : int
+        How many inputs the proof draws.
+    backends : list of str or of backends, optional
+        What is held against the exact answer beside onnxruntime; as a rule the reference and the active OpenCL
+        device, or else the best one.
+    progress : callable, optional
+        Called with (inputs judged, inputs wanted) after each.
+
+    Returns
+    -------
+    Proof
+        What was judged and how near the bound it came; ``str()`` of it is one line.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is out of range, or does not fit the model's output.
+    ExportError
+        If the model cannot be written as one fixed graph, or the file failed its check or its proof. What stood at
+        the path before is unchanged then.
+    FileWriteError
+        If the file cannot be written.
+    ShapeError
+        If the input's shape does not fit the model.
+    """
+    input_shape = _check_arguments(model, input_shape, preprocessing)
+    opset = DEFAULT_OPSET if opset is None else opset
+    if isinstance(opset, bool) or opset not in OPSETS:
+        raise ArgumentError(f"export: opset is {opset!r}. Give a number from {OPSETS[0]} to {OPSETS[-1]}.")
+    examples = attribute.integer("export", "examples", examples)
+    classes = _check_classes(classes)
+
+    program = trace(model, np.zeros((2, *input_shape), np.float32), softmax)
+    other = trace(model, np.ones((3, *input_shape), np.float32), softmax)
+    require_same(program, other, "a batch of 3 in place of 2")
+    shapes = {name: _shape(program.variables[name], other.variables[name]) for name in program.variables}
+    _check_output(shapes[program.output], classes)
+    _check_constants(program)
+
+    from . import graph, proof
+
+    proto, outputs = graph.build(
+        program, shapes, name=type(model).__name__, opset=opset, classes=classes, preprocessing=preprocessing,
+        output_name="probabilities" if softmax else "logits",
+    )  # fmt: skip
+
+    def same(image):
+        require_same(program, trace(model, image, softmax), f"a batch of {len(image)} drawn images")
+
+    with atomic_write(path) as temporary:
+        content = proto.SerializeToString(deterministic=True)
+        temporary.write_bytes(content)
+        _check(content)
+        return proof.prove(
+            program, proto, outputs, input_shape=input_shape, opset=opset, examples=examples, same=same,
+            top=preprocessing.white * preprocessing.scale if preprocessing is not None else 1.0,
+            backend_list=backends, progress=progress,
+        )  # fmt: skip
+
+
+def _check_arguments(model, input_shape, preprocessing):
+    if not isinstance(model, Model):
+        raise ArgumentError(
+            f"export: the model is {type(model).__name__}. Give a Model; put single layers into Sequential([...])."
+        )
+    if is_training():
+        raise ArgumentError(
+            "export: called inside `with model.train():`, where Dropout drops. Call it after the block."
+        )
+    if not isinstance(input_shape, (tuple, list)) or not all(
+        isinstance(size, numbers.Integral) and not isinstance(size, bool) and size > 0 for size in input_shape
+    ):
+        raise ArgumentError(
+            f"export: input_shape is {input_shape!r}. Give the shape of one example, such as (1, 28, 28), without the "
+            "batch."
+        )
+    input_shape = tuple(map(int, input_shape))
+    if preprocessing is not None and preprocessing.shape != input_shape:
+        raise ArgumentError(
+            f"export: input_shape is {input_shape}, but the preprocessing gives {preprocessing.shape}. Give both for "
+            "the same images."
+        )
+    return input_shape
+
+
+def _check_classes(classes):
+    if classes is None:
+        return None
+    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
+        raise ArgumentError(f"export: classes is {classes!r}. Give a sequence of names.")
+    return tuple(classes)
+
+
+def _check_output(shape, classes):
+    if not shape or shape[0] != "N":
+        raise ExportError(
+            f"the model's output has shape {shape}, whose first axis is not the batch. Give a model that returns one "
+            "row for each example."
+        )
+    if classes is not None and (len(shape) != 2 or shape[1] != len(classes)):
+        raise ArgumentError(
+            f"export: there are {len(classes)} classes, but the model's output has shape {shape}. Give one name for "
+            "each value of a row."
+        )
+
+
+def _check_constants(program):
+    for name, array in program.constants.items():
+        wrong = int(np.count_nonzero(~np.isfinite(array)))
+        if wrong:
+            raise ExportError(
+                f"{name} holds {wrong} values of {array.size} that are NaN or infinite in float32, so the model "
+                "computes nothing. Go back to a checkpoint from before training diverged, and lower the learning rate."
+            )
+    size = sum(array.nbytes for array in program.constants.values())
+    if size > _LARGEST_CONSTANTS:
+        raise ExportError(
+            f"the model's parameters take {size:,} bytes, but an ONNX file in one piece holds {_LARGEST_CONSTANTS:,} "
+            "at most. Make the model smaller."
+        )
+
+
+def _shape(first, second):
+    """The shape of a variable in batches of 2 and of 3: a number, "N", or None for a size that changes otherwise."""
+    if len(first.shape) != len(second.shape):
+        raise ExportError(
+            f"the model makes an array of shape {first.shape} in a batch of 2, but {second.shape} in a batch of 3. Let "
+            "the number of axes not depend on the batch."
+        )
+    sizes = zip(first.shape, second.shape, strict=True)
+    return tuple(a if a == b else "N" if (a, b) == (2, 3) else None for a, b in sizes)
+
+
+def _check(content):
+    import onnx
+
+    try:
+        onnx.checker.check_model(content, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(
+            f"ONNX's check refuses the file: {str(error).strip()} It was not written. The ONNX mapping of the operator "
+            "named here is wrong: see to_onnx in refcnn/layers."
+        ) from None
