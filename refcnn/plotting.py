@@ -230,14 +230,20 @@ def _grid(images, title, figure, first=None):
     grid = figure.add_gridspec(max(rows, 1), len(widths), width_ratios=widths)
     if first is not None:
         axes = figure.add_subplot(grid[:, 0])
-        axes.imshow(first, cmap="gray", vmin=0, vmax=1)
-        axes.set_axis_off()
+        _draw_cell(axes, first)
         axes.set_title("image", fontsize=9)
     for index, image in enumerate(images):
         axes = figure.add_subplot(grid[index // columns, index % columns + (first is not None)])
-        axes.imshow(image, cmap="gray", vmin=0, vmax=1)
-        axes.set_axis_off()
+        _draw_cell(axes, image)
     return figure
+
+
+def _draw_cell(axes, image):
+    axes.imshow(image, cmap="gray", vmin=0, vmax=1)
+    axes.set(xticks=[], yticks=[])
+    # A thin frame, for a white corner would be lost on the white page.
+    for spine in axes.spines.values():
+        spine.set(color="0.6", linewidth=0.5)
 
 
 def _scaled(values):

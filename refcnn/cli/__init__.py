@@ -19,8 +19,12 @@ class _Commands(click.Group):
         return importlib.import_module(f".{name}", __name__).command if name in _COMMANDS else None
 
     def invoke(self, context):
+        from threadpoolctl import threadpool_limits
+
         try:
-            return super().invoke(context)
+            # The reference backend's many small products lose by threads, and tenfold where cores are shared.
+            with threadpool_limits(limits=1, user_api="blas"):
+                return super().invoke(context)
         except RefcnnError as error:
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
