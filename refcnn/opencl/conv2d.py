@@ -20,6 +20,8 @@ from . import matrix_product
 from .matrix_product import LARGEST_VECTOR, Places
 
 _PLAIN_GROUP = 64
+# What the images of one partial sum of the weight gradient may occupy, so that a CPU core's cache holds them.
+_CHUNK_BYTES = 3 << 19
 
 
 def forward(x, w, b, *, stride, padding, dilation, groups):
@@ -79,6 +81,7 @@ def backward(dy, saved, needs, *, stride, padding, dilation, groups):
             rows=layout.outputs, columns=layout.terms, places=layout.places, images=layout.N, groups=groups,
             a_start=layout.y_lead, a_row=layout.y_plane, a_image=layout.y_image, a_group=layout.y_image // groups,
             b_image=layout.x_image, b_group=layout.x_image // groups,
+            images_per_chunk=max(1, _CHUNK_BYTES // (4 * (layout.x_image + layout.y_image))),
         ).reshape(w.shape)  # fmt: skip
     if needs[2]:
         db = matrix_product.sum_chunks(sums.reshape((layout.N, 1, layout.K))).reshape((1, layout.K, 1, 1))

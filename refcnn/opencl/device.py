@@ -6,6 +6,7 @@ outside this package imports pyopencl.
 
 import contextlib
 import functools
+import os
 import re
 import threading
 import warnings
@@ -270,14 +271,13 @@ class Device:
             raise BackendError(
                 f"the kernel file {path} cannot be read ({error.strerror}). Install refcnn again."
             ) from error
-        with warnings.catch_warnings():
-            # What a compiler remarks on a kernel that it accepts concerns the kernel's author, not the user.
-            warnings.simplefilter("ignore")
+        with _silent_compiler():
             try:
                 return cl.Program(self._context, source).build(options=list(options))
             except cl.Error as error:
-                log = "\n".join(line for line in str(error).splitlines() if line.strip())
-                log = "\n".join(log.splitlines()[:_LOG_LINES])
+                # Before this line stands what pyopencl adds.
+                lines = [line for line in str(error).partition(">:")[2].splitlines() if line.strip()]
+                log = "\n".join(lines[:_LOG_LINES]) or str(error)
                 raise KernelBuildError(
                     f"{path.name} could not be built for {self.device_name} ({self.platform_name}, driver "
                     f"{self.driver_version}) with options {' '.join(options) or '(none)'}. Choose another device "
@@ -322,6 +322,27 @@ class Device:
             f"are in use; the device has {_megabytes(self.global_memory)} and allows {_megabytes(self.largest_allocation)}"
             " in one array. Use a smaller batch, a smaller model or another device."
         )
+
+
+@contextlib.contextmanager
+def _silent_compiler():
+    """Keep what a compiler remarks from the terminal: it concerns the kernel's author, not the user.
+
+    PoCL's compiler writes to the process's standard error itself, beneath Python's.
+    """
+    with warnings.catch_warnings(), open(os.devnull, "wb") as nowhere:
+        warnings.simplefilter("ignore")
+        try:
+            terminal = os.dup(2)
+        except OSError:
+            yield
+            return
+        try:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
 
 def _is_memory_failure(error):

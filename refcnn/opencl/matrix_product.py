@@ -110,7 +110,7 @@ def tiling(device):
     pocl = pocl_version(device)
     width = min(native, 8 if pocl and pocl < (3, 1) else 16)
     if native >= 16:
-        return Tiling(width, 8, 3, 4, 6)
+        return Tiling(width, 8, 3, 5, 5)
     return Tiling(width, 4, 3, 3, 3)
 
 
@@ -157,11 +157,11 @@ def product(
         local_size = 1, 1, 1
         options = (*_cpu_options(tile, block_rows), *options)
     else:
-        rows_per_item = 0
-        global_size = (
-            -(-images * places.count // 64) * 16, -(-rows // 32) * 8, groups * chunks
-        )
-        local_size = 16, 8, 1
+        rows_per_item = 8 if rows > 32 else 4
+        local_size = _GPU_GROUP
+        blocks = _gpu_groups(images * places.count, rows, rows_per_item)
+        global_size = blocks[0] * local_size[0], blocks[1] * local_size[1], groups * chunks
+        options = (f"-DROWS={rows_per_item}", *options)
     device.launch(
         f"matrix_product_{which}", "product", global_size, local_size,
         a, a_start, a_group, a_row, a_term, b, b_start, b_group, b_image, offsets,
@@ -195,17 +195,20 @@ def dot_product(
         (groups, rows, columns)
     """
     which = variant(device)
-    chunks = -(-images // images_per_chunk)
-    partial = device.empty((chunks, groups * rows, columns))
     if which == "cpu":
         tile = tiling(device)
-        global_size = -(-columns // tile.dot_columns), -(-rows // tile.dot_rows), groups * chunks
+        blocks = -(-columns // tile.dot_columns), -(-rows // tile.dot_rows)
         local_size = 1, 1, 1
         options = _cpu_options(tile, tile.rows)
     else:
-        global_size = -(-columns // 64) * 16, -(-rows // 32) * 8, groups * chunks
-        local_size = 16, 8, 1
-        options = ()
+        rows_per_item = 8 if rows > 32 else 4
+        blocks = _gpu_groups(columns, rows, rows_per_item)
+        local_size = _GPU_GROUP
+        options = (f"-DROWS={rows_per_item}",)
+    images_per_chunk = max(1, min(images_per_chunk, images * blocks[0] * blocks[1] * groups // _LEAST_GROUPS[which]))
+    chunks = -(-images // images_per_chunk)
+    partial = device.empty((chunks, groups * rows, columns))
+    global_size = blocks[0] * local_size[0], blocks[1] * local_size[1], groups * chunks
     device.launch(
         f"matrix_product_{which}", "dot_product", global_size, local_size,
         a, a_start, a_group, a_image, a_row, b, b_start, b_group, b_image, offsets, partial,
@@ -263,15 +266,24 @@ def _cpu_options(tile, block_rows):
     )
 
 
+# The gpu variant's work-group, and the columns of one work-item, as in the kernel file.
+_GPU_GROUP = 16, 8, 1
+_GPU_COLUMNS = 4
+
+
+def _gpu_groups(columns, rows, rows_per_item):
+    return -(-columns // (_GPU_GROUP[0] * _GPU_COLUMNS)), -(-rows // (_GPU_GROUP[1] * rows_per_item))
+
+
 # Vector operations that a work-item should at least do, so that starting it does not show.
 _LEAST_WORK = 20_000
-# Work-items that there should at least be, so that the cores end their work at nearly the same time.
-_LEAST_ITEMS = 64
+# Work-groups that there should at least be, so that all of the device has work until nearly the end.
+_LEAST_GROUPS = {"cpu": 64, "gpu": 512}
 
 
 def _rows_per_item(rows, block_rows, terms, other_items):
     """How many rows one work-item of the ``cpu`` variant does: all of them, unless there would be too few items."""
     blocks = -(-rows // block_rows)
-    shares = -(-_LEAST_ITEMS // other_items)
+    shares = -(-_LEAST_GROUPS["cpu"] // other_items)
     least_blocks = -(-_LEAST_WORK // max(1, terms * 24))
     return max(-(-blocks // shares), min(least_blocks, blocks)) * block_rows

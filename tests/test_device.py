@@ -1,0 +1,389 @@
+"""Devices, their errors, the runtimes found in the environment, and the matrix products they run."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refcnn.errors import ArgumentError, BackendError, DeviceMemoryError, KernelBuildError, ShapeError
+from refcnn.opencl import conv2d, device, icd, matrix_product
+
+pytestmark = pytest.mark.skipif(not device.available(), reason="no OpenCL device; see the README for how to get one")
+
+SCALE = "__kernel void scale(__global float *x, int n, float by)\n{\n    int i = get_global_id(0);\n"
+SCALE_BODY = "    if (i < n)\n        x[i] *= by;\n}\n"
+
+
+@pytest.fixture(params=[one.name for one in device.available()])
+def each_device(request):
+    return next(one for one in device.available() if one.name == request.param)
+
+
+@pytest.fixture
+def kernels(tmp_path, monkeypatch):
+    """A folder of kernels for one test."""
+    (tmp_path / "scale_for_test.cl").write_text(SCALE + SCALE_BODY)
+    monkeypatch.setattr(device, "kernel_folder", lambda: tmp_path)
+    return tmp_path
+
+
+def test_names_and_properties(each_device):
+    assert each_device.name == f"opencl:{each_device.platform_index}:{each_device.device_index}"
+    assert each_device.kind in ("gpu", "accelerator", "cpu")
+    assert each_device.compute_units >= 1
+    assert each_device.global_memory >= each_device.largest_allocation > 2**20
+    assert each_device.device_name and each_device.platform_name and each_device.driver_version
+    assert each_device.opencl_version.startswith("OpenCL ")
+
+
+def test_find_takes_numbers_and_parts_of_names(each_device):
+    assert device.find(each_device.platform_index, each_device.device_index) is each_device
+    assert device.find(str(each_device.platform_index), str(each_device.device_index)) is each_device
+    by_version = device.find(each_device.platform_version.upper(), each_device.device_name[2:].lower())
+    assert by_version.platform_version == each_device.platform_version
+
+
+def test_an_unknown_device_is_an_error_that_lists_those_present():
+    with pytest.raises(BackendError, match="opencl:no such platform:0") as caught:
+        device.find("no such platform", 0)
+    for one in device.available():
+        assert one.name in str(caught.value) and one.device_name in str(caught.value)
+    with pytest.raises(BackendError):
+        device.find(device.available()[0].platform_index, 99)
+
+
+def test_without_any_device_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(device, "available", lambda: [])
+    for ask in (device.best, lambda: device.find(0, 0)):
+        with pytest.raises(BackendError, match=r'pip install "pyopencl\[pocl\]"'):
+            ask()
+
+
+class _Described:
+    def __init__(self, kind, platform_name, platform_version="OpenCL 3.0"):
+        self.kind, self.platform_name, self.platform_version = kind, platform_name, platform_version
+        self.is_simulator = platform_name == "Oclgrind"
+
+
+def test_the_best_device_is_a_gpu_then_intels_runtime_then_the_newest_pocl(monkeypatch):
+    ranked = [
+        _Described("gpu", "NVIDIA CUDA"),
+        _Described("accelerator", "Some board"),
+        _Described("cpu", "Intel(R) OpenCL"),
+        _Described("cpu", "Portable Computing Language", "OpenCL 3.0 PoCL 10.0"),
+        _Described("cpu", "Portable Computing Language", "OpenCL 3.0 PoCL 3.1+debian"),
+        _Described("cpu", "Portable Computing Language", "OpenCL 3.0 PoCL 3.0-rc2"),
+        _Described("cpu", "Another runtime"),
+    ]
+    simulator = _Described("gpu", "Oclgrind")
+    while ranked:
+        monkeypatch.setattr(device, "available", lambda: [simulator, *reversed(ranked)])
+        assert device.best() is ranked.pop(0)
+    monkeypatch.setattr(device, "available", lambda: [simulator])
+    with pytest.raises(BackendError, match="simulator"):
+        device.best()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint32, np.uint8])
+def test_arrays_go_to_the_device_and_back(each_device, dtype):
+    host = np.arange(2 * 3 * 5).reshape(2, 3, 5).astype(dtype)
+    array = each_device.array(host.transpose(2, 0, 1))
+    assert (array.shape, array.dtype, array.size, array.ndim) == ((5, 2, 3), np.dtype(dtype), 30, 3)
+    assert array.nbytes == host.nbytes
+    np.testing.assert_array_equal(array.get(), host.transpose(2, 0, 1))
+    np.testing.assert_array_equal(array.reshape((6, -1)).get(), host.transpose(2, 0, 1).reshape(6, 5))
+    np.testing.assert_array_equal(each_device.zeros((7, 1), dtype).get(), np.zeros((7, 1), dtype))
+
+
+def test_arrays_copy_what_they_are_given(each_device):
+    host = np.ones(4, dtype=np.float32)
+    array = each_device.array(host)
+    host[:] = 2
+    copy = array.get()
+    copy[:] = 3
+    np.testing.assert_array_equal(array.get(), np.ones(4))
+
+
+def test_arrays_may_be_empty(each_device):
+    for array in (each_device.zeros((0, 3)), each_device.array(np.empty((0, 3), dtype=np.float32))):
+        assert array.get().shape == (0, 3)
+        assert array.reshape((3, 0)).shape == (3, 0)
+
+
+@pytest.mark.parametrize("shape", [(7,), (-1, 4), (-1, -1), (-6, -1)])
+def test_a_reshape_that_does_not_fit_is_an_error(each_device, shape):
+    with pytest.raises(ShapeError, match="6 elements"):
+        each_device.empty((2, 3)).reshape(shape)
+
+
+def test_launch_rounds_up_and_converts_its_arguments(each_device, kernels):
+    x = each_device.array(np.ones(10, dtype=np.float32))
+    each_device.launch("scale_for_test", "scale", (10,), (8,), x, 9, 2.5)
+    each_device.launch("scale_for_test", "scale", (10,), (8,), x, np.int32(9), np.float64(2.0))
+    each_device.launch("scale_for_test", "scale", (0,), (8,), x, 9, 0.0)
+    np.testing.assert_array_equal(x.get(), [5.0] * 9 + [1.0])
+
+
+def test_launch_passes_build_options(each_device, kernels):
+    (kernels / "set_for_test.cl").write_text(
+        "__kernel void set(__global int *x, __local int *room)\n{\n    room[0] = VALUE;\n    x[0] = room[0];\n}\n"
+    )
+    x = each_device.zeros((1,), np.int32)
+    for value in (3, 4):
+        options = (f"-DVALUE={value}",)
+        each_device.launch("set_for_test", "set", (1,), (1,), x, device.LocalMemory(4), options=options)
+        assert x.get() == [value]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((9,), "has 3 arguments, but 2"),
+        ((9, 1.0, 1), "argument 3"),
+        ((2**31, 1.0), "argument 1 is 2147483648"),
+        (("9", 1.0), "argument 1"),
+        ((9, np.int64(3)), "argument 2"),
+    ],
+)
+def test_wrong_arguments_are_errors(each_device, kernels, arguments, message):
+    x = each_device.zeros((10,))
+    with pytest.raises(ArgumentError, match=message):
+        each_device.launch("scale_for_test", "scale", (10,), (8,), x, *arguments)
+
+
+def test_missing_kernels_and_files_are_errors(each_device, kernels):
+    with pytest.raises(BackendError, match="no kernel other"):
+        each_device.launch("scale_for_test", "other", (1,), (1,))
+    with pytest.raises(BackendError, match="no_such_file.cl"):
+        each_device.launch("no_such_file", "other", (1,), (1,))
+
+
+def test_an_array_of_another_device_is_an_error(kernels):
+    devices = device.available()
+    if len(devices) < 2:
+        pytest.skip("needs two OpenCL devices")
+    x = devices[0].zeros((10,))
+    with pytest.raises(BackendError, match=f"{devices[0].name}.*{devices[1].name}"):
+        devices[1].launch("scale_for_test", "scale", (10,), (8,), x, 9, 1.0)
+    with pytest.raises(BackendError):
+        devices[1].to_host(x)
+
+
+def test_a_kernel_that_does_not_build_is_an_error_with_the_log(each_device, kernels, capfd):
+    (kernels / "bad_for_test.cl").write_text(SCALE + SCALE_BODY.replace("by", "undeclared_name"))
+    with pytest.raises(KernelBuildError, match="bad_for_test.cl") as caught:
+        each_device.launch("bad_for_test", "scale", (1,), (1,), each_device.zeros((1,)), 1, 1.0, options=("-DA=1",))
+    assert "undeclared_name" in str(caught.value) and each_device.device_name in str(caught.value)
+    assert "-DA=1" in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_compiler_warnings_stay_silent(each_device, kernels, capfd, recwarn):
+    (kernels / "warns_for_test.cl").write_text(SCALE + "    int unused = n + 1.5f == 2;\n    1 + 2;\n" + SCALE_BODY)
+    each_device.launch("warns_for_test", "scale", (1,), (1,), each_device.zeros((1,)), 1, 1.0)
+    each_device.finish()
+    assert capfd.readouterr().err == "" and not list(recwarn)
+
+
+def test_an_array_larger_than_the_device_allows_is_a_memory_error(each_device):
+    elements = each_device.largest_allocation // 4 + 1
+    with pytest.raises(DeviceMemoryError, match=rf"\({elements},\)") as caught:
+        each_device.empty((elements,))
+    assert f"{each_device.largest_allocation / 2**20:,.1f} MiB" in str(caught.value)
+    assert f"{each_device.global_memory / 2**20:,.1f} MiB" in str(caught.value)
+
+
+class _FailingPool:
+    """Stands for the pool of a device whose memory is full until unused blocks are given back."""
+
+    active_bytes = 5 * 2**20
+
+    def __init__(self, pool, helps):
+        self.pool, self.helps, self.freed = pool, helps, 0
+
+    def allocate(self, nbytes):
+        if self.freed and self.helps:
+            return self.pool.allocate(nbytes)
+        import pyopencl as cl
+
+        raise cl.MemoryError("allocate", cl.status_code.MEM_OBJECT_ALLOCATION_FAILURE, "full")
+
+    def free_held(self):
+        self.freed += 1
+
+
+def test_memory_that_runs_out_is_retried_once_then_an_error(each_device, monkeypatch):
+    if each_device.is_simulator:
+        pytest.skip("the simulator's buffers do not come from a pool")
+    pool = _FailingPool(each_device._pool, helps=True)
+    monkeypatch.setattr(each_device, "_pool", pool)
+    np.testing.assert_array_equal(each_device.zeros((3,)).get(), [0, 0, 0])
+    pool.helps, pool.freed = False, 0
+    with pytest.raises(DeviceMemoryError, match=r"\(256, 1024\) asks for 1.0 MiB, 5.0 MiB"):
+        each_device.empty((256, 1024))
+    assert pool.freed == 1
+
+
+def test_memory_that_fails_at_the_launch_is_an_error(each_device, kernels, monkeypatch):
+    import pyopencl as cl
+
+    x = each_device.zeros((1,))
+
+    class OutOfResources(cl.RuntimeError):
+        code = cl.status_code.OUT_OF_RESOURCES
+
+    def fail(*arguments):
+        raise OutOfResources("enqueue")
+
+    monkeypatch.setattr(cl, "enqueue_nd_range_kernel", fail)
+    with pytest.raises(DeviceMemoryError, match="launching scale"):
+        each_device.launch("scale_for_test", "scale", (1,), (1,), x, 1, 1.0)
+
+
+def _fake_environment(tmp_path, monkeypatch, system_entries):
+    system, cache, library = tmp_path / "system", tmp_path / "cache", tmp_path / "prefix" / "lib" / "libintelocl.so"
+    system.mkdir()
+    library.parent.mkdir(parents=True)
+    library.write_bytes(b"a library")
+    for name, text in system_entries.items():
+        (system / name).write_text(text)
+    monkeypatch.setattr(icd, "SYSTEM_VENDORS", system)
+    monkeypatch.setattr(icd, "INTEL_DISTRIBUTION", "a-distribution-that-is-not-installed")
+    monkeypatch.setattr(icd.sys, "prefix", str(tmp_path / "prefix"))
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *a, **k: str(cache))
+    monkeypatch.delitem(sys.modules, "pyopencl", raising=False)
+    monkeypatch.setenv("OCL_ICD_VENDORS", "")
+    monkeypatch.delenv("OCL_ICD_VENDORS")
+    return cache, library
+
+
+def test_intels_runtime_is_added_to_the_systems(tmp_path, monkeypatch):
+    entries = {"pocl.icd": "libpocl.so.2\n", "broken.icd": "/no/such/libintelocl.so\n"}
+    cache, library = _fake_environment(tmp_path, monkeypatch, entries)
+    icd.prepare_environment()
+    (folder,) = cache.iterdir()
+    assert os.environ["OCL_ICD_VENDORS"] == str(folder)
+    made = {path.name: path.read_text() for path in folder.iterdir()}
+    assert made.pop("refcnn-intel.icd").strip() == str(library)
+    assert made == entries
+    os.environ.pop("OCL_ICD_VENDORS")
+    icd.prepare_environment()
+    assert os.environ["OCL_ICD_VENDORS"] == str(folder) and list(cache.iterdir()) == [folder]
+
+
+def test_a_damaged_folder_of_runtimes_is_made_again(tmp_path):
+    entries = {"a.icd": b"liba.so\n"}
+    folder = icd.write_vendors(entries, tmp_path)
+    (folder / "a.icd").write_bytes(b"")
+    assert icd.write_vendors(entries, tmp_path) == folder
+    assert (folder / "a.icd").read_bytes() == b"liba.so\n" and list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("obstacle", ["set by the user", "pyopencl imported", "no runtime", "known", "no cache"])
+def test_the_environment_is_left_alone(tmp_path, monkeypatch, obstacle):
+    cache, library = _fake_environment(tmp_path, monkeypatch, {})
+    expected = None
+    if obstacle == "set by the user":
+        expected = "/my/vendors"
+        monkeypatch.setenv("OCL_ICD_VENDORS", expected)
+    elif obstacle == "pyopencl imported":
+        monkeypatch.setitem(sys.modules, "pyopencl", icd)
+    elif obstacle == "no runtime":
+        library.unlink()
+        monkeypatch.setattr(icd.site, "USER_BASE", None)
+    elif obstacle == "known":
+        (tmp_path / "system" / "intel.icd").write_text(f"{library}\n")
+    else:
+        cache.write_text("a file where the folder should be")
+    icd.prepare_environment()
+    assert os.environ.get("OCL_ICD_VENDORS") == expected
+    assert obstacle == "no cache" or not cache.exists()
+
+
+def test_importing_the_package_does_not_import_pyopencl():
+    code = "import sys, refcnn, refcnn.opencl, refcnn.opencl.device; sys.exit('pyopencl' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _integers(generator, shape):
+    """Small enough that sums of a thousand products are exact in float32, in any order."""
+    return generator.integers(-9, 10, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_product_is_exact_for_integers(variant, data):
+    one = device.best()
+    draw = data.draw
+    rows, terms, columns = (draw(st.integers(1, most), name) for most, name in ((40, "rows"), (70, "terms"), (150, "columns")))
+    chunks = draw(st.integers(1, min(terms, 3)), "chunks")
+    adjacent, with_bias = draw(st.booleans(), "adjacent rows of a"), draw(st.booleans(), "bias")
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1), "seed"))
+    a, b, bias = _integers(generator, (rows, terms)), _integers(generator, (terms, columns)), _integers(generator, rows)
+    stride = max(columns, matrix_product.LARGEST_VECTOR)
+    padded = np.zeros((terms, stride), dtype=np.float32)
+    padded[:, :columns] = b
+    order = generator.permutation(terms)
+    c = one.array(np.full((chunks, rows, columns), np.nan, dtype=np.float32))
+    with matrix_product.use_variant(variant):
+        matrix_product.product(
+            one, one.array(a.T if adjacent else a), one.array(padded[order]),
+            one.array((np.argsort(order) * stride).astype(np.int32)), c,
+            matrix_product.Places(columns, 0, columns, 1, columns, c_y=0),
+            rows=rows, terms=terms, a_row=1 if adjacent else terms, a_term=rows if adjacent else 1,
+            c_row=columns, chunks=chunks, c_chunk=rows * columns, bias=one.array(bias) if with_bias else None,
+        )  # fmt: skip
+    exact = a.astype(np.float64) @ b + (chunks * bias[:, None] if with_bias else 0)
+    np.testing.assert_array_equal(c.get().astype(np.float64).sum(axis=0), exact)
+
+
+@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_dot_product_is_exact_for_integers(variant, data):
+    one = device.best()
+    limits = {"groups": 2, "rows": 12, "columns": 12, "images": 5, "places": 50, "images_per_chunk": 5}
+    groups, rows, columns, images, places, per_chunk = (
+        data.draw(st.integers(1, most), name) for name, most in limits.items()
+    )
+    generator = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1), "seed"))
+    room = -(-places // matrix_product.LARGEST_VECTOR) * matrix_product.LARGEST_VECTOR
+    a = np.zeros((images, groups, rows, room), dtype=np.float32)
+    a[..., :places] = _integers(generator, (images, groups, rows, places))
+    b = _integers(generator, (images, groups, columns, room))
+    with matrix_product.use_variant(variant):
+        c = matrix_product.dot_product(
+            one, one.array(a), one.array(b), one.array(np.arange(columns, dtype=np.int32) * room),
+            rows=rows, columns=columns, places=places, images=images, groups=groups, images_per_chunk=per_chunk,
+            a_row=room, a_group=rows * room, a_image=groups * rows * room,
+            b_group=columns * room, b_image=groups * columns * room,
+        )  # fmt: skip
+    exact = np.einsum("ngrp,ngcp->grc", a[..., :places].astype(np.float64), b[..., :places].astype(np.float64))
+    np.testing.assert_array_equal(c.get(), exact)
+
+
+@pytest.mark.parametrize("variant", matrix_product.VARIANTS)
+def test_the_same_input_gives_the_same_bits(each_device, variant):
+    generator = np.random.default_rng(7)
+    x, w, b = (generator.standard_normal(s).astype(np.float32) for s in ((3, 4, 19, 17), (10, 4, 3, 3), (1, 10, 1, 1)))
+    dy = generator.standard_normal((3, 10, 10, 9)).astype(np.float32)
+    attributes = {"stride": (2, 2), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1}
+
+    def run():
+        with matrix_product.use_variant(variant):
+            y, saved = conv2d.forward(*map(each_device.array, (x, w, b)), **attributes)
+            gradients = conv2d.backward(each_device.array(dy), saved, (True, True, True), **attributes)
+        return [array.get().tobytes() for array in (y, *gradients)]
+
+    first = run()
+    assert all(run() == first for _ in range(3))
+
+
+def test_an_unknown_variant_is_an_error():
+    with pytest.raises(ArgumentError, match="cpu, gpu, plain"), matrix_product.use_variant("cuda"):
+        pass
