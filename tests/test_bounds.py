@@ -1,0 +1,407 @@
+"""The bounds are bounds: right float32 computations stay inside, wrong ones do not, and they are no looser than need be."""
+
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+from hypothesis import assume, event, given, target
+from hypothesis import strategies as st
+
+from refcnn.backend import find
+from refcnn.conformance import adam, average_pool2d, conv2d, dense, judge, softmax, softmax_cross_entropy
+from refcnn.conformance.bounds import LARGEST, TINY, Approximation, U, gamma, input_error
+from refcnn.conformance.strategies import Case, arrays
+from refcnn.shapes import window_output_shape
+
+REFERENCE = find("reference")
+seeds = st.integers(0, 2**32 - 1)
+
+
+def note(worst, label):
+    target(worst, label=label)
+    event(f"error / bound in tenths: {int(10 * worst)}")
+
+
+# The operations that are linear, as tables of their products: column by column the places in y, x and w of one
+# product, written down from the formula without the reference's help.
+
+
+def conv2d_table(x, w, y, stride, padding, dilation, groups):
+    """All (n, k, i, j), (n, c, row, column) and (k, c', p, q) whose product is part of the sum, as flat places."""
+    table = []
+    for n, k, i, j in np.ndindex(*y):
+        for c, p, q in np.ndindex(*w[1:]):
+            channel = k // (w[0] // groups) * w[1] + c
+            row = i * stride[0] + p * dilation[0] - padding[0]
+            column = j * stride[1] + q * dilation[1] - padding[1]
+            if 0 <= row < x[2] and 0 <= column < x[3]:
+                table.append(((n, k, i, j), (n, channel, row, column), (k, c, p, q)))
+    return [np.ravel_multi_index(np.array(places, int).reshape(-1, 4).T, shape)
+            for places, shape in zip(zip(*table, strict=True) if table else ((), (), ()), (y, x, w), strict=True)]
+
+
+def dense_table(x, w, y):
+    n, i, o = np.array(list(np.ndindex(x[0], *w))).T
+    return [np.ravel_multi_index(places, shape) for places, shape in (((n, o), y), ((n, i), x), ((i, o), w))]
+
+
+def sum_in_random_order(rng, places, values, size):
+    """Add float32 values at their places one by one, in a random order and in a random number of parts."""
+    order = rng.permutation(len(values))
+    total = np.zeros(size, np.float32)
+    for part in np.array_split(order, rng.integers(1, 5)):
+        partial = np.zeros(size, np.float32)
+        np.add.at(partial, places[part], values[part])
+        total += partial
+    return total
+
+
+def linear_implementation(rng, table, channel_axis):
+    """Forward and backward by a table of products, every sum in a random order."""
+
+    def forward(x, w, b, **attributes):
+        y = table["y"]
+        in_y, in_x, in_w = table["places"]
+        places, values = in_y, x.ravel()[in_x] * w.ravel()[in_w]
+        if b is not None:
+            places = np.concatenate([places, np.arange(np.prod(y))])
+            values = np.concatenate([values, np.broadcast_to(b, y).ravel()])
+        return sum_in_random_order(rng, places, values, np.prod(y)).reshape(y), (x, w, b)
+
+    def backward(dy, saved, needs, **attributes):
+        x, w, b = saved
+        in_y, in_x, in_w = table["places"]
+        dx = sum_in_random_order(rng, in_x, dy.ravel()[in_y] * w.ravel()[in_w], x.size).reshape(x.shape)
+        dw = sum_in_random_order(rng, in_w, dy.ravel()[in_y] * x.ravel()[in_x], w.size).reshape(w.shape)
+        if b is None:
+            return dx, dw, None
+        channel = np.indices(dy.shape)[channel_axis].ravel()
+        return dx, dw, sum_in_random_order(rng, channel, dy.ravel(), b.size).reshape(b.shape)
+
+    return types.SimpleNamespace(forward=forward, backward=backward)
+
+
+def linear(operation, case, seed):
+    """The table of a case and the implementation on it."""
+    x, w, b = case.inputs
+    y = case.dy.shape
+    make = {"conv2d": conv2d_table, "dense": dense_table}[operation]
+    table = {"y": y, "places": make(x.shape, w.shape, y, **case.attributes)}
+    return table, linear_implementation(np.random.default_rng(seed), table, 1)
+
+
+LINEAR = [("conv2d", conv2d.cases("tiny")), ("dense", dense.cases("tiny"))]
+
+
+@pytest.mark.parametrize(("operation", "cases"), LINEAR)
+@given(data=st.data(), seed=seeds)
+def test_any_order_of_summation_is_within(operation, cases, data, seed):
+    case = data.draw(cases)
+    _, implementation = linear(operation, case, seed)
+    worst = 0
+    for _ in range(10):
+        worst = max(worst, judge.check_forward(operation, case, REFERENCE, implementation=implementation))
+        worst = max(worst, judge.check_backward(operation, case, REFERENCE, implementation=implementation))
+    note(worst, operation)
+
+
+@pytest.mark.parametrize(("operation", "cases"), LINEAR)
+@given(data=st.data(), seed=seeds)
+def test_a_dropped_product_is_outside(operation, cases, data, seed):
+    case = data.draw(cases)
+    rng = np.random.default_rng(seed)
+    case = dataclasses.replace(
+        case,
+        inputs=tuple(None if e is None else (0.5 + rng.random(e.shape)).astype(np.float32) for e in case.inputs),
+        dy=(0.5 + rng.random(case.dy.shape)).astype(np.float32),
+    )
+    table, implementation = linear(operation, case, seed)
+    assume(len(table["places"][0]))
+    judge.check_backward(operation, case, REFERENCE, implementation=implementation)
+    lost = rng.integers(len(table["places"][0]))
+    table["places"] = [np.delete(places, lost) for places in table["places"]]
+    with pytest.raises(judge.ConformanceFailure, match="bound"):
+        judge.check_forward(operation, case, REFERENCE, implementation=implementation)
+    for index in range(2):
+        with pytest.raises(judge.ConformanceFailure, match="bound"):
+            needs = (index == 0, index == 1, False)
+            judge.check_backward(operation, case, REFERENCE, needs=needs, implementation=implementation)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"padding": (0, 1, 1, 1)}, {"padding": (1, 2, 1, 1)}, {"stride": (2, 1)}, {"dilation": (2, 1)}, {"groups": 1}],
+)
+def test_wrong_geometry_is_outside(fault):
+    rng = np.random.default_rng(0)
+    attributes = {"stride": (1, 2), "padding": (1, 1, 1, 1), "dilation": (1, 2), "groups": 2}
+    shapes = (2, 4, 7, 8), (6, 2, 3, 3), (1, 6, 1, 1)
+    x, w, b = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    y = (2, 6, *window_output_shape((7, 8), (3, 3), (1, 2), (1, 1, 1, 1), (1, 2)))
+    case = Case((x, w, b), attributes, rng.standard_normal(y).astype(np.float32))
+    table, implementation = linear("conv2d", case, 0)
+    assert 0 < judge.check_forward("conv2d", case, REFERENCE, implementation=implementation) <= 1
+    table["places"] = conv2d_table(x.shape, w.shape, y, **{**attributes, **fault})
+    with pytest.raises(judge.ConformanceFailure):
+        judge.check_forward("conv2d", case, REFERENCE, implementation=implementation)
+    with pytest.raises(judge.ConformanceFailure):
+        judge.check_backward("conv2d", case, REFERENCE, implementation=implementation)
+
+
+@given(case=average_pool2d.cases("tiny"), seed=seeds, reciprocal=st.booleans())
+def test_average_in_any_order_is_within(case, seed, reciprocal):
+    device = Device(np.random.default_rng(seed))
+
+    def forward(x, *, kernel, stride, padding, count_include_padding):
+        y = case.dy.shape
+        channels = {"stride": stride, "padding": padding, "dilation": (1, 1), "groups": y[1]}
+        in_y, in_x, _ = conv2d_table(x.shape, (y[1], 1, *kernel), y, **channels)
+        total = sum_in_random_order(device.rng, in_y, x.ravel()[in_x], case.dy.size)
+        count = np.full(case.dy.size, kernel[0] * kernel[1], np.float32)
+        if not count_include_padding:
+            count = np.bincount(in_y, minlength=case.dy.size).astype(np.float32)
+        quotient = total * device.divide(np.float32(1), count) if reciprocal else device.divide(total, count)
+        return quotient.reshape(y), None
+
+    implementation = types.SimpleNamespace(forward=forward, backward=None)
+    note(judge.check_forward("average_pool2d", case, REFERENCE, implementation=implementation), "average_pool2d")
+
+
+class Device:
+    """float32 functions as wrong as the specification lets them be; zeros, which it fixes, are right."""
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def _nudged(self, exact, units):
+        """A float32 at most ``units`` units in the last place from the exact value, often nearly so many."""
+        unit = np.spacing(np.maximum(np.abs(exact), TINY).astype(np.float32)).astype(np.float64)
+        share = np.sign(exact) * self.rng.choice([-1, 1], np.shape(exact)) * self.rng.random(np.shape(exact)) ** 0.25
+        result = (exact + share * units * unit).astype(np.float32)
+        return np.where(np.abs(result - exact) > units * unit, exact.astype(np.float32), result)
+
+    def exp(self, x):
+        return self._nudged(np.exp(x.astype(np.float64)), 3)
+
+    def log(self, x):
+        return self._nudged(np.log(x.astype(np.float64)), 3)
+
+    def sqrt(self, x):
+        return self._nudged(np.sqrt(x.astype(np.float64)), 3)
+
+    def divide(self, a, b):
+        return self._nudged(a.astype(np.float64) / b.astype(np.float64), 2.5)
+
+    def sum(self, x, axis):
+        shuffled = self.rng.permuted(x, axis=axis)
+        return np.take(np.add.accumulate(shuffled, axis=axis), [-1], axis=axis)
+
+
+def softmax_implementation(device):
+    def forward(x):
+        exponential = device.exp(x - x.max(axis=1, keepdims=True))
+        y = device.divide(exponential, device.sum(exponential, 1))
+        return y, y
+
+    def backward(dy, y, needs):
+        return (y * (dy - device.sum(dy * y, 1)),)
+
+    return types.SimpleNamespace(forward=forward, backward=backward)
+
+
+def cross_entropy_implementation(device):
+    def forward(x, t, *, reduce_sum):
+        shifted = x - x.max(axis=1, keepdims=True)
+        log_p = shifted - device.log(device.sum(device.exp(shifted), 1))
+        loss = -t * log_p
+        if reduce_sum:
+            loss = device.divide(device.sum(loss.reshape(1, -1), 1), np.float32(len(x))).reshape(())
+        return loss, (log_p, t)
+
+    def backward(dy, saved, needs, *, reduce_sum):
+        log_p, t = saved
+        g = np.broadcast_to(device.divide(dy, np.float32(len(t))) if reduce_sum else dy, t.shape)
+        return device.exp(log_p) * device.sum(g * t, 1) - g * t, -g * log_p
+
+    return types.SimpleNamespace(forward=forward, backward=backward)
+
+
+def adam_implementation(device):
+    def forward(w, g, m, r, *, lr, beta1, beta2, epsilon, step):
+        m_new = np.float32(beta1) * m + np.float32(1 - beta1) * g
+        r_new = np.float32(beta2) * r + np.float32(1 - beta2) * (g * g)
+        m_hat = device.divide(m_new, np.float32(1 - beta1**step))
+        root = device.sqrt(device.divide(r_new, np.float32(1 - beta2**step)))
+        return w - np.float32(lr) * device.divide(m_hat, root + np.float32(epsilon)), m_new, r_new
+
+    return types.SimpleNamespace(forward=forward)
+
+
+FUNCTIONS = [
+    ("softmax", softmax.cases("small"), softmax_implementation),
+    ("softmax_cross_entropy", softmax_cross_entropy.cases("small"), cross_entropy_implementation),
+    ("adam", adam.cases("small"), adam_implementation),
+]
+
+
+@pytest.mark.parametrize(("operation", "cases", "implement"), FUNCTIONS)
+@given(data=st.data(), seed=seeds)
+def test_functions_at_their_limit_are_within(operation, cases, implement, data, seed):
+    case, implementation = data.draw(cases), implement(Device(np.random.default_rng(seed)))
+    worst = judge.check_forward(operation, case, REFERENCE, implementation=implementation)
+    if case.dy is not None:
+        worst = max(worst, judge.check_backward(operation, case, REFERENCE, implementation=implementation))
+    note(worst, operation)
+
+
+OPERATIONS = (
+    "add", "average_pool2d", "conv2d", "dense", "dropout", "max_pool2d", "relu", "sgd", "softmax", "softmax_cross_entropy",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@given(data=st.data(), seed=seeds, size=st.sampled_from([1e-7, 1e-4, 0.1]))
+def test_errors_of_inputs_are_carried_on(operation, data, seed, size):
+    """What is computed from inputs that are off by their errors stays within the bound for the exact inputs."""
+    module = judge.conformance(operation)
+    case = data.draw(module.cases("tiny", integers=True))
+    rng = np.random.default_rng(seed)
+    off = [None if e is None else (e + size * rng.uniform(-1, 1, e.shape)).astype(np.float32) for e in case.inputs]
+    errors = tuple(None if e is None else np.abs(o.astype(np.float64) - e)
+                   for e, o in zip(case.inputs, off, strict=True))
+    outputs, _ = judge.exact(operation, case, (False,) * len(off))
+    computed = REFERENCE.operation(operation).forward(*off, **case.attributes)
+    computed = computed if operation == "sgd" else computed[:1]
+    bounds = module.forward_bound(case.inputs, case.attributes, errors)
+    bounds = bounds if isinstance(bounds, tuple) else (bounds,)
+    note(max(map(judge.compare, [operation] * len(outputs), computed, outputs, bounds)), operation)
+
+
+@given(case=conv2d.cases("small"), seed=seeds)
+def test_bound_of_convolution_is_no_looser_than_its_sum_is_long(case, seed):
+    rng = np.random.default_rng(seed)
+    x, w, b = (None if e is None else rng.random(e.shape).astype(np.float32) for e in case.inputs)
+    (y,), _ = judge.exact("conv2d", Case((x, w, b), case.attributes), (False,) * 3)
+    # With no negative numbers the sum of magnitudes is the result itself.
+    bound = conv2d.forward_bound((x, w, b), case.attributes)
+    assert np.all(bound <= gamma(w[0].size + 1) * y * (1 + 1e-9) + 1e-30)
+
+
+def test_bounds_of_functions_are_some_dozens_of_roundings():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-3, 3, (4, 10)).astype(np.float32)
+    (y,), _ = judge.exact("softmax", Case((x,), {}), (False,))
+    assert np.all(softmax.forward_bound((x,), {}) < 50 * U * y)
+    t = np.eye(10, dtype=np.float32)[:4]
+    assert softmax_cross_entropy.forward_bound((x, t), {"reduce_sum": True}) < 50 * U * 10
+    w, g, m = (rng.standard_normal(100).astype(np.float32) for _ in range(3))
+    attributes = {"lr": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "step": 3}
+    for bound in adam.forward_bound((w, g, m, m * m), attributes):
+        assert np.all(bound < 4 * U * (np.abs(w) + np.abs(m) + np.abs(g) + m * m + g * g) + 1e-2 * U)
+
+
+ROUNDED = {
+    "add": (2, lambda a, b: a + b, lambda device, a, b: a + b),
+    "subtract": (2, lambda a, b: a - b, lambda device, a, b: a - b),
+    "multiply": (2, lambda a, b: a * b, lambda device, a, b: a * b),
+    "divide": (2, lambda a, b: a / b, lambda device, a, b: device.divide(a, b)),
+    "reciprocal": (2, lambda a, b: a / b, lambda device, a, b: a * device.divide(np.float32(1), b)),
+    "exp": (1, lambda a: a.exp() if isinstance(a, Approximation) else np.exp(a), lambda device, a: device.exp(a)),
+    "log": (1, lambda a: a.log() if isinstance(a, Approximation) else np.log(a), lambda device, a: device.log(a)),
+    "sqrt": (1, lambda a: a.sqrt() if isinstance(a, Approximation) else np.sqrt(a), lambda device, a: device.sqrt(a)),
+    "sum": (1, lambda a: a.sum(axis=0, **({} if isinstance(a, Approximation) else {"keepdims": True})),
+            lambda device, a: device.sum(a, 0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(ROUNDED))
+@given(data=st.data(), seed=seeds, size=st.sampled_from([0, 1e-7, 1e-3, 0.5]))
+def test_each_rule_of_running_error_analysis(name, data, seed, size):
+    """Operands that are off by their errors, a function at its limit: the result is off by no more than the rule says."""
+    count, formula, compute = ROUNDED[name]
+    rng = np.random.default_rng(seed)
+    computed, operands = [], []
+    for _ in range(count):
+        value = data.draw(arrays((7,), scales=(1.0, 1e-10)))
+        if name in ("log", "sqrt", "divide", "reciprocal"):
+            value = np.abs(value) + np.float32(1e-12)
+        exact = value.astype(np.float64) * (1 + size * rng.uniform(-1, 1, 7))
+        computed.append(value)
+        operands.append(Approximation(exact, np.abs(value - exact)))
+    assume(name != "exp" or np.all(np.abs(computed[0]) < 80))
+    rule = formula(*operands)
+    exact = formula(*(operand.exact for operand in operands))
+    np.testing.assert_allclose(rule.exact, exact, rtol=1e-15)
+    with np.errstate(divide="ignore"):
+        result = compute(Device(rng), *computed)
+    note(judge.compare(name, np.asarray(result, np.float32), exact, rule.error), name)
+
+
+def test_gamma_is_that_of_the_source():
+    assert gamma(0) == 0
+    assert gamma(1) == 1 / (2**24 - 1)
+    assert gamma(2**23) == 1
+
+
+def test_inputs_below_the_normal_numbers_may_be_flushed():
+    x = np.array([0, 2.0**-127, -(2.0**-130), 2.0**-126, 1], np.float32)
+    assert input_error(x).tolist() == [0, 2.0**-127, 2.0**-130, 0, 0]
+    assert input_error(x, np.full(5, 2.0**-128)).tolist() == [
+        2.0**-127, 2.0**-126, 2.0**-128 + 2.0**-130 + 2.0**-128, 2.0**-128 + 2.0**-126, 2.0**-128,
+    ]  # fmt: skip
+
+
+@given(case=conv2d.cases("tiny"), seed=seeds)
+def test_flushing_device_is_within(case, seed):
+    """A device that reads and writes zero in place of every number below the normal ones."""
+    def flush(array):
+        return None if array is None else np.where(np.abs(array) < TINY, np.float32(0), array)
+
+    rng = np.random.default_rng(seed)
+    small = [None if e is None else (rng.uniform(-4, 4, e.shape) * s).astype(np.float32)
+             for e, s in zip(case.inputs, (1e-19, 1e-19, 1e-38), strict=True)]  # fmt: skip
+    case = dataclasses.replace(case, inputs=tuple(small))
+    table, _ = linear("conv2d", case, seed)
+    x, w, b = map(flush, small)
+    in_y, in_x, in_w = table["places"]
+    y = sum_in_random_order(rng, in_y, flush(x.ravel()[in_x] * w.ravel()[in_w]), case.dy.size).reshape(case.dy.shape)
+    y = flush(flush(y) if b is None else flush(y) + b)
+    implementation = types.SimpleNamespace(forward=lambda *arrays, **attributes: (y, None), backward=None)
+    note(judge.check_forward("conv2d", case, REFERENCE, implementation=implementation), "flush to zero")
+
+
+@pytest.mark.parametrize(
+    ("computed", "expected", "bound", "accepted"),
+    [
+        (np.nan, np.nan, 0, True), (np.nan, 1, 1e9, False), (1, np.nan, 1e9, False),
+        (np.inf, np.inf, 0, True), (-np.inf, np.inf, 1, False), (np.inf, 1, 1, False),
+        (np.inf, LARGEST, LARGEST * U, True), (-np.inf, LARGEST, LARGEST * U, False), (np.nan, LARGEST, np.inf, True),
+        (-0.0, 0, 0, True), (1, 1 + 2.0**-24, 2.0**-24, True), (1, 1 + 2.0**-23, 2.0**-24, False), (1, 2, np.nan, False),
+    ],
+)  # fmt: skip
+def test_verdict_on_what_is_no_ordinary_number(computed, expected, bound, accepted):
+    entries = (np.array([entry], kind) for entry, kind in ((computed, np.float32), (expected, float), (bound, float)))
+    if accepted:
+        assert 0 <= judge.compare("verdict", *entries) <= 1
+    else:
+        with pytest.raises(judge.ConformanceFailure, match=r"\(0,\)"):
+            judge.compare("verdict", *entries)
+
+
+def test_message_names_the_call_and_the_worst_element():
+    case = Case((np.array([1, -1], np.float32),), {}, np.array([1, 1], np.float32))
+    wrong = types.SimpleNamespace(forward=lambda x: (x, x), backward=None)
+    with pytest.raises(judge.ConformanceFailure) as failure:
+        judge.check_forward("relu", case, REFERENCE, implementation=wrong)
+    message = str(failure.value)
+    for part in ("relu.forward(np.array([1.0, -1.0], np.float32)) on reference", "(1,)", "-1.0", "bound      0.0"):
+        assert part in message
+
+
+def test_wrong_shape_or_dtype_is_a_failure():
+    case = Case((np.ones(2, np.float32),), {}, np.ones(2, np.float32))
+    for result in (np.ones(3, np.float32), np.ones(2, np.float64)):
+        wrong = types.SimpleNamespace(forward=lambda x, result=result: (result, None), backward=None)
+        with pytest.raises(judge.ConformanceFailure, match="float32 of shape"):
+            judge.check_forward("relu", case, REFERENCE, implementation=wrong)
