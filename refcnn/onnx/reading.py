@@ -91,7 +91,8 @@ def load(path):
         raise DataError(f"{path} is no whole ONNX file. Give a file that refcnn wrote, or export it anew.") from None
     if model.producer_name != graph.PRODUCER:
         raise DataError(
-            f"{path} was not written by refcnn (its producer is {model.producer_name!r}). Give a file that refcnn wrote."
+            f"{path} was not written by refcnn (its producer is {model.producer_name!r}). Give a file that refcnn "
+            "wrote."
         )
     if any(isinstance(entry, onnx.TensorProto) and onnx.external_data_helper.uses_external_data(entry)
            for entry in _messages(model)):  # fmt: skip
@@ -106,8 +107,10 @@ def load(path):
     try:
         (image,), (output,) = model.graph.input, model.graph.output
         input_shape = tuple(axis.dim_value for axis in image.type.tensor_type.shape.dim[1:])
-        metadata = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
-        classes, preprocessing = metadata.get(graph.CLASSES_KEY), metadata.get(graph.PREPROCESSING_KEY)
+        metadata = {entry.key: entry.value for entry in model.metadata_props}
+        classes, preprocessing = (
+            json.loads(metadata.get(key, "null")) for key in (graph.CLASSES_KEY, graph.PREPROCESSING_KEY)
+        )
         if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
             raise ValueError(f"the classes are {classes!r}")
         preprocessing = None if preprocessing is None else Preprocessing.from_json(preprocessing)

@@ -1,0 +1,226 @@
+"""Exports with a planted fault: refused, the right layer named, and nothing changed on the disk."""
+
+import os
+import types
+
+import hypothesis
+import numpy as np
+import pytest
+
+import refcnn as rm
+from refcnn import backend as backends
+from refcnn.errors import ExportError
+from refcnn.layers import average_pool2d, conv2d, dense
+from refcnn.onnx import export, proof, runtime
+
+SHAPE = (2, 9, 9)
+
+
+@pytest.fixture(autouse=True)
+def reference():
+    with rm.use_backend("reference"):
+        yield
+
+
+def network():
+    rm.set_seed(5)
+    model = rm.Sequential([
+        rm.Conv2d(3, filter=3, padding=(1, 1, 0, 1)), rm.Relu(), rm.Conv2d(3, filter=3, padding=(1, 0, 1, 2)),
+        rm.AveragePool2d(2, padding=1, stride=2), rm.Flatten(), rm.Dense(4),
+    ])  # fmt: skip
+    model(np.zeros((1, *SHAPE)))
+    random = np.random.default_rng(0)
+    state = {name: random.standard_normal(value.shape) for name, value in model.state().items()}
+    model.set_state(state)
+    return model
+
+
+def refused(tmp_path, **options):
+    """Return the message of a refused export, whose path held another file before."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"what stood here before")
+    with pytest.raises(ExportError) as caught:
+        export(network(), path, SHAPE, **{"backends": ["reference"], **options})
+    assert path.read_bytes() == b"what stood here before" and os.listdir(tmp_path) == ["model.onnx"]
+    assert "was not written" in str(caught.value) and not getattr(caught.value, "__notes__", None)
+    return str(caught.value)
+
+
+def only_call(number, wrong, right):
+    """Return a mapping that is wrong at one call only."""
+    calls = 0
+
+    def to_onnx(*arguments, **attributes):
+        nonlocal calls
+        calls += 1
+        return (wrong if calls == number else right)(*arguments, **attributes)
+
+    return to_onnx
+
+
+def swapped_padding(graph, x, w, b, *, padding, **attributes):
+    top, left, bottom, right = padding
+    return CONVOLUTION(graph, x, w, b, padding=(bottom, right, top, left), **attributes)
+
+
+def transposed_kernel(graph, x, w, b, **attributes):
+    return with_kernel(graph, x, w, b, w.as_ndarray().transpose(0, 1, 3, 2), attributes)
+
+
+def flipped_kernel(graph, x, w, b, **attributes):
+    return with_kernel(graph, x, w, b, w.as_ndarray()[..., ::-1, ::-1], attributes)
+
+
+def with_kernel(graph, x, w, b, kernel, attributes):
+    name = graph.constant(kernel, "changed")
+
+    def tensor(variable, shape=None):
+        return name if variable is w else graph.tensor(variable, shape)
+
+    return CONVOLUTION(types.SimpleNamespace(tensor=tensor, node=graph.node), x, w, b, **attributes)
+
+
+def without_bias(graph, x, w, b, **attributes):
+    return CONVOLUTION(graph, x, w, None, **attributes)
+
+
+CONVOLUTION, POOLING, DENSE = conv2d.to_onnx, average_pool2d.to_onnx, dense.to_onnx
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("wrong", [swapped_padding, transposed_kernel, flipped_kernel, without_bias])
+def test_a_wrong_convolution_in_the_file(tmp_path, monkeypatch, wrong, number):
+    monkeypatch.setattr(conv2d, "to_onnx", only_call(number, wrong, CONVOLUTION))
+    message = refused(tmp_path)
+    layer = {1: 0, 2: 2}[number]
+    assert f"{runtime.NAME} departs from the exact answer at conv2d_{number} (with {layer}.w, {layer}.b" in message
+    assert "refcnn/layers/conv2d.py" in message and "on a batch of 1" in message
+
+
+def test_padding_that_does_not_count_as_it_should(tmp_path, monkeypatch):
+    def to_onnx(graph, x, *, count_include_padding, **attributes):
+        return POOLING(graph, x, count_include_padding=not count_include_padding, **attributes)
+
+    monkeypatch.setattr(average_pool2d, "to_onnx", to_onnx)
+    assert "at average_pool2d_1 (operation 4 of 6)" in refused(tmp_path)
+
+
+def test_padding_that_changes_the_shape_is_named_by_the_check(tmp_path, monkeypatch):
+    def two_sided(graph, x, w, b, *, padding, **attributes):
+        return CONVOLUTION(graph, x, w, b, padding=padding[:2] * 2, **attributes)
+
+    monkeypatch.setattr(conv2d, "to_onnx", only_call(2, two_sided, CONVOLUTION))
+    message = refused(tmp_path)
+    assert "ONNX's check refuses the file" in message and "conv2d_2" in message
+
+
+def test_a_baked_in_batch_size_is_refused(tmp_path, monkeypatch):
+    def to_onnx(graph, x, w, b):
+        name = graph.tensor(x)
+        shape = graph.constant(np.array([2, w.shape[0]], np.int64))
+        return graph.node("Gemm", [graph.node("Reshape", [name, shape]), graph.tensor(w), graph.tensor(b)])
+
+    monkeypatch.setattr(dense, "to_onnx", to_onnx)
+    assert "dense_1" in refused(tmp_path)
+
+
+class Faulty:
+    """A backend of its own name in which one operation is wrong."""
+
+    name = "opencl:9:9"
+
+    def __init__(self, operation, forward):
+        self._reference, self._operation, self._forward = backends.find("reference"), operation, forward
+        self.array, self.to_host = self._reference.array, self._reference.to_host
+
+    def operation(self, stem):
+        implementation = self._reference.operation(stem)
+        if stem != self._operation:
+            return implementation
+        return types.SimpleNamespace(
+            forward=lambda *arrays, **attributes: self._forward(implementation, *arrays, **attributes)
+        )
+
+
+def scaled(implementation, *arrays, **attributes):
+    y, saved = implementation.forward(*arrays, **attributes)
+    return y * np.float32(1 + 2.0**-13), saved
+
+
+def not_a_number(implementation, *arrays, **attributes):
+    y, saved = implementation.forward(*arrays, **attributes)
+    y = y.copy()
+    y[-1, -1] = np.nan
+    return y, saved
+
+
+def wrong_shape(implementation, *arrays, **attributes):
+    y, saved = implementation.forward(*arrays, **attributes)
+    return y[:, :1], saved
+
+
+@pytest.mark.parametrize("operation", ["conv2d", "relu", "average_pool2d", "dense"])
+def test_a_backend_that_is_off_a_little(tmp_path, operation):
+    message = refused(tmp_path, backends=["reference", Faulty(operation, scaled)])
+    assert f"opencl:9:9 departs from the exact answer at {operation}_1 (" in message
+    assert f"refcnn/opencl/{operation}.py" in message
+
+
+def test_a_backend_that_gives_nan_or_another_shape(tmp_path):
+    message = refused(tmp_path, backends=[Faulty("dense", not_a_number)])
+    assert "dense_1" in message and "is nan, where" in message
+    message = refused(tmp_path, backends=[Faulty("dense", wrong_shape)])
+    assert "dense_1" in message and "shape (1, 1), but (1, 4) is right" in message
+
+
+def test_both_backends_outside_points_at_the_oracle(tmp_path, monkeypatch):
+    forward = backends.find("reference").operation("relu").forward
+
+    def float64_off(x):
+        y, saved = forward(x)
+        return (y * 1.25 if x.dtype == np.float64 else y), saved
+
+    monkeypatch.setattr(backends.find("reference").operation("relu"), "forward", float64_off)
+    message = refused(tmp_path)
+    assert f"{runtime.NAME} and reference depart" in message and "relu_1" in message
+    assert "refcnn/reference/relu.py" in message
+
+
+def test_a_fault_of_several_operations_together(tmp_path, monkeypatch):
+    run = runtime.Session.run
+
+    def optimised_wrongly(session, image):
+        outputs = run(session, image)
+        return {name: value * 2 + 1 for name, value in outputs.items()} if len(outputs) == 1 else outputs
+
+    monkeypatch.setattr(runtime.Session, "run", optimised_wrongly)
+    message = refused(tmp_path)
+    assert f"{runtime.NAME} gave an output outside" in message and "an optimisation over several operations" in message
+
+
+def test_a_runtime_that_fails_is_explained(tmp_path, monkeypatch):
+    def run(session, image):
+        raise RuntimeError("out of luck.")
+
+    monkeypatch.setattr(runtime.Session, "run", run)
+    assert f"{runtime.NAME} cannot run the file" in refused(tmp_path)
+
+
+def test_an_operation_without_a_bound_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(proof, "_MOVING", ())
+    with pytest.raises(ExportError, match="flatten, which has no error bound"):
+        export(network(), tmp_path / "model.onnx", SHAPE)
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_drawn_images_cover_what_they_should():
+    seen = []
+    settings = hypothesis.settings(max_examples=60, derandomize=True, database=None)
+    settings(hypothesis.given(proof.images((1, 4, 4), 255.0))(lambda image: seen.append(image)))()
+    assert {len(image) for image in seen} == {1, 2, 3, 4, 5, 6}
+    assert all(image.dtype == np.float32 and np.isfinite(image).all() for image in seen)
+    assert any(not image.any() for image in seen)
+    assert any(image.min() >= 0 and 200 < image.max() <= 255 and len(np.unique(image)) > 9 for image in seen)
+    assert any(image.min() < -200 and abs(image).max() <= 255 for image in seen)
+    assert any(abs(image).max() > 1e7 for image in seen)
+    assert any(0 < np.count_nonzero(image) < image.size / 2 for image in seen)
