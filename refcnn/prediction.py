@@ -35,7 +35,7 @@ class Predictor:
             run = RunFolder.open(path)
             model = run.best_model()
             self.classes, self.preprocessing = run.configuration.classes, run.configuration.preprocessing
-            self._logits = lambda x: model(x).as_ndarray()
+            self._run, self._is_softmax_done = (lambda x: model(x).as_ndarray()), False
             return
         if not Path(path).exists():
             raise CheckpointError(
@@ -49,7 +49,8 @@ class Predictor:
                 f"{path} does not hold class names and preprocessing in its metadata, so it is not known how image "
                 "files become its input. Give a model that 'refcnn train' or 'refcnn export' wrote."
             )
-        self.classes, self.preprocessing, self._logits = tuple(model.classes), model.preprocessing, model.predict
+        self.classes, self.preprocessing = tuple(model.classes), model.preprocessing
+        self._run, self._is_softmax_done = model.predict, model.output_name == "probabilities"
 
     def probabilities(self, image_path):
         """Return the probability of each class for an image file, float64 (K,).
@@ -60,8 +61,10 @@ class Predictor:
             If the file cannot be read as an image; the message names it.
         """
         x = self.preprocessing.apply(self.preprocessing.load_image(image_path))[None]
-        logits = np.asarray(self._logits(x), dtype=np.float64)[0]
-        powers = np.exp(logits - logits.max())
+        output = self._run(x)[0].astype(np.float64)
+        if self._is_softmax_done:
+            return output
+        powers = np.exp(output - output.max())
         return powers / powers.sum()
 
     def top(self, image_path, count):
