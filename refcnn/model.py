@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -254,7 +255,10 @@ def load_arrays(path, format):
         raise CheckpointError(f"{path} does not exist. Give the path of a file that refcnn wrote.") from None
     except RefcnnError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    # RuntimeError: what zipfile raises at members that claim encryption or an unknown compression.
+    except (
+        OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error
+    ) as error:  # fmt: skip
         raise CheckpointError(
             f"{path} is no whole file of {format!r} ({type(error).__name__}: {error}). "
             "Give a file that refcnn wrote, or an earlier copy of it."

@@ -285,7 +285,8 @@ class Training:
         FileWriteError
             If a checkpoint cannot be written; the former one stands.
         """
-        with _interruptible() as is_interrupted:
+        # NumPy's own warnings would only come before the error that says more.
+        with _interruptible() as is_interrupted, np.errstate(all="ignore"):
             while len(self.history) < self.run.configuration.epochs:
                 self._epoch(is_interrupted)
                 echo(self._line(self.history[-1]))

@@ -1,0 +1,223 @@
+"""Checkpoints: the round trip, broken files, and files that would run code."""
+
+import io
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import refcnn as rm
+from refcnn.checkpoint import Checkpoint, best_epoch
+from refcnn.errors import ArgumentError, CheckpointError
+from refcnn.run_folder import RunFolder, check_free, free_path
+
+from . import small_run
+
+ARRAYS = st.sampled_from([np.float32, np.float64, np.int64]).flatmap(
+    lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3))
+)
+NAMES = st.from_regex(r"[A-Za-z_0-9]{1,9}(\.[A-Za-z_0-9]{1,9}){0,2}", fullmatch=True)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def example(**changes):
+    fields = {
+        "parameters": {"0.w": np.arange(6, dtype=np.float32).reshape(2, 3)},
+        "optimizer": {"0.w": {"step": np.asarray(3), "v": np.ones((2, 3), np.float32)}},
+        "epoch": 1,
+        "shuffle": 4,
+        "losses": np.array([0.5, 0.25]),
+        "seconds": 1.5,
+        "seed": 2**64 - 1,
+        "stream": 9,
+        "history": [{"epoch": 1, "validation_loss": 0.1, "validation_accuracy": 0.9}],
+    }
+    return Checkpoint(**{**fields, **changes})
+
+
+@given(
+    parameters=st.dictionaries(NAMES, ARRAYS, max_size=3),
+    optimizer=st.dictionaries(NAMES, st.dictionaries(st.sampled_from(["step", "m", "r"]), ARRAYS, min_size=1), max_size=2),
+    losses=hnp.arrays(np.float64, st.integers(0, 5)),
+    seconds=FINITE,
+    seed=st.integers(0, 2**64 - 1),
+    history=st.lists(st.dictionaries(st.text(max_size=5), FINITE), max_size=3),
+)
+def test_everything_comes_back_to_the_bit(tmp_path_factory, parameters, optimizer, losses, seconds, seed, history):
+    path = tmp_path_factory.mktemp("checkpoint") / "a.npz"
+    saved = example(
+        parameters=parameters, optimizer=optimizer, losses=losses, seconds=seconds, seed=seed, history=history
+    )
+    saved.save(path)
+    loaded = Checkpoint.load(path)
+    for first, second in [(saved.parameters, loaded.parameters), ({"": saved.losses}, {"": loaded.losses})] + [
+        (saved.optimizer[name], loaded.optimizer[name]) for name in saved.optimizer
+    ]:
+        assert first.keys() == second.keys()
+        for name, array in first.items():
+            assert array.dtype == second[name].dtype and array.shape == second[name].shape
+            assert array.tobytes() == second[name].tobytes()
+    assert saved.optimizer.keys() == loaded.optimizer.keys()
+    for field in ("epoch", "shuffle", "seconds", "seed", "stream", "history"):
+        assert getattr(saved, field) == getattr(loaded, field)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoint") / "good.npz"
+    example().save(path)
+    return path.read_bytes()
+
+
+@given(cut=st.integers(0), changes=st.lists(st.tuples(st.integers(0), st.integers(1, 255)), min_size=1, max_size=3))
+def test_a_broken_file(good, tmp_path_factory, cut, changes):
+    """Cut anywhere it is refused; with bytes changed too, unless the change met nothing that counts."""
+    path = tmp_path_factory.mktemp("checkpoint") / "broken.npz"
+    path.write_bytes(good[: cut % len(good)])
+    with pytest.raises(CheckpointError, match="broken.npz"):
+        Checkpoint.load(path)
+    refused_or_whole(path, good, changes)
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x08, 0x40])
+def test_any_one_byte_changed(good, tmp_path, mask):
+    """Each position in turn, so that every field of the file's headers is met."""
+    for position in range(len(good)):
+        refused_or_whole(tmp_path / "broken.npz", good, [(position, mask)])
+
+
+def refused_or_whole(path, good, changes):
+    broken = bytearray(good)
+    for position, mask in changes:
+        broken[position % len(good)] ^= mask
+    path.write_bytes(broken)
+    try:
+        loaded = Checkpoint.load(path)
+    except CheckpointError as error:
+        assert str(path) in str(error)
+    else:
+        np.testing.assert_array_equal(loaded.parameters["0.w"], example().parameters["0.w"])
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(CheckpointError, match="no.npz does not exist"):
+        Checkpoint.load(tmp_path / "no.npz")
+
+
+def test_another_kind_of_file(tmp_path):
+    with rm.use_backend("reference"):
+        model = rm.Sequential([rm.Dense(2, input_size=3)])
+        model.save(tmp_path / "model.npz")
+    with pytest.raises(CheckpointError, match="'refcnn parameters', but 'refcnn checkpoint 1' was expected"):
+        Checkpoint.load(tmp_path / "model.npz")
+    np.savez(tmp_path / "plain.npz", x=np.zeros(3))
+    with pytest.raises(CheckpointError, match="plain.npz"):
+        Checkpoint.load(tmp_path / "plain.npz")
+
+
+class Attack:
+    def __reduce__(self):
+        return os.mkdir, ("attacked",)
+
+
+def test_a_file_with_code_inside_is_refused_and_nothing_runs(good, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|O", "fortran_order": False, "shape": ()})
+    for member, content in (("parameter/0.w.npy", header.getvalue() + pickle.dumps(Attack())),
+                            ("extra.npy", pickle.dumps(Attack()))):  # fmt: skip
+        with zipfile.ZipFile(io.BytesIO(good)) as former, zipfile.ZipFile("attack.npz", "w") as file:
+            for name in former.namelist():
+                if name != member:
+                    file.writestr(name, former.read(name))
+            file.writestr(member, content)
+        with pytest.raises(CheckpointError, match="attack.npz"):
+            Checkpoint.load("attack.npz")
+        assert not os.path.exists("attacked")
+    # The trap is live: NumPy itself, told to unpickle, springs it.
+    with zipfile.ZipFile("attack.npz", "w") as file:
+        file.writestr("x.npy", header.getvalue() + pickle.dumps(Attack()))
+    with np.load("attack.npz", allow_pickle=True) as file:
+        file["x"]
+    assert os.path.exists("attacked")
+
+
+def test_a_checkpoint_of_another_model_or_optimizer():
+    with rm.use_backend("reference"):
+        model = rm.Sequential([rm.Dense(3, input_size=2)])
+        checkpoint = example(parameters=model.state(), optimizer={})
+        with pytest.raises(CheckpointError, match=r"0.w has shape \(2, 3\) in the file and \(4, 3\)"):
+            checkpoint.restore(rm.Sequential([rm.Dense(3, input_size=4)]))
+        with pytest.raises(CheckpointError, match="missing"):
+            checkpoint.restore(rm.Sequential([rm.Dense(3, input_size=2), rm.Dense(3, input_size=3)]))
+        with pytest.raises(CheckpointError, match="Adam: the state has .*Resume with the optimizer"):
+            example(parameters=model.state()).restore(model, rm.Adam())
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries({
+            "validation_accuracy": st.sampled_from([0.5, 0.75, 1.0]), "validation_loss": st.sampled_from([0.0, 0.1, 0.2]),
+        }),
+        min_size=1,
+    )
+)  # fmt: skip
+def test_the_best_epoch(history):
+    best = best_epoch(history)
+    position = next(index for index, row in enumerate(history) if row is best)
+    for index, row in enumerate(history):
+        assert row["validation_accuracy"] <= best["validation_accuracy"]
+        if row["validation_accuracy"] == best["validation_accuracy"]:
+            assert row["validation_loss"] >= best["validation_loss"]
+            assert row["validation_loss"] > best["validation_loss"] or index >= position
+
+
+def test_folders_in_which_no_run_can_start(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArgumentError, match="file is a file, but a folder is needed"):
+        check_free(tmp_path / "file")
+    with pytest.raises(ArgumentError, match="is not empty: it holds file. Name a folder"):
+        check_free(tmp_path)
+    for index in range(9):
+        (tmp_path / f"file{index}").write_text("")
+    with pytest.raises(ArgumentError, match="and 5 more"):
+        check_free(tmp_path)
+    (tmp_path / "file").unlink()
+    (tmp_path / "config.json").write_text('{"name": "another program\'s"}')
+    with pytest.raises(ArgumentError, match="is not empty: it holds config.json"):
+        check_free(tmp_path)
+    (tmp_path / "left").mkdir()
+    (tmp_path / "left" / ".config-x7_abc.json").write_text("")
+    check_free(tmp_path / "left")
+    check_free(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", "3", '{"format": "other"}', '{"format": "refcnn run 1"}', "\xff", "null"]
+)
+def test_a_configuration_that_is_none(tmp_path, text):
+    (tmp_path / "config.json").write_text(text, encoding="latin-1")
+    with pytest.raises(CheckpointError, match="config.json is not the configuration of a run"):
+        RunFolder.open(tmp_path)
+
+
+def test_a_folder_without_a_run(tmp_path):
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(CheckpointError, match="holds no training run"):
+            RunFolder.open(path)
+    small_run.write_inputs(tmp_path)
+    with pytest.raises(CheckpointError, match="holds no training run"):
+        RunFolder.open(tmp_path / "data.npz")
+
+
+def test_names_of_new_run_folders(tmp_path):
+    first = free_path("digits", "chapter", tmp_path)
+    assert first == tmp_path / "digits-chapter-1"
+    first.mkdir()
+    assert free_path("digits", "chapter", tmp_path).name == "digits-chapter-2"
+    assert free_path("/some where/my data.npz", "my.models:net", tmp_path).name == "my_data.npz-my.models_net-1"
