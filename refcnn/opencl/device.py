@@ -68,6 +68,7 @@ class Device:
         self._device = cl_device
         self._lock = threading.RLock()
         self._programs = {}
+        self._kept_by_simulator = []
         self._kernels = {}
         self.platform_index = platform_index
         self.device_index = device_index
@@ -271,6 +272,9 @@ class Device:
             raise BackendError(
                 f"the kernel file {path} cannot be read ({error.strerror}). Install refcnn again."
             ) from error
+        if self.is_simulator:
+            # Oclgrind's check of uninitialised reads does not know every instruction that its optimiser makes.
+            options = (*options, "-cl-opt-disable")
         with _silent_compiler():
             try:
                 return cl.Program(self._context, source).build(options=list(options))
@@ -289,10 +293,13 @@ class Device:
         if nbytes > self.largest_allocation:
             raise self._memory_error(array)
         if self.is_simulator:
-            # The pool rounds sizes up, which would hide from a checker an access just past the end.
+            # The pool rounds sizes up, which would hide from a checker an access just past the end. And Oclgrind
+            # 21.10 reports uninitialised values where there are none in memory that it gives out a second time.
             import pyopencl as cl
 
-            return self._with_memory(array, lambda: cl.Buffer(self._context, cl.mem_flags.READ_WRITE, nbytes))
+            buffer = self._with_memory(array, lambda: cl.Buffer(self._context, cl.mem_flags.READ_WRITE, nbytes))
+            self._kept_by_simulator.append(buffer)
+            return buffer
         return self._with_memory(array, lambda: self._pool.allocate(nbytes))
 
     def _with_memory(self, what, action):
