@@ -3,7 +3,7 @@
 ``REFCNN_TEST_DEVICES`` limits the devices to a comma-separated list of
 ``reference``, PLATFORM:DEVICE numbers or parts of names; ``REFCNN_TEST_SIZE``
 (tiny, small or large) sets the extents of the cases, tiny being for
-simulators; ``--hypothesis-profile`` is quick (the default), ci or long.
+simulators; ``--hypothesis-profile`` is quick (the default), simulator, ci or long.
 """
 
 import functools
@@ -17,8 +17,9 @@ from refcnn import backend as backends
 from refcnn.opencl import device as opencl_devices
 
 _COMMON = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("quick", max_examples=12, **_COMMON)
-settings.register_profile("ci", max_examples=30, **_COMMON)
+settings.register_profile("quick", max_examples=25, **_COMMON)
+settings.register_profile("ci", max_examples=60, **_COMMON)
+settings.register_profile("simulator", max_examples=3, **_COMMON)
 settings.register_profile("long", max_examples=1000, **_COMMON)
 settings.load_profile("quick")
 

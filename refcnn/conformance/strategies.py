@@ -88,6 +88,12 @@ def image_sizes(draw, size, window, padding):
     return height, width
 
 
+def _pairs(values):
+    """Draw (vertical, horizontal), both the same or each by itself."""
+    value = st.sampled_from(values)
+    return st.one_of(value.map(lambda one: (one, one)), st.tuples(value, value))
+
+
 @st.composite
 def windows(draw, kernels, dilations=False, padding_below_kernel=False):
     """Draw the kernel's size, stride, padding and dilation, each vertical and horizontal by itself.
@@ -105,12 +111,9 @@ def windows(draw, kernels, dilations=False, padding_below_kernel=False):
     -------
     dict of kernel, stride, padding (top, left, bottom, right) and dilation
     """
-    def pair(strategy):
-        return draw(strategy), draw(strategy)
-
-    kernel = pair(st.sampled_from(kernels))
-    stride = pair(st.sampled_from([1, 2, 3, 4, 5]))
-    dilation = pair(st.sampled_from([1, 2, 3])) if dilations else (1, 1)
+    kernel = draw(_pairs(kernels))
+    stride = draw(st.one_of(st.just((1, 1)), _pairs((1, 2, 3, 4, 5))))
+    dilation = draw(st.one_of(st.just((1, 1)), _pairs((1, 2, 3)))) if dilations else (1, 1)
     most = [min(3, side - 1) if padding_below_kernel else 3 for side in kernel]
     padding = tuple(draw(st.integers(0, most[axis])) for axis in (0, 1, 0, 1))
     return {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
