@@ -1,5 +1,6 @@
 """A data set and models so small that a training run takes a fraction of a second."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -98,8 +99,6 @@ def train(cwd, folder, backend="reference", epochs=4, before="pass"):
 
 def environment():
     """Return the environment of a child process: this checkout importable, and one thread for NumPy's products."""
-    import os
-
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -116,6 +115,8 @@ def assert_same(first, second):
         for slot, array in slots.items():
             np.testing.assert_array_equal(array, second.optimizer[name][slot], err_msg=f"{name} {slot}")
     assert (first.epoch, first.seed, first.stream) == (second.epoch, second.seed, second.stream)
-    measured = ("seconds", "iterations_per_second")
-    strip = lambda rows: [{key: row[key] for key in row if key not in measured} for row in rows]
-    assert strip(first.history) == strip(second.history)
+    assert _without_times(first.history) == _without_times(second.history)
+
+
+def _without_times(history):
+    return [{key: row[key] for key in row if key not in ("seconds", "iterations_per_second")} for row in history]

@@ -1,0 +1,392 @@
+"""The command line from training to prediction, and what it says to bad input: no traceback, ever."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import refcnn as rm
+from refcnn.checkpoint import Checkpoint
+from refcnn.cli import main
+from refcnn.opencl import device as opencl_devices
+from refcnn.run_folder import RunFolder
+
+from . import small_run
+
+TRAIN = ["train", "--data", "data.npz", "--model", "small_models:small", "--backend", "reference", "--batch-size", "8",
+         "--lr", "0.02", "--seed", "3"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the inputs and a whole run, made by the command in a process of its own."""
+    path = tmp_path_factory.mktemp("cli")
+    small_run.write_inputs(path)
+    command = [sys.executable, "-m", "refcnn", *TRAIN, "--epochs", "3", "--out", "run"]
+    done = subprocess.run(command, cwd=path, env=small_run.environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (path / "output.txt").write_text(done.stdout)
+    (path / "errors.txt").write_text(done.stderr)
+    return path
+
+
+@pytest.fixture
+def call(folder, monkeypatch):
+    """Call the command in the folder; the result's ``output`` holds both streams."""
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delenv("REFCNN_BACKEND", raising=False)
+    monkeypatch.delenv("REFCNN_DATA", raising=False)
+
+    def run(*arguments):
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="refcnn")
+        assert "Traceback" not in result.output
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    with rm.use_backend("reference"):
+        yield run
+
+
+def assert_refused(result, *parts, status=1):
+    """Assert that a result is an error whose message has all of the parts."""
+    assert result.exit_code == status, result.output
+    assert "Error: " in result.stderr
+    for part in parts:
+        assert str(part) in result.stderr, result.stderr
+
+
+def test_the_run_folder_and_the_last_lines(folder):
+    run = folder / "run"
+    names = {"config.json", "metrics.csv", "last.npz", "best.npz", "model.onnx", "curves.png", "kernels.png",
+             "features_1.png", "confusion.png"}  # fmt: skip
+    assert set(os.listdir(run)) == names
+    for name in names:
+        if name.endswith(".png"):
+            with Image.open(run / name) as image:
+                assert min(image.size) > 300 and len(np.unique(np.asarray(image.convert("L")))) > 10
+    output = (folder / "output.txt").read_text()
+    history = Checkpoint.load(run / "last.npz").history
+    assert [f"epoch {row['epoch']}/3: train loss {row['train_loss']:.4f}" in output for row in history] == [True] * 3
+    best = max(row["validation_accuracy"] for row in history)
+    assert best > 0.9
+    assert f"Validation accuracy {best:.2%}" in output and "proved on" in output
+    for line in ("refcnn predict run/model.onnx", "refcnn show features run", "refcnn export run", "train --resume run"):
+        assert line in output
+    # The output was no terminal: no progress bar.
+    assert (folder / "errors.txt").read_text() == ""
+
+
+def test_the_exported_model_is_the_best_checkpoint(folder):
+    run = RunFolder.open(folder / "run")
+    x = np.random.default_rng(1).random((4, 1, 6, 6), dtype=np.float32)
+    session = onnxruntime.InferenceSession(run.model_file, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: x})
+    state = Checkpoint.load(run.best).parameters
+    with rm.use_backend("reference"):
+        layers = [rm.Conv2d(4, 3, padding=1), rm.Relu(), rm.MaxPool2d(2, stride=2), rm.Flatten(), rm.Dense(3)]
+        model = rm.Sequential(layers)
+        layers[0].set_parameters({key[2:]: array for key, array in state.items() if key.startswith("0.")})
+        layers[4].set_parameters({key[2:]: array for key, array in state.items() if key.startswith("5.")})
+        np.testing.assert_allclose(found, model(x).as_ndarray(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["run", "run/model.onnx"])
+def test_predict(call, model):
+    result = call("predict", model, "class0.png", "class1.png", "class2.png", "--backend", "reference")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    for index, line in enumerate(lines):
+        assert line.startswith(f"class{index}.png: {index} (") and line.endswith("%)")
+    assert len(lines) == 3
+
+
+def test_predict_names_the_most_probable_classes_of_either_kind_of_file(call, folder, tmp_path):
+    assert call("export", "run", "--out", tmp_path / "soft.onnx", "--softmax").exit_code == 0
+    outputs = [
+        call("predict", model, "class1.png", "--top", 9, "--backend", "reference").stdout
+        for model in ("run", "run/model.onnx", tmp_path / "soft.onnx")
+    ]
+    shares = [[float(part.split("(")[1].rstrip("%)\n,")) for part in output.split(", ")] for output in outputs]
+    for row in shares:
+        assert len(row) == 3 and row == sorted(row, reverse=True) and sum(row) == pytest.approx(100, abs=0.02)
+        assert row == pytest.approx(shares[0], abs=0.02)
+
+
+def test_export_options(call, tmp_path):
+    out = tmp_path / "model.onnx"
+    result = call("export", "run", "--out", out, "--opset", 15, "--softmax")
+    assert result.exit_code == 0, result.output
+    assert "proved on" in result.stdout and f"refcnn predict {out}" in result.stdout
+    model = onnx.load(out)
+    assert model.opset_import[0].version == 15 and model.graph.node[-1].op_type == "Softmax"
+    metadata = " ".join(entry.value for entry in model.metadata_props)
+    assert '["0", "1", "2"]' in metadata
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["kernels"], ["kernels.png"]),
+        (["curves"], ["curves.png"]),
+        (["features"], ["features_1.png"]),
+        (["features", "--image", "class2.png"], ["features_class2_1.png"]),
+    ],
+)
+def test_show_without_a_screen_writes_files(call, folder, monkeypatch, arguments, names):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    result = call("show", arguments[0], "run", *arguments[1:])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [f"run/{name}" for name in names]
+    for name in names:
+        assert (folder / "run" / name).read_bytes().startswith(b"\x89PNG")
+    (folder / "run" / "features_class2_1.png").unlink(missing_ok=True)
+
+
+def test_show_to_a_named_file(call, tmp_path):
+    result = call("show", "curves", "run", "--out", tmp_path / "c.svg")
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/c.svg\n")
+    assert b"<svg" in (tmp_path / "c.svg").read_bytes()
+    assert_refused(call("show", "curves", "run", "--out", tmp_path / "c.doc"), "c.doc", "png")
+    assert_refused(call("show", "curves", "run", "--image", "class0.png"), "--image is for features", status=2)
+
+
+def test_devices(call):
+    result = call("devices")
+    assert result.exit_code == 0, result.output
+    present = opencl_devices.available()
+    for device in present:
+        row = next(line for line in result.stdout.splitlines() if f" {device.name} " in line)
+        for value in (device.kind, device.device_name, device.platform_name, device.driver_version, "GiB"):
+            assert value in row
+    assert sum(line.startswith("*  ") for line in result.stdout.splitlines()) == 1
+    assert "reference" in result.stdout
+
+
+def test_devices_without_any(call, monkeypatch):
+    monkeypatch.setattr(opencl_devices, "available", lambda: [])
+    result = call("devices")
+    assert result.exit_code == 0 and "*  reference" in result.stdout
+    assert "no OpenCL device was found" in result.stdout and "pip install" in result.stdout
+
+
+def test_a_complete_run_says_so_and_more_epochs_go_on(call, folder, tmp_path):
+    import shutil
+
+    before = {name: os.stat(folder / "run" / name).st_mtime_ns for name in os.listdir(folder / "run")}
+    result = call("train", "--resume", "run", "--backend", "reference")
+    assert result.exit_code == 0 and "complete already; --epochs N" in result.stdout
+    assert before == {name: os.stat(folder / "run" / name).st_mtime_ns for name in os.listdir(folder / "run")}
+    shutil.copytree(folder / "run", tmp_path / "more")
+    (tmp_path / "more" / "model.onnx").unlink()
+    result = call("train", "--resume", tmp_path / "more", "--epochs", 4, "--backend", "reference")
+    assert result.exit_code == 0, result.output
+    assert "epoch 4/4" in result.stdout and "epoch 3/4" not in result.stdout
+    assert RunFolder.open(tmp_path / "more").configuration.completed_epochs == 4
+    assert (tmp_path / "more" / "model.onnx").exists()
+
+
+def test_ctrl_c_says_how_to_resume(folder, tmp_path):
+    out = tmp_path / "run"
+    arguments = [argument.replace(":small", ":slow") for argument in TRAIN]
+    command = [sys.executable, "-m", "refcnn", *arguments, "--epochs", "99", "--out", str(out)]
+    process = subprocess.Popen(
+        command, cwd=folder, env=small_run.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not process.stdout.readline().startswith("epoch 1/"):
+        assert process.poll() is None
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "writing the checkpoint" in stderr and "Traceback" not in stderr
+    assert f"Go on with: refcnn train --resume {out}" in stdout
+    assert Checkpoint.load(out / "last.npz").epoch >= 1
+
+
+def test_help_is_there_fast(call):
+    for arguments in ([], ["train"], ["predict"], ["show"], ["export"], ["devices"]):
+        assert call(*arguments, "--help").exit_code == 0
+    result = call("--version")
+    assert result.stdout == f"refcnn, version {rm.__version__}\n"
+    program = (
+        "import sys; from refcnn.cli import main; main(['train', '--help'], standalone_mode=False);"
+        "print([name for name in sys.modules if name in ('matplotlib', 'sklearn', 'onnx', 'PIL', 'pyopencl', 'tqdm')])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=small_run.environment())
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout
+
+
+# From here on: bad input.
+
+
+@pytest.mark.parametrize(
+    ("model", "parts"),
+    [
+        ("vgg", ["'vgg'", "chapter, lenet5", "MODULE:FUNCTION"]),
+        ("no_such_module:net", ["no module 'no_such_module'", "folder"]),
+        ("small_models:missing", ["no function", "'missing'", "small_models.py"]),
+        ("small_models:other", ["int", "no function"]),
+        ("small_models:fails", ["ValueError: no such size", "small_models.py, line"]),
+        ("small_models:number", ["returned int", "Model is expected"]),
+        ("small_models:wide", ["(1, 4)", "(1, 3)", "Dense(3)"]),
+        ("small_models:demanding", ["Conv2d", "99"]),
+    ],
+)
+def test_models_that_are_none(call, tmp_path, model, parts):
+    result = call("train", "--data", "data.npz", "--backend", "reference", "--model", model, "--out", tmp_path / "run")
+    assert_refused(result, *parts)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_folder_that_holds_something(call, tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    assert_refused(call(*TRAIN, "--out", tmp_path), tmp_path, "not empty", "thesis.tex")
+    assert_refused(call(*TRAIN, "--out", "run"), "run holds a training run already", "--resume run")
+    assert_refused(call(*TRAIN, "--out", tmp_path / "thesis.tex"), "is a file")
+    assert_refused(call("train", "--resume", tmp_path), "holds no training run", tmp_path)
+    assert_refused(call("train", "--resume", "run", "--out", "x"), "--out", status=2)
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_a_resume_that_contradicts(call):
+    result = call("train", "--resume", "run", "--backend", "reference", "--lr", "0.5")
+    assert_refused(result, "--lr is 0.5", "started with 0.02")
+
+
+def test_a_loss_that_is_not_finite(call, tmp_path):
+    result = call(*TRAIN[:-4], "--lr", "1e38", "--optimizer", "sgd", "--epochs", "2", "--out", tmp_path / "run")
+    assert_refused(result, "epoch 1, batch", "lr 1e+38", "finite", "smaller --lr")
+    assert os.listdir(tmp_path / "run") == ["config.json"]
+
+
+def test_labels_outside_the_classes(call, tmp_path):
+    with np.load("data.npz") as file:
+        x, y = file["x"], file["y"].copy()
+    y[41] = -1
+    np.savez(tmp_path / "bad.npz", x=x, y=y)
+    result = call("train", "--data", tmp_path / "bad.npz", "--backend", "reference", "--out", tmp_path / "run")
+    assert_refused(result, "bad.npz", "-1", "41")
+
+
+@pytest.mark.parametrize("kind", ["truncated", "magic", "corrupt"])
+def test_broken_idx_files(call, tmp_path, kind):
+    images = b"\0\0\x08\x03" + np.array([4, 6, 6], ">u4").tobytes() + bytes(range(144))
+    labels = b"\0\0\x08\x01" + np.array([4], ">u4").tobytes() + bytes([0, 1, 2, 0])
+    content = {"truncated": images[:-9], "magic": b"\x7fELF" + images[4:], "corrupt": gzip.compress(images)[:-12] + b"x" * 12}
+    name = "train-images-idx3-ubyte" + (".gz" if kind == "corrupt" else "")
+    (tmp_path / name).write_bytes(content[kind])
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(labels)
+    result = call("train", "--data", tmp_path, "--backend", "reference", "--out", tmp_path / "run")
+    assert_refused(result, name, {"truncated": "truncated", "magic": "7f 45 4c 46", "corrupt": "could not be read"}[kind])
+
+
+def test_an_unreadable_image_among_many(call, folder, tmp_path):
+    for label in "ab":
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for index in range(30):
+            Image.fromarray(np.zeros((6, 6), np.uint8)).save(tmp_path / "images" / label / f"{index}.png")
+    broken = tmp_path / "images" / "b" / "17.png"
+    broken.write_bytes(broken.read_bytes()[:40])
+    result = call("train", "--data", tmp_path / "images", "--backend", "reference", "--out", tmp_path / "run")
+    assert_refused(result, broken)
+    result = call("predict", "run/model.onnx", "class0.png", broken, "missing.png", "class1.png")
+    assert_refused(result, broken, "missing.png", "2 of 4 images could not be read")
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == ["class0.png", "class1.png"]
+
+
+def test_data_that_are_none(call, tmp_path):
+    assert_refused(call("train", "--data", "nowhere", "--out", tmp_path / "run"), "'nowhere'", "digits, mnist")
+
+
+def test_an_unknown_device_lists_those_present(call, tmp_path):
+    result = call("train", "--backend", "opencl:no such platform:0", "--out", tmp_path / "run")
+    assert_refused(result, "no such platform")
+    for device in opencl_devices.available():
+        assert device.name in result.stderr and device.device_name in result.stderr
+    assert_refused(call("train", "--backend", "cuda", "--out", tmp_path / "run"), "'cuda'", "refcnn devices")
+
+
+def test_no_opencl_at_all(call, monkeypatch, tmp_path):
+    from refcnn import backend
+
+    monkeypatch.setattr(opencl_devices, "available", lambda: [])
+    backend._opencl.cache_clear()
+    try:
+        result = call("train", "--backend", "opencl", "--out", tmp_path / "run")
+        assert_refused(result, "no OpenCL device was found", "pip install")
+        result = call("predict", "run", "class0.png", "--backend", "auto")
+        assert result.exit_code == 0
+        assert "computing on the reference backend, since no OpenCL device was found" in result.stderr
+    finally:
+        backend._opencl.cache_clear()
+
+
+def test_a_full_disk(folder, tmp_path):
+    """The operating system refuses files above a size: the checkpoint does not fit, the error names it."""
+    program = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000));"
+        "from refcnn.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, *TRAIN, "--epochs", "2", "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, cwd=folder, env=small_run.environment(), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Error: " in done.stderr and "best.npz could not be written: File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert os.listdir(tmp_path / "run") == ["config.json"]
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["seed"] == 3
+
+
+def test_a_full_disk_at_the_export_leaves_the_former_file(call, tmp_path, monkeypatch):
+    out = tmp_path / "model.onnx"
+    out.write_bytes(b"former")
+    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    assert_refused(call("export", "run", "--out", out), out, "No space left on device", "unchanged")
+    assert out.read_bytes() == b"former" and os.listdir(tmp_path) == ["model.onnx"]
+
+
+def test_a_folder_that_cannot_be_made(call, folder):
+    assert_refused(call(*TRAIN, "--out", "data.npz/run"), "data.npz/run")
+
+
+def test_a_broken_checkpoint(call, folder, tmp_path):
+    import shutil
+
+    shutil.copytree(folder / "run", tmp_path / "run")
+    for name in ("best.npz", "last.npz"):
+        content = (tmp_path / "run" / name).read_bytes()
+        (tmp_path / "run" / name).write_bytes(content[: len(content) // 2])
+    assert_refused(call("predict", tmp_path / "run", "class0.png", "--backend", "reference"), "best.npz", "refcnn checkpoint")
+    assert_refused(call("train", "--resume", tmp_path / "run", "--backend", "reference"), "last.npz")
+    (tmp_path / "run" / "best.npz").unlink()
+    assert_refused(call("show", "kernels", tmp_path / "run"), "no trained model yet", "--resume")
+
+
+def test_models_for_prediction_that_are_none(call, tmp_path):
+    (tmp_path / "text.onnx").write_text("hello")
+    assert_refused(call("predict", tmp_path / "missing.onnx", "class0.png"), "missing.onnx does not exist")
+    assert_refused(call("predict", tmp_path / "text.onnx", "class0.png"), "text.onnx")
+    assert_refused(call("predict", tmp_path, "class0.png", "--backend", "reference"), "holds no training run")
+    assert_refused(call("export", tmp_path, "--out", "x.onnx"), "holds no training run")
+    assert_refused(call("show", "curves", tmp_path), "holds no training run")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--epochs", "0"], ["--batch-size", "-3"], ["--validation-split", "1"], ["--seed", "-1"], ["--optimizer", "newton"],
+     ["--lr", "fast"]],
+)  # fmt: skip
+def test_options_out_of_range_are_usage_errors(call, arguments):
+    assert_refused(call("train", *arguments), arguments[0], status=2)

@@ -1,0 +1,180 @@
+"""Pictures: what is drawn, that no text lies on another, and that nothing global is touched."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix
+
+import refcnn as rm
+from refcnn import plotting
+from refcnn.errors import ArgumentError, FileWriteError
+
+from . import small_run
+
+RNG = np.random.default_rng(0)
+
+
+def texts_overlap(figure):
+    """Return pairs of texts of a figure that overlap by more than a pixel, and texts outside of it."""
+    from matplotlib.text import Text
+
+    figure.canvas.draw()
+    page = figure.bbox
+    # Ticks beyond an axis' limits exist, but are not drawn.
+    beyond = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            beyond |= {label for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high
+                       for label in (tick.label1, tick.label2)}
+    shown = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    shown = [text for text in shown if text not in beyond]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in shown]
+    wrong = [(text, "outside") for text, box in boxes if not (box.x0 >= -1 and box.x1 <= page.x1 + 1)]
+    for index, (text, box) in enumerate(boxes):
+        for other, second in boxes[index + 1 :]:
+            width = min(box.x1, second.x1) - max(box.x0, second.x0)
+            height = min(box.y1, second.y1) - max(box.y0, second.y0)
+            if width > 1 and height > 1:
+                wrong.append((text, other))
+    return wrong
+
+
+def images(figure):
+    return [axes.images[0].get_array() for axes in figure.axes if axes.images]
+
+
+def test_kernels_are_a_grid_of_4_by_8_each_scaled_to_its_own_range():
+    weights = RNG.normal(size=(32, 1, 3, 3)) * np.arange(1, 33)[:, None, None, None]
+    figure = plotting.kernels(weights)
+    drawn = images(figure)
+    assert len(drawn) == 32
+    places = {axes.get_subplotspec().get_geometry()[:2] for axes in figure.axes}
+    assert places == {(4, 8)}
+    for kernel, image in zip(weights, drawn, strict=True):
+        low, high = kernel.min(), kernel.max()
+        np.testing.assert_allclose(image, (kernel[0] - low) / (high - low), atol=1e-12)
+    assert not any(axes.get_xticks().size for axes in figure.axes)
+    assert texts_overlap(figure) == []
+
+
+def test_kernels_in_colour_of_other_channels_and_constant_ones():
+    colour = RNG.normal(size=(5, 3, 4, 2))
+    first = images(plotting.kernels(colour))[0]
+    np.testing.assert_allclose(first, (colour[0].transpose(1, 2, 0) - colour[0].min()) / np.ptp(colour[0]), atol=1e-12)
+    other = plotting.kernels(RNG.normal(size=(2, 7, 3, 3)))
+    assert "channel 1 of 7" in other.get_suptitle()
+    assert not np.any(images(plotting.kernels(np.full((1, 1, 3, 3), 7.0)))[0])
+
+
+@pytest.mark.parametrize("count", [1, 6, 32, 64, 120])
+def test_feature_maps_stand_beside_their_image(count):
+    image, maps = RNG.random((1, 8, 8)), RNG.normal(size=(count, 5, 7))
+    figure = plotting.feature_maps(image, maps, f"After convolution 1: {count} feature maps")
+    drawn = images(figure)
+    assert len(drawn) == count + 1
+    np.testing.assert_allclose(drawn[1], (maps[0] - maps[0].min()) / np.ptp(maps[0]), atol=1e-12)
+    assert texts_overlap(figure) == []
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("epochs", [1, 2, 15, 300])
+def test_curves(epochs, scale):
+    history = [
+        {"epoch": i + 1, "train_loss": scale / (i + 1), "validation_loss": scale / (i + 2), "validation_accuracy": 0.5}
+        for i in range(epochs)
+    ]
+    figure = plotting.curves(history)
+    loss, accuracy = figure.axes
+    assert [line.get_label() for line in loss.lines] == ["training", "validation"]
+    np.testing.assert_array_equal(loss.lines[0].get_xdata(), np.arange(1, epochs + 1))
+    np.testing.assert_allclose(loss.lines[1].get_ydata(), [row["validation_loss"] for row in history])
+    assert set(accuracy.lines[0].get_ydata()) == {0.5}
+    assert all(float(tick).is_integer() for tick in loss.get_xticks()), loss.get_xticks()
+    assert texts_overlap(figure) == []
+
+
+@given(data=st.data())
+def test_confusion_counts_are_those_of_scikit_learn(data):
+    classes, count = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 50))
+    labels = data.draw(st.lists(st.integers(0, classes - 1), min_size=count, max_size=count))
+    predictions = data.draw(st.lists(st.integers(0, classes - 1), min_size=count, max_size=count))
+    counts = plotting.confusion_counts(np.array(labels), np.array(predictions), classes)
+    np.testing.assert_array_equal(counts, confusion_matrix(labels, predictions, labels=range(classes)))
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        [str(number) for number in range(10)],
+        ["left", "right"],
+        [f"a class with a long name {number}" for number in range(25)],
+        [f"class {number}" for number in range(100)],
+    ],
+    ids=["10", "2", "25", "100"],
+)
+def test_confusion_matrix(classes):
+    number = len(classes)
+    labels = RNG.integers(0, number, 40 * number)
+    predictions = np.where(RNG.random(len(labels)) < 0.8, labels, RNG.integers(0, number, len(labels)))
+    counts = confusion_matrix(labels, predictions, labels=range(number)) * 30
+    figure = plotting.confusion(counts, classes)
+    axes = figure.axes[0]
+    if number <= 25:
+        written = {tuple(int(part) for part in text.get_position()[::-1]): int(text.get_text()) for text in axes.texts}
+        assert written == {(row, column): counts[row, column] for row, column in np.argwhere(counts)}
+    else:
+        assert not axes.texts
+    np.testing.assert_allclose(axes.images[0].get_array(), counts / counts.sum(axis=1, keepdims=True))
+    right = np.trace(counts)
+    assert f"{right:,} of {counts.sum():,} right" in axes.get_title()
+    assert texts_overlap(figure) == []
+
+
+def test_convolutions_are_what_the_layers_compute(backend):
+    with rm.use_backend(backend):
+        rm.set_seed(1)
+        model = rm.Sequential([rm.Conv2d(3), rm.Relu(), rm.MaxPool2d(2), rm.Conv2d(2), rm.Flatten(), rm.Dense(2)])
+        x = RNG.random((1, 2, 9, 9)).astype(np.float32)
+        model(x)
+        first = model[0](x)
+        expected = first.as_ndarray(), model[3](model[2](model[1](first))).as_ndarray()
+        found = plotting.convolutions(model, x)
+    assert len(found) == 2
+    for (weights, maps), layer, one in zip(found, (model[0], model[3]), expected, strict=True):
+        np.testing.assert_array_equal(weights, layer.params["w"].as_ndarray())
+        np.testing.assert_array_equal(maps, one)
+
+
+def test_a_model_without_convolution():
+    with rm.use_backend("reference"), pytest.raises(ArgumentError, match="no convolution"):
+        plotting.convolutions(rm.Sequential([rm.Flatten(), rm.Dense(2)]), np.zeros((1, 1, 2, 2)))
+
+
+def test_files(tmp_path):
+    figure = plotting.kernels(RNG.normal(size=(4, 1, 3, 3)))
+    plotting.save(figure, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG\r\n")
+    plotting.save(figure, tmp_path / "a.SVG")
+    assert b"<svg" in (tmp_path / "a.SVG").read_bytes()
+    for name in ("a.xyz", "a"):
+        with pytest.raises(ArgumentError, match="png"):
+            plotting.save(figure, tmp_path / name)
+    with pytest.raises(FileWriteError, match="could not be written"):
+        plotting.save(figure, tmp_path / "missing" / "a.png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.SVG", "a.png"]
+
+
+def test_pyplot_is_left_alone_and_without_a_screen_there_is_no_window():
+    program = (
+        "import sys, numpy as np; from refcnn import plotting; plotting.kernels(np.zeros((2, 1, 3, 3)));"
+        "assert 'matplotlib.pyplot' not in sys.modules; print(plotting.has_screen())"
+    )
+    environment = {key: value for key, value in small_run.environment().items() if "DISPLAY" not in key}
+    environment.pop("MPLBACKEND", None)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
