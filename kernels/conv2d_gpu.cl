@@ -1,6 +1,6 @@
 // The image layout of the tiled convolution, for GPUs: one work-group does one plane. As `pack` of conv2d_cpu.cl.
-
-#define GROUP 64
+//
+// Build option: GROUP, the work-items of a group, a power of two.
 
 // Dimension 0: planes x GROUP.
 __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))

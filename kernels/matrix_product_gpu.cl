@@ -1,15 +1,12 @@
-// Matrix products for GPUs: a work-group of 16 x 8 computes a block of 64 columns and 8 ROWS rows, for which it
-// brings tiles of both factors into local memory. The arguments are those of matrix_product_cpu.cl.
+// Matrix products for GPUs: a work-group computes a block of c, for which it brings tiles of both factors into local
+// memory. The arguments are those of matrix_product_cpu.cl.
 //
-// Build option: ROWS, the rows of one work-item.
+// Build options: GROUP_X x GROUP_Y work-items of a group; ROWS x COLUMNS accumulators of a work-item; TILE_TERMS
+// terms of a tile. The work-items are a multiple of TILE_TERMS and of the columns of a tile.
 
-#define GROUP_X 16
-#define GROUP_Y 8
 #define ITEMS (GROUP_X * GROUP_Y)
-#define COLUMNS 4
 #define TILE_ROWS (GROUP_Y * ROWS)
 #define TILE_COLUMNS (GROUP_X * COLUMNS)
-#define TILE_TERMS 16
 
 // Adds the products of two tiles to a work-item's block. Its rows are GROUP_Y apart and its columns GROUP_X, so that
 // neighbours read and write next to each other.

@@ -128,13 +128,11 @@ def _pack_dy(dy, layout):
 def _pack(image, packed, sums, planes, *geometry):
     device = image.device
     which = matrix_product.variant(device)
-    if which == "cpu":
-        size, group = (planes,), (1,)
-    else:
-        size, group = (planes * _PLAIN_GROUP,), (_PLAIN_GROUP,)
+    group = 1 if which == "cpu" else 8 if device.is_simulator else 64
     device.launch(
-        f"conv2d_{which}", "pack", size, group,
+        f"conv2d_{which}", "pack", (planes * group,), (group,),
         image, packed, packed if sums is None else sums, int(sums is not None), planes, *geometry,
+        options=(f"-DGROUP={group}",),
     )  # fmt: skip
 
 

@@ -114,6 +114,39 @@ def tiling(device):
     return Tiling(width, 4, 3, 3, 3)
 
 
+@dataclasses.dataclass(frozen=True)
+class GroupTiling:
+    """The block sizes of the ``gpu`` variant, which its kernel file explains."""
+
+    group_x: int
+    group_y: int
+    rows: int
+    columns: int
+    terms: int
+
+    @property
+    def local_size(self):
+        return self.group_x, self.group_y, 1
+
+    @property
+    def options(self):
+        return (
+            f"-DGROUP_X={self.group_x}", f"-DGROUP_Y={self.group_y}", f"-DROWS={self.rows}",
+            f"-DCOLUMNS={self.columns}", f"-DTILE_TERMS={self.terms}",
+        )  # fmt: skip
+
+    def groups(self, rows, columns):
+        """Return how many work-groups cover a matrix, across and down."""
+        return -(-columns // (self.group_x * self.columns)), -(-rows // (self.group_y * self.rows))
+
+
+def group_tiling(device, rows):
+    """Return the block sizes of the ``gpu`` variant for a product with so many rows."""
+    if device.is_simulator:
+        return GroupTiling(4, 2, 2, 2, 4)
+    return GroupTiling(16, 8, 8 if rows > 32 else 4, 4, 16)
+
+
 def product(
     device, a, b, offsets, c, places, *, rows, terms, a_row, a_term, b_image=0, c_row, c_image=0, images=1, groups=1,
     a_group=0, b_group=0, c_group=0, a_start=0, b_start=0, first_term=0, bias=None, chunks=1, c_chunk=0,
@@ -157,11 +190,12 @@ def product(
         local_size = 1, 1, 1
         options = (*_cpu_options(tile, block_rows), *options)
     else:
-        rows_per_item = 8 if rows > 32 else 4
-        local_size = _GPU_GROUP
-        blocks = _gpu_groups(images * places.count, rows, rows_per_item)
+        tile = group_tiling(device, rows)
+        rows_per_item = tile.rows
+        blocks = tile.groups(rows, images * places.count)
+        local_size = tile.local_size
         global_size = blocks[0] * local_size[0], blocks[1] * local_size[1], groups * chunks
-        options = (f"-DROWS={rows_per_item}", *options)
+        options = (*tile.options, *options)
     device.launch(
         f"matrix_product_{which}", "product", global_size, local_size,
         a, a_start, a_group, a_row, a_term, b, b_start, b_group, b_image, offsets,
@@ -201,10 +235,10 @@ def dot_product(
         local_size = 1, 1, 1
         options = _cpu_options(tile, tile.rows)
     else:
-        rows_per_item = 8 if rows > 32 else 4
-        blocks = _gpu_groups(columns, rows, rows_per_item)
-        local_size = _GPU_GROUP
-        options = (f"-DROWS={rows_per_item}",)
+        tile = group_tiling(device, rows)
+        blocks = tile.groups(rows, columns)
+        local_size = tile.local_size
+        options = tile.options
     images_per_chunk = max(1, min(images_per_chunk, images * blocks[0] * blocks[1] * groups // _LEAST_GROUPS[which]))
     chunks = -(-images // images_per_chunk)
     partial = device.empty((chunks, groups * rows, columns))
@@ -264,15 +298,6 @@ def _cpu_options(tile, block_rows):
         f"-DWIDTH={tile.width}", f"-DROWS={block_rows}", f"-DVECTORS={tile.vectors}",
         f"-DDOT_ROWS={tile.dot_rows}", f"-DDOT_COLUMNS={tile.dot_columns}",
     )
-
-
-# The gpu variant's work-group, and the columns of one work-item, as in the kernel file.
-_GPU_GROUP = 16, 8, 1
-_GPU_COLUMNS = 4
-
-
-def _gpu_groups(columns, rows, rows_per_item):
-    return -(-columns // (_GPU_GROUP[0] * _GPU_COLUMNS)), -(-rows // (_GPU_GROUP[1] * rows_per_item))
 
 
 # Vector operations that a work-item should at least do, so that starting it does not show.
