@@ -150,7 +150,8 @@ def confusion(counts, classes, figure=None):
     axes.set(title=f"{correct:,} of {total:,} right ({correct / max(total, 1):.2%})", xlabel="predicted class",
              ylabel="true class")  # fmt: skip
     if is_readable:
-        names = [name if len(name) <= 14 else name[:13] + "…" for name in classes]
+        # Shortened in the middle: what tells names apart is often at their end.
+        names = [name if len(name) <= 20 else f"{name[:10]}…{name[-9:]}" for name in classes]
         is_long = max(map(len, names)) > 2
         axes.set_xticks(range(number), names, rotation=90 if is_long else 0)
         axes.set_yticks(range(number), names)
@@ -221,12 +222,12 @@ def _figure(figure, width, height):
 
 
 def _grid(images, title, figure, first=None):
-    columns = _COLUMNS if len(images) <= _COLUMNS**2 else 2 * _COLUMNS
+    columns = min(max(len(images), 5), _COLUMNS) if len(images) <= _COLUMNS**2 else 2 * _COLUMNS
     rows = math.ceil(len(images) / columns)
     # The image in front gets a column two cells wide of its own.
     widths = [1] * columns if first is None else [2, *[1] * columns]
-    scale = _COLUMNS / columns
-    figure = _figure(figure, scale * (sum(widths) + 0.2), scale * max(rows, 2) + 0.5)
+    scale = min(1, _COLUMNS / columns)
+    figure = _figure(figure, scale * (sum(widths) + 0.2), scale * max(rows, 1 if first is None else 2.2) + 0.5)
     figure.suptitle(title, fontsize=11)
     grid = figure.add_gridspec(max(rows, 1), len(widths), width_ratios=widths)
     if first is not None:

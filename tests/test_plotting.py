@@ -98,6 +98,7 @@ def test_curves(epochs, scale):
     assert texts_overlap(figure) == []
 
 
+@pytest.mark.filterwarnings("ignore:A single label was found")
 @given(data=st.data())
 def test_confusion_counts_are_those_of_scikit_learn(data):
     classes, count = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 50))
