@@ -157,6 +157,25 @@ def test_computed_bias(tmp_path):
     assert [node.op_type for node in model.graph.node] == ["Add", "Reshape", "Conv"]
 
 
+def test_an_operation_of_several_operators(tmp_path, monkeypatch):
+    def to_onnx(graph, x):
+        zero, one = (graph.constant(np.array(value, np.float32)) for value in (0, 1))
+        return graph.node("Mul", [graph.node("Max", [graph.tensor(x), zero]), one])
+
+    monkeypatch.setattr("refcnn.layers.relu.to_onnx", to_onnx)
+    model = assert_same_bits(tmp_path, rm.Sequential([rm.Relu(), rm.Dense(2), rm.Relu()]), (3,))
+    assert [(node.name, *node.output) for node in model.graph.node] == [
+        ("relu_1.1", "relu_1.1"), ("relu_1.2", "relu_1"), ("dense_1", "dense_1"),
+        ("relu_2.1", "relu_2.1"), ("relu_2.2", "logits"),
+    ]  # fmt: skip
+
+
+def test_an_operation_that_needs_no_operator(tmp_path, monkeypatch):
+    monkeypatch.setattr("refcnn.layers.flatten.to_onnx", lambda graph, x: graph.tensor(x))
+    model = assert_same_bits(tmp_path, rm.Sequential([rm.Dense(2), rm.Flatten()]), (3,))
+    assert [node.op_type for node in model.graph.node] == ["Gemm", "Identity"]
+
+
 def small_network():
     return rm.Sequential([
         rm.Conv2d(4, filter=3, padding=(0, 1, 2, 1)), rm.Relu(), rm.MaxPool2d(2, stride=2), rm.Dropout(0.5),
@@ -286,11 +305,15 @@ def test_an_export_is_quiet_and_leaves_one_file(tmp_path):
         "export(rm.Sequential([rm.Conv2d(2), rm.Flatten(), rm.Dense(2)]), 'model.onnx', (1, 6, 6))\n"
         "load('model.onnx').predict([[[[0] * 6] * 6]])\n"
     )
+    # A file in the folder itself, for it is of such that Hypothesis keeps notes.
+    (tmp_path / "program.py").write_text(program)
     folder = os.path.dirname(os.path.dirname(rm.__file__))
     environment = {**os.environ, "PYTHONPATH": folder, "REFCNN_BACKEND": "reference"}
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert os.listdir(tmp_path) == ["model.onnx"]
+    assert sorted(os.listdir(tmp_path)) == ["model.onnx", "program.py"]
 
 
 class Changing(rm.Model):

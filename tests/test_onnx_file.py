@@ -124,3 +124,9 @@ def test_other_metadata_is_left_alone(path):
 def test_a_damaged_graph(path, change):
     with pytest.raises(DataError, match="model.onnx is damaged"):
         load(changed(path, change))
+
+
+def test_onnxruntime_is_quiet(path, capfd):
+    unused = onnx.numpy_helper.from_array(np.zeros(3, np.float32), "unused")
+    load(changed(path, lambda model: model.graph.initializer.append(unused))).predict(np.ones((1, 3)))
+    assert capfd.readouterr() == ("", "")

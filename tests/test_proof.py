@@ -11,7 +11,7 @@ import refcnn as rm
 from refcnn import backend as backends
 from refcnn.errors import ExportError
 from refcnn.layers import average_pool2d, conv2d, dense
-from refcnn.onnx import export, proof, runtime
+from refcnn.onnx import drawing, exact, export, runtime
 
 SHAPE = (2, 9, 9)
 
@@ -166,6 +166,16 @@ def test_a_backend_that_is_off_a_little(tmp_path, operation):
     assert f"refcnn/opencl/{operation}.py" in message
 
 
+def test_a_fault_smaller_than_the_bound_of_the_output(tmp_path):
+    def scaled_by_a_bit(implementation, x):
+        y, saved = implementation.forward(x)
+        return y * np.float32(1 + 2.0**-22), saved
+
+    # ReLU rounds nothing, but the convolution after it rounds more than this.
+    message = refused(tmp_path, backends=[Faulty("relu", scaled_by_a_bit)], examples=3)
+    assert "opencl:9:9 departs from the exact answer at relu_1 (operation 2 of 6)" in message
+
+
 def test_a_backend_that_gives_nan_or_another_shape(tmp_path):
     message = refused(tmp_path, backends=[Faulty("dense", not_a_number)])
     assert "dense_1" in message and "is nan, where" in message
@@ -207,7 +217,7 @@ def test_a_runtime_that_fails_is_explained(tmp_path, monkeypatch):
 
 
 def test_an_operation_without_a_bound_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(proof, "_MOVING", ())
+    monkeypatch.setattr(exact, "_MOVING", ())
     with pytest.raises(ExportError, match="flatten, which has no error bound"):
         export(network(), tmp_path / "model.onnx", SHAPE)
     assert os.listdir(tmp_path) == []
@@ -216,7 +226,7 @@ def test_an_operation_without_a_bound_is_refused(tmp_path, monkeypatch):
 def test_the_drawn_images_cover_what_they_should():
     seen = []
     settings = hypothesis.settings(max_examples=60, derandomize=True, database=None)
-    settings(hypothesis.given(proof.images((1, 4, 4), 255.0))(lambda image: seen.append(image)))()
+    settings(hypothesis.given(drawing.images((1, 4, 4), 255.0))(lambda image: seen.append(image)))()
     assert {len(image) for image in seen} == {1, 2, 3, 4, 5, 6}
     assert all(image.dtype == np.float32 and np.isfinite(image).all() for image in seen)
     assert any(not image.any() for image in seen)
@@ -224,3 +234,26 @@ def test_the_drawn_images_cover_what_they_should():
     assert any(image.min() < -200 and abs(image).max() <= 255 for image in seen)
     assert any(abs(image).max() > 1e7 for image in seen)
     assert any(0 < np.count_nonzero(image) < image.size / 2 for image in seen)
+
+
+def test_the_search_for_a_simpler_input_ends_in_time(monkeypatch):
+    monkeypatch.setattr(drawing, "SHRINKING_TIME", 0.0)
+    seen = []
+
+    def check(image):
+        seen.append(image)
+        if np.count_nonzero(image) > 3:
+            raise ExportError("too many")
+
+    image, error = drawing.failure(drawing.images((4, 4), 1.0), 20, check)
+    assert str(error) == "too many" and image is seen[-1]
+
+
+def test_the_search_simplifies():
+    def check(image):
+        if (image > 0.5).any():
+            raise ExportError("too bright")
+
+    image, _ = drawing.failure(drawing.images((4, 4), 1.0), 20, check)
+    assert len(image) == 1 and np.count_nonzero(image) == 1
+    assert drawing.failure(drawing.images((4, 4), 1.0), 20, lambda image: None) is None

@@ -97,7 +97,6 @@ class Graph:
         if len(own) == 1:
             own[0].name = step.label
         for node in own:
-            node.input[:] = [tensor_name if name == result else name for name in node.input]
             node.output[:] = [tensor_name if name == result else name for name in node.output]
         self.tensor_names[step.label] = tensor_name
 
