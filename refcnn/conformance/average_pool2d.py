@@ -34,7 +34,9 @@ def backward_bound(dy, inputs, attributes, needs):
     if not needs[0]:
         return (None,)
 
+    terms = windows_over_a_pixel(attributes["kernel"], attributes["stride"])
+
     def total(dy):
         return average_pool2d.backward(dy, inputs[0].shape, needs, **attributes)[0]
 
-    return (sum_of_terms(total, dy, windows_over_a_pixel(attributes["kernel"], attributes["stride"]), QUOTIENT_ROUNDINGS),)
+    return (sum_of_terms(total, dy, terms, QUOTIENT_ROUNDINGS),)

@@ -110,7 +110,7 @@ def compare(title, computed, expected, bound, to_the_bit=False):
 
     Where the exact answer is NaN or infinite, the same is asked for; where it
     comes so near the largest float32 that its bound passes that, infinity of
-    its sign is taken too. Where the bound is infinite anything is taken.
+    its sign is taken too. Where it is finite and the bound infinite, anything is taken.
 
     Parameters
     ----------
@@ -139,7 +139,8 @@ def compare(title, computed, expected, bound, to_the_bit=False):
         difference = np.abs(computed.astype(np.float64) - expected)
         ratio = np.where(difference == 0, 0, difference / bound)
         overflows = np.isinf(computed) & (np.sign(computed) == np.sign(expected)) & (np.abs(expected) + bound > largest)
-        same = (np.isnan(expected) & np.isnan(computed)) | (computed == expected) | overflows | np.isposinf(bound)
+        free = np.isposinf(bound) & np.isfinite(expected)
+        same = (np.isnan(expected) & np.isnan(computed)) | (computed == expected) | overflows | free
     ratio = np.where(same, 0, np.where(np.isnan(ratio), np.inf, ratio))
     if not ratio.size:
         return 0.0

@@ -1,5 +1,6 @@
 """The checks that every operation passes, whatever it computes."""
 
+import dataclasses
 import os
 
 import numpy as np
@@ -29,6 +30,13 @@ def check_needs(operation, case, backend):
         if entry is not None:
             needs = tuple(position == index for position in range(len(case.inputs)))
             judge.check_backward(operation, case, backend, needs=needs)
+
+
+def check_special_numbers(operation, case, backend):
+    """Put NaN and infinities into x: they must reach what depends on them, and nothing else."""
+    x = case.inputs[0].copy()
+    x.flat[:: 1 + x.size // 3] = [np.nan, np.inf, -np.inf][: len(x.flat[:: 1 + x.size // 3])]
+    judge.check_forward(operation, dataclasses.replace(case, inputs=(x, *case.inputs[1:])), backend)
 
 
 def check_gradients(operation, case, step, tolerance=0.0):

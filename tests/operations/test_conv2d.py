@@ -6,7 +6,7 @@ from hypothesis import given
 from refcnn.conformance import conv2d
 from refcnn.opencl import matrix_product
 
-from .checks import SIZE, check, check_example, check_gradients, check_needs, check_onnxruntime
+from .checks import SIZE, check, check_example, check_gradients, check_needs, check_onnxruntime, check_special_numbers
 
 ATTRIBUTES = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
 
@@ -58,6 +58,11 @@ def test_variants_within_bound(opencl_backend, variant, case):
 def test_variants_exact(opencl_backend, variant, case):
     with matrix_product.use_variant(variant):
         check("conv2d", case, opencl_backend, to_the_bit=True)
+
+
+@given(case=conv2d.cases(SIZE))
+def test_special_numbers(backend, case):
+    check_special_numbers("conv2d", case, backend)
 
 
 @given(case=conv2d.cases("tiny"))

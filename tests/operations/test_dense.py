@@ -6,7 +6,7 @@ from hypothesis import given
 from refcnn.conformance import dense
 from refcnn.opencl import matrix_product
 
-from .checks import SIZE, check, check_example, check_gradients, check_needs, check_onnxruntime
+from .checks import SIZE, check, check_example, check_gradients, check_needs, check_onnxruntime, check_special_numbers
 
 
 def test_worked_example(backend):
@@ -41,6 +41,11 @@ def test_variants_within_bound(opencl_backend, variant, case):
 def test_variants_exact(opencl_backend, variant, case):
     with matrix_product.use_variant(variant):
         check("dense", case, opencl_backend, to_the_bit=True)
+
+
+@given(case=dense.cases(SIZE))
+def test_special_numbers(backend, case):
+    check_special_numbers("dense", case, backend)
 
 
 @given(case=dense.cases("tiny"))
