@@ -178,7 +178,10 @@ def save(figure, path):
     formats = figure.canvas.get_supported_filetypes()
     kind = Path(path).suffix[1:].lower()
     if kind not in formats:
-        raise ArgumentError(f"the picture {path} ends in {kind!r}, but one of {', '.join(sorted(formats))} is expected.")
+        raise ArgumentError(
+            f"the picture {path} ends in {kind!r}, but one of {', '.join(sorted(formats))} is expected. "
+            "Name another file."
+        )
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format=kind, dpi=_DOTS_PER_INCH)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from . import plotting
-from .checkpoint import Checkpoint, best_epoch
+from .checkpoint import best_epoch
 from .errors import ArgumentError
 from .training import validation_set
 
@@ -32,7 +32,7 @@ def write(run, validation, progress=None):
         If a file cannot be written.
     """
     model = run.best_model()
-    history = Checkpoint.load(run.last).history
+    history = run.history()
     plotting.save(plotting.curves(history), run.path / "curves.png")
     counts = plotting.confusion_counts(validation.y, predict(model, validation), len(validation.classes))
     plotting.save(plotting.confusion(counts, validation.classes), run.path / "confusion.png")
@@ -57,8 +57,9 @@ def export(run, path, **options):
     configuration = run.configuration
     preprocessing = configuration.preprocessing
     return onnx.export(
-        run.best_model(), path, preprocessing.shape, classes=configuration.classes, preprocessing=preprocessing, **options
-    )
+        run.best_model(), path, preprocessing.shape, classes=configuration.classes, preprocessing=preprocessing,
+        **options,
+    )  # fmt: skip
 
 
 def predict(model, dataset, batch_size=64):
@@ -69,7 +70,7 @@ def predict(model, dataset, batch_size=64):
 
 def summary(run):
     """Return the lines that say how good the run's best model is, where everything lies and what to type next."""
-    configuration, history = run.configuration, Checkpoint.load(run.last).history
+    configuration, history = run.configuration, run.history()
     best = best_epoch(history)
     explanations = {
         "model.onnx": "the exported model",
@@ -124,8 +125,7 @@ def draw(run, kind, image_path=None, figure=None):
     figure = figure or (lambda: None)
     preprocessing = run.configuration.preprocessing
     if kind == "curves":
-        run.best_model()
-        return [plotting.curves(Checkpoint.load(run.last).history, figure())]
+        return [plotting.curves(run.history(), figure())]
     model = run.best_model()
     if kind == "kernels":
         weights, _ = plotting.convolutions(model, np.zeros((1, *preprocessing.shape)))[0]

@@ -174,16 +174,23 @@ class RunFolder:
         CheckpointError
             If there is no such checkpoint yet, or it is corrupt or of another model.
         """
+        checkpoint = self._load(self.best)
+        configuration = self.configuration
+        model = models.build(configuration.model, configuration.preprocessing.shape, len(configuration.classes))
+        checkpoint.restore(model)
+        return model
+
+    def history(self):
+        """Return the rows of metrics of the last checkpoint; CheckpointError as in :meth:`best_model`."""
+        return self._load(self.last).history
+
+    def _load(self, path):
         if not self.best.exists():
             raise CheckpointError(
                 f"{self.path} holds no trained model yet: no epoch was finished. "
                 f"Go on with: refcnn train --resume {self.path}"
             )
-        checkpoint = Checkpoint.load(self.best)
-        configuration = self.configuration
-        model = models.build(configuration.model, configuration.preprocessing.shape, len(configuration.classes))
-        checkpoint.restore(model)
-        return model
+        return Checkpoint.load(path)
 
     def remove_leftovers(self):
         """Remove the temporary files of writes that a kill interrupted."""
@@ -233,4 +240,5 @@ def digest(*parts):
 
 
 def _is_leftover(entry):
-    return re.fullmatch(r"\.(config|last|best|metrics|model|curves|kernels|features_\d+|confusion)-\w+\.\w+", entry.name)
+    written = "config|last|best|metrics|model|curves|kernels|features_\\d+|confusion"
+    return re.fullmatch(rf"\.({written})-\w+\.\w+", entry.name)

@@ -1,13 +1,9 @@
 """Training: the loop over epochs and batches, its checkpoints, and going on from them."""
 
-import contextlib
 import dataclasses
 import math
 import os
 import secrets
-import signal
-import sys
-import threading
 import time
 from pathlib import Path
 
@@ -16,6 +12,7 @@ import numpy as np
 from . import attributes, backend, data, models, run_folder
 from .checkpoint import Checkpoint, best_epoch
 from .errors import ArgumentError, CheckpointError, DataError, NonFiniteLossError
+from .interruption import Interrupted, interruptible
 from .layers.softmax_cross_entropy import softmax_cross_entropy
 from .optimizers.adam import Adam
 from .optimizers.sgd import Sgd
@@ -34,10 +31,6 @@ DATA_NAMES = ("digits", "mnist")
 DEFAULT_VALIDATION_SPLIT = 0.2
 #: Seconds between two looks at the loss for the progress bar: each look waits for the device.
 LOSS_INTERVAL = 0.25
-
-
-class Interrupted(Exception):
-    """Training stopped by Ctrl-C, after its checkpoint was written."""
 
 
 def start(options, out=None):
@@ -63,7 +56,7 @@ def start(options, out=None):
     DataError
         If the data set cannot be loaded.
     """
-    options = {"data": "digits", "model": "chapter", "epochs": 15, "batch_size": 64, "optimizer": "adam", **options}
+    options = {"data": "digits", "model": "chapter", "epochs": 15, "batch_size": 32, "optimizer": "adam", **options}
     if options["optimizer"] not in OPTIMIZERS:
         raise ArgumentError(f"--optimizer is {options['optimizer']!r}. Choose one of {', '.join(OPTIMIZERS)}.")
     attributes.integer("train", "epochs", options["epochs"])
@@ -286,7 +279,7 @@ class Training:
             If a checkpoint cannot be written; the former one stands.
         """
         # NumPy's own warnings would only come before the error that says more.
-        with _interruptible() as is_interrupted, np.errstate(all="ignore"):
+        with interruptible() as is_interrupted, np.errstate(all="ignore"):
             while len(self.history) < self.run.configuration.epochs:
                 self._epoch(is_interrupted)
                 echo(self._line(self.history[-1]))
@@ -397,24 +390,3 @@ class Training:
             f"loss {row['validation_loss']:.4f}, accuracy {row['validation_accuracy']:.2%}, "
             f"{row['seconds']:.1f} s, {row['iterations_per_second']:.1f} it/s"
         )
-
-
-@contextlib.contextmanager
-def _interruptible():
-    """Let the first Ctrl-C of the block only be noted, and give the function that tells; the second acts at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    noted = threading.Event()
-    former = signal.getsignal(signal.SIGINT)
-
-    def note(*_):
-        noted.set()
-        signal.signal(signal.SIGINT, former)
-        print("\nFinishing the batch and writing the checkpoint. Ctrl-C again stops at once.", file=sys.stderr)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield noted.is_set
-    finally:
-        signal.signal(signal.SIGINT, former)

@@ -87,7 +87,9 @@ def write_inputs(folder):
 def start(cwd, folder, backend="reference", epochs=4, before="pass"):
     """Start a process that trains in ``folder``, or resumes if a run is there, after it has executed ``before``."""
     command = [sys.executable, "-c", PROGRAM.replace("{before}", before), str(folder), str(epochs), backend]
-    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    return subprocess.Popen(
+        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    )
 
 
 def train(cwd, folder, backend="reference", epochs=4, before="pass"):

@@ -42,7 +42,9 @@ def example(**changes):
 
 @given(
     parameters=st.dictionaries(NAMES, ARRAYS, max_size=3),
-    optimizer=st.dictionaries(NAMES, st.dictionaries(st.sampled_from(["step", "m", "r"]), ARRAYS, min_size=1), max_size=2),
+    optimizer=st.dictionaries(
+        NAMES, st.dictionaries(st.sampled_from(["step", "m", "r"]), ARRAYS, min_size=1), max_size=2
+    ),
     losses=hnp.arrays(np.float64, st.integers(0, 5)),
     seconds=FINITE,
     seed=st.integers(0, 2**64 - 1),
@@ -162,7 +164,8 @@ def test_a_checkpoint_of_another_model_or_optimizer():
 @given(
     st.lists(
         st.fixed_dictionaries({
-            "validation_accuracy": st.sampled_from([0.5, 0.75, 1.0]), "validation_loss": st.sampled_from([0.0, 0.1, 0.2]),
+            "validation_accuracy": st.sampled_from([0.5, 0.75, 1.0]),
+            "validation_loss": st.sampled_from([0.0, 0.1, 0.2]),
         }),
         min_size=1,
     )

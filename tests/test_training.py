@@ -15,6 +15,7 @@ import refcnn as rm
 from refcnn import models, training
 from refcnn.checkpoint import Checkpoint, best_epoch
 from refcnn.errors import ArgumentError, DataError, FileWriteError, NonFiniteLossError
+from refcnn.interruption import Interrupted
 from refcnn.run_folder import RunFolder
 
 from . import small_run
@@ -119,7 +120,7 @@ def test_ctrl_c_and_resume_end_the_same(inside, tmp_path, call, capsys):
     session = begin(tmp_path)
     interrupt_at(session, call)
     handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(training.Interrupted):
+    with pytest.raises(Interrupted):
         session.finish(lambda line: None)
     assert signal.getsignal(signal.SIGINT) is handler
     assert "writing the checkpoint" in capsys.readouterr().err
@@ -136,7 +137,7 @@ def test_ctrl_c_and_resume_end_the_same_on_every_backend(inside, tmp_path, backe
         whole.finish(lambda line: None)
         session = begin(tmp_path / "run")
         interrupt_at(session, 20)
-        with pytest.raises(training.Interrupted):
+        with pytest.raises(Interrupted):
             session.finish(lambda line: None)
         training.resume(RunFolder.open(session.run.path), {}).finish(lambda line: None)
     small_run.assert_same(whole.run.last, session.run.last)
@@ -383,7 +384,9 @@ def test_the_progress_bar_shows_epoch_loss_speed_and_time_left(folder, tmp_path)
     termios.tcsetwinsize(terminal, (24, 100))
     program = small_run.PROGRAM.replace("{before}", "training.LOSS_INTERVAL = 0").replace(":small", ":slow")
     command = [sys.executable, "-c", program, str(tmp_path / "run"), "1", "reference"]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=terminal, env=small_run.environment())
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=terminal, env=small_run.environment()
+    )
     os.close(terminal)
     shown = b""
     while True:

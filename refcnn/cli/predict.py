@@ -9,8 +9,9 @@ import click
 @click.argument("model", metavar="MODEL.onnx|RUN")
 @click.argument("images", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many classes to name.")
-@click.option("--backend", metavar="BACKEND", envvar="REFCNN_BACKEND", default="auto", help="What computes for a RUN: as "
-              "in 'refcnn train'; .onnx files run in onnxruntime.  [default: REFCNN_BACKEND, else auto]")
+@click.option("--backend", metavar="BACKEND", envvar="REFCNN_BACKEND", default="auto",
+              help="What computes for a RUN, as in 'refcnn train'; .onnx files run in onnxruntime.  "
+              "[default: REFCNN_BACKEND, else auto]")
 def command(model, images, top, backend):  # fmt: skip
     """Print the most probable class of each image file, by an exported model or a run's best checkpoint."""
     from pathlib import Path

@@ -6,10 +6,10 @@ import click
 @click.command("show")
 @click.argument("kind", type=click.Choice(["kernels", "features", "curves"]))
 @click.argument("run")
-@click.option("--out", metavar="FILE", help="Picture file (.png, .pdf, .svg); of several each gets its number.  [default: "
-              "a window, or without a screen a file in the run folder]")
-@click.option("--image", metavar="IMAGE", help="The image whose features are shown.  [default: the first that the run was "
-              "validated on]")
+@click.option("--out", metavar="FILE", help="Picture file (.png, .pdf, .svg); of several each gets its number.  "
+              "[default: a window, or without a screen a file in the run folder]")
+@click.option("--image", metavar="IMAGE", help="The image whose features are shown.  [default: the first that the "
+              "run was validated on]")
 def command(kind, run, out, image):  # fmt: skip
     """Show the first layer's kernels, the feature maps after each convolution, or the curves of a run."""
     from .. import plotting, report

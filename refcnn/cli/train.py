@@ -6,30 +6,31 @@ import click
 
 
 @click.command("train")
-@click.option("--data", metavar="DATA", help="digits, mnist, or a path: a folder of IDX files, an .npz file with x and y, "
-              "or a folder with one sub-folder of images for each class.  [default: digits]")
-@click.option("--data-dir", metavar="DIR", help="Where the files of mnist lie.  [default: REFCNN_DATA, then a cache, then "
-              "a download]")
+@click.option("--data", metavar="DATA", help="digits, mnist, or a path: a folder of IDX files, an .npz file with x and "
+              "y, or a folder with one sub-folder of images for each class.  [default: digits]")
+@click.option("--data-dir", metavar="DIR", help="Where the files of mnist lie.  [default: REFCNN_DATA, then a cache, "
+              "then a download]")
 @click.option("--model", metavar="MODEL", help="chapter, lenet5, or MODULE:FUNCTION, called as "
               "FUNCTION(image_shape=(C, H, W), classes=n); it returns a Model.  [default: chapter]")
 @click.option("--backend", metavar="BACKEND", envvar="REFCNN_BACKEND", help="auto, reference, opencl or "
               "opencl:PLATFORM:DEVICE, as 'refcnn devices' lists them.  [default: REFCNN_BACKEND, else auto]")
 @click.option("--epochs", type=click.IntRange(1), help="Times through the training images.  [default: 15]")
 @click.option("--batch-size", type=click.IntRange(1), help="Images in a step; the last step of an epoch takes what is "
-              "left.  [default: 64]")
+              "left.  [default: 32]")
 @click.option("--lr", type=float, help="Learning rate.  [default: adam 0.001, momentum 0.02, sgd 0.1]")
 @click.option("--optimizer", type=click.Choice(["sgd", "momentum", "adam"]), help="[default: adam]")
 @click.option("--validation-split", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PART",
               help="Part of the training images that is set aside for validation.  [default: the data set's own test "
               "part, where it has one, else 0.2]")
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Fixes every random draw.  [default: drawn, "
-              "and recorded]")
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Fixes every random draw.  [default: "
+              "drawn, and recorded]")
 @click.option("--out", metavar="DIR", help="The run folder, empty or new.  [default: runs/DATA-MODEL-NUMBER]")
 @click.option("--resume", metavar="RUN", help="Go on with a run; --epochs may be raised. Its configuration holds.")
 def command(backend, out, resume, **options):  # fmt: skip
     """Train a network. The run folder holds the checkpoints, metrics, pictures and the exported model."""
     from .. import report, training
     from ..backend import use_backend
+    from ..interruption import Interrupted
     from ..run_folder import RunFolder
 
     options = {name: value for name, value in options.items() if value is not None}
@@ -45,7 +46,7 @@ def command(backend, out, resume, **options):  # fmt: skip
     click.echo(session.description())
     try:
         session.finish(click.echo)
-    except training.Interrupted as stop:
+    except Interrupted as stop:
         click.echo(f"{stop}\nGo on with: refcnn train --resume {session.run.path}")
         sys.exit(130)
     if session.is_complete:
