@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
+from ..philox import random_bits
 from ..reference import dropout
 from .bounds import Approximation
 from .strategies import Case, arrays, shapes
@@ -14,11 +15,15 @@ _SPECIAL = (0.0, -0.0, np.nan, np.inf, -np.inf)
 def cases(draw, size="small", integers=False):
     """Draw an array of any shape, a ratio, and a place in the random numbers; with ``integers`` the factor is exact."""
     shape = draw(shapes(size))
+    number = st.one_of(st.integers(0, 3), st.sampled_from([2**32 - 1, 2**32, 2**64 - 1]), st.integers(0, 2**64 - 1))
+    seed, stream = draw(number), draw(number)
     ratios = st.sampled_from([0.5, 0.0, 0.75])
     if not integers:
-        ratios = st.one_of(ratios, st.floats(0, 0.999), st.sampled_from([0.1, 2.0**-33, 1 - 2.0**-20]))
-    word = st.one_of(st.integers(0, 3), st.sampled_from([2**32 - 1, 2**32, 2**64 - 1]), st.integers(0, 2**64 - 1))
-    attributes = {"ratio": draw(ratios), "seed": draw(word), "stream": draw(word)}
+        # A random word that equals the threshold shows whether the comparison is strict.
+        words = random_bits(seed, stream, min(16, int(np.prod(shape))))
+        at_a_word = st.sampled_from([word * 2.0**-32 for word in words.tolist()])
+        ratios = st.one_of(ratios, st.floats(0, 0.999), st.sampled_from([0.1, 2.0**-33, 1 - 2.0**-20]), at_a_word)
+    attributes = {"ratio": draw(ratios), "seed": seed, "stream": stream}
     x = draw(arrays(shape, integers, special=_SPECIAL))
     return Case((x,), attributes, draw(arrays(shape, integers)))
 

@@ -19,6 +19,12 @@ def test_worked_example(backend):
     check_example("dropout", ([1, 2, 3, 4],), {"ratio": 0.75, "seed": 0, "stream": 0}, [0, 8, 0, 0], backend=backend)
 
 
+def test_word_at_the_threshold_is_kept(backend):
+    x = backend.array(np.ones(4, np.float32))
+    y, _ = backend.operation("dropout").forward(x, ratio=0xE169C58D / 2**32, seed=0, stream=0)
+    assert (backend.to_host(y) > 0).tolist() == [False, True, False, False]
+
+
 @given(case=dropout.cases(SIZE))
 def test_within_bound(backend, case):
     check("dropout", case, backend)
