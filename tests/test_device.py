@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refcnn.errors import ArgumentError, BackendError, DeviceMemoryError, KernelBuildError, ShapeError
-from refcnn.opencl import conv2d, device, icd, matrix_product
+from refcnn.opencl import conv2d, device, icd, matrix_product, program
 
 pytestmark = pytest.mark.skipif(not device.available(), reason="no OpenCL device; see the README for how to get one")
 
@@ -27,7 +27,7 @@ def each_device(request):
 def kernels(tmp_path, monkeypatch):
     """A folder of kernels for one test."""
     (tmp_path / "scale_for_test.cl").write_text(SCALE + SCALE_BODY)
-    monkeypatch.setattr(device, "kernel_folder", lambda: tmp_path)
+    monkeypatch.setattr(program, "kernel_folder", lambda: tmp_path)
     return tmp_path
 
 
@@ -320,7 +320,8 @@ def _integers(generator, shape):
 def test_product_is_exact_for_integers(variant, data):
     one = device.best()
     draw = data.draw
-    rows, terms, columns = (draw(st.integers(1, most), name) for most, name in ((40, "rows"), (70, "terms"), (150, "columns")))
+    limits = {"rows": 40, "terms": 70, "columns": 150}
+    rows, terms, columns = (draw(st.integers(1, most), name) for name, most in limits.items())
     chunks = draw(st.integers(1, min(terms, 3)), "chunks")
     adjacent, with_bias = draw(st.booleans(), "adjacent rows of a"), draw(st.booleans(), "bias")
     generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1), "seed"))

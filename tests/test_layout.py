@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import refcnn
-from refcnn.opencl.device import kernel_folder
+from refcnn.opencl.program import kernel_folder
 
 PACKAGE = Path(refcnn.__file__).parent
 TESTS = Path(__file__).parent
@@ -21,7 +21,7 @@ NO_ARITHMETIC = {"flatten"}
 #: What each room holds beside its operations.
 SHARED = {
     "reference": set(),
-    "opencl": {"array", "device", "elementwise", "icd", "matrix_product"},
+    "opencl": {"array", "device", "elementwise", "icd", "matrix_product", "program"},
     "conformance": {"bounds", "judge", "strategies"},
     "layers": {"pooling"},
     "optimizers": {"optimizer"},

@@ -184,7 +184,7 @@ class _Layout:
             )
 
     def _pitch(self, right):
-        """Elements from one row of a plane to the next. The zeros at the right of a row can serve the next one's left."""
+        """Elements from one row of a plane to the next; the zeros at a row's right can serve at the next one's left."""
         columns = max(self.out_w + right, -(-(self.W + self.left) // self.s_w))
         shared = columns - self.out_w
         for px in range(self.s_w):

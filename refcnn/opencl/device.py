@@ -6,16 +6,13 @@ outside this package imports pyopencl.
 
 import contextlib
 import functools
-import os
 import re
 import threading
-import warnings
-from pathlib import Path
 
 import numpy as np
 
-from ..errors import ArgumentError, BackendError, DeviceMemoryError, KernelBuildError
-from . import icd
+from ..errors import ArgumentError, BackendError, DeviceMemoryError
+from . import icd, program
 from .array import DeviceArray
 
 INSTALL_ADVICE = (
@@ -23,7 +20,6 @@ INSTALL_ADVICE = (
     "or the driver of your GPU's vendor."
 )
 INT_MAX = 2**31 - 1
-_LOG_LINES = 20
 
 
 class LocalMemory:
@@ -253,40 +249,16 @@ class Device:
             try:
                 self._kernels[key] = cl.Kernel(self._program(file_stem, options), kernel_name)
             except cl.Error as error:
-                raise BackendError(f"kernels/{file_stem}.cl has no kernel {kernel_name} on {self.name}: {error}.") from error
+                raise BackendError(
+                    f"kernels/{file_stem}.cl has no kernel {kernel_name} on {self.name}: {error}."
+                ) from error
         return self._kernels[key]
 
     def _program(self, file_stem, options):
         key = file_stem, options
         if key not in self._programs:
-            self._programs[key] = self._build(file_stem, options)
+            self._programs[key] = program.build(self, self._context, file_stem, options)
         return self._programs[key]
-
-    def _build(self, file_stem, options):
-        import pyopencl as cl
-
-        path = kernel_folder() / f"{file_stem}.cl"
-        try:
-            source = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise BackendError(
-                f"the kernel file {path} cannot be read ({error.strerror}). Install refcnn again."
-            ) from error
-        if self.is_simulator:
-            # Oclgrind's check of uninitialised reads does not know every instruction that its optimiser makes.
-            options = (*options, "-cl-opt-disable")
-        with _silent_compiler():
-            try:
-                return cl.Program(self._context, source).build(options=list(options))
-            except cl.Error as error:
-                # Before this line stands what pyopencl adds.
-                lines = [line for line in str(error).partition(">:")[2].splitlines() if line.strip()]
-                log = "\n".join(lines[:_LOG_LINES]) or str(error)
-                raise KernelBuildError(
-                    f"{path.name} could not be built for {self.device_name} ({self.platform_name}, driver "
-                    f"{self.driver_version}) with options {' '.join(options) or '(none)'}. Choose another device "
-                    f"('refcnn devices' lists them) or update its driver. The compiler says:\n{log}"
-                ) from error
 
     def _allocate(self, array):
         nbytes = max(array.nbytes, 1)
@@ -325,31 +297,11 @@ class Device:
             else f"{what} asks for more"
         )
         return DeviceMemoryError(
-            f"the memory of {self.device_name} ({self.name}) ran out: {asked}, {_megabytes(self._pool.active_bytes)} "
-            f"are in use; the device has {_megabytes(self.global_memory)} and allows {_megabytes(self.largest_allocation)}"
-            " in one array. Use a smaller batch, a smaller model or another device."
+            f"the memory of {self.device_name} ({self.name}) ran out: {asked}, "
+            f"{_megabytes(self._pool.active_bytes)} are in use; the device has {_megabytes(self.global_memory)} "
+            f"and allows {_megabytes(self.largest_allocation)} in one array. "
+            "Use a smaller batch, a smaller model or another device."
         )
-
-
-@contextlib.contextmanager
-def _silent_compiler():
-    """Keep what a compiler remarks from the terminal: it concerns the kernel's author, not the user.
-
-    PoCL's compiler writes to the process's standard error itself, beneath Python's.
-    """
-    with warnings.catch_warnings(), open(os.devnull, "wb") as nowhere:
-        warnings.simplefilter("ignore")
-        try:
-            terminal = os.dup(2)
-        except OSError:
-            yield
-            return
-        try:
-            os.dup2(nowhere.fileno(), 2)
-            yield
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
 
 
 def _is_memory_failure(error):
@@ -392,23 +344,15 @@ def _backend_errors(device, what):
 
 
 @functools.cache
-def kernel_folder():
-    """Return the folder of the kernel files: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "kernels"
-    return inside if inside.is_dir() else package.parent / "kernels"
-
-
-@functools.cache
 def available():
     """Return every device of every OpenCL platform, as a list of :class:`Device`; empty without OpenCL."""
     icd.prepare_environment()
     try:
         import pyopencl as cl
-
-        platforms = cl.get_platforms()
     except ImportError:
         return []
+    try:
+        platforms = cl.get_platforms()
     except cl.Error:
         return []
     devices = []
@@ -434,7 +378,8 @@ def find(platform, device=0):
         If there is none.
     """
     for candidate in _require_devices():
-        if _fits(platform, candidate.platform_index, f"{candidate.platform_name} {candidate.platform_version}") and _fits(
+        platform_names = f"{candidate.platform_name} {candidate.platform_version}"
+        if _fits(platform, candidate.platform_index, platform_names) and _fits(
             device, candidate.device_index, candidate.device_name
         ):
             return candidate

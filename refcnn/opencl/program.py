@@ -1,0 +1,85 @@
+"""Kernel files and their compilation for a device."""
+
+import contextlib
+import functools
+import os
+import warnings
+from pathlib import Path
+
+from ..errors import BackendError, KernelBuildError
+
+_LOG_LINES = 20
+
+
+@functools.cache
+def kernel_folder():
+    """Return the folder of the kernel files: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "kernels"
+    return inside if inside.is_dir() else package.parent / "kernels"
+
+
+def build(device, context, file_stem, options):
+    """Return the compiled ``kernels/<file_stem>.cl``.
+
+    Runtimes, or pyopencl for those that do not, keep compiled programs on the disk from one process to the next.
+
+    Parameters
+    ----------
+    device : refcnn.opencl.device.Device
+    context : pyopencl.Context
+    file_stem : str
+    options : tuple of str
+
+    Raises
+    ------
+    BackendError
+        If there is no such file.
+    KernelBuildError
+        If the compiler refuses it.
+    """
+    import pyopencl as cl
+
+    path = kernel_folder() / f"{file_stem}.cl"
+    try:
+        source = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BackendError(
+            f"the kernel file {path} cannot be read ({error.strerror}). Install refcnn again."
+        ) from error
+    if device.is_simulator:
+        # Oclgrind's check of uninitialised reads does not know every instruction that its optimiser makes.
+        options = (*options, "-cl-opt-disable")
+    with _silent_compiler():
+        try:
+            return cl.Program(context, source).build(options=list(options))
+        except cl.Error as error:
+            # Before this line stands what pyopencl adds.
+            lines = [line for line in str(error).partition(">:")[2].splitlines() if line.strip()]
+            log = "\n".join(lines[:_LOG_LINES]) or str(error)
+            raise KernelBuildError(
+                f"{path.name} could not be built for {device.device_name} ({device.platform_name}, driver "
+                f"{device.driver_version}) with options {' '.join(options) or '(none)'}. Choose another device "
+                f"('refcnn devices' lists them) or update its driver. The compiler says:\n{log}"
+            ) from error
+
+
+@contextlib.contextmanager
+def _silent_compiler():
+    """Keep what a compiler remarks from the terminal: it concerns the kernel's author, not the user.
+
+    PoCL's compiler writes to the process's standard error itself, beneath Python's.
+    """
+    with warnings.catch_warnings(), open(os.devnull, "wb") as nowhere:
+        warnings.simplefilter("ignore")
+        try:
+            terminal = os.dup(2)
+        except OSError:
+            yield
+            return
+        try:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
