@@ -56,7 +56,7 @@ def start(options, out=None):
     DataError
         If the data set cannot be loaded.
     """
-    options = {"data": "digits", "model": "chapter", "epochs": 15, "batch_size": 32, "optimizer": "adam", **options}
+    options = {"data": "digits", "model": "chapter", "epochs": 10, "batch_size": 32, "optimizer": "adam", **options}
     if options["optimizer"] not in OPTIMIZERS:
         raise ArgumentError(f"--optimizer is {options['optimizer']!r}. Choose one of {', '.join(OPTIMIZERS)}.")
     attributes.integer("train", "epochs", options["epochs"])

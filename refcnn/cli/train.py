@@ -14,7 +14,7 @@ import click
               "FUNCTION(image_shape=(C, H, W), classes=n); it returns a Model.  [default: chapter]")
 @click.option("--backend", metavar="BACKEND", envvar="REFCNN_BACKEND", help="auto, reference, opencl or "
               "opencl:PLATFORM:DEVICE, as 'refcnn devices' lists them.  [default: REFCNN_BACKEND, else auto]")
-@click.option("--epochs", type=click.IntRange(1), help="Times through the training images.  [default: 15]")
+@click.option("--epochs", type=click.IntRange(1), help="Times through the training images.  [default: 10]")
 @click.option("--batch-size", type=click.IntRange(1), help="Images in a step; the last step of an epoch takes what is "
               "left.  [default: 32]")
 @click.option("--lr", type=float, help="Learning rate.  [default: adam 0.001, momentum 0.02, sgd 0.1]")
