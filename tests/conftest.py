@@ -19,7 +19,7 @@ from refcnn.opencl import device as opencl_devices
 _COMMON = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("quick", max_examples=25, **_COMMON)
 settings.register_profile("ci", max_examples=60, **_COMMON)
-settings.register_profile("simulator", max_examples=3, **_COMMON)
+settings.register_profile("simulator", max_examples=8, **_COMMON)
 settings.register_profile("long", max_examples=1000, **_COMMON)
 settings.load_profile("quick")
 
