@@ -179,6 +179,8 @@ class Device:
         unit = np.spacing(np.maximum(np.abs(exact), TINY).astype(np.float32)).astype(np.float64)
         share = np.sign(exact) * self.rng.choice([-1, 1], np.shape(exact)) * self.rng.random(np.shape(exact)) ** 0.25
         result = (exact + share * units * unit).astype(np.float32)
+        # The smallest numbers are less than those units, yet no function gives them another sign.
+        result = np.where(result * np.sign(exact) < 0, np.float32(0), result)
         return np.where(np.abs(result - exact) > units * unit, exact.astype(np.float32), result)
 
     def exp(self, x):
