@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refcnn.errors import ArgumentError, BackendError, DeviceMemoryError, KernelBuildError, ShapeError
-from refcnn.opencl import conv2d, device, icd, matrix_product, program
+from refcnn.opencl import conv2d, device, icd, matrix_product, program, variants
 
 pytestmark = pytest.mark.skipif(not device.available(), reason="no OpenCL device; see the README for how to get one")
 
@@ -331,7 +331,7 @@ def test_product_is_exact_for_integers(variant, data):
     padded[:, :columns] = b
     order = generator.permutation(terms)
     c = one.array(np.full((chunks, rows, columns), np.nan, dtype=np.float32))
-    with matrix_product.use_variant(variant):
+    with variants.use_variant(variant):
         matrix_product.product(
             one, one.array(a.T if adjacent else a), one.array(padded[order]),
             one.array((np.argsort(order) * stride).astype(np.int32)), c,
@@ -357,7 +357,7 @@ def test_dot_product_is_exact_for_integers(variant, data):
     a = np.zeros((images, groups, rows, room), dtype=np.float32)
     a[..., :places] = _integers(generator, (images, groups, rows, places))
     b = _integers(generator, (images, groups, columns, room))
-    with matrix_product.use_variant(variant):
+    with variants.use_variant(variant):
         c = matrix_product.dot_product(
             one, one.array(a), one.array(b), one.array(np.arange(columns, dtype=np.int32) * room),
             rows=rows, columns=columns, places=places, images=images, groups=groups, images_per_chunk=per_chunk,
@@ -368,7 +368,7 @@ def test_dot_product_is_exact_for_integers(variant, data):
     np.testing.assert_array_equal(c.get(), exact)
 
 
-@pytest.mark.parametrize("variant", matrix_product.VARIANTS)
+@pytest.mark.parametrize("variant", variants.VARIANTS)
 def test_the_same_input_gives_the_same_bits(each_device, variant):
     generator = np.random.default_rng(7)
     x, w, b = (generator.standard_normal(s).astype(np.float32) for s in ((3, 4, 19, 17), (10, 4, 3, 3), (1, 10, 1, 1)))
@@ -376,7 +376,7 @@ def test_the_same_input_gives_the_same_bits(each_device, variant):
     attributes = {"stride": (2, 2), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1}
 
     def run():
-        with matrix_product.use_variant(variant):
+        with variants.use_variant(variant):
             y, saved = conv2d.forward(*map(each_device.array, (x, w, b)), **attributes)
             gradients = conv2d.backward(each_device.array(dy), saved, (True, True, True), **attributes)
         return [array.get().tobytes() for array in (y, *gradients)]
@@ -386,5 +386,5 @@ def test_the_same_input_gives_the_same_bits(each_device, variant):
 
 
 def test_an_unknown_variant_is_an_error():
-    with pytest.raises(ArgumentError, match="cpu, gpu, plain"), matrix_product.use_variant("cuda"):
+    with pytest.raises(ArgumentError, match="cpu, gpu, plain"), variants.use_variant("cuda"):
         pass

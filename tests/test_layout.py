@@ -21,7 +21,7 @@ NO_ARITHMETIC = {"flatten"}
 #: What each room holds beside its operations.
 SHARED = {
     "reference": set(),
-    "opencl": {"array", "device", "elementwise", "icd", "matrix_product", "program"},
+    "opencl": {"array", "device", "elementwise", "icd", "matrix_product", "pooling", "program", "variants"},
     "conformance": {"bounds", "judge", "strategies"},
     "layers": {"pooling"},
     "optimizers": {"optimizer"},

@@ -1,14 +1,14 @@
 """Average pooling on an OpenCL device."""
 
 from ..shapes import window_output_shape
-from .elementwise import launch_over_maps
+from .pooling import launch_pooling
 
 
 def forward(x, *, kernel, stride, padding, count_include_padding):
     """x (N, C, H, W) -> y (N, C, out_h, out_w)."""
     y = x.device.empty((*x.shape[:2], *window_output_shape(x.shape[2:], kernel, stride, padding)))
     geometry = _geometry(x.shape, y.shape, kernel, stride, padding, count_include_padding)
-    launch_over_maps(x.device, "average_pool2d", "average_pool2d_forward", y.shape, x, y, *geometry)
+    launch_pooling(x.device, "average_pool2d", "average_pool2d_forward", y.shape, x, y, *geometry)
     return y, x.shape
 
 
@@ -16,7 +16,7 @@ def backward(dy, saved, needs, *, kernel, stride, padding, count_include_padding
     """dy (N, C, out_h, out_w) -> dx (N, C, H, W): every pixel of a window gets the same share."""
     dx = dy.device.empty(saved)
     geometry = _geometry(saved, dy.shape, kernel, stride, padding, count_include_padding)
-    launch_over_maps(dy.device, "average_pool2d", "average_pool2d_backward", saved, dy, dx, *geometry)
+    launch_pooling(dy.device, "average_pool2d", "average_pool2d_backward", saved, dy, dx, *geometry)
     return (dx,)
 
 

@@ -18,6 +18,7 @@ from ..errors import ShapeError
 from ..shapes import window_output_shape
 from . import matrix_product
 from .matrix_product import LARGEST_VECTOR, Places
+from .variants import variant
 
 _PLAIN_GROUP = 64
 # What the images of one partial sum of the weight gradient may occupy, so that a CPU core's cache holds them.
@@ -28,7 +29,7 @@ def forward(x, w, b, *, stride, padding, dilation, groups):
     """x (N, C, H, W), w (K, C/groups, kh, kw), b (1, K, 1, 1) or None -> y (N, K, out_h, out_w)."""
     device, layout = x.device, _layout(x.shape, w.shape, stride, padding, dilation, groups)
     y = device.empty((layout.N, layout.K, layout.out_h, layout.out_w))
-    if matrix_product.variant(device) == "plain":
+    if variant(device) == "plain":
         device.launch(
             "conv2d", "forward", (layout.out_h * layout.out_w, layout.N * layout.K), (_PLAIN_GROUP, 1),
             x, w, w if b is None else b, int(b is not None), y, *layout.plain,
@@ -127,7 +128,7 @@ def _pack_dy(dy, layout):
 
 def _pack(image, packed, sums, planes, *geometry):
     device = image.device
-    which = matrix_product.variant(device)
+    which = variant(device)
     group = 1 if which == "cpu" else 8 if device.is_simulator else 64
     device.launch(
         f"conv2d_{which}", "pack", (planes * group,), (group,),

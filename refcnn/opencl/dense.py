@@ -2,6 +2,7 @@
 
 from . import matrix_product
 from .matrix_product import Places
+from .variants import variant
 
 _PLAIN_GROUP = 64
 # Terms of a sum that one work-item adds up before the partial sums are added: for parallel work, and for accuracy.
@@ -11,7 +12,7 @@ _TERMS_PER_CHUNK = 512
 def forward(x, w, b):
     """x (N, in), w (in, out), b (1, out) or None -> y (N, out)."""
     device, (N, inputs), outputs = x.device, x.shape, w.shape[1]
-    if matrix_product.variant(device) == "plain":
+    if variant(device) == "plain":
         y = device.empty((N, outputs))
         device.launch(
             "dense", "forward", (outputs, N), (_PLAIN_GROUP, 1),
@@ -32,7 +33,7 @@ def backward(dy, saved, needs):
     """dy (N, out) -> dx = dy w^T, dw = x^T dy, db = the sum of dy over the batch."""
     x, w = saved
     device, (N, inputs), outputs = dy.device, x.shape, w.shape[1]
-    plain = matrix_product.variant(device) == "plain"
+    plain = variant(device) == "plain"
     group = _PLAIN_GROUP, 1
     dx = dw = db = None
     if needs[0]:

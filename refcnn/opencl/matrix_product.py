@@ -9,16 +9,13 @@ Two primitives, each in a variant for CPU cores and one for GPUs:
 Elements are counted in 32 bits: no array may have more than 2**31 - 1 elements.
 """
 
-import contextlib
 import dataclasses
 import functools
 
 import numpy as np
 
-from ..errors import ArgumentError
 from .device import pocl_version
-
-VARIANTS = ("cpu", "gpu", "plain")
+from .variants import variant
 
 # Floats that are read at once on any device, at most.
 LARGEST_VECTOR = 16
@@ -65,37 +62,6 @@ class Tiling:
     @property
     def columns(self):
         return self.width * self.vectors
-
-
-_forced = None
-
-
-def variant(device):
-    """Return the variant of the products to run on a device.
-
-    ``cpu``: blocks in registers, one work-item in a work-group; ``gpu``: tiles
-    in local memory; ``plain``: one work-item for each element of the result.
-    """
-    return _forced or ("cpu" if device.kind == "cpu" else "gpu")
-
-
-@contextlib.contextmanager
-def use_variant(name):
-    """Run one variant, whatever the device, inside a ``with`` block: for tests and measurements.
-
-    Raises
-    ------
-    ArgumentError
-        If ``name`` is none of ``VARIANTS``.
-    """
-    global _forced
-    if name not in VARIANTS:
-        raise ArgumentError(f"there is no variant {name!r} of the matrix products. Name one of {', '.join(VARIANTS)}.")
-    former, _forced = _forced, name
-    try:
-        yield
-    finally:
-        _forced = former
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..shapes import window_output_shape
-from .elementwise import launch_over_maps
+from .pooling import launch_pooling
 
 
 def forward(x, *, kernel, stride, padding):
@@ -11,7 +11,7 @@ def forward(x, *, kernel, stride, padding):
     shape = (*x.shape[:2], *window_output_shape(x.shape[2:], kernel, stride, padding))
     y, winner = x.device.empty(shape), x.device.empty(shape, np.int32)
     geometry = (shape[0] * shape[1], *x.shape[2:], *shape[2:], *kernel, *stride, *padding[:2])
-    launch_over_maps(x.device, "max_pool2d", "max_pool2d_forward", shape, x, y, winner, *geometry)
+    launch_pooling(x.device, "max_pool2d", "max_pool2d_forward", shape, x, y, winner, *geometry)
     return y, (winner, x.shape)
 
 
@@ -20,5 +20,5 @@ def backward(dy, saved, needs, *, kernel, stride, padding):
     winner, shape = saved
     dx = dy.device.empty(shape)
     geometry = (shape[0] * shape[1], *shape[2:], *dy.shape[2:], *kernel, *stride, *padding[:2])
-    launch_over_maps(dy.device, "max_pool2d", "max_pool2d_backward", shape, dy, winner, dx, *geometry)
+    launch_pooling(dy.device, "max_pool2d", "max_pool2d_backward", shape, dy, winner, dx, *geometry)
     return (dx,)

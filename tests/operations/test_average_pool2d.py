@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from refcnn.conformance import average_pool2d
 from refcnn.conformance.strategies import Case
+from refcnn.opencl import variants
 
 from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime
 
@@ -33,6 +34,13 @@ def test_padding_counts_or_not(backend, count_include_padding, y, dx):
 @given(case=average_pool2d.cases(SIZE))
 def test_within_bound(backend, case):
     check("average_pool2d", case, backend)
+
+
+@pytest.mark.parametrize("variant", variants.VARIANTS)
+@given(case=average_pool2d.cases(SIZE))
+def test_variants_within_bound(opencl_backend, variant, case):
+    with variants.use_variant(variant):
+        check("average_pool2d", case, opencl_backend)
 
 
 @given(case=average_pool2d.cases(SIZE, integers=True))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from refcnn.conformance import conv2d
-from refcnn.opencl import matrix_product
+from refcnn.opencl import variants
 
 from .checks import SIZE, check, check_example, check_gradients, check_needs, check_onnxruntime, check_special_numbers
 
@@ -46,17 +46,17 @@ def test_integers_exact(backend, case):
     check("conv2d", case, backend, to_the_bit=True)
 
 
-@pytest.mark.parametrize("variant", matrix_product.VARIANTS)
+@pytest.mark.parametrize("variant", variants.VARIANTS)
 @given(case=conv2d.cases(SIZE))
 def test_variants_within_bound(opencl_backend, variant, case):
-    with matrix_product.use_variant(variant):
+    with variants.use_variant(variant):
         check("conv2d", case, opencl_backend)
 
 
-@pytest.mark.parametrize("variant", matrix_product.VARIANTS)
+@pytest.mark.parametrize("variant", variants.VARIANTS)
 @given(case=conv2d.cases(SIZE, integers=True))
 def test_variants_exact(opencl_backend, variant, case):
-    with matrix_product.use_variant(variant):
+    with variants.use_variant(variant):
         check("conv2d", case, opencl_backend, to_the_bit=True)
 
 

@@ -1,11 +1,13 @@
 """Max pooling."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from refcnn.conformance import max_pool2d
 from refcnn.conformance.strategies import Case
+from refcnn.opencl import variants
 
 from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime
 
@@ -39,6 +41,13 @@ def test_first_of_equals_wins_and_nan_before_all(backend):
 @given(case=max_pool2d.cases(SIZE))
 def test_within_bound(backend, case):
     check("max_pool2d", case, backend)
+
+
+@pytest.mark.parametrize("variant", variants.VARIANTS)
+@given(case=max_pool2d.cases(SIZE))
+def test_variants_within_bound(opencl_backend, variant, case):
+    with variants.use_variant(variant):
+        check("max_pool2d", case, opencl_backend)
 
 
 @given(case=max_pool2d.cases(SIZE, integers=True))
