@@ -67,6 +67,7 @@ def start(options, out=None):
     seed = generator.seed
     train, test = data.load(options["data"], options.get("data_dir"))
     split = options.get("validation_split", None if test else DEFAULT_VALIDATION_SPLIT)
+    parts = _parts(split, train, test)
     lr = attributes.number("train", "lr", options.get("lr", OPTIMIZERS[options["optimizer"]][1]), above=0)
     active = backend.active()
     configuration = Configuration(
@@ -74,7 +75,7 @@ def start(options, out=None):
         data_dir=options.get("data_dir") and os.path.abspath(options["data_dir"]),
         data_digest=run_folder.digest(train, test),
         classes=train.classes,
-        preprocessing=train.preprocessing,
+        preprocessing=parts[0].preprocessing,
         model=options["model"],
         backend=active.name,
         device=active.description,
@@ -85,7 +86,6 @@ def start(options, out=None):
         validation_split=split,
         seed=seed,
     )
-    parts = _parts(configuration, train, test)
     model = models.build(configuration.model, train.preprocessing.shape, len(train.classes))
     return Training(RunFolder.create(out, configuration), model, *parts)
 
@@ -169,14 +169,17 @@ def _load_parts(configuration):
             f"the data set {configuration.data} has changed since the run was started: its SHA-256 is {found}, but "
             f"was {configuration.data_digest}. Put the former data back, or start a new run."
         )
-    return _parts(configuration, train, test)
+    return _parts(configuration.validation_split, train, test)
 
 
-def _parts(configuration, train, test):
+def _parts(validation_split, train, test):
+    """Return the training and the validation set, both standardised by the former."""
     # Drawn first of all after the seed is set, so that any process finds the same parts again.
-    if configuration.validation_split is None:
-        return train, test
-    return data.split(train, configuration.validation_split, generator.permutation(len(train)))
+    parts = (train, test)
+    if validation_split is not None:
+        parts = data.split(train, validation_split, generator.permutation(len(train)))
+    preprocessing = parts[0].preprocessing.standardised(parts[0].x)
+    return [dataclasses.replace(part, preprocessing=preprocessing) for part in parts]
 
 
 class Training:

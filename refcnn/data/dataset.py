@@ -12,12 +12,14 @@ from .image_file import read_image
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """How an image file becomes the network's input: grey or RGB, its size, and the factor of its values.
+    """How an image file becomes the network's input: grey or RGB, its size, and what is done to its values.
+
+    The network's input is ``(stored value * scale - mean) / deviation``.
 
     Parameters
     ----------
     scale : float
-        The network's input is the stored value times ``scale``.
+        Brings the stored values between 0 and 1.
     channels : int
         1 for grey, 3 for RGB (other numbers cannot be read from image files).
     height, width : int
@@ -27,6 +29,8 @@ class Preprocessing:
     white : float
         The stored value of a white pixel: 255 for 8-bit images, 16 for
         scikit-learn's digits, 1 for floating-point data.
+    mean, deviation : float
+        Taken from the training images by :meth:`standardised`.
 
     Raises
     ------
@@ -40,9 +44,14 @@ class Preprocessing:
     width: int
     resize: bool = True
     white: float = 255.0
+    mean: float = 0.0
+    deviation: float = 1.0
 
     def __post_init__(self):
-        for name in ("scale", "white"):
+        mean = self.mean
+        if isinstance(mean, bool) or not isinstance(mean, (int, float)) or not math.isfinite(mean):
+            raise DataError(f"Preprocessing: mean is {mean!r}, but must be a finite number.")
+        for name in ("scale", "white", "deviation"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
                 raise DataError(f"Preprocessing: {name} is {value!r}, but must be a finite number above 0.")
@@ -59,8 +68,22 @@ class Preprocessing:
         return self.channels, self.height, self.width
 
     def apply(self, x):
-        """Scale a batch as stored, any shape and dtype, to the network's float32 input."""
-        return np.asarray(x, np.float32) * np.float32(self.scale)
+        """Turn a batch as stored, of any shape and dtype, into the network's float32 input."""
+        return (np.asarray(x, np.float32) * np.float32(self.scale) - np.float32(self.mean)) / np.float32(self.deviation)
+
+    def standardised(self, x):
+        """Return this with the mean and the standard deviation of images as stored, so that inputs are centred on zero.
+
+        Parameters
+        ----------
+        x : ndarray, shape (N, C, H, W)
+        """
+        mean = float(x.mean(dtype=np.float64)) * self.scale
+        # By parts, since a large set in float64 would take eight times its memory.
+        parts = (x[first : first + 1000] * np.float64(self.scale) - mean for first in range(0, len(x), 1000))
+        variance = sum(float(np.square(part).sum()) for part in parts) / x.size
+        # Images of one colour throughout have no deviation to divide by.
+        return dataclasses.replace(self, mean=mean, deviation=math.sqrt(variance) or 1.0)
 
     def load_image(self, path):
         """Read an image file in the form that the data set stores; ``apply`` then makes it the network's input.

@@ -40,6 +40,8 @@ def test_digits():
         width=st.integers(1, 10**6),
         resize=st.booleans(),
         white=st.floats(min_value=1, max_value=1e6),
+        mean=st.floats(-1e6, 1e6),
+        deviation=st.floats(min_value=1e-6, max_value=1e6),
     )
 )
 def test_preprocessing_survives_json(preprocessing):
@@ -58,12 +60,27 @@ def test_preprocessing_survives_json(preprocessing):
         (dict(width=2.5), "width is 2.5"),
         (dict(channels=True), "channels is True"),
         (dict(resize=1), "resize is 1"),
-        (dict(mean=3), r"unknown fields \['mean'\]"),
+        (dict(mean="3"), "mean is '3'"),
+        (dict(deviation=0), "deviation is 0"),
+        (dict(offset=3), r"unknown fields \['offset'\]"),
     ],
 )
 def test_preprocessing_refuses(change, message):
     with pytest.raises(DataError, match=message):
         Preprocessing.from_json(GREY.to_json() | change)
+
+
+@given(hnp.arrays(np.uint8, (5, 1, 3, 2), elements=st.integers(0, 255)))
+def test_standardised_images_have_mean_zero_and_deviation_one(x):
+    scaled = Preprocessing(1 / 255, 1, 3, 2).standardised(x).apply(x).astype(np.float64)
+    assert abs(scaled.mean()) < 1e-4
+    assert abs(scaled.std() - (1 if x.std() else 0)) < 1e-4
+
+
+def test_standardised_does_not_depend_on_how_the_set_is_cut():
+    x = np.random.default_rng(0).integers(0, 256, (2500, 1, 3, 2)).astype(np.uint8)
+    found = Preprocessing(1 / 255, 1, 3, 2).standardised(x)
+    assert found.mean == pytest.approx((x / 255).mean()) and found.deviation == pytest.approx((x / 255).std())
 
 
 @pytest.mark.parametrize("fields", [None, [], {}, {"scale": 1.0}])
