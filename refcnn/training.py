@@ -316,6 +316,9 @@ class Training:
         begun, former = time.perf_counter(), self._seconds
         looked = begun
         for index in range(len(self._losses), self.batches):
+            # The rate falls to zero along each epoch, so that each ends settled, and starts again: warm restarts
+            # (Loshchilov and Hutter, 2017). It does not depend on how many epochs there will be.
+            self.optimizer.lr = self.run.configuration.lr * (1 - index / self.batches)
             chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
             x, t = self._batch(self.train, chosen)
             with self.model.train():

@@ -246,7 +246,7 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(inside, tmp_p
     session = begin(tmp_path)
 
     def spoil(line):
-        session.optimizer.lr = 1e38
+        session.model[0].set_parameters({"w": np.full((4, 1, 3, 3), 1e38, np.float32)})
 
     with pytest.raises(NonFiniteLossError, match=r"epoch 2, batch \d+ of 10 .*lr 0.02.*1 epochs.*stands.*smaller --lr"):
         session.finish(spoil)

@@ -17,7 +17,8 @@ import click
 @click.option("--epochs", type=click.IntRange(1), help="Times through the training images.  [default: 10]")
 @click.option("--batch-size", type=click.IntRange(1), help="Images in a step; the last step of an epoch takes what is "
               "left.  [default: 32]")
-@click.option("--lr", type=float, help="Learning rate.  [default: adam 0.001, momentum 0.02, sgd 0.1]")
+@click.option("--lr", type=float, help="Learning rate at the start of each epoch, along which it falls to zero.  [default: "
+              "adam 0.001, momentum 0.02, sgd 0.1]")
 @click.option("--optimizer", type=click.Choice(["sgd", "momentum", "adam"]), help="[default: adam]")
 @click.option("--validation-split", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PART",
               help="Part of the training images that is set aside for validation.  [default: the data set's own test "
