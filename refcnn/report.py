@@ -7,6 +7,7 @@ import numpy as np
 from . import plotting
 from .checkpoint import best_epoch
 from .errors import ArgumentError
+from .run_folder import COMMAND
 from .training import validation_set
 
 
@@ -93,10 +94,10 @@ def summary(run):
     return [
         *lines,
         "Next:",
-        f"  refcnn predict {run.model_file} IMAGE...",
-        f"  refcnn show features {run.path} --image IMAGE",
-        f"  refcnn export {run.path} --out FILE.onnx",
-        f"  refcnn train --resume {run.path} --epochs {2 * len(history)}",
+        f"  {COMMAND} predict {run.model_file} IMAGE...",
+        f"  {COMMAND} show features {run.path} --image IMAGE",
+        f"  {COMMAND} export {run.path} --out FILE.onnx",
+        f"  {COMMAND} train --resume {run.path} --epochs {2 * len(history)}",
     ]
 
 

@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from .data import Preprocessing
 from .errors import ArgumentError, CheckpointError, DataError, FileWriteError
 from .files import atomic_write
 
+#: What the user types to call refcnn; the script of a checkout names itself.
+COMMAND = os.environ.get("REFCNN_COMMAND", "refcnn")
 FORMAT = "refcnn run 1"
 
 
@@ -188,7 +191,7 @@ class RunFolder:
         if not self.best.exists():
             raise CheckpointError(
                 f"{self.path} holds no trained model yet: no epoch was finished. "
-                f"Go on with: refcnn train --resume {self.path}"
+                f"Go on with: {COMMAND} train --resume {self.path}"
             )
         return Checkpoint.load(path)
 

@@ -11,8 +11,8 @@ import click
 def command(run, out, opset, softmax):
     """Export the best model of a run to ONNX; the file takes its name only when its proof is done."""
     from .. import report
-    from ..run_folder import RunFolder
+    from ..run_folder import COMMAND, RunFolder
 
     proof = report.export(RunFolder.open(run), out, opset=opset, softmax=softmax)
     click.echo(proof)
-    click.echo(f"{out} is written. Next: refcnn predict {out} IMAGE...")
+    click.echo(f"{out} is written. Next: {COMMAND} predict {out} IMAGE...")

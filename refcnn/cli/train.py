@@ -32,7 +32,7 @@ def command(backend, out, resume, **options):  # fmt: skip
     from .. import report, training
     from ..backend import use_backend
     from ..interruption import Interrupted
-    from ..run_folder import RunFolder
+    from ..run_folder import COMMAND, RunFolder
 
     options = {name: value for name, value in options.items() if value is not None}
     if resume is None:
@@ -48,7 +48,7 @@ def command(backend, out, resume, **options):  # fmt: skip
     try:
         session.finish(click.echo)
     except Interrupted as stop:
-        click.echo(f"{stop}\nGo on with: refcnn train --resume {session.run.path}")
+        click.echo(f"{stop}\nGo on with: {COMMAND} train --resume {session.run.path}")
         sys.exit(130)
     if session.is_complete:
         click.echo("The run was complete already; --epochs N with a larger N trains on.")
