@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from ..reference import max_pool2d
+from ..reference import average_pool2d, max_pool2d
 from .bounds import sum_of_terms, windows_over_a_pixel
 from .strategies import pooling_cases
 
@@ -23,12 +23,19 @@ def forward_bound(inputs, attributes, errors=None):
 
 
 def backward_bound(dy, inputs, attributes, needs):
-    """One term for each window that the pixel can win."""
+    """One term for each window that the pixel can win.
+
+    Which of several NaN in a window gets its gradient is not defined, so that any pixel of such a window may.
+    """
     if not needs[0]:
         return (None,)
-    _, saved = max_pool2d.forward(inputs[0], **attributes)
+    y, saved = max_pool2d.forward(inputs[0], **attributes)
+    (undefined,) = average_pool2d.backward(
+        np.isnan(y).astype(np.float64), inputs[0].shape, needs, **attributes, count_include_padding=True
+    )
 
     def total(dy):
         return max_pool2d.backward(dy, saved, needs, **attributes)[0]
 
-    return (sum_of_terms(total, dy, windows_over_a_pixel(attributes["kernel"], attributes["stride"])),)
+    bound = sum_of_terms(total, dy, windows_over_a_pixel(attributes["kernel"], attributes["stride"]))
+    return (np.where(undefined > 0, np.inf, bound),)

@@ -23,5 +23,5 @@ def forward_bound(inputs, attributes, errors=None):
 
 
 def backward_bound(dy, inputs, attributes, needs):
-    """Each dy is passed on or not."""
-    return (np.zeros(dy.shape) if needs[0] else None,)
+    """Each dy is passed on or not; where x is NaN the derivative is not defined, so that either will do."""
+    return (np.where(np.isnan(inputs[0]), np.inf, 0.0) if needs[0] else None,)

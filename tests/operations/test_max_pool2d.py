@@ -71,3 +71,10 @@ def test_onnxruntime(case):
             "kernel_shape": attributes["kernel"], "strides": attributes["stride"], "pads": attributes["padding"],
         },
     )  # fmt: skip
+
+
+def test_any_pixel_of_a_window_with_nan_may_have_its_gradient():
+    x, dy = np.array([[[[np.nan, np.nan, 1, 2]]]], np.float32), np.ones((1, 1, 1, 2), np.float32)
+    attributes = {"kernel": (1, 2), "stride": (1, 2), "padding": (0, 0, 0, 0)}
+    (bound,) = max_pool2d.backward_bound(dy, (x,), attributes, (True,))
+    np.testing.assert_array_equal(np.isinf(bound), [[[[True, True, False, False]]]])

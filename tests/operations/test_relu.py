@@ -33,3 +33,9 @@ def test_gradients_of_reference(case):
 def test_onnxruntime(case):
     assume(not np.isnan(case.inputs[0]).any())
     check_onnxruntime("relu", case, "Relu")
+
+
+def test_either_gradient_will_do_where_the_derivative_is_not_defined():
+    x, dy = np.array([np.nan, -1, 1], np.float32), np.ones(3, np.float32)
+    (bound,) = relu.backward_bound(dy, (x,), {}, (True,))
+    np.testing.assert_array_equal(bound, [np.inf, 0, 0])

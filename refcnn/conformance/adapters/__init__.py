@@ -1,0 +1,1 @@
+"""Implementations that others wrote, as :mod:`refcnn.conformance` can test them."""
