@@ -22,7 +22,7 @@ NO_ARITHMETIC = {"flatten"}
 SHARED = {
     "reference": set(),
     "opencl": {"array", "device", "elementwise", "icd", "matrix_product", "pooling", "program", "variants"},
-    "conformance": {"bounds", "case_file", "judge", "results", "strategies"},
+    "conformance": {"bounds", "case_file", "coverage", "judge", "results", "strategies"},
     "layers": {"pooling"},
     "optimizers": {"optimizer"},
 }

@@ -1,20 +1,92 @@
 """Running one case on a backend and comparing each element with the exact answer and its bound."""
 
+import dataclasses
 import importlib
 
 import numpy as np
 
 from ..backend import find
-from .strategies import describe
+from .bounds import LARGEST, TINY
+from .results import BINS
+from .strategies import LARGEST_INTEGER, describe
 
 
 class ConformanceFailure(AssertionError):
-    """A result further from the exact answer than any correct implementation can be."""
+    """A result further from the exact answer than any correct implementation can be.
+
+    Attributes
+    ----------
+    results : dict of str to (ndarray, ndarray, ndarray)
+        By the name of each result: what was computed, the exact answer, and the bound. Empty where nothing was compared.
+    """
+
+    results = {}
+
+
+@dataclasses.dataclass
+class Statistics:
+    """What comparisons found, element by element; hand one to the checks to have it filled.
+
+    Attributes
+    ----------
+    worst_ratio : float
+        Error divided by its bound.
+    worst_ulp : float
+        Error in units in the last place of float32 at the exact answer.
+    histogram : list of int
+        Elements by error / bound, as in :class:`~refcnn.conformance.results.Row`.
+    """
+
+    worst_ratio: float = 0.0
+    worst_ulp: float = 0.0
+    histogram: list = dataclasses.field(default_factory=lambda: [0] * (BINS + 1))
+
+    def add(self, ratio, ulp):
+        """Count the elements of one result."""
+        self.worst_ratio = max(self.worst_ratio, float(ratio.max()))
+        self.worst_ulp = max(self.worst_ulp, float(ulp.max()))
+        bins = np.where(ratio > 1, BINS, np.minimum(np.minimum(ratio, 1) * BINS, BINS - 1)).astype(int)
+        counts = np.bincount(bins.ravel(), minlength=BINS + 1)
+        self.histogram = [before + int(now) for before, now in zip(self.histogram, counts, strict=True)]
 
 
 def conformance(operation):
     """Return the module that holds an operation's cases and bounds."""
     return importlib.import_module(f"{__package__}.{operation}")
+
+
+#: Operations that add and multiply only, and the attributes with which they stay among numbers that float32 holds.
+_EXACT_ON_INTEGERS = {
+    "add": lambda attributes: True,
+    "average_pool2d": lambda attributes: (
+        attributes["count_include_padding"] and all(side in (1, 2, 4) for side in attributes["kernel"])
+    ),
+    "conv2d": lambda attributes: True,
+    "dense": lambda attributes: True,
+    "dropout": lambda attributes: attributes["ratio"] in (0.0, 0.5, 0.75),
+    "max_pool2d": lambda attributes: True,
+    "relu": lambda attributes: True,
+    "sgd": lambda attributes: attributes["lr"] in (0.5, 1.0) and attributes["momentum"] in (0.0, 0.5),
+}
+
+
+def has_exact_cases(operation):
+    """Return whether an operation's integer-valued cases must match to the bit."""
+    return operation in _EXACT_ON_INTEGERS
+
+
+def is_exact(operation, case):
+    """Return whether no correct implementation can round anywhere in a case, whatever its order of summation.
+
+    Every partial sum is then a small multiple of a power of two; the sums have
+    no more terms than the largest array has elements.
+    """
+    if not has_exact_cases(operation) or not _EXACT_ON_INTEGERS[operation](case.attributes):
+        return False
+    entries = [entry for entry in (*case.inputs, case.dy) if entry is not None]
+    return max(entry.size for entry in entries) * LARGEST_INTEGER**2 < 2**22 and all(
+        (np.abs(entry) <= LARGEST_INTEGER).all() and (entry == np.rint(entry)).all() for entry in entries
+    )
 
 
 def exact(operation, case, needs=None):
@@ -37,7 +109,7 @@ def exact(operation, case, needs=None):
     return outputs, gradients
 
 
-def check_forward(operation, case, backend, *, implementation=None, to_the_bit=False):
+def check_forward(operation, case, backend, *, implementation=None, to_the_bit=False, statistics=None):
     """Run forward on a backend and hold it against the bound.
 
     Parameters
@@ -51,6 +123,8 @@ def check_forward(operation, case, backend, *, implementation=None, to_the_bit=F
         What has ``forward``, in place of ``backend.operation(operation)``.
     to_the_bit : bool
         Allow no difference, whatever the bound: for integer-valued cases.
+    statistics : Statistics, optional
+        Is told of every element.
 
     Returns
     -------
@@ -69,17 +143,19 @@ def check_forward(operation, case, backend, *, implementation=None, to_the_bit=F
         bounds = conformance(operation).forward_bound(case.inputs, case.attributes)
     bounds = bounds if isinstance(bounds, tuple) else (bounds,)
     names = ("y",) if len(outputs) == 1 else tuple(f"result {index}" for index in range(len(outputs)))
-    return _compare(f"{operation}.forward", case, backend, names, computed, outputs, bounds, to_the_bit)
+    return _compare(f"{operation}.forward", case, backend, names, computed, outputs, bounds, to_the_bit, statistics)
 
 
-def check_backward(operation, case, backend, *, needs=None, implementation=None, to_the_bit=False):
+def check_backward(
+    operation, case, backend, *, needs=None, implementation=None, to_the_bit=False, statistics=None
+):
     """Run forward and backward on a backend and hold the gradients against their bounds.
 
     Parameters
     ----------
     needs : tuple of bool, optional
         Whose gradients to ask for; every input's as a rule.
-    operation, case, backend, implementation, to_the_bit
+    operation, case, backend, implementation, to_the_bit, statistics
         As in :func:`check_forward`; the implementation has ``backward`` too.
 
     Returns
@@ -102,10 +178,10 @@ def check_backward(operation, case, backend, *, needs=None, implementation=None,
         [entries[index] for index in wanted]
         for entries in ([f"gradient of input {index}" for index in range(len(needs))], computed, gradients, bounds)
     )
-    return _compare(f"{operation}.backward", case, backend, names, computed, gradients, bounds, to_the_bit)
+    return _compare(f"{operation}.backward", case, backend, names, computed, gradients, bounds, to_the_bit, statistics)
 
 
-def compare(title, computed, expected, bound, to_the_bit=False):
+def compare(title, computed, expected, bound, to_the_bit=False, statistics=None):
     """Hold one array against the exact one and its bound.
 
     Where the exact answer is NaN or infinite, the same is asked for; where it
@@ -120,6 +196,8 @@ def compare(title, computed, expected, bound, to_the_bit=False):
     expected, bound : ndarray of float64
     to_the_bit : bool
         Allow no difference but between the zeros.
+    statistics : Statistics, optional
+        Is told of every element.
 
     Returns
     -------
@@ -134,16 +212,17 @@ def compare(title, computed, expected, bound, to_the_bit=False):
         found = f"{computed.dtype} of shape {computed.shape}" if isinstance(computed, np.ndarray) else repr(computed)
         raise ConformanceFailure(f"{title}: the result is {found}, but float32 of shape {expected.shape} is needed.")
     bound = np.zeros(expected.shape) if to_the_bit else np.broadcast_to(bound, expected.shape)
-    largest = float(np.finfo(np.float32).max)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         difference = np.abs(computed.astype(np.float64) - expected)
         ratio = np.where(difference == 0, 0, difference / bound)
-        overflows = np.isinf(computed) & (np.sign(computed) == np.sign(expected)) & (np.abs(expected) + bound > largest)
+        overflows = np.isinf(computed) & (np.sign(computed) == np.sign(expected)) & (np.abs(expected) + bound > LARGEST)
         free = np.isposinf(bound) & np.isfinite(expected)
         same = (np.isnan(expected) & np.isnan(computed)) | (computed == expected) | overflows | free
     ratio = np.where(same, 0, np.where(np.isnan(ratio), np.inf, ratio))
     if not ratio.size:
         return 0.0
+    if statistics is not None:
+        statistics.add(ratio, np.where(same, 0, _in_ulp(difference, expected)))
     worst = np.unravel_index(np.argmax(ratio), ratio.shape)
     if ratio[worst] > 1:
         index = tuple(map(int, worst))
@@ -156,7 +235,14 @@ def compare(title, computed, expected, bound, to_the_bit=False):
     return float(ratio[worst])
 
 
-def _compare(call, case, backend, names, computed, expected, bounds, to_the_bit):
+def _in_ulp(difference, expected):
+    with np.errstate(invalid="ignore", over="ignore"):
+        magnitude = np.clip(np.abs(expected), TINY, LARGEST).astype(np.float32)
+        ulp = difference / np.spacing(np.minimum(magnitude, np.float32(2.0**127))).astype(np.float64)
+    return np.where(np.isnan(ulp), np.inf, ulp)
+
+
+def _compare(call, case, backend, names, computed, expected, bounds, to_the_bit, statistics):
     if len(computed) != len(expected):
         raise ConformanceFailure(f"{call} on {backend.name}: {len(computed)} results, but {len(expected)} are needed.")
     arguments = [describe(entry) if entry is not None else "None" for entry in case.inputs]
@@ -164,10 +250,17 @@ def _compare(call, case, backend, names, computed, expected, bounds, to_the_bit)
     if call.endswith("backward"):
         arguments.append(f"dy={describe(case.dy)}")
     title = f"{call}({', '.join(arguments)}) on {backend.name}"
-    return max(
-        compare(f"{title}: {name}", *entries, to_the_bit)
-        for name, *entries in zip(names, computed, expected, bounds, strict=True)
-    )
+    results = {name: entries for name, *entries in zip(names, computed, expected, bounds, strict=True)}
+    try:
+        return max(
+            compare(f"{title}: {name}", *entries, to_the_bit, statistics) for name, entries in results.items()
+        )
+    except ConformanceFailure as failure:
+        failure.results = {
+            name: (found, answer, np.zeros(answer.shape) if to_the_bit else np.broadcast_to(bound, answer.shape))
+            for name, (found, answer, bound) in results.items()
+        }
+        raise
 
 
 def _run(operation, case, backend, implementation, needs):

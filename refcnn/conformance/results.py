@@ -1,4 +1,4 @@
-"""What a conformance run found: plain data that go to a JSON file and back. ``report.schema.json`` describes the file."""
+"""What a conformance run found: plain data, to a JSON file and back. ``report.schema.json`` describes the file."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ VERDICTS = (
     "conforms", "wrong", "failed", "crashed", "hung", "did not build", "not offered", "known fault", "fixed fault",
 )  # fmt: skip
 
-#: Verdicts that let a device pass. A fault listed as known that no longer fails is an error: the list must be put right.
+#: Verdicts that let a device pass. A known fault that no longer fails does not: the list of faults must be put right.
 PASSING = ("conforms", "not offered", "known fault")
 
 
@@ -166,7 +166,7 @@ class Report:
         return all(device.conforms for device in self.devices)
 
     def to_json(self):
-        """Return dicts, lists, texts and numbers; infinity becomes the text "infinity", as JSON has no number for it."""
+        """Return dicts, lists, texts and numbers; infinity becomes the text "infinity", for want of a number."""
         return _finite(dataclasses.asdict(self))
 
     @classmethod
