@@ -13,7 +13,12 @@ _LOG_LINES = 20
 
 @functools.cache
 def kernel_folder():
-    """Return the folder of the kernel files: inside the installed package, or beside it in a checkout."""
+    """Return the folder of the kernel files: inside the installed package, or beside it in a checkout.
+
+    The environment variable ``REFCNN_KERNELS`` names another folder in their place, for those who try out changes.
+    """
+    if os.environ.get("REFCNN_KERNELS"):
+        return Path(os.environ["REFCNN_KERNELS"])
     package = Path(__file__).resolve().parent.parent
     inside = package / "kernels"
     return inside if inside.is_dir() else package.parent / "kernels"
@@ -44,9 +49,8 @@ def build(device, context, file_stem, options):
     try:
         source = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise BackendError(
-            f"the kernel file {path} cannot be read ({error.strerror}). Install refcnn again."
-        ) from error
+        remedy = "Correct REFCNN_KERNELS, or unset it" if os.environ.get("REFCNN_KERNELS") else "Install refcnn again"
+        raise BackendError(f"the kernel file {path} cannot be read ({error.strerror}). {remedy}.") from error
     if device.is_simulator:
         # Oclgrind's check of uninitialised reads does not know every instruction that its optimiser makes.
         options = (*options, "-cl-opt-disable")

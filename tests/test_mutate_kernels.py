@@ -1,0 +1,201 @@
+"""The tool that plants faults in kernels: each kind makes exactly the change it says, and the checks notice."""
+
+from pathlib import Path
+
+import pytest
+
+from refcnn import backend as backends
+from refcnn.errors import BackendError
+
+TOOLS = Path(__file__).parents[1] / "tools"
+
+
+@pytest.fixture(autouse=True)
+def tools_on_the_path(monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOLS))
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """Run sources of kernel files on the best device, without Oclgrind."""
+    import mutate_kernels
+
+    try:
+        name = backends.find("opencl").name
+    except BackendError as error:
+        pytest.skip(f"no OpenCL device was found: {error}")
+    bench = mutate_kernels.Bench(tmp_path, [name], mutate_kernels.Cases(examples=4, seed=0), limit=60)
+    bench.library = None
+    return bench
+
+
+def wrap(*lines):
+    body = "\n".join(f"    {line}" for line in lines)
+    return f"__kernel void f(__global float *y, int s_h, int s_w, int height, int width, int n)\n{{\n{body}\n}}\n"
+
+
+def faults(kind, *lines):
+    """What the lines of a kernel become, one text for each fault of a kind."""
+    from kernel_faults import mutants
+
+    source = wrap(*lines)
+    head, tail = source.split(wrap(*lines).splitlines()[2])[0], "\n}\n"
+    found = []
+    for mutant in mutants("f.cl", source):
+        assert mutant.source != source
+        assert mutant.file == "f.cl" and mutant.function == "f"
+        assert mutant.source.startswith(head) and mutant.source.endswith(tail)
+        if mutant.kind == kind:
+            found.append(" ".join(mutant.source[len(head):-len(tail)].split()))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines", "expected"),
+    [
+        ("comparison", ["if (n < 3) y[0] = 1;"], ["if (n <= 3) y[0] = 1;"]),
+        ("comparison", ["if (n == 3) y[0] = 1;"], ["if (n != 3) y[0] = 1;"]),
+        ("bound", ["if (n < width) y[0] = 1;"], ["if (n < -1 + width) y[0] = 1;"]),
+        ("bound", ["if (n >= width) y[0] = 1;"], ["if (n >= -1 + width) y[0] = 1;"]),
+        ("bound", ["y[0] = max(0, n);"], ["y[0] = max(1 + 0, n);"]),
+        (
+            "bound", ["for (int i = 0; i < n; i++) y[i] = 1;"],
+            ["for (int i = 0 + 1; i < n; i++) y[i] = 1;", "for (int i = 0; i < -1 + n; i++) y[i] = 1;"],
+        ),
+        ("axis", ["y[n * s_h] = 1;"], ["y[n * s_w] = 1;"]),
+        ("axis", ["y[get_global_id(0)] = 1;"], ["y[get_global_id(1)] = 1;"]),
+        ("axis", ["int top = n;"], []),
+        ("extent", ["y[n * width] = 1;"], ["y[n * height] = 1;"]),
+        ("sign", ["y[n + 1] = -y[0];"], ["y[n - 1] = -y[0];", "y[n + 1] = y[0];"]),
+        ("sign", ["n++;"], []),
+        ("sign", ["y[0] = (float)-n;"], ["y[0] = (float)n;"]),
+        ("accumulation", ["y[0] += 1;"], ["y[0] = 1;"]),
+        ("assignment", ["y[0] = 1;", "const int m = n;"], ["y[0] += 1; const int m = n;"]),
+        ("constant", ["y[0] = 2.0f;"], ["y[0] = 2.002f;"]),
+        ("constant", ["y[0] = 0.0f;"], ["y[0] = 0.001f;"]),
+        ("constant", ["n ^= 0xBB67AE85u;"], ["n ^= 0xBB67AE86u;"]),
+        ("test", ["if (n < 3) return;"], ["if (0) return;"]),
+        ("test", ["if (n < 3) y[0] = 1;"], ["if (1) y[0] = 1;"]),
+        ("test", ["if (n > 1 && n < 3) y[0] = 1;"], ["if (1 && n < 3) y[0] = 1;", "if (n > 1 && 1) y[0] = 1;"]),
+        (
+            "test", ["if ((n > 1) | (n < 3)) y[0] = 1;"],
+            ["if (1) y[0] = 1;", "if (0 | (n < 3)) y[0] = 1;", "if ((n > 1) | 0) y[0] = 1;"],
+        ),
+        ("test", ["y[0] = n < 3 ? y[1] : 2;"], ["y[0] = 1 ? y[1] : 2;"]),
+        ("tile", ["for (int i = 0; i < ROWS; i++) y[i] = 1;"], ["for (int i = 0; i < (ROWS - 1); i++) y[i] = 1;"]),
+        (
+            "barrier", ["y[0] = 1;", "barrier(CLK_LOCAL_MEM_FENCE);", "y[1] = 2;"],
+            [
+                "y[0] = 1; ; y[1] = 2;",
+                "y[0] = 1; y[1] = 2; barrier(CLK_LOCAL_MEM_FENCE);",
+            ],
+        ),
+        (
+            "barrier", ["while (n) {", "y[0] = 1;", "barrier(CLK_LOCAL_MEM_FENCE);", "}"],
+            ["while (n) { y[0] = 1; ; }", "while (n) { y[0] = 1; } barrier(CLK_LOCAL_MEM_FENCE);"],
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_changes_what_its_kind_says(kind, lines, expected):
+    assert faults(kind, *lines) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["// a < b, 0.5f", "/* s_h += 1;\n   barrier(X); */", 'printf("%d < %d + s_h");', "#if WIDTH == 16",
+     "#pragma unroll", "__attribute__((reqd_work_group_size(GROUP_X, GROUP_Y, 1)))"],
+)  # fmt: skip
+def test_comments_strings_and_directives_stay(text):
+    from kernel_faults import mutants
+
+    assert mutants("f.cl", f"{text}\n") == []
+
+
+def test_the_body_of_a_macro_is_code():
+    from kernel_faults import mutants
+
+    (mutant,) = mutants("f.cl", "#define ITEMS (4 * GROUP_X)\n")
+    assert mutant.mutated == "#define ITEMS (4 * (GROUP_X - 1))"
+
+
+def test_every_kind_occurs_in_the_kernels_and_every_fault_is_told_from_the_others():
+    from kernel_faults import KINDS, mutants
+    from mutate_kernels import KERNELS
+
+    found = [mutant for path in KERNELS.glob("*.cl") for mutant in mutants(path.name, path.read_text())]
+    assert {mutant.kind for mutant in found} == set(KINDS)
+    assert len({mutant.identity for mutant in found}) == len(found)
+
+
+def test_plan():
+    from mutate_kernels import plan
+
+    stems = {"conv2d", "conv2d_cpu", "conv2d_gpu", "matrix_product", "matrix_product_cpu", "matrix_product_gpu", "relu",
+             "softmax", "softmax_cross_entropy", "max_pool2d", "max_pool2d_cpu"}  # fmt: skip
+    assert plan("relu", stems) == [("relu", None)]
+    assert plan("softmax_cross_entropy", stems) == [("softmax_cross_entropy", None)]
+    assert plan("conv2d", stems) == [("conv2d", "plain")]
+    assert plan("max_pool2d_cpu", stems) == [("max_pool2d", "cpu")]
+    assert plan("matrix_product_gpu", stems) == [("conv2d", "gpu"), ("dense", "gpu")]
+    assert plan("matrix_product", stems) == [("conv2d", "cpu"), ("dense", "cpu"), ("conv2d", "gpu"), ("dense", "gpu")]
+
+
+def test_planted_faults(bench):
+    from mutate_kernels import KERNELS
+
+    source = (KERNELS / "add.cl").read_text()
+    assert bench.run("add.cl", source.replace("a[i] + b[i]", "b[i] + a[i]")).verdict == "survived"
+    killed = bench.run("add.cl", source.replace("a[i] + b[i]", "a[i] - b[i]"))
+    assert (killed.verdict, killed.how[:6]) == ("killed", "wrong:")
+    assert bench.run("add.cl", source.replace("b[i]", "c[i]")).verdict == "did not build"
+    bench.limit = 5
+    hung = bench.run("add.cl", source.replace("if (i < count)", "while (i < count)"))
+    assert (hung.verdict, hung.how[:5]) == ("killed", "hung:")
+    assert bench.run("add.cl", source).verdict == "survived"
+    assert (bench.kernels / "add.cl").read_text() == source == (KERNELS / "add.cl").read_text()
+
+
+def test_survivors_are_explained_and_those_that_no_longer_apply_are_named(tmp_path, capsys):
+    from kernel_faults import mutants
+    from mutate_kernels import Result, read_survivors, report
+
+    path = tmp_path / "survivors.toml"
+    path.write_text("".join(
+        f'[[survivor]]\nfile = "f.cl"\nkind = "sign"\nfunction = "f"\nline = "y[0] = n + 1;"\nmutated = "{mutated}"\n'
+        'reason = "n is 0"\n' for mutated in ("y[0] = n - 1;", "y[0] = n * 1;")
+    ))  # fmt: skip
+    listed = read_survivors(path)
+    (mutant,) = [mutant for mutant in mutants("f.cl", wrap("y[0] = n + 1;")) if mutant.kind == "sign"]
+    assert listed[mutant.identity] == "n is 0"
+    assert not report([(mutant, Result("explained"))], listed, [mutant], 1)
+    told = capsys.readouterr().out
+    assert "n * 1" in told and "no such fault" in told
+    del listed[next(identity for identity in listed if identity != mutant.identity)]
+    assert report([(mutant, Result("explained"))], listed, [mutant], 1)
+    assert not report([(mutant, Result("killed"))], listed, [mutant], 1)
+    assert not report([(mutant, Result("survived"))], {}, [mutant], 1)
+
+
+def test_a_survivor_without_a_reason_is_refused(tmp_path):
+    from mutate_kernels import read_survivors
+
+    path = tmp_path / "survivors.toml"
+    path.write_text('[[survivor]]\nfile = "f.cl"\n')
+    with pytest.raises(ValueError, match="entry 1 has no kind, function, line, mutated, reason"):
+        read_survivors(path)
+
+
+def test_an_unknown_file_lists_those_known(capsys):
+    import mutate_kernels
+
+    assert mutate_kernels.main(["--file", "conv3d"]) == 2
+    told = capsys.readouterr().err
+    assert "conv3d.cl" in told and "conv2d_gpu.cl" in told
+
+
+def test_list_needs_no_device(capsys):
+    import mutate_kernels
+
+    assert mutate_kernels.main(["--file", "sgd", "--kind", "sign", "--limit", "2", "--list"]) == 0
+    told = capsys.readouterr().out
+    assert "2 mutants" in told and told.count("sgd.cl:") == 2

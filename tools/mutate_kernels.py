@@ -1,0 +1,398 @@
+#!/usr/bin/env python3
+"""Prove that the conformance checks catch faults: plant one at a time in the kernels, and see whether they notice.
+
+Each fault (``kernel_faults.py`` lists the kinds) is planted in a copy of the
+kernels' folder, which a process of its own builds and runs with the cases of
+the operations that use that file, up to the first that fails. What survives
+that runs once more, with small cases, inside Oclgrind where it is installed,
+which reports races, uninitialised reads and accesses out of bounds.
+``mutation_survivors.toml`` lists those faults that no input can show, with the reason.
+"""
+
+import argparse
+import collections
+import dataclasses
+import json
+import os
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+
+# The processes that run the mutants are forks of this one, and threads do not survive a fork.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(CHECKOUT), str(Path(__file__).resolve().parent)]
+
+from kernel_faults import KINDS, mutants  # noqa: E402
+
+KERNELS = CHECKOUT / "kernels"
+SURVIVORS = Path(__file__).with_name("mutation_survivors.toml")
+VARIANTS = ("cpu", "gpu", "plain")
+
+#: Files that several operations use, the operation that finds most faults first.
+USERS = {"matrix_product": ("conv2d", "dense")}
+
+#: Operations whose results are rounded even where all numbers are integers.
+ROUNDED = {"adam", "softmax", "softmax_cross_entropy"}
+
+_ORACLE_PLACES = ("/usr/lib/oclgrind", "/usr/local/lib/oclgrind", "/usr/local/lib")
+
+
+@dataclasses.dataclass
+class Result:
+    """What became of a mutant.
+
+    ``verdict`` is killed, survived or did not build; ``how`` tells what
+    showed the fault, ``where`` on which device, ``cases`` after how many.
+    """
+
+    verdict: str
+    how: str = ""
+    where: str = ""
+    cases: int = 0
+    seconds: float = 0.0
+
+
+def plan(stem, stems):
+    """Return the (operation, variant) pairs that run a kernel file.
+
+    Parameters
+    ----------
+    stem : str
+        The file's name without its ending.
+    stems : set of str
+        Those of all kernel files.
+    """
+    base, _, last = stem.rpartition("_")
+    owner, own = (base, (last,)) if last in VARIANTS and base in stems else (stem, None)
+    if own is None:
+        others = tuple(variant for variant in VARIANTS if f"{owner}_{variant}" in stems)
+        own = (others if owner in USERS else ("plain",)) if others else (None,)
+    return [(operation, variant) for variant in own for operation in USERS.get(owner, (owner,))]
+
+
+def oclgrind_library():
+    """Return the path of Oclgrind's OpenCL runtime, or None."""
+    command = shutil.which("oclgrind")
+    places = [str(Path(command).resolve().parents[1] / "lib" / "oclgrind")] if command else []
+    paths = (Path(place) / "liboclgrind-rt-icd.so" for place in (*places, *_ORACLE_PLACES))
+    return next((path for path in paths if path.exists()), None)
+
+
+class Cases:
+    """The cases of each operation, drawn once: every mutant meets the same ones."""
+
+    def __init__(self, examples, seed):
+        self._examples, self._seed, self._drawn = examples, seed, {}
+
+    def get(self, operation, size):
+        """Return (case, whether integers) pairs, the two kinds in turn."""
+        key = operation, size
+        if key not in self._drawn:
+            from refcnn.conformance.judge import conformance
+
+            kinds = (False,) if operation in ROUNDED else (True, False)
+            count = self._examples if size == "small" else max(2, self._examples // 5)
+            drawn = [self._draw(conformance(operation).cases(size, integers), count) for integers in kinds]
+            self._drawn[key] = [
+                (case, integers) for row in zip(*drawn) for case, integers in zip(row, kinds, strict=True)
+            ]
+        return self._drawn[key]
+
+    def _draw(self, strategy, count):
+        from hypothesis import HealthCheck, Phase, given, seed, settings
+
+        drawn = []
+
+        @seed(self._seed)
+        @settings(max_examples=count, database=None, deadline=None, phases=[Phase.generate],
+                  suppress_health_check=list(HealthCheck))
+        @given(strategy)
+        def draw(case):
+            drawn.append(case)
+
+        draw()
+        # The first one that Hypothesis draws is the simplest, which shows least.
+        return drawn[1:] + drawn[:1]
+
+
+def judge_all(device, runs):
+    """Run cases on a device until one fails.
+
+    Parameters
+    ----------
+    device : str
+        A backend's specification.
+    runs : list of (operation, variant, cases)
+
+    Returns
+    -------
+    (verdict, how, number of cases)
+    """
+    import contextlib
+
+    from refcnn import backend as backends
+    from refcnn.conformance import judge
+    from refcnn.errors import KernelBuildError
+    from refcnn.opencl import variants
+
+    count = 0
+    try:
+        backend = backends.find(device)
+        for operation, variant, cases in runs:
+            with variants.use_variant(variant) if variant else contextlib.nullcontext():
+                for case, integers in cases:
+                    count += 1
+                    judge.check_forward(operation, case, backend, to_the_bit=integers)
+                    if case.dy is not None:
+                        judge.check_backward(operation, case, backend, to_the_bit=integers)
+    except KernelBuildError as error:
+        return "did not build", str(error).splitlines()[-1], count
+    except judge.ConformanceFailure as error:
+        return "killed", f"wrong: {str(error).splitlines()[0][:200]}", count
+    except Exception as error:
+        return "killed", f"failed: {type(error).__name__}: {error}"[:300], count
+    return "survived", "", count
+
+
+def _child(connection, environment, device, runs):
+    os.environ.update(environment)
+    with open(os.devnull, "w") as nowhere:
+        for stream in (1, 2):
+            os.dup2(nowhere.fileno(), stream)
+    connection.send(judge_all(device, runs))
+    connection.close()
+    # The runtimes' clean-up at exit takes long, and some crash in it.
+    os._exit(0)
+
+
+def in_process(environment, device, runs, limit):
+    """Return the Result of :func:`judge_all` in a process of its own, which may crash or hang."""
+    import multiprocessing
+
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    began = time.monotonic()
+    process = context.Process(target=_child, args=(sender, environment, device, runs))
+    process.start()
+    sender.close()
+    try:
+        answered = receiver.poll(limit)
+        verdict, how, cases = receiver.recv() if answered else ("killed", f"hung: over {limit:.0f} s", 0)
+    except EOFError:
+        process.join()
+        verdict, how, cases = "killed", f"crashed: exit status {process.exitcode}", 0
+    if process.is_alive():
+        process.kill()
+    process.join()
+    return Result(verdict, how, device, cases, time.monotonic() - began)
+
+
+class Bench:
+    """Runs sources of one kernel file after the other, on the devices and inside Oclgrind."""
+
+    def __init__(self, folder, devices, cases, limit):
+        self.folder, self.devices, self.cases, self.limit = Path(folder), devices, cases, limit
+        self.kernels = self.folder / "kernels"
+        shutil.copytree(KERNELS, self.kernels)
+        self.stems = {path.stem for path in KERNELS.glob("*.cl")}
+        # Compiled programs go there too, and with it at the end.
+        self.environment = {"REFCNN_KERNELS": str(self.kernels), "XDG_CACHE_HOME": str(self.folder / "cache")}
+        self.library = oclgrind_library()
+
+    def run(self, file, source):
+        """Return the Result of one source in the place of a file."""
+        path = self.kernels / file
+        path.write_text(source, encoding="utf-8")
+        began = time.monotonic()
+        try:
+            results = []
+            for device in self.devices:
+                results.append(in_process(self.environment, device, self._runs(path.stem, "small"), self.limit))
+                if results[-1].verdict == "killed":
+                    break
+            if self.library and results[-1].verdict == "survived":
+                results.append(self._inside_oclgrind(path.stem))
+        finally:
+            shutil.copyfile(KERNELS / file, path)
+        # A fault that one device builds and another does not is judged by the one that does.
+        result = next((entry for entry in results if entry.verdict == "killed"), None) or min(
+            results, key=lambda entry: entry.verdict == "did not build"
+        )
+        return dataclasses.replace(result, seconds=time.monotonic() - began)
+
+    def _runs(self, stem, size):
+        return [(name, variant, self.cases.get(name, size)) for name, variant in plan(stem, self.stems)]
+
+    def _inside_oclgrind(self, stem):
+        vendors, log = self.folder / "vendors", self.folder / "oclgrind.log"
+        vendors.mkdir(exist_ok=True)
+        (vendors / "oclgrind.icd").write_text(f"{self.library}\n")
+        log.unlink(missing_ok=True)
+        environment = {
+            **self.environment, "OCL_ICD_VENDORS": str(vendors), "OCLGRIND_LOG": str(log),
+            "OCLGRIND_DATA_RACES": "1", "OCLGRIND_UNINITIALIZED": "1",
+        }  # fmt: skip
+        result = in_process(environment, "opencl:0:0", self._runs(stem, "tiny"), 4 * self.limit)
+        report = log.read_text(errors="replace").strip() if log.exists() else ""
+        if report and result.verdict == "survived":
+            lines = [line.strip() for line in report.splitlines() if line.strip()]
+            result = dataclasses.replace(result, verdict="killed", how=f"reported: {lines[0]}")
+        return dataclasses.replace(result, where="oclgrind")
+
+
+def read_survivors(path=SURVIVORS):
+    """Return the reason for each listed survivor, by the mutant's identity.
+
+    Raises
+    ------
+    ValueError
+        If an entry lacks something.
+    """
+    if not path.exists():
+        return {}
+    entries = tomllib.loads(path.read_text(encoding="utf-8")).get("survivor", [])
+    listed = {}
+    for number, entry in enumerate(entries, 1):
+        missing = [key for key in ("file", "kind", "function", "line", "mutated", "reason") if not entry.get(key)]
+        if missing:
+            raise ValueError(f"{path}: entry {number} has no {', '.join(missing)}.")
+        identity = *(entry[key] for key in ("file", "kind", "function", "line", "mutated")), entry.get("occurrence", 1)
+        listed[identity] = entry["reason"]
+    return listed
+
+
+def choose(arguments):
+    """Return the mutants to run, and how many there are of the chosen files and kinds."""
+    files = sorted(path.name for path in KERNELS.glob("*.cl"))
+    wanted = [name if name.endswith(".cl") else f"{name}.cl" for name in arguments.file or files]
+    unknown = sorted(set(wanted) - set(files))
+    if unknown:
+        raise ValueError(f"there is no kernel file {', '.join(unknown)}. There are: {', '.join(files)}.")
+    found = [mutant for name in wanted for mutant in mutants(name, (KERNELS / name).read_text(encoding="utf-8"))]
+    chosen = [mutant for mutant in found if not arguments.kind or mutant.kind in arguments.kind]
+    if arguments.limit is not None and arguments.limit < len(chosen):
+        drawn = random.Random(arguments.seed).sample(range(len(chosen)), arguments.limit)
+        return [chosen[index] for index in sorted(drawn)], found, len(chosen)
+    return chosen, found, len(chosen)
+
+
+def table(title, rows):
+    """Return lines: for each key how many were killed, survived, explained and did not build."""
+    columns = ("killed", "survived", "explained", "did not build")
+    counts = collections.defaultdict(collections.Counter)
+    for key, verdict in rows:
+        counts[key][verdict] += 1
+    lines = [f"{title:<26}" + "".join(f"{column:>15}" for column in columns) + f"{'killed of built':>17}"]
+    total = sum(counts.values(), collections.Counter())
+    for key, count in [*sorted(counts.items()), ("all", total)]:
+        built = count["killed"] + count["survived"]
+        share = f"{count['killed'] / built:.1%}" if built else "-"
+        lines.append(f"{key:<26}" + "".join(f"{count[column]:>15}" for column in columns) + f"{share:>17}")
+    return lines
+
+
+def show(mutant):
+    """Return a mutant as text."""
+    where = f"{mutant.file}:{mutant.number}"
+    return f"{where} ({mutant.function}) {mutant.kind}\n    - {mutant.line}\n    + {mutant.mutated}"
+
+
+def run_all(bench, chosen, listed):
+    """Run the mutants; return a list of (mutant, Result), and print one line for each."""
+    outcomes = []
+    for number, mutant in enumerate(chosen, 1):
+        result = bench.run(mutant.file, mutant.source)
+        if result.verdict == "survived" and mutant.identity in listed:
+            result = dataclasses.replace(result, verdict="explained", how=listed[mutant.identity])
+        outcomes.append((mutant, result))
+        place = f"{mutant.file}:{mutant.number}"
+        print(f"[{number}/{len(chosen)}] {result.seconds:5.1f} s  {result.verdict:<14}{mutant.kind:<13}{place}  "
+              f"{result.where} {result.how[:70]}", flush=True)  # fmt: skip
+        if result.verdict == "survived":
+            print(show(mutant), flush=True)
+    return outcomes
+
+
+def report(outcomes, listed, found, available):
+    """Print the tables, the survivors and the listed ones that no longer apply; return whether all is explained."""
+    print()
+    for title, key in (("kind", lambda mutant: mutant.kind), ("file", lambda mutant: mutant.file)):
+        print("\n".join(table(title, [(key(mutant), result.verdict) for mutant, result in outcomes])), end="\n\n")
+    survivors = [mutant for mutant, result in outcomes if result.verdict == "survived"]
+    if survivors:
+        print("Survived, and not explained:", *map(show, survivors), "", sep="\n")
+    files, existing = {mutant.file for mutant in found}, {mutant.identity for mutant in found}
+    stale = [f"{identity}: no such fault is planted" for identity in listed
+             if identity[0] in files and identity not in existing]  # fmt: skip
+    stale += [f"{mutant.identity}: {result.verdict}" for mutant, result in outcomes
+              if mutant.identity in listed and result.verdict != "explained"]  # fmt: skip
+    if stale:
+        print(f"Listed in {SURVIVORS.name}, but no longer true:", *stale, "", sep="\n")
+    seconds = [result.seconds for _, result in outcomes]
+    if seconds:
+        cases = [result.cases for _, result in outcomes if result.verdict == "killed" and result.cases]
+        print(f"{statistics.mean(seconds):.1f} s a mutant, {statistics.median(seconds):.1f} s in the median, "
+              f"{sum(seconds) / 60:.1f} min in all; {available} mutants would take about "
+              f"{statistics.mean(seconds) * available / 60:.0f} min.")  # fmt: skip
+        if cases:
+            print(f"The first case to fail was number {statistics.median(cases):.0f} in the median.")
+    return not survivors and not stale
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--file", action="append", help="a kernel file, such as conv2d_cpu; all as a rule")
+    parser.add_argument("--kind", action="append", choices=KINDS, help="a kind of fault; all as a rule")
+    parser.add_argument("--limit", type=int, help="run a random sample of so many")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample and of the cases")
+    parser.add_argument("--examples", type=int, default=25, help="cases of an operation, and as many of integers")
+    parser.add_argument("--device", action="append", help="an OpenCL backend; several are tried in turn")
+    parser.add_argument("--time-limit", type=float, default=30, help="seconds for a mutant on a device")
+    parser.add_argument("--json", type=Path, help="write what became of each mutant to this file")
+    parser.add_argument("--list", action="store_true", help="only list the mutants")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    """Run the tool; return 0 if every fault is caught or explained, 1 if not, 2 if it could not run."""
+    arguments = parse(arguments)
+    try:
+        chosen, found, available = choose(arguments)
+        listed = read_survivors()
+    except ValueError as error:
+        print(f"mutate_kernels: {error}", file=sys.stderr)
+        return 2
+    if arguments.list:
+        print(*map(show, chosen), f"{len(chosen)} mutants", sep="\n")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="refcnn-mutants-") as folder:
+        cases = Cases(arguments.examples, arguments.seed)
+        bench = Bench(folder, arguments.device or ["opencl"], cases, arguments.time_limit)
+        if bench.library is None:
+            print("Oclgrind is not installed: barriers and accesses out of bounds are judged by results alone.")
+        for file in sorted({mutant.file for mutant in chosen}):
+            result = bench.run(file, (KERNELS / file).read_text(encoding="utf-8"))
+            if result.verdict != "survived":
+                print(f"mutate_kernels: {file} as it is: {result.verdict}, {result.how}", file=sys.stderr)
+                return 2
+        outcomes = run_all(bench, chosen, listed)
+    if arguments.json:
+        rows = []
+        for mutant, result in outcomes:
+            row = dataclasses.asdict(mutant) | dataclasses.asdict(result)
+            del row["source"]
+            rows.append(row)
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    return 0 if report(outcomes, listed, found, available) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
