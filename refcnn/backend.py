@@ -78,7 +78,13 @@ def _operation(package, stem):
 def _opencl(platform, device):
     from .opencl import device as devices
 
-    return OpenCL(devices.find(platform, device) if platform is not None else devices.best())
+    return _on_device(devices.find(platform, device) if platform is not None else devices.best())
+
+
+@functools.cache
+def _on_device(device):
+    # One backend for one device, however it was named: variables compare backends by identity.
+    return OpenCL(device)
 
 
 def find(specification):

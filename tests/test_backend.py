@@ -55,6 +55,15 @@ def test_unknown_device_lists_those_present():
         assert device.name in str(caught.value)
 
 
+def test_a_device_is_one_backend_however_it_is_named():
+    try:
+        best = backend.find("opencl")
+    except BackendError as error:
+        pytest.skip(str(error))
+    assert backend.find(best.name) is best
+    assert backend.find(f"opencl:{best.device.platform_index}:{best.device.device_name}") is best
+
+
 def test_environment_names_the_backend():
     code = "import refcnn as rm; print(rm.relu([1.0]).backend.name)"
     assert run(code, REFCNN_BACKEND="reference:float64").stdout.strip() == "reference:float64"
