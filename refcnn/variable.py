@@ -44,6 +44,7 @@ class Variable:
         self._array = self._backend.array(_host_array(value))
         self.requires_grad = requires_grad
         self.node = None
+        self._is_walked = False
 
     @classmethod
     def of(cls, backend, array, node=None, requires_grad=False):
@@ -51,6 +52,7 @@ class Variable:
         self = cls.__new__(cls)
         self._backend, self._array = backend, array
         self.node, self.requires_grad = node, requires_grad
+        self._is_walked = False
         return self
 
     @property
@@ -119,7 +121,8 @@ class Variable:
         Raises
         ------
         GradientError
-            If this is no single number, or was not computed inside ``with model.train():``.
+            If this is no single number, was not computed inside ``with model.train():``, or depends on a result
+            whose record was let go by another call.
         """
         if self.shape != ():
             raise GradientError(
@@ -135,7 +138,7 @@ class Variable:
         grads = Grads(self._backend)
         add = self._backend.operation("add").forward
         for variable in _reverse_order(self):
-            node, variable.node = variable.node, None
+            node, variable.node, variable._is_walked = variable.node, None, True
             dy = gradients.pop(id(variable), None)
             if dy is None:
                 continue
@@ -146,6 +149,12 @@ class Variable:
                     # An input that is used twice gets the sum of both derivatives.
                     former = gradients.get(id(entry))
                     gradients[id(entry)] = derivative if former is None else add(former, derivative)[0]
+                    if entry._is_walked:
+                        raise GradientError(
+                            f"an intermediate result of shape {entry.shape} belongs to another loss too, whose grad() "
+                            "has let go how it was computed. Add the losses and call grad() on the sum, or compute "
+                            "it anew for each."
+                        )
                     if entry.node is None:
                         grads._set(entry, gradients[id(entry)])
         return grads
@@ -233,10 +242,15 @@ def _reverse_order(variable):
 
 
 def _host_array(value):
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise ShapeError(
-            f"an array of numbers is needed, but this is {type(value).__name__} with dtype {array.dtype}. "
-            "Give integers or floating-point numbers, all rows of one length."
-        )
-    return array
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        found = str(error)
+    else:
+        if array.dtype.kind in "fiub":
+            return array
+        found = f"its dtype is {array.dtype}"
+    raise ShapeError(
+        f"an array of numbers is needed, but this {type(value).__name__} is none: {found}. "
+        "Give integers or floating-point numbers, all rows of one length."
+    )
