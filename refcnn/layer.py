@@ -55,4 +55,6 @@ class Layer:
                     f"given have shape {array.shape}. Give values made by a model of the same shape."
                 )
         for name, array in arrays.items():
-            self.params[name] = Parameter(array)
+            fresh = Parameter(array)
+            # A parameter that was there stays the same object, for an optimizer keeps its state by it.
+            self.params.setdefault(name, fresh).set(fresh.backend, fresh.on(fresh.backend))

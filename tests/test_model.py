@@ -1,5 +1,7 @@
 """Models: parameters by name, saving, loading, moving between backends, summary."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -112,6 +114,28 @@ def test_load_into_another_model(tmp_path):
         rm.Sequential([rm.Dense(4)]).load(tmp_path / "model.npz")
     for name, array in wider.state().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def test_parameters_stay_the_same_objects_when_they_are_loaded(tmp_path):
+    model = small_model()
+    model(X)
+    model.save(tmp_path / "model.npz")
+    parameters, values = dict(model.parameters()), model.state()
+    optimizer = rm.Adam(lr=0.01)
+    train(model, optimizer, 2)
+    model.load(tmp_path / "model.npz")
+    for name, parameter in model.parameters():
+        assert parameter is parameters[name]
+        np.testing.assert_array_equal(parameter.as_ndarray(), values[name])
+        assert optimizer.state(parameter)["step"] == 2
+
+
+def test_load_of_a_file_that_claims_more_than_memory_holds(tmp_path):
+    header = np.lib.format.header_data_from_array_1_0(np.zeros(1)) | {"shape": (1 << 50,)}
+    with zipfile.ZipFile(tmp_path / "model.npz", "w") as archive, archive.open("0.w.npy", "w") as member:
+        np.lib.format.write_array_header_1_0(member, header)
+    with pytest.raises(CheckpointError, match="MemoryError"):
+        small_model().load(tmp_path / "model.npz")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 cut off"])
