@@ -22,7 +22,10 @@ NO_ARITHMETIC = {"flatten"}
 SHARED = {
     "reference": set(),
     "opencl": {"array", "device", "elementwise", "icd", "matrix_product", "pooling", "program", "variants"},
-    "conformance": {"bounds", "case_file", "coverage", "judge", "results", "strategies"},
+    "conformance": {
+        "bounds", "case_file", "coverage", "judge", "onnxruntime_target", "results", "runner", "strategies",
+        "targets", "worker",
+    },  # fmt: skip
     "layers": {"pooling"},
     "optimizers": {"optimizer"},
 }

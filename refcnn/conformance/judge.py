@@ -17,7 +17,8 @@ class ConformanceFailure(AssertionError):
     Attributes
     ----------
     results : dict of str to (ndarray, ndarray, ndarray)
-        By the name of each result: what was computed, the exact answer, and the bound. Empty where nothing was compared.
+        By the name of each result: what was computed, the exact answer, and the bound. Empty where nothing was
+        compared.
     """
 
     results = {}

@@ -56,6 +56,8 @@ class Device:
         Bytes.
     largest_allocation : int
         Bytes that one array may have.
+    denormals : bool
+        Whether it keeps float32 numbers below 2^-126 (``CL_FP_DENORM``).
     """
 
     def __init__(self, cl_device, platform_index, device_index):
@@ -66,6 +68,7 @@ class Device:
         self._programs = {}
         self._kept_by_simulator = []
         self._kernels = {}
+        self._recording = None
         self.platform_index = platform_index
         self.device_index = device_index
         self.name = f"opencl:{platform_index}:{device_index}"
@@ -79,6 +82,7 @@ class Device:
         self.compute_units = cl_device.max_compute_units
         self.global_memory = cl_device.global_mem_size
         self.largest_allocation = cl_device.max_mem_alloc_size
+        self.denormals = bool(cl_device.single_fp_config & cl.device_fp_config.DENORM)
         self.vector_width = cl_device.native_vector_width_float
         self.is_simulator = "oclgrind" in self.platform_name.lower()
 
@@ -116,6 +120,8 @@ class Device:
         shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(map(int, shape))
         array = DeviceArray(self, shape, dtype, None)
         array.buffer = self._allocate(array)
+        if self._recording is not None:
+            self._recording.made(array)
         return array
 
     def zeros(self, shape, dtype=np.float32):
@@ -132,6 +138,8 @@ class Device:
         if array.size:
             zero = np.zeros(1, dtype=array.dtype)
             self._with_memory(array, lambda: cl.enqueue_fill_buffer(self._queue, array.buffer, zero, 0, array.nbytes))
+        if self._recording is not None:
+            self._recording.filled(array, np.zeros(array.shape, array.dtype))
         return array
 
     def array(self, host):
@@ -148,6 +156,8 @@ class Device:
         array = self.empty(host.shape, host.dtype)
         if array.size:
             self._with_memory(array, lambda: cl.enqueue_copy(self._queue, array.buffer, host, is_blocking=True))
+        if self._recording is not None:
+            self._recording.filled(array, host.copy())
         return array
 
     def to_host(self, array):
@@ -200,6 +210,10 @@ class Device:
         if 0 in global_size:
             return
         rounded = tuple(-(-size // local) * local for size, local in zip(global_size, local_size, strict=True))
+        if self._recording is not None:
+            self._recording.launched(file_stem, kernel_name, rounded, local_size, arguments, options)
+            if not self._recording.execute:
+                return
         with self._lock:
             kernel = self._kernel(file_stem, kernel_name, options)
             set_arg = kernel.set_arg
@@ -234,6 +248,27 @@ class Device:
             except cl.Error:
                 what = f"launching {kernel_name} over {rounded} work-items in groups of {local_size}"
                 self._with_memory(what, lambda: cl.enqueue_nd_range_kernel(self._queue, kernel, rounded, local_size))
+
+    @contextlib.contextmanager
+    def recording(self, execute=True):
+        """Record every launch inside a ``with`` block, with all that running it again takes.
+
+        Parameters
+        ----------
+        execute : bool
+            Whether the launches also run. Without, no kernel is built either: for what crashes or hangs a device.
+
+        Yields
+        ------
+        refcnn.opencl.recording.Recording
+        """
+        from .recording import Recording
+
+        former, self._recording = self._recording, Recording(self, execute)
+        try:
+            yield self._recording
+        finally:
+            self._recording = former
 
     def _check_owner(self, array):
         if array.device is not self:

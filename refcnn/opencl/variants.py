@@ -6,6 +6,14 @@ from ..errors import ArgumentError
 
 VARIANTS = ("cpu", "gpu", "plain")
 
+#: The operations whose kernels come in variants, and those that differ.
+OPERATIONS = {
+    "average_pool2d": ("cpu", "plain"),
+    "conv2d": VARIANTS,
+    "dense": VARIANTS,
+    "max_pool2d": ("cpu", "plain"),
+}
+
 _forced = None
 
 
@@ -17,6 +25,12 @@ def variant(device):
     of the result.
     """
     return _forced or ("cpu" if device.kind == "cpu" else "gpu")
+
+
+def of_operation(operation, device):
+    """Return the variant of one of ``OPERATIONS`` that runs on a device."""
+    chosen = variant(device)
+    return chosen if chosen in OPERATIONS[operation] else "plain"
 
 
 @contextlib.contextmanager

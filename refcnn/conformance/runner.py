@@ -1,0 +1,305 @@
+"""Testing many targets, each in a process of its own that may crash or hang without ending the run."""
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from .. import __version__
+from ..errors import FileWriteError
+from . import targets
+from .case_file import header, read_case
+from .results import DeviceReport, Failure, Report, Row, row_from_json
+from .worker import Job, save_bundle
+
+#: Examples of each row by profile.
+PROFILES = {"quick": 25, "standard": 200, "long": 10_000}
+
+#: Seconds that one case may take; the first ones of each row may take more, for kernels to be compiled.
+CASE_LIMIT = 60.0
+_COMPILING = 5
+_SIMULATOR = 10
+_START_LIMIT = 300.0
+
+_LOG_CHARACTERS = 3000
+
+
+@dataclasses.dataclass
+class Options:
+    """What to run on every target.
+
+    Attributes
+    ----------
+    profile : str
+        A key of ``PROFILES``.
+    examples : int
+        Cases of each row.
+    seed : int
+    operations : sequence of str
+        All as a rule.
+    variant : str, optional
+        The only variant to run; in the quick profile each device's own choice as a rule, else all.
+    case : str, optional
+        A saved case to run in place of drawn ones.
+    case_limit : float
+        Seconds.
+    folder : pathlib.Path, optional
+        Where bundles go; there are none otherwise.
+    """
+
+    profile: str
+    examples: int
+    seed: int
+    operations: tuple = ()
+    variant: str | None = None
+    case: str | None = None
+    case_limit: float = CASE_LIMIT
+    folder: Path | None = None
+
+
+class Progress:
+    """Is told how a run goes on; this one keeps it to itself."""
+
+    def device_begins(self, specification, rows):
+        """A device comes, with so many rows."""
+
+    def case_begins(self, row, cases):
+        """A row runs its next case, after so many."""
+
+    def row_ends(self, row):
+        """A row is done."""
+
+    def device_ends(self, device):
+        """A device is done."""
+
+
+def run(specifications, options, progress=None):
+    """Test targets one after the other.
+
+    Parameters
+    ----------
+    specifications : sequence of str
+        As :func:`refcnn.conformance.targets.expand` gives them.
+    options : Options
+    progress : Progress, optional
+
+    Returns
+    -------
+    Report
+    """
+    progress = progress or Progress()
+    report = Report(
+        refcnn=__version__, date=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        host={"system": f"{platform.system()} {platform.release()}", "machine": platform.machine(),
+              "cores": os.cpu_count(), "Python": platform.python_version()},
+        seed=options.seed, profile=options.profile, examples=1 if options.case else options.examples,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="refcnn-conform-") as scratch:
+        for specification in specifications:
+            device = _test(specification, options, progress, Path(scratch))
+            report.devices.append(device)
+            progress.device_ends(device)
+    return report
+
+
+def plan(target, options):
+    """Return (operation, direction, variant) of every row of a target."""
+    if options.case is not None:
+        operation, direction, variant, _ = read_case(options.case)
+        known = target.variants(operation)
+        return [(operation, direction, one) for one in ([variant] if variant in known else known)]
+    rows = []
+    for operation in options.operations or targets.operations():
+        variants = target.variants(operation)
+        if options.variant is not None:
+            # An operation without this variant runs as the device chooses: nothing is left out unsaid.
+            variants = [options.variant if options.variant in variants else variants[0]]
+        elif options.profile == "quick":
+            variants = variants[:1]
+        rows += [(operation, direction, one) for direction in targets.directions(operation) for one in variants]
+    return rows
+
+
+def writable_folder(path):
+    """Make a folder if there is none, and return it.
+
+    Raises
+    ------
+    FileWriteError
+        If nothing can be written there.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise FileWriteError(
+            f"no report can be written to {path}: {error.strerror or error}. Name a folder that can be written."
+        ) from error
+    return path
+
+
+def _test(specification, options, progress, scratch):
+    target = targets.find(specification)
+    rows = plan(target, options)
+    progress.device_begins(specification, rows)
+    device = DeviceReport(specification, target.name)
+    worker = None
+    sizes = ("tiny",) if target.is_simulator else ("small", "large") if options.profile == "long" else ("small",)
+    try:
+        for number, (operation, direction, variant) in enumerate(rows):
+            if worker is None or worker.is_gone:
+                worker = _Worker(specification, scratch, options.case_limit)
+                error = worker.start()
+                if error is not None:
+                    device.error = error
+                    break
+                device = dataclasses.replace(device, **worker.description)
+            job = Job(
+                operation, direction, variant, options.examples, options.seed, sizes,
+                case_file=str(scratch / "case.npz"), bundle=_bundle(options, specification, number, rows[number]),
+                case=options.case,
+            )  # fmt: skip
+            row = worker.run(job, lambda cases, row=rows[number]: progress.case_begins(row, cases))
+            device.rows.append(row)
+            progress.row_ends(row)
+    finally:
+        if worker is not None:
+            worker.stop()
+    return device
+
+
+def _bundle(options, specification, number, row):
+    if options.folder is None:
+        return None
+    name = "-".join(filter(None, (specification, f"{number:02}", *row)))
+    return str(options.folder / "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name))
+
+
+class _Worker:
+    """A worker process, its answers, and the patience with it."""
+
+    def __init__(self, specification, scratch, case_limit):
+        self._specification, self._case_limit = specification, case_limit
+        self._log = scratch / "log.txt"
+        self._process = None
+        self._answers = queue.Queue()
+
+    @property
+    def is_gone(self):
+        return self._process is None
+
+    def start(self):
+        """Start the process; return what went wrong, or None."""
+        with open(self._log, "wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", f"{__package__}.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=log, text=True, encoding="utf-8", env=_environment(),
+            )  # fmt: skip
+        threading.Thread(target=self._read, args=(self._process.stdout, self._answers), daemon=True).start()
+        self._send({"specification": self._specification})
+        answer = self._next(_START_LIMIT)
+        if answer.get("event") == "ready":
+            self.description = answer["description"]
+            self._patience = self._case_limit * (_SIMULATOR if answer["is_simulator"] else 1)
+            return None
+        if answer.get("event") == "error":
+            self.stop()
+            return answer["message"]
+        return self._end(answer, "it was started", _START_LIMIT)
+
+    def run(self, job, case_begins):
+        """Run a job and return its row, whatever becomes of the process."""
+        Path(job.case_file).unlink(missing_ok=True)
+        self._send(dataclasses.asdict(job))
+        limit, cases = self._patience * _COMPILING, 0
+        while True:
+            answer = self._next(limit)
+            if answer.get("event") == "row":
+                return row_from_json(answer["row"])
+            if answer.get("event") != "case":
+                break
+            cases = answer["cases"]
+            limit = self._patience * (_COMPILING if answer["slow"] else 1)
+            case_begins(cases)
+        row = Row(job.operation, job.direction, job.variant, cases=cases)
+        if answer.get("event") == "error":
+            row.verdict, message = "failed", answer["message"]
+            self.stop()
+        else:
+            row.verdict = "hung" if answer.get("event") == "silence" else "crashed"
+            message = self._end(answer, f"{row.name} ran", limit)
+        row.failure = Failure(message)
+        with contextlib.suppress(Exception):
+            # Killed before it had begun, a row has no case.
+            case = read_case(job.case_file)[3]
+            row.failure.case = header(job.operation, job.direction, job.variant, case)
+            if job.bundle is not None:
+                save_bundle(job, case, self.description, {})
+                row.failure.bundle = Path(job.bundle).name
+        return row
+
+    def stop(self):
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout):
+                with contextlib.suppress(OSError):
+                    stream.close()
+            self._process = None
+
+    def _end(self, answer, when, limit):
+        """Stop the process and say how it ended."""
+        if answer.get("event") == "silence":
+            text = f"nothing came for {limit:g} s while {when}; the process was killed."
+        else:
+            text = f"the process ended with {_exit(self._process.wait())} while {when}."
+        self.stop()
+        log = self._log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:].strip()
+        return text + (f" It wrote:\n{log}" if log else "")
+
+    def _send(self, entries):
+        # A process that is gone says so by the end of its answers.
+        with contextlib.suppress(OSError):
+            self._process.stdin.write(json.dumps(entries) + "\n")
+            self._process.stdin.flush()
+
+    def _next(self, limit):
+        try:
+            return self._answers.get(timeout=limit)
+        except queue.Empty:
+            return {"event": "silence"}
+
+    @staticmethod
+    def _read(stream, answers):
+        # ValueError: the stream was closed on stopping.
+        with contextlib.suppress(OSError, ValueError):
+            for line in stream:
+                answers.put(json.loads(line))
+        answers.put({"event": "end"})
+
+
+def _environment():
+    """The worker imports this very package, and what lies in the folder of the command."""
+    package = str(Path(__file__).resolve().parents[2])
+    paths = [package, os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONFAULTHANDLER": "1"}
+
+
+def _exit(code):
+    if code >= 0:
+        return f"exit status {code}"
+    with contextlib.suppress(ValueError):
+        return f"signal {-code} ({signal.Signals(-code).name})"
+    return f"signal {-code}"

@@ -1,0 +1,237 @@
+"""A process that tests one target, ``python -m refcnn.conformance.worker``.
+
+:mod:`~refcnn.conformance.runner` starts it.
+
+It reads jobs from its standard input, a JSON object on each line, and answers
+with such lines on what was its standard output; what compilers and drivers
+print there goes to standard error. The first line in is ``{"specification":
+...}``, the first out ``{"event": "ready", "description": ...}`` or ``{"event":
+"error", "message": ...}``. Then, for each job,
+
+- ``{"event": "case", "cases": n, "slow": bool}`` before each case, which is by
+  then in the file ``case_file``; the first ones may have kernels to compile;
+- ``{"event": "row", "row": ...}`` at the end.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from ..errors import KernelBuildError, RefcnnError
+from . import coverage, judge, targets
+from .case_file import header, read_case, write_case
+from .results import Failure, Row
+
+
+@dataclasses.dataclass
+class Job:
+    """What to run.
+
+    Attributes
+    ----------
+    operation, direction : str
+    variant : str or None
+    examples, seed : int
+    sizes : sequence of str
+        Keys of :data:`refcnn.conformance.strategies.LIMITS` to draw from.
+    case_file : str
+        Where each case is written before it runs.
+    bundle : str, optional
+        The folder to make where a case fails.
+    case : str, optional
+        A saved case to run, in place of drawn ones.
+    """
+
+    operation: str
+    direction: str
+    variant: str | None
+    examples: int
+    seed: int
+    sizes: tuple
+    case_file: str
+    bundle: str | None = None
+    case: str | None = None
+
+
+class _Stop(BaseException):
+    """Ends a run of Hypothesis at once: there is nothing to shrink."""
+
+
+class Run:
+    """One job on one target.
+
+    Parameters
+    ----------
+    specification : str
+    job : Job
+    report : callable
+        Is given a dict before each case.
+    """
+
+    def __init__(self, specification, job, report):
+        self.job, self._report = job, report
+        self.row = Row(job.operation, job.direction, job.variant)
+        self.target = targets.find(specification, job.variant)
+        self._statistics = judge.Statistics()
+        self._coverage = Counter()
+        self._calls = 0
+        self._failed = None
+
+    def run(self):
+        """Run all cases and return the row, with a bundle written where one failed."""
+        if not self.target.offers(self.job.operation, self.job.direction):
+            self.row.verdict = "not offered"
+            return self.row
+        start = time.perf_counter()
+        if self.job.case is not None:
+            with contextlib.suppress(Exception, _Stop):
+                self._check(read_case(self.job.case)[3], False, with_target=False)
+        else:
+            self._search()
+        self.row.worst_ratio, self.row.worst_ulp = self._statistics.worst_ratio, self._statistics.worst_ulp
+        self.row.histogram, self.row.coverage = self._statistics.histogram, dict(sorted(self._coverage.items()))
+        if self._failed is not None:
+            self._describe_failure(*self._failed)
+        elif not self.row.cases:
+            self.row.verdict = "not offered"
+        self.row.seconds = time.perf_counter() - start
+        return self.row
+
+    def _search(self):
+        module = judge.conformance(self.job.operation)
+        drawn = [module.cases(size).map(lambda case: (case, False)) for size in self.job.sizes]
+        if judge.has_exact_cases(self.job.operation):
+            drawn += [module.cases(size, integers=True).map(lambda case: (case, True)) for size in self.job.sizes]
+
+        @hypothesis.seed(self.job.seed)
+        @settings(
+            max_examples=self.job.examples, database=None, deadline=None, print_blob=False, report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.target, Phase.shrink),
+            verbosity=hypothesis.Verbosity.quiet,
+        )  # fmt: skip
+        @given(st.one_of(drawn))
+        def search(drawn):
+            self._check(*drawn)
+
+        # What failed is kept by _check. Hypothesis adds that a failure is not the same each time, if so.
+        try:
+            search()
+        except hypothesis.errors.Flaky:
+            self._failed = (*self._failed[:2], "This failure is not the same each time that the case runs.\n")
+        except (Exception, _Stop):
+            if self._failed is None:
+                raise
+
+    def _check(self, case, integers, with_target=True):
+        job, is_counted = self.job, self._failed is None
+        self._calls += 1
+        write_case(job.case_file, job.operation, job.direction, job.variant, case)
+        self._report({"event": "case", "cases": self.row.cases, "slow": self._calls <= 3})
+        check = judge.check_forward if job.direction == "forward" else judge.check_backward
+        # Those of shrinking are not counted: they would hide how many it took.
+        statistics = self._statistics if is_counted else judge.Statistics()
+        try:
+            worst = check(
+                job.operation, case, self.target, statistics=statistics,
+                to_the_bit=integers or judge.is_exact(job.operation, case),
+            )  # fmt: skip
+        except targets.NotExpressible:
+            is_counted = False
+            if with_target:
+                hypothesis.reject()
+            return
+        except KernelBuildError as error:
+            self._failed = case, error, ""
+            raise _Stop from error
+        except Exception as error:
+            self._failed = case, error, ""
+            raise
+        finally:
+            if is_counted:
+                self.row.cases += 1
+                for edge in coverage.edges(job.operation, case):
+                    self._coverage[edge] += 1
+                    if with_target:
+                        hypothesis.event(edge)
+        if with_target:
+            hypothesis.target(worst, label="error / bound")
+
+    def _describe_failure(self, case, error, remark):
+        wrong = isinstance(error, judge.ConformanceFailure)
+        self.row.verdict = "wrong" if wrong else "did not build" if isinstance(error, KernelBuildError) else "failed"
+        message = str(error) if wrong or isinstance(error, RefcnnError) else "".join(traceback.format_exception(error))
+        job = self.job
+        self.row.failure = Failure(remark + message, header(job.operation, job.direction, job.variant, case))
+        if job.bundle is not None:
+            results = error.results if wrong else {}
+            save_bundle(job, case, self.target.description, results)
+            self.row.failure.bundle = Path(job.bundle).name
+
+
+def save_bundle(job, case, description, results):
+    """Write what reproduces a failure without refcnn.
+
+    Parameters
+    ----------
+    job : Job
+        Its ``bundle`` is the folder to make.
+    case : Case
+    description : dict
+        The target's.
+    results : dict
+        As in :class:`~refcnn.conformance.judge.ConformanceFailure`; empty where nothing was computed.
+    """
+    Path(job.bundle).mkdir(exist_ok=True)
+    write_case(Path(job.bundle) / "case.npz", job.operation, job.direction, job.variant, case)
+
+
+def serve(read, write):
+    """Answer jobs until there are no more.
+
+    Parameters
+    ----------
+    read : iterable of str
+    write : callable
+        Is given dicts.
+    """
+    lines = iter(read)
+    specification = json.loads(next(lines))["specification"]
+    try:
+        target = targets.find(specification)
+        write({"event": "ready", "description": target.description, "is_simulator": target.is_simulator})
+        for line in lines:
+            write({"event": "row", "row": dataclasses.asdict(Run(specification, Job(**json.loads(line)), write).run())})
+    except RefcnnError as error:
+        write({"event": "error", "message": str(error)})
+    except Exception:
+        write({"event": "error", "message": traceback.format_exc()})
+
+
+def main():
+    """Keep standard output for the answers, and serve."""
+    from threadpoolctl import threadpool_limits
+
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def write(entries):
+        answers.write(json.dumps(entries) + "\n")
+        answers.flush()
+
+    # The reference's many small products lose by threads.
+    with threadpool_limits(limits=1, user_api="blas"):
+        serve(sys.stdin, write)
+
+
+if __name__ == "__main__":
+    main()
