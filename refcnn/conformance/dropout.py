@@ -22,7 +22,9 @@ def cases(draw, size="small", integers=False):
         # A random word that equals the threshold shows whether the comparison is strict.
         words = random_bits(seed, stream, min(16, int(np.prod(shape))))
         at_a_word = st.sampled_from([word * 2.0**-32 for word in words.tolist()])
-        ratios = st.one_of(ratios, st.floats(0, 0.999), st.sampled_from([0.1, 2.0**-33, 1 - 2.0**-20]), at_a_word)
+        others = st.one_of(ratios, st.floats(0, 0.999), st.sampled_from([0.1, 2.0**-33, 1 - 2.0**-20]))
+        # More often than not, since each lane of the generator has a comparison of its own.
+        ratios = at_a_word if draw(st.integers(0, 2)) else others
     attributes = {"ratio": draw(ratios), "seed": seed, "stream": stream}
     x = draw(arrays(shape, integers, special=_SPECIAL))
     return Case((x,), attributes, draw(arrays(shape, integers)))
