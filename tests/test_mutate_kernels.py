@@ -131,10 +131,11 @@ def test_plan():
     from mutate_kernels import plan
 
     stems = {"conv2d", "conv2d_cpu", "conv2d_gpu", "matrix_product", "matrix_product_cpu", "matrix_product_gpu", "relu",
-             "softmax", "softmax_cross_entropy", "max_pool2d", "max_pool2d_cpu"}  # fmt: skip
+             "dense", "softmax", "softmax_cross_entropy", "max_pool2d", "max_pool2d_cpu"}  # fmt: skip
     assert plan("relu", stems) == [("relu", None)]
     assert plan("softmax_cross_entropy", stems) == [("softmax_cross_entropy", None)]
     assert plan("conv2d", stems) == [("conv2d", "plain")]
+    assert plan("dense", stems) == [("dense", "plain")]
     assert plan("max_pool2d_cpu", stems) == [("max_pool2d", "cpu")]
     assert plan("matrix_product_gpu", stems) == [("conv2d", "gpu"), ("dense", "gpu")]
     assert plan("matrix_product", stems) == [("conv2d", "cpu"), ("dense", "cpu"), ("conv2d", "gpu"), ("dense", "gpu")]

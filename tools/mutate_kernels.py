@@ -71,7 +71,8 @@ def plan(stem, stems):
     owner, own = (base, (last,)) if last in VARIANTS and base in stems else (stem, None)
     if own is None:
         others = tuple(variant for variant in VARIANTS if f"{owner}_{variant}" in stems)
-        own = (others if owner in USERS else ("plain",)) if others else (None,)
+        shared = any(owner in users for users in USERS.values())
+        own = others if owner in USERS else ("plain",) if others or shared else (None,)
     return [(operation, variant) for variant in own for operation in USERS.get(owner, (owner,))]
 
 
@@ -387,6 +388,7 @@ def main(arguments=None):
             print("Oclgrind is not installed: barriers and accesses out of bounds are judged by results alone.")
         for file in sorted({mutant.file for mutant in chosen}):
             result = bench.run(file, (KERNELS / file).read_text(encoding="utf-8"))
+            print(f"{file} as it is: {result.seconds:.1f} s", flush=True)
             if result.verdict != "survived":
                 print(f"mutate_kernels: {file} as it is: {result.verdict}, {result.how}", file=sys.stderr)
                 return 2
