@@ -21,10 +21,10 @@ NO_ARITHMETIC = {"flatten"}
 #: What each room holds beside its operations.
 SHARED = {
     "reference": set(),
-    "opencl": {"array", "device", "elementwise", "icd", "matrix_product", "pooling", "program", "variants"},
+    "opencl": {"array", "device", "elementwise", "icd", "matrix_product", "pooling", "program", "recording", "variants"},
     "conformance": {
-        "bounds", "case_file", "coverage", "judge", "onnxruntime_target", "results", "runner", "strategies",
-        "targets", "worker",
+        "bounds", "case_file", "coverage", "html", "judge", "merge", "onnxruntime_target", "results", "runner",
+        "strategies", "targets", "worker",
     },  # fmt: skip
     "layers": {"pooling"},
     "optimizers": {"optimizer"},
