@@ -12,17 +12,18 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from .. import __version__
 from ..errors import FileWriteError
 from . import targets
-from .case_file import header, read_case
+from .case_file import read_case
 from .results import DeviceReport, Failure, Report, Row, row_from_json
-from .worker import Job, save_bundle
+from .worker import Job, save_bundle, summary
 
 #: Examples of each row by profile.
-PROFILES = {"quick": 25, "standard": 200, "long": 10_000}
+PROFILES = {"quick": 100, "standard": 400, "long": 10_000}
 
 #: Seconds that one case may take; the first ones of each row may take more, for kernels to be compiled.
 CASE_LIMIT = 60.0
@@ -100,7 +101,7 @@ def run(specifications, options, progress=None):
     report = Report(
         refcnn=__version__, date=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         host={"system": f"{platform.system()} {platform.release()}", "machine": platform.machine(),
-              "cores": os.cpu_count(), "Python": platform.python_version()},
+              "cores": str(os.cpu_count()), "Python": platform.python_version()},
         seed=options.seed, profile=options.profile, examples=1 if options.case else options.examples,
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="refcnn-conform-") as scratch:
@@ -171,12 +172,27 @@ def _test(specification, options, progress, scratch):
                 case=options.case,
             )  # fmt: skip
             row = worker.run(job, lambda cases, row=rows[number]: progress.case_begins(row, cases))
+            if row.verdict in ("crashed", "hung") and row.failure.case is not None and job.bundle is not None:
+                row.failure.bundle = _save_killer(specification, options, scratch, job, row.failure.message)
             device.rows.append(row)
             progress.row_ends(row)
     finally:
         if worker is not None:
             worker.stop()
     return device
+
+
+def _save_killer(specification, options, scratch, job, message):
+    """Write the bundle of a case that ended its process, in another one; without kernels, where that ends too."""
+    case_file = scratch / "killer.npz"
+    os.replace(job.case_file, case_file)
+    job = dataclasses.replace(job, case=str(case_file), killed=message)
+    worker = _Worker(specification, scratch, options.case_limit)
+    saved = worker.start() is None and worker.run(job, lambda cases: None).failure is None
+    worker.stop()
+    if not saved:
+        save_bundle(job, read_case(case_file)[3], targets.Unavailable(specification), message)
+    return Path(job.bundle).name
 
 
 def _bundle(options, specification, number, row):
@@ -221,6 +237,7 @@ class _Worker:
     def run(self, job, case_begins):
         """Run a job and return its row, whatever becomes of the process."""
         Path(job.case_file).unlink(missing_ok=True)
+        start = time.perf_counter()
         self._send(dataclasses.asdict(job))
         limit, cases = self._patience * _COMPILING, 0
         while True:
@@ -232,7 +249,9 @@ class _Worker:
             cases = answer["cases"]
             limit = self._patience * (_COMPILING if answer["slow"] else 1)
             case_begins(cases)
-        row = Row(job.operation, job.direction, job.variant, cases=cases)
+        begun = Path(job.case_file).exists()
+        seconds = time.perf_counter() - start
+        row = Row(job.operation, job.direction, job.variant, cases=cases + begun, seconds=seconds)
         if answer.get("event") == "error":
             row.verdict, message = "failed", answer["message"]
             self.stop()
@@ -243,10 +262,7 @@ class _Worker:
         with contextlib.suppress(Exception):
             # Killed before it had begun, a row has no case.
             case = read_case(job.case_file)[3]
-            row.failure.case = header(job.operation, job.direction, job.variant, case)
-            if job.bundle is not None:
-                save_bundle(job, case, self.description, {})
-                row.failure.bundle = Path(job.bundle).name
+            row.failure.case = summary(case)
         return row
 
     def stop(self):

@@ -8,6 +8,7 @@ A target has what :mod:`~refcnn.conformance.judge` asks of a backend (``name``,
   choice first; ``(None,)`` where there is no choice;
 - ``offers(stem, direction)``: whether there is such a thing to test;
 - ``description``: a dict for :class:`~refcnn.conformance.results.DeviceReport`;
+- ``device``: the OpenCL device, or None;
 - ``is_simulator``: whether it is so slow that only tiny cases make sense.
 
 ``operation(stem)`` gives an object with ``forward`` and ``backward`` as in
@@ -123,18 +124,18 @@ class BackendTarget:
         self._backend, self._variant = found, variant
         self.name = self.specification = found.name
         self.array, self.to_host = found.array, found.to_host
-        self._device = getattr(found, "device", None)
-        self.is_simulator = self._device is not None and self._device.is_simulator
-        if variant is not None and (self._device is None or variant not in variants.VARIANTS):
+        self.device = getattr(found, "device", None)
+        self.is_simulator = self.device is not None and self.device.is_simulator
+        if variant is not None and (self.device is None or variant not in variants.VARIANTS):
             variants_of = ", ".join(variants.VARIANTS)
             raise ArgumentError(f"there is no variant {variant!r} on {self.name}: OpenCL devices have {variants_of}.")
 
     @property
     def description(self):
         """What DeviceReport says of it."""
-        if self._device is None:
+        if self.device is None:
             return {"name": self._backend.description, "versions": _versions("numpy")}
-        device = self._device
+        device = self.device
         return {
             "name": device.device_name,
             "platform": device.platform_name,
@@ -148,9 +149,9 @@ class BackendTarget:
 
     def variants(self, stem):
         """The variants of an operation's kernels, the device's own choice first."""
-        if self._device is None or stem not in variants.OPERATIONS:
+        if self.device is None or stem not in variants.OPERATIONS:
             return (None,)
-        own = variants.of_operation(stem, self._device)
+        own = variants.of_operation(stem, self.device)
         return own, *(one for one in variants.OPERATIONS[stem] if one != own)
 
     def offers(self, stem, direction):
@@ -184,6 +185,7 @@ class HostTarget:
     """A target of NumPy arrays, of which it is given copies, so that it cannot alter a case."""
 
     is_simulator = False
+    device = None
 
     def array(self, host):
         """A copy."""
@@ -196,6 +198,22 @@ class HostTarget:
     def variants(self, stem):
         """There is no choice."""
         return (None,)
+
+
+class Unavailable(HostTarget):
+    """In the place of a target that ends every process that asks for it."""
+
+    def __init__(self, specification):
+        self.specification = self.name = specification
+        self.description = {"name": specification}
+
+    def offers(self, stem, direction):
+        """Nothing."""
+        return False
+
+    def operation(self, stem):
+        """None."""
+        return None
 
 
 class Implementation(HostTarget):
@@ -229,30 +247,26 @@ class _Update:
 
 
 class _Functions:
+    needs_forward = False
+
     def __init__(self, functions, stem):
         self._stem = stem
         self._forward = getattr(functions, stem, None)
         self._backward = getattr(functions, f"{stem}_backward", None)
 
     def forward(self, *inputs, **attributes):
-        # Backward gets the inputs themselves, so that what forward does to its copies is not its concern.
-        y = self._forward(*map(_copy, inputs), **attributes) if self._forward is not None else None
-        return y, inputs
+        return self._forward(*inputs, **attributes), inputs
 
     def backward(self, dy, saved, needs, **attributes):
         gradients = _tuple(f"{self._stem}_backward", self._backward(dy, *saved, **attributes), len(needs))
         return tuple(gradient if need else None for gradient, need in zip(gradients, needs, strict=True))
 
 
-def _copy(array):
-    return None if array is None else array.copy()
-
-
 def _tuple(name, result, length=None):
     if not isinstance(result, tuple | list) or length not in (None, len(result)):
         wanted = "a tuple of arrays" if length is None else f"a tuple of {length} arrays"
         found = f"{type(result).__name__}" + (f" of {len(result)}" if isinstance(result, tuple | list) else "")
-        raise ConformanceFailure(f"{name} returned a {found}, but {wanted} is needed.")
+        raise ConformanceFailure(f"{name} returned {found}, but {wanted} is needed.")
     return tuple(result)
 
 

@@ -29,8 +29,9 @@ from hypothesis import strategies as st
 
 from ..errors import KernelBuildError, RefcnnError
 from . import coverage, judge, targets
-from .case_file import header, read_case, write_case
+from .case_file import read_case, write_case
 from .results import Failure, Row
+from .strategies import describe
 
 
 @dataclasses.dataclass
@@ -50,6 +51,8 @@ class Job:
         The folder to make where a case fails.
     case : str, optional
         A saved case to run, in place of drawn ones.
+    killed : str, optional
+        How running ``case`` ended a former process: it is not run again, only its bundle is written.
     """
 
     operation: str
@@ -61,6 +64,7 @@ class Job:
     case_file: str
     bundle: str | None = None
     case: str | None = None
+    killed: str | None = None
 
 
 class _Stop(BaseException):
@@ -85,6 +89,8 @@ class Run:
         self._statistics = judge.Statistics()
         self._coverage = Counter()
         self._calls = 0
+        self._is_stable = True
+        # The case, its error and what to say of it.
         self._failed = None
 
     def run(self):
@@ -93,6 +99,9 @@ class Run:
             self.row.verdict = "not offered"
             return self.row
         start = time.perf_counter()
+        if self.job.killed is not None:
+            save_bundle(self.job, read_case(self.job.case)[3], self.target, self.job.killed, execute=False)
+            return self.row
         if self.job.case is not None:
             with contextlib.suppress(Exception, _Stop):
                 self._check(read_case(self.job.case)[3], False, with_target=False)
@@ -127,7 +136,9 @@ class Run:
         try:
             search()
         except hypothesis.errors.Flaky:
-            self._failed = (*self._failed[:2], "This failure is not the same each time that the case runs.\n")
+            case, error, message = self._failed
+            self._failed = case, error, f"This failure is not the same each time that the case runs.\n{message}"
+            self._is_stable = False
         except (Exception, _Stop):
             if self._failed is None:
                 raise
@@ -151,10 +162,11 @@ class Run:
                 hypothesis.reject()
             return
         except KernelBuildError as error:
-            self._failed = case, error, ""
+            self._failed = case, error, str(error)
             raise _Stop from error
         except Exception as error:
-            self._failed = case, error, ""
+            is_plain = isinstance(error, judge.ConformanceFailure | RefcnnError)
+            self._failed = case, error, str(error) if is_plain else "".join(traceback.format_exception(error))
             raise
         finally:
             if is_counted:
@@ -166,33 +178,56 @@ class Run:
         if with_target:
             hypothesis.target(worst, label="error / bound")
 
-    def _describe_failure(self, case, error, remark):
+    def _describe_failure(self, case, error, message):
         wrong = isinstance(error, judge.ConformanceFailure)
         self.row.verdict = "wrong" if wrong else "did not build" if isinstance(error, KernelBuildError) else "failed"
-        message = str(error) if wrong or isinstance(error, RefcnnError) else "".join(traceback.format_exception(error))
         job = self.job
-        self.row.failure = Failure(remark + message, header(job.operation, job.direction, job.variant, case))
+        self.row.failure = Failure(message, summary(case))
         if job.bundle is not None:
-            results = error.results if wrong else {}
-            save_bundle(job, case, self.target.description, results)
+            results = error.results if wrong else None
+            save_bundle(job, case, self.target, message, results, execute=wrong and self._is_stable)
             self.row.failure.bundle = Path(job.bundle).name
 
 
-def save_bundle(job, case, description, results):
-    """Write what reproduces a failure without refcnn.
+def summary(case):
+    """Return what :class:`~refcnn.conformance.results.Failure` says of a case."""
+    texts = [None if entry is None else describe(entry) for entry in (*case.inputs, case.dy)]
+    return {"inputs": [text or "None" for text in texts[:-1]], "attributes": case.attributes, "dy": texts[-1]}
+
+
+def save_bundle(job, case, target, message, results=None, execute=True):
+    """Write what reproduces a failure without refcnn to the folder ``job.bundle``.
 
     Parameters
     ----------
     job : Job
-        Its ``bundle`` is the folder to make.
     case : Case
-    description : dict
-        The target's.
-    results : dict
-        As in :class:`~refcnn.conformance.judge.ConformanceFailure`; empty where nothing was computed.
+    target : object
+        As in :mod:`~refcnn.conformance.targets`; one with a ``device`` is asked for its kernels.
+    message : str
+        What went wrong.
+    results : dict, optional
+        As in :class:`~refcnn.conformance.judge.ConformanceFailure`, where something was computed.
+    execute : bool
+        Whether the device can be trusted to run the case once more.
+
+    Raises
+    ------
+    RefcnnError
     """
-    Path(job.bundle).mkdir(exist_ok=True)
-    write_case(Path(job.bundle) / "case.npz", job.operation, job.direction, job.variant, case)
+    from .bundle import expected, record, write_bundle
+
+    if not results:
+        answers = expected(job.operation, job.direction, case)
+        results = {name: (None, *entries) for name, entries in answers.items()}
+    recording = None
+    if target.device is not None:
+        # A kernel that does not build is recorded all the same when it need not run.
+        recording = record(target.device, job.operation, job.direction, job.variant, case, execute=execute)
+    write_bundle(
+        job.bundle, operation=job.operation, direction=job.direction, variant=job.variant, case=case, results=results,
+        device={"specification": target.specification, **target.description}, recording=recording, message=message,
+    )  # fmt: skip
 
 
 def serve(read, write):
