@@ -21,9 +21,11 @@ NO_ARITHMETIC = {"flatten"}
 #: What each room holds beside its operations.
 SHARED = {
     "reference": set(),
-    "opencl": {"array", "device", "elementwise", "icd", "matrix_product", "pooling", "program", "recording", "variants"},
+    "opencl": {
+        "array", "device", "elementwise", "icd", "matrix_product", "pooling", "program", "recording", "variants",
+    },  # fmt: skip
     "conformance": {
-        "bounds", "case_file", "coverage", "html", "judge", "merge", "onnxruntime_target", "results", "runner",
+        "bounds", "bundle", "case_file", "coverage", "html", "judge", "merge", "onnxruntime_target", "results", "runner",
         "strategies", "targets", "worker",
     },  # fmt: skip
     "layers": {"pooling"},

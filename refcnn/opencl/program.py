@@ -24,6 +24,30 @@ def kernel_folder():
     return inside if inside.is_dir() else package.parent / "kernels"
 
 
+def source(file_stem):
+    """Return the text of ``kernels/<file_stem>.cl``.
+
+    Raises
+    ------
+    BackendError
+        If there is no such file.
+    """
+    path = kernel_folder() / f"{file_stem}.cl"
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        remedy = "Correct REFCNN_KERNELS, or unset it" if os.environ.get("REFCNN_KERNELS") else "Install refcnn again"
+        raise BackendError(f"the kernel file {path} cannot be read ({error.strerror}). {remedy}.") from error
+
+
+def all_options(device, options):
+    """Return a kernel's own build options and what its device needs beside them."""
+    if device.is_simulator:
+        # Oclgrind's check of uninitialised reads does not know every instruction that its optimiser makes.
+        return (*options, "-cl-opt-disable")
+    return tuple(options)
+
+
 def build(device, context, file_stem, options):
     """Return the compiled ``kernels/<file_stem>.cl``.
 
@@ -45,24 +69,17 @@ def build(device, context, file_stem, options):
     """
     import pyopencl as cl
 
-    path = kernel_folder() / f"{file_stem}.cl"
-    try:
-        source = path.read_text(encoding="utf-8")
-    except OSError as error:
-        remedy = "Correct REFCNN_KERNELS, or unset it" if os.environ.get("REFCNN_KERNELS") else "Install refcnn again"
-        raise BackendError(f"the kernel file {path} cannot be read ({error.strerror}). {remedy}.") from error
-    if device.is_simulator:
-        # Oclgrind's check of uninitialised reads does not know every instruction that its optimiser makes.
-        options = (*options, "-cl-opt-disable")
+    text = source(file_stem)
+    options = all_options(device, options)
     with _silent_compiler():
         try:
-            return cl.Program(context, source).build(options=list(options))
+            return cl.Program(context, text).build(options=list(options))
         except cl.Error as error:
             # Before this line stands what pyopencl adds.
             lines = [line for line in str(error).partition(">:")[2].splitlines() if line.strip()]
             log = "\n".join(lines[:_LOG_LINES]) or str(error)
             raise KernelBuildError(
-                f"{path.name} could not be built for {device.device_name} ({device.platform_name}, driver "
+                f"{file_stem}.cl could not be built for {device.device_name} ({device.platform_name}, driver "
                 f"{device.driver_version}) with options {' '.join(options) or '(none)'}. Choose another device "
                 f"('refcnn devices' lists them) or update its driver. The compiler says:\n{log}"
             ) from error

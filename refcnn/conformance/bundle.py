@@ -1,0 +1,240 @@
+"""Bundles: folders that show a fault to someone who has not refcnn.
+
+A bundle holds the case (``case.json``), its arrays, exact answers and bounds
+(``arrays.npz``), the launches that computed it with their kernels and build
+options (``launches.json``, ``kernels/``), the one-node ONNX model where there
+is one, and ``repro.py``, which runs it all again on numpy and pyopencl alone.
+:func:`refcnn.conformance.case_file.read_case` reads the case back.
+"""
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ..backend import OpenCL
+from ..errors import ArgumentError, ExportError, FileWriteError
+from ..opencl.variants import use_variant
+from . import judge
+from .case_file import ARRAYS_FILE, DIGESTS_FILE, HEADER_FILE, case_arrays, digests, header
+
+LAUNCHES_FILE, MODEL_FILE, SCRIPT_FILE, KERNELS_FOLDER = "launches.json", "model.onnx", "repro.py", "kernels"
+SCRIPT_TEMPLATE = Path(__file__).with_name("repro_template.py.txt")
+
+
+def record(device, operation, direction, variant, case, *, execute=True):
+    """Run a case on an OpenCL device and record its launches.
+
+    Parameters
+    ----------
+    device : refcnn.opencl.device.Device
+    operation, direction, variant, case
+        As in :func:`refcnn.conformance.case_file.write_case`.
+    execute : bool
+        Whether the launches also run. Without, none of the device's kernels
+        is built or run: for a case that crashes or hangs the device.
+
+    Returns
+    -------
+    recording : refcnn.opencl.recording.Recording
+    results : list of DeviceArray
+        In the order of :func:`expected`.
+
+    Raises
+    ------
+    RefcnnError
+        What running the case raises.
+    """
+    backend = OpenCL(device)
+    implementation = backend.operation(operation)
+    forced = contextlib.nullcontext() if variant is None else use_variant(variant)
+    with forced, device.recording(execute) as recording:
+        arrays = [None if entry is None else backend.array(entry) for entry in case.inputs]
+        result = implementation.forward(*arrays, **case.attributes)
+        if not hasattr(implementation, "backward"):
+            return recording, list(result)
+        y, saved = result
+        if direction == "forward":
+            return recording, [y]
+        needs = tuple(entry is not None for entry in case.inputs)
+        gradients = implementation.backward(backend.array(case.dy), saved, needs, **case.attributes)
+    return recording, [gradient for gradient, need in zip(gradients, needs, strict=True) if need]
+
+
+def expected(operation, direction, case):
+    """Return by the name of each result the exact answer and its bound, named and bounded as the judge does.
+
+    Returns
+    -------
+    dict of str to (ndarray of float64, ndarray of float64)
+    """
+    backward = direction == "backward"
+    needs = tuple(backward and entry is not None for entry in case.inputs)
+    outputs, gradients = judge.exact(operation, case, needs)
+    module = judge.conformance(operation)
+    with np.errstate(all="ignore"):
+        if backward:
+            bounds = module.backward_bound(case.dy, case.inputs, case.attributes, needs)
+            entries = {
+                f"gradient of input {index}": (gradients[index], bounds[index])
+                for index, need in enumerate(needs) if need
+            }  # fmt: skip
+        else:
+            bounds = module.forward_bound(case.inputs, case.attributes)
+            bounds = bounds if isinstance(bounds, tuple) else (bounds,)
+            names = ["y"] if len(outputs) == 1 else [f"result {index}" for index in range(len(outputs))]
+            entries = dict(zip(names, zip(outputs, bounds, strict=True), strict=True))
+    to_the_bit = judge.is_exact(operation, case)
+    return {
+        name: (exact, np.zeros(exact.shape) if to_the_bit else np.broadcast_to(bound, exact.shape))
+        for name, (exact, bound) in entries.items()
+    }
+
+
+def write_bundle(folder, *, operation, direction, variant, case, results, device, recording=None, message=""):
+    """Write a bundle, whole or not at all.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+        The folder to make; the folder around it must exist. A bundle that stands there is replaced.
+    operation, direction, variant, case
+        As in :func:`refcnn.conformance.case_file.write_case`.
+    results : dict of str to (ndarray or None, ndarray, ndarray)
+        By the name of each result: what was computed (None if nothing was),
+        the exact answer, and the bound: ``ConformanceFailure.results``, or
+        what :func:`expected` returns with None before.
+    device : dict of str to str
+        What is said of the device: ``specification``, ``name``, ``driver``...
+    recording : (Recording, list of DeviceArray), optional
+        As :func:`record` returns it; without it the bundle has no kernels.
+    message : str
+        What was found.
+
+    Raises
+    ------
+    ArgumentError
+        If something else than a bundle stands at ``folder``.
+    FileWriteError
+        If it cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / DIGESTS_FILE).is_file():
+        raise ArgumentError(f"the bundle {folder} cannot be written: something else stands there. Name another folder.")
+    arrays = case_arrays(case)
+    for number, (computed, exact, bound) in enumerate(results.values()):
+        arrays |= {f"exact_{number}": exact, f"bound_{number}": np.broadcast_to(bound, exact.shape)}
+        if isinstance(computed, np.ndarray) and computed.dtype != object:
+            arrays[f"computed_{number}"] = computed
+    entries = header(operation, direction, variant, case)
+    entries |= {"results": list(results), "device": device, "message": message}
+    texts = {HEADER_FILE: _json(entries), SCRIPT_FILE: SCRIPT_TEMPLATE.read_text(encoding="utf-8")}
+    if recording is not None:
+        texts[LAUNCHES_FILE] = _json(_launches(*recording, arrays))
+        texts |= {f"{KERNELS_FOLDER}/{stem}.cl": text for stem, text in recording[0].sources.items()}
+    model = one_node_model(operation, case) if direction == "forward" else None
+
+    temporary = None
+    try:
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        for name, text in texts.items():
+            (temporary / name).parent.mkdir(exist_ok=True)
+            (temporary / name).write_text(text, encoding="utf-8")
+        np.savez(temporary / ARRAYS_FILE, **arrays)
+        if model is not None:
+            (temporary / MODEL_FILE).write_bytes(model)
+        (temporary / DIGESTS_FILE).write_text(digests(temporary), encoding="utf-8")
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.rename(temporary, folder)
+    except OSError as error:
+        raise FileWriteError(
+            f"the bundle {folder} could not be written: {error.strerror or error}. Free some space or name another "
+            "folder, and try again."
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def one_node_model(operation, case):
+    """Return the serialised ONNX model of one operation, or None where ONNX has none for it.
+
+    The first input is the model's input; the others are stored in it.
+    """
+    from ..onnx import graph, program
+    from ..onnx.exporting import DEFAULT_OPSET
+    from ..variable import Variable
+
+    names = [None if entry is None else f"input_{index}" for index, entry in enumerate(case.inputs)]
+    constants = {name: entry for name, entry in zip(names, case.inputs, strict=True) if name is not None}
+    names[0], image = program.IMAGE, constants.pop(names[0])
+    reference = judge.find("reference")
+    variables = {name: Variable.of(reference, entry) for name, entry in {**constants, program.IMAGE: image}.items()}
+    (y, *others), _ = judge.exact(operation, case, (False,) * len(case.inputs))
+    step = program.Step("y", operation, tuple(names), case.attributes)
+    if others:
+        return None
+    try:
+        model, _ = graph.build(
+            program.Program((step,), constants, variables), {program.IMAGE: image.shape, "y": y.shape}, name=operation,
+            opset=DEFAULT_OPSET, output_name="y", classes=None, preprocessing=None,
+        )  # fmt: skip
+    except ExportError:
+        return None
+    return model.SerializeToString(deterministic=True)
+
+
+def _launches(recording, results, arrays):
+    """Return what ``launches.json`` holds; what buffers held at first goes to ``arrays`` if it is not there already."""
+    stored = {(entry.dtype.name, entry.tobytes()): name for name, entry in reversed(arrays.items())}
+    result_entries = [
+        {"buffer": recording.number(array), "dtype": array.dtype.name, "shape": list(array.shape)} for array in results
+    ]
+    buffers = []
+    for number, buffer in enumerate(recording.buffers):
+        name = None
+        if buffer.contents is not None:
+            name = stored.setdefault((buffer.dtype.name, buffer.contents.tobytes()), f"buffer_{number}")
+            arrays.setdefault(name, buffer.contents)
+        buffers.append({"dtype": buffer.dtype.name, "nbytes": buffer.nbytes, "contents": name})
+    device = recording.device
+    return {
+        "device": {
+            "platform": device.platform_name, "version": device.platform_version, "name": device.device_name,
+            "driver": device.driver_version,
+        },
+        "buffers": buffers,
+        "launches": [
+            {
+                "file": f"{KERNELS_FOLDER}/{launch.file_stem}.cl", "kernel": launch.kernel_name,
+                "global_size": launch.global_size, "local_size": launch.local_size, "options": launch.options,
+                "arguments": [[kind, _number(value)] for kind, value in launch.arguments],
+            }
+            for launch in recording.launches
+        ],
+        "results": result_entries,
+    }  # fmt: skip
+
+
+def _number(value):
+    """JSON has no NaN and no infinity; numpy's scalars read their names."""
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _json(entries):
+    """Return JSON with a line for each entry, and for each element of a list."""
+
+    def lines(value):
+        texts = [json.dumps(element, allow_nan=False) for element in value] if isinstance(value, list) else ()
+        return "[\n  " + ",\n  ".join(texts) + "\n ]" if texts else json.dumps(value, allow_nan=False)
+
+    return "{\n" + ",\n".join(f" {json.dumps(name)}: {lines(value)}" for name, value in entries.items()) + "\n}\n"

@@ -1,0 +1,349 @@
+"""Bundles: they reproduce a result to the bit, without refcnn, and tell a wrong one from a right one."""
+
+import dataclasses
+import functools
+import importlib.metadata
+import json
+import re
+import runpy
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refcnn.conformance import bundle, judge
+from refcnn.conformance.case_file import read_case
+from refcnn.conformance.strategies import Case
+from refcnn.errors import ArgumentError, DataError, FileWriteError
+from refcnn.opencl import device as devices
+from refcnn.opencl import program
+from refcnn.opencl.variants import VARIANTS
+
+from .test_case_file import assert_same
+from .test_layout import NO_ARITHMETIC, OPERATIONS
+
+needs_device = pytest.mark.skipif(not devices.available(), reason="no OpenCL device; see the README for how to get one")
+ALONE = """
+import runpy, sys
+sys.path.insert(0, sys.argv[1])
+try:
+    import refcnn
+except ImportError:
+    pass
+else:
+    sys.exit("refcnn can be imported")
+sys.argv = sys.argv[2:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+SETTINGS = {"stride": (2, 1), "padding": (1, 0, 1, 2), "dilation": (1, 2), "groups": 2}
+POOLING = {"kernel": (2, 3), "stride": (2, 1), "padding": (1, 0, 0, 2)}
+
+
+def normal(*shape):
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+CASES = {
+    "conv2d": Case((normal(2, 4, 5, 6), normal(6, 2, 3, 2), normal(1, 6, 1, 1)), SETTINGS, normal(2, 6, 3, 6)),
+    "max_pool2d": Case((normal(2, 3, 6, 7),), POOLING, normal(2, 3, 3, 7)),
+    "softmax": Case((normal(5, 7),), {}, normal(5, 7)),
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder to import from that holds numpy, pyopencl and what those need, and nothing else."""
+    folder = tmp_path_factory.mktemp("site")
+    wanted, seen = ["numpy", "pyopencl", "pocl-binary-distribution"], set()
+    while wanted:
+        name = wanted.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            distribution = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        needed = [entry for entry in distribution.requires or () if "extra ==" not in entry]
+        wanted += [re.match(r"[\w.-]+", entry).group() for entry in needed]
+        for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
+            if not (folder / top).exists():
+                (folder / top).symlink_to(distribution.locate_file(top))
+    return folder
+
+
+def run_alone(site, folder, *arguments):
+    """Run a bundle's script in a Python that has no refcnn."""
+    command = [sys.executable, "-I", "-S", "-c", ALONE, site, folder / "repro.py", *arguments]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=folder.parent, timeout=300)
+
+
+def write(folder, operation, direction, variant, case, *, device=None, execute=True, change=None):
+    """Write a bundle of a case; ``change`` is added to one element of the last exact answer."""
+    recording = device and bundle.record(device, operation, direction, variant, case, execute=execute)
+    expected = bundle.expected(operation, direction, case)
+    if change is not None:
+        name, (exact, bound) = expected.popitem()
+        exact = exact.copy()
+        exact.flat[exact.size // 2] += change
+        expected[name] = exact, bound
+    computed = [array.get() for array in recording[1]] if recording and execute else [None] * len(expected)
+    results = {name: (found, *entry) for found, (name, entry) in zip(computed, expected.items(), strict=True)}
+    bundle.write_bundle(
+        folder, operation=operation, direction=direction, variant=variant, case=case, results=results,
+        device={"specification": device.name if device else "somebody:theirs"}, recording=recording, message="found",
+    )  # fmt: skip
+    return results
+
+
+def script(folder):
+    return runpy.run_path(str(folder / "repro.py"))
+
+
+@needs_device
+@pytest.mark.parametrize(
+    ("operation", "direction", "variant"),
+    [
+        ("conv2d", "forward", "cpu"), ("conv2d", "forward", "gpu"), ("conv2d", "backward", "cpu"),
+        ("conv2d", "backward", "gpu"), ("max_pool2d", "forward", None), ("max_pool2d", "backward", None),
+        ("softmax", "forward", None), ("softmax", "backward", None),
+    ],
+)  # fmt: skip
+def test_a_bundle_runs_without_refcnn(tmp_path, site, operation, direction, variant):
+    device = devices.best()
+    write(tmp_path / "right", operation, direction, variant, CASES[operation], device=device)
+    right = run_alone(site, tmp_path / "right")
+    assert (right.returncode, right.stderr) == (0, "")
+    assert f"{device.device_name} ({device.platform_name}, driver {device.driver_version})" in right.stdout
+    assert right.stdout.count("within the bound") == len(bundle.expected(operation, direction, CASES[operation]))
+
+    results = write(tmp_path / "wrong", operation, direction, variant, CASES[operation], device=device, change=0.5)
+    wrong = run_alone(site, tmp_path / "wrong")
+    assert (wrong.returncode, wrong.stderr) == (1, "")
+    name, (computed, exact, bound) = list(results.items())[-1]
+    place = tuple(map(int, np.unravel_index(exact.size // 2, exact.shape)))
+    assert f"{name}: WRONG in 1 of {exact.size} elements; the worst is {place}:" in wrong.stdout
+    for what, value in (("computed", computed[place]), ("exact", exact[place]), ("bound", bound[place])):
+        assert re.search(rf"^  {what} +{re.escape(repr(float(value)))}$", wrong.stdout, re.MULTILINE)
+
+
+@needs_device
+@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - NO_ARITHMETIC))
+@settings(max_examples=5)
+@given(data=st.data())
+def test_the_launches_run_again_to_the_bit(tmp_path_factory, operation, data):
+    case = data.draw(judge.conformance(operation).cases("tiny"))
+    variant = data.draw(st.sampled_from([None, *VARIANTS]))
+    device = data.draw(st.sampled_from(devices.available()))
+    for direction in ("forward", "backward") if case.dy is not None else ("forward",):
+        folder = tmp_path_factory.mktemp("again") / "bundle"
+        results = write(folder, operation, direction, variant, case, device=device)
+        with np.load(folder / "arrays.npz") as arrays:
+            again = script(folder)["replay"](device.name.removeprefix("opencl:"), dict(arrays))
+        assert len(again) == len(results)
+        for found, (computed, _, _) in zip(again, results.values(), strict=True):
+            np.testing.assert_array_equal(found, computed)
+        *called, read = read_case(folder)
+        assert called == [operation, direction, variant]
+        assert_same(read, case)
+
+
+@needs_device
+def test_each_device_runs_it_again(tmp_path):
+    results = write(tmp_path / "bundle", "conv2d", "backward", "cpu", CASES["conv2d"], device=devices.best())
+    with np.load(tmp_path / "bundle" / "arrays.npz") as file:
+        arrays = dict(file)
+    for device in devices.available():
+        again = script(tmp_path / "bundle")["replay"](device.name.removeprefix("opencl:"), arrays)
+        for found, (_, exact, bound) in zip(again, results.values(), strict=True):
+            judge.compare(device.name, found, exact, bound)
+
+
+@needs_device
+def test_what_was_not_run_is_recorded_too(tmp_path, monkeypatch):
+    device = devices.best()
+    executed, _ = bundle.record(device, "conv2d", "backward", "gpu", CASES["conv2d"])
+
+    def no_kernel(*arguments):
+        raise AssertionError("a kernel was asked for")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(device), "_kernel", no_kernel)
+        recorded, _ = bundle.record(device, "conv2d", "backward", "gpu", CASES["conv2d"], execute=False)
+        write(tmp_path / "bundle", "conv2d", "backward", "gpu", CASES["conv2d"], device=device, execute=False)
+    assert recorded.launches == executed.launches and recorded.sources == executed.sources
+    with np.load(tmp_path / "bundle" / "arrays.npz") as arrays:
+        again = script(tmp_path / "bundle")["replay"](None, dict(arrays))
+    for found, (exact, bound) in zip(again, bundle.expected("conv2d", "backward", CASES["conv2d"]).values()):
+        judge.compare("run again", found, exact, bound)
+
+
+@needs_device
+def test_recording_ends_with_its_block_and_sees_what_was_before():
+    device = devices.best()
+    before = device.array(np.arange(6, dtype=np.float32))
+    with pytest.raises(ZeroDivisionError), device.recording() as recording:
+        y = device.empty((6,))
+        device.launch("relu", "relu_forward", (6,), (2,), before.reshape((2, 3)), y, 6)
+        raise ZeroDivisionError
+    device.launch("relu", "relu_forward", (6,), (2,), before, y, 6)
+    (launch,) = recording.launches
+    assert launch.arguments == [("buffer", 1), ("buffer", 0), ("int32", 6)]
+    assert (launch.global_size, launch.local_size) == ((6,), (2,))
+    np.testing.assert_array_equal(recording.buffers[1].contents.ravel(), np.arange(6))
+    assert recording.buffers[0].contents is None
+    assert recording.sources == {"relu": program.source("relu")}
+
+
+@needs_device
+def test_every_kind_of_argument_is_run_again(tmp_path, monkeypatch):
+    (tmp_path / "kinds_for_test.cl").write_text(
+        "__kernel void kinds(__global float *y, __local float *room, float a, uint b, int c, uchar d)\n"
+        "{\n    room[0] = a;\n    y[0] = room[0];\n    y[1] = b;\n    y[2] = c;\n    y[3] = d * FACTOR;\n}\n"
+    )
+    monkeypatch.setattr(program, "kernel_folder", lambda: tmp_path)
+    device = devices.best()
+    with device.recording() as recording:
+        y = device.zeros((5,))
+        arguments = y, devices.LocalMemory(4), -np.inf, np.uint32(2**32 - 256), True, np.uint8(200)
+        device.launch("kinds_for_test", "kinds", (1,), (1,), *arguments, options=("-DFACTOR=3",))
+    bundle.write_bundle(
+        tmp_path / "bundle", operation="dropout", direction="forward", variant=None, case=Case((normal(2),), {
+            "ratio": 0.5, "seed": 2**64 - 1, "stream": 3,
+        }), results={"y": (y.get(), np.zeros(5), np.zeros(5))}, device={}, recording=(recording, [y]),
+    )  # fmt: skip
+    with np.load(tmp_path / "bundle" / "arrays.npz") as arrays:
+        (again,) = script(tmp_path / "bundle")["replay"](None, dict(arrays))
+    np.testing.assert_array_equal(again, np.array([-np.inf, 2**32 - 256, 1, 600, 0], np.float32))
+
+
+@needs_device
+def test_a_fault_in_a_kernel_is_reproduced(tmp_path, site):
+    write(tmp_path / "bundle", "softmax", "forward", None, CASES["softmax"], device=devices.best())
+    kernel = tmp_path / "bundle" / "kernels" / "softmax.cl"
+    text = kernel.read_text()
+    assert "exp(" in text
+    kernel.write_text(text.replace("exp(", "exp2("))
+    wrong = run_alone(site, tmp_path / "bundle")
+    assert wrong.returncode == 1 and "WRONG" in wrong.stdout
+    kernel.write_text(text.replace("exp(", "no_such_function("))
+    broken = run_alone(site, tmp_path / "bundle")
+    assert broken.returncode == 1 and "softmax_forward" in broken.stdout and "no_such_function" in broken.stdout
+    unknown = run_alone(site, tmp_path / "bundle", "no such device")
+    assert unknown.returncode == 2 and devices.best().device_name in unknown.stdout
+
+
+finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
+numbers = st.one_of(st.floats(width=32), st.sampled_from([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, judge.LARGEST]))
+
+
+@given(st.lists(st.tuples(numbers, st.one_of(numbers, finite.map(lambda x: x * 1.0000001)), st.one_of(
+    st.floats(0, 1), st.just(0.0), st.just(np.inf), st.floats(0, 1e38),
+)), min_size=1))  # fmt: skip
+def test_the_script_judges_as_refcnn_does(tmp_path_factory, elements):
+    computed, exact, bound = (np.array(entries) for entries in zip(*elements, strict=True))
+    computed = computed.astype(np.float32)
+    try:
+        judge.compare("it", computed, exact, bound)
+    except judge.ConformanceFailure:
+        right = False
+    else:
+        right = True
+    assert _judge()("it", computed, exact, bound) == right
+    assert not _judge()("it", computed.astype(np.float64), exact, bound)
+    assert not _judge()("it", computed[None], exact, bound)
+
+
+@functools.cache
+def _judge():
+    return runpy.run_path(str(bundle.SCRIPT_TEMPLATE), run_name="repro")["judge"]
+
+
+def test_without_kernels_arrays_are_judged(tmp_path, site):
+    write(tmp_path / "bundle", "conv2d", "backward", None, CASES["conv2d"])
+    assert not (tmp_path / "bundle" / "kernels").exists() and not (tmp_path / "bundle" / "model.onnx").exists()
+    nothing = run_alone(site, tmp_path / "bundle")
+    assert nothing.returncode == 2 and "--results 0.npy 1.npy 2.npy" in nothing.stdout
+    files = []
+    for number, (exact, _) in enumerate(bundle.expected("conv2d", "backward", CASES["conv2d"]).values()):
+        files.append(tmp_path / f"{number}.npy")
+        np.save(files[-1], exact.astype(np.float32))
+    assert run_alone(site, tmp_path / "bundle", "--results", *files).returncode == 0
+    assert run_alone(site, tmp_path / "bundle", "--results", *files[:2]).returncode == 2
+    np.save(files[1], np.load(files[1]) + np.float32(0.01))
+    wrong = run_alone(site, tmp_path / "bundle", "--results", *files)
+    assert wrong.returncode == 1 and "gradient of input 1: WRONG" in wrong.stdout
+
+
+ONNX_OPERATIONS = ("add", "average_pool2d", "conv2d", "dense", "max_pool2d", "relu", "softmax")
+
+
+@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - NO_ARITHMETIC))
+@settings(max_examples=10)
+@given(data=st.data())
+def test_the_model_has_one_node_and_computes_the_case(operation, data):
+    import onnx
+    import onnxruntime
+
+    case = data.draw(judge.conformance(operation).cases("tiny", integers=operation in ONNX_OPERATIONS))
+    model = bundle.one_node_model(operation, case)
+    assert (model is not None) == (operation in ONNX_OPERATIONS)
+    if model is None:
+        return
+    onnx.checker.check_model(model, full_check=True)
+    assert len(onnx.load_model_from_string(model).graph.node) == 1
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    (computed,) = session.run(None, {session.get_inputs()[0].name: case.inputs[0]})
+    ((exact, bound),) = bundle.expected(operation, "forward", case).values()
+    judge.compare(operation, computed, exact, bound)
+
+
+def test_a_fault_of_onnxruntime_is_run_again_there(tmp_path):
+    expected = bundle.expected("conv2d", "forward", CASES["conv2d"])
+    for change, status in ((0.0, 0), (0.5, 1)):
+        exact, bound = expected["y"]
+        bundle.write_bundle(
+            tmp_path / "bundle", operation="conv2d", direction="forward", variant=None, case=CASES["conv2d"],
+            results={"y": (None, exact + change, bound)},
+            device={"specification": "onnxruntime:CPUExecutionProvider", "platform": "onnxruntime"},
+        )  # fmt: skip
+        command = [sys.executable, "repro.py"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "bundle", timeout=300)
+        assert done.returncode == status, done.stderr
+        assert "CPUExecutionProvider" in done.stdout
+
+
+def test_missing_and_altered_files_are_named(tmp_path):
+    folder = tmp_path / "bundle"
+    write(folder, "softmax", "forward", None, CASES["softmax"])
+    read_case(folder)
+    for name in ("case.json", "arrays.npz", "repro.py", "model.onnx"):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content + b" ")
+        with pytest.raises(DataError, match=f"altered: {name}"):
+            read_case(folder)
+        (folder / name).unlink()
+        with pytest.raises(DataError, match=f"missing: {name}"):
+            read_case(folder)
+        (folder / name).write_bytes(content)
+    (folder / "SHA256SUMS").write_text("")
+    with pytest.raises(DataError, match="altered: arrays.npz, case.json"):
+        read_case(folder)
+
+
+def test_a_bundle_replaces_a_bundle_and_nothing_else(tmp_path):
+    folder = tmp_path / "bundle"
+    write(folder, "softmax", "backward", None, CASES["softmax"])
+    write(folder, "softmax", "forward", None, dataclasses.replace(CASES["softmax"], dy=None))
+    assert read_case(folder)[1] == "forward"
+    assert json.loads((folder / "case.json").read_text())["message"] == "found"
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+    (folder / "SHA256SUMS").unlink()
+    with pytest.raises(ArgumentError, match="something else stands there"):
+        write(folder, "softmax", "forward", None, CASES["softmax"])
+    assert (folder / "case.json").exists()
+    with pytest.raises(FileWriteError, match="no_folder"):
+        write(tmp_path / "no_folder" / "bundle", "softmax", "forward", None, CASES["softmax"])
