@@ -25,8 +25,8 @@ OPTIMIZERS = {
     "momentum": (lambda lr: Sgd(lr, momentum=0.9, nesterov=True), 0.02),
     "adam": (lambda lr: Adam(lr), 0.001),
 }
-#: What :func:`refcnn.data.load` takes that is no path.
-DATA_NAMES = ("digits", "mnist")
+#: What a run takes for an option that is not given; the learning rate depends on the optimizer.
+DEFAULTS = {"data": "digits", "model": "chapter", "epochs": 10, "batch_size": 32, "optimizer": "adam"}
 #: Used where a data set has no test part.
 DEFAULT_VALIDATION_SPLIT = 0.2
 #: Seconds between two looks at the loss for the progress bar: each look waits for the device.
@@ -56,7 +56,7 @@ def start(options, out=None):
     DataError
         If the data set cannot be loaded.
     """
-    options = {"data": "digits", "model": "chapter", "epochs": 10, "batch_size": 32, "optimizer": "adam", **options}
+    options = {**DEFAULTS, **options}
     if options["optimizer"] not in OPTIMIZERS:
         raise ArgumentError(f"--optimizer is {options['optimizer']!r}. Choose one of {', '.join(OPTIMIZERS)}.")
     attributes.integer("train", "epochs", options["epochs"])
@@ -71,8 +71,7 @@ def start(options, out=None):
     lr = attributes.number("train", "lr", options.get("lr", OPTIMIZERS[options["optimizer"]][1]), above=0)
     active = backend.active()
     configuration = Configuration(
-        data=options["data"] if options["data"] in DATA_NAMES else os.path.abspath(options["data"]),
-        data_dir=options.get("data_dir") and os.path.abspath(options["data_dir"]),
+        **{"data_dir": None} | _places(options),
         data_digest=run_folder.digest(train, test),
         classes=train.classes,
         preprocessing=parts[0].preprocessing,
@@ -114,7 +113,7 @@ def resume(run, options):
         If the checkpoint cannot be read.
     """
     former = run.configuration
-    changes = {key: value for key, value in options.items() if key in ("data", "data_dir", "epochs")}
+    changes = _places(options) | {key: value for key, value in options.items() if key == "epochs"}
     for name, value in options.items():
         if name not in changes and value != getattr(former, name):
             raise ArgumentError(
@@ -153,6 +152,12 @@ def validation_set(configuration):
         return _load_parts(configuration)[1]
     finally:
         generator.seed, generator.stream = former
+
+
+def _places(options):
+    """Return where the data lie, as absolute paths, which hold in whatever folder the run goes on."""
+    places = {name: os.path.abspath(options[name]) for name in ("data", "data_dir") if options.get(name) is not None}
+    return places | {"data": options["data"]} if options.get("data") in data.NAMES else places
 
 
 def _prepare(configuration):
@@ -211,13 +216,14 @@ class Training:
 
     def description(self):
         """Return the lines that say what is about to be trained."""
-        configuration = self.run.configuration
+        configuration, epoch = self.run.configuration, len(self.history) + 1
+        epochs = f"epoch {epoch} to {configuration.epochs}" if epoch <= configuration.epochs else "no epoch left"
         return (
             f"{configuration.data}: {len(self.train)} training and {len(self.validation)} validation images of shape "
             f"{configuration.preprocessing.shape}, {len(configuration.classes)} classes\n"
             f"{configuration.model} on {configuration.backend}: {configuration.device}\n"
-            f"{configuration.optimizer}, lr {configuration.lr}, batch size {self.batch_size}, epoch "
-            f"{len(self.history) + 1} to {configuration.epochs}, seed {configuration.seed}\n"
+            f"{configuration.optimizer}, lr {configuration.lr}, batch size {self.batch_size}, {epochs}, "
+            f"seed {configuration.seed}\n"
             f"run folder: {self.run.path}"
         )
 
@@ -283,6 +289,9 @@ class Training:
         """
         # NumPy's own warnings would only come before the error that says more.
         with interruptible() as is_interrupted, np.errstate(all="ignore"):
+            if self.history and not self.is_complete:
+                # A kill can come between a checkpoint and its row of metrics.
+                self.run.write_metrics(self.history)
             while len(self.history) < self.run.configuration.epochs:
                 self._epoch(is_interrupted)
                 echo(self._line(self.history[-1]))

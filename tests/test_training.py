@@ -309,6 +309,26 @@ def test_changed_data_are_refused(inside, tmp_path):
     assert training.resume(session.run, {"data": str(tmp_path / "moved.npz")}).run.configuration.seed == 3
 
 
+def test_another_place_of_the_data_is_kept_as_an_absolute_path(inside, tmp_path, monkeypatch):
+    session = begin(tmp_path / "run")
+    (tmp_path / "moved.npz").write_bytes((inside / "data.npz").read_bytes())
+    with monkeypatch.context() as elsewhere:
+        elsewhere.chdir(tmp_path)
+        elsewhere.syspath_prepend(inside)
+        training.resume(session.run, {"data": "moved.npz"})
+    assert RunFolder.open(session.run.path).configuration.data == str(tmp_path / "moved.npz")
+
+
+def test_metrics_that_a_kill_kept_from_being_written_are_there_after_resuming(inside, tmp_path):
+    session = begin(tmp_path, epochs=1)
+    session.finish(lambda line: None)
+    metrics = session.run.path / "metrics.csv"
+    whole = metrics.read_bytes()
+    metrics.unlink()
+    training.resume(RunFolder.open(session.run.path), {}).finish(lambda line: None)
+    assert metrics.read_bytes() == whole
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -4,25 +4,28 @@ import sys
 
 import click
 
+from ..training import DEFAULT_VALIDATION_SPLIT, DEFAULTS, OPTIMIZERS
+
 
 @click.command("train")
 @click.option("--data", metavar="DATA", help="digits, mnist, or a path: a folder of IDX files, an .npz file with x and "
-              "y, or a folder with one sub-folder of images for each class.  [default: digits]")
+              f"y, or a folder with one sub-folder of images for each class.  [default: {DEFAULTS['data']}]")
 @click.option("--data-dir", metavar="DIR", help="Where the files of mnist lie.  [default: REFCNN_DATA, then a cache, "
               "then a download]")
 @click.option("--model", metavar="MODEL", help="chapter, lenet5, or MODULE:FUNCTION, called as "
-              "FUNCTION(image_shape=(C, H, W), classes=n); it returns a Model.  [default: chapter]")
+              f"FUNCTION(image_shape=(C, H, W), classes=n); it returns a Model.  [default: {DEFAULTS['model']}]")
 @click.option("--backend", metavar="BACKEND", envvar="REFCNN_BACKEND", help="auto, reference, opencl or "
               "opencl:PLATFORM:DEVICE, as 'refcnn devices' lists them.  [default: REFCNN_BACKEND, else auto]")
-@click.option("--epochs", type=click.IntRange(1), help="Times through the training images.  [default: 10]")
+@click.option("--epochs", type=click.IntRange(1), help="Times through the training images.  [default: "
+              f"{DEFAULTS['epochs']}]")
 @click.option("--batch-size", type=click.IntRange(1), help="Images in a step; the last step of an epoch takes what is "
-              "left.  [default: 32]")
-@click.option("--lr", type=float, help="Learning rate at the start of each epoch, along which it falls to zero.  [default: "
-              "adam 0.001, momentum 0.02, sgd 0.1]")
-@click.option("--optimizer", type=click.Choice(["sgd", "momentum", "adam"]), help="[default: adam]")
+              f"left.  [default: {DEFAULTS['batch_size']}]")
+@click.option("--lr", type=float, help="Learning rate at the start of each epoch, along which it falls to zero.  "
+              f"[default: {', '.join(f'{name} {lr}' for name, (_, lr) in OPTIMIZERS.items())}]")
+@click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)), help=f"[default: {DEFAULTS['optimizer']}]")
 @click.option("--validation-split", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PART",
               help="Part of the training images that is set aside for validation.  [default: the data set's own test "
-              "part, where it has one, else 0.2]")
+              f"part, where it has one, else {DEFAULT_VALIDATION_SPLIT}]")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Fixes every random draw.  [default: "
               "drawn, and recorded]")
 @click.option("--out", metavar="DIR", help="The run folder, empty or new.  [default: runs/DATA-MODEL-NUMBER]")
@@ -47,12 +50,12 @@ def command(backend, out, resume, **options):  # fmt: skip
     click.echo(session.description())
     try:
         session.finish(click.echo)
-    except Interrupted as stop:
-        click.echo(f"{stop}\nGo on with: {COMMAND} train --resume {session.run.path}")
+        if session.is_complete:
+            click.echo("The run was complete already; --epochs N with a larger N trains on.")
+        else:
+            click.echo("Writing the pictures and proving the exported model...")
+            click.echo(report.write(session.run, session.validation))
+    except (Interrupted, KeyboardInterrupt) as stop:
+        click.echo(f"{str(stop) or 'Stopped.'}\nGo on with: {COMMAND} train --resume {session.run.path}")
         sys.exit(130)
-    if session.is_complete:
-        click.echo("The run was complete already; --epochs N with a larger N trains on.")
-    else:
-        click.echo("Writing the pictures and proving the exported model...")
-        click.echo(report.write(session.run, session.validation))
     click.echo("\n".join(report.summary(session.run)))

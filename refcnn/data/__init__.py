@@ -2,8 +2,8 @@
 
 from . import idx
 from .arrays import one_hot
-from .catalog import digits, load
+from .catalog import NAMES, digits, load
 from .dataset import DataSet, Preprocessing, split
 from .mnist_files import fetch_mnist, mnist
 
-__all__ = ["DataSet", "Preprocessing", "digits", "fetch_mnist", "idx", "load", "mnist", "one_hot", "split"]
+__all__ = ["NAMES", "DataSet", "Preprocessing", "digits", "fetch_mnist", "idx", "load", "mnist", "one_hot", "split"]

@@ -11,6 +11,10 @@ from .dataset import DataSet, Preprocessing
 from .mnist_files import mnist
 
 
+#: The data sets that :func:`load` knows by name.
+NAMES = ("digits", "mnist")
+
+
 def digits():
     """Load scikit-learn's bundled digits: 1,797 grey images of 8x8 pixels with values from 0 to 16.
 
@@ -68,6 +72,6 @@ def load(spec, data_dir=None):
         return npz.read(path)
     state = "is a file of another kind" if os.path.lexists(path) else "does not exist"
     raise DataError(
-        f"The data set {str(spec)!r} is not known by name, and as a path it {state}. Expected digits, mnist, a folder "
+        f"The data set {str(spec)!r} is not known by name, and as a path it {state}. Expected {', '.join(NAMES)}, a folder "
         "of IDX files, an .npz file with x and y, or a folder with one sub-folder of images for each class."
     )
