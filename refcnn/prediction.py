@@ -1,6 +1,6 @@
 """Predicting the classes of image files, by an exported model or by a run's best checkpoint."""
 
-from pathlib import Path
+import os
 
 import numpy as np
 
@@ -31,13 +31,13 @@ class Predictor:
     """
 
     def __init__(self, path):
-        if Path(path).is_dir():
+        if os.path.isdir(path):
             run = RunFolder.open(path)
             model = run.best_model()
             self.classes, self.preprocessing = run.configuration.classes, run.configuration.preprocessing
             self._run, self._is_softmax_done = (lambda x: model(x).as_ndarray()), False
             return
-        if not Path(path).exists():
+        if not os.path.lexists(path):
             raise CheckpointError(
                 f"{path} does not exist. Give the folder of a training run, or an .onnx file that refcnn exported."
             )

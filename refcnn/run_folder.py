@@ -205,9 +205,14 @@ class RunFolder:
 def check_free(path):
     """Raise ArgumentError unless ``path`` is missing or an empty folder, so that a run can start there."""
     path = Path(path)
-    if path.exists() and not path.is_dir():
+    if os.path.lexists(path) and not os.path.isdir(path):
         raise ArgumentError(f"--out {path} is a file, but a folder is needed. Name another one.")
-    entries = sorted(entry.name for entry in path.iterdir() if not _is_leftover(entry)) if path.exists() else []
+    try:
+        entries = sorted(entry.name for entry in path.iterdir() if not _is_leftover(entry))
+    except FileNotFoundError:
+        entries = []
+    except OSError as error:
+        raise ArgumentError(f"--out {path} cannot be read: {error.strerror}. Name another folder.") from error
     if "config.json" in entries:
         with contextlib.suppress(CheckpointError):
             RunFolder.open(path)
@@ -225,7 +230,7 @@ def free_path(data, model, root="runs"):
     """Return the first of ``runs/<data>-<model>-1``, ``-2``... that does not exist."""
     stem = "-".join(re.sub(r"[^\w.]+", "_", Path(name).name) for name in (data, model))
     number = 1
-    while (path := Path(root) / f"{stem}-{number}").exists():
+    while os.path.lexists(path := Path(root) / f"{stem}-{number}"):
         number += 1
     return path
 

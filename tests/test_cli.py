@@ -216,6 +216,20 @@ def test_ctrl_c_says_how_to_resume(folder, tmp_path):
     assert Checkpoint.load(out / "last.npz").epoch >= 1
 
 
+def test_ctrl_c_while_the_model_is_proved_says_how_to_go_on(call, tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr("refcnn.report.write", interrupted)
+        result = call(*TRAIN, "--epochs", "1", "--out", tmp_path / "run")
+    assert result.exit_code == 130
+    assert f"Go on with: refcnn train --resume {tmp_path / 'run'}" in result.stdout
+    result = call("train", "--resume", tmp_path / "run")
+    assert result.exit_code == 0 and "no epoch left" in result.stdout
+    assert (tmp_path / "run" / "model.onnx").exists()
+
+
 def test_help_is_there_fast(call):
     for arguments in ([], ["train"], ["predict"], ["show"], ["export"], ["devices"]):
         assert call(*arguments, "--help").exit_code == 0
@@ -361,6 +375,7 @@ def test_a_full_disk_at_the_export_leaves_the_former_file(call, tmp_path, monkey
 
 def test_a_folder_that_cannot_be_made(call, folder):
     assert_refused(call(*TRAIN, "--out", "data.npz/run"), "data.npz/run")
+    assert_refused(call(*TRAIN, "--out", "x" * 300), "File name too long", "another folder")
 
 
 def test_a_broken_checkpoint(call, folder, tmp_path):
@@ -381,6 +396,7 @@ def test_models_for_prediction_that_are_none(call, tmp_path):
     (tmp_path / "text.onnx").write_text("hello")
     assert_refused(call("predict", tmp_path / "missing.onnx", "class0.png"), "missing.onnx does not exist")
     assert_refused(call("predict", tmp_path / "text.onnx", "class0.png"), "text.onnx")
+    assert_refused(call("predict", "x" * 300, "class0.png"), "does not exist")
     assert_refused(call("predict", tmp_path, "class0.png", "--backend", "reference"), "holds no training run")
     assert_refused(call("export", tmp_path, "--out", "x.onnx"), "holds no training run")
     assert_refused(call("show", "curves", tmp_path), "holds no training run")

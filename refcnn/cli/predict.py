@@ -1,5 +1,6 @@
 """``refcnn predict``."""
 
+import os
 import sys
 
 import click
@@ -14,13 +15,11 @@ import click
               "[default: REFCNN_BACKEND, else auto]")
 def command(model, images, top, backend):  # fmt: skip
     """Print the most probable class of each image file, by an exported model or a run's best checkpoint."""
-    from pathlib import Path
-
     from ..backend import use_backend
     from ..errors import DataError
     from ..prediction import Predictor
 
-    if Path(model).is_dir():
+    if os.path.isdir(model):
         use_backend(backend)
     predictor = Predictor(model)
     failures = 0
