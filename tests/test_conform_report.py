@@ -43,7 +43,7 @@ def device(*rows, name="Example GPU 9000", platform="Example CL", driver="535.1"
 
 
 def report(*devices, date="2026-03-01T10:00:00+00:00", **fields):
-    host = {"system": "Linux", "processor": "x86_64", "Python": "3.11"}
+    host = {"system": "Linux", "machine": "x86_64", "Python": "3.11"}
     run = {"refcnn": "0.3.0", "date": date, "host": host, "seed": 1234567, "profile": "quick", "examples": 100}
     return Report(**{**run, "devices": list(devices), **fields})
 
@@ -177,6 +177,15 @@ def test_histogram_has_a_bar_for_every_bin_that_is_not_empty(tmp_path):
     for entry in ("0.00 to 0.05: 1,000", "0.10 to 0.15: 10", "above 1: 7"):
         assert entry in label
         assert entry in page.text
+
+
+def test_coverage_shows_what_only_other_rows_of_the_operation_reached(tmp_path):
+    rows = row(coverage={"batch 1": 5}), row(variant="gpu", coverage={"stride above kernel": 2})
+    page = rendered(report(device(*rows), device(row("softmax", coverage={"odd batch": 1}))), tmp_path)
+    forward, gpu, softmax = page.tables[-3:]
+    assert forward[1:] == [["batch 1", "5", "–"], ["stride above kernel", "0", "–"]]
+    assert gpu[1:] == [["batch 1", "0", "–"], ["stride above kernel", "2", "–"]]
+    assert softmax[1:] == [["odd batch", "–", "1"]]
 
 
 def hostile_report(**fields):
@@ -323,9 +332,9 @@ def test_equal_devices_of_one_report_stay_apart():
     assert merged.changes == 0
 
 
-def test_implementations_without_a_platform_are_told_apart_by_processor():
+def test_implementations_without_a_platform_are_told_apart_by_machine():
     mine = device(row(), platform="", driver="", name="mine", versions={"mine": "1.0"})
-    reports = [report(mine, host={"processor": processor}) for processor in ("x86_64", "aarch64")]
+    reports = [report(mine, host={"machine": machine}) for machine in ("x86_64", "aarch64")]
     merged = merge(reports)
     assert [len(columns) for columns in merged.devices] == [1, 1]
     assert merged.columns[0].driver == "mine 1.0"

@@ -118,9 +118,15 @@ class Matrix:
         return cls(by_operation(key for column in cells for key in column), cells)
 
     def coverage(self, key):
-        """Return what the cases of a row covered: for each event how often on each device, None where it has no row."""
-        rows = [column.get(key) for column in self.cells]
-        events = sorted({event for row in rows if row for event in row.coverage})
+        """Return what the cases of a row covered.
+
+        For each event that any row of the operation covered, how often it was
+        on each device; None where the device has no such row or ran no case of it.
+        """
+        keys = self.operations[key.operation]
+        related = [column[other] for column in self.cells for other in keys if other in column]
+        events = sorted({event for row in related for event in row.coverage})
+        rows = [row if row and row.cases else None for row in (column.get(key) for column in self.cells)]
         return {event: [row and row.coverage.get(event, 0) for row in rows] for event in events}
 
     def failures(self, column):

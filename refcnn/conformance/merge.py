@@ -151,7 +151,7 @@ def merge(reports):
 
     A device is the same one where its platform, name and place among its like
     within the report are; an implementation without a platform, where the
-    processor it ran on is the same too.
+    kind of machine it ran on is the same too.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def _moment(date):
 
 
 def _identity(device, report):
-    machine = "" if device.platform else report.host.get("processor", "")
+    machine = "" if device.platform else report.host.get("machine", "")
     return device.platform, device.name, machine
 
 
