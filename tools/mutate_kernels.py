@@ -317,7 +317,11 @@ def run_all(bench, chosen, listed):
     """Run the mutants; return a list of (mutant, Result), and print one line for each."""
     outcomes = []
     for number, mutant in enumerate(chosen, 1):
-        result = bench.run(mutant.file, mutant.source)
+        try:
+            result = bench.run(mutant.file, mutant.source)
+        except KeyboardInterrupt:
+            print(f"Stopped after {number - 1} of {len(chosen)}.", file=sys.stderr)
+            break
         if result.verdict == "survived" and mutant.identity in listed:
             result = dataclasses.replace(result, verdict="explained", how=listed[mutant.identity])
         outcomes.append((mutant, result))
