@@ -43,8 +43,8 @@ def lenet5(image_shape, classes):
     """Return LeNet-5 with rectifiers, max pooling and a linear output in place of the paper's units.
 
     The paper centres its 28x28 images in a field of 32x32. Here the first
-    convolution's padding does that: max(0, (32 - size) // 2) on each side of
-    each axis, so that smaller images, 8x8 digits among them, are taken too.
+    convolution's padding does that, 32 - size pixels along each axis, so that
+    smaller images, 8x8 digits among them, are taken too; larger ones get none.
     Source: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied
     to document recognition" (1998), section II.B.
 
@@ -55,7 +55,8 @@ def lenet5(image_shape, classes):
     classes : int
         The number of logits.
     """
-    padding = tuple(max(0, (LENET5_FIELD - size) // 2) for size in image_shape[1:])
+    missing = [max(0, LENET5_FIELD - size) for size in image_shape[1:]]
+    padding = *(pixels // 2 for pixels in missing), *(pixels - pixels // 2 for pixels in missing)
     return Sequential([
         Conv2d(channel=6, filter=5, padding=padding), Relu(), MaxPool2d(filter=2, stride=2),
         Conv2d(channel=16, filter=5), Relu(), MaxPool2d(filter=2, stride=2),

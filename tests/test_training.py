@@ -382,7 +382,7 @@ def test_the_same_seed_gives_the_same_run_and_none_gives_another(inside, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["chapter", "lenet5"])
-@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 40, 33)])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (1, 27, 9), (2, 31, 2), (3, 40, 33)])
 def test_named_models_take_images_of_any_size(name, shape):
     with rm.use_backend("reference"):
         model = models.build(name, shape, 7)
