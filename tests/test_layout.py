@@ -25,8 +25,8 @@ SHARED = {
         "array", "device", "elementwise", "icd", "matrix_product", "pooling", "program", "recording", "variants",
     },  # fmt: skip
     "conformance": {
-        "bounds", "bundle", "case_file", "coverage", "html", "judge", "merge", "onnxruntime_target", "results", "runner",
-        "strategies", "targets", "worker",
+        "bounds", "bundle", "case_file", "coverage", "html", "judge", "known_faults", "merge", "onnxruntime_target",
+        "results", "runner", "strategies", "targets", "worker",
     },  # fmt: skip
     "layers": {"pooling"},
     "optimizers": {"optimizer"},

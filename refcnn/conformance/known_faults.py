@@ -1,0 +1,151 @@
+"""Known faults of devices: the list in ``known_faults.toml``, and which case is explained by which of them."""
+
+import dataclasses
+import fnmatch
+import tomllib
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError
+from .bounds import TINY
+from .results import DIRECTIONS
+
+FILE = Path(__file__).with_name("known_faults.toml")
+
+
+def _arrays(case):
+    return [entry for entry in (*case.inputs, case.dy) if entry is not None]
+
+
+#: The cases that a fault concerns, by the name that stands in the file.
+CONDITIONS = {
+    "any": lambda case: True,
+    "not finite": lambda case: any(not np.isfinite(entry).all() for entry in _arrays(case)),
+    "subnormal": lambda case: any(((entry != 0) & (np.abs(entry) < TINY)).any() for entry in _arrays(case)),
+    "padding": lambda case: any(case.attributes.get("padding", ())),
+    "stride": lambda case: any(step != 1 for step in case.attributes.get("stride", ())),
+    "dilation": lambda case: any(step != 1 for step in case.attributes.get("dilation", ())),
+    "groups": lambda case: case.attributes.get("groups", 1) != 1,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownFault:
+    """One entry of the list; ``known_faults.toml`` says what each field means."""
+
+    id: str
+    operation: str
+    direction: str
+    device: str
+    driver: str
+    condition: str
+    link: str
+    seen: str
+    variant: str | None = None
+
+    def concerns(self, device, operation, direction, variant):
+        """Return whether this is a fault of a device, in one row of its results.
+
+        Parameters
+        ----------
+        device : dict of str to str
+            Has ``name``, ``platform`` and ``driver``.
+        operation, direction : str
+        variant : str or None
+        """
+        return (
+            (self.operation, self.direction) == (operation, direction)
+            and self.variant in (None, variant)
+            and any(self.device.lower() in device.get(key, "").lower() for key in ("name", "platform"))
+            and fnmatch.fnmatchcase(device.get("driver", ""), self.driver)
+        )
+
+    def explains(self, case):
+        """Return whether a case is among those that it concerns."""
+        return CONDITIONS[self.condition](case)
+
+
+class Watch:
+    """The known faults in one row of a device's results: which cases they explain, and whether they are still there.
+
+    Parameters
+    ----------
+    faults : iterable of KnownFault
+        What :func:`load` returns.
+    device, operation, direction, variant
+        As in :meth:`KnownFault.concerns`.
+
+    Attributes
+    ----------
+    seen : dict of str to (Case, str)
+        By a fault's identifier the first case that it explained, and what was found.
+    """
+
+    def __init__(self, faults, device, operation, direction, variant):
+        self._faults = [fault for fault in faults if fault.concerns(device, operation, direction, variant)]
+        self._tried = set()
+        self.seen = {}
+
+    def ran(self, case):
+        """Note a case that was run to its end, whether it conforms or not."""
+        self._tried |= {fault.id for fault in self._faults if fault.explains(case)}
+
+    def explain(self, case, message):
+        """Return the fault that explains a case that failed, or None."""
+        fault = next((fault for fault in self._faults if fault.explains(case)), None)
+        if fault is not None:
+            self.seen.setdefault(fault.id, (case, message))
+        return fault
+
+    def fixed(self):
+        """Return the faults whose cases were run and none of which failed."""
+        # Where two explain the same case the first is named for it, so the other cannot be told to be gone.
+        explained = [case for case, _ in self.seen.values()]
+        return [
+            fault for fault in self._faults
+            if fault.id in self._tried - self.seen.keys() and not any(map(fault.explains, explained))
+        ]  # fmt: skip
+
+
+def load(path=FILE):
+    """Return the list of known faults.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or an entry is not as it should be; it is named.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}. Name a list of known faults.") from error
+    except ValueError as error:
+        raise DataError(f"{path} is no TOML file: {error}. Correct it.") from error
+    entries = content.get("fault", [])
+    if set(content) - {"fault"} or not isinstance(entries, list):
+        raise DataError(f"{path} holds {', '.join(content)}, but only [[fault]] entries belong there. Correct it.")
+    faults = tuple(_fault(path, number, entry) for number, entry in enumerate(entries, 1))
+    identifiers = [fault.id for fault in faults]
+    twice = sorted({one for one in identifiers if identifiers.count(one) > 1})
+    if twice:
+        raise DataError(f"{path} has more than one fault with the id {', '.join(twice)}. Give each an id of its own.")
+    return faults
+
+
+def _fault(path, number, entry):
+    entry = entry if isinstance(entry, dict) else {}
+    title = f"{path}: fault {number} ({entry.get('id', 'without id')})"
+    fields = {field.name: field.default for field in dataclasses.fields(KnownFault)}
+    needed = {name for name, default in fields.items() if default is dataclasses.MISSING}
+    for what, names in (("lacks", needed - entry.keys()), ("has the unknown", entry.keys() - fields.keys())):
+        if names:
+            raise DataError(f"{title} {what} {', '.join(sorted(names))}. Its fields are {', '.join(fields)}.")
+    for name, value in entry.items():
+        if not isinstance(value, str) or not value.strip():
+            raise DataError(f"{title}: {name} is {value!r}. Give a text that is not empty.")
+    for name, allowed in (("direction", DIRECTIONS), ("condition", tuple(CONDITIONS))):
+        if entry[name] not in allowed:
+            raise DataError(f"{title}: {name} is {entry[name]!r}. Give one of {', '.join(allowed)}.")
+    return KnownFault(**entry)

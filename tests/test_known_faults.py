@@ -1,0 +1,163 @@
+"""The list of known faults: which cases an entry explains, when it counts as fixed, and errors in the file."""
+
+import numpy as np
+import pytest
+
+from refcnn.conformance.known_faults import CONDITIONS, Watch, load
+from refcnn.conformance.strategies import Case
+from refcnn.errors import DataError
+
+from .test_layout import OPERATIONS
+
+DEVICE = {"name": "Some GPU 7", "platform": "Vendor OpenCL", "driver": "31.0.5", "specification": "opencl:0:0"}
+ENTRY = {
+    "id": "wrong-padding", "operation": "conv2d", "direction": "backward", "device": "some gpu", "driver": "31.0.*",
+    "condition": "padding", "link": "https://example.org/1", "seen": "an error of 3 where 1e-6 is allowed",
+}  # fmt: skip
+ROW = {"device": DEVICE, "operation": "conv2d", "direction": "backward", "variant": "gpu"}
+
+
+def case(padding=(0, 0, 0, 0), stride=(1, 1), dilation=(1, 1), groups=1, x=1.0, dy=1.0):
+    attributes = {"padding": padding, "stride": stride, "dilation": dilation, "groups": groups}
+    arrays = (np.full((1, 1, 2, 2), value, np.float32) for value in (x, 1.0, dy))
+    x, w, dy = arrays
+    return Case((x, w, None), attributes, dy)
+
+
+PADDED = case(padding=(0, 0, 0, 1))
+
+
+@pytest.fixture
+def faults(tmp_path):
+    """Write entries to a file and load them; fields given as None are left out."""
+
+    def write(*entries):
+        lines = []
+        for entry in entries:
+            lines.append("[[fault]]")
+            lines += [f"{name} = {value!r}" for name, value in (ENTRY | entry).items() if value is not None]
+        (tmp_path / "faults.toml").write_text("\n".join(lines))
+        return load(tmp_path / "faults.toml")
+
+    return write
+
+
+def test_the_list_of_the_package_is_in_order():
+    for fault in load():
+        assert fault.operation in OPERATIONS
+        assert fault.link.startswith("https://")
+
+
+@pytest.mark.parametrize(
+    ("entry", "row"),
+    [
+        ({}, {}),
+        ({"device": "VENDOR"}, {}),
+        ({"driver": "*"}, {}),
+        ({"driver": "3?.[01].5"}, {}),
+        ({"variant": "gpu"}, {}),
+        ({}, {"variant": None}),
+    ],
+)
+def test_a_failure_that_fits_is_known(faults, entry, row):
+    watch = Watch(faults(entry), **(ROW | row))
+    assert watch.explain(PADDED, "off by 3").id == "wrong-padding"
+    assert watch.explain(case(padding=(1, 1, 1, 1)), "off by 4").id == "wrong-padding"
+    assert watch.seen == {"wrong-padding": (PADDED, "off by 3")}
+
+
+@pytest.mark.parametrize(
+    ("entry", "row"),
+    [
+        ({"operation": "dense"}, {}),
+        ({"direction": "forward"}, {}),
+        ({"variant": "cpu"}, {}),
+        ({"variant": "gpu"}, {"variant": None}),
+        ({"device": "gpu 8"}, {}),
+        ({"driver": "31.0"}, {}),
+        ({"driver": "30.*"}, {}),
+        ({"condition": "dilation"}, {}),
+        ({}, {"device": {"specification": "mine:ops"}}),
+    ],
+)
+def test_a_failure_that_does_not_fit_is_not_known(faults, entry, row):
+    watch = Watch(faults(entry), **(ROW | row))
+    watch.ran(PADDED)
+    assert watch.explain(PADDED, "off by 3") is None
+    assert watch.seen == {} and watch.fixed() == []
+
+
+CONCERNED = {
+    "any": case(),
+    "not finite": case(dy=np.inf),
+    "subnormal": case(x=-1e-39),
+    "padding": PADDED,
+    "stride": case(stride=(1, 2)),
+    "dilation": case(dilation=(3, 1)),
+    "groups": case(groups=2),
+}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_each_condition_tells_its_cases(condition):
+    concerned = {name for name, one in CONCERNED.items() if CONDITIONS[condition](one)}
+    assert concerned == (set(CONCERNED) if condition == "any" else {condition})
+    # Operations without such an attribute.
+    assert CONDITIONS[condition](Case((np.ones(3, np.float32),), {})) == (condition == "any")
+
+
+def test_a_fault_is_fixed_when_its_cases_ran_and_none_failed(faults):
+    watch = Watch(faults({}), **ROW)
+    assert watch.fixed() == []
+    watch.ran(case())
+    assert watch.fixed() == []
+    watch.ran(PADDED)
+    assert [fault.id for fault in watch.fixed()] == ["wrong-padding"]
+    watch.explain(PADDED, "off by 3")
+    assert watch.fixed() == []
+
+
+def test_of_two_faults_one_may_be_fixed(faults):
+    watch = Watch(faults({}, {"id": "groups", "condition": "groups"}), **ROW)
+    for one in (PADDED, case(groups=2)):
+        watch.ran(one)
+    assert watch.explain(case(groups=2), "off by 3").id == "groups"
+    assert [fault.id for fault in watch.fixed()] == ["wrong-padding"]
+
+
+def test_a_fault_hidden_behind_another_is_not_said_to_be_fixed(faults):
+    watch = Watch(faults({}, {"id": "any", "condition": "any"}), **ROW)
+    watch.ran(PADDED)
+    assert watch.explain(PADDED, "off by 3").id == "wrong-padding"
+    assert watch.fixed() == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"link": None}, r"fault 1 \(wrong-padding\) lacks link"),
+        ({"id": None}, r"fault 1 \(without id\) lacks id"),
+        ({"vendor": "x"}, "has the unknown vendor"),
+        ({"seen": 3}, "seen is 3"),
+        ({"seen": " "}, "seen is ' '"),
+        ({"direction": "sideways"}, "forward, backward"),
+        ({"condition": "case.dy is None"}, "any, not finite"),
+    ],
+)
+def test_an_entry_that_is_wrong_is_named(faults, entry, message):
+    with pytest.raises(DataError, match=message):
+        faults(entry)
+
+
+def test_one_id_twice_is_an_error(faults):
+    with pytest.raises(DataError, match="wrong-padding"):
+        faults({}, {"operation": "dense"})
+
+
+@pytest.mark.parametrize("text", ["fault = 3", "faults = []", "[[fault]", "fault = [3]", "\udcff"])
+def test_a_file_that_is_wrong_is_an_error(tmp_path, text):
+    (tmp_path / "faults.toml").write_text(text, errors="surrogateescape")
+    with pytest.raises(DataError, match="faults.toml"):
+        load(tmp_path / "faults.toml")
+    with pytest.raises(DataError, match="nowhere"):
+        load(tmp_path / "nowhere.toml")
