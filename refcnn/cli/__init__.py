@@ -8,7 +8,7 @@ import click
 from .. import __version__
 from ..errors import RefcnnError
 
-_COMMANDS = ("train", "predict", "show", "export", "devices")
+_COMMANDS = ("train", "predict", "show", "export", "devices", "conform")
 
 
 class _Commands(click.Group):

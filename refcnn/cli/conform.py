@@ -1,0 +1,137 @@
+"""``refcnn conform``."""
+
+import secrets
+import sys
+
+import click
+
+
+class _CouldNotRun(click.ClickException):
+    exit_code = 2
+
+
+@click.command("conform")
+@click.option("--device", "devices", multiple=True, metavar="DEVICE", help="all, reference, opencl:PLATFORM:DEVICE, "
+              "onnxruntime, onnxruntime:PROVIDER, or MODULE:OBJECT, an implementation of your own; may be given "
+              "several times.  [default: all]")
+@click.option("--operation", "operations", multiple=True, metavar="NAME", help="May be given several times.  "
+              "[default: all]")
+@click.option("--variant", type=click.Choice(["cpu", "gpu", "plain"]), help="The only variant of the kernels to run on "
+              "OpenCL devices.  [default: in the quick profile the device's own, else all]")
+@click.option("--profile", type=click.Choice(["quick", "standard", "long"]), default="quick", show_default=True,
+              help="100, 400 or 10,000 cases of each operation and direction.")
+@click.option("--examples", type=click.IntRange(1), metavar="N", help="So many cases instead.")
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Fixes the cases.  [default: drawn, and "
+              "printed]")
+@click.option("--case-limit", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True,
+              metavar="SECONDS", help="A case that takes longer counts as hung; the first ones of each row, "
+              "which compile, may take five times as long.")
+@click.option("--report", "folder", metavar="DIR", help="Write report.json, report.html and a folder for each failure.")
+@click.option("--repro", "case", metavar="CASE", help="Run a saved case in place of drawn ones.")
+def command(devices, operations, variant, profile, examples, seed, case_limit, folder, case):  # fmt: skip
+    """Hold every operation on every device against a proved error bound.
+
+    Exit status: 0 if all conform, 1 if not, 2 if it could not run.
+    """
+    from ..conformance import runner, targets
+    from ..conformance.case_file import read_case
+    from ..errors import RefcnnError
+
+    try:
+        unknown = [name for name in operations if name not in targets.operations()]
+        if unknown:
+            raise _CouldNotRun(
+                f"there is no operation {unknown[0]!r} to test. There are: {', '.join(targets.operations())}."
+            )
+        if case is not None:
+            if operations or examples:
+                raise click.UsageError("--repro runs the one case saved: leave --operation and --examples out.")
+            read_case(case)
+        folder = runner.writable_folder(folder) if folder is not None else None
+        specifications = targets.expand(devices or ("all",))
+    except RefcnnError as error:
+        raise _CouldNotRun(str(error)) from error
+    options = runner.Options(
+        profile=profile, examples=examples or runner.PROFILES[profile], operations=operations, variant=variant,
+        seed=secrets.randbits(32) if seed is None else seed, case=case, case_limit=case_limit, folder=folder,
+    )  # fmt: skip
+    click.echo(f"seed {options.seed}, {1 if case else options.examples} cases of each row")
+    report = runner.run(specifications, options, _printing(runner.Progress, 1 if case else options.examples))
+    if folder is not None:
+        from ..conformance import html
+
+        report.save(folder / "report.json")
+        html.render(report, folder / "report.html")
+        click.echo(f"The report is {folder / 'report.html'}, its data {folder / 'report.json'}.")
+    failing = [device.specification for device in report.devices if not device.conforms]
+    click.echo(f"Not conforming: {', '.join(failing)}." if failing else "All conform.")
+    sys.exit(0 if report.conforms else 1)
+
+
+def _printing(base, examples):
+    from tqdm import tqdm
+
+    class Printing(base):
+        """A bar while a device is tested, then its table."""
+
+        def device_begins(self, specification, rows):
+            self._done = 0
+            # disable=None: only on a terminal.
+            self._bar = tqdm(total=len(rows) * examples, unit="case", disable=None, leave=False, desc=specification)
+
+        def case_begins(self, row, cases):
+            self._bar.set_postfix_str(".".join(row[:2]), refresh=False)
+            self._bar.update(self._done + min(cases, examples) - self._bar.n)
+
+        def row_ends(self, row):
+            self._done += examples
+            self._bar.update(self._done - self._bar.n)
+
+        def device_ends(self, device):
+            self._bar.close()
+            click.echo(table(device))
+
+    return Printing()
+
+
+def table(device):
+    """Return a device's results as text.
+
+    Parameters
+    ----------
+    device : refcnn.conformance.results.DeviceReport
+
+    Returns
+    -------
+    str
+    """
+    about = ", ".join(filter(None, (device.name, device.platform, device.driver and f"driver {device.driver}")))
+    lines = ["", f"{device.specification}: {about}"]
+    if device.error is not None:
+        return "\n".join([*lines, f"could not be tested: {device.error}"])
+    cells = [("operation", "cases", "error/bound", "ULP", "verdict", "seconds")]
+    offered = [row for row in device.rows if row.verdict != "not offered"]
+    cells += [
+        (row.name, str(row.cases), f"{row.worst_ratio:.3f}", f"{row.worst_ulp:.3g}", row.verdict, f"{row.seconds:.1f}")
+        for row in offered
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    left = {0, 4}
+    lines += [
+        "  ".join(
+            cell.ljust(width) if place in left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in cells
+    ]
+    missing = [row.name for row in device.rows if row.verdict == "not offered"]
+    if missing:
+        lines.append(f"not offered: {', '.join(missing)}")
+    for row in device.rows:
+        if row.failure is not None:
+            known = f", known as {row.failure.known}" if row.failure.known else ""
+            lines.append(f"\n{row.name} on {device.specification}: {row.verdict}{known}")
+            lines.append("\n".join(f"  {line}" for line in row.failure.message.rstrip().splitlines()))
+            if row.failure.bundle is not None:
+                lines.append(f"  saved as {row.failure.bundle}")
+    return "\n".join(lines)

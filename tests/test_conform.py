@@ -1,0 +1,359 @@
+"""``refcnn conform``: verdicts on implementations that are right, wrong, broken, that crash and that hang."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from refcnn.cli import main
+from refcnn.conformance import case_file, coverage, judge, runner, targets
+from refcnn.conformance.results import BINS, DeviceReport, Report
+from refcnn.conformance.strategies import Case
+from refcnn.errors import BackendError
+from refcnn.opencl import device as opencl_devices
+from refcnn.opencl.program import kernel_folder
+
+FAULTS = '''
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+
+from refcnn.reference import conv2d as convolution, dense as fully_connected, max_pool2d as pooling
+
+
+class Wrong:
+    """Faults that answers show."""
+
+    name = "Wrong 1.0"
+
+    def conv2d(self, x, w, b, *, stride, **attributes):
+        # The vertical stride in place of the horizontal one.
+        y = convolution.forward(x, w, b, stride=stride, **attributes)[0]
+        other = convolution.forward(x, w, b, stride=(stride[0], stride[0]), **attributes)[0]
+        other = other[..., : y.shape[3]]
+        y[..., : other.shape[3]] = other
+        return y
+
+    def dense(self, x, w, b):
+        return fully_connected.forward(x, w, None)[0]
+
+    def relu(self, x):
+        return np.maximum(x, 0) * np.float32(1 + 2**-12)
+
+    def relu_backward(self, dy, x):
+        return (np.where(x > 0, dy, 0).astype(np.float32),)
+
+    def softmax(self, x):
+        e = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+
+    def add(self, a, b):
+        return (a + b)[..., None]
+
+    def add_backward(self, dy, a, b):
+        return dy
+
+    def dropout(self, x, *, ratio, seed, stream):
+        raise ValueError("dropout was left out")
+
+    def sgd(self, w, g, v, *, lr, momentum, nesterov):
+        w += 1  # What it is given is its own.
+        return w - 1, v
+
+
+class Deadly:
+    """Faults that end a process, or never end."""
+
+    def relu(self, x):
+        if x.size > 1:
+            print("about to fall", flush=True)
+            os.write(2, b"the driver says: bus error\\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return np.where(x <= 0, np.float32(0), x)
+
+    def relu_backward(self, dy, x):
+        time.sleep(1000)
+
+    def add(self, a, b):
+        return a + b
+
+    def dense(self, x, w, b):
+        sys.exit(7)
+
+
+wrong, deadly = Wrong(), Deadly()
+'''
+
+
+@pytest.fixture
+def faults(tmp_path, monkeypatch):
+    """A module of faulty implementations in the folder where the command runs."""
+    (tmp_path / "faulty.py").write_text(FAULTS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["conform", *map(str, arguments)])
+
+
+def rows_of(folder):
+    (device,) = Report.load(folder / "report.json").devices
+    return {(row.operation, row.direction): row for row in device.rows}
+
+
+def failing_case(folder, row):
+    return case_file.read_case(folder / row.failure.bundle)[3]
+
+
+def test_reference_conforms(tmp_path):
+    done = run("--device", "reference", "--operation", "relu", "--operation", "sgd", "--seed", 7, "--examples", 20,
+               "--report", tmp_path / "report")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "seed 7, 20 cases" in done.output
+    assert "All conform." in done.output
+    report = Report.load(tmp_path / "report" / "report.json")
+    assert report.conforms
+    assert (report.seed, report.examples, report.profile) == (7, 20, "quick")
+    rows = rows_of(tmp_path / "report")
+    assert set(rows) == {("relu", "forward"), ("relu", "backward"), ("sgd", "forward")}
+    sgd = rows["sgd", "forward"]
+    assert sgd.cases == 20
+    assert 0 < sgd.worst_ratio <= 1
+    assert sum(sgd.histogram) > 20
+    assert sgd.histogram[BINS] == 0
+    assert sgd.coverage["both signs"] > 0
+    assert rows["relu", "forward"].worst_ulp == 0
+    assert (tmp_path / "report" / "report.html").is_file()
+
+
+def test_same_seed_same_cases(tmp_path):
+    for name in ("first", "second"):
+        run("--device", "reference", "--operation", "softmax", "--seed", 11, "--examples", 15, "--report",
+            tmp_path / name)  # fmt: skip
+    first, second = (rows_of(tmp_path / name) for name in ("first", "second"))
+    for key, row in first.items():
+        assert (row.worst_ratio, row.coverage, row.histogram) == (
+            second[key].worst_ratio, second[key].coverage, second[key].histogram
+        )  # fmt: skip
+
+
+def test_wrong_answers_are_found_and_shrunk(faults):
+    done = run("--device", "faulty:wrong", "--seed", 1, "--report", "report")
+    assert done.exit_code == 1, done.output
+    assert "Not conforming: faulty:wrong." in done.output
+    rows = rows_of(faults / "report")
+    verdicts = {f"{operation}.{direction}": row.verdict for (operation, direction), row in rows.items()}
+    assert {name: verdict for name, verdict in verdicts.items() if verdict != "not offered"} == {
+        "add.forward": "wrong", "add.backward": "wrong", "conv2d.forward": "wrong", "dense.forward": "wrong",
+        "dropout.forward": "failed", "relu.forward": "wrong", "relu.backward": "conforms", "sgd.forward": "wrong",
+        "softmax.forward": "wrong",
+    }  # fmt: skip
+    x, w, _ = failing_case(faults / "report", rows["conv2d", "forward"]).inputs
+    assert x.size <= 6
+    assert w.size <= 4
+    assert rows["conv2d", "forward"].failure.case["attributes"]["stride"] in ([1, 2], [2, 1])
+    x, w, b = failing_case(faults / "report", rows["dense", "forward"]).inputs
+    assert (x.size, w.size, b.size) == (1, 1, 1)
+    assert failing_case(faults / "report", rows["relu", "forward"]).inputs[0].size == 1
+    assert rows["relu", "forward"].worst_ulp >= 2**11
+    assert "float64 of shape" in rows["softmax", "forward"].failure.message
+    assert "(1, 1)" in rows["add", "forward"].failure.message
+    assert "a tuple of 2 arrays is needed" in rows["add", "backward"].failure.message
+    message = rows["dropout", "forward"].failure.message
+    assert "dropout was left out" in message
+    assert "faulty.py" in message
+
+
+def test_crashes_and_hangs_are_results(faults):
+    done = run("--device", "faulty:deadly", "--device", "reference", "--seed", 1, "--examples", 20, "--case-limit", 0.5,
+               "--operation", "relu", "--operation", "add", "--operation", "dense", "--report", "report")  # fmt: skip
+    assert done.exit_code == 1, done.output
+    deadly, reference = Report.load(faults / "report" / "report.json").devices
+    assert reference.conforms
+    rows = {(row.operation, row.direction): row for row in deadly.rows}
+    crashed, hung, left = rows["relu", "forward"], rows["relu", "backward"], rows["dense", "forward"]
+    assert crashed.verdict == "crashed"
+    assert "SIGKILL" in crashed.failure.message
+    assert "the driver says: bus error" in crashed.failure.message
+    # Both what killed the process and what never came back are on the disk.
+    assert failing_case(faults / "report", crashed).inputs[0].size > 1
+    assert crashed.cases > 1
+    assert hung.verdict == "hung"
+    assert failing_case(faults / "report", hung).dy is not None
+    # What tries to leave is held back and told on; what comes after a crash runs.
+    assert left.verdict in ("failed", "crashed")
+    assert rows["add", "forward"].verdict == "conforms"
+    assert rows["add", "backward"].verdict == "not offered"
+
+
+def test_saved_case_runs_again(faults):
+    run("--device", "faulty:wrong", "--seed", 1, "--operation", "dense", "--report", "report")
+    (bundle,) = (faults / "report").glob("*dense-forward*")
+    done = run("--device", "faulty:wrong", "--device", "reference", "--repro", bundle)
+    assert done.exit_code == 1
+    assert "Not conforming: faulty:wrong." in done.output
+    assert run("--device", "reference", "--repro", bundle).exit_code == 0
+    (bundle / "arrays.npz").unlink()
+    done = run("--device", "reference", "--repro", bundle)
+    assert done.exit_code == 2
+    assert "arrays.npz" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--device", "abacus"], ["'abacus'", "reference", "MODULE:OBJECT"]),
+        (["--device", "opencl:99:0"], ["opencl:99:0"]),
+        (["--device", "onnxruntime:Abacus"], ["'Abacus'", "CPUExecutionProvider"]),
+        (["--device", "no_such_module:thing"], ["no_such_module"]),
+        (["--device", "refcnn.conformance:thing"], ["thing"]),
+        (["--device", "reference", "--operation", "abacus"], ["'abacus'", "conv2d", "softmax"]),
+        (["--device", "reference", "--repro", "nowhere.npz"], ["nowhere.npz"]),
+        (["--device", "reference", "--examples", "0"], ["--examples"]),
+    ],
+)
+def test_could_not_run(arguments, words):
+    done = run(*arguments)
+    assert done.exit_code == 2, done.output
+    assert all(word in done.output for word in words), done.output
+    assert "Traceback" not in done.output
+
+
+def test_report_folder_is_tried_before_the_run(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run("--device", "reference", "--report", tmp_path / "file" / "report")
+    assert done.exit_code == 2
+    assert "cases" not in done.output
+
+
+def test_implementation_that_cannot_be_imported_in_the_worker(faults, monkeypatch):
+    """What the command can import may fail in its process: the device's error, and the run goes on."""
+    text = "import os\nif os.environ.get('MOODY'):\n    os._exit(3)\nimplementation = object()\n"
+    (faults / "moody.py").write_text(text)
+    targets.find("moody:implementation")
+    monkeypatch.setenv("MOODY", "1")
+    report = runner.run(["moody:implementation", "reference"], runner.Options("quick", 2, 1, operations=("relu",)))
+    assert "exit status 3" in report.devices[0].error
+    assert report.devices[1].conforms
+    assert not report.conforms
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "operation", "largest"),
+    [
+        ("conv2d.cl", "row = i * s_h", "row = i * s_w", "conv2d", 2),
+        ("dense.cl", "sum = has_bias ? b[o] : 0.0f", "sum = 0.0f", "dense", 1),
+        ("dense.cl", "y[n * OUT + o] = sum;", "y[n * OUT + o] = sum * 1.00024414f;", "dense", 1),
+    ],
+)
+def test_fault_in_a_kernel_is_found_and_shrunk(tmp_path, monkeypatch, file, right, wrong, operation, largest):
+    devices = [device for device in opencl_devices.available() if not device.is_simulator]
+    if not devices:
+        pytest.skip("no OpenCL device was found")
+    shutil.copytree(kernel_folder(), tmp_path / "kernels")
+    text = (tmp_path / "kernels" / file).read_text()
+    assert right in text
+    (tmp_path / "kernels" / file).write_text(text.replace(right, wrong, 1))
+    monkeypatch.setenv("REFCNN_KERNELS", str(tmp_path / "kernels"))
+    done = run("--device", devices[0].name, "--operation", operation, "--variant", "plain", "--seed", 5, "--report",
+               tmp_path / "report")  # fmt: skip
+    assert done.exit_code == 1, done.output
+    rows = rows_of(tmp_path / "report")
+    row = rows[operation, "forward"]
+    assert (row.verdict, row.variant) == ("wrong", "plain")
+    assert rows[operation, "backward"].verdict == "conforms"
+    assert failing_case(tmp_path / "report", row).inputs[0].size <= largest
+    saved = tmp_path / "report" / row.failure.bundle / "kernels" / file
+    assert saved.read_text() == (tmp_path / "kernels" / file).read_text()
+
+
+def test_kernel_that_does_not_build(tmp_path, monkeypatch):
+    devices = [device for device in opencl_devices.available() if not device.is_simulator]
+    if not devices:
+        pytest.skip("no OpenCL device was found")
+    shutil.copytree(kernel_folder(), tmp_path / "kernels")
+    (tmp_path / "kernels" / "relu.cl").write_text("__kernel void relu_forward(nonsense)\n")
+    monkeypatch.setenv("REFCNN_KERNELS", str(tmp_path / "kernels"))
+    report = runner.run([devices[0].name], runner.Options("quick", 3, 1, operations=("relu", "add")))
+    verdicts = {row.name: row.verdict for row in report.devices[0].rows}
+    assert verdicts["relu.forward"] == "did not build"
+    assert verdicts["add.forward"] == "conforms"
+
+
+def test_variants(tmp_path):
+    devices = [device for device in opencl_devices.available() if not device.is_simulator]
+    if not devices:
+        pytest.skip("no OpenCL device was found")
+    target = targets.find(devices[0].name)
+    options = runner.Options("quick", 2, 1, operations=("conv2d", "relu"))
+    assert [row[2] for row in runner.plan(target, options)][-1] is None
+    assert len(runner.plan(target, options)) == 4
+    assert len(runner.plan(target, runner.Options("standard", 2, 1, operations=("conv2d", "relu")))) == 8
+    with pytest.raises(ValueError, match="reference"):
+        targets.find("reference", "gpu")
+
+
+def test_every_device_once():
+    names = targets.expand(["reference", "all", "onnxruntime"])
+    assert names[0] == "reference"
+    assert len(names) == len(set(names))
+    assert "onnxruntime:CPUExecutionProvider" in names
+    with pytest.raises(BackendError, match="CPUExecutionProvider"):
+        targets.expand(["onnxruntime:abacus"])
+
+
+def test_onnxruntime_conforms_where_onnx_can_say_it():
+    options = runner.Options("quick", 15, 3, operations=("average_pool2d", "conv2d", "dense", "dropout"))
+    (device,) = runner.run(["onnxruntime:CPUExecutionProvider"], options).devices
+    verdicts = {row.name: row.verdict for row in device.rows}
+    assert verdicts == {
+        name: "conforms" if name in ("average_pool2d.forward", "conv2d.forward", "dense.forward") else "not offered"
+        for name in verdicts
+    }
+
+
+def test_edges_of_a_case():
+    x, w = np.zeros((1, 4, 3, 5), np.float32), np.ones((4, 1, 3, 1), np.float32)
+    attributes = {"stride": (1, 2), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 4}
+    found = coverage.edges("conv2d", Case((x, w, None), attributes, np.ones((1, 4, 1, 3), np.float32)))
+    expected = {"depthwise", "batch 1", "asymmetric stride", "stride larger than kernel", "no padding", "no bias"}
+    assert expected <= set(found)
+    assert not {"every extent 1", "one group", "asymmetric padding", "NaN"} & set(found)
+    one = np.ones((1, 1, 1, 1), np.float32)
+    attributes = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
+    found = coverage.edges("conv2d", Case((one, one, None), attributes, one))
+    assert {"every extent 1", "kernel as large as the padded image", "kernel 1 x 1", "one group"} <= set(found)
+
+
+def test_units_in_the_last_place():
+    statistics = judge.Statistics()
+    exact = np.array([1.0, 3.0, 0.0, np.inf])
+    computed = np.array([1 + 2**-23, 3 - 2**-22, 0, np.inf], np.float32)
+    judge.compare("", computed, exact, np.full(4, 2.0**-20), statistics=statistics)
+    assert statistics.worst_ulp == 1
+    assert statistics.worst_ratio == 0.25
+    assert sum(statistics.histogram) == 4
+    # 2^-23 of 2^-20 is an eighth, 2^-22 a quarter.
+    assert statistics.histogram[0] == 2
+    assert statistics.histogram[BINS // 8] == 1
+    assert statistics.histogram[BINS // 4] == 1
+
+
+def test_report_is_of_its_schema(tmp_path):
+    jsonschema = pytest.importorskip("jsonschema")
+    options = runner.Options("quick", 3, 1, operations=("relu", "sgd"))
+    report = runner.run(["reference", "onnxruntime:CPUExecutionProvider"], options)
+    report.devices.append(DeviceReport("mine:functions", "mine", error="it did not start"))
+    report.save(tmp_path / "report.json")
+    schema = json.loads(Path(judge.__file__).with_name("report.schema.json").read_text())
+    jsonschema.validate(json.loads((tmp_path / "report.json").read_text()), schema)
+    assert Report.load(tmp_path / "report.json") == report
