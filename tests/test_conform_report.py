@@ -248,6 +248,7 @@ def test_ratio_classes(ratio, name):
 
 
 def days(*devices):
+    """Reports of one device each, from one day to the next."""
     return [report(entry, date=f"2026-03-{index:02}T10:00:00+00:00") for index, entry in enumerate(devices, 1)]
 
 
@@ -333,11 +334,17 @@ def test_equal_devices_of_one_report_stay_apart():
 
 
 def test_implementations_without_a_platform_are_told_apart_by_machine():
-    mine = device(row(), platform="", driver="", name="mine", versions={"mine": "1.0"})
-    reports = [report(mine, host={"machine": machine}) for machine in ("x86_64", "aarch64")]
+    reports = [
+        report(
+            device(row(), platform="", driver="", name=f"mine {version}", specification="mine:object",
+                   versions={"mine": version}),
+            host={"machine": machine}, date=f"2026-03-0{version[0]}T10:00:00+00:00",
+        )
+        for version, machine in (("1.0", "x86_64"), ("1.0", "aarch64"), ("2.0", "x86_64"))
+    ]  # fmt: skip
     merged = merge(reports)
-    assert [len(columns) for columns in merged.devices] == [1, 1]
-    assert merged.columns[0].driver == "mine 1.0"
+    drivers = [[column.driver for column in columns] for columns in merged.devices]
+    assert drivers == [["mine 1.0"], ["mine 1.0", "mine 2.0"]]
 
 
 def test_merging_nothing_is_an_error():

@@ -150,8 +150,8 @@ def merge(reports):
     """Put reports together by device and driver.
 
     A device is the same one where its platform, name and place among its like
-    within the report are; an implementation without a platform, where the
-    kind of machine it ran on is the same too.
+    within the report are; an implementation without a platform, where its
+    specification and the kind of machine are.
 
     Parameters
     ----------
@@ -231,8 +231,10 @@ def _moment(date):
 
 
 def _identity(device, report):
-    machine = "" if device.platform else report.host.get("machine", "")
-    return device.platform, device.name, machine
+    if device.platform:
+        return device.platform, device.name
+    # The names of implementations tell the versions of their libraries.
+    return report.host.get("machine", ""), device.specification
 
 
 def _driver(device):
