@@ -327,6 +327,11 @@ def test_report_given_twice_counts_once():
     assert merged.reports == merged.columns[0].reports == 1
 
 
+def test_nothing_changed_is_said_where_something_could_have(tmp_path):
+    assert "changed since" not in rendered_merged(days(device(row())), tmp_path).text
+    assert "Nothing changed since" in rendered_merged(days(device(row()), device(row())), tmp_path).text
+
+
 def test_equal_devices_of_one_report_stay_apart():
     merged = merge([report(device(row(verdict="wrong")), device(row(), specification="opencl:0:1"))])
     assert [len(columns) for columns in merged.devices] == [1, 1]
