@@ -53,7 +53,9 @@ class OpenCL:
 
     def array(self, host):
         """Copy a host array to the device as float32."""
-        return self.device.array(np.ascontiguousarray(host, dtype=np.float32))
+        host = np.asarray(host, dtype=np.float32)
+        # What has no axis would come back with one.
+        return self.device.array(host).reshape(host.shape)
 
     def to_host(self, array):
         """Copy a device array to the host."""

@@ -182,6 +182,8 @@ def test_backward_runs_where_forward_ran():
 def test_no_numbers(value):
     with pytest.raises(rm.errors.ShapeError, match="array of numbers"):
         rm.Variable(value)
+    with pytest.raises(rm.errors.ShapeError, match="array of numbers"):
+        rm.relu(value)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16, np.float32, np.float64, bool])
@@ -190,6 +192,17 @@ def test_input_of_any_number_type_is_taken(dtype):
         y = rm.relu(np.array([[0, 1], [1, 0]], dtype=dtype))
     assert y.dtype == np.float32
     np.testing.assert_array_equal(y.as_ndarray(), [[0, 1], [1, 0]])
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3), (0, 2)])
+def test_every_shape_is_kept(backend, shape):
+    host = np.arange(np.prod(shape, dtype=int), dtype=np.float32).reshape(shape)
+    with rm.use_backend(backend):
+        variable = rm.Variable(host)
+        assert variable.shape == shape
+        np.testing.assert_array_equal(variable.as_ndarray(), host)
+    with rm.use_backend("reference"):
+        assert rm.relu(variable).shape == shape
 
 
 def test_conversions():

@@ -2,6 +2,7 @@
 
 from ..function import apply
 from ..layer import Layer
+from ..variable import as_variable
 
 
 class Relu(Layer):
@@ -14,7 +15,7 @@ class Relu(Layer):
 
 def relu(x):
     """Return max(x, 0), element by element, as a Variable of the shape of x; NaN stays NaN."""
-    return apply("relu", x)
+    return apply("relu", as_variable(x))
 
 
 def to_onnx(graph, x):
