@@ -4,7 +4,8 @@
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 environment="$checkout/.venv"
 stamp="$environment/.installed"
-wanted="$(cat "$checkout/setup.cfg" "$checkout/pyproject.toml" | sha256sum) $1"
+# The checkout's place too: an editable installation does not follow when it is moved.
+wanted="$(cat "$checkout/setup.cfg" "$checkout/pyproject.toml" | sha256sum) $1 $checkout"
 
 if ! grep -qxF "$wanted" "$stamp" 2>/dev/null; then
     python=${PYTHON:-python3}
