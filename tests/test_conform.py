@@ -357,3 +357,15 @@ def test_report_is_of_its_schema(tmp_path):
     schema = json.loads(Path(judge.__file__).with_name("report.schema.json").read_text())
     jsonschema.validate(json.loads((tmp_path / "report.json").read_text()), schema)
     assert Report.load(tmp_path / "report.json") == report
+
+
+def test_merge(tmp_path):
+    for name in ("first", "second"):
+        run("--device", "reference", "--operation", "relu", "--examples", 2, "--report", tmp_path / name)
+    files = [tmp_path / name / "report.json" for name in ("first", "second")]
+    done = run("--merge", *files, "--report", tmp_path / "all")
+    assert done.exit_code == 0, done.output
+    assert "relu" in (tmp_path / "all" / "merged.html").read_text()
+    assert run("--merge", "--report", tmp_path / "all").exit_code == 2
+    assert run("--merge", tmp_path / "nowhere.json", "--report", tmp_path / "all").exit_code == 2
+    assert run(files[0]).exit_code == 2

@@ -28,11 +28,19 @@ class _CouldNotRun(click.ClickException):
               "which compile, may take five times as long.")
 @click.option("--report", "folder", metavar="DIR", help="Write report.json, report.html and a folder for each failure.")
 @click.option("--repro", "case", metavar="CASE", help="Run a saved case in place of drawn ones.")
-def command(devices, operations, variant, profile, examples, seed, case_limit, folder, case):  # fmt: skip
+@click.option("--merge", is_flag=True, help="Test nothing; make one page, merged.html in the folder of --report, of "
+              "reports (or folders of them) that are named.")
+@click.argument("reports", nargs=-1, metavar="[REPORT.json]...")
+def command(devices, operations, variant, profile, examples, seed, case_limit, folder, case, merge, reports):  # fmt: skip
     """Hold every operation on every device against a proved error bound.
 
     Exit status: 0 if all conform, 1 if not, 2 if it could not run.
     """
+    if merge:
+        _merge(reports, folder)
+        return
+    if reports:
+        raise click.UsageError(f"{reports[0]} is not looked at without --merge.")
     from ..conformance import runner, targets
     from ..conformance.case_file import read_case
     from ..errors import RefcnnError
@@ -66,6 +74,20 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     failing = [device.specification for device in report.devices if not device.conforms]
     click.echo(f"Not conforming: {', '.join(failing)}." if failing else "All conform.")
     sys.exit(0 if report.conforms else 1)
+
+
+def _merge(paths, folder):
+    from ..conformance import merge, runner
+    from ..errors import RefcnnError
+
+    if not paths or folder is None:
+        raise click.UsageError("--merge needs reports, and with --report the folder of the page to write.")
+    try:
+        page = runner.writable_folder(folder) / "merged.html"
+        merge.render_merged(merge.merge(merge.load(paths)), page)
+    except RefcnnError as error:
+        raise _CouldNotRun(str(error)) from error
+    click.echo(f"The page is {page}.")
 
 
 def _printing(base, examples):
