@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from refcnn.conformance.known_faults import CONDITIONS, Watch, load
+from refcnn.cli import main
+from refcnn.conformance.case_file import read_case
+from refcnn.conformance.known_faults import CONDITIONS, Watch, file, load
+from refcnn.conformance.results import Report
 from refcnn.conformance.strategies import Case
 from refcnn.errors import DataError
 
@@ -43,7 +47,7 @@ def faults(tmp_path):
 
 
 def test_the_list_of_the_package_is_in_order():
-    for fault in load():
+    for fault in load(file()):
         assert fault.operation in OPERATIONS
         assert fault.link.startswith("https://")
 
@@ -161,3 +165,90 @@ def test_a_file_that_is_wrong_is_an_error(tmp_path, text):
         load(tmp_path / "faults.toml")
     with pytest.raises(DataError, match="nowhere"):
         load(tmp_path / "nowhere.toml")
+
+
+IMPLEMENTATION = '''
+import os, signal
+import numpy as np
+
+from refcnn.reference import max_pool2d
+
+
+class Device:
+    name = "Some GPU 7"
+
+    def relu(self, x):
+        y = np.where(x <= 0, np.float32(0), x)
+        return np.where(np.isnan(x), np.float32(0), y)
+
+    def relu_backward(self, dy, x):
+        return (np.where(x <= 0, np.float32(0), dy) * np.float32(1.5),)
+
+    def max_pool2d(self, x, **attributes):
+        return max_pool2d.forward(x, **attributes)[0]
+
+    def add(self, a, b):
+        if not np.isfinite(a).all():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return a + b
+
+
+device = Device()
+'''
+
+
+@pytest.fixture
+def conform(faults, tmp_path, monkeypatch):
+    """Run ``refcnn conform`` on an implementation with a list of known faults; return the outcome and the rows."""
+    (tmp_path / "implementation_with_faults.py").write_text(IMPLEMENTATION)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("REFCNN_KNOWN_FAULTS", str(tmp_path / "faults.toml"))
+
+    def run(operation, *entries):
+        for entry in entries:
+            entry.setdefault("operation", operation)
+            entry.setdefault("driver", "*")
+        faults(*entries)
+        arguments = ["--device", "implementation_with_faults:device", "--operation", operation, "--seed", "1",
+                     "--examples", "100", "--report", "report"]  # fmt: skip
+        done = CliRunner().invoke(main, ["conform", *arguments])
+        (device,) = Report.load(tmp_path / "report" / "report.json").devices
+        return done, {row.direction: row for row in device.rows}
+
+    return run
+
+
+def test_what_is_known_lets_a_device_pass_and_is_shown(conform):
+    done, rows = conform(
+        "relu", {"id": "nan", "direction": "forward", "condition": "not finite"}, {"id": "half", "condition": "any"}
+    )
+    assert done.exit_code == 0, done.output
+    assert {direction: (row.verdict, row.failure.known) for direction, row in rows.items()} == {
+        "forward": ("known fault", "nan"), "backward": ("known fault", "half"),
+    }  # fmt: skip
+    assert "nan" in rows["forward"].failure.message and rows["backward"].worst_ratio > 1
+    assert rows["forward"].cases == rows["backward"].cases == 100
+
+
+def test_what_is_known_hides_nothing_else(conform):
+    done, rows = conform("relu", {"id": "other", "condition": "not finite"})
+    assert done.exit_code == 1, done.output
+    assert (rows["backward"].verdict, rows["backward"].failure.known) == ("wrong", None)
+    assert np.isfinite(read_case(f"report/{rows['backward'].failure.bundle}")[3].dy).all()
+    assert (rows["forward"].verdict, rows["forward"].failure.known) == ("wrong", None)
+
+
+def test_what_is_fixed_is_an_error(conform):
+    done, rows = conform("max_pool2d", {"id": "padded", "direction": "forward", "condition": "padding"})
+    assert done.exit_code == 1, done.output
+    assert (rows["forward"].verdict, rows["forward"].failure.known) == ("fixed fault", "padded")
+    assert "faults.toml" in rows["forward"].failure.message
+
+
+def test_a_crash_may_be_known(conform):
+    done, rows = conform("add", {"id": "falls", "direction": "forward", "condition": "not finite"})
+    assert done.exit_code == 0, done.output
+    assert (rows["forward"].verdict, rows["forward"].failure.known) == ("known fault", "falls")
+    assert "SIGKILL" in rows["forward"].failure.message

@@ -2,6 +2,8 @@
 
 import dataclasses
 import fnmatch
+import functools
+import os
 import tomllib
 from pathlib import Path
 
@@ -11,7 +13,6 @@ from ..errors import DataError
 from .bounds import TINY
 from .results import DIRECTIONS
 
-FILE = Path(__file__).with_name("known_faults.toml")
 
 
 def _arrays(case):
@@ -84,7 +85,7 @@ class Watch:
 
     def __init__(self, faults, device, operation, direction, variant):
         self._faults = [fault for fault in faults if fault.concerns(device, operation, direction, variant)]
-        self._tried = set()
+        self._tried, self._failing = set(), set()
         self.seen = {}
 
     def ran(self, case):
@@ -92,23 +93,31 @@ class Watch:
         self._tried |= {fault.id for fault in self._faults if fault.explains(case)}
 
     def explain(self, case, message):
-        """Return the fault that explains a case that failed, or None."""
-        fault = next((fault for fault in self._faults if fault.explains(case)), None)
-        if fault is not None:
-            self.seen.setdefault(fault.id, (case, message))
-        return fault
+        """Return the first fault that explains a case that failed, or None."""
+        faults = [fault for fault in self._faults if fault.explains(case)]
+        # Of several any may be what failed, so that none of them can be said to be gone.
+        self._failing |= {fault.id for fault in faults}
+        if not faults:
+            return None
+        self.seen.setdefault(faults[0].id, (case, message))
+        return faults[0]
 
     def fixed(self):
         """Return the faults whose cases were run and none of which failed."""
-        # Where two explain the same case the first is named for it, so the other cannot be told to be gone.
-        explained = [case for case, _ in self.seen.values()]
-        return [
-            fault for fault in self._faults
-            if fault.id in self._tried - self.seen.keys() and not any(map(fault.explains, explained))
-        ]  # fmt: skip
+        return [fault for fault in self._faults if fault.id in self._tried - self._failing]
 
 
-def load(path=FILE):
+def file():
+    """Return the path of the list: this package's, or what the environment variable ``REFCNN_KNOWN_FAULTS`` names."""
+    return Path(os.environ.get("REFCNN_KNOWN_FAULTS") or Path(__file__).with_name("known_faults.toml"))
+
+
+def watch(device, operation, direction, variant):
+    """Return the :class:`Watch` over one row, with the list that :func:`file` names; raise as :func:`load`."""
+    return Watch(_load_once(file()), device, operation, direction, variant)
+
+
+def load(path):
     """Return the list of known faults.
 
     Raises
@@ -132,6 +141,9 @@ def load(path=FILE):
     if twice:
         raise DataError(f"{path} has more than one fault with the id {', '.join(twice)}. Give each an id of its own.")
     return faults
+
+
+_load_once = functools.cache(load)
 
 
 def _fault(path, number, entry):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import FileWriteError
-from . import targets
+from . import known_faults, targets
 from .case_file import read_case
 from .results import DeviceReport, Failure, Report, Row, row_from_json
 from .worker import Job, save_bundle, summary
@@ -172,8 +172,13 @@ def _test(specification, options, progress, scratch):
                 case=options.case,
             )  # fmt: skip
             row = worker.run(job, lambda cases, row=rows[number]: progress.case_begins(row, cases))
-            if row.verdict in ("crashed", "hung") and row.failure.case is not None and job.bundle is not None:
-                row.failure.bundle = _save_killer(specification, options, scratch, job, row.failure.message)
+            if row.verdict in ("crashed", "hung") and row.failure.case is not None:
+                watch = known_faults.watch(worker.description, operation, direction, variant)
+                fault = watch.explain(read_case(job.case_file)[3], row.failure.message)
+                if fault is not None:
+                    row.verdict, row.failure.known = "known fault", fault.id
+                elif job.bundle is not None:
+                    row.failure.bundle = _save_killer(specification, options, scratch, job, row.failure.message)
             device.rows.append(row)
             progress.row_ends(row)
     finally:

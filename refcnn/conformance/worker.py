@@ -28,7 +28,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ..errors import KernelBuildError, RefcnnError
-from . import coverage, judge, targets
+from . import coverage, judge, known_faults, targets
 from .case_file import read_case, write_case
 from .results import Failure, Row
 from .strategies import describe
@@ -92,6 +92,7 @@ class Run:
         self._is_stable = True
         # The case, its error and what to say of it.
         self._failed = None
+        self._known = known_faults.watch(self.target.description, job.operation, job.direction, job.variant)
 
     def run(self):
         """Run all cases and return the row, with a bundle written where one failed."""
@@ -111,6 +112,8 @@ class Run:
         self.row.histogram, self.row.coverage = self._statistics.histogram, dict(sorted(self._coverage.items()))
         if self._failed is not None:
             self._describe_failure(*self._failed)
+        elif self._known.seen or self.job.case is None and self._known.fixed():
+            self._describe_known_faults()
         elif not self.row.cases:
             self.row.verdict = "not offered"
         self.row.seconds = time.perf_counter() - start
@@ -161,16 +164,19 @@ class Run:
             if with_target:
                 hypothesis.reject()
             return
-        except KernelBuildError as error:
-            self._failed = case, error, str(error)
-            raise _Stop from error
         except Exception as error:
             is_plain = isinstance(error, judge.ConformanceFailure | RefcnnError)
-            self._failed = case, error, str(error) if is_plain else "".join(traceback.format_exception(error))
+            message = str(error) if is_plain else "".join(traceback.format_exception(error))
+            if self._known.explain(case, message) is not None:
+                return
+            self._failed = case, error, message
+            if isinstance(error, KernelBuildError):
+                raise _Stop from error
             raise
         finally:
             if is_counted:
                 self.row.cases += 1
+                self._known.ran(case)
                 for edge in coverage.edges(job.operation, case):
                     self._coverage[edge] += 1
                     if with_target:
@@ -187,6 +193,21 @@ class Run:
             results = error.results if wrong else None
             save_bundle(job, case, self.target, message, results, execute=wrong and self._is_stable)
             self.row.failure.bundle = Path(job.bundle).name
+
+
+    def _describe_known_faults(self):
+        self.row.verdict = "known fault"
+        messages, case, identifier = [], None, None
+        for fault in self._known.fixed() if self.job.case is None else ():
+            self.row.verdict, identifier = "fixed fault", fault.id
+            messages.append(
+                f"The known fault {fault.id} was not seen in any case that it concerns. If it is fixed, take it out of "
+                f"{known_faults.file()}, or narrow its driver ({fault.driver})."
+            )
+        for seen, (found, message) in self._known.seen.items():
+            case, identifier = case or summary(found), identifier or seen
+            messages.append(f"The known fault {seen}: {message}")
+        self.row.failure = Failure("\n".join(messages), case, known=identifier)
 
 
 def summary(case):
