@@ -121,6 +121,15 @@ def test_a_fault_is_fixed_when_its_cases_ran_and_none_failed(faults):
     assert watch.fixed() == []
 
 
+def test_a_list_that_is_wrong_is_said_before_the_run(faults, tmp_path, monkeypatch):
+    with pytest.raises(DataError):
+        faults({"condition": "sometimes"})
+    monkeypatch.setenv("REFCNN_KNOWN_FAULTS", str(tmp_path / "faults.toml"))
+    done = CliRunner().invoke(main, ["conform", "--device", "reference", "--operation", "relu"])
+    assert done.exit_code == 2, done.output
+    assert "condition is 'sometimes'" in done.output
+
+
 def test_of_two_faults_one_may_be_fixed(faults):
     watch = Watch(faults({}, {"id": "groups", "condition": "groups"}), **ROW)
     for one in (PADDED, case(groups=2)):

@@ -41,7 +41,7 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         return
     if reports:
         raise click.UsageError(f"{reports[0]} is not looked at without --merge.")
-    from ..conformance import runner, targets
+    from ..conformance import known_faults, runner, targets
     from ..conformance.case_file import read_case
     from ..errors import RefcnnError
 
@@ -55,6 +55,7 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
             if operations or examples:
                 raise click.UsageError("--repro runs the one case saved: leave --operation and --examples out.")
             read_case(case)
+        known_faults.load(known_faults.file())
         folder = runner.writable_folder(folder) if folder is not None else None
         specifications = targets.expand(devices or ("all",))
     except RefcnnError as error:
