@@ -138,12 +138,15 @@ def judge_all(device, runs):
 
     from refcnn import backend as backends
     from refcnn.conformance import judge
-    from refcnn.errors import KernelBuildError
+    from refcnn.errors import BackendError, KernelBuildError
     from refcnn.opencl import variants
 
     count = 0
     try:
         backend = backends.find(device)
+    except BackendError as error:
+        return "could not run", str(error), count
+    try:
         for operation, variant, cases in runs:
             with variants.use_variant(variant) if variant else contextlib.nullcontext():
                 for case, integers in cases:
@@ -220,7 +223,7 @@ class Bench:
                 results.append(in_process(self.environment, device, self._runs(path.stem), self.limit))
                 if results[-1].verdict == "killed":
                     break
-            if self.library and results[-1].verdict == "survived":
+            if self.library and (not results or results[-1].verdict == "survived"):
                 results.append(self._inside_oclgrind(path.stem))
         finally:
             shutil.copyfile(KERNELS / file, path)
@@ -248,7 +251,7 @@ class Bench:
             **self.environment, "OCL_ICD_VENDORS": str(vendors), "OCLGRIND_LOG": str(log),
             "OCLGRIND_DATA_RACES": "1", "OCLGRIND_UNINITIALIZED": "1",
         }  # fmt: skip
-        result = in_process(environment, "opencl:0:0", self._simulator_runs(stem), 4 * self.limit)
+        result = in_process(environment, "opencl:oclgrind:0", self._simulator_runs(stem), 4 * self.limit)
         report = log.read_text(errors="replace").strip() if log.exists() else ""
         if report and result.verdict == "survived":
             lines = [line.strip() for line in report.splitlines() if line.strip()]
