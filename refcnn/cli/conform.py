@@ -31,7 +31,8 @@ class _CouldNotRun(click.ClickException):
 @click.option("--merge", is_flag=True, help="Test nothing; make one page, merged.html in the folder of --report, of "
               "reports (or folders of them) that are named.")
 @click.argument("reports", nargs=-1, metavar="[REPORT.json]...")
-def command(devices, operations, variant, profile, examples, seed, case_limit, folder, case, merge, reports):  # fmt: skip
+def command(devices, operations, variant, profile, examples, seed, case_limit, folder, case, merge,
+            reports):  # fmt: skip
     """Hold every operation on every device against a proved error bound.
 
     Exit status: 0 if all conform, 1 if not, 2 if it could not run.
