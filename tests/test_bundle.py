@@ -199,6 +199,15 @@ def test_recording_ends_with_its_block_and_sees_what_was_before():
 
 
 @needs_device
+def test_build_options_of_a_device_are_recorded_too(monkeypatch):
+    device = devices.best()
+    monkeypatch.setattr(device, "is_simulator", True)
+    recording, _ = bundle.record(device, "conv2d", "forward", "gpu", CASES["conv2d"], execute=False)
+    assert all(launch.options[-1] == "-cl-opt-disable" for launch in recording.launches)
+    assert "-DGROUP=8" in recording.launches[0].options
+
+
+@needs_device
 def test_every_kind_of_argument_is_run_again(tmp_path, monkeypatch):
     (tmp_path / "kinds_for_test.cl").write_text(
         "__kernel void kinds(__global float *y, __local float *room, float a, uint b, int c, uchar d)\n"
