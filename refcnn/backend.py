@@ -53,9 +53,7 @@ class OpenCL:
 
     def array(self, host):
         """Copy a host array to the device as float32."""
-        host = np.asarray(host, dtype=np.float32)
-        # What has no axis would come back with one.
-        return self.device.array(host).reshape(host.shape)
+        return self.device.array(np.asarray(host, dtype=np.float32))
 
     def to_host(self, array):
         """Copy a device array to the host."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -388,3 +389,35 @@ def test_the_same_input_gives_the_same_bits(each_device, variant):
 def test_an_unknown_variant_is_an_error():
     with pytest.raises(ArgumentError, match="cpu, gpu, plain"), variants.use_variant("cuda"):
         pass
+
+
+@pytest.mark.parametrize("obstacle", ["a lock whose process was killed", "no folder"])
+def test_kernels_build_whatever_stands_in_the_way_of_the_cache(each_device, obstacle, tmp_path, monkeypatch):
+    if obstacle == "no folder":
+        (tmp_path / "cache").write_text("a file where the folder should be")
+        monkeypatch.setattr("platformdirs.user_cache_dir", lambda *names, **options: str(tmp_path / "cache"))
+        assert program._cache_folder() is False
+    else:
+        monkeypatch.setattr("platformdirs.user_cache_dir", lambda *names, **options: str(tmp_path))
+        lock = Path(program._cache_folder()) / "lock"
+        lock.touch()
+        assert Path(program._cache_folder()) == lock.parent and lock.exists(), "a fresh lock has an owner"
+        os.utime(lock, (0, 0))
+        assert Path(program._cache_folder()) == lock.parent and not lock.exists()
+    assert program.build(each_device, each_device._context, "relu", ()).kernel_names
+
+
+def test_an_exception_of_the_cache_is_no_obstacle(each_device, monkeypatch):
+    import pyopencl as cl
+
+    build, tried = cl.Program.build, []
+
+    def failing(self, options=(), devices=None, cache_dir=None):
+        tried.append(cache_dir)
+        if cache_dir is not False:
+            raise KeyError("PYOPENCL_CACHE_FAILURE_FATAL")
+        return build(self, options=options, devices=devices, cache_dir=False)
+
+    monkeypatch.setattr(cl.Program, "build", failing)
+    assert program.build(each_device, each_device._context, "relu", ()).kernel_names
+    assert len(tried) == 2

@@ -152,7 +152,7 @@ class Device:
         """
         import pyopencl as cl
 
-        host = np.ascontiguousarray(host)
+        host = np.asarray(host, order="C")
         array = self.empty(host.shape, host.dtype)
         if array.size:
             self._with_memory(array, lambda: cl.enqueue_copy(self._queue, array.buffer, host, is_blocking=True))

@@ -3,12 +3,16 @@
 import contextlib
 import functools
 import os
+import sys
+import time
 import warnings
 from pathlib import Path
 
 from ..errors import BackendError, KernelBuildError
 
 _LOG_LINES = 20
+# Seconds after which a lock of pyopencl's cache, held while a few small files are written, has no owner any more.
+_STALE_LOCK = 10
 
 
 @functools.cache
@@ -73,7 +77,7 @@ def build(device, context, file_stem, options):
     options = all_options(device, options)
     with _silent_compiler():
         try:
-            return cl.Program(context, text).build(options=list(options))
+            return _compiled(cl.Program(context, text), list(options))
         except cl.Error as error:
             # Before this line stands what pyopencl adds.
             lines = [line for line in str(error).partition(">:")[2].splitlines() if line.strip()]
@@ -83,6 +87,34 @@ def build(device, context, file_stem, options):
                 f"{device.driver_version}) with options {' '.join(options) or '(none)'}. Choose another device "
                 f"('refcnn devices' lists them) or update its driver. The compiler says:\n{log}"
             ) from error
+
+
+def _compiled(compilable, options):
+    import pyopencl as cl
+
+    try:
+        return compilable.build(options=options, cache_dir=_cache_folder())
+    except cl.Error:
+        raise
+    except Exception:
+        # pyopencl's cache lets any exception out where its files cannot be read or written, or the disk is full.
+        return compilable.build(options=options, cache_dir=False)
+
+
+def _cache_folder():
+    """Return a folder for pyopencl's cache, freed of a lock whose process was killed, or False if there can be none."""
+    import platformdirs
+
+    version = ".".join(map(str, sys.version_info[:3]))
+    folder = Path(platformdirs.user_cache_dir("refcnn", appauthor=False)) / f"compiled-py{version}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = folder / "lock"
+        if lock.exists() and time.time() - lock.stat().st_mtime > _STALE_LOCK:
+            lock.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return str(folder)
 
 
 @contextlib.contextmanager
