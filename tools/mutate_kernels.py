@@ -238,9 +238,8 @@ class Bench:
 
     def _simulator_runs(self, stem):
         """Small cases, and few of those operations that keep a simulator busy."""
-        return [
-            (name, variant, self.cases.get(name, "tiny", 5 if variant else 2)) for name, variant in plan(stem, self.stems)
-        ]
+        pairs = plan(stem, self.stems)
+        return [(name, variant, self.cases.get(name, "tiny", 5 if variant else 2)) for name, variant in pairs]
 
     def _inside_oclgrind(self, stem):
         vendors, log = self.folder / "vendors", self.folder / "oclgrind.log"
