@@ -26,6 +26,7 @@ SHARED = {
     },  # fmt: skip
     "conformance": {
         "bounds", "bundle", "case_file", "coverage", "html", "judge", "known_faults", "merge", "onnxruntime_target",
+        "pytest_plugin",
         "results", "runner", "strategies", "targets", "worker",
     },  # fmt: skip
     "layers": {"pooling"},

@@ -130,6 +130,13 @@ def plan(target, options):
     return rows
 
 
+def sizes(target, options):
+    """Return the sizes of cases to draw from for a target."""
+    if target.is_simulator:
+        return ("tiny",)
+    return ("small", "large") if options.profile == "long" else ("small",)
+
+
 def writable_folder(path):
     """Make a folder if there is none, and return it.
 
@@ -156,7 +163,6 @@ def _test(specification, options, progress, scratch):
     progress.device_begins(specification, rows)
     device = DeviceReport(specification, target.name)
     worker = None
-    sizes = ("tiny",) if target.is_simulator else ("small", "large") if options.profile == "long" else ("small",)
     try:
         for number, (operation, direction, variant) in enumerate(rows):
             if worker is None or worker.is_gone:
@@ -167,7 +173,7 @@ def _test(specification, options, progress, scratch):
                     break
                 device = dataclasses.replace(device, **worker.description)
             job = Job(
-                operation, direction, variant, options.examples, options.seed, sizes,
+                operation, direction, variant, options.examples, options.seed, sizes(target, options),
                 case_file=str(scratch / "case.npz"), bundle=_bundle(options, specification, number, rows[number]),
                 case=options.case,
             )  # fmt: skip
