@@ -1,8 +1,8 @@
 """Ctrl-C, noted at first, so that work in hand can be finished and saved."""
 
 import contextlib
+import os
 import signal
-import sys
 import threading
 
 
@@ -22,7 +22,9 @@ def interruptible():
     def note(*_):
         noted.set()
         signal.signal(signal.SIGINT, former)
-        print("\nFinishing the batch and writing the checkpoint. Ctrl-C again stops at once.", file=sys.stderr)
+        # Past Python's buffer, which the interrupted code may hold.
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nFinishing the batch and writing the checkpoint. Ctrl-C again stops at once.\n")
 
     signal.signal(signal.SIGINT, note)
     try:

@@ -143,6 +143,9 @@ def _call(name, action, function):
     except RefcnnError:
         raise
     except (Exception, SystemExit) as error:
+        if name in NAMED:
+            # A fault of refcnn's own, which no advice to the user would mend.
+            raise
         raise ArgumentError(_failure(name, action, error)) from error
 
 

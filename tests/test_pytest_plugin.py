@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from importlib.metadata import entry_points
 from pathlib import Path
 
 IMPLEMENTATION = """
@@ -27,8 +28,10 @@ right, wrong = Right(), Wrong()
 
 def run(folder, *arguments):
     (folder / "implementation.py").write_text(textwrap.dedent(IMPLEMENTATION))
-    # Named by -p too, for environments in which refcnn is on the path but was not installed.
-    command = [sys.executable, "-m", "pytest", "-p", "refcnn.conformance.pytest_plugin", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    if not entry_points(group="pytest11", name="refcnn"):
+        # On the path, but not installed.
+        command += ["-p", "refcnn.conformance.pytest_plugin"]
     environment = {**os.environ, "PYTHONPATH": f"{folder}:{Path(__file__).parents[1]}"}
     return subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, env=environment, timeout=300)
 
