@@ -116,14 +116,14 @@ def interrupt_at(session, call):
 # 80 training images are 10 batches, 20 for validation 3: the calls 1, 7, 10 lie in the first epoch's training, 11 and
 # 13 in its validation, 14 is the second epoch's first batch.
 @pytest.mark.parametrize("call", [1, 7, 10, 11, 13, 14, 30])
-def test_ctrl_c_and_resume_end_the_same(inside, tmp_path, call, capsys):
+def test_ctrl_c_and_resume_end_the_same(inside, tmp_path, call, capfd):
     session = begin(tmp_path)
     interrupt_at(session, call)
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(Interrupted):
         session.finish(lambda line: None)
     assert signal.getsignal(signal.SIGINT) is handler
-    assert "writing the checkpoint" in capsys.readouterr().err
+    assert "writing the checkpoint" in capfd.readouterr().err
     checkpoint = Checkpoint.load(session.run.last)
     assert checkpoint.epoch == (call - 1) // 13
     assert len(checkpoint.losses) == min((call - 1) % 13 + 1, 10)
