@@ -194,6 +194,21 @@ def test_every_image_is_used_once_in_each_epoch_in_another_order(inside, tmp_pat
     assert list(first) != list(second)
 
 
+def test_the_rate_falls_along_each_epoch_and_starts_again(inside, tmp_path):
+    session = begin(tmp_path, epochs=2, batch_size=32, lr=0.3)
+    rates = []
+    update = session.optimizer.update
+
+    def watched(parameter, gradient, backend):
+        if parameter is session.model[0].params.w:
+            rates.append(session.optimizer.lr)
+        update(parameter, gradient, backend)
+
+    session.optimizer.update = watched
+    session.finish(lambda line: None)
+    assert rates == pytest.approx([0.3, 0.2, 0.1] * 2)
+
+
 def test_the_training_loss_is_the_mean_over_the_images(inside, tmp_path):
     # With a rate too small to change anything and no dropout, each batch's loss is that of the first parameters.
     session = begin(tmp_path, epochs=1, batch_size=48, lr=1e-30, optimizer="sgd")
