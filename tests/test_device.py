@@ -144,7 +144,7 @@ def test_launch_passes_build_options(each_device, kernels):
     ("arguments", "message"),
     [
         ((9,), "has 3 arguments, but 2"),
-        ((9, 1.0, 1), "argument 3"),
+        ((9, 1.0, 1), "has 3 arguments, but 4 were given"),
         ((2**31, 1.0), "argument 1 is 2147483648"),
         (("9", 1.0), "argument 1"),
         ((9, np.int64(3)), "argument 2"),

@@ -4,6 +4,7 @@ Everything that refcnn asks of OpenCL passes through :class:`Device`; nothing
 outside this package imports pyopencl.
 """
 
+import collections
 import contextlib
 import functools
 import re
@@ -20,6 +21,10 @@ INSTALL_ADVICE = (
     "or the driver of your GPU's vendor."
 )
 INT_MAX = 2**31 - 1
+# Kernel objects that are kept ready, each for one kernel and its sizes.
+_MOST_PREPARED = 4096
+# Copies to the device that may be under way, so that the host does not run ahead without limit.
+_MOST_UPLOADS = 16
 
 
 class LocalMemory:
@@ -67,8 +72,10 @@ class Device:
         self._lock = threading.RLock()
         self._programs = {}
         self._kept_by_simulator = []
-        self._kernels = {}
+        self._prepared = {}
+        self._uploads = collections.deque()
         self._recording = None
+        self._profile = None
         self.platform_index = platform_index
         self.device_index = device_index
         self.name = f"opencl:{platform_index}:{device_index}"
@@ -152,12 +159,19 @@ class Device:
         """
         import pyopencl as cl
 
-        host = np.asarray(host, order="C")
+        # A copy, since the caller may change its array before the device has read it.
+        host = np.array(host, order="C")
         array = self.empty(host.shape, host.dtype)
         if array.size:
-            self._with_memory(array, lambda: cl.enqueue_copy(self._queue, array.buffer, host, is_blocking=True))
+            copy = self._with_memory(
+                array, lambda: cl.enqueue_copy(self._queue, array.buffer, host, is_blocking=False)
+            )
+            # The event holds the host's copy, and would wait if it were let go before the device is done.
+            self._uploads.append(copy)
+            if len(self._uploads) > _MOST_UPLOADS:
+                self._uploads.popleft().wait()
         if self._recording is not None:
-            self._recording.filled(array, host.copy())
+            self._recording.filled(array, host)
         return array
 
     def to_host(self, array):
@@ -174,6 +188,34 @@ class Device:
         """Wait until everything launched so far is done."""
         with _backend_errors(self, "the work queued so far failed"):
             self._queue.finish()
+        self._uploads.clear()
+
+    @contextlib.contextmanager
+    def profiling(self):
+        """Time every kernel launched inside a ``with`` block by the device's own clock.
+
+        Yields
+        ------
+        list of (str, str, float, tuple of int)
+            Filled at the end: the kernel's file stem and name, its seconds, and its global size, in order of launch.
+        """
+        import pyopencl as cl
+
+        self.finish()
+        former, timings = self._queue, []
+        with _backend_errors(self, "a command queue that profiles could not be made"):
+            self._queue = cl.CommandQueue(
+                self._context, self._device, properties=cl.command_queue_properties.PROFILING_ENABLE
+            )
+        self._profile = []
+        try:
+            yield timings
+            self.finish()
+            for file_stem, kernel_name, event, global_size in self._profile:
+                seconds = (event.profile.end - event.profile.start) * 1e-9
+                timings.append((file_stem, kernel_name, seconds, global_size))
+        finally:
+            self._profile, self._queue = None, former
 
     def launch(self, file_stem, kernel_name, global_size, local_size, *arguments, options=()):
         """Queue one kernel.
@@ -209,45 +251,41 @@ class Device:
 
         if 0 in global_size:
             return
-        rounded = tuple(-(-size // local) * local for size, local in zip(global_size, local_size, strict=True))
         if self._recording is not None:
+            rounded = _whole_groups(global_size, local_size)
             self._recording.launched(file_stem, kernel_name, rounded, local_size, arguments, options)
             if not self._recording.execute:
                 return
+        sizes = [argument for argument in arguments if type(argument) is int]
+        key = file_stem, kernel_name, options, global_size, local_size, len(arguments), *sizes
         with self._lock:
-            kernel = self._kernel(file_stem, kernel_name, options)
-            set_arg = kernel.set_arg
-            for index, argument in enumerate(arguments):
-                if type(argument) is DeviceArray:
-                    if argument.device is not self:
-                        self._check_owner(argument)
-                    value = argument.buffer
-                elif type(argument) is int:
-                    if not -INT_MAX <= argument <= INT_MAX:
-                        raise ArgumentError(
-                            f"{kernel_name}: argument {index} is {argument}, but kernels count in 32 bits, up to "
-                            f"{INT_MAX}. Use smaller arrays, such as a smaller batch."
-                        )
-                    value = np.int32(argument)
-                else:
-                    value = _convert(argument)
-                try:
-                    set_arg(index, value)
-                except (cl.Error, TypeError) as error:
-                    raise ArgumentError(
-                        f"{kernel_name} in kernels/{file_stem}.cl does not take {argument!r} as argument {index}: "
-                        f"{error}. It has {kernel.num_args} arguments."
-                    ) from error
-            if len(arguments) != kernel.num_args:
-                raise ArgumentError(
-                    f"{kernel_name} in kernels/{file_stem}.cl has {kernel.num_args} arguments, "
-                    f"but {len(arguments)} were given."
-                )
+            prepared = self._prepared.get(key)
+            if prepared is None:
+                prepared = self._prepare(key, arguments)
+            prepared.set(self, arguments)
+            work = self._queue, prepared.kernel, prepared.global_size, local_size
             try:
-                cl.enqueue_nd_range_kernel(self._queue, kernel, rounded, local_size)
+                event = cl.enqueue_nd_range_kernel(*work)
             except cl.Error:
-                what = f"launching {kernel_name} over {rounded} work-items in groups of {local_size}"
-                self._with_memory(what, lambda: cl.enqueue_nd_range_kernel(self._queue, kernel, rounded, local_size))
+                what = f"launching {kernel_name} over {prepared.global_size} work-items in groups of {local_size}"
+                event = self._with_memory(what, lambda: cl.enqueue_nd_range_kernel(*work))
+            if self._profile is not None:
+                self._profile.append((file_stem, kernel_name, event, prepared.global_size))
+
+    def _prepare(self, key, arguments):
+        """Return a kernel object of its own for one kernel and its sizes, which are set for good."""
+        file_stem, kernel_name, options, global_size, local_size, *_ = key
+        kernel = self._kernel(file_stem, kernel_name, options)
+        if len(arguments) != kernel.num_args:
+            raise ArgumentError(
+                f"{kernel_name} in kernels/{file_stem}.cl has {kernel.num_args} arguments, "
+                f"but {len(arguments)} were given."
+            )
+        prepared = _Prepared(file_stem, kernel_name, kernel, _whole_groups(global_size, local_size), arguments)
+        if len(self._prepared) >= _MOST_PREPARED:
+            self._prepared.clear()
+        self._prepared[key] = prepared
+        return prepared
 
     @contextlib.contextmanager
     def recording(self, execute=True):
@@ -277,17 +315,12 @@ class Device:
             )
 
     def _kernel(self, file_stem, kernel_name, options):
-        key = file_stem, kernel_name, options
-        if key not in self._kernels:
-            import pyopencl as cl
+        import pyopencl as cl
 
-            try:
-                self._kernels[key] = cl.Kernel(self._program(file_stem, options), kernel_name)
-            except cl.Error as error:
-                raise BackendError(
-                    f"kernels/{file_stem}.cl has no kernel {kernel_name} on {self.name}: {error}."
-                ) from error
-        return self._kernels[key]
+        try:
+            return cl.Kernel(self._program(file_stem, options), kernel_name)
+        except cl.Error as error:
+            raise BackendError(f"kernels/{file_stem}.cl has no kernel {kernel_name} on {self.name}: {error}.") from error
 
     def _program(self, file_stem, options):
         key = file_stem, options
@@ -337,6 +370,60 @@ class Device:
             f"and allows {_megabytes(self.largest_allocation)} in one array. "
             "Use a smaller batch, a smaller model or another device."
         )
+
+
+class _Prepared:
+    """A kernel object whose sizes are set, so that a launch sets only what differs from the one before."""
+
+    __slots__ = ("file_stem", "kernel_name", "kernel", "global_size", "changing", "values")
+
+    def __init__(self, file_stem, kernel_name, kernel, global_size, arguments):
+        self.file_stem, self.kernel_name, self.kernel, self.global_size = file_stem, kernel_name, kernel, global_size
+        self.changing = tuple(index for index, argument in enumerate(arguments) if type(argument) is not int)
+        self.values = [None] * len(self.changing)
+        for index, argument in enumerate(arguments):
+            if type(argument) is int:
+                if not -INT_MAX <= argument <= INT_MAX:
+                    raise ArgumentError(
+                        f"{kernel_name}: argument {index} is {argument}, but kernels count in 32 bits, up to "
+                        f"{INT_MAX}. Use smaller arrays, such as a smaller batch."
+                    )
+                self._set(index, argument, np.int32(argument))
+
+    def set(self, device, arguments):
+        """Set the arguments that are no sizes; numbers only where they are others than last time, for they are slow."""
+        values = self.values
+        for place, index in enumerate(self.changing):
+            argument = arguments[index]
+            if type(argument) is DeviceArray:
+                if argument.device is not device:
+                    device._check_owner(argument)
+                self._set(index, argument, argument.buffer)
+            elif not _is_same(argument, values[place]):
+                # Forgotten first: an argument that is refused must not count as set.
+                values[place] = None
+                self._set(index, argument, _convert(argument))
+                values[place] = argument
+
+    def _set(self, index, argument, value):
+        import pyopencl as cl
+
+        try:
+            self.kernel.set_arg(index, value)
+        except (cl.Error, TypeError) as error:
+            raise ArgumentError(
+                f"{self.kernel_name} in kernels/{self.file_stem}.cl does not take {argument!r} as argument {index}: "
+                f"{error}. It has {self.kernel.num_args} arguments."
+            ) from error
+
+
+def _is_same(number, other):
+    # Zeros are always set, since 0.0 == -0.0.
+    return type(number) is type(other) and number == other and number != 0
+
+
+def _whole_groups(global_size, local_size):
+    return tuple(-(-size // local) * local for size, local in zip(global_size, local_size, strict=True))
 
 
 def _is_memory_failure(error):
