@@ -19,18 +19,40 @@ class DeviceArray:
     device : refcnn.opencl.device.Device
     shape : tuple of int
     dtype : numpy dtype
-    buffer : pyopencl.MemoryObjectHolder
-        At least as large as shape and dtype ask for.
+    buffer : pyopencl.MemoryObjectHolder or None
+        At least as large as shape and dtype ask for. None if ``pending`` is given.
+    pending : object, optional
+        Its ``compute()`` returns an array with the contents; it is called when they are first needed. By then an
+        operation that takes the array may have found a way to its own result that goes without it.
+
+    Attributes
+    ----------
+    pending : object or None
+        None as soon as the array is computed.
+    rectified : bool
+        Whether this is the result of a rectifier: its numbers are 0, above 0, or NaN.
+    masked_by : DeviceArray or None
+        Set on a gradient that is 0 wherever that array is not above 0, so that it need not be made so again.
     """
 
-    __slots__ = ("device", "shape", "dtype", "size", "buffer", "__weakref__")
+    __slots__ = ("device", "shape", "dtype", "size", "_buffer", "pending", "rectified", "masked_by", "__weakref__")
 
-    def __init__(self, device, shape, dtype, buffer):
+    def __init__(self, device, shape, dtype, buffer, pending=None):
         self.device = device
         self.shape = tuple(shape)
         self.dtype = np.dtype(dtype)
         self.size = math.prod(self.shape)
-        self.buffer = buffer
+        self._buffer, self.pending = buffer, pending
+        self.rectified, self.masked_by = False, None
+
+    @property
+    def buffer(self):
+        """The memory; an array that is not computed yet is computed now."""
+        if self.pending is not None:
+            # Only then forgotten: an error, such as a lack of memory, may be met again.
+            self._buffer = self.pending.compute()._buffer
+            self.pending = None
+        return self._buffer
 
     @property
     def ndim(self):

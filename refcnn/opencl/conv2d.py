@@ -1,251 +1,90 @@
-"""Convolution on a device: forward as one matrix product over a padded copy of x, backward as two.
+"""Convolution on an OpenCL device: for each direction the variant that suits the device and the sizes.
 
-With a stride, the copy holds one plane for each residue of a pixel's position
-modulo the stride (a *phase*). Inside a phase a step of the window is a step of
-one pixel, so that every stride and dilation is read without gaps, and the
-input gradient of one phase is a convolution with the taps that meet it.
-
-All planes have rows of one ``pitch``. A place in a plane is i pitch + j; the
-last places of each row belong to no window and their results are not stored.
-The copy of dy has the same pitch, with zeros around it.
+The result is computed when it is first needed, and not before: what follows
+it, a rectifier for example, can then be done in the same kernel.
 """
-
-import functools
 
 import numpy as np
 
-from ..errors import ShapeError
 from ..shapes import window_output_shape
-from . import matrix_product
-from .matrix_product import LARGEST_VECTOR, Places
-from .variants import variant
+from . import conv2d_product as product
+from . import variants
+from .array import DeviceArray
+from .variants import Convolution
 
 _PLAIN_GROUP = 64
-# What the images of one partial sum of the weight gradient may occupy, so that a CPU core's cache holds them.
-_CHUNK_BYTES = 3 << 19
 
 
 def forward(x, w, b, *, stride, padding, dilation, groups):
     """x (N, C, H, W), w (K, C/groups, kh, kw), b (1, K, 1, 1) or None -> y (N, K, out_h, out_w)."""
-    device, layout = x.device, _layout(x.shape, w.shape, stride, padding, dilation, groups)
-    y = device.empty((layout.N, layout.K, layout.out_h, layout.out_w))
-    if variant(device) == "plain":
-        device.launch(
-            "conv2d", "forward", (layout.out_h * layout.out_w, layout.N * layout.K), (_PLAIN_GROUP, 1),
-            x, w, w if b is None else b, int(b is not None), y, *layout.plain,
-        )  # fmt: skip
-        return y, (x, w, x.shape)
-    packed = _pack_x(x, layout)
-    offsets, sources = layout.forward_tables(device)
-    matrix_product.product(
-        device,
-        matrix_product.pack_factor(
-            w, sources, rows=layout.outputs, groups=groups, factor_group=layout.outputs * layout.terms,
-            factor_row=layout.terms,
-        ),
-        packed, offsets, y,
-        Places(layout.places, 0, layout.pitch, layout.out_h, layout.out_w, c_y=layout.out_w),
-        rows=layout.outputs, terms=layout.terms, a_row=1, a_term=layout.outputs,
-        a_group=layout.terms * layout.outputs, b_image=layout.x_image, b_group=layout.x_image // groups,
-        c_row=layout.out_h * layout.out_w, c_image=layout.K * layout.out_h * layout.out_w,
-        c_group=layout.outputs * layout.out_h * layout.out_w, images=layout.N, groups=groups, bias=b,
-    )  # fmt: skip
-    return y, (packed, w, x.shape)
+    geometry = Convolution(x.shape, w.shape, stride, padding, dilation, groups)
+    shape = x.shape[0], w.shape[0], *window_output_shape(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    saved = _Saved(x, w, geometry)
+    pending = _Forward(saved, b, shape, variants.choose(x.device, "forward", geometry))
+    return DeviceArray(x.device, shape, np.float32, None, pending), saved
 
 
 def backward(dy, saved, needs, *, stride, padding, dilation, groups):
     """dy (N, K, out_h, out_w) -> dx, dw, db: each window hands its share of dy back to what it read."""
-    x, w, x_shape = saved
-    device, layout = dy.device, _layout(x_shape, w.shape, stride, padding, dilation, groups)
-    if x.shape == x_shape:
-        return _plain_backward(dy, x, w, needs, layout)
-    packed, sums = _pack_dy(dy, layout)
-    dx = dw = db = None
+    x, w, geometry, device = saved.x, saved.w, saved.geometry, dy.device
+    dx = dw = db = factored = None
+    which = {direction: variants.choose(device, direction, geometry) for direction in ("backward_x", "backward_w")}
+    if (needs[0] and which["backward_x"] != "plain") or (any(needs[1:]) and which["backward_w"] != "plain"):
+        factored = product.Backward(dy, geometry)
     if needs[0]:
-        dx = device.empty(x_shape)
-        offsets, sources = layout.backward_tables(device)
-        factor = matrix_product.pack_factor(
-            w, sources, rows=layout.inputs, groups=groups, factor_group=layout.outputs * layout.terms,
-            factor_row=layout.kernel_h * layout.kernel_w,
-        )  # fmt: skip
-        for first_term, terms, places in layout.x_phases:
-            matrix_product.product(
-                device, factor, packed, offsets, dx, places,
-                rows=layout.inputs, first_term=first_term, terms=terms, a_row=1, a_term=layout.inputs,
-                a_group=sources.size * layout.inputs, b_start=layout.y_lead, b_image=layout.y_image,
-                b_group=layout.y_image // groups, c_row=layout.H * layout.W, c_image=layout.C * layout.H * layout.W,
-                c_group=layout.inputs * layout.H * layout.W, images=layout.N, groups=groups,
-            )  # fmt: skip
+        if which["backward_x"] == "plain":
+            dx = _plain(device, "backward_x", x.shape, geometry, dy, w)
+        else:
+            dx = factored.x(w)
     if needs[1]:
-        dw = matrix_product.dot_product(
-            device, packed, x, layout.forward_tables(device)[0],
-            rows=layout.outputs, columns=layout.terms, places=layout.places, images=layout.N, groups=groups,
-            a_start=layout.y_lead, a_row=layout.y_plane, a_image=layout.y_image, a_group=layout.y_image // groups,
-            b_image=layout.x_image, b_group=layout.x_image // groups,
-            images_per_chunk=max(1, _CHUNK_BYTES // (4 * (layout.x_image + layout.y_image))),
-        ).reshape(w.shape)  # fmt: skip
+        if which["backward_w"] == "plain":
+            dw = _plain(device, "backward_w", w.shape, geometry, x, dy)
+        else:
+            dw = factored.w(x, saved.packed)
     if needs[2]:
-        db = matrix_product.sum_chunks(sums.reshape((layout.N, 1, layout.K))).reshape((1, layout.K, 1, 1))
+        if which["backward_w"] == "plain":
+            db = _plain(device, "backward_b", (1, w.shape[0], 1, 1), geometry, dy)
+        else:
+            db = factored.b()
     return dx, dw, db
 
 
-def _plain_backward(dy, x, w, needs, layout):
-    device, group = dy.device, (_PLAIN_GROUP, 1)
-    dx = dw = db = None
-    if needs[0]:
-        dx = device.empty(x.shape)
-        size = layout.H * layout.W, layout.N * layout.C
-        device.launch("conv2d", "backward_x", size, group, dy, w, dx, *layout.plain)
-    if needs[1]:
-        dw = device.empty(w.shape)
-        device.launch("conv2d", "backward_w", (layout.terms, layout.K), group, x, dy, dw, *layout.plain)
-    if needs[2]:
-        db = device.empty((1, layout.K, 1, 1))
-        device.launch("conv2d", "backward_b", (layout.K,), (_PLAIN_GROUP,), dy, db, *layout.plain)
-    return dx, dw, db
+class _Saved:
+    """What backward needs; ``packed`` is the copy of x that the forward product made, if there was one."""
+
+    __slots__ = ("x", "w", "geometry", "packed")
+
+    def __init__(self, x, w, geometry):
+        self.x, self.w, self.geometry, self.packed = x, w, geometry, None
 
 
-def _pack_x(x, layout):
-    packed = x.device.empty((layout.N * layout.x_image + LARGEST_VECTOR,))
-    for index, (py, px) in enumerate(layout.phases):
-        _pack(
-            x, packed, None, layout.N * layout.C, layout.H, layout.W, index * layout.x_plane,
-            len(layout.phases) * layout.x_plane, layout.x_plane, 0, layout.x_rows, layout.pitch, layout.pitch,
-            layout.s_h, py - layout.top, layout.s_w, px - layout.left, LARGEST_VECTOR,
-        )  # fmt: skip
-    return packed
+class _Forward:
+    """A convolution that is still to be computed."""
+
+    def __init__(self, saved, b, shape, which):
+        self._saved, self._b, self._shape, self._which = saved, b, shape, which
+
+    def compute(self):
+        """Return y (N, K, out_h, out_w)."""
+        x, w, b, geometry = self._saved.x, self._saved.w, self._b, self._saved.geometry
+        if self._which == "plain":
+            return _plain(x.device, "forward", self._shape, geometry, x, w, w if b is None else b, int(b is not None))
+        y, self._saved.packed = product.forward(x, w, b, geometry)
+        return y
 
 
-def _pack_dy(dy, layout):
-    packed = dy.device.empty((layout.N * layout.y_image,))
-    sums = dy.device.empty((layout.N * layout.K,))
-    _pack(
-        dy, packed, sums, layout.N * layout.K, layout.out_h, layout.out_w, 0, layout.y_plane, layout.y_plane,
-        layout.y_lead, layout.out_h, layout.out_w, layout.pitch, 1, 0, 1, 0, 0,
-    )  # fmt: skip
-    return packed, sums
-
-
-def _pack(image, packed, sums, planes, *geometry):
-    device = image.device
-    which = variant(device)
-    group = 1 if which == "cpu" else 8 if device.is_simulator else 64
+def _plain(device, kernel, shape, geometry, *arguments):
+    """Run a kernel of conv2d.cl and return its result, of the given shape."""
+    result = device.empty(shape)
+    (N, C, H, W), (K, inputs, kernel_h, kernel_w) = geometry.x_shape, geometry.w_shape
+    out_h, out_w = window_output_shape((H, W), (kernel_h, kernel_w), *geometry[2:5])
+    size = {
+        "forward": (out_h * out_w, N * K), "backward_x": (H * W, N * C),
+        "backward_w": (inputs * kernel_h * kernel_w, K), "backward_b": (K,),
+    }[kernel]  # fmt: skip
     device.launch(
-        f"conv2d_{which}", "pack", (planes * group,), (group,),
-        image, packed, packed if sums is None else sums, int(sums is not None), planes, *geometry,
-        options=(f"-DGROUP={group}",),
+        "conv2d", kernel, size, (_PLAIN_GROUP, 1)[: len(size)], *arguments, result,
+        N, C, H, W, K, kernel_h, kernel_w, out_h, out_w, geometry.groups, *geometry.padding[:2], *geometry.stride,
+        *geometry.dilation,
     )  # fmt: skip
-
-
-@functools.lru_cache(maxsize=256)
-def _layout(x_shape, w_shape, stride, padding, dilation, groups):
-    return _Layout(x_shape, w_shape, stride, padding, dilation, groups)
-
-
-class _Layout:
-    """Where everything lies in the packed copies of x and dy, for one geometry."""
-
-    def __init__(self, x_shape, w_shape, stride, padding, dilation, groups):
-        self.N, self.C, self.H, self.W = x_shape
-        self.K, self.inputs, self.kernel_h, self.kernel_w = w_shape
-        self.groups, self.outputs = groups, self.K // groups
-        self.s_h, self.s_w = stride
-        self.d_h, self.d_w = dilation
-        self.top, self.left = padding[:2]
-        self.out_h, self.out_w = window_output_shape(x_shape[2:], w_shape[2:], stride, padding, dilation)
-        self.terms = self.inputs * self.kernel_h * self.kernel_w
-        self.plain = (
-            self.N, self.C, self.H, self.W, self.K, self.kernel_h, self.kernel_w, self.out_h, self.out_w, groups,
-            self.top, self.left, self.s_h, self.s_w, self.d_h, self.d_w,
-        )  # fmt: skip
-
-        # A tap lies in a phase, so many rows below and columns to the right of the window's first pixel there.
-        rows = [divmod(p * self.d_h, self.s_h) for p in range(self.kernel_h)]
-        columns = [divmod(q * self.d_w, self.s_w) for q in range(self.kernel_w)]
-        self._on_devices = {}
-        self.taps = [(row, column) for row in rows for column in columns]
-        self.phases = sorted({(row[1], column[1]) for row, column in self.taps})
-        down, right = rows[-1][0], columns[-1][0]
-
-        self.pitch = self._pitch(right)
-        self.places = (self.out_h - 1) * self.pitch + self.out_w
-        self.x_rows = self.out_h + down
-        self.x_plane = _whole_vectors(self.places + down * self.pitch + right)
-        self.x_image = self.C * len(self.phases) * self.x_plane
-        self.y_lead = _whole_vectors(down * self.pitch + right)
-        self.x_phases = list(self._x_phases())
-        last = max([self.places] + [places.first + places.count for _, _, places in self.x_phases])
-        self.y_plane = self.y_lead + _whole_vectors(last) + LARGEST_VECTOR
-        self.y_image = self.K * self.y_plane
-        largest = max(self.N * self.x_image + LARGEST_VECTOR, self.N * self.y_image)
-        if largest >= 2**31:
-            raise ShapeError(
-                f"Conv2d: x of shape {x_shape} with w of shape {w_shape} needs a working copy of {largest} elements, "
-                f"but the kernels count in 32 bits, up to {2**31 - 1}. Use a smaller batch."
-            )
-
-    def _pitch(self, right):
-        """Elements from one row of a plane to the next; the zeros at a row's right can serve at the next one's left."""
-        columns = max(self.out_w + right, -(-(self.W + self.left) // self.s_w))
-        shared = columns - self.out_w
-        for px in range(self.s_w):
-            before = max(0, -(-(self.left - px) // self.s_w))
-            pixels = max(0, (self.W - 1 + self.left - px) // self.s_w + 1 - before)
-            shared = min(shared, before, columns - before - pixels)
-        return columns - shared
-
-    def _x_phases(self):
-        """For each phase of x: the first of its terms in the backward tables, their number, and its places."""
-        first_term = 0
-        for py in range(self.s_h):
-            for px in range(self.s_w):
-                taps = sum((row[1], column[1]) == (py, px) for row, column in self.taps)
-                i0, j0 = max(0, -(-(self.top - py) // self.s_h)), max(0, -(-(self.left - px) // self.s_w))
-                i1, j1 = (self.H - 1 + self.top - py) // self.s_h, (self.W - 1 + self.left - px) // self.s_w
-                if i1 >= i0 and j1 >= j0:
-                    first = i0 * self.pitch + j0
-                    places = Places(
-                        i1 * self.pitch + j1 - first + 1, first, self.pitch, self.H, self.W, c_y=self.W,
-                        step_y=self.s_h, base_y=py - self.top, step_x=self.s_w, base_x=px - self.left,
-                    )  # fmt: skip
-                    yield first_term, taps * self.outputs, places
-                first_term += taps * self.outputs
-
-    def forward_tables(self, device):
-        """For each term (c, p, q): where it begins in packed x, and in the weights of one output channel."""
-        return self._tables(device, self._forward_tables)
-
-    def backward_tables(self, device):
-        """For each term (phase, k, tap): where it begins in packed dy, and in the weights of one input channel."""
-        return self._tables(device, self._backward_tables)
-
-    def _tables(self, device, compute):
-        key = device, compute.__name__
-        if key not in self._on_devices:
-            self._on_devices[key] = tuple(device.array(table.astype(np.int32)) for table in compute())
-        return self._on_devices[key]
-
-    def _forward_tables(self):
-        plane = {phase: index * self.x_plane for index, phase in enumerate(self.phases)}
-        taps = [plane[row[1], column[1]] + row[0] * self.pitch + column[0] for row, column in self.taps]
-        channels = np.arange(self.inputs) * len(self.phases) * self.x_plane
-        offsets = (channels[:, None] + np.array(taps)).ravel()
-        return offsets, np.arange(self.terms)
-
-    def _backward_tables(self):
-        offsets, sources = [], []
-        k = np.arange(self.outputs)[:, None]
-        for phase in ((py, px) for py in range(self.s_h) for px in range(self.s_w)):
-            taps = [
-                (index, row[0] * self.pitch + column[0])
-                for index, (row, column) in enumerate(self.taps)
-                if (row[1], column[1]) == phase
-            ]
-            index, shift = np.array(taps, dtype=np.int64).reshape(-1, 2).T
-            offsets.append((k * self.y_plane - shift).ravel())
-            sources.append((k * self.terms + index).ravel())
-        return np.concatenate(offsets), np.concatenate(sources)
-
-
-def _whole_vectors(count):
-    return -(-count // LARGEST_VECTOR) * LARGEST_VECTOR
+    return result

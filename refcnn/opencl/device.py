@@ -126,7 +126,7 @@ class Device:
         """
         shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(map(int, shape))
         array = DeviceArray(self, shape, dtype, None)
-        array.buffer = self._allocate(array)
+        array._buffer = self._allocate(array)
         if self._recording is not None:
             self._recording.made(array)
         return array
@@ -179,9 +179,9 @@ class Device:
         import pyopencl as cl
 
         self._check_owner(array)
-        host = np.empty(array.shape, array.dtype)
+        host, buffer = np.empty(array.shape, array.dtype), array.buffer
         if array.size:
-            self._with_memory(array, lambda: cl.enqueue_copy(self._queue, host, array.buffer, is_blocking=True))
+            self._with_memory(array, lambda: cl.enqueue_copy(self._queue, host, buffer, is_blocking=True))
         return host
 
     def finish(self):
@@ -251,6 +251,10 @@ class Device:
 
         if 0 in global_size:
             return
+        for argument in arguments:
+            if type(argument) is DeviceArray and argument.pending is not None:
+                # Computed before this kernel's arguments are set, since that may launch the same kernel.
+                argument.buffer
         if self._recording is not None:
             rounded = _whole_groups(global_size, local_size)
             self._recording.launched(file_stem, kernel_name, rounded, local_size, arguments, options)

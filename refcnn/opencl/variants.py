@@ -1,30 +1,71 @@
 """Which of the kernels that compute the same thing runs on a device."""
 
 import contextlib
+import typing
 
 from ..errors import ArgumentError
 
-VARIANTS = ("cpu", "gpu", "plain")
+#: For any operation that has variants: blocks in registers and long loops, one work-item in a work-group (``cpu``);
+#: tiles in local memory (``gpu``); one work-item for each element of the result (``plain``).
+GENERAL = ("cpu", "gpu", "plain")
+
+#: For some convolutions only: few input channels or depthwise; Winograd's algorithm with tiles of so many results.
+SPECIAL = ("direct", "winograd_2x2", "winograd_4x4")
+
+VARIANTS = (*GENERAL, *SPECIAL)
 
 #: The operations whose kernels come in variants, and those that differ.
 OPERATIONS = {
     "average_pool2d": ("cpu", "plain"),
-    "conv2d": VARIANTS,
-    "dense": VARIANTS,
+    "conv2d": GENERAL,
+    "dense": GENERAL,
     "max_pool2d": ("cpu", "plain"),
 }
 
 _forced = None
 
 
-def variant(device):
-    """Return the variant of the kernels to run on a device, where an operation has several.
+class Convolution(typing.NamedTuple):
+    """The sizes and attributes of a convolution; padding is (top, left, bottom, right)."""
 
-    ``cpu``: blocks in registers and long loops, one work-item in a work-group;
-    ``gpu``: tiles in local memory; ``plain``: one work-item for each element
-    of the result.
+    x_shape: tuple
+    w_shape: tuple
+    stride: tuple
+    padding: tuple
+    dilation: tuple
+    groups: int
+
+
+def variant(device):
+    """Return which of the general variants runs on a device, where an operation has several."""
+    return _forced if _forced in GENERAL else "cpu" if device.kind == "cpu" else "gpu"
+
+
+def candidates(direction, geometry):
+    """Return the variants that can compute one direction of a convolution.
+
+    Parameters
+    ----------
+    direction : str
+        ``forward``, ``backward_x`` or ``backward_w``.
+    geometry : Convolution
     """
-    return _forced or ("cpu" if device.kind == "cpu" else "gpu")
+    return GENERAL
+
+
+def choose(device, direction, geometry):
+    """Return the variant that computes one direction of a convolution on a device.
+
+    It is the one that :func:`use_variant` names, if that can compute it, or else follows from the device's kind.
+
+    Parameters
+    ----------
+    device : Device
+    direction, geometry
+        As in :func:`candidates`.
+    """
+    able = candidates(direction, geometry)
+    return _forced if _forced in able else variant(device)
 
 
 def of_operation(operation, device):
@@ -35,7 +76,7 @@ def of_operation(operation, device):
 
 @contextlib.contextmanager
 def use_variant(name):
-    """Run one variant, whatever the device, inside a ``with`` block: for tests and measurements.
+    """Run one variant where it can, whatever the device, inside a ``with`` block: for tests and measurements.
 
     Raises
     ------
