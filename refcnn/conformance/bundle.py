@@ -60,7 +60,7 @@ def record(device, operation, direction, variant, case, *, execute=True):
             return recording, list(result)
         y, saved = result
         if direction == "forward":
-            return recording, [y]
+            return recording, [y.computed()]
         needs = tuple(entry is not None for entry in case.inputs)
         gradients = implementation.backward(backend.array(case.dy), saved, needs, **case.attributes)
     return recording, [gradient for gradient, need in zip(gradients, needs, strict=True) if need]

@@ -48,11 +48,15 @@ class DeviceArray:
     @property
     def buffer(self):
         """The memory; an array that is not computed yet is computed now."""
+        return self.computed()._buffer
+
+    def computed(self):
+        """Return this array, whose launches are queued by now if they were put off."""
         if self.pending is not None:
-            # Only then forgotten: an error, such as a lack of memory, may be met again.
+            # Forgotten afterwards: an error, such as a lack of memory, may be met again.
             self._buffer = self.pending.compute()._buffer
             self.pending = None
-        return self._buffer
+        return self
 
     @property
     def ndim(self):

@@ -254,7 +254,7 @@ class Device:
         for argument in arguments:
             if type(argument) is DeviceArray and argument.pending is not None:
                 # Computed before this kernel's arguments are set, since that may launch the same kernel.
-                argument.buffer
+                argument.computed()
         if self._recording is not None:
             rounded = _whole_groups(global_size, local_size)
             self._recording.launched(file_stem, kernel_name, rounded, local_size, arguments, options)
