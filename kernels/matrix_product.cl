@@ -20,9 +20,10 @@ __kernel void copy_matrix(
         copy[row * copy_columns + column] = column < columns ? matrix[row * row_stride + column * column_stride] : 0.0f;
 }
 
-// total[row, column] = bias[column] + sum over chunks of partial[chunk, row, column]
+// total[row, column] = bias[column] + sum over chunks of partial[chunk, row, column], or 0 if that is not above 0 and
+// `rectify` is set
 __kernel void sum_chunks(
-    __global const float *partial, __global const float *bias, int has_bias, __global float *total,
+    __global const float *partial, __global const float *bias, int has_bias, int rectify, __global float *total,
     int chunks, int rows, int columns)
 {
     const int column = get_global_id(0), row = get_global_id(1);
@@ -31,5 +32,7 @@ __kernel void sum_chunks(
     float sum = 0.0f;
     for (int chunk = 0; chunk < chunks; chunk++)
         sum += partial[(chunk * rows + row) * columns + column];
-    total[row * columns + column] = has_bias ? sum + bias[column] : sum;
+    if (has_bias)
+        sum += bias[column];
+    total[row * columns + column] = rectify && sum <= 0.0f ? 0.0f : sum;
 }

@@ -16,7 +16,8 @@ typedef vector unaligned_vector __attribute__((aligned(4)));
 #define LOAD(pointer) (*(__global const unaligned_vector *)(pointer))
 #define COLUMNS (VECTORS * WIDTH)
 
-// c[row, place] = bias[row] + sum over terms t of a[row, t] b[offsets[t] + place], for each group and image.
+// c[row, place] = bias[row] + sum over terms t of a[row, t] b[offsets[t] + place], for each group and image, or 0 if
+// that is not above 0 and `rectify` is set.
 //
 // Places are counted along an image whose rows are `pitch` apart; place = i pitch + j goes to the pixel
 // (i step_y + base_y, j step_x + base_x) of c, if c has that pixel. The terms are cut into chunks, each of which
@@ -25,7 +26,7 @@ typedef vector unaligned_vector __attribute__((aligned(4)));
 __kernel void product(
     __global const float *restrict a, int a_start, int a_group, int a_row, int a_term,
     __global const float *restrict b, int b_start, int b_group, int b_image,
-    __global const int *restrict offsets, __global const float *restrict bias, int has_bias,
+    __global const int *restrict offsets, __global const float *restrict bias, int has_bias, int rectify,
     __global float *restrict c, int c_chunk, int c_group, int c_image, int c_row, int c_y, int c_x,
     int rows, int rows_per_item, int first_term, int terms, int terms_per_chunk, int chunks,
     int images, int first_place, int places, int pitch,
@@ -102,7 +103,7 @@ __kernel void product(
         for (int r = 0; r < ROWS; r++)
             #pragma unroll
             for (int v = 0; v < VECTORS; v++)
-                tile[r][v] = sum[r][v];
+                tile[r][v] = rectify ? (sum[r][v] <= 0.0f ? (vector)(0.0f) : sum[r][v]) : sum[r][v];
         const float *lanes = (const float *)tile;
         const int skip = block - row;
         const int stored = min(ROWS, row_end - row);

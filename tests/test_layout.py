@@ -22,7 +22,7 @@ NO_ARITHMETIC = {"flatten"}
 SHARED = {
     "reference": set(),
     "opencl": {
-        "array", "conv2d_product", "device", "elementwise", "icd", "matrix_product", "pooling", "program", "recording", "variants",
+        "array", "conv2d_product", "device", "elementwise", "fusion", "icd", "matrix_product", "pooling", "program", "recording", "variants",
     },  # fmt: skip
     "conformance": {
         "bounds", "bundle", "case_file", "coverage", "html", "judge", "known_faults", "merge", "onnxruntime_target",

@@ -4,12 +4,12 @@ The result is computed when it is first needed, and not before: what follows
 it, a rectifier for example, can then be done in the same kernel.
 """
 
-import numpy as np
+import functools
 
 from ..shapes import window_output_shape
 from . import conv2d_product as product
 from . import variants
-from .array import DeviceArray
+from .fusion import Pending
 from .variants import Convolution
 
 _PLAIN_GROUP = 64
@@ -19,9 +19,15 @@ def forward(x, w, b, *, stride, padding, dilation, groups):
     """x (N, C, H, W), w (K, C/groups, kh, kw), b (1, K, 1, 1) or None -> y (N, K, out_h, out_w)."""
     geometry = Convolution(x.shape, w.shape, stride, padding, dilation, groups)
     shape = x.shape[0], w.shape[0], *window_output_shape(x.shape[2:], w.shape[2:], stride, padding, dilation)
-    saved = _Saved(x, w, geometry)
-    pending = _Forward(saved, b, shape, variants.choose(x.device, "forward", geometry))
-    return DeviceArray(x.device, shape, np.float32, None, pending), saved
+    saved = _Saved(x.computed(), w, geometry)
+    if variants.choose(x.device, "forward", geometry) == "plain":
+        return _plain(x.device, "forward", shape, geometry, x, w, w if b is None else b, int(b is not None)), saved
+    return Pending(x.device, shape, functools.partial(_forward, saved, b)).array(), saved
+
+
+def _forward(saved, b, rectify):
+    y, saved.packed = product.forward(saved.x, saved.w, b, saved.geometry, rectify)
+    return y
 
 
 def backward(dy, saved, needs, *, stride, padding, dilation, groups):
@@ -56,21 +62,6 @@ class _Saved:
 
     def __init__(self, x, w, geometry):
         self.x, self.w, self.geometry, self.packed = x, w, geometry, None
-
-
-class _Forward:
-    """A convolution that is still to be computed."""
-
-    def __init__(self, saved, b, shape, which):
-        self._saved, self._b, self._shape, self._which = saved, b, shape, which
-
-    def compute(self):
-        """Return y (N, K, out_h, out_w)."""
-        x, w, b, geometry = self._saved.x, self._saved.w, self._b, self._saved.geometry
-        if self._which == "plain":
-            return _plain(x.device, "forward", self._shape, geometry, x, w, w if b is None else b, int(b is not None))
-        y, self._saved.packed = product.forward(x, w, b, geometry)
-        return y
 
 
 def _plain(device, kernel, shape, geometry, *arguments):

@@ -24,7 +24,7 @@ from .variants import variant
 _CHUNK_BYTES = 3 << 19
 
 
-def forward(x, w, b, geometry):
+def forward(x, w, b, geometry, rectify=False):
     """x (N, C, H, W), w (K, C/groups, kh, kw), b (1, K, 1, 1) or None -> y (N, K, out_h, out_w), packed x."""
     device, layout, groups = x.device, _layout(geometry), geometry.groups
     y = device.empty((layout.N, layout.K, layout.out_h, layout.out_w))
@@ -42,6 +42,7 @@ def forward(x, w, b, geometry):
         a_group=layout.terms * layout.outputs, b_image=layout.x_image, b_group=layout.x_image // groups,
         c_row=layout.out_h * layout.out_w, c_image=layout.K * layout.out_h * layout.out_w,
         c_group=layout.outputs * layout.out_h * layout.out_w, images=layout.N, groups=groups, bias=b,
+        rectify=rectify,
     )  # fmt: skip
     return y, packed
 

@@ -1,6 +1,9 @@
 """A fully connected layer on a device: three matrix products."""
 
+import functools
+
 from . import matrix_product
+from .fusion import Pending
 from .matrix_product import Places
 from .variants import variant
 
@@ -19,6 +22,11 @@ def forward(x, w, b):
             x, w, w if b is None else b, int(b is not None), y, N, inputs, outputs,
         )  # fmt: skip
         return y, (x, w)
+    return Pending(x.device, (N, outputs), functools.partial(_forward, x.computed(), w, b)).array(), (x, w)
+
+
+def _forward(x, w, b, rectify):
+    device, (N, inputs), outputs = x.device, x.shape, w.shape[1]
     chunks = -(-inputs // _TERMS_PER_CHUNK)
     partial = device.empty((chunks, N, outputs))
     factor, stride = _columns(w)
@@ -26,7 +34,7 @@ def forward(x, w, b):
         device, x, factor, matrix_product.regular_offsets(device, inputs, stride), partial, _matrix_places(outputs),
         rows=N, terms=inputs, a_row=inputs, a_term=1, c_row=outputs, chunks=chunks, c_chunk=N * outputs,
     )  # fmt: skip
-    return matrix_product.sum_chunks(partial, b), (x, w)
+    return matrix_product.sum_chunks(partial, b, rectify)
 
 
 def backward(dy, saved, needs):

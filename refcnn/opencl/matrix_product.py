@@ -115,7 +115,8 @@ def group_tiling(device, rows):
 
 def product(
     device, a, b, offsets, c, places, *, rows, terms, a_row, a_term, b_image=0, c_row, c_image=0, images=1, groups=1,
-    a_group=0, b_group=0, c_group=0, a_start=0, b_start=0, first_term=0, bias=None, chunks=1, c_chunk=0,
+    a_group=0, b_group=0, c_group=0, a_start=0, b_start=0, first_term=0, bias=None, rectify=False,
+    chunks=1, c_chunk=0,
 ):
     """Queue ``c[row, place] = bias[row] + sum over t of a[row, t] b[offsets[t] + place]`` for every group and image.
 
@@ -137,6 +138,8 @@ def product(
         The terms are ``first_term`` to ``first_term + terms - 1``.
     bias : DeviceArray or None
         (groups * rows,)
+    rectify : bool
+        Store 0 in the place of what is not above 0.
     chunks : int
         The terms are cut into so many parts, each of which writes a c of its own.
     """
@@ -165,7 +168,7 @@ def product(
     device.launch(
         f"matrix_product_{which}", "product", global_size, local_size,
         a, a_start, a_group, a_row, a_term, b, b_start, b_group, b_image, offsets,
-        a if bias is None else bias, int(bias is not None),
+        a if bias is None else bias, int(bias is not None), int(rectify),
         c, c_chunk, c_group, c_image, c_row, places.c_y, places.c_x,
         rows, rows_per_item, first_term, terms, per_chunk, chunks, *sizes, options=options,
     )
@@ -217,16 +220,16 @@ def dot_product(
     return sum_chunks(partial).reshape((groups, rows, columns))
 
 
-def sum_chunks(partial, bias=None):
-    """Return the sum over the first axis of (chunks, rows, columns), with a bias (columns,) added."""
+def sum_chunks(partial, bias=None, rectify=False):
+    """Return the sum over the first axis of (chunks, rows, columns), with a bias (columns,) added, perhaps rectified."""
     chunks, rows, columns = partial.shape
-    if chunks == 1 and bias is None:
+    if chunks == 1 and bias is None and not rectify:
         return partial.reshape((rows, columns))
     device = partial.device
     total = device.empty((rows, columns))
     device.launch(
         "matrix_product", "sum_chunks", (columns, rows), (_HELPER_GROUP, 1),
-        partial, partial if bias is None else bias, int(bias is not None), total, chunks, rows, columns,
+        partial, partial if bias is None else bias, int(bias is not None), int(rectify), total, chunks, rows, columns,
     )
     return total
 
