@@ -204,6 +204,7 @@ class Bench:
 
     def __init__(self, folder, devices, cases, limit):
         self.folder, self.devices, self.cases, self.limit = Path(folder), devices, cases, limit
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.kernels = self.folder / "kernels"
         shutil.copytree(KERNELS, self.kernels)
         (self.folder / "cache").mkdir()
@@ -315,23 +316,91 @@ def show(mutant):
     return f"{where} ({mutant.function}) {mutant.kind}\n    - {mutant.line}\n    + {mutant.mutated}"
 
 
-def run_all(bench, chosen, listed):
-    """Run the mutants; return a list of (mutant, Result), and print one line for each."""
+def results_of(benches, chosen):
+    """Yield (mutant, Result) as they come from one process for each bench."""
+    import multiprocessing
+
+    context = multiprocessing.get_context("fork")
+    following, results = context.Value("i", 0), context.SimpleQueue()
+
+    def work(bench):
+        while True:
+            with following.get_lock():
+                number, following.value = following.value, following.value + 1
+            if number >= len(chosen):
+                break
+            results.put((number, bench.run(chosen[number].file, chosen[number].source)))
+
+    processes = [context.Process(target=work, args=(bench,)) for bench in benches]
+    for process in processes:
+        process.start()
+    try:
+        for _ in chosen:
+            while results.empty():
+                if not any(process.is_alive() for process in processes) and results.empty():
+                    raise RuntimeError("the processes that run the mutants ended before their work was done")
+                time.sleep(0.05)
+            number, result = results.get()
+            yield chosen[number], result
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+
+
+def run_all(benches, chosen, listed, outcomes, path):
+    """Run the mutants, add a (mutant, Result) for each to ``outcomes``, and print a line for each.
+
+    What is known so far is written to ``path``, if there is one, every half minute and at the end.
+    """
+    written = time.monotonic()
+    try:
+        for number, (mutant, result) in enumerate(results_of(benches, chosen), 1):
+            outcomes.append((mutant, explained(mutant, result, listed)))
+            result = outcomes[-1][1]
+            place = f"{mutant.file}:{mutant.number}"
+            print(f"[{number}/{len(chosen)}] {result.seconds:5.1f} s  {result.verdict:<14}{mutant.kind:<13}{place}  "
+                  f"{result.where} {result.how[:70]}", flush=True)  # fmt: skip
+            if result.verdict == "survived":
+                print(show(mutant), flush=True)
+            if path and time.monotonic() - written > 30:
+                write_outcomes(path, outcomes)
+                written = time.monotonic()
+    except KeyboardInterrupt:
+        print(f"Stopped after {len(outcomes)} mutants.", file=sys.stderr)
+    if path:
+        write_outcomes(path, outcomes)
+
+
+def explained(mutant, result, listed):
+    """Return the Result of a mutant, which is no survivor if it is listed."""
+    if result.verdict != "survived" or mutant.identity not in listed:
+        return result
+    return dataclasses.replace(result, verdict="explained", how=listed[mutant.identity])
+
+
+def write_outcomes(path, outcomes):
+    """Write what became of each mutant, as JSON."""
+    rows = []
+    for mutant, result in outcomes:
+        row = dataclasses.asdict(mutant) | dataclasses.asdict(result)
+        del row["source"]
+        rows.append(row)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def read_outcomes(path, chosen, listed):
+    """Return (mutant, Result) for those of the chosen that a former run killed, or that did not build in it."""
+    fields = [field.name for field in dataclasses.fields(Result)]
+    by_identity = {mutant.identity: mutant for mutant in chosen}
     outcomes = []
-    for number, mutant in enumerate(chosen, 1):
-        try:
-            result = bench.run(mutant.file, mutant.source)
-        except KeyboardInterrupt:
-            print(f"Stopped after {number - 1} of {len(chosen)}.", file=sys.stderr)
-            break
-        if result.verdict == "survived" and mutant.identity in listed:
-            result = dataclasses.replace(result, verdict="explained", how=listed[mutant.identity])
-        outcomes.append((mutant, result))
-        place = f"{mutant.file}:{mutant.number}"
-        print(f"[{number}/{len(chosen)}] {result.seconds:5.1f} s  {result.verdict:<14}{mutant.kind:<13}{place}  "
-              f"{result.where} {result.how[:70]}", flush=True)  # fmt: skip
-        if result.verdict == "survived":
-            print(show(mutant), flush=True)
+    for row in json.loads(path.read_text(encoding="utf-8")):
+        identity = *(row[key] for key in ("file", "kind", "function", "line", "mutated")), row["occurrence"]
+        mutant = by_identity.get(identity)
+        if mutant is not None and row["verdict"] in ("killed", "did not build"):
+            outcomes.append((mutant, Result(**{name: row[name] for name in fields})))
     return outcomes
 
 
@@ -357,7 +426,9 @@ def report(outcomes, listed, found, available):
               f"{sum(seconds) / 60:.1f} min in all; {available} mutants would take about "
               f"{statistics.mean(seconds) * available / 60:.0f} min.")  # fmt: skip
         if cases:
-            print(f"The first case to fail was number {statistics.median(cases):.0f} in the median.")
+            spent = [result.seconds for _, result in outcomes if result.verdict == "killed" and result.cases]
+            print(f"The first case to fail was number {statistics.median(cases):.0f} in the median, "
+                  f"{statistics.median(spent):.1f} s after the start, the compiler's time included.")  # fmt: skip
     return not survivors and not stale
 
 
@@ -370,7 +441,9 @@ def parse(arguments):
     parser.add_argument("--examples", type=int, default=25, help="cases of an operation, and as many of integers")
     parser.add_argument("--device", action="append", help="an OpenCL backend; several are tried in turn")
     parser.add_argument("--time-limit", type=float, default=30, help="seconds for a mutant on a device")
-    parser.add_argument("--json", type=Path, help="write what became of each mutant to this file")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that run mutants side by side")
+    parser.add_argument("--json", type=Path, help="write what became of each mutant to this file, as the run goes on")
+    parser.add_argument("--resume", type=Path, help="take from such a file what was killed or did not build")
     parser.add_argument("--list", action="store_true", help="only list the mutants")
     return parser.parse_args(arguments)
 
@@ -387,25 +460,23 @@ def main(arguments=None):
     if arguments.list:
         print(*map(show, chosen), f"{len(chosen)} mutants", sep="\n")
         return 0
+    outcomes = read_outcomes(arguments.resume, chosen, listed) if arguments.resume else []
+    known = {mutant.identity for mutant, _ in outcomes}
+    chosen = [mutant for mutant in chosen if mutant.identity not in known]
     with tempfile.TemporaryDirectory(prefix="refcnn-mutants-") as folder:
+        # The cases are drawn while the sources are tried as they are, before the processes that share them start.
         cases = Cases(arguments.examples, arguments.seed)
-        bench = Bench(folder, arguments.device or ["opencl"], cases, arguments.time_limit)
-        if bench.library is None:
+        devices = arguments.device or ["opencl"]
+        benches = [Bench(Path(folder) / str(job), devices, cases, arguments.time_limit) for job in range(arguments.jobs)]
+        if benches[0].library is None:
             print("Oclgrind is not installed: barriers and accesses out of bounds are judged by results alone.")
         for file in sorted({mutant.file for mutant in chosen}):
-            result = bench.run(file, (KERNELS / file).read_text(encoding="utf-8"))
+            result = benches[0].run(file, (KERNELS / file).read_text(encoding="utf-8"))
             print(f"{file} as it is: {result.seconds:.1f} s", flush=True)
             if result.verdict != "survived":
                 print(f"mutate_kernels: {file} as it is: {result.verdict}, {result.how}", file=sys.stderr)
                 return 2
-        outcomes = run_all(bench, chosen, listed)
-    if arguments.json:
-        rows = []
-        for mutant, result in outcomes:
-            row = dataclasses.asdict(mutant) | dataclasses.asdict(result)
-            del row["source"]
-            rows.append(row)
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        run_all(benches, chosen, listed, outcomes, arguments.json)
     return 0 if report(outcomes, listed, found, available) else 1
 
 
