@@ -3,20 +3,19 @@
 // packed[plane, phase, i, j] = image[plane, i step_y + base_y, j step_x + base_x], zero outside the image.
 //
 // A plane of `packed` has `lead` zeros, then packed_rows rows `pitch` apart, then zeros up to plane_size; the planes
-// lie phases x plane_size apart. The last plane is followed by `slack` zeros. sums[plane] is the sum over the plane.
+// lie phases x plane_size apart. sums[plane] is the sum over the plane.
 // Dimension 0: planes.
 __kernel void pack(
     __global const float *restrict image, __global float *restrict packed, __global float *restrict sums,
     int has_sums, int planes, int height, int width, int start, int plane_stride, int plane_size, int lead,
-    int packed_rows, int packed_columns, int pitch, int step_y, int base_y, int step_x, int base_x, int slack)
+    int packed_rows, int packed_columns, int pitch, int step_y, int base_y, int step_x, int base_x)
 {
     const int plane = get_group_id(0);
     if (plane >= planes)
         return;
     image += plane * height * width;
     packed += start + plane * plane_stride;
-    const int size = plane_size + (plane == planes - 1 ? slack : 0);
-    for (int place = 0; place < size; place++)
+    for (int place = 0; place < plane_size; place++)
         packed[place] = 0.0f;
     packed += lead;
     // Those j for which j step_x + base_x lies inside the image.

@@ -7,15 +7,14 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void pack(
     __global const float *restrict image, __global float *restrict packed, __global float *restrict sums,
     int has_sums, int planes, int height, int width, int start, int plane_stride, int plane_size, int lead,
-    int packed_rows, int packed_columns, int pitch, int step_y, int base_y, int step_x, int base_x, int slack)
+    int packed_rows, int packed_columns, int pitch, int step_y, int base_y, int step_x, int base_x)
 {
     __local float sum_of_item[GROUP];
     const int plane = get_group_id(0), item = get_local_id(0);
     image += plane * height * width;
     packed += start + plane * plane_stride;
-    const int size = plane_size + (plane == planes - 1 ? slack : 0);
     float sum = 0.0f;
-    for (int e = item; e < size; e += GROUP) {
+    for (int e = item; e < plane_size; e += GROUP) {
         const int place = e - lead;
         const int i = place / pitch, j = place % pitch;
         const int y = i * step_y + base_y, x = j * step_x + base_x;

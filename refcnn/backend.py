@@ -20,6 +20,9 @@ class Reference:
         in which it is the oracle.
     """
 
+    #: Whether numbers below the normal ones are kept, or may become zero.
+    denormals = True
+
     def __init__(self, dtype=np.float32):
         self.dtype = np.dtype(dtype)
         self.name = "reference" if self.dtype == np.float32 else f"reference:{self.dtype.name}"
@@ -49,6 +52,7 @@ class OpenCL:
     def __init__(self, device):
         self.device = device
         self.name = device.name
+        self.denormals = device.denormals
         self.description = f"{device.device_name} ({device.platform_name}, driver {device.driver_version})"
 
     def array(self, host):

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from refcnn.backend import find
 from refcnn.conformance import adam, average_pool2d, conv2d, dense, judge, softmax, softmax_cross_entropy
-from refcnn.conformance.bounds import LARGEST, TINY, Approximation, U, gamma, input_error
+from refcnn.conformance.bounds import LARGEST, TINY, Approximation, U, gamma, input_error, subnormals
 from refcnn.conformance.strategies import Case, arrays
 from refcnn.shapes import window_output_shape
 
 REFERENCE = find("reference")
+FLUSHING = types.SimpleNamespace(denormals=False, name="flushing", array=np.array, to_host=np.array)
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -347,6 +348,41 @@ def test_gamma_is_that_of_the_source():
     assert gamma(2**23) == 1
 
 
+def test_a_device_that_keeps_subnormal_numbers_gets_no_room_to_flush_them():
+    x = np.array([1e-40, 1], np.float32)
+    flushed = types.SimpleNamespace(forward=lambda x: (np.where(np.abs(x) < TINY, np.float32(0), x),) * 2, backward=None)
+    case = Case((x,), {}, x)
+    with pytest.raises(judge.ConformanceFailure, match="1 of 2 elements are wrong"):
+        judge.check_forward("relu", case, REFERENCE, implementation=flushed)
+    assert judge.check_forward("relu", case, FLUSHING, implementation=flushed) == 1
+    with subnormals(are_kept=True):
+        assert input_error(x).tolist() == [0, 0]
+        assert (Approximation(2.0**-140) * Approximation(2.0**-20)).error == gamma(1) * 2.0**-160 + 2.0**-150
+        assert dense.forward_bound((x[None], x[:, None], None), {}) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("w", "computed", "accepted"),
+    [
+        # The weight's left column meets the padding in y[..., 0] and x[..., 0] = 1 in y[..., 1].
+        (np.inf, [np.nan, np.inf], True), (np.inf, [0, np.inf], True), (np.inf, [0, np.nan], False),
+        (np.inf, [0, -np.inf], False), (np.nan, [0, np.nan], True), (np.nan, [0, np.inf], False),
+        (-np.inf, [np.nan, -np.inf], True), (-np.inf, [np.nan, 0], False),
+    ],
+)  # fmt: skip
+def test_infinite_weights_reach_what_the_definition_says(w, computed, accepted):
+    weights = np.array([w, 0], np.float32).reshape(1, 1, 1, 2)
+    attributes = {"stride": (1, 1), "padding": (0, 1, 0, 0), "dilation": (1, 1), "groups": 1}
+    case = Case((np.ones((1, 1, 1, 2), np.float32), weights, None), attributes, np.ones((1, 1, 1, 2), np.float32))
+    y = np.array(computed, np.float32).reshape(1, 1, 1, 2)
+    implementation = types.SimpleNamespace(forward=lambda *arrays, **attributes: (y, None), backward=None)
+    if accepted:
+        judge.check_forward("conv2d", case, REFERENCE, implementation=implementation)
+    else:
+        with pytest.raises(judge.ConformanceFailure):
+            judge.check_forward("conv2d", case, REFERENCE, implementation=implementation)
+
+
 def test_inputs_below_the_normal_numbers_may_be_flushed():
     x = np.array([0, 2.0**-127, -(2.0**-130), 2.0**-126, 1], np.float32)
     assert input_error(x).tolist() == [0, 2.0**-127, 2.0**-130, 0, 0]
@@ -371,7 +407,7 @@ def test_flushing_device_is_within(case, seed):
     y = sum_in_random_order(rng, in_y, flush(x.ravel()[in_x] * w.ravel()[in_w]), case.dy.size).reshape(case.dy.shape)
     y = flush(flush(y) if b is None else flush(y) + b)
     implementation = types.SimpleNamespace(forward=lambda *arrays, **attributes: (y, None), backward=None)
-    note(judge.check_forward("conv2d", case, REFERENCE, implementation=implementation), "flush to zero")
+    note(judge.check_forward("conv2d", case, FLUSHING, implementation=implementation), "flush to zero")
 
 
 @pytest.mark.parametrize(

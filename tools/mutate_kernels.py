@@ -107,18 +107,23 @@ class Cases:
     def _draw(self, strategy, count):
         from hypothesis import HealthCheck, Phase, given, seed, settings
 
-        drawn = []
+        from refcnn.conformance.strategies import rounds
 
-        @seed(self._seed)
-        @settings(max_examples=count, database=None, deadline=None, phases=[Phase.generate],
-                  suppress_health_check=list(HealthCheck))
-        @given(strategy)
-        def draw(case):
-            drawn.append(case)
+        drawn, simplest = [], []
+        for seed_of_round, examples, _ in rounds(self._seed, count):
+            first = len(drawn)
 
-        draw()
-        # The first one that Hypothesis draws is the simplest, which shows least.
-        return drawn[1:] + drawn[:1]
+            @seed(seed_of_round)
+            @settings(max_examples=examples, database=None, deadline=None, phases=[Phase.generate],
+                      suppress_health_check=list(HealthCheck))
+            @given(strategy)
+            def draw(case):
+                drawn.append(case)
+
+            draw()
+            # The first one that Hypothesis draws in each round is the simplest, which shows least.
+            simplest.append(drawn.pop(first))
+        return drawn + simplest[:1]
 
 
 def judge_all(device, runs):

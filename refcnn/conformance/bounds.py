@@ -18,11 +18,14 @@ floating-point arithmetic", 2013); what lies between the two, about
 n^2 2^-48, outweighs by far the error of the exact answer, which is computed
 in float64, n 2^-53.
 
-Underflow. A device may flush numbers below TINY = 2^-126 to zero, whether it
-reads or writes them. A number that is written may then be off by TINY, once:
-what was flushed at the writing is read as the zero that it is. An input below
-TINY may be read as zero, so it counts as an input that is off by as much,
-and errs a product with w by |w| TINY.
+Underflow. A device that keeps subnormal numbers (``CL_FP_DENORM``) rounds
+below TINY = 2^-126 to a multiple of 2^-149, so that each rounding may be off
+by 2^-150 more. One that does not may flush numbers below TINY to zero,
+whether it reads or writes them. A number that is written may then be off by
+TINY, once: what was flushed at the writing is read as the zero that it is. An
+input below TINY may be read as zero, so it counts as an input that is off by
+as much, and errs a product with w by |w| TINY. :func:`subnormals` says which
+of the two holds; flushing is allowed where nothing is said.
 
 Functions. The OpenCL C specification (table "ULP values for single precision
 built-in math functions", full profile) allows exp, log and sqrt 3 units in
@@ -31,9 +34,13 @@ name this section "Relative Error as ULPs". One unit in the last place of v is
 at most 2 U |v|, so k units count as 2 k roundings.
 
 Where the sums' magnitude passes the largest float32, intermediate results may
-overflow in one order and not in another: the bound is infinite there.
+overflow in one order and not in another: the bound is infinite there, and any
+number will do. Where the definition leaves open even whether the result is a
+number, as where a zero of the padding meets an infinite weight and may be
+multiplied or skipped, the bound is UNDEFINED.
 """
 
+import contextlib
 import math
 
 import numpy as np
@@ -41,6 +48,13 @@ import numpy as np
 U = 2.0**-24
 TINY = 2.0**-126
 LARGEST = float(np.finfo(np.float32).max)
+
+#: In the place of a bound: anything is taken, NaN and infinity too.
+UNDEFINED = -1.0
+
+# Half the distance of two subnormal numbers.
+_SUBNORMAL_ROUNDING = 2.0**-150
+_are_kept = False
 
 EXP_ULP = 3.0
 LOG_ULP = 3.0
@@ -62,6 +76,33 @@ def gamma(n):
     return n * U / (1 - n * U)
 
 
+@contextlib.contextmanager
+def subnormals(are_kept):
+    """Bound, inside a ``with`` block, what a device does that keeps subnormal numbers, or may flush them."""
+    global _are_kept
+    former, _are_kept = _are_kept, are_kept
+    try:
+        yield
+    finally:
+        _are_kept = former
+
+
+def underflow(roundings=1):
+    """Return how far a result may be off because it is too small for the normal numbers.
+
+    Parameters
+    ----------
+    roundings : float
+        Relative errors of U that the result may have among the normal numbers.
+    """
+    return roundings * _SUBNORMAL_ROUNDING if _are_kept else TINY
+
+
+def may_be_flushed(x):
+    """Return where an input may be read as zero though it is none, a bool ndarray of the shape of x."""
+    return (np.abs(x) < TINY) & (x != 0) & (not _are_kept)
+
+
 def input_error(x, error=None):
     """Return how far an input may be off when it is read: by its own error, and by TINY where it may be flushed.
 
@@ -76,12 +117,14 @@ def input_error(x, error=None):
     ndarray of float64, of the shape of x
     """
     error = np.zeros(x.shape) if error is None else np.asarray(error, dtype=np.float64)
+    if _are_kept:
+        return error
     magnitude = np.abs(x.astype(np.float64))
-    may_be_flushed = (magnitude - error < TINY) & (magnitude + error > 0)
-    return error + np.where(may_be_flushed, np.minimum(magnitude + error, TINY), 0)
+    is_flushed = (magnitude - error < TINY) & (magnitude + error > 0)
+    return error + np.where(is_flushed, np.minimum(magnitude + error, TINY), 0)
 
 
-def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None)):
+def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None), undefined=None):
     """Return the bound of y = product(x, w) + b, an operation that is linear in x and in w.
 
     With inputs that are off by e_x, e_w and e_b, and X = |x| + e_x,
@@ -89,7 +132,7 @@ def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None)):
 
         product(e_x, |w|) + product(X, e_w) + e_b              the inputs' errors
         + gamma(n) (product(X, W) + B)                         n roundings of each term
-        + 2 n TINY (1 + gamma(n))                              as many results, each of which may be flushed
+        + 2 n (1 + gamma(n)) times the underflow of one of as many results
 
     where n is ``terms``, plus one for b.
 
@@ -103,11 +146,26 @@ def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None)):
     b : ndarray, optional
     errors : tuple of (ndarray or None)
         By how much x, w and b may be off.
+    undefined : ndarray of bool, optional
+        Where the definition leaves the result open.
 
     Returns
     -------
     ndarray of float64
     """
+    inputs = [entry for entry in (x, w, b) if entry is not None]
+    if not all(np.isfinite(entry).all() for entry in inputs):
+        # What is NaN or infinite must be just that, unless finite terms beside it may overflow.
+        finite = [None if entry is None else np.where(np.isfinite(entry), entry, 0) for entry in (x, w, b)]
+        of_finite = sum_of_products(product, *finite[:2], terms, finite[2], errors)
+        touched = product(*(np.where(np.isfinite(entry), np.abs(entry), np.inf) for entry in (x, w)))
+        touched = touched if b is None else touched + b
+        bound = np.where(np.isinf(of_finite), UNDEFINED, 0.0)
+        # A subnormal number that is read as zero makes NaN of an infinity.
+        if may_be_flushed(x).any() or may_be_flushed(w).any():
+            bound = np.full_like(bound, UNDEFINED)
+        bound = np.where(np.isfinite(touched), of_finite, bound)
+        return bound if undefined is None else np.where(undefined, UNDEFINED, bound)
     x_error, w_error = input_error(x, errors[0]), input_error(w, errors[1])
     x, w = np.abs(x.astype(np.float64)), np.abs(w.astype(np.float64))
     n = terms + (b is not None)
@@ -121,7 +179,7 @@ def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None)):
         b_error = input_error(b, errors[2])
         magnitude = magnitude + np.abs(b.astype(np.float64)) + b_error
         propagated = propagated + b_error
-    return overflowing(propagated + gamma(n) * magnitude + 2 * n * TINY * (1 + gamma(n)), magnitude)
+    return overflowing(propagated + gamma(n) * magnitude + 2 * n * underflow() * (1 + gamma(n)), magnitude)
 
 
 def sum_of_terms(total, x, terms, extra_roundings=0, error=None):
@@ -143,16 +201,27 @@ def sum_of_terms(total, x, terms, extra_roundings=0, error=None):
     -------
     ndarray of float64
     """
+    if not np.isfinite(x).all():
+        finite = np.isfinite(x)
+        of_finite = sum_of_terms(total, np.where(finite, x, 0), terms, extra_roundings, error)
+        bound = np.where(np.isinf(of_finite), UNDEFINED, 0.0)
+        return np.where(total((~finite).astype(np.float64)) > 0, bound, of_finite)
     x_error = input_error(x, error)
     n = terms - 1 + extra_roundings
     magnitude = total(np.abs(x.astype(np.float64)) + x_error)
     propagated = total(x_error) if x_error.any() else np.zeros_like(magnitude)
-    return overflowing(propagated + gamma(n) * magnitude + n * TINY * (1 + gamma(n)), magnitude * terms)
+    return overflowing(propagated + gamma(n) * magnitude + n * underflow() * (1 + gamma(n)), magnitude * terms)
 
 
 def overflowing(bound, magnitude):
     """Return the bound, infinite where sums of that magnitude may overflow in some order."""
     return np.where(magnitude * (1 + 2**-10) > LARGEST, np.inf, bound)
+
+
+def _or_any(exact, error, magnitude):
+    """Return the error, infinite where a number may overflow, or be computed from one that did."""
+    lost = np.isnan(error) | (magnitude * (1 + 2**-10) > LARGEST)
+    return np.where(lost & np.isfinite(exact), np.inf, error)
 
 
 def windows_over_a_pixel(kernel, stride, dilation=(1, 1)):
@@ -177,7 +246,7 @@ class Approximation:
 
     Each operation gives the exact result and a bound of the computed one's
     error: what the operands' errors make of it, then the rounding of the
-    result as large as it may have become, then TINY for its underflow.
+    result as large as it may have become, then its underflow.
     Source: Higham, section 3.3.
 
     Attributes
@@ -200,10 +269,11 @@ class Approximation:
     @classmethod
     def of_attribute(cls, value):
         """A number that is rounded to float32 once: an attribute, or what the host computes from attributes."""
-        return cls(value, U * abs(value) + TINY)
+        return cls(value, U * abs(value) + underflow())
 
     def _rounded(self, exact, error, roundings=1):
-        return Approximation(exact, error + gamma(roundings) * (np.abs(exact) + error) + TINY)
+        magnitude = np.abs(exact) + error
+        return Approximation(exact, _or_any(exact, error + gamma(roundings) * magnitude + underflow(roundings), magnitude))
 
     def __neg__(self):
         return Approximation(-self.exact, self.error)
@@ -237,7 +307,8 @@ class Approximation:
         keep = axis is not None
         exact, error = self.exact.sum(axis, keepdims=keep), self.error.sum(axis, keepdims=keep)
         magnitude = (np.abs(self.exact) + self.error).sum(axis, keepdims=keep)
-        return Approximation(exact, error + gamma(terms - 1) * magnitude + terms * TINY * (1 + gamma(terms)))
+        bound = error + gamma(terms - 1) * magnitude + terms * underflow() * (1 + gamma(terms))
+        return Approximation(exact, _or_any(exact, bound, magnitude))
 
     def exp(self):
         """The exponential function, whose argument's error e gives exp(v + e) - exp(v)."""

@@ -21,6 +21,7 @@ from ..backend import OpenCL
 from ..errors import ArgumentError, ExportError, FileWriteError
 from ..opencl.variants import use_variant
 from . import judge
+from .bounds import subnormals
 from .case_file import ARRAYS_FILE, DIGESTS_FILE, HEADER_FILE, case_arrays, digests, header
 
 LAUNCHES_FILE, MODEL_FILE, SCRIPT_FILE, KERNELS_FOLDER = "launches.json", "model.onnx", "repro.py", "kernels"
@@ -66,8 +67,15 @@ def record(device, operation, direction, variant, case, *, execute=True):
     return recording, [gradient for gradient, need in zip(gradients, needs, strict=True) if need]
 
 
-def expected(operation, direction, case):
+def expected(operation, direction, case, denormals=True):
     """Return by the name of each result the exact answer and its bound, named and bounded as the judge does.
+
+    Parameters
+    ----------
+    operation, direction, case
+        As in :func:`refcnn.conformance.case_file.write_case`.
+    denormals : bool
+        Whether the device keeps subnormal numbers.
 
     Returns
     -------
@@ -77,7 +85,7 @@ def expected(operation, direction, case):
     needs = tuple(backward and entry is not None for entry in case.inputs)
     outputs, gradients = judge.exact(operation, case, needs)
     module = judge.conformance(operation)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), subnormals(are_kept=denormals):
         if backward:
             bounds = module.backward_bound(case.dy, case.inputs, case.attributes, needs)
             entries = {

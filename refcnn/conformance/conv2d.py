@@ -6,22 +6,25 @@ from hypothesis import strategies as st
 from ..reference import conv2d
 from ..shapes import window_output_shape
 from .bounds import sum_of_products, sum_of_terms, windows_over_a_pixel
-from .strategies import KERNELS, LIMITS, Case, arrays, batches, extents, image_sizes, spans, windows
+from .strategies import (
+    FEW_NOT_FINITE, KERNELS, LIMITS, Case, arrays, batches, extents, image_sizes, spans, windows, winograd_windows,
+)  # fmt: skip
 
 
 @st.composite
 def cases(draw, size="small", integers=False):
     """Draw images, kernels, at times a bias, and all attributes."""
-    window = draw(windows(KERNELS[size], dilations=True))
+    general = windows(KERNELS[size], dilations=True)
+    window = draw(st.one_of(general, general, winograd_windows()))
     height, width = draw(image_sizes(size, spans(window["kernel"], window["dilation"]), window["padding"]))
     batch = draw(batches(size))
     c, k, groups = draw(channels(LIMITS[size][1]))
     kernel = window.pop("kernel")
     out = window_output_shape((height, width), kernel, window["stride"], window["padding"], window["dilation"])
-    x = draw(arrays((batch, c, height, width), integers))
-    w = draw(arrays((k, c // groups, *kernel), integers))
-    b = draw(st.one_of(st.none(), arrays((1, k, 1, 1), integers)))
-    dy = draw(arrays((batch, k, *out), integers))
+    x = draw(arrays((batch, c, height, width), integers, **FEW_NOT_FINITE))
+    w = draw(arrays((k, c // groups, *kernel), integers, **FEW_NOT_FINITE))
+    b = draw(st.one_of(st.none(), arrays((1, k, 1, 1), integers, **FEW_NOT_FINITE)))
+    dy = draw(arrays((batch, k, *out), integers, **FEW_NOT_FINITE))
     return Case((x, w, b), {**window, "groups": groups}, dy)
 
 
@@ -35,17 +38,27 @@ def channels(draw, largest):
 
 
 def forward_bound(inputs, attributes, errors=None):
-    """One term for each tap of the kernel in each channel of the group."""
+    """One term for each tap of the kernel in each channel of the group.
+
+    A zero of the padding that meets a weight of NaN or infinity may be multiplied, or skipped.
+    """
     x, w, b = inputs
 
     def product(x, w):
         return conv2d.forward(x, w, None, **attributes)[0]
 
-    return sum_of_products(product, x, w, w[0].size, b, errors or (None, None, None))
+    not_finite = _not_finite(w)
+    undefined = not_finite.sum(axis=(1, 2, 3)).reshape(1, -1, 1, 1) > product(np.ones(x.shape), not_finite)
+    return sum_of_products(product, x, w, w[0].size, b, errors or (None, None, None), undefined)
 
 
 def backward_bound(dy, inputs, attributes, needs):
-    """dx and dw are sums of products, db is a sum."""
+    """dx and dw are sums of products, db is a sum.
+
+    Where a pixel would be read by a window that does not exist, and where a
+    window reads the padding, a zero may stand in a product that meets NaN or
+    infinity, or be skipped.
+    """
     x, w, b = inputs
     zeros_x, zeros_w = np.zeros(x.shape), np.zeros(w.shape)
 
@@ -60,8 +73,22 @@ def backward_bound(dy, inputs, attributes, needs):
     terms = windows_over_a_pixel(w.shape[2:], attributes["stride"], attributes["dilation"])
     terms *= w.shape[0] // attributes["groups"]
     places = dy.shape[0] * dy.shape[2] * dy.shape[3]
+    if needs[0]:
+        not_finite, groups = _not_finite(w), attributes["groups"]
+        of_channel = not_finite.reshape(groups, -1, *w.shape[1:]).sum(axis=(1, 3, 4)).reshape(1, -1, 1, 1)
+        dx_undefined = of_channel > dx_product(np.ones(dy.shape), not_finite)
+    if needs[1]:
+        of_kernel = _not_finite(dy).sum(axis=(0, 2, 3)).reshape(-1, 1, 1, 1)
+        of_channel = _not_finite(x).sum(axis=(0, 2, 3)).reshape(attributes["groups"], 1, -1)
+        of_channel = np.repeat(of_channel, w.shape[0] // attributes["groups"], axis=1).reshape(*w.shape[:2], 1, 1)
+        dw_undefined = of_kernel > dw_product(_not_finite(dy), np.ones(x.shape))
+        dw_undefined |= of_channel > dw_product(np.ones(dy.shape), _not_finite(x))
     return (
-        sum_of_products(dx_product, dy, w, terms) if needs[0] else None,
-        sum_of_products(dw_product, dy, x, places) if needs[1] else None,
+        sum_of_products(dx_product, dy, w, terms, undefined=dx_undefined) if needs[0] else None,
+        sum_of_products(dw_product, dy, x, places, undefined=dw_undefined) if needs[1] else None,
         sum_of_terms(lambda dy: dy.sum(axis=(0, 2, 3), keepdims=True), dy, places) if needs[2] else None,
     )
+
+
+def _not_finite(array):
+    return (~np.isfinite(array)).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Which of the edges that break kernels a case reaches: what a run of many cases covered can then be said."""
+"""Which of the edges that break kernels a case reaches: what a run covered, and what not, can then be said."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ from .bounds import TINY
 from .strategies import spans
 
 #: Sides of the tiles, vectors and work-groups that kernels use.
-_TILES = (4, 8, 16, 32, 64, 128)
+_TILES = (4, 5, 8, 16, 24, 32, 48, 64, 128)
 
 
 def edges(operation, case):
-    """Return texts, one for each edge that a case of an operation reaches.
+    """Return the edges that a case of an operation could reach, and whether it does.
 
     Parameters
     ----------
@@ -19,29 +19,32 @@ def edges(operation, case):
 
     Returns
     -------
-    list of str
+    dict of str to bool
+        The same edges for every case of the operation.
     """
     attributes = case.attributes
-    found = [*_shapes(case), *_values(case)]
+    found = _shapes(case) | _values(case)
     if operation == "conv2d":
         x, w, b = case.inputs
-        found += _windows(x.shape, w.shape[2:], attributes["dilation"], attributes)
-        found += _channels(x.shape[1], attributes["groups"])
-        found += ["bias" if b is not None else "no bias"]
+        found |= _windows(x.shape, w.shape[2:], attributes["dilation"], attributes)
+        found |= _channels(x.shape[1], w.shape, attributes)
     elif "kernel" in attributes:
-        found += _windows(case.inputs[0].shape, attributes["kernel"], (1, 1), attributes)
-    elif operation == "dense":
-        found += ["bias" if case.inputs[2] is not None else "no bias"]
-    found += [f"{name}: {value}" for name, value in attributes.items() if isinstance(value, bool)]
-    found += [f"{name} 0" for name in ("ratio", "momentum", "beta1", "beta2") if attributes.get(name) == 0]
-    return found
+        found |= _windows(case.inputs[0].shape, attributes["kernel"], (1, 1), attributes)
+    if operation in ("conv2d", "dense"):
+        found |= {"bias": case.inputs[2] is not None, "no bias": case.inputs[2] is None}
+    for name, value in attributes.items():
+        if isinstance(value, bool):
+            found |= {f"{name}: True": value, f"{name}: False": not value}
+        elif name in ("ratio", "momentum", "beta1", "beta2"):
+            found[f"{name} 0"] = value == 0
+    return {edge: bool(is_reached) for edge, is_reached in found.items()}
 
 
 def _shapes(case):
     arrays = [entry for entry in case.inputs if entry is not None]
     extents = [side for entry in arrays for side in entry.shape]
     batch = arrays[0].shape[0]
-    conditions = {
+    return {
         "every extent 1": all(side == 1 for side in extents),
         "batch 1": batch == 1,
         "odd batch": batch > 1 and batch % 2 == 1,
@@ -51,7 +54,6 @@ def _shapes(case):
         "a whole tile": any(side in _TILES for side in extents),
         "one more than a tile": any(side - 1 in _TILES for side in extents),
     }
-    return [text for text, holds in conditions.items() if holds]
 
 
 def _values(case):
@@ -59,7 +61,7 @@ def _values(case):
     values = np.concatenate([entry.ravel() for entry in arrays])
     finite = values[np.isfinite(values)]
     magnitude = np.abs(finite[finite != 0])
-    conditions = {
+    return {
         "NaN": np.isnan(values).any(),
         "infinity": np.isinf(values).any(),
         "subnormal values": (magnitude < TINY).any(),
@@ -70,7 +72,6 @@ def _values(case):
         "many ties": any(entry.size >= 8 and np.unique(entry).size <= entry.size // 4 for entry in arrays),
         "sums that cancel": any(_cancels(entry) for entry in arrays),
     }
-    return [text for text, holds in conditions.items() if holds]
 
 
 def _cancels(array):
@@ -82,7 +83,7 @@ def _windows(shape, kernel, dilation, attributes):
     stride, (top, left, bottom, right) = attributes["stride"], attributes["padding"]
     span = spans(kernel, dilation)
     padded = shape[2] + top + bottom, shape[3] + left + right
-    conditions = {
+    return {
         "kernel 1 x 1": tuple(kernel) == (1, 1),
         "kernel that is not square": kernel[0] != kernel[1],
         "kernel as large as the padded image": span == padded,
@@ -99,13 +100,16 @@ def _windows(shape, kernel, dilation, attributes):
             (size - extent) % step for size, extent, step in zip(padded, span, stride, strict=True)
         ),
     }
-    return [text for text, holds in conditions.items() if holds]
 
 
-def _channels(c, groups):
-    if groups == 1:
-        return ["one group"]
-    return ["depthwise"] if groups == c else ["groups between 1 and C"]
+def _channels(c, w, attributes):
+    groups = attributes["groups"]
+    return {
+        "one group": groups == 1,
+        "depthwise": 1 < groups == c,
+        "groups between 1 and C": 1 < groups < c,
+        "Winograd applies": w[2:] == (3, 3) and attributes["stride"] == attributes["dilation"] == (1, 1),
+    }
 
 
 def _is_prime(number):

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from .bounds import sum_of_products, sum_of_terms
-from .strategies import LIMITS, Case, arrays, extents
+from .strategies import FEW_NOT_FINITE, LIMITS, Case, arrays, extents
 
 LARGEST_TINY = 18
 _LONG_SUMS = st.sampled_from((511, 512, 513, 1023, 1024, 1025))
@@ -18,10 +18,10 @@ def cases(draw, size="small", integers=False):
     # Long sums at times: kernels cut them into parts of a power of two.
     inputs = draw(extents(largest) if size == "tiny" else st.one_of(extents(8 * largest), _LONG_SUMS))
     outputs = draw(extents(LARGEST_TINY if size == "tiny" else 2 * largest))
-    x = draw(arrays((batch, inputs), integers))
-    w = draw(arrays((inputs, outputs), integers))
-    b = draw(st.one_of(st.none(), arrays((1, outputs), integers)))
-    return Case((x, w, b), {}, draw(arrays((batch, outputs), integers)))
+    x = draw(arrays((batch, inputs), integers, **FEW_NOT_FINITE))
+    w = draw(arrays((inputs, outputs), integers, **FEW_NOT_FINITE))
+    b = draw(st.one_of(st.none(), arrays((1, outputs), integers, **FEW_NOT_FINITE)))
+    return Case((x, w, b), {}, draw(arrays((batch, outputs), integers, **FEW_NOT_FINITE)))
 
 
 def forward_bound(inputs, attributes, errors=None):

@@ -129,6 +129,10 @@ class Matrix:
         rows = [row if row and row.cases else None for row in (column.get(key) for column in self.cells)]
         return {event: [row and row.coverage.get(event, 0) for row in rows] for event in events}
 
+    def missed(self, key):
+        """Return the events that no case of a row reached on any device."""
+        return [event for event, counts in self.coverage(key).items() if not any(counts)]
+
     def failures(self, column):
         """Return (key, row) of what a device failed at, what is known last."""
         rows = [(key, self.cells[column].get(key)) for keys in self.operations.values() for key in keys]

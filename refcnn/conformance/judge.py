@@ -6,7 +6,7 @@ import importlib
 import numpy as np
 
 from ..backend import find
-from .bounds import LARGEST, TINY
+from .bounds import LARGEST, UNDEFINED, subnormals
 from .results import BINS
 from .strategies import LARGEST_INTEGER, describe
 
@@ -33,7 +33,8 @@ class Statistics:
     worst_ratio : float
         Error divided by its bound.
     worst_ulp : float
-        Error in units in the last place of float32 at the exact answer.
+        Error in units in the last place of float32 at the exact answer, of those elements whose bound leaves the
+        leading 12 of their 24 bits: what cancels further has no digits that could be counted.
     histogram : list of int
         Elements by error / bound, as in :class:`~refcnn.conformance.results.Row`.
     """
@@ -119,7 +120,7 @@ def check_forward(operation, case, backend, *, implementation=None, to_the_bit=F
         The operation's stem.
     case : Case
     backend : Backend
-        Has ``array``, ``to_host``, ``operation`` and ``name``, as in :mod:`refcnn.backend`.
+        Has ``array``, ``to_host``, ``operation``, ``name`` and ``denormals``, as in :mod:`refcnn.backend`.
     implementation : object, optional
         What has ``forward``, in place of ``backend.operation(operation)``.
     to_the_bit : bool
@@ -140,7 +141,7 @@ def check_forward(operation, case, backend, *, implementation=None, to_the_bit=F
     """
     outputs, _ = exact(operation, case, _no_gradient(case))
     computed, _ = _run(operation, case, backend, implementation, _no_gradient(case))
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
         bounds = conformance(operation).forward_bound(case.inputs, case.attributes)
     bounds = bounds if isinstance(bounds, tuple) else (bounds,)
     names = ("y",) if len(outputs) == 1 else tuple(f"result {index}" for index in range(len(outputs)))
@@ -172,7 +173,7 @@ def check_backward(
     needs = _all_gradients(case) if needs is None else tuple(needs)
     _, gradients = exact(operation, case, needs)
     _, computed = _run(operation, case, backend, implementation, needs)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
         bounds = conformance(operation).backward_bound(case.dy, case.inputs, case.attributes, needs)
     wanted = [index for index, need in enumerate(needs) if need]
     names, computed, gradients, bounds = (
@@ -187,7 +188,7 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None)
 
     Where the exact answer is NaN or infinite, the same is asked for; where it
     comes so near the largest float32 that its bound passes that, infinity of
-    its sign is taken too. Where it is finite and the bound infinite, anything is taken.
+    its sign is taken too. Where it is finite and the bound infinite, or the bound UNDEFINED, anything is taken.
 
     Parameters
     ----------
@@ -217,13 +218,13 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None)
         difference = np.abs(computed.astype(np.float64) - expected)
         ratio = np.where(difference == 0, 0, difference / bound)
         overflows = np.isinf(computed) & (np.sign(computed) == np.sign(expected)) & (np.abs(expected) + bound > LARGEST)
-        free = np.isposinf(bound) & np.isfinite(expected)
+        free = (bound == UNDEFINED) | (np.isposinf(bound) & np.isfinite(expected))
         same = (np.isnan(expected) & np.isnan(computed)) | (computed == expected) | overflows | free
     ratio = np.where(same, 0, np.where(np.isnan(ratio), np.inf, ratio))
     if not ratio.size:
         return 0.0
     if statistics is not None:
-        statistics.add(ratio, np.where(same, 0, _in_ulp(difference, expected)))
+        statistics.add(ratio, np.where(same, 0, _in_ulp(difference, expected, bound)))
     worst = np.unravel_index(np.argmax(ratio), ratio.shape)
     if ratio[worst] > 1:
         index = tuple(map(int, worst))
@@ -236,11 +237,12 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None)
     return float(ratio[worst])
 
 
-def _in_ulp(difference, expected):
+def _in_ulp(difference, expected, bound):
+    """Units in the last place of the exact answer, where its leading half is sure; 0 where terms cancelled further."""
     with np.errstate(invalid="ignore", over="ignore"):
-        magnitude = np.clip(np.abs(expected), TINY, LARGEST).astype(np.float32)
-        ulp = difference / np.spacing(np.minimum(magnitude, np.float32(2.0**127))).astype(np.float64)
-    return np.where(np.isnan(ulp), np.inf, ulp)
+        magnitude = np.minimum(np.abs(expected), 2.0**127).astype(np.float32)
+        ulp = difference / np.spacing(magnitude).astype(np.float64)
+        return np.where((bound <= 2.0**-12 * np.abs(expected)) & ~np.isnan(ulp), ulp, 0)
 
 
 def _compare(call, case, backend, names, computed, expected, bounds, to_the_bit, statistics):

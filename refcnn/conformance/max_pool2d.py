@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..reference import average_pool2d, max_pool2d
-from .bounds import sum_of_terms, windows_over_a_pixel
-from .strategies import pooling_cases
+from .bounds import input_error, may_be_flushed, sum_of_terms, windows_over_a_pixel
+from .strategies import SUBNORMALS, pooling_cases
 
-_SPECIAL = (0.0, -0.0, np.nan, np.inf, -np.inf)
+_SPECIAL = (0.0, -0.0, np.nan, np.inf, -np.inf, *SUBNORMALS)
 
 
 @st.composite
@@ -18,20 +18,21 @@ def cases(draw, size="small", integers=False, special=True):
 
 def forward_bound(inputs, attributes, errors=None):
     """A maximum is off by no more than the furthest off of what competes."""
-    error = np.zeros(inputs[0].shape) if errors is None or errors[0] is None else np.asarray(errors[0], np.float64)
-    return max_pool2d.forward(error, **attributes)[0]
+    return max_pool2d.forward(input_error(inputs[0], errors and errors[0]), **attributes)[0]
 
 
 def backward_bound(dy, inputs, attributes, needs):
     """One term for each window that the pixel can win.
 
-    Which of several NaN in a window gets its gradient is not defined, so that any pixel of such a window may.
+    Which of several NaN in a window gets its gradient is not defined, so that any pixel of such a window may; the same
+    holds where subnormal numbers may be flushed, and then tie.
     """
     if not needs[0]:
         return (None,)
     y, saved = max_pool2d.forward(inputs[0], **attributes)
+    flushed, _ = max_pool2d.forward(may_be_flushed(inputs[0]).astype(np.float64), **attributes)
     (undefined,) = average_pool2d.backward(
-        np.isnan(y).astype(np.float64), inputs[0].shape, needs, **attributes, count_include_padding=True
+        (np.isnan(y) | (flushed > 0)).astype(np.float64), inputs[0].shape, needs, **attributes, count_include_padding=True
     )
 
     def total(dy):

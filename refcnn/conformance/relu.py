@@ -3,9 +3,10 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from .strategies import Case, arrays, shapes
+from .bounds import input_error, may_be_flushed
+from .strategies import SUBNORMALS, Case, arrays, shapes
 
-_SPECIAL = (0.0, -0.0, np.nan, np.inf, -np.inf)
+_SPECIAL = (0.0, -0.0, np.nan, np.inf, -np.inf, *SUBNORMALS)
 
 
 @st.composite
@@ -13,15 +14,15 @@ def cases(draw, size="small", integers=False):
     """Draw an array of any shape."""
     shape = draw(shapes(size))
     x = draw(arrays(shape, integers, scales=(1.0, 1e30, 1e-30), special=_SPECIAL))
-    return Case((x,), {}, draw(arrays(shape, integers, scales=(1.0, 1e30, 1e-30))))
+    return Case((x,), {}, draw(arrays(shape, integers, scales=(1.0, 1e30, 1e-30), special=SUBNORMALS)))
 
 
 def forward_bound(inputs, attributes, errors=None):
     """|max(a, 0) - max(b, 0)| <= |a - b|."""
-    error = errors and errors[0]
-    return np.zeros(inputs[0].shape) if error is None else np.asarray(error, dtype=np.float64)
+    return input_error(inputs[0], errors and errors[0])
 
 
 def backward_bound(dy, inputs, attributes, needs):
-    """Each dy is passed on or not; where x is NaN the derivative is not defined, so that either will do."""
-    return (np.where(np.isnan(inputs[0]), np.inf, 0.0) if needs[0] else None,)
+    """Each dy is passed on or not; where x is NaN, or may be flushed to zero, either will do."""
+    x = inputs[0]
+    return (np.where(np.isnan(x) | may_be_flushed(x), np.inf, input_error(dy)) if needs[0] else None,)

@@ -61,12 +61,12 @@ class Row:
     worst_ratio : float
         Error divided by its bound. Infinity is where no error is allowed.
     worst_ulp : float
-        Error in units in the last place of float32 at the exact answer.
+        Error in units in the last place of float32 at the exact answer, where terms did not cancel beyond 12 bits.
     seconds : float
     histogram : list of int
         For each bin of error / bound how many elements of results fell in it, ``BINS`` and one for those above 1.
     coverage : dict of str to int
-        How many cases reached what a strategy is there to reach.
+        How many cases reached what a strategy is there to reach; 0 where none did.
     failure : Failure, optional
     """
 

@@ -9,6 +9,7 @@ A target has what :mod:`~refcnn.conformance.judge` asks of a backend (``name``,
 - ``offers(stem, direction)``: whether there is such a thing to test;
 - ``description``: a dict for :class:`~refcnn.conformance.results.DeviceReport`;
 - ``device``: the OpenCL device, or None;
+- ``denormals``: whether it keeps subnormal numbers, or may flush them to zero;
 - ``is_simulator``: whether it is so slow that only tiny cases make sense.
 
 ``operation(stem)`` gives an object with ``forward`` and ``backward`` as in
@@ -25,7 +26,7 @@ with names, arrays and attributes as ``forward`` in :mod:`refcnn.reference` has
 them. Arrays are float32 NumPy arrays in and out. A gradient of an input that
 is None is not looked at. A function that is missing is not offered.
 :mod:`refcnn.conformance.adapters.pytorch` is an example. An object may have a
-``name``.
+``name``, and ``denormals`` if it flushes subnormal numbers to zero: False.
 """
 
 import importlib
@@ -124,7 +125,7 @@ class BackendTarget:
         self._backend, self._variant = found, variant
         self.name = self.specification = found.name
         self.array, self.to_host = found.array, found.to_host
-        self.device = getattr(found, "device", None)
+        self.device, self.denormals = getattr(found, "device", None), found.denormals
         self.is_simulator = self.device is not None and self.device.is_simulator
         if variant is not None and (self.device is None or variant not in variants.VARIANTS):
             variants_of = ", ".join(variants.VARIANTS)
@@ -186,6 +187,7 @@ class HostTarget:
 
     is_simulator = False
     device = None
+    denormals = True
 
     def array(self, host):
         """A copy."""
@@ -222,8 +224,9 @@ class Implementation(HostTarget):
     def __init__(self, specification, functions):
         self.specification = specification
         self.name = str(getattr(functions, "name", specification))
+        self.denormals = bool(getattr(functions, "denormals", True))
         self._functions = functions
-        self.description = {"name": self.name, "versions": _versions("numpy")}
+        self.description = {"name": self.name, "versions": _versions("numpy"), "denormals": self.denormals}
 
     def offers(self, stem, direction):
         """Whether the object has the function."""

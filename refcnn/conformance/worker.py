@@ -31,7 +31,7 @@ from ..errors import KernelBuildError, RefcnnError
 from . import coverage, judge, known_faults, targets
 from .case_file import read_case, write_case
 from .results import Failure, Row
-from .strategies import describe
+from .strategies import describe, rounds
 
 
 @dataclasses.dataclass
@@ -125,26 +125,30 @@ class Run:
         if judge.has_exact_cases(self.job.operation):
             drawn += [module.cases(size, integers=True).map(lambda case: (case, True)) for size in self.job.sizes]
 
-        @hypothesis.seed(self.job.seed)
-        @settings(
-            max_examples=self.job.examples, database=None, deadline=None, print_blob=False, report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.target, Phase.shrink),
-            verbosity=hypothesis.Verbosity.quiet,
-        )  # fmt: skip
-        @given(st.one_of(drawn))
-        def search(drawn):
-            self._check(*drawn)
+        for seed, examples, phases in rounds(self.job.seed, self.job.examples):
 
-        # What failed is kept by _check. Hypothesis adds that a failure is not the same each time, if so.
-        try:
-            search()
-        except hypothesis.errors.Flaky:
-            case, error, message = self._failed
-            self._failed = case, error, f"This failure is not the same each time that the case runs.\n{message}"
-            self._is_stable = False
-        except (Exception, _Stop):
-            if self._failed is None:
-                raise
+            @hypothesis.seed(seed)
+            @settings(
+                max_examples=examples, database=None, deadline=None, print_blob=False, report_multiple_bugs=False,
+                suppress_health_check=list(HealthCheck), phases=(*phases, Phase.shrink),
+                verbosity=hypothesis.Verbosity.quiet,
+            )  # fmt: skip
+            @given(st.one_of(drawn))
+            def search(drawn):
+                self._check(*drawn)
+
+            # What failed is kept by _check. Hypothesis adds that a failure is not the same each time, if so.
+            try:
+                search()
+            except hypothesis.errors.Flaky:
+                case, error, message = self._failed
+                self._failed = case, error, f"This failure is not the same each time that the case runs.\n{message}"
+                self._is_stable = False
+            except (Exception, _Stop):
+                if self._failed is None:
+                    raise
+            if self._failed is not None:
+                break
 
     def _check(self, case, integers, with_target=True):
         job, is_counted = self.job, self._failed is None
@@ -177,9 +181,9 @@ class Run:
             if is_counted:
                 self.row.cases += 1
                 self._known.ran(case)
-                for edge in coverage.edges(job.operation, case):
-                    self._coverage[edge] += 1
-                    if with_target:
+                for edge, is_reached in coverage.edges(job.operation, case).items():
+                    self._coverage[edge] += is_reached
+                    if is_reached and with_target:
                         hypothesis.event(edge)
         if with_target:
             hypothesis.target(worst, label="error / bound")
@@ -239,7 +243,7 @@ def save_bundle(job, case, target, message, results=None, execute=True):
     from .bundle import expected, record, write_bundle
 
     if not results:
-        answers = expected(job.operation, job.direction, case)
+        answers = expected(job.operation, job.direction, case, target.denormals)
         results = {name: (None, *entries) for name, entries in answers.items()}
     recording = None
     if target.device is not None:

@@ -98,12 +98,12 @@ class Backward:
 
 
 def _pack_x(x, layout):
-    packed = x.device.empty((layout.N * layout.x_image + LARGEST_VECTOR,))
+    packed = x.device.empty((layout.N * layout.x_image,))
     for index, (py, px) in enumerate(layout.phases):
         _pack(
             x, packed, None, layout.N * layout.C, layout.H, layout.W, index * layout.x_plane,
             len(layout.phases) * layout.x_plane, layout.x_plane, 0, layout.x_rows, layout.pitch, layout.pitch,
-            layout.s_h, py - layout.top, layout.s_w, px - layout.left, LARGEST_VECTOR,
+            layout.s_h, py - layout.top, layout.s_w, px - layout.left,
         )  # fmt: skip
     return packed
 
@@ -113,7 +113,7 @@ def _pack_dy(dy, layout):
     sums = dy.device.empty((layout.N * layout.K,))
     _pack(
         dy, packed, sums, layout.N * layout.K, layout.out_h, layout.out_w, 0, layout.y_plane, layout.y_plane,
-        layout.y_lead, layout.out_h, layout.out_w, layout.pitch, 1, 0, 1, 0, 0,
+        layout.y_lead, layout.out_h, layout.out_w, layout.pitch, 1, 0, 1, 0,
     )  # fmt: skip
     return packed, sums
 
@@ -158,14 +158,15 @@ class _Layout:
         self.pitch = self._pitch(right)
         self.places = (self.out_h - 1) * self.pitch + self.out_w
         self.x_rows = self.out_h + down
-        self.x_plane = _whole_vectors(self.places + down * self.pitch + right)
+        # The vectors of dot products read past the last place: into zeros, for what follows may be NaN or infinity.
+        self.x_plane = _whole_vectors(self.places + down * self.pitch + right) + LARGEST_VECTOR
         self.x_image = self.C * len(self.phases) * self.x_plane
         self.y_lead = _whole_vectors(down * self.pitch + right)
         self.x_phases = list(self._x_phases())
         last = max([self.places] + [places.first + places.count for _, _, places in self.x_phases])
         self.y_plane = self.y_lead + _whole_vectors(last) + LARGEST_VECTOR
         self.y_image = self.K * self.y_plane
-        largest = max(self.N * self.x_image + LARGEST_VECTOR, self.N * self.y_image)
+        largest = self.N * max(self.x_image, self.y_image)
         if largest >= 2**31:
             raise ShapeError(
                 f"Conv2d: x of shape {x_shape} with w of shape {w_shape} needs a working copy of {largest} elements, "

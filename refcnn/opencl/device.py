@@ -116,6 +116,11 @@ class Device:
 
         return pyopencl.tools.MemoryPool(pyopencl.tools.ImmediateAllocator(self._queue))
 
+    @property
+    def held_memory(self):
+        """Bytes of the device's memory in the pool, in use or kept for later: the most that were in use at once."""
+        return self._pool.managed_bytes
+
     def empty(self, shape, dtype=np.float32):
         """Return a new array whose contents are undefined.
 

@@ -21,13 +21,17 @@ class Pending:
     shape : tuple of int
     run : callable
         ``run(rectify) -> DeviceArray``: the result, or where ``rectify`` is true max(result, 0), with NaN kept.
+    run_pooled : callable, optional
+        ``run_pooled() -> (DeviceArray, DeviceArray)``: the maxima of max(result, 0) over windows of 2x2 pixels side
+        by side, and which pixel of its window each is, 0 to 3, or 255 where it is not above 0 (uint8).
     rectify : bool
     """
 
-    __slots__ = ("_device", "_shape", "_run", "_rectify")
+    __slots__ = ("_device", "_shape", "_run", "_run_pooled", "_rectify", "_is_pooled")
 
-    def __init__(self, device, shape, run, rectify=False):
-        self._device, self._shape, self._run, self._rectify = device, shape, run, rectify
+    def __init__(self, device, shape, run, run_pooled=None, rectify=False):
+        self._device, self._shape, self._run, self._run_pooled = device, shape, run, run_pooled
+        self._rectify, self._is_pooled = rectify, False
 
     def array(self):
         """Return an array that is computed when it is first read."""
@@ -35,13 +39,32 @@ class Pending:
 
     def compute(self):
         """Return the result."""
+        if self._is_pooled:
+            _read_beside_pooling.add(self._shape)
         return self._run(self._rectify)
 
     def rectified(self):
         """Return the same with max(result, 0) as its result."""
-        return Pending(self._device, self._shape, self._run, rectify=True)
+        return Pending(self._device, self._shape, self._run, self._run_pooled, rectify=True)
+
+    def pooled(self):
+        """Return what ``run_pooled`` does, or None if there is none, or if the result itself would be needed too."""
+        if not self._rectify or self._run_pooled is None or self._shape in _read_beside_pooling:
+            return None
+        self._is_pooled = True
+        return self._run_pooled()
+
+
+# Shapes of results that were read after they had been pooled, as by a connection that skips the pooling. Such a result
+# is computed twice; the next one of its shape is stored, and pooled from there.
+_read_beside_pooling = set()
 
 
 def rectified(x):
     """Return an array that will be max(x, 0), computed together with x, or None if x is computed already."""
     return None if x.pending is None else x.pending.rectified().array()
+
+
+def pooled(x):
+    """Return max pooling of x over 2x2 windows side by side, without storing x, or None if that cannot be had."""
+    return None if x.pending is None else x.pending.pooled()

@@ -3,11 +3,16 @@
 import numpy as np
 
 from ..shapes import window_output_shape
+from .array import DeviceArray
+from .fusion import pooled
 from .pooling import launch_pooling
 
 
 def forward(x, *, kernel, stride, padding):
     """x (N, C, H, W) -> y (N, C, out_h, out_w); saved: the winner's place p kw + q in its window."""
+    if kernel == stride == (2, 2) and padding == (0, 0, 0, 0) and (fused := pooled(x)):
+        y, winner = fused
+        return y, (winner, x)
     shape = (*x.shape[:2], *window_output_shape(x.shape[2:], kernel, stride, padding))
     y, winner = x.device.empty(shape), x.device.empty(shape, np.int32)
     geometry = (shape[0] * shape[1], *x.shape[2:], *shape[2:], *kernel, *stride, *padding[:2])
@@ -17,8 +22,18 @@ def forward(x, *, kernel, stride, padding):
 
 def backward(dy, saved, needs, *, kernel, stride, padding):
     """dy (N, C, out_h, out_w) -> dx (N, C, H, W): each dy is added at the pixel that won."""
-    winner, shape = saved
-    dx = dy.device.empty(shape)
-    geometry = (shape[0] * shape[1], *shape[2:], *dy.shape[2:], *kernel, *stride, *padding[:2])
-    launch_pooling(dy.device, "max_pool2d", "max_pool2d_backward", shape, dy, winner, dx, *geometry)
+    winner, x = saved
+    if isinstance(x, DeviceArray):
+        # Pooled together with the rectifier that made x: where that cut the winner, no window has one.
+        dx = dy.device.empty(x.shape)
+        maps = x.shape[0] * x.shape[1]
+        dy.device.launch(
+            "max_pool2d_rectified", "max_pool2d_backward_rectified", (maps,), (1,), dy, winner, dx, maps, *x.shape[2:],
+            *dy.shape[2:],
+        )  # fmt: skip
+        dx.masked_by = x
+        return (dx,)
+    dx = dy.device.empty(x)
+    geometry = (x[0] * x[1], *x[2:], *dy.shape[2:], *kernel, *stride, *padding[:2])
+    launch_pooling(dy.device, "max_pool2d", "max_pool2d_backward", x, dy, winner, dx, *geometry)
     return (dx,)
