@@ -105,7 +105,7 @@ def test_reference_needs_numpy_and_little_else():
 
 @pytest.mark.parametrize(
     ("library", "rooms"),
-    [("pyopencl", {"opencl"}), ("onnx", {"onnx", "conformance"}), ("onnxruntime", {"onnx", "conformance"})],
+    [("pyopencl", {"opencl"}), ("onnx", {"onnx", "conformance"}), ("onnxruntime", {"onnx", "conformance", "bench"})],
 )
 def test_heavy_libraries_stay_in_their_rooms(library, rooms):
     for path in PACKAGE.rglob("*.py"):

@@ -8,7 +8,7 @@ import click
 from .. import __version__
 from ..errors import RefcnnError
 
-_COMMANDS = ("train", "predict", "show", "export", "devices", "conform")
+_COMMANDS = ("train", "predict", "show", "export", "devices", "conform", "bench")
 
 
 class _Commands(click.Group):

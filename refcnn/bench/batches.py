@@ -1,0 +1,31 @@
+"""The numbers that every contestant computes on; NumPy is all that is needed here."""
+
+import itertools
+
+import numpy as np
+
+CLASSES = 10
+LEARNING_RATE = 0.01
+MOMENTUM = 0.4
+# So many different batches, one after the other.
+_COUNT = 4
+
+
+def random(shape):
+    """Return float32 numbers between -1 and 1."""
+    return np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+
+
+def images(batch, image_shape):
+    """Return some batches of images."""
+    return random((_COUNT, batch, *image_shape))
+
+
+def labels(batch):
+    """Return the labels of as many batches."""
+    return np.random.default_rng(1).integers(0, CLASSES, (_COUNT, batch))
+
+
+def endless():
+    """Yield the number of a batch for each step."""
+    return itertools.cycle(range(_COUNT))

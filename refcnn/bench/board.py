@@ -1,0 +1,207 @@
+"""What a measurement found: a board of results, as text and as JSON."""
+
+import dataclasses
+import datetime
+import itertools
+import json
+import math
+import os
+import platform
+from pathlib import Path
+
+from .. import __version__
+from ..files import atomic_write
+from .measuring import ratio
+
+FORMAT = "refcnn bench 1"
+_RESULT_WIDTHS = (52, 8, 7, 8, 8, 10, 14)
+
+
+@dataclasses.dataclass
+class Device:
+    """One device of refcnn's and what was measured of it alone.
+
+    Attributes
+    ----------
+    name, about, kind : str
+    gflops, bandwidth : float or None
+        The most that its own matrix product reached, in GFLOP/s, and its own elementwise kernels, in GB/s.
+    first_step : dict of str to float
+        Seconds of the first training step in a new process, by ``cold`` (no compiled kernels are kept from before) and
+        ``warm``.
+    memory : dict of str to int
+        Bytes of the device's memory that were held at most, by workload.
+    """
+
+    name: str
+    about: str
+    kind: str
+    gflops: float | None = None
+    bandwidth: float | None = None
+    first_step: dict = dataclasses.field(default_factory=dict)
+    memory: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass
+class Result:
+    """One workload, done by the devices of one kind and their rivals in turns.
+
+    Attributes
+    ----------
+    part : str
+        ``networks``, ``grid``, ``batches`` or ``sizes``.
+    name, mode : str
+    flop : int
+    times : dict of str to Times
+        By the contestant's name.
+    x : int
+        The batch size or image size, where a curve is drawn over it.
+    """
+
+    part: str
+    name: str
+    mode: str
+    flop: int
+    times: dict
+    x: int = 0
+
+
+@dataclasses.dataclass
+class Board:
+    """All results of a run.
+
+    Attributes
+    ----------
+    devices : list of Device
+    rivals : dict of str to str
+        What each rival says of itself, by kind of device and name.
+    results : list of Result
+    missing : list of str
+        Who could not take part, and why.
+    is_complete : bool
+        False if the run was stopped before its end.
+    """
+
+    devices: list = dataclasses.field(default_factory=list)
+    rivals: list = dataclasses.field(default_factory=list)
+    results: list = dataclasses.field(default_factory=list)
+    missing: list = dataclasses.field(default_factory=list)
+    is_complete: bool = False
+    date: str = dataclasses.field(
+        default_factory=lambda: datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    )
+
+    def device(self, name):
+        """Return a device by its name, or None if the contestant of that name is a rival."""
+        return next((device for device in self.devices if device.name == name), None)
+
+    def save(self, path):
+        """Write the board as JSON, whole or not at all.
+
+        Raises
+        ------
+        FileWriteError
+            If the file cannot be written.
+        """
+        host = {
+            "system": f"{platform.system()} {platform.release()}", "machine": platform.machine(),
+            "cores": os.cpu_count(), "python": platform.python_version(),
+        }  # fmt: skip
+        content = {"format": FORMAT, "refcnn": __version__, "host": host, **dataclasses.asdict(self)}
+        with atomic_write(Path(path)) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def heading(board):
+    """Return lines that say who takes part."""
+    lines = []
+    for device in board.devices:
+        limits = ""
+        if device.gflops is not None:
+            limits = f"; matrix product {device.gflops:.0f} GFLOP/s, elementwise {device.bandwidth:.0f} GB/s"
+        lines.append(f"{device.name}: {device.about}{limits}")
+    return [*lines, *board.rivals, *board.missing]
+
+
+def result_lines(board, result):
+    """Return the table of one result."""
+    rivals = [name for name in result.times if board.device(name) is None]
+    rows = [(f"{result.name}, {result.mode}", "it/s", "spread", "GFLOP/s", "of peak", *(f"x {name}" for name in rivals))]
+    for name, times in result.times.items():
+        if not times.seconds:
+            if board.device(name) is not None:
+                rows.append((f"  {name}", f"failed: {times.error}"))
+            continue
+        device, speed = board.device(name), result.flop / times.median / 1e9
+        share = f"{speed / device.gflops:.0%}" if device is not None and device.gflops else ""
+        ratios = []
+        for rival in rivals:
+            known = device is not None and result.times[rival].seconds
+            ratios.append(f"{ratio(times, result.times[rival]):.2f}" if known else "")
+        rows.append((f"  {name}", f"{1 / times.median:.4g}", f"{times.spread:.1%}", f"{speed:.1f}", share, *ratios))
+    return table(rows, _RESULT_WIDTHS)
+
+
+def summary_lines(board):
+    """Return first steps, memory, and the geometric means over the grid."""
+    rows = [("first training step", "cold", "warm", "of the process", "device memory")]
+    for device in board.devices:
+        if device.first_step:
+            cells = [f"{device.first_step[key]:.2f} s" for key in ("cold", "warm", "process")]
+            memory = max(device.memory.values(), default=0)
+            rows.append((f"  {device.name}", *cells, f"{memory / 2**20:.0f} MiB" if memory else ""))
+    lines = table(rows) if len(rows) > 1 else []
+    means = [
+        (f"  {device} against {rival}, {mode}", str(len(ratios)), f"{geometric_mean(ratios):.2f}")
+        for (device, rival, mode), ratios in grid_ratios(board).items()
+    ]
+    if means:
+        lines += table([("geometric mean over the grid", "layers", "times faster"), *means])
+    if not board.is_complete:
+        lines.append("Stopped before the end: what is above is all there is.")
+    return lines
+
+
+def grid_ratios(board):
+    """Return how many times faster each device is than each rival, layer by layer.
+
+    Returns
+    -------
+    dict of (str, str, str) to list of float
+        By device, rival and mode.
+    """
+    found = {}
+    for result in board.results:
+        if result.part != "grid":
+            continue
+        for name, times in result.times.items():
+            for rival, theirs in result.times.items():
+                if board.device(name) is not None and board.device(rival) is None and times.seconds and theirs.seconds:
+                    found.setdefault((name, rival, result.mode), []).append(ratio(times, theirs))
+    return found
+
+
+def geometric_mean(numbers):
+    """Return the geometric mean of positive numbers."""
+    return math.exp(math.fsum(map(math.log, numbers)) / len(numbers))
+
+
+def table(rows, least=()):
+    """Return rows of text as lines, the first column to the left, the others to the right.
+
+    Parameters
+    ----------
+    rows : list of tuple of str
+        A pair is a name and a remark of any length.
+    least : sequence of int
+        Widths that the columns have at least, so that tables stand well below each other.
+    """
+    cells = [row for row in rows if len(row) > 2]
+    columns = itertools.zip_longest(*cells, fillvalue="")
+    found = [max(map(len, column)) for column in columns]
+    widths = [max(pair) for pair in itertools.zip_longest(found, least, fillvalue=0)]
+    lines = []
+    for row in rows:
+        rest = row[1:] if len(row) == 2 else [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
+        lines.append("  ".join((row[0].ljust(widths[0]), *rest)).rstrip())
+    return lines

@@ -1,0 +1,124 @@
+"""PyTorch in eager mode and float32: a program for any Python that has PyTorch, without refcnn."""
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+import batches  # noqa: E402
+from serving import Contestant, serve  # noqa: E402
+
+
+class PyTorch(Contestant):
+    """PyTorch on the device that ``open`` names, ``cpu`` or ``cuda``."""
+
+    def open(self, device, threads):
+        """Choose the device and the number of threads."""
+        # TensorFloat-32 is no float32: it keeps ten bits of the fraction.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.set_num_threads(threads)
+        self.device = torch.device(device)
+        if device == "cuda":
+            name = torch.cuda.get_device_name()
+            self.finish_device = torch.cuda.synchronize
+        else:
+            name = f"{torch.get_num_threads()} threads"
+            self.finish_device = lambda: None
+        return {"name": "PyTorch", "about": f"PyTorch {torch.__version__} on {device} ({name})", "kind": device}
+
+    def memory(self):
+        """Return the bytes of the device's memory that were held at most since the last workload was made."""
+        return {"bytes": torch.cuda.max_memory_reserved() if self.device.type == "cuda" else None}
+
+    def make(self, workload):
+        """Make a network or a convolution ready."""
+        self.finish = self.finish_device
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        model = {"network": self._network, "convolution": self._convolution}[workload["kind"]](**workload)
+        return sum(parameter.numel() for parameter in model.parameters())
+
+    def _tensor(self, array):
+        return torch.from_numpy(array).to(self.device)
+
+    def _network(self, mode, layers, image_shape, batch, **_):
+        torch.manual_seed(0)
+        model = nn.Sequential(*(module for layer in layers for module in _modules(*layer))).to(self.device)
+        images, labels = batches.images(batch, image_shape), batches.labels(batch)
+        numbers = batches.endless()
+        if mode == "inference":
+            model.eval()
+
+            def infer():
+                with torch.inference_mode():
+                    return model(self._tensor(images[next(numbers)])).cpu().numpy()
+
+            self.step = infer
+            return model
+        optimizer = torch.optim.SGD(
+            model.parameters(), lr=batches.LEARNING_RATE, momentum=batches.MOMENTUM, nesterov=True
+        )
+
+        def train():
+            number = next(numbers)
+            optimizer.zero_grad(set_to_none=True)
+            loss = nn.functional.cross_entropy(model(self._tensor(images[number])), self._tensor(labels[number]))
+            loss.backward()
+            optimizer.step()
+            return loss.item()
+
+        self.step = train
+        return model
+
+    def _convolution(self, mode, x_shape, w_shape, stride, padding, dilation, groups, **_):
+        modules = nn.Sequential(*_modules("conv2d", {
+            "w_shape": w_shape, "bias": True, "stride": stride, "padding": padding, "dilation": dilation,
+            "groups": groups,
+        })).to(self.device)  # fmt: skip
+        x = self._tensor(batches.random(x_shape)).requires_grad_()
+        wanted = [x, *modules.parameters()]
+        dy = torch.rand_like(modules(x))
+
+        def forward():
+            with torch.inference_mode():
+                modules(x)
+
+        self.step = forward if mode == "inference" else lambda: torch.autograd.grad(modules(x), wanted, dy)
+        return modules
+
+
+def _modules(operation, attributes):
+    """Yield the modules that do one operation of refcnn's."""
+    attributes = {key: tuple(value) if isinstance(value, list) else value for key, value in attributes.items()}
+    if operation == "conv2d":
+        channels, inputs, *window = attributes["w_shape"]
+        (top, left, bottom, right), groups = attributes["padding"], attributes["groups"]
+        alike = (top, left) == (bottom, right)
+        if not alike:
+            yield nn.ZeroPad2d((left, right, top, bottom))
+        yield nn.Conv2d(
+            inputs * groups, channels, tuple(window), attributes["stride"], (top, left) if alike else 0,
+            attributes["dilation"], groups, attributes["bias"],
+        )  # fmt: skip
+    elif operation == "dense":
+        yield nn.Linear(*attributes["w_shape"], bias=attributes["bias"])
+    elif operation in ("max_pool2d", "average_pool2d"):
+        padding = attributes["padding"]
+        if padding[:2] != padding[2:]:
+            raise NotImplementedError("pooling with padding that differs on opposite sides")
+        kind = nn.MaxPool2d if operation == "max_pool2d" else nn.AvgPool2d
+        yield kind(attributes["kernel"], attributes["stride"], padding[:2])
+    elif operation == "dropout":
+        yield nn.Dropout(attributes["ratio"])
+    elif operation in ("relu", "flatten"):
+        yield {"relu": nn.ReLU, "flatten": nn.Flatten}[operation]()
+    else:
+        raise NotImplementedError(f"the operation {operation}")
+
+
+if __name__ == "__main__":
+    serve(PyTorch())

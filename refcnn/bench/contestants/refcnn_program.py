@@ -1,0 +1,85 @@
+"""refcnn on one backend, through its public interface: ``python -m refcnn.bench.contestants.refcnn_program``."""
+
+import numpy as np
+
+import refcnn as rm
+
+from ...backend import use_backend
+from ...mode import recording
+from ...models import build
+from .. import batches
+from .serving import Contestant, serve
+
+
+class Refcnn(Contestant):
+    """refcnn on the backend that ``open`` names."""
+
+    def open(self, device, threads):
+        """Choose a backend; ``threads`` is the runtime's own affair."""
+        self.backend = use_backend(device).__enter__()
+        about = {"name": self.backend.name, "about": self.backend.description, "kind": "cpu"}
+        if hasattr(self.backend, "device"):
+            about["kind"] = self.backend.device.kind
+        return about
+
+    def peaks(self):
+        """Return the most GFLOP/s of the device's own matrix product and GB/s of its elementwise kernels."""
+        from .. import peaks
+
+        return {"gflops": peaks.matrix_product(self.backend), "bandwidth": peaks.elementwise(self.backend)}
+
+    def memory(self):
+        """Return the bytes of the device's memory that are held: the most that were needed at once."""
+        return {"bytes": self.backend.device.held_memory}
+
+    def make(self, workload):
+        """Make a network or a convolution ready."""
+        self.finish = self.backend.device.finish
+        make = {"network": self._network, "convolution": self._convolution}[workload["kind"]]
+        model = make(**workload)
+        return sum(int(np.prod(parameter.shape)) for _, parameter in model.parameters())
+
+    def _network(self, mode, model, image_shape, batch, **_):
+        rm.set_seed(0)
+        cnn = build(model, tuple(image_shape), batches.CLASSES)
+        images, labels = batches.images(batch, image_shape), batches.labels(batch)
+        numbers = batches.endless()
+        if mode == "inference":
+            self.step = lambda: cnn(images[next(numbers)]).as_ndarray()
+            return cnn
+        targets = [rm.data.one_hot(one, batches.CLASSES) for one in labels]
+        optimizer = rm.Sgd(lr=batches.LEARNING_RATE, momentum=batches.MOMENTUM, nesterov=True)
+
+        def step():
+            number = next(numbers)
+            with cnn.train():
+                loss = rm.softmax_cross_entropy(cnn(images[number]), targets[number])
+            loss.grad().update(optimizer)
+            return float(loss)
+
+        self.step = step
+        return cnn
+
+    def _convolution(self, mode, x_shape, w_shape, stride, padding, dilation, groups, **_):
+        channels, _, *window = w_shape
+        layer = rm.Conv2d(channels, tuple(window), tuple(padding), tuple(stride), tuple(dilation), groups)
+        x = rm.Variable(batches.random(x_shape), requires_grad=True)
+        with recording():
+            y = layer(x)
+        node, dy = y.node, self.backend.array(batches.random(y.shape))
+
+        def forward():
+            with recording():
+                result = layer(x)
+            result.on(self.backend).computed()
+            return result.node.saved
+
+        def both():
+            node.implementation.backward(dy, forward(), (True, True, True), **node.attributes)
+
+        self.step = forward if mode == "inference" else both
+        return rm.Sequential([layer])
+
+
+if __name__ == "__main__":
+    serve(Refcnn())

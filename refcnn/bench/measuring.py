@@ -1,0 +1,195 @@
+"""Contestants' processes, and letting them take turns so that a noisy machine hits all of them alike."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from ..errors import RefcnnError
+
+_PROGRAMS = Path(__file__).parent / "contestants"
+# OpenMP's threads of the one who has had its turn must not keep the cores busy.
+_QUIET = {"KMP_BLOCKTIME": "1"}
+_PAUSE = 0.01
+_LOG_CHARACTERS = 1500
+
+
+class ContestantError(RefcnnError):
+    """A contestant that could not do what it was asked; the message says why."""
+
+
+class Process:
+    """One contestant's process.
+
+    Parameters
+    ----------
+    command : sequence of str
+    environment : dict of str to str, optional
+        Variables that are set in it beside the present ones.
+
+    Attributes
+    ----------
+    name, about, kind : str
+        Known after :meth:`open`.
+    """
+
+    def __init__(self, command, environment=None):
+        self.name = self.about = self.kind = None
+        self._log = tempfile.TemporaryFile()
+        package = str(Path(__file__).resolve().parents[2])
+        paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+        # In a session of its own: a Ctrl-C is for the one who measures, who then tells what there is.
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, encoding="utf-8",
+            env={**os.environ, **_QUIET, "PYTHONPATH": paths, **(environment or {})}, start_new_session=True,
+        )  # fmt: skip
+
+    def open(self, device):
+        """Let it choose its device and as many threads as there are cores."""
+        answer = self.ask("open", device=device, threads=cores())
+        self.name, self.about, self.kind = answer["name"], answer["about"], answer["kind"]
+        return self
+
+    def ask(self, request, **arguments):
+        """Return the answer to a request.
+
+        Raises
+        ------
+        ContestantError
+            If it answers with an error, or its process has ended.
+        """
+        try:
+            self._process.stdin.write(json.dumps({"do": request, **arguments}) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except OSError:
+            line = ""
+        if not line:
+            status = self._process.wait()
+            self._log.seek(0)
+            log = self._log.read().decode(errors="replace")[-_LOG_CHARACTERS:].strip()
+            raise ContestantError(f"its process ended with status {status}. {log}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise ContestantError(answer["error"])
+        return answer
+
+    def stop(self):
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._log):
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+def cores():
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def refcnn(device, environment=None):
+    """Start refcnn on a backend."""
+    return _opened([sys.executable, "-m", "refcnn.bench.contestants.refcnn_program"], device, environment)
+
+
+def onnxruntime(device):
+    """Start onnxruntime on ``cpu`` or ``cuda``."""
+    return _opened([sys.executable, "-m", "refcnn.bench.contestants.onnxruntime_program"], device)
+
+
+def pytorch(python, device):
+    """Start PyTorch of a Python interpreter on ``cpu`` or ``cuda``."""
+    return _opened([python, str(_PROGRAMS / "pytorch_program.py")], device)
+
+
+def _opened(command, device, environment=None):
+    try:
+        process = Process(command, environment)
+    except OSError as error:
+        raise ContestantError(f"{command[0]} could not be started: {error.strerror}") from error
+    try:
+        return process.open(device)
+    except BaseException:
+        process.stop()
+        raise
+
+
+@dataclasses.dataclass
+class Times:
+    """Seconds for one repetition of a workload, a number for each round."""
+
+    seconds: list = dataclasses.field(default_factory=list)
+    error: str | None = None
+
+    @property
+    def median(self):
+        """The median over the rounds."""
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self):
+        """Half the distance between the quartiles as a share of the median; 0 of a single round."""
+        if len(self.seconds) < 2:
+            return 0.0
+        low, _, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
+        return (high - low) / 2 / self.median
+
+
+def ratio(ours, theirs):
+    """Return how many times faster the first is: the median over rounds of the quotients within a round."""
+    pairs = zip(theirs.seconds, ours.seconds)
+    return statistics.median(their / our for their, our in pairs)
+
+
+def measure(contestants, workload, rounds, seconds, tick=lambda: None):
+    """Let contestants do a workload, round after round, each in its turn.
+
+    Parameters
+    ----------
+    contestants : sequence of Process
+    workload : Workload
+    rounds : int
+    seconds : float
+        What one turn should take.
+    tick : callable
+        Called after each turn.
+
+    Returns
+    -------
+    dict of str to Times
+    """
+    times, counts = {}, {}
+    parameters = None
+    for contestant in contestants:
+        times[contestant.name] = Times()
+        try:
+            found = contestant.ask("prepare", workload=workload.description)["parameters"]
+            parameters = found if parameters is None else parameters
+            if found != parameters:
+                raise ContestantError(f"it has {found} parameters, others {parameters}: that is another computation.")
+            contestant.ask("run", count=1)
+            once = contestant.ask("run", count=2)["seconds"] / 2
+            counts[contestant.name] = max(1, round(seconds / once))
+        except ContestantError as error:
+            times[contestant.name].error = str(error)
+        time.sleep(_PAUSE)
+    for _ in range(rounds):
+        for contestant in contestants:
+            count = counts.get(contestant.name)
+            if count is not None:
+                try:
+                    taken = contestant.ask("run", count=count)["seconds"]
+                    times[contestant.name].seconds.append(taken / count)
+                except ContestantError as error:
+                    times[contestant.name].error = str(error)
+                    del counts[contestant.name]
+                time.sleep(_PAUSE)
+            tick()
+    return times

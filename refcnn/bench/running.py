@@ -1,0 +1,232 @@
+"""The run of a measurement: which workloads, in which order, by whom."""
+
+import dataclasses
+import importlib.util
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from ..errors import BackendError
+from . import measuring, workloads
+from .board import Board, Device, Result
+from .measuring import ContestantError
+
+PARTS = ("networks", "first-step", "grid")
+BATCHES = (1, 4, 16, 64, 256)
+SIZES = (14, 28, 56, 112)
+_SIZES_BATCH = 16
+
+
+@dataclasses.dataclass
+class Options:
+    """What to measure.
+
+    Attributes
+    ----------
+    devices : sequence of str
+        Backends, ``opencl:PLATFORM:DEVICE``; all OpenCL devices if empty.
+    parts : sequence of str
+        Of ``PARTS``.
+    quick : bool
+        Fewer layers, fewer and shorter turns.
+    rounds : int
+    curves : bool
+        Also measure over batch and image sizes.
+    torch_python : str or None
+        The Python interpreter that has PyTorch; None: there is none.
+    """
+
+    devices: tuple = ()
+    parts: tuple = PARTS
+    quick: bool = False
+    rounds: int = 7
+    curves: bool = False
+    torch_python: str | None = None
+
+    @property
+    def turn_seconds(self):
+        """Seconds that one turn of one contestant takes."""
+        return 0.12 if self.quick else 0.25
+
+
+class Progress:
+    """Is told how a run goes on; this one keeps it to itself."""
+
+    def begins(self, board, seconds, turns):
+        """All take part who can; the run will take about so many seconds, in so many turns."""
+
+    def turn(self):
+        """A turn is over."""
+
+    def result(self, board, result):
+        """A workload is done."""
+
+
+def find_torch_python():
+    """Return this interpreter if it has PyTorch, else None."""
+    return sys.executable if importlib.util.find_spec("torch") else None
+
+
+def device_names(wanted=()):
+    """Return the names of the OpenCL devices that are wanted, all but simulators if none is named.
+
+    Raises
+    ------
+    BackendError
+        If there is none, or one is unknown.
+    """
+    from ..opencl import device as devices
+
+    if wanted:
+        return [_find(name) for name in wanted]
+    found = [device.name for device in devices.available() if not device.is_simulator]
+    return found or [devices.best().name]
+
+
+def _find(name):
+    from ..backend import find
+
+    backend = find(name)
+    if not hasattr(backend, "device"):
+        raise BackendError(f"{name} is no OpenCL device: name one of those that 'refcnn devices' lists.")
+    return backend.name
+
+
+def run(options, progress=None):
+    """Measure, and return the board; a Ctrl-C ends the run and leaves what was measured until then.
+
+    Parameters
+    ----------
+    options : Options
+    progress : Progress, optional
+
+    Returns
+    -------
+    Board
+
+    Raises
+    ------
+    BackendError
+        If a device is unknown, or cannot be opened.
+    """
+    progress = progress or Progress()
+    names = device_names(options.devices)
+    board, opened = Board(), []
+    with tempfile.TemporaryDirectory(prefix="refcnn-bench-") as folder:
+        try:
+            groups = _groups(names, options, board, opened)
+            plan = list(_plan(workloads.Book(folder), options))
+            count = sum(len(contestants) for contestants in groups.values())
+            turns = len(plan) * options.rounds * count
+            seconds = (options.turn_seconds * (1 + 3 / options.rounds) + 0.01) * turns
+            seconds += 15 * len(names) * ("first-step" in options.parts)
+            progress.begins(board, seconds, turns)
+            for contestants in groups.values():
+                _measure_group(contestants, plan, options, board, progress)
+                if "first-step" in options.parts:
+                    for contestant in contestants:
+                        device = board.device(contestant.name)
+                        if device is not None:
+                            device.first_step = first_step(device.name)
+            board.is_complete = True
+        except KeyboardInterrupt:
+            pass
+        finally:
+            for process in opened:
+                process.stop()
+    return board
+
+
+def _groups(names, options, board, opened):
+    """Open everybody; return those that are measured side by side, by kind of device."""
+    groups = {}
+    for name in names:
+        try:
+            process = measuring.refcnn(name)
+        except ContestantError as error:
+            raise BackendError(f"{name} cannot be measured: {error}") from error
+        opened.append(process)
+        peaks = process.ask("peaks")
+        board.devices.append(Device(process.name, process.about, process.kind, peaks["gflops"], peaks["bandwidth"]))
+        groups.setdefault("cuda" if process.kind == "gpu" else "cpu", []).append(process)
+    for kind, contestants in groups.items():
+        for rival, start in (
+            ("PyTorch", lambda kind=kind: _pytorch(options.torch_python, kind)),
+            ("onnxruntime", lambda kind=kind: measuring.onnxruntime(kind)),
+        ):
+            try:
+                process = start()
+            except ContestantError as error:
+                board.missing.append(f"without {rival} on {kind}: {error}")
+                continue
+            opened.append(process)
+            contestants.append(process)
+            board.rivals.append(f"{process.name}: {process.about}")
+    return groups
+
+
+def _pytorch(python, kind):
+    if python is None:
+        raise ContestantError('it is not installed; pip install "refcnn[bench]", or name its Python with --torch-python')
+    return measuring.pytorch(python, kind)
+
+
+def _plan(book, options):
+    """Yield (part, x, workload) for all that is measured in turns."""
+    if "networks" in options.parts:
+        for model in ("chapter",) if options.quick else ("chapter", "lenet5"):
+            for mode in workloads.MODES:
+                yield "networks", 0, book.network(model, mode)
+    if "grid" in options.parts:
+        for layer in workloads.QUICK_GRID if options.quick else workloads.GRID:
+            for mode in workloads.MODES:
+                yield "grid", 0, book.layer(layer, mode)
+    if options.curves:
+        for batch in BATCHES:
+            for mode in workloads.MODES:
+                yield "batches", batch, book.network("chapter", mode, batch=batch)
+        for size in SIZES:
+            for mode in workloads.MODES:
+                yield "sizes", size, book.network("chapter", mode, image_shape=(1, size, size), batch=_SIZES_BATCH)
+
+
+def _measure_group(contestants, plan, options, board, progress):
+    for part, x, workload in plan:
+        able = [one for one in contestants if not (one.name == "onnxruntime" and workload.mode == "training")]
+        times = measuring.measure(able, workload, options.rounds, options.turn_seconds, progress.turn)
+        result = Result(part, workload.name, workload.mode, workload.flop, times, x)
+        board.results.append(result)
+        for contestant in able:
+            device = board.device(contestant.name)
+            if device is not None and part == "networks" and times[device.name].seconds:
+                device.memory[workload.label] = contestant.ask("memory")["bytes"]
+        progress.result(board, result)
+
+
+def first_step(device):
+    """Return the seconds of the chapter's first training step in a new process, with no kernels kept and with all.
+
+    Returns
+    -------
+    dict
+        ``cold`` and ``warm``: from before the model is made to the first loss; ``process``: with warm caches, from the
+        start of the process to the same moment.
+    """
+    with tempfile.TemporaryDirectory(prefix="refcnn-bench-") as folder:
+        # Of refcnn and PoCL, PoCL, and NVIDIA.
+        caches = {"XDG_CACHE_HOME": folder, "POCL_CACHE_DIR": str(Path(folder, "pocl")),
+                  "CUDA_CACHE_PATH": str(Path(folder, "nvidia"))}  # fmt: skip
+        workload = workloads.Book(folder).network("chapter", "training")
+        found = {}
+        for key in ("cold", "warm"):
+            os.makedirs(caches["POCL_CACHE_DIR"], exist_ok=True)
+            start = time.perf_counter()
+            process = measuring.refcnn(device, caches)
+            try:
+                found[key] = process.ask("prepare", workload=workload.description)["seconds"]
+                found["process"] = time.perf_counter() - start
+            finally:
+                process.stop()
+    return found

@@ -1,0 +1,213 @@
+"""What is measured: training steps and inference of networks, and single convolution layers of known networks."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+
+from .. import models
+from ..backend import use_backend
+from ..layers.conv2d import Conv2d
+from ..mode import training
+from ..model import Sequential
+from ..opencl.variants import Convolution
+from ..shapes import window_output_shape
+from ..variable import Variable, history
+from . import batches
+
+MODES = ("training", "inference")
+CHAPTER_IMAGE = (1, 28, 28)
+CHAPTER_BATCH = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    """One thing that every contestant does the same number of times.
+
+    Attributes
+    ----------
+    name : str
+        What is computed, such as ``chapter, batch 64``.
+    mode : str
+        ``training`` or ``inference``; of a convolution, forward and backward, or forward alone.
+    flop : int
+        Multiplications and additions of the formulas, whatever algorithm a contestant uses.
+    description : dict
+        What contestants are told; JSON can hold it.
+    """
+
+    name: str
+    mode: str
+    flop: int
+    description: dict
+
+    @property
+    def label(self):
+        """The name with the mode."""
+        return f"{self.name}, {self.mode}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """One convolution of the grid: a network's layer at a batch size."""
+
+    name: str
+    geometry: Convolution
+
+
+def convolution(name, batch, channels, size, outputs, window, stride=1, groups=1):
+    """Return a layer for square images whose padding is half the window."""
+    pad = window // 2
+    return Layer(f"{name}, batch {batch}", Convolution(
+        (batch, channels, size, size), (outputs, channels // groups, window, window), (stride, stride),
+        (pad, pad, pad, pad), (1, 1), groups,
+    ))  # fmt: skip
+
+
+#: Sources: Simonyan and Zisserman (2014), table 1; He et al. (2015), table 1; Howard et al. (2017), table 1;
+#: Szegedy et al. (2014), table 1; Liu et al. (2022), table 9.
+GRID = (
+    convolution("VGG-16 conv1_1 3x3", 1, 3, 224, 64, 3),
+    convolution("VGG-16 conv1_2 3x3", 1, 64, 224, 64, 3),
+    convolution("VGG-16 conv2_2 3x3", 1, 128, 112, 128, 3),
+    convolution("VGG-16 conv3_2 3x3", 4, 256, 56, 256, 3),
+    convolution("VGG-16 conv4_2 3x3", 1, 512, 28, 512, 3),
+    convolution("VGG-16 conv5_2 3x3", 16, 512, 14, 512, 3),
+    convolution("ResNet-50 conv1 7x7 stride 2", 4, 3, 224, 64, 7, stride=2),
+    convolution("ResNet-50 conv2 1x1", 16, 64, 56, 256, 1),
+    convolution("ResNet-50 conv2 3x3", 16, 64, 56, 64, 3),
+    convolution("ResNet-50 conv3 3x3 stride 2", 16, 128, 56, 128, 3, stride=2),
+    convolution("ResNet-50 conv4 1x1", 64, 1024, 14, 256, 1),
+    convolution("ResNet-50 conv5 1x1 stride 2", 16, 1024, 14, 2048, 1, stride=2),
+    convolution("ResNet-50 conv5 3x3", 64, 512, 7, 512, 3),
+    convolution("ResNet-50 conv5 1x1", 256, 512, 7, 2048, 1),
+    convolution("MobileNet depthwise 3x3 stride 2", 32, 64, 112, 64, 3, stride=2, groups=64),
+    convolution("MobileNet depthwise 3x3", 32, 128, 56, 128, 3, groups=128),
+    convolution("MobileNet depthwise 3x3", 256, 512, 14, 512, 3, groups=512),
+    convolution("MobileNet 1x1", 32, 128, 56, 128, 1),
+    convolution("MobileNet 1x1", 1, 512, 14, 512, 1),
+    convolution("Inception 5x5", 32, 32, 28, 96, 5),
+    convolution("Inception 5x5", 256, 16, 14, 48, 5),
+    convolution("ConvNeXt depthwise 7x7", 16, 96, 56, 96, 7, groups=96),
+    convolution("chapter conv1 3x3", 64, 1, 28, 32, 3),
+    convolution("chapter conv2 3x3", 64, 32, 28, 64, 3),
+)
+
+#: Small ones of each kind, for a quick run.
+QUICK_GRID = tuple(GRID[index] for index in (0, 4, 6, 16, 18, 20))
+
+
+class Book:
+    """Makes workloads, with an ONNX file for each where onnxruntime shall take part.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+        Where the ONNX files go.
+    """
+
+    def __init__(self, folder):
+        self._folder, self._files = Path(folder), {}
+
+    def network(self, model, mode, *, image_shape=CHAPTER_IMAGE, batch=CHAPTER_BATCH):
+        """Return a workload of a model that :func:`refcnn.models.build` knows."""
+        with use_backend("reference"):
+            built = models.build(model, image_shape, batches.CLASSES)
+            nodes = record(built, image_shape)
+            file = self._onnx((model, *image_shape), built, image_shape)
+        name = model if image_shape == CHAPTER_IMAGE else f"{model} {image_shape[1]}x{image_shape[2]}"
+        description = {
+            "kind": "network", "mode": mode, "model": model, "image_shape": image_shape, "batch": batch,
+            "layers": [_describe(node) for node in nodes], "onnx": file, "parameters": _parameters(built),
+        }  # fmt: skip
+        return Workload(f"{name}, batch {batch}", mode, batch * network_flop(nodes, mode), description)
+
+    def layer(self, layer, mode):
+        """Return the workload of a layer of the grid."""
+        geometry = layer.geometry
+        channels, _, *window = geometry.w_shape
+        built = Sequential([
+            Conv2d(channels, tuple(window), geometry.padding, geometry.stride, geometry.dilation, geometry.groups,
+                   input_size=geometry.x_shape[1])
+        ])  # fmt: skip
+        description = {
+            "kind": "convolution", "mode": mode, **geometry._asdict(), "y_shape": output_shape(geometry),
+            "onnx": self._onnx(geometry, built, geometry.x_shape[1:]), "parameters": _parameters(built),
+        }  # fmt: skip
+        return Workload(layer.name, mode, convolution_flop(geometry) * (3 if mode == "training" else 1), description)
+
+    def _onnx(self, key, model, image_shape):
+        """Return the path of a model's ONNX file, which is written without a proof: only its speed matters here."""
+        if key not in self._files:
+            from ..onnx import graph, program
+            from ..onnx.exporting import DEFAULT_OPSET
+
+            with use_backend("reference"):
+                traced = program.trace(model, np.zeros((1, *image_shape), np.float32), softmax=False)
+            shapes = {name: ("N", *variable.shape[1:]) for name, variable in traced.variables.items()}
+            proto, _ = graph.build(
+                traced, shapes, name="bench", opset=DEFAULT_OPSET, output_name="y", classes=None, preprocessing=None
+            )
+            path = self._folder / f"{len(self._files)}.onnx"
+            path.write_bytes(proto.SerializeToString())
+            self._files[key] = str(path)
+        return self._files[key]
+
+
+def record(model, image_shape):
+    """Return the tape's nodes of one image in training, in order."""
+    with training():
+        output = model(Variable(np.zeros((1, *image_shape), np.float32)))
+    return [variable.node for variable in history(output)]
+
+
+def convolution_flop(geometry):
+    """Return the operations of a convolution's forward pass, two for each product that is added."""
+    _, inputs, *window = geometry.w_shape
+    return 2 * math.prod(output_shape(geometry)) * inputs * math.prod(window)
+
+
+def output_shape(geometry):
+    """Return the shape of a convolution's result."""
+    size = window_output_shape(
+        geometry.x_shape[2:], geometry.w_shape[2:], geometry.stride, geometry.padding, geometry.dilation
+    )
+    return geometry.x_shape[0], geometry.w_shape[0], *size
+
+
+def network_flop(nodes, mode):
+    """Return the operations of the convolutions and Dense layers for one image.
+
+    Training takes three times as many as inference, but for the first layer,
+    whose input needs no gradient.
+    """
+    total, is_first = 0, True
+    for node in nodes:
+        if node.operation == "conv2d":
+            flop = convolution_flop(geometry_of(node))
+        elif node.operation == "dense":
+            flop = 2 * math.prod(node.inputs[1].shape)
+        else:
+            continue
+        total += flop * (1 if mode == "inference" else 2 if is_first else 3)
+        is_first = False
+    return total
+
+
+def geometry_of(node, batch=1):
+    """Return the geometry of a recorded convolution, at another batch size."""
+    x, w = node.inputs[0].shape, node.inputs[1].shape
+    return Convolution((batch, *x[1:]), w, **node.attributes)
+
+
+def _describe(node):
+    """Return a recorded operation as (operation, attributes) for those who have no tape."""
+    attributes = {key: value for key, value in node.attributes.items() if key not in ("seed", "stream")}
+    if node.operation in ("conv2d", "dense"):
+        attributes["w_shape"], attributes["bias"] = node.inputs[1].shape, node.inputs[2] is not None
+    return node.operation, attributes
+
+
+def _parameters(model):
+    return sum(math.prod(parameter.shape) for _, parameter in model.parameters())
