@@ -23,6 +23,7 @@ SHARED = {
     "reference": set(),
     "opencl": {
         "array", "conv2d_product", "device", "elementwise", "fusion", "icd", "matrix_product", "pooling", "program", "recording", "variants",
+        "winograd",
     },  # fmt: skip
     "conformance": {
         "bounds", "bundle", "case_file", "coverage", "html", "judge", "known_faults", "merge", "onnxruntime_target",

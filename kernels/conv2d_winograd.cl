@@ -1,0 +1,532 @@
+// Convolution with 3x3 kernels, stride 1, by Winograd's algorithm F(TILE x TILE, 3x3), for CPU cores.
+//
+// A tile of TILE x TILE outputs is A'[(G w G') o (B'd B)]A, of an input tile d of EDGE x EDGE pixels, EDGE = TILE + 2;
+// the products of all tiles and channels at one of the EDGE^2 positions are a matrix product. Source: Lavin and Gray,
+// "Fast Algorithms for Convolutional Neural Networks", CVPR 2016; the matrices belong to the points 0, 1, -1,
+// infinity, and for TILE 4 also 2 and -2.
+//
+// A work-item, alone in its work-group, takes one strip of tiles after the other, from transform to inverse transform,
+// so that what lies between them stays in its core's cache. Lanes of vectors are channels: images are transposed in
+// registers, WIDTH pixels of WIDTH channels at a time.
+//
+// Build options: TILE, 2 or 4; WIDTH floats of a vector, 8 or 16; VECTORS of output channels in a block.
+
+#define EDGE (TILE + 2)
+#define POSITIONS (EDGE * EDGE)
+#define BLOCK (WIDTH * VECTORS)
+
+#if WIDTH == 16
+typedef float16 vector;
+typedef uchar16 bytes;
+#define TO_BYTES convert_uchar16
+#define UNPACK_LOW(a, b) (float16)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5, \
+    a.s8, b.s8, a.s9, b.s9, a.sc, b.sc, a.sd, b.sd)
+#define UNPACK_HIGH(a, b) (float16)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7, \
+    a.sa, b.sa, a.sb, b.sb, a.se, b.se, a.sf, b.sf)
+#define PAIRS_LOW(a, b) (float16)(a.s01, b.s01, a.s45, b.s45, a.s89, b.s89, a.scd, b.scd)
+#define PAIRS_HIGH(a, b) (float16)(a.s23, b.s23, a.s67, b.s67, a.sab, b.sab, a.sef, b.sef)
+#define QUARTERS_EVEN(a, b) (float16)(a.s0123, a.s89ab, b.s0123, b.s89ab)
+#define QUARTERS_ODD(a, b) (float16)(a.s4567, a.scdef, b.s4567, b.scdef)
+#else
+typedef float8 vector;
+typedef uchar8 bytes;
+#define TO_BYTES convert_uchar8
+#define UNPACK_LOW(a, b) (float8)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5)
+#define UNPACK_HIGH(a, b) (float8)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7)
+#define PAIRS_LOW(a, b) (float8)(a.s01, b.s01, a.s45, b.s45)
+#define PAIRS_HIGH(a, b) (float8)(a.s23, b.s23, a.s67, b.s67)
+#define QUARTERS_EVEN(a, b) (float8)(a.s0123, b.s0123)
+#define QUARTERS_ODD(a, b) (float8)(a.s4567, b.s4567)
+#endif
+// Read and written through these types rather than by vloadn, which PoCL 3.0 turns into scalar loads.
+typedef vector unaligned_vector __attribute__((aligned(4)));
+typedef bytes unaligned_bytes __attribute__((aligned(1)));
+
+// row[i][j] and row[j][i] change places, in registers.
+inline void transpose(vector *row)
+{
+    #pragma unroll
+    for (int i = 0; i < WIDTH; i += 4) {
+        const vector low_01 = UNPACK_LOW(row[i], row[i + 1]), high_01 = UNPACK_HIGH(row[i], row[i + 1]);
+        const vector low_23 = UNPACK_LOW(row[i + 2], row[i + 3]), high_23 = UNPACK_HIGH(row[i + 2], row[i + 3]);
+        row[i] = PAIRS_LOW(low_01, low_23);
+        row[i + 1] = PAIRS_HIGH(low_01, low_23);
+        row[i + 2] = PAIRS_LOW(high_01, high_23);
+        row[i + 3] = PAIRS_HIGH(high_01, high_23);
+    }
+    // Now each quarter (half, if there are only 8 lanes) is four rows of one column.
+    #pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const vector even_01 = QUARTERS_EVEN(row[i], row[i + 4]), odd_01 = QUARTERS_ODD(row[i], row[i + 4]);
+#if WIDTH == 16
+        const vector even_23 = QUARTERS_EVEN(row[i + 8], row[i + 12]), odd_23 = QUARTERS_ODD(row[i + 8], row[i + 12]);
+        row[i] = QUARTERS_EVEN(even_01, even_23);
+        row[i + 4] = QUARTERS_EVEN(odd_01, odd_23);
+        row[i + 8] = QUARTERS_ODD(even_01, even_23);
+        row[i + 12] = QUARTERS_ODD(odd_01, odd_23);
+#else
+        row[i] = even_01;
+        row[i + 4] = odd_01;
+#endif
+    }
+}
+
+// pixels[m][lane] = planes[lane][m] for m below count; lanes past the last plane are copies of it.
+inline void read_pixels(
+    __global const float *restrict planes, int plane_size, int lanes, int count, __global vector *restrict pixels)
+{
+    if (count < WIDTH) {
+        for (int m = 0; m < count; m++)
+            for (int lane = 0; lane < WIDTH; lane++)
+                ((__global float *)pixels)[m * WIDTH + lane] = planes[min(lane, lanes - 1) * plane_size + m];
+        return;
+    }
+    for (int m = 0; m < count; m += WIDTH) {
+        // The last pixels are read together with some before them, so as not to read beyond the plane.
+        const int first = min(m, count - WIDTH);
+        vector row[WIDTH];
+        #pragma unroll
+        for (int lane = 0; lane < WIDTH; lane++)
+            row[lane] = *(__global const unaligned_vector *)(planes + min(lane, lanes - 1) * plane_size + first);
+        transpose(row);
+        #pragma unroll
+        for (int i = 0; i < WIDTH; i++)
+            pixels[first + i] = row[i];
+    }
+}
+
+// planes[lane][m] = pixels[m][lane], or 0 where `is_masked` and mask[lane][m] is not above 0, for m below count.
+inline void write_pixels(
+    __global const vector *restrict pixels, int count, int lanes, int plane_size, __global float *restrict planes,
+    int is_masked, __global const float *restrict mask)
+{
+    if (count < WIDTH) {
+        for (int lane = 0; lane < lanes; lane++)
+            for (int m = 0; m < count; m++) {
+                const int place = lane * plane_size + m;
+                const float pixel = ((__global const float *)pixels)[m * WIDTH + lane];
+                planes[place] = is_masked && mask[place] <= 0.0f ? 0.0f : pixel;
+            }
+        return;
+    }
+    for (int m = 0; m < count; m += WIDTH) {
+        const int first = min(m, count - WIDTH);
+        vector row[WIDTH];
+        #pragma unroll
+        for (int i = 0; i < WIDTH; i++)
+            row[i] = pixels[first + i];
+        transpose(row);
+        #pragma unroll
+        for (int lane = 0; lane < WIDTH; lane++) {
+            if (lane >= lanes)
+                continue;
+            const int place = lane * plane_size + first;
+            if (is_masked)
+                row[lane] = *(__global const unaligned_vector *)(mask + place) <= 0.0f ? (vector)(0.0f) : row[lane];
+            *(__global unaligned_vector *)(planes + place) = row[lane];
+        }
+    }
+}
+
+// planes[lane][m] = codes[m][lane] as a byte, for m below count.
+inline void write_codes(
+    __global const vector *restrict codes, int count, int lanes, int plane_size, __global uchar *restrict planes)
+{
+    if (count < WIDTH) {
+        for (int lane = 0; lane < lanes; lane++)
+            for (int m = 0; m < count; m++)
+                planes[lane * plane_size + m] = (uchar)((__global const float *)codes)[m * WIDTH + lane];
+        return;
+    }
+    for (int m = 0; m < count; m += WIDTH) {
+        const int first = min(m, count - WIDTH);
+        vector row[WIDTH];
+        #pragma unroll
+        for (int i = 0; i < WIDTH; i++)
+            row[i] = codes[first + i];
+        transpose(row);
+        #pragma unroll
+        for (int lane = 0; lane < WIDTH; lane++)
+            if (lane < lanes)
+                *(__global unaligned_bytes *)(planes + lane * plane_size + first) = TO_BYTES(row[lane]);
+    }
+}
+
+// d becomes B'd.
+inline void transform_pixels(vector *d)
+{
+#if TILE == 4
+    const vector d_42 = d[4] - d[2], twice_31 = 2.0f * (d[3] - d[1]);
+    const vector even = d[4] - 4.0f * d[2], odd = d[3] - 4.0f * d[1];
+    d[0] = 4.0f * (d[0] - d[2]) + d_42;
+    d[5] = 4.0f * (d[1] - d[3]) + (d[5] - d[3]);
+    d[1] = even + odd;
+    d[2] = even - odd;
+    d[3] = d_42 + twice_31;
+    d[4] = d_42 - twice_31;
+#else
+    const vector d_12 = d[1] + d[2], d_21 = d[2] - d[1];
+    d[0] = d[0] - d[2];
+    d[3] = d[1] - d[3];
+    d[1] = d_12;
+    d[2] = d_21;
+#endif
+}
+
+// The first TILE of m become A'm.
+inline void transform_products(vector *m)
+{
+#if TILE == 4
+    const vector sum_12 = m[1] + m[2], difference_12 = m[1] - m[2];
+    const vector sum_34 = m[3] + m[4], difference_34 = m[3] - m[4];
+    m[0] = m[0] + sum_12 + sum_34;
+    m[1] = difference_12 + 2.0f * difference_34;
+    m[2] = sum_12 + 4.0f * sum_34;
+    m[3] = difference_12 + 8.0f * difference_34 + m[5];
+#else
+    const vector sum_12 = m[1] + m[2], difference_12 = m[1] - m[2];
+    m[0] = m[0] + sum_12;
+    m[1] = difference_12 - m[3];
+#endif
+}
+
+// g, of three, becomes G g, of EDGE.
+inline void transform_kernel(vector *g)
+{
+    const vector outer = g[0] + g[2];
+#if TILE == 4
+    const vector far = (1.0f / 24.0f) * g[0] + (1.0f / 6.0f) * g[2], middle = (1.0f / 12.0f) * g[1];
+    g[5] = g[2];
+    g[2] = (1.0f / 6.0f) * (g[1] - outer);
+    g[0] = 0.25f * g[0];
+    g[1] = (-1.0f / 6.0f) * (outer + g[1]);
+    g[3] = far + middle;
+    g[4] = far - middle;
+#else
+    const vector middle = g[1];
+    g[3] = g[2];
+    g[1] = 0.5f * (outer + middle);
+    g[2] = 0.5f * (outer - middle);
+#endif
+}
+
+// u[group, block, position, input, lane] = (G w G')[position] for output block * BLOCK + lane, 0 past the last output.
+//
+// Of w, an output's kernels are w_output elements apart, an input's w_input, a group's w_group; `rotate` reads the
+// taps from last to first.
+// Dimension 0: groups x blocks; 1: shares of the inputs.
+__kernel void transform_weights(
+    __global const float *restrict w, __global vector *restrict u, int groups, int blocks, int outputs, int inputs,
+    int inputs_per_item, int w_group, int w_output, int w_input, int rotate)
+{
+    const int group = get_group_id(0) / blocks, block = get_group_id(0) % blocks;
+    if (group >= groups)
+        return;
+    w += group * w_group;
+    u += (size_t)get_group_id(0) * POSITIONS * inputs * VECTORS;
+    const int begin = get_group_id(1) * inputs_per_item, end = min(begin + inputs_per_item, inputs);
+    for (int input = begin; input < end; input++)
+        for (int part = 0; part < VECTORS; part++) {
+            float lanes[9][WIDTH];
+            for (int lane = 0; lane < WIDTH; lane++) {
+                const int output = block * BLOCK + part * WIDTH + lane;
+                for (int tap = 0; tap < 9; tap++)
+                    lanes[tap][lane] =
+                        output < outputs ? w[output * w_output + input * w_input + (rotate ? 8 - tap : tap)] : 0.0f;
+            }
+            vector rows[3][EDGE];
+            #pragma unroll
+            for (int p = 0; p < 3; p++) {
+                #pragma unroll
+                for (int q = 0; q < 3; q++)
+                    rows[p][q] = *(const unaligned_vector *)lanes[p * 3 + q];
+                transform_kernel(rows[p]);
+            }
+            #pragma unroll
+            for (int j = 0; j < EDGE; j++) {
+                vector column[EDGE];
+                #pragma unroll
+                for (int p = 0; p < 3; p++)
+                    column[p] = rows[p][j];
+                transform_kernel(column);
+                #pragma unroll
+                for (int i = 0; i < EDGE; i++)
+                    u[((i * EDGE + j) * inputs + input) * VECTORS + part] = column[i];
+            }
+        }
+}
+
+// m[part m_part + r] = sum over inputs of v[r v_tile + input] u[input, part], for the tiles r below ROWS.
+#define DEFINE_PRODUCT(ROWS)                                                                                   \
+    inline void product_##ROWS(                                                                                \
+        __global const float *restrict v, int v_tile, __global const vector *restrict u, int inputs,           \
+        __global vector *restrict m, int m_part)                                                               \
+    {                                                                                                          \
+        vector sum[ROWS][VECTORS];                                                                             \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                       \
+            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) sum[r][part] = (vector)(0.0f);        \
+        for (int input = 0; input < inputs; input++, u += VECTORS)                                             \
+            _Pragma("unroll") for (int r = 0; r < ROWS; r++) {                                                 \
+                const float pixel = v[r * v_tile + input];                                                     \
+                _Pragma("unroll") for (int part = 0; part < VECTORS; part++) sum[r][part] += pixel * u[part];  \
+            }                                                                                                  \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                       \
+            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) m[part * m_part + r] = sum[r][part];  \
+    }
+DEFINE_PRODUCT(1)
+DEFINE_PRODUCT(2)
+DEFINE_PRODUCT(3)
+DEFINE_PRODUCT(4)
+DEFINE_PRODUCT(5)
+DEFINE_PRODUCT(6)
+DEFINE_PRODUCT(7)
+DEFINE_PRODUCT(8)
+
+// The products of all tiles of a strip at one position and for one block of outputs, up to 8 tiles at a time.
+inline void multiply(
+    __global const float *restrict v, int v_tile, __global const vector *restrict u, int inputs,
+    __global vector *restrict m, int m_part, int tiles)
+{
+    int parts = (tiles + 7) / 8;
+    for (int tile = 0; tile < tiles; parts--) {
+        const int rows = (tiles - tile + parts - 1) / parts;
+        __global const float *of_tile = v + tile * v_tile;
+        switch (rows) {
+        case 8: product_8(of_tile, v_tile, u, inputs, m + tile, m_part); break;
+        case 7: product_7(of_tile, v_tile, u, inputs, m + tile, m_part); break;
+        case 6: product_6(of_tile, v_tile, u, inputs, m + tile, m_part); break;
+        case 5: product_5(of_tile, v_tile, u, inputs, m + tile, m_part); break;
+        case 4: product_4(of_tile, v_tile, u, inputs, m + tile, m_part); break;
+        case 3: product_3(of_tile, v_tile, u, inputs, m + tile, m_part); break;
+        case 2: product_2(of_tile, v_tile, u, inputs, m + tile, m_part); break;
+        default: product_1(of_tile, v_tile, u, inputs, m + tile, m_part);
+        }
+        tile += rows;
+    }
+}
+
+// v[position v_position + tile v_tile], a vector of inputs, = B'd B for the tiles of one image that lie in a strip.
+//
+// (y_first, x_first) is the first pixel of the strip's first tile, which may lie outside the image, where pixels are 0.
+// `pixels` is room for the rows that the strip reads.
+inline void transform_input(
+    __global const float *restrict planes, int lanes, int height, int width, int y_first, int x_first,
+    int rows, int columns, __global vector *restrict pixels, __global vector *restrict v, int v_position, int v_tile)
+{
+    const int strip_height = rows * TILE + 2, strip_width = columns * TILE + 2;
+    const int y_begin = clamp(y_first, 0, height), y_end = clamp(y_first + strip_height, 0, height);
+    const int x_begin = clamp(x_first, 0, width), x_end = clamp(x_first + strip_width, 0, width);
+    const int pitch = x_end - x_begin;
+    const int above = clamp(y_begin - y_first, 0, strip_height), inside = y_end - y_begin;
+    for (int m = 0; m < above * pitch; m++)
+        pixels[m] = (vector)(0.0f);
+    for (int m = (above + inside) * pitch; m < strip_height * pitch; m++)
+        pixels[m] = (vector)(0.0f);
+    // Whole rows follow each other in the image as they do here.
+    const int runs = pitch == width ? min(inside, 1) : inside, run = pitch == width ? inside * width : pitch;
+    for (int i = 0; i < runs; i++)
+        read_pixels(
+            planes + (y_begin + i) * width + x_begin, height * width, lanes, run, pixels + (above + i) * pitch);
+
+    for (int row = 0; row < rows; row++)
+        for (int column = 0; column < columns; column++, v += v_tile) {
+            __global const vector *corner = pixels + row * TILE * pitch + x_first - x_begin + column * TILE;
+            vector d[EDGE][EDGE];
+            #pragma unroll
+            for (int j = 0; j < EDGE; j++) {
+                const int x = x_first + column * TILE + j;
+                if (x >= x_begin && x < x_end) {
+                    #pragma unroll
+                    for (int i = 0; i < EDGE; i++)
+                        d[j][i] = corner[i * pitch + j];
+                    transform_pixels(d[j]);
+                } else {
+                    #pragma unroll
+                    for (int i = 0; i < EDGE; i++)
+                        d[j][i] = (vector)(0.0f);
+                }
+            }
+            #pragma unroll
+            for (int i = 0; i < EDGE; i++) {
+                vector of_row[EDGE];
+                #pragma unroll
+                for (int j = 0; j < EDGE; j++)
+                    of_row[j] = d[j][i];
+                transform_pixels(of_row);
+                #pragma unroll
+                for (int j = 0; j < EDGE; j++)
+                    v[(i * EDGE + j) * v_position] = of_row[j];
+            }
+        }
+}
+
+// y, TILE x TILE outputs of one tile, = A'M A + bias, or 0 where that is not above 0 and `rectify` is set.
+inline void transform_tile(
+    __global const vector *restrict m, int m_position, vector bias, int rectify, vector y[TILE][TILE])
+{
+    vector columns[EDGE][EDGE];
+    #pragma unroll
+    for (int j = 0; j < EDGE; j++) {
+        #pragma unroll
+        for (int i = 0; i < EDGE; i++)
+            columns[j][i] = m[(i * EDGE + j) * m_position];
+        transform_products(columns[j]);
+    }
+    #pragma unroll
+    for (int i = 0; i < TILE; i++) {
+        vector of_row[EDGE];
+        #pragma unroll
+        for (int j = 0; j < EDGE; j++)
+            of_row[j] = columns[j][i];
+        transform_products(of_row);
+        #pragma unroll
+        for (int j = 0; j < TILE; j++) {
+            const vector sum = of_row[j] + bias;
+            y[i][j] = rectify ? (sum <= 0.0f ? (vector)(0.0f) : sum) : sum;
+        }
+    }
+}
+
+// The first of a and b that is NaN, or else the larger, the first if they are equal, and its code.
+#define LARGER(a, code_a, b, code_b, larger, code)                        \
+    {                                                                     \
+        const vector first = a, second = b;                               \
+        const vector first_code = code_a, second_code = code_b;           \
+        larger = (second > first) | ((second != second) & (first == first)) ? second : first;       \
+        code = (second > first) | ((second != second) & (first == first)) ? second_code : first_code; \
+    }
+
+// y[image, output] = bias[output] + sum over the inputs of its group of x[image, input] correlated with w, read from
+// u as transform_weights made it.
+//
+// With `rectify` what is not above 0 becomes 0, as it does where `kept`, of the shape of y, is not above 0 if
+// `has_kept`. With `pool`, y is instead the maxima of windows of 2x2 outputs side by side, and `winner` tells which
+// pixel of its window each is, row by row, or 255 where it is not above 0 (and `rectify` must be set).
+//
+// A strip is strip_rows x strip_columns tiles of strip_images images. scratch_item vectors of scratch belong to each
+// work-item: v_size for B'd B, m_size for the products of `blocks_per_pass` blocks of outputs, the rest for pixels.
+// Dimension 0: work-items, which share the units of work evenly; a unit is a strip for one group and one of `shares`
+// of its blocks of outputs.
+__kernel void convolve(
+    __global const float *restrict x, __global const vector *restrict u, __global const float *restrict bias,
+    int has_bias, int rectify, __global const float *restrict kept, int has_kept, __global float *restrict y,
+    int pool, __global uchar *restrict winner, __global vector *restrict scratch, int scratch_item, int v_size,
+    int m_size, int items, int images, int groups, int inputs, int outputs, int height, int width, int out_h,
+    int out_w, int top, int left, int tile_rows, int tile_columns, int strip_images, int strip_rows,
+    int strip_columns, int blocks, int blocks_per_pass, int shares)
+{
+    const int item = get_group_id(0);
+    if (item >= items)
+        return;
+    __global vector *restrict v = scratch + (size_t)item * scratch_item;
+    __global vector *restrict m = v + v_size;
+    __global vector *restrict pixels = m + m_size;
+
+    const int input_vectors = (inputs + WIDTH - 1) / WIDTH;
+    const int capacity = strip_images * strip_rows * strip_columns;
+    // Apart from each other by more than a whole number of tiles, lest all positions fall on the same lines of cache.
+    const int v_position = capacity * input_vectors + 1, m_position = capacity + 1;
+    const int down = (tile_rows + strip_rows - 1) / strip_rows;
+    const int across = (tile_columns + strip_columns - 1) / strip_columns;
+    const int units = (images + strip_images - 1) / strip_images * down * across * groups * shares;
+    const int stored_h = pool ? out_h / 2 : out_h, stored_w = pool ? out_w / 2 : out_w;
+    const int side = pool ? TILE / 2 : TILE;
+
+    const int unit_end = (int)((long)units * (item + 1) / items);
+    for (int unit = (int)((long)units * item / items); unit < unit_end; unit++) {
+        int rest = unit;
+        const int share = rest % shares;
+        rest /= shares;
+        const int group = rest % groups;
+        rest /= groups;
+        const int first_column = rest % across * strip_columns;
+        rest /= across;
+        const int first_row = rest % down * strip_rows;
+        const int first_image = rest / down * strip_images;
+        const int of_images = min(strip_images, images - first_image);
+        const int rows = min(strip_rows, tile_rows - first_row);
+        const int columns = min(strip_columns, tile_columns - first_column);
+        const int tiles_of_image = rows * columns, tiles = of_images * tiles_of_image;
+
+        for (int image = 0; image < of_images; image++)
+            for (int c = 0; c < input_vectors; c++)
+                transform_input(
+                    x + (((first_image + image) * groups + group) * inputs + c * WIDTH) * height * width,
+                    min(inputs - c * WIDTH, WIDTH), height, width, first_row * TILE - top, first_column * TILE - left,
+                    rows, columns, pixels, v + image * tiles_of_image * input_vectors + c, v_position, input_vectors);
+
+        // What this strip stores.
+        const int i_begin = first_row * side, i_end = min(i_begin + rows * side, stored_h);
+        const int j_begin = first_column * side, j_end = min(j_begin + columns * side, stored_w);
+        const int pitch = j_end - j_begin;
+        const int is_whole = pitch == stored_w;
+        const int runs = is_whole ? 1 : i_end - i_begin, run = is_whole ? (i_end - i_begin) * pitch : pitch;
+        __global vector *codes = pixels + strip_rows * side * strip_columns * side;
+
+        const int block_begin = share * blocks / shares, block_end = (share + 1) * blocks / shares;
+        for (int pass = block_begin; pass < block_end; pass += blocks_per_pass) {
+            const int of_pass = min(blocks_per_pass, block_end - pass);
+            for (int position = 0; position < POSITIONS; position++)
+                for (int block = 0; block < of_pass; block++)
+                    multiply(
+                        (__global const float *)(v + position * v_position), input_vectors * WIDTH,
+                        u + ((size_t)(group * blocks + pass + block) * POSITIONS + position) * inputs * VECTORS, inputs,
+                        m + (block * VECTORS * POSITIONS + position) * m_position, POSITIONS * m_position, tiles);
+
+            for (int part = 0; part < of_pass * VECTORS; part++) {
+                const int output = pass * BLOCK + part * WIDTH;
+                const int lanes = min(outputs - output, WIDTH);
+                if (lanes <= 0)
+                    continue;
+                float biases[WIDTH];
+                for (int lane = 0; lane < WIDTH; lane++)
+                    biases[lane] = has_bias && lane < lanes ? bias[group * outputs + output + lane] : 0.0f;
+                const vector of_bias = *(const unaligned_vector *)biases;
+                __global const vector *of_part = m + part * POSITIONS * m_position;
+                for (int image = 0; image < of_images; image++) {
+                    for (int row = 0; row < rows; row++)
+                        for (int column = 0; column < columns; column++, of_part++) {
+                            vector tile[TILE][TILE];
+                            transform_tile(of_part, m_position, of_bias, rectify, tile);
+                            const int corner = row * side * pitch + column * side;
+                            const int i_inside = i_end - i_begin - row * side, j_inside = pitch - column * side;
+                            if (pool) {
+                                #pragma unroll
+                                for (int i = 0; i < TILE / 2; i++)
+                                    #pragma unroll
+                                    for (int j = 0; j < TILE / 2; j++) {
+                                        if (i >= i_inside || j >= j_inside)
+                                            continue;
+                                        vector above, below, above_code, below_code, largest, code;
+                                        LARGER(tile[2 * i][2 * j], (vector)(0.0f), tile[2 * i][2 * j + 1],
+                                            (vector)(1.0f), above, above_code)
+                                        LARGER(tile[2 * i + 1][2 * j], (vector)(2.0f), tile[2 * i + 1][2 * j + 1],
+                                            (vector)(3.0f), below, below_code)
+                                        LARGER(above, above_code, below, below_code, largest, code)
+                                        pixels[corner + i * pitch + j] = largest;
+                                        codes[corner + i * pitch + j] = largest <= 0.0f ? (vector)(255.0f) : code;
+                                    }
+                            } else {
+                                #pragma unroll
+                                for (int i = 0; i < TILE; i++)
+                                    #pragma unroll
+                                    for (int j = 0; j < TILE; j++)
+                                        if (i < i_inside && j < j_inside)
+                                            pixels[corner + i * pitch + j] = tile[i][j];
+                            }
+                        }
+                    const int plane = ((first_image + image) * groups + group) * outputs + output;
+                    const int place = (plane * stored_h + i_begin) * stored_w + j_begin;
+                    for (int i = 0; i < runs; i++) {
+                        write_pixels(
+                            pixels + i * pitch, run, lanes, stored_h * stored_w, y + place + i * stored_w, has_kept,
+                            kept + place + i * stored_w);
+                        if (pool)
+                            write_codes(
+                                codes + i * pitch, run, lanes, stored_h * stored_w, winner + place + i * stored_w);
+                    }
+                }
+            }
+        }
+    }
+}
