@@ -22,12 +22,12 @@ NO_ARITHMETIC = {"flatten"}
 SHARED = {
     "reference": set(),
     "opencl": {
-        "array", "conv2d_product", "device", "elementwise", "fusion", "icd", "matrix_product", "pooling", "program", "recording", "variants",
+        "array", "conv2d_product", "device", "elementwise", "fusion", "icd", "matrix_product", "pooling", "program", "recording", "tuning", "variants",
         "winograd",
     },  # fmt: skip
     "conformance": {
-        "bounds", "bundle", "case_file", "coverage", "html", "judge", "known_faults", "merge", "onnxruntime_target",
-        "pytest_plugin",
+        "bounds", "bundle", "case_file", "composition", "coverage", "html", "judge", "known_faults", "merge",
+        "onnxruntime_target", "pytest_plugin",
         "results", "runner", "strategies", "targets", "worker",
     },  # fmt: skip
     "layers": {"pooling"},

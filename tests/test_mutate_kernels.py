@@ -122,8 +122,10 @@ def test_plan():
     assert plan("conv2d", stems) == [("conv2d", "plain")]
     assert plan("dense", stems) == [("dense", "plain")]
     assert plan("max_pool2d_cpu", stems) == [("max_pool2d", "cpu")]
-    assert plan("matrix_product_gpu", stems) == [("conv2d", "gpu"), ("dense", "gpu")]
-    assert plan("matrix_product", stems) == [("conv2d", "cpu"), ("dense", "cpu"), ("conv2d", "gpu"), ("dense", "gpu")]
+    gpu = [("conv2d", "gpu"), ("conv2d", "gpu+relu"), ("dense", "gpu"), ("dense", "gpu+relu")]
+    assert plan("matrix_product_gpu", stems) == gpu
+    cpu = [("conv2d", "cpu"), ("conv2d", "cpu+relu"), ("dense", "cpu"), ("dense", "cpu+relu")]
+    assert plan("matrix_product", stems) == [*cpu, *gpu]
 
 
 def test_planted_faults():

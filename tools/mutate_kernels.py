@@ -73,7 +73,16 @@ def plan(stem, stems):
         others = tuple(variant for variant in VARIANTS if f"{owner}_{variant}" in stems)
         shared = any(owner in users for users in USERS.values())
         own = others if owner in USERS else ("plain",) if others or shared else (None,)
-    return [(operation, variant) for variant in own for operation in USERS.get(owner, (owner,))]
+    pairs = [(operation, variant) for variant in own for operation in USERS.get(owner, (owner,))]
+    return [pair for operation, variant in pairs for pair in _with_fused(operation, variant)]
+
+
+def _with_fused(operation, variant):
+    """Return the variant, and the variant with each thing that can be fused into it."""
+    from refcnn.opencl.variants import FUSED
+
+    fused = FUSED.get(operation, {}).items()
+    return [(operation, variant), *((operation, f"{variant}+{name}") for name, fusing in fused if variant in fusing)]
 
 
 def oclgrind_library():
@@ -139,10 +148,8 @@ def judge_all(device, runs):
     -------
     (verdict, how, number of cases)
     """
-    import contextlib
-
     from refcnn import backend as backends
-    from refcnn.conformance import judge
+    from refcnn.conformance import composition, judge
     from refcnn.errors import BackendError, KernelBuildError
     from refcnn.opencl import variants
 
@@ -153,12 +160,17 @@ def judge_all(device, runs):
         return "could not run", str(error), count
     try:
         for operation, variant, cases in runs:
-            with variants.use_variant(variant) if variant else contextlib.nullcontext():
+            kernels, followers = composition.split(variant)
+            with variants.use_variant(kernels):
                 for case, integers in cases:
+                    try:
+                        case = composition.followed(case, followers)
+                    except composition.NoSuchResult:
+                        continue
                     count += 1
-                    judge.check_forward(operation, case, backend, to_the_bit=integers)
-                    if case.dy is not None:
-                        judge.check_backward(operation, case, backend, to_the_bit=integers)
+                    judge.check_forward(operation, case, backend, to_the_bit=integers, followers=followers)
+                    if case.dy is not None and (integers or not followers):
+                        judge.check_backward(operation, case, backend, to_the_bit=integers, followers=followers)
     except KernelBuildError as error:
         lines = str(error).splitlines()
         return "did not build", next((line for line in lines if "error:" in line), lines[0]), count

@@ -7,7 +7,6 @@ is one, and ``repro.py``, which runs it all again on numpy and pyopencl alone.
 :func:`refcnn.conformance.case_file.read_case` reads the case back.
 """
 
-import contextlib
 import json
 import math
 import os
@@ -20,7 +19,7 @@ import numpy as np
 from ..backend import OpenCL
 from ..errors import ArgumentError, ExportError, FileWriteError
 from ..opencl.variants import use_variant
-from . import judge
+from . import composition, judge
 from .bounds import subnormals
 from .case_file import ARRAYS_FILE, DIGESTS_FILE, HEADER_FILE, case_arrays, digests, header
 
@@ -52,9 +51,10 @@ def record(device, operation, direction, variant, case, *, execute=True):
         What running the case raises.
     """
     backend = OpenCL(device)
-    implementation = backend.operation(operation)
-    forced = contextlib.nullcontext() if variant is None else use_variant(variant)
-    with forced, device.recording(execute) as recording:
+    kernels, followers = composition.split(variant)
+    implementation = composition.Composition.on(backend, backend.operation(operation), followers)
+    case = composition.followed(case, followers)
+    with use_variant(kernels), device.recording(execute) as recording:
         arrays = [None if entry is None else backend.array(entry) for entry in case.inputs]
         result = implementation.forward(*arrays, **case.attributes)
         if not hasattr(implementation, "backward"):
@@ -67,12 +67,12 @@ def record(device, operation, direction, variant, case, *, execute=True):
     return recording, [gradient for gradient, need in zip(gradients, needs, strict=True) if need]
 
 
-def expected(operation, direction, case, denormals=True):
+def expected(operation, direction, case, variant=None, denormals=True):
     """Return by the name of each result the exact answer and its bound, named and bounded as the judge does.
 
     Parameters
     ----------
-    operation, direction, case
+    operation, direction, case, variant
         As in :func:`refcnn.conformance.case_file.write_case`.
     denormals : bool
         Whether the device keeps subnormal numbers.
@@ -81,13 +81,17 @@ def expected(operation, direction, case, denormals=True):
     -------
     dict of str to (ndarray of float64, ndarray of float64)
     """
+    _, followers = composition.split(variant)
+    case = composition.followed(case, followers)
     backward = direction == "backward"
     needs = tuple(backward and entry is not None for entry in case.inputs)
-    outputs, gradients = judge.exact(operation, case, needs)
+    outputs, gradients = judge.exact(operation, case, needs, followers)
     module = judge.conformance(operation)
     with np.errstate(all="ignore"), subnormals(are_kept=denormals):
         if backward:
-            bounds = module.backward_bound(case.dy, case.inputs, case.attributes, needs)
+            bounds = (0.0,) * len(needs)
+            if not followers:
+                bounds = module.backward_bound(case.dy, case.inputs, case.attributes, needs)
             entries = {
                 f"gradient of input {index}": (gradients[index], bounds[index])
                 for index, need in enumerate(needs) if need
@@ -95,6 +99,7 @@ def expected(operation, direction, case, denormals=True):
         else:
             bounds = module.forward_bound(case.inputs, case.attributes)
             bounds = bounds if isinstance(bounds, tuple) else (bounds,)
+            bounds = tuple(composition.bound(bound, followers) for bound in bounds)
             names = ["y"] if len(outputs) == 1 else [f"result {index}" for index in range(len(outputs))]
             entries = dict(zip(names, zip(outputs, bounds, strict=True), strict=True))
     to_the_bit = judge.is_exact(operation, case)
@@ -145,7 +150,8 @@ def write_bundle(folder, *, operation, direction, variant, case, results, device
     if recording is not None:
         texts[LAUNCHES_FILE] = _json(_launches(*recording, arrays))
         texts |= {f"{KERNELS_FOLDER}/{stem}.cl": text for stem, text in recording[0].sources.items()}
-    model = one_node_model(operation, case) if direction == "forward" else None
+    is_one_node = direction == "forward" and not composition.split(variant)[1]
+    model = one_node_model(operation, case) if is_one_node else None
 
     temporary = None
     try:

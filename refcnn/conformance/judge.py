@@ -7,6 +7,8 @@ import numpy as np
 
 from ..backend import find
 from .bounds import LARGEST, UNDEFINED, subnormals
+from .composition import Composition
+from .composition import bound as composed_bound
 from .results import BINS
 from .strategies import LARGEST_INTEGER, describe
 
@@ -91,7 +93,7 @@ def is_exact(operation, case):
     )
 
 
-def exact(operation, case, needs=None):
+def exact(operation, case, needs=None, followers=()):
     """Return the exact answers of a case: the float64 reference's.
 
     Parameters
@@ -100,6 +102,8 @@ def exact(operation, case, needs=None):
     case : Case
     needs : tuple of bool, optional
         Whose gradients are wanted; all as a rule.
+    followers : sequence of str
+        What follows the operation, as in :mod:`~refcnn.conformance.composition`.
 
     Returns
     -------
@@ -107,11 +111,11 @@ def exact(operation, case, needs=None):
         An operation has one output, an optimizer's update several and no
         gradients (None).
     """
-    outputs, gradients = _run(operation, case, find("reference:float64"), None, needs)
-    return outputs, gradients
+    reference = find("reference:float64")
+    return _run(operation, case, reference, Composition.on(reference, reference.operation(operation), followers), needs)
 
 
-def check_forward(operation, case, backend, *, implementation=None, to_the_bit=False, statistics=None):
+def check_forward(operation, case, backend, *, implementation=None, to_the_bit=False, statistics=None, followers=()):
     """Run forward on a backend and hold it against the bound.
 
     Parameters
@@ -127,6 +131,8 @@ def check_forward(operation, case, backend, *, implementation=None, to_the_bit=F
         Allow no difference, whatever the bound: for integer-valued cases.
     statistics : Statistics, optional
         Is told of every element.
+    followers : sequence of str
+        What follows the operation, as in :mod:`~refcnn.conformance.composition`.
 
     Returns
     -------
@@ -139,17 +145,19 @@ def check_forward(operation, case, backend, *, implementation=None, to_the_bit=F
         If an element is further from the exact answer than its bound, or the
         result has not the shape or dtype it should have.
     """
-    outputs, _ = exact(operation, case, _no_gradient(case))
+    outputs, _ = exact(operation, case, _no_gradient(case), followers)
+    implementation = Composition.on(backend, implementation or backend.operation(operation), followers)
     computed, _ = _run(operation, case, backend, implementation, _no_gradient(case))
     with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
         bounds = conformance(operation).forward_bound(case.inputs, case.attributes)
-    bounds = bounds if isinstance(bounds, tuple) else (bounds,)
+        bounds = tuple(composed_bound(bound, followers) for bound in (bounds if isinstance(bounds, tuple) else (bounds,)))
     names = ("y",) if len(outputs) == 1 else tuple(f"result {index}" for index in range(len(outputs)))
-    return _compare(f"{operation}.forward", case, backend, names, computed, outputs, bounds, to_the_bit, statistics)
+    call = "+".join((f"{operation}.forward", *followers))
+    return _compare(call, case, backend, names, computed, outputs, bounds, to_the_bit, statistics)
 
 
 def check_backward(
-    operation, case, backend, *, needs=None, implementation=None, to_the_bit=False, statistics=None
+    operation, case, backend, *, needs=None, implementation=None, to_the_bit=False, statistics=None, followers=()
 ):
     """Run forward and backward on a backend and hold the gradients against their bounds.
 
@@ -157,8 +165,9 @@ def check_backward(
     ----------
     needs : tuple of bool, optional
         Whose gradients to ask for; every input's as a rule.
-    operation, case, backend, implementation, to_the_bit, statistics
-        As in :func:`check_forward`; the implementation has ``backward`` too.
+    operation, case, backend, implementation, to_the_bit, statistics, followers
+        As in :func:`check_forward`; the implementation has ``backward`` too. With followers the case must be exact,
+        and is held against the exact gradients to the bit.
 
     Returns
     -------
@@ -171,16 +180,20 @@ def check_backward(
         As in :func:`check_forward`, or if a gradient is missing.
     """
     needs = _all_gradients(case) if needs is None else tuple(needs)
-    _, gradients = exact(operation, case, needs)
+    _, gradients = exact(operation, case, needs, followers)
+    implementation = Composition.on(backend, implementation or backend.operation(operation), followers)
     _, computed = _run(operation, case, backend, implementation, needs)
     with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
-        bounds = conformance(operation).backward_bound(case.dy, case.inputs, case.attributes, needs)
+        bounds = (0.0,) * len(needs)
+        if not followers:
+            bounds = conformance(operation).backward_bound(case.dy, case.inputs, case.attributes, needs)
     wanted = [index for index, need in enumerate(needs) if need]
     names, computed, gradients, bounds = (
         [entries[index] for index in wanted]
         for entries in ([f"gradient of input {index}" for index in range(len(needs))], computed, gradients, bounds)
     )
-    return _compare(f"{operation}.backward", case, backend, names, computed, gradients, bounds, to_the_bit, statistics)
+    call = "+".join((f"{operation}.backward", *followers))
+    return _compare(call, case, backend, names, computed, gradients, bounds, to_the_bit, statistics)
 
 
 def compare(title, computed, expected, bound, to_the_bit=False, statistics=None):
@@ -250,7 +263,7 @@ def _compare(call, case, backend, names, computed, expected, bounds, to_the_bit,
         raise ConformanceFailure(f"{call} on {backend.name}: {len(computed)} results, but {len(expected)} are needed.")
     arguments = [describe(entry) if entry is not None else "None" for entry in case.inputs]
     arguments += [f"{name}={value!r}" for name, value in case.attributes.items()]
-    if call.endswith("backward"):
+    if ".backward" in call:
         arguments.append(f"dy={describe(case.dy)}")
     title = f"{call}({', '.join(arguments)}) on {backend.name}"
     results = {name: entries for name, *entries in zip(names, computed, expected, bounds, strict=True)}
@@ -272,7 +285,6 @@ def _run(operation, case, backend, implementation, needs):
     An implementation whose ``needs_forward`` is false has a ``backward`` that
     takes the inputs in the place of what forward saved, and can be run alone.
     """
-    implementation = implementation or backend.operation(operation)
     arrays = [None if entry is None else backend.array(entry) for entry in case.inputs]
     with np.errstate(all="ignore"):
         if needs is not None and any(needs) and not getattr(implementation, "needs_forward", True):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import FileWriteError
-from . import known_faults, targets
+from . import composition, known_faults, targets
 from .case_file import read_case
 from .results import DeviceReport, Failure, Report, Row, row_from_json
 from .worker import Job, save_bundle, summary
@@ -125,7 +125,8 @@ def plan(target, options):
             # An operation without this variant runs as the device chooses: nothing is left out unsaid.
             variants = [options.variant if options.variant in variants else variants[0]]
         elif options.profile == "quick":
-            variants = variants[:1]
+            own, _ = composition.split(variants[0])
+            variants = [one for one in variants if composition.split(one)[0] == own]
         rows += [(operation, direction, one) for direction in targets.directions(operation) for one in variants]
     return rows
 

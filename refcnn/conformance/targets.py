@@ -5,7 +5,8 @@ A target has what :mod:`~refcnn.conformance.judge` asks of a backend (``name``,
 
 - ``specification``: what ``--device`` takes;
 - ``variants(stem)``: the variants of an operation's kernels, the device's own
-  choice first; ``(None,)`` where there is no choice;
+  choice first, each with and without what can be fused into it
+  (:mod:`~refcnn.conformance.composition`); ``(None,)`` where there is no choice;
 - ``offers(stem, direction)``: whether there is such a thing to test;
 - ``description``: a dict for :class:`~refcnn.conformance.results.DeviceReport`;
 - ``device``: the OpenCL device, or None;
@@ -40,6 +41,7 @@ import numpy as np
 from .. import __version__, backend
 from ..errors import ArgumentError, BackendError
 from ..opencl import variants
+from . import composition
 from .judge import ConformanceFailure
 
 _ROOM = Path(__file__).parent
@@ -122,12 +124,13 @@ class BackendTarget:
     """refcnn's own reference or an OpenCL device."""
 
     def __init__(self, found, variant=None):
-        self._backend, self._variant = found, variant
+        self._backend = found
         self.name = self.specification = found.name
         self.array, self.to_host = found.array, found.to_host
         self.device, self.denormals = getattr(found, "device", None), found.denormals
         self.is_simulator = self.device is not None and self.device.is_simulator
-        if variant is not None and (self.device is None or variant not in variants.VARIANTS):
+        self._kernels, _ = composition.split(variant)
+        if variant is not None and (self.device is None or self._kernels not in variants.VARIANTS):
             variants_of = ", ".join(variants.VARIANTS)
             raise ArgumentError(f"there is no variant {variant!r} on {self.name}: OpenCL devices have {variants_of}.")
 
@@ -153,7 +156,11 @@ class BackendTarget:
         if self.device is None or stem not in variants.OPERATIONS:
             return (None,)
         own = variants.of_operation(stem, self.device)
-        return own, *(one for one in variants.OPERATIONS[stem] if one != own)
+        names = []
+        for one in (own, *(one for one in variants.OPERATIONS[stem] if one != own)):
+            fused = variants.FUSED.get(stem, {})
+            names += [one, *(f"{one}+{followers}" for followers, fusing in fused.items() if one in fusing)]
+        return tuple(names)
 
     def offers(self, stem, direction):
         """Everything is offered."""
@@ -162,7 +169,7 @@ class BackendTarget:
     def operation(self, stem):
         """The backend's module, with the variant chosen."""
         module = self._backend.operation(stem)
-        return module if self._variant is None else _Forced(module, self._variant)
+        return module if self._kernels is None else _Forced(module, self._kernels)
 
 
 class _Forced:

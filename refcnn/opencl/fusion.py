@@ -9,6 +9,7 @@ memory are fewer.
 
 import numpy as np
 
+from . import variants
 from .array import DeviceArray
 
 
@@ -27,11 +28,13 @@ class Pending:
     rectify : bool
     """
 
-    __slots__ = ("_device", "_shape", "_run", "_run_pooled", "_rectify", "_is_pooled")
+    __slots__ = ("_device", "_shape", "_run", "_run_pooled", "_rectify", "_is_pooled", "_variant")
 
     def __init__(self, device, shape, run, run_pooled=None, rectify=False):
         self._device, self._shape, self._run, self._run_pooled = device, shape, run, run_pooled
         self._rectify, self._is_pooled = rectify, False
+        # Computed later, it is still computed as was asked for now.
+        self._variant = variants.forced()
 
     def array(self):
         """Return an array that is computed when it is first read."""
@@ -41,7 +44,8 @@ class Pending:
         """Return the result."""
         if self._is_pooled:
             _read_beside_pooling.add(self._shape)
-        return self._run(self._rectify)
+        with variants.use_variant(self._variant):
+            return self._run(self._rectify)
 
     def rectified(self):
         """Return the same with max(result, 0) as its result."""
@@ -52,7 +56,8 @@ class Pending:
         if not self._rectify or self._run_pooled is None or self._shape in _read_beside_pooling:
             return None
         self._is_pooled = True
-        return self._run_pooled()
+        with variants.use_variant(self._variant):
+            return self._run_pooled()
 
 
 # Shapes of results that were read after they had been pooled, as by a connection that skips the pooling. Such a result

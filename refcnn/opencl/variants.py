@@ -12,14 +12,23 @@ GENERAL = ("cpu", "gpu", "plain")
 #: For some convolutions only: few input channels or depthwise; Winograd's algorithm with tiles of so many results.
 SPECIAL = ("direct", "winograd_2x2", "winograd_4x4")
 
-VARIANTS = (*GENERAL, *SPECIAL)
+#: What :func:`choose` takes where nothing is forced.
+CHOSEN = "chosen"
+
+VARIANTS = (CHOSEN, *GENERAL, *SPECIAL)
 
 #: The operations whose kernels come in variants, and those that differ.
 OPERATIONS = {
     "average_pool2d": ("cpu", "plain"),
-    "conv2d": GENERAL,
+    "conv2d": (CHOSEN, *GENERAL),
     "dense": GENERAL,
     "max_pool2d": ("cpu", "plain"),
+}
+
+#: What is fused into the kernels of an operation, where it follows, and in which variants.
+FUSED = {
+    "conv2d": {"relu": (CHOSEN, "cpu", "gpu")},
+    "dense": {"relu": ("cpu", "gpu")},
 }
 
 _forced = None
@@ -70,21 +79,33 @@ def choose(device, direction, geometry):
 
 def of_operation(operation, device):
     """Return the variant of one of ``OPERATIONS`` that runs on a device."""
+    if CHOSEN in OPERATIONS[operation]:
+        return CHOSEN
     chosen = variant(device)
     return chosen if chosen in OPERATIONS[operation] else "plain"
+
+
+def forced():
+    """Return the variant that :func:`use_variant` names at present, or None."""
+    return _forced
 
 
 @contextlib.contextmanager
 def use_variant(name):
     """Run one variant where it can, whatever the device, inside a ``with`` block: for tests and measurements.
 
+    Parameters
+    ----------
+    name : str or None
+        One of ``VARIANTS``; None forces nothing.
+
     Raises
     ------
     ArgumentError
-        If ``name`` is none of ``VARIANTS``.
+        If it is another.
     """
     global _forced
-    if name not in VARIANTS:
+    if name is not None and name not in VARIANTS:
         raise ArgumentError(f"there is no variant {name!r} of the kernels. Name one of {', '.join(VARIANTS)}.")
     former, _forced = _forced, name
     try:

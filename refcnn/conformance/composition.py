@@ -1,0 +1,94 @@
+"""Operations that are fused into the kernel of the one before them: their cases, exact answers and bounds.
+
+A variant is named by its kernels and what follows, ``cpu+relu`` or
+``winograd_4x4+relu+max_pool2d``. What follows a sum of products is exact and
+lets no error grow, so that the bound of the sum is the bound of the whole.
+Backward, a rounding may move the winner of a window: only cases without any
+are held against the exact gradients, to the bit.
+"""
+
+import dataclasses
+import importlib
+
+import numpy as np
+
+from ..shapes import window_output_shape
+from .bounds import UNDEFINED
+
+#: What can follow, with its attributes.
+FOLLOWERS = {
+    "relu": {},
+    "max_pool2d": {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0, 0, 0)},
+}
+
+
+class NoSuchResult(Exception):
+    """What follows cannot be applied to a result of that shape."""
+
+
+def split(variant):
+    """Return (kernels or None, names of what follows) of a variant."""
+    kernels, *followers = (variant or "").split("+")
+    return kernels or None, tuple(followers)
+
+
+def followed(case, followers):
+    """Return a case whose dy has the shape of what follows.
+
+    Raises
+    ------
+    NoSuchResult
+        If there is no window that fits into the result.
+    """
+    if "max_pool2d" not in followers or case.dy is None:
+        return case
+    if min(case.dy.shape[2:]) < 2:
+        raise NoSuchResult
+    height, width = window_output_shape(case.dy.shape[2:], **FOLLOWERS["max_pool2d"])
+    return dataclasses.replace(case, dy=np.ascontiguousarray(case.dy[:, :, :height, :width]))
+
+
+def bound(bound, followers):
+    """Return the bound of what follows a result with a bound."""
+    if "max_pool2d" in followers:
+        pooling = importlib.import_module("refcnn.reference.max_pool2d")
+        bound = np.where(bound == UNDEFINED, np.inf, bound)
+        bound = pooling.forward(bound, **FOLLOWERS["max_pool2d"])[0]
+        bound = np.where(np.isinf(bound), UNDEFINED, bound)
+    return bound
+
+
+class Composition:
+    """An operation and what follows it, as one implementation.
+
+    Parameters
+    ----------
+    implementation : object
+        Has ``forward`` and ``backward``.
+    followers : sequence of (object, dict)
+        The implementations of what follows, and their attributes.
+    """
+
+    def __init__(self, implementation, followers):
+        self._first, self._followers = implementation, followers
+
+    @classmethod
+    def on(cls, backend, implementation, names):
+        """Return the implementation followed by a backend's operations of some names; itself if there are none."""
+        followers = [(backend.operation(name), FOLLOWERS[name]) for name in names]
+        return cls(implementation, followers) if names else implementation
+
+    def forward(self, *inputs, **attributes):
+        """As in :mod:`refcnn.reference`."""
+        y, saved = self._first.forward(*inputs, **attributes)
+        all_saved = [saved]
+        for operation, own in self._followers:
+            y, saved = operation.forward(y, **own)
+            all_saved.append(saved)
+        return y, all_saved
+
+    def backward(self, dy, saved, needs, **attributes):
+        """As in :mod:`refcnn.reference`."""
+        for (operation, own), of_forward in zip(reversed(self._followers), reversed(saved[1:]), strict=True):
+            (dy,) = operation.backward(dy, of_forward, (True,), **own)
+        return self._first.backward(dy, saved[0], needs, **attributes)

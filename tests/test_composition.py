@@ -1,0 +1,109 @@
+"""What is fused into the kernel before it: the same bits as without, whatever else is read."""
+
+import types
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import refcnn as rm
+from refcnn.backend import find
+from refcnn.conformance import composition, conv2d, dense, judge
+from refcnn.opencl import variants
+
+REFERENCE = find("reference")
+
+
+@given(case=conv2d.cases("tiny"), variant=st.sampled_from(variants.FUSED["conv2d"]["relu"]))
+def test_rectifier_after_a_convolution(opencl_backend, case, variant):
+    check_both(opencl_backend, "conv2d", case, variant)
+
+
+@given(case=dense.cases("tiny"), variant=st.sampled_from(variants.FUSED["dense"]["relu"]))
+def test_rectifier_after_dense(opencl_backend, case, variant):
+    check_both(opencl_backend, "dense", case, variant)
+
+
+def check_both(backend, operation, case, variant):
+    """Rectified in the kernel, in a kernel of its own, and read between: all the same bits."""
+    sums, relu = backend.operation(operation), backend.operation("relu")
+    arrays = [None if entry is None else backend.array(entry) for entry in case.inputs]
+    with variants.use_variant(variant):
+        y, _ = sums.forward(*arrays, **case.attributes)
+        fused, _ = relu.forward(y)
+        separate, _ = sums.forward(*arrays, **case.attributes)
+        between = backend.to_host(separate)
+        after, _ = relu.forward(separate)
+    found = backend.to_host(fused)
+    np.testing.assert_array_equal(found, backend.to_host(after))
+    np.testing.assert_array_equal(found, np.where(between <= 0, 0, between))
+    # What the rectifier took over can still be read by itself.
+    np.testing.assert_array_equal(backend.to_host(y), between)
+
+
+def test_launches_of_a_rectifier_are_spared(opencl_backend):
+    device = opencl_backend.device
+    x, w = (opencl_backend.array(np.ones(shape)) for shape in ((1, 2, 5, 5), (3, 2, 3, 3)))
+    attributes = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1}
+    with variants.use_variant("cpu"), device.recording() as recording:
+        y, _ = opencl_backend.operation("conv2d").forward(x, w, None, **attributes)
+        assert not recording.launches
+        opencl_backend.operation("relu").forward(y)[0].computed()
+    assert "relu" not in recording.sources
+    assert recording.launches
+
+
+def test_gradients_are_those_of_the_separate_operations(opencl_backend):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 2, 9, 8)).astype(np.float32)
+    w, v = (rng.standard_normal(shape).astype(np.float32) for shape in ((4, 2, 3, 3), (4 * 4 * 4, 3)))
+
+    def gradients(look):
+        with rm.use_backend(opencl_backend):
+            parameters = [rm.Variable(entry, requires_grad=True) for entry in (x, w, v)]
+            model = rm.Sequential([])
+            with model.train():
+                y = rm.conv2d(parameters[0], parameters[1], padding=1)
+                if look:
+                    y.as_ndarray()
+                y = rm.relu(y)
+                if look:
+                    y.as_ndarray()
+                y = rm.max_pool2d(y, filter=2, stride=2)
+                loss = rm.softmax_cross_entropy(rm.dense(rm.flatten(y), parameters[2]), np.eye(3)[:3])
+            grads = loss.grad()
+            return [float(loss), *(grads.get(parameter).as_ndarray() for parameter in parameters)]
+
+    for one, other in zip(gradients(look=False), gradients(look=True), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_names_of_variants():
+    assert composition.split(None) == (None, ())
+    assert composition.split("cpu") == ("cpu", ())
+    assert composition.split("winograd_4x4+relu+max_pool2d") == ("winograd_4x4", ("relu", "max_pool2d"))
+
+
+@pytest.mark.parametrize("followers", [("relu",), ("relu", "max_pool2d")])
+@given(data=st.data())
+def test_the_reference_conforms_with_what_follows(followers, data):
+    case = data.draw(conv2d.cases("tiny", integers=True).filter(lambda case: min(case.dy.shape[2:]) > 1))
+    case = composition.followed(case, followers)
+    assert judge.check_forward("conv2d", case, REFERENCE, followers=followers, to_the_bit=True) == 0
+    assert judge.check_backward("conv2d", case, REFERENCE, followers=followers, to_the_bit=True) == 0
+
+
+def test_a_rectifier_that_is_forgotten_is_a_failure():
+    case = conv2d_case()
+    forgetful = types.SimpleNamespace(operation=lambda stem: find("reference").operation(stem) if stem == "conv2d" else
+                                      types.SimpleNamespace(forward=lambda x: (x, x), backward=None),
+                                      array=np.array, to_host=np.array, name="forgetful", denormals=True)  # fmt: skip
+    with pytest.raises(judge.ConformanceFailure, match=r"conv2d.forward\+relu"):
+        judge.check_forward("conv2d", case, forgetful, followers=("relu",))
+
+
+def conv2d_case():
+    x = np.array([1, -1, 2, -2], np.float32).reshape(1, 1, 2, 2)
+    attributes = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
+    return composition.followed(conv2d.Case((x, np.ones((1, 1, 1, 1), np.float32), None), attributes, x), ("relu",))
