@@ -8,7 +8,7 @@ import click
 from .. import __version__
 from ..errors import RefcnnError
 
-_COMMANDS = ("train", "predict", "show", "export", "devices", "conform", "bench")
+_COMMANDS = ("train", "predict", "show", "export", "devices", "conform", "bench", "tune")
 
 
 class _Commands(click.Group):

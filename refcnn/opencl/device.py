@@ -202,7 +202,8 @@ class Device:
         Yields
         ------
         list of (str, str, float, tuple of int)
-            Filled at the end: the kernel's file stem and name, its seconds, and its global size, in order of launch.
+            An entry for each launch, in order: the kernel's file stem and name, its seconds, which are known at the
+            end, and its global size.
         """
         import pyopencl as cl
 
@@ -212,13 +213,14 @@ class Device:
             self._queue = cl.CommandQueue(
                 self._context, self._device, properties=cl.command_queue_properties.PROFILING_ENABLE
             )
-        self._profile = []
+        self._profile = timings
         try:
             yield timings
             self.finish()
-            for file_stem, kernel_name, event, global_size in self._profile:
-                seconds = (event.profile.end - event.profile.start) * 1e-9
-                timings.append((file_stem, kernel_name, seconds, global_size))
+            timings[:] = [
+                (file_stem, kernel_name, (event.profile.end - event.profile.start) * 1e-9, global_size)
+                for file_stem, kernel_name, event, global_size in timings
+            ]
         finally:
             self._profile, self._queue = None, former
 

@@ -1,5 +1,7 @@
 """refcnn on one backend, through its public interface: ``python -m refcnn.bench.contestants.refcnn_program``."""
 
+import dataclasses
+
 import numpy as np
 
 import refcnn as rm
@@ -28,6 +30,13 @@ class Refcnn(Contestant):
 
         return {"gflops": peaks.matrix_product(self.backend), "bandwidth": peaks.elementwise(self.backend)}
 
+    def profile(self):
+        """Return where the time of the workload's training steps goes, as text and as data."""
+        from .. import profiling
+
+        found, limits = profiling.profile(self.backend, self.begin), self.peaks()
+        return {"lines": profiling.lines(found, **limits), "profile": dataclasses.asdict(found), **limits}
+
     def memory(self):
         """Return the bytes of the device's memory that are held: the most that were needed at once."""
         return {"bytes": self.backend.device.held_memory}
@@ -50,14 +59,14 @@ class Refcnn(Contestant):
         targets = [rm.data.one_hot(one, batches.CLASSES) for one in labels]
         optimizer = rm.Sgd(lr=batches.LEARNING_RATE, momentum=batches.MOMENTUM, nesterov=True)
 
-        def step():
+        def begin():
             number = next(numbers)
             with cnn.train():
                 loss = rm.softmax_cross_entropy(cnn(images[number]), targets[number])
             loss.grad().update(optimizer)
-            return float(loss)
+            return loss
 
-        self.step = step
+        self.begin, self.step = begin, lambda: float(begin())
         return cnn
 
     def _convolution(self, mode, x_shape, w_shape, stride, padding, dilation, groups, **_):

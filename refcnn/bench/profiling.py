@@ -1,0 +1,240 @@
+"""Where the time of a training step goes: by operation and by kernel, against the device's limits."""
+
+import contextlib
+import dataclasses
+import functools
+import math
+import statistics
+import time
+import types
+
+from ..backend import OpenCL, use_backend
+from .board import table
+
+OTHER = "other"
+
+
+@dataclasses.dataclass
+class Kernel:
+    """The launches of one kernel for one operation, in a step.
+
+    Attributes
+    ----------
+    name : str
+        File stem and kernel, such as ``conv2d.forward``.
+    launches : float
+    seconds : float
+        By the device's clock.
+    """
+
+    name: str
+    launches: float = 0
+    seconds: float = 0
+
+
+@dataclasses.dataclass
+class Operation:
+    """One operation of the step.
+
+    Attributes
+    ----------
+    label : str
+        Such as ``conv2d backward 64x32x28x28``.
+    flop : int
+        Of its formula, whatever the algorithm.
+    bytes : int
+        Of its inputs and results, each counted once.
+    kernels : dict of str to Kernel
+    """
+
+    label: str
+    flop: int = 0
+    bytes: int = 0
+    kernels: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def seconds(self):
+        """What its kernels took."""
+        return math.fsum(kernel.seconds for kernel in self.kernels.values())
+
+    def limit(self, gflops, bandwidth):
+        """Return the seconds it would take at the device's limits."""
+        return max(self.flop / gflops / 1e9, self.bytes / bandwidth / 1e9)
+
+
+@dataclasses.dataclass
+class Profile:
+    """A step's operations, and the host's part.
+
+    Attributes
+    ----------
+    operations : list of Operation
+    step : float
+        Seconds of a step without profiling.
+    host : float
+        Seconds of a step until all is queued and only the loss is waited for.
+    """
+
+    operations: list
+    step: float
+    host: float
+
+    @property
+    def launches(self):
+        """Kernels launched in a step."""
+        return sum(kernel.launches for operation in self.operations for kernel in operation.kernels.values())
+
+
+class _Labelled(OpenCL):
+    """A backend on the same device that notes for which operation each kernel is launched."""
+
+    def __init__(self, device):
+        super().__init__(device)
+        self.costs = {}
+        self._launched, self._owners, self._now = None, [], Operation(OTHER)
+        self._of_forward = {}
+
+    def operation(self, stem):
+        """Return an operation whose passes are noted."""
+        module = super().operation(stem)
+        # Whatever else a module offers is not noted, and its kernels count as others.
+        passes = {**vars(module), "forward": functools.partial(self._forward, stem, module.forward)}
+        if hasattr(module, "backward"):
+            passes["backward"] = functools.partial(self._backward, stem, module.backward)
+        return types.SimpleNamespace(**passes)
+
+    @contextlib.contextmanager
+    def profiling(self):
+        """Give the operations of a ``with`` block their kernels at its end."""
+        self._owners = []
+        with self.device.profiling() as self._launched:
+            yield
+            self._note()
+        for owner, (file_stem, kernel_name, seconds, _) in zip(self._owners, self._launched, strict=True):
+            kernel = owner.kernels.setdefault(f"{file_stem}.{kernel_name}", Kernel(f"{file_stem}.{kernel_name}"))
+            kernel.launches += 1
+            kernel.seconds += seconds
+        self._launched = None
+
+    def _forward(self, stem, forward, *arrays, **attributes):
+        cost = self._cost(f"{stem} forward", arrays[0])
+        with self._during(cost):
+            y, saved, *more = forward(*arrays, **attributes)
+        is_update = not hasattr(super().operation(stem), "backward")
+        cost.bytes = _bytes((*arrays, y, saved, *more) if is_update else (*arrays, y))
+        cost.flop = _forward_flop(stem, arrays, y)
+        # Kept with what forward saved, so that its id stays its own.
+        self._of_forward[id(saved)] = saved, cost
+        if getattr(y, "pending", None) is not None:
+            # It is launched when another operation needs it, and yet for this one.
+            y.pending.wrap(lambda run: functools.partial(self._run, cost, run))
+        return y, saved, *more
+
+    def _run(self, cost, run, *arguments):
+        with self._during(cost):
+            return run(*arguments)
+
+    def _backward(self, stem, backward, dy, saved, needs, **attributes):
+        _, forward = self._of_forward.pop(id(saved))
+        cost = self._cost(f"{stem} backward", dy)
+        with self._during(cost):
+            gradients = backward(dy, saved, needs, **attributes)
+        cost.bytes = forward.bytes + _bytes(gradients)
+        cost.flop = forward.flop * sum(needs[:2])
+        return gradients
+
+    def _cost(self, name, array):
+        label = f"{name} {'x'.join(map(str, array.shape))}"
+        return self.costs.setdefault(label, Operation(label))
+
+    @contextlib.contextmanager
+    def _during(self, cost):
+        self._note()
+        former, self._now = self._now, cost
+        try:
+            yield
+        finally:
+            self._note()
+            self._now = former
+
+    def _note(self):
+        """What was launched since the last time belongs to the present operation."""
+        if self._launched is not None:
+            self._owners += [self._now] * (len(self._launched) - len(self._owners))
+
+
+def _forward_flop(stem, arrays, y):
+    """The operations of a convolution or product: two for each weight that a result's sum runs over."""
+    if stem not in ("conv2d", "dense"):
+        return 0
+    w = arrays[1]
+    return 2 * math.prod(y.shape) * math.prod(w.shape[1:] if stem == "conv2d" else w.shape[:1])
+
+
+def _bytes(arrays):
+    return sum(array.nbytes for array in arrays if array is not None)
+
+
+def profile(backend, workload_step, steps=10):
+    """Return the profile of a training step.
+
+    Parameters
+    ----------
+    backend : OpenCL
+    workload_step : callable
+        ``workload_step()`` begins a step and returns the loss, a Variable that is not read yet.
+    steps : int
+    """
+    device = backend.device
+    for _ in range(3):
+        float(workload_step())
+    host, total = [], []
+    for _ in range(steps):
+        start = time.perf_counter()
+        loss = workload_step()
+        host.append(time.perf_counter() - start)
+        float(loss)
+        total.append(time.perf_counter() - start)
+    labelled = _Labelled(device)
+    with use_backend(labelled):
+        float(workload_step())
+        labelled.costs.clear()
+        with labelled.profiling():
+            for _ in range(steps):
+                float(workload_step())
+    operations = [one for one in (*labelled.costs.values(), labelled._now) if one.kernels]
+    for kernel in (kernel for operation in operations for kernel in operation.kernels.values()):
+        kernel.launches /= steps
+        kernel.seconds /= steps
+    operations.sort(key=lambda one: -one.seconds)
+    return Profile(operations, statistics.median(total), statistics.median(host))
+
+
+def lines(found, gflops, bandwidth):
+    """Return a profile as text.
+
+    Parameters
+    ----------
+    found : Profile
+    gflops, bandwidth : float
+        The device's limits, in GFLOP/s and GB/s.
+    """
+    rows = [("operation and kernel", "launches", "ms", "MFLOP", "MB", "GFLOP/s", "GB/s", "of the limit")]
+    for operation in found.operations:
+        seconds = operation.seconds
+        known = operation.bytes > 0
+        rows.append((
+            operation.label, "", f"{seconds * 1e3:.3f}", f"{operation.flop / 1e6:.1f}" if operation.flop else "",
+            f"{operation.bytes / 1e6:.2f}" if known else "",
+            f"{operation.flop / seconds / 1e9:.1f}" if operation.flop else "",
+            f"{operation.bytes / seconds / 1e9:.1f}" if known else "",
+            f"{operation.limit(gflops, bandwidth) / seconds:.0%}" if known else "",
+        ))  # fmt: skip
+        for kernel in operation.kernels.values():
+            rows.append((f"  {kernel.name}", f"{kernel.launches:g}", f"{kernel.seconds * 1e3:.3f}", *[""] * 5))
+    kernels = math.fsum(operation.seconds for operation in found.operations)
+    return [
+        *table(rows),
+        f"A step takes {found.step * 1e3:.2f} ms, its kernels {kernels * 1e3:.2f} ms. The host needs "
+        f"{found.host * 1e3:.2f} ms to queue {found.launches:g} launches, {found.host / found.launches * 1e6:.0f} us each.",
+    ]

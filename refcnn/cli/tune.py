@@ -1,0 +1,62 @@
+"""``refcnn tune``."""
+
+import click
+
+
+class _Shape(click.ParamType):
+    name = "C,H,W"
+
+    def convert(self, value, parameter, context):
+        try:
+            shape = tuple(int(size) for size in value.split(","))
+        except ValueError:
+            shape = ()
+        if len(shape) != 3 or min(shape) < 1:
+            self.fail(f"{value!r} is no image shape: give channels, height and width, such as 1,28,28.")
+        return shape
+
+
+@click.command("tune")
+@click.option("--device", "devices", multiple=True, metavar="DEVICE", help="opencl:PLATFORM:DEVICE; may be given "
+              "several times.  [default: all OpenCL devices]")
+@click.option("--model", metavar="MODEL", help="chapter, lenet5, or MODULE:FUNCTION as in 'refcnn train': the model "
+              "whose convolutions are measured.  [default: layers of VGG-16, ResNet-50, MobileNet and others]")
+@click.option("--image-shape", type=_Shape(), default="1,28,28", show_default=True, metavar="C,H,W",
+              help="The model's images.")
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, metavar="N")
+@click.option("--defaults", metavar="FILE", help="Write for the device's family to this file, as the defaults of the "
+              "package are, and not to your own database.")
+def command(devices, model, image_shape, batch_size, defaults):  # fmt: skip
+    """Measure which variant of the convolution kernels is fastest for each shape, and keep it for all later runs.
+
+    Without this the package's defaults hold, or else a rule from the device's properties; nothing is ever timed while
+    a model trains. Ctrl-C keeps what was measured by then.
+    """
+    from tqdm import tqdm
+
+    from ..backend import use_backend
+    from ..bench import board, running, variants
+    from ..opencl import tuning
+
+    if model is None:
+        geometries = variants.standard_geometries()
+    else:
+        geometries = variants.model_geometries(model, image_shape, batch_size)
+    tuning.load(tuning.user_path() if defaults is None else defaults)
+    for name in running.device_names(devices):
+        rows, measured = [("", *variants.DIRECTIONS)], {}
+        with use_backend(name) as backend:
+            click.echo(f"{name}: {backend.description}")
+            try:
+                for geometry in tqdm(geometries, unit="shape", disable=None, leave=False):
+                    found = variants.measure_directions(backend, geometry)
+                    measured |= {(direction, geometry): times for direction, times in found.items()}
+                    rows.append((variants.describe(geometry), *map(variants.describe_times, found.values())))
+            except KeyboardInterrupt:
+                click.echo("Stopped: what was measured by then is kept.", err=True)
+            device = backend.device
+            for line in board.table(rows):
+                click.echo(line)
+            key = tuning.identity(device) if defaults is None else tuning.family(device)
+            path = tuning.record(key, variants.choices(measured), defaults)
+    click.echo(f"The choices are in {path}.")
