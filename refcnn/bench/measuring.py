@@ -14,8 +14,9 @@ from pathlib import Path
 from ..errors import RefcnnError
 
 _PROGRAMS = Path(__file__).parent / "contestants"
-# OpenMP's threads of the one who has had its turn must not keep the cores busy.
-_QUIET = {"KMP_BLOCKTIME": "1"}
+# OpenMP's waiting threads sleep: the cores are for those whose turn it is, and where something else takes a core away,
+# threads that wait actively for the one without a core would take the other too.
+_QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "1"}
 _PAUSE = 0.01
 _LOG_CHARACTERS = 1500
 

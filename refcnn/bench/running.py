@@ -230,3 +230,21 @@ def first_step(device):
             finally:
                 process.stop()
     return found
+
+
+def profile(device):
+    """Return where the time of the chapter's training step goes on a device.
+
+    Returns
+    -------
+    dict
+        ``about`` (str), ``lines`` (list of str), ``profile`` (as :class:`refcnn.bench.profiling.Profile`), and the
+        limits ``gflops`` and ``bandwidth``.
+    """
+    with tempfile.TemporaryDirectory(prefix="refcnn-bench-") as folder:
+        process = measuring.refcnn(device)
+        try:
+            process.ask("prepare", workload=workloads.Book(folder).network("chapter", "training").description)
+            return {"about": process.about, **process.ask("profile")}
+        finally:
+            process.stop()

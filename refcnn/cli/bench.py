@@ -1,5 +1,7 @@
 """``refcnn bench``."""
 
+import sys
+
 import click
 
 
@@ -14,16 +16,31 @@ import click
 @click.option("--torch-python", metavar="PATH", help="The Python interpreter that has PyTorch, if not this one.")
 @click.option("--json", "json_file", metavar="FILE", help="Write all that was measured.")
 @click.option("--plot", metavar="FILE.png", help="Also measure over batch and image sizes, and draw the throughput.")
-def command(devices, quick, rounds, parts, torch_python, json_file, plot):  # fmt: skip
+@click.option("--profile", is_flag=True, help="In place of the scoreboard: the time of each operation and kernel of the "
+              "chapter's training step, by the device's clock, and the host's part.")
+@click.option("--scaling", is_flag=True, help="In place of the scoreboard: how time and memory grow, with a verdict.")
+def command(devices, quick, rounds, parts, torch_python, json_file, plot, profile, scaling):  # fmt: skip
     """Measure training, inference and convolution layers beside PyTorch and onnxruntime, turn by turn.
 
     Everyone has as many threads as there are cores. "of peak" is the share of what the device's own matrix product
     reaches, by the operations of the formulas: Winograd's algorithm needs fewer and can exceed it. Ctrl-C ends the run
-    and shows what was measured.
+    and shows what was measured. Exit status 1 if --scaling finds a limit exceeded.
     """
     from ..bench import board as boards
     from ..bench import running
 
+    if profile and scaling:
+        raise click.UsageError("--profile and --scaling are two measurements: give one of them.")
+    if profile or scaling:
+        for option, value in {"--json": json_file, "--plot": plot}.items():
+            if value is not None:
+                raise click.UsageError(f"{option} is for the scoreboard: leave it out, or --profile and --scaling.")
+        names = running.device_names(devices)
+        if profile:
+            _profile(names)
+        elif not _scaling(names):
+            sys.exit(1)
+        return
     options = running.Options(
         devices=devices, parts=parts or running.PARTS, quick=quick, rounds=rounds or (5 if quick else 7),
         curves=plot is not None, torch_python=torch_python or running.find_torch_python(),
@@ -34,6 +51,33 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot):  # fm
     if json_file is not None:
         board.save(json_file)
         click.echo(f"The measurements are in {json_file}.")
+    if plot is not None:
+        from ..bench import drawing
+
+        drawing.save(board, plot)
+        click.echo(f"The curves are in {plot}.")
+
+
+def _profile(names):
+    from ..bench import running
+
+    for name in names:
+        found = running.profile(name)
+        click.echo(f"{name}: {found['about']}; limits {found['gflops']:.0f} GFLOP/s, {found['bandwidth']:.0f} GB/s")
+        for line in found["lines"]:
+            click.echo(line)
+
+
+def _scaling(names):
+    from ..bench import scaling
+
+    passes = True
+    for name in names:
+        click.echo(f"{name}: about two minutes on a CPU")
+        for check in scaling.checks(name):
+            click.echo(scaling.line(check))
+            passes = passes and check.passes
+    return passes
 
 
 def _printing(base):

@@ -1,11 +1,13 @@
 """refcnn on one backend, through its public interface: ``python -m refcnn.bench.contestants.refcnn_program``."""
 
 import dataclasses
+import os
 
 import numpy as np
 
 import refcnn as rm
 
+from ... import training
 from ...backend import use_backend
 from ...mode import recording
 from ...models import build
@@ -36,6 +38,24 @@ class Refcnn(Contestant):
 
         found, limits = profiling.profile(self.backend, self.begin), self.peaks()
         return {"lines": profiling.lines(found, **limits), "profile": dataclasses.asdict(found), **limits}
+
+    def epoch(self, steps, batch, folder):
+        """Return the seconds of the second epoch that 'refcnn train' takes over so many batches of random images."""
+        shape = steps * batch, 28, 28
+        images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        x, y = np.concatenate([images, images[:100]]), np.arange(shape[0] + 100) % batches.CLASSES
+        np.savez(f"{folder}/data.npz", x=x, y=y)
+        session = training.start(
+            {"data": f"{folder}/data.npz", "model": "chapter", "epochs": 2, "batch_size": batch, "optimizer": "momentum",
+             "lr": 1e-4, "validation_split": 100 / len(x), "seed": 0}, f"{folder}/run",
+        )  # fmt: skip
+        session.finish(lambda line: None)
+        return {"seconds": session.history[-1]["seconds"]}
+
+    def host_memory(self):
+        """Return the bytes of memory that this process has at present."""
+        with open("/proc/self/statm") as file:
+            return {"bytes": int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")}
 
     def memory(self):
         """Return the bytes of the device's memory that are held: the most that were needed at once."""

@@ -1,0 +1,178 @@
+"""How time and memory grow: fits and limits, each with its verdict."""
+
+import dataclasses
+import math
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from .. import models
+from ..backend import use_backend
+from . import batches, measuring, workloads
+from .running import first_step
+
+BATCHES = {"cpu": (32, 64, 128, 256), "gpu": (256, 512, 1024, 2048)}
+SIZES = (28, 40, 56, 80)
+_SIZES_BATCH = {"cpu": 16, "gpu": 256}
+MOST_EXPONENT = 1.05
+MOST_MEMORY = 1.3
+HOST_STEPS = 10_000
+# Steps after which everything that is made once has been made.
+_SETTLED = 1000
+MOST_HOST_GROWTH = 0.01
+MOST_EPOCH = 1.05
+_EPOCH_STEPS = {"cpu": 60, "gpu": 1000}
+MOST_IMPORT_SECONDS = 0.2
+MOST_FIRST_STEP_SECONDS = 1.5
+
+
+@dataclasses.dataclass
+class Check:
+    """One number and its limit.
+
+    Attributes
+    ----------
+    name : str
+    value, limit : float
+    detail : str
+        How it came about.
+    """
+
+    name: str
+    value: float
+    limit: float
+    detail: str
+
+    @property
+    def passes(self):
+        """Whether the number keeps within the limit."""
+        return self.value <= self.limit
+
+
+def exponent(sizes, seconds):
+    """Return b of the power law ``seconds = a sizes^b`` that fits best by the least squares of the logarithms."""
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+
+
+def checks(device):
+    """Yield the checks of one device, each as soon as it is known.
+
+    Parameters
+    ----------
+    device : str
+        ``opencl:PLATFORM:DEVICE``
+    """
+    yield import_time()
+    step = first_step(device)
+    detail = f"cold {step['cold']:.2f} s; from the start of the process {step['process']:.2f} s"
+    yield Check("first training step, warm caches, s", step["warm"], MOST_FIRST_STEP_SECONDS, detail)
+    with tempfile.TemporaryDirectory(prefix="refcnn-bench-") as folder:
+        book = workloads.Book(folder)
+        yield memory(device, book)
+        yield from _in_one_process(device, book)
+
+
+def _in_one_process(device, book):
+    process = measuring.refcnn(device)
+    try:
+        kind = "gpu" if process.kind == "gpu" else "cpu"
+        yield _growth("time over batch", process, [
+            (batch, book.network("chapter", "training", batch=batch)) for batch in BATCHES[kind]
+        ])  # fmt: skip
+        yield _growth("time over pixels", process, [
+            (size**2, book.network("chapter", "training", image_shape=(1, size, size), batch=_SIZES_BATCH[kind]))
+            for size in SIZES
+        ])  # fmt: skip
+        yield epoch(process, book, _EPOCH_STEPS[kind])
+        yield host_memory(process, book)
+    finally:
+        process.stop()
+
+
+def _growth(name, process, plan):
+    seconds = [_least_step(process, workload) for _, workload in plan]
+    detail = ", ".join(f"{size}: {1e3 * each:.1f} ms" for (size, _), each in zip(plan, seconds, strict=True))
+    return Check(f"{name}, exponent", exponent([size for size, _ in plan], seconds), MOST_EXPONENT, detail)
+
+
+def _least_step(process, workload, turns=5):
+    """Return the seconds of a step, the least of some turns."""
+    process.ask("prepare", workload=workload.description)
+    once = process.ask("run", count=2)["seconds"] / 2
+    count = max(1, round(0.1 / once))
+    return min(process.ask("run", count=count)["seconds"] / count for _ in range(turns))
+
+
+def memory(device, book):
+    """Compare the device's memory with what the chapter's training step needs by its formulas."""
+    workload = book.network("chapter", "training")
+    process = measuring.refcnn(device)
+    try:
+        process.ask("prepare", workload=workload.description)
+        process.ask("run", count=5)
+        held = process.ask("memory")["bytes"]
+    finally:
+        process.stop()
+    needed = needed_bytes("chapter", workloads.CHAPTER_IMAGE, workloads.CHAPTER_BATCH)
+    detail = f"{held / 2**20:.0f} MiB held, {needed / 2**20:.0f} MiB needed"
+    return Check("device memory over what is needed", held / needed, MOST_MEMORY, detail)
+
+
+def needed_bytes(model, image_shape, batch):
+    """Return the bytes of parameters, gradients, momentum, and the activations that the backward pass needs.
+
+    Those are the inputs of convolutions, Dense layers, max pooling and the
+    loss; the rectifiers' results are among them.
+    """
+    with use_backend("reference"):
+        nodes = workloads.record(models.build(model, image_shape, batches.CLASSES), image_shape)
+    parameters = sum(
+        math.prod(entry.shape) for node in nodes for entry in node.inputs[1:] if entry is not None
+    )
+    activations = sum(
+        math.prod(node.inputs[0].shape) for node in nodes if node.operation in ("conv2d", "dense", "max_pool2d")
+    )
+    return 4 * (3 * parameters + batch * (activations + batches.CLASSES))
+
+
+def epoch(process, book, steps):
+    """Compare the time of an epoch of 'refcnn train' with so many steps whose data are at hand."""
+    step = _least_step(process, book.network("chapter", "training"))
+    with tempfile.TemporaryDirectory(prefix="refcnn-bench-") as folder:
+        taken = process.ask("epoch", steps=steps, batch=workloads.CHAPTER_BATCH, folder=folder)["seconds"]
+    # Again, for the machine may have become faster or slower.
+    step = min(step, _least_step(process, book.network("chapter", "training")))
+    detail = f"{steps} steps of {step * 1e3:.2f} ms, an epoch of them {taken:.2f} s"
+    return Check("epoch over its steps", taken / steps / step, MOST_EPOCH, detail)
+
+
+def host_memory(process, book):
+    """Compare the process's memory before and after thousands of steps."""
+    workload = book.network("lenet5", "training", image_shape=(1, 8, 8), batch=1)
+    process.ask("prepare", workload=workload.description)
+    process.ask("run", count=_SETTLED)
+    before = process.ask("host_memory")["bytes"]
+    process.ask("run", count=HOST_STEPS)
+    after = process.ask("host_memory")["bytes"]
+    detail = f"{before / 2**20:.1f} MiB before, {after / 2**20:.1f} MiB after"
+    return Check(f"host memory's growth in {HOST_STEPS} steps", after / before - 1, MOST_HOST_GROWTH, detail)
+
+
+def import_time(turns=5):
+    """Return how long ``import refcnn`` takes in a new process."""
+    code = "import time; start = time.perf_counter(); import refcnn; print(time.perf_counter() - start)"
+    package = Path(__file__).resolve().parents[2]
+    found = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=package, check=True).stdout)
+        for _ in range(turns)
+    ]
+    return Check("import refcnn, s", min(found), MOST_IMPORT_SECONDS, f"the least of {turns}")
+
+
+def line(check):
+    """Return a check as text."""
+    verdict = "pass" if check.passes else "FAIL"
+    return f"  {verdict}  {check.name}: {check.value:.3f}, at most {check.limit:g} ({check.detail})"
