@@ -9,6 +9,7 @@ simulators; ``--hypothesis-profile`` is quick (the default), simulator, ci or lo
 import functools
 import os
 import secrets
+import tempfile
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,6 +23,9 @@ settings.register_profile("ci", max_examples=60, **_COMMON)
 settings.register_profile("simulator", max_examples=8, **_COMMON)
 settings.register_profile("long", max_examples=1000, **_COMMON)
 settings.load_profile("quick")
+
+# A file that does not exist: what the user has tuned must not decide what is tested.
+os.environ["REFCNN_TUNING"] = os.path.join(tempfile.gettempdir(), "refcnn-tests-are-not-tuned.json")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -81,7 +81,9 @@ def measure(backend, geometry, direction, forward=None):
         Seconds, the least of several, by the variant's name. Variants that fail, or are much slower at first, are
         left out.
     """
-    names = [name for name in variants.candidates(direction, geometry) if name != "plain"]
+    # Of the two ways to make matrix products a device has one.
+    others = {"plain", "cpu", "gpu"} - {variants.variant(backend.device)}
+    names = [name for name in variants.candidates(direction, geometry) if name not in others]
     if workloads.convolution_flop(geometry) <= _PLAIN_FLOP["cpu" if backend.device.kind == "cpu" else "gpu"]:
         names.append("plain")
     action = _action(backend, geometry, direction, forward)
@@ -138,14 +140,18 @@ def choices(measured):
     -------
     dict of str to str
         For each shape class the variant with the least geometric mean over its shapes, of those that can compute all
-        of them; and the same for wider classes, for shapes that were not measured.
+        of them; and the same for wider classes, for shapes that were not measured. What is chosen for those is never
+        ``plain`` if there is another: it is the fastest at small sizes only.
     """
     grouped = {}
     for (direction, geometry), times in measured.items():
         if not times:
             continue
-        for key in tuning.keys("conv2d", direction, geometry):
-            grouped.setdefault(key, []).append(times)
+        own, *wider = tuning.keys("conv2d", direction, geometry)
+        grouped.setdefault(own, []).append(times)
+        others = {name: seconds for name, seconds in times.items() if name != "plain"}
+        for key in wider:
+            grouped.setdefault(key, []).append(others or times)
     return {key: _fastest(group) for key, group in grouped.items()}
 
 

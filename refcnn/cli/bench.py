@@ -56,6 +56,8 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot, profil
 
         drawing.save(board, plot)
         click.echo(f"The curves are in {plot}.")
+    if not board.is_complete:
+        sys.exit(130)
 
 
 def _profile(names):

@@ -4,6 +4,7 @@ import contextlib
 import typing
 
 from ..errors import ArgumentError
+from . import tuning
 
 #: For any operation that has variants: blocks in registers and long loops, one work-item in a work-group (``cpu``);
 #: tiles in local memory (``gpu``); one work-item for each element of the result (``plain``).
@@ -65,7 +66,8 @@ def candidates(direction, geometry):
 def choose(device, direction, geometry):
     """Return the variant that computes one direction of a convolution on a device.
 
-    It is the one that :func:`use_variant` names, if that can compute it, or else follows from the device's kind.
+    It is the one that :func:`use_variant` names, if that can compute it; else the one that was measured to be the
+    fastest (:mod:`.tuning`); where nothing is known it follows from the device's kind.
 
     Parameters
     ----------
@@ -74,7 +76,13 @@ def choose(device, direction, geometry):
         As in :func:`candidates`.
     """
     able = candidates(direction, geometry)
-    return _forced if _forced in able else variant(device)
+    if _forced in able:
+        return _forced
+    if _forced in (None, CHOSEN):
+        tuned = tuning.lookup(device, "conv2d", direction, geometry)
+        if tuned in able:
+            return tuned
+    return variant(device)
 
 
 def of_operation(operation, device):
