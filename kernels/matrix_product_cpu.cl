@@ -24,7 +24,7 @@ typedef vector unaligned_vector __attribute__((aligned(4)));
 // writes a c of its own.
 // Dimension 0: blocks of columns over all images; 1: shares of the rows; 2: groups x chunks.
 __kernel void product(
-    __global const float *restrict a, int a_start, int a_group, int a_row, int a_term,
+    __global const float *restrict a, int a_group, int a_row, int a_term,
     __global const float *restrict b, int b_start, int b_group, int b_image,
     __global const int *restrict offsets, __global const float *restrict bias, int has_bias, int rectify,
     __global float *restrict c, int c_chunk, int c_group, int c_image, int c_row, int c_y, int c_x,
@@ -77,7 +77,7 @@ __kernel void product(
             for (int v = 0; v < VECTORS; v++)
                 sum[r][v] = (vector)(initial);
         }
-        __global const float *restrict factors = a + a_start + group * a_group + row * a_row + begin * a_term;
+        __global const float *restrict factors = a + group * a_group + row * a_row + begin * a_term;
         for (int t = begin; t < end; t++) {
             const int offset = offsets[t];
             vector terms_of_b[VECTORS];
@@ -106,15 +106,14 @@ __kernel void product(
                 tile[r][v] = rectify ? (sum[r][v] <= 0.0f ? (vector)(0.0f) : sum[r][v]) : sum[r][v];
         const float *lanes = (const float *)tile;
         const int skip = block - row;
-        const int stored = min(ROWS, row_end - row);
         if (c_row == 1) {
             for (int column = 0; column < COLUMNS; column++)
                 if (destination[column] >= 0)
-                    for (int r = skip; r < stored; r++)
+                    for (int r = skip; r < ROWS; r++)
                         c[destination[column] + row + r] = lanes[r * COLUMNS + column];
             continue;
         }
-        for (int r = skip; r < stored; r++) {
+        for (int r = skip; r < ROWS; r++) {
             __global float *target = c + (row + r) * c_row;
             for (int v = 0; v < VECTORS; v++) {
                 if (whole[v]) {
@@ -150,7 +149,7 @@ inline float sum_of_lanes(vector value)
 // Dimension 0: blocks of columns; 1: blocks of rows; 2: groups x chunks.
 __kernel void dot_product(
     __global const float *restrict a, int a_start, int a_group, int a_image, int a_row,
-    __global const float *restrict b, int b_start, int b_group, int b_image,
+    __global const float *restrict b, int b_group, int b_image,
     __global const int *restrict offsets, __global float *restrict c,
     int groups, int rows, int columns, int images, int images_per_chunk, int places)
 {
@@ -177,7 +176,7 @@ __kernel void dot_product(
             left[r] = a + a_start + group * a_group + image * a_image + min(row + r, rows - 1) * a_row;
         #pragma unroll
         for (int s = 0; s < DOT_COLUMNS; s++)
-            right[s] = b + b_start + group * b_group + image * b_image + offsets[min(column + s, columns - 1)];
+            right[s] = b + group * b_group + image * b_image + offsets[min(column + s, columns - 1)];
         for (int place = 0; place < places; place += WIDTH) {
             vector of_a[DOT_ROWS];
             #pragma unroll

@@ -28,7 +28,7 @@ inline void add_tile(
 
 __kernel __attribute__((reqd_work_group_size(GROUP_X, GROUP_Y, 1)))
 void product(
-    __global const float *restrict a, int a_start, int a_group, int a_row, int a_term,
+    __global const float *restrict a, int a_group, int a_row, int a_term,
     __global const float *restrict b, int b_start, int b_group, int b_image,
     __global const int *restrict offsets, __global const float *restrict bias, int has_bias, int rectify,
     __global float *restrict c, int c_chunk, int c_group, int c_image, int c_row, int c_y, int c_x,
@@ -45,7 +45,7 @@ void product(
     // The column that this work-item reads of b.
     const int read_column = min(first_column + item % TILE_COLUMNS, places * images - 1);
     b += b_start + group * b_group + read_column / places * b_image + first_place + read_column % places;
-    a += a_start + group * a_group;
+    a += group * a_group;
 
     float sum[ROWS][COLUMNS];
     for (int r = 0; r < ROWS; r++) {
@@ -90,7 +90,7 @@ void product(
 __kernel __attribute__((reqd_work_group_size(GROUP_X, GROUP_Y, 1)))
 void dot_product(
     __global const float *restrict a, int a_start, int a_group, int a_image, int a_row,
-    __global const float *restrict b, int b_start, int b_group, int b_image,
+    __global const float *restrict b, int b_group, int b_image,
     __global const int *restrict offsets, __global float *restrict c,
     int groups, int rows, int columns, int images, int images_per_chunk, int places)
 {
@@ -101,7 +101,7 @@ void dot_product(
     const int first_column = get_group_id(0) * TILE_COLUMNS, first_row = get_group_id(1) * TILE_ROWS;
     const int t = item % TILE_TERMS;
     a += a_start + group * a_group;
-    b += b_start + group * b_group;
+    b += group * b_group;
 
     float sum[ROWS][COLUMNS];
     for (int r = 0; r < ROWS; r++)

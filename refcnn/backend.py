@@ -67,6 +67,43 @@ class OpenCL:
         """Return the module that holds ``forward`` and ``backward`` of an operation."""
         return _operation("refcnn.opencl", stem)
 
+    def algorithms(self, stem, inputs, attributes):
+        """Return which variant of the kernels computes each direction, where they differ by more than their order.
+
+        Parameters
+        ----------
+        stem : str
+        inputs : tuple of array or None
+            Of which only the shapes matter.
+        attributes : dict
+
+        Returns
+        -------
+        dict of str to str
+            Empty for most operations.
+        """
+        find = getattr(self.operation(stem), "algorithms", None)
+        return {} if find is None else find(self.device, *(entry.shape for entry in inputs[:2]), **attributes)
+
+
+def algorithms_of(backend, stem, inputs, attributes):
+    """Return what a backend's ``algorithms`` says, as the keyword that error bounds take; none if it says nothing.
+
+    Parameters
+    ----------
+    backend : object
+        A backend, or anything else that computes operations.
+    stem, inputs, attributes
+        As in :meth:`OpenCL.algorithms`.
+
+    Returns
+    -------
+    dict
+    """
+    find = getattr(backend, "algorithms", None)
+    found = find(stem, inputs, attributes) if find else {}
+    return {"algorithms": found} if found else {}
+
 
 @functools.cache
 def _operation(package, stem):

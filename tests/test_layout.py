@@ -22,13 +22,12 @@ NO_ARITHMETIC = {"flatten"}
 SHARED = {
     "reference": set(),
     "opencl": {
-        "array", "conv2d_product", "device", "elementwise", "fusion", "icd", "matrix_product", "pooling", "program", "recording", "tuning", "variants",
-        "winograd",
+        "array", "conv2d_product", "device", "elementwise", "fusion", "icd", "matrix_product", "pooling", "program",
+        "recording", "tuning", "variants", "winograd",
     },  # fmt: skip
     "conformance": {
         "bounds", "bundle", "case_file", "composition", "coverage", "html", "judge", "known_faults", "merge",
-        "onnxruntime_target", "pytest_plugin",
-        "results", "runner", "strategies", "targets", "worker",
+        "onnxruntime_target", "pytest_plugin", "results", "runner", "strategies", "targets", "winograd", "worker",
     },  # fmt: skip
     "layers": {"pooling"},
     "optimizers": {"optimizer"},
@@ -81,11 +80,13 @@ def test_backends_have_one_signature(operation):
 def test_conformance_has_one_signature(operation):
     module = importlib.import_module(f"refcnn.conformance.{operation}")
     assert parameters(module.cases)[:2] == [("size", "small"), ("integers", False)]
+    algorithms = [("algorithms", None)] * (operation == "conv2d")
     assert parameters(module.forward_bound) == [
-        ("inputs", inspect.Parameter.empty), ("attributes", inspect.Parameter.empty), ("errors", None),
+        ("inputs", inspect.Parameter.empty), ("attributes", inspect.Parameter.empty), ("errors", None), *algorithms,
     ]  # fmt: skip
     if operation not in operations_in("optimizers"):
-        assert [name for name, _ in parameters(module.backward_bound)] == ["dy", "inputs", "attributes", "needs"]
+        names = ["dy", "inputs", "attributes", "needs", *(name for name, _ in algorithms)]
+        assert [name for name, _ in parameters(module.backward_bound)] == names
 
 
 @pytest.mark.parametrize("operation", sorted(operations_in("optimizers")))

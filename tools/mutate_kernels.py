@@ -39,6 +39,14 @@ VARIANTS = ("cpu", "gpu", "plain")
 #: Files that several operations use, the operation that finds most faults first.
 USERS = {"matrix_product": ("conv2d", "dense")}
 
+#: Files whose name does not tell by which operation they run, and in which variants.
+RUN_BY = {
+    "conv2d_direct": ("conv2d", ("direct",)),
+    "conv2d_winograd": ("conv2d", ("winograd_4x4", "winograd_2x2")),
+    "conv2d_winograd_weights": ("conv2d", ("winograd_4x4", "winograd_2x2")),
+    "max_pool2d_rectified": ("conv2d", ("winograd_2x2",)),
+}
+
 _OCLGRIND_PLACES = ("/usr/lib/oclgrind", "/usr/local/lib/oclgrind", "/usr/local/lib")
 
 
@@ -67,6 +75,9 @@ def plan(stem, stems):
     stems : set of str
         Those of all kernel files.
     """
+    if stem in RUN_BY:
+        operation, own = RUN_BY[stem]
+        return [pair for variant in own for pair in _with_fused(operation, variant)]
     base, _, last = stem.rpartition("_")
     owner, own = (base, (last,)) if last in VARIANTS and base in stems else (stem, None)
     if own is None:
@@ -89,7 +100,15 @@ def oclgrind_library():
     """Return the path of Oclgrind's OpenCL runtime, or None."""
     command = shutil.which("oclgrind")
     places = [str(Path(command).resolve().parents[1] / "lib" / "oclgrind")] if command else []
-    paths = (Path(place) / "liboclgrind-rt-icd.so" for place in (*places, *_OCLGRIND_PLACES))
+    paths = (Path(place) / "liboclgrind-rt-icd.so" for place in (*places, *#: Files whose name does not tell by which operation they run, and in which variants.
+RUN_BY = {
+    "conv2d_direct": ("conv2d", ("direct",)),
+    "conv2d_winograd": ("conv2d", ("winograd_4x4", "winograd_2x2")),
+    "conv2d_winograd_weights": ("conv2d", ("winograd_4x4", "winograd_2x2")),
+    "max_pool2d_rectified": ("conv2d", ("winograd_4x4",)),
+}
+
+_OCLGRIND_PLACES))
     return next((path for path in paths if path.exists()), None)
 
 
@@ -148,6 +167,8 @@ def judge_all(device, runs):
     -------
     (verdict, how, number of cases)
     """
+    import contextlib
+
     from refcnn import backend as backends
     from refcnn.conformance import composition, judge
     from refcnn.errors import BackendError, KernelBuildError
@@ -163,14 +184,12 @@ def judge_all(device, runs):
             kernels, followers = composition.split(variant)
             with variants.use_variant(kernels):
                 for case, integers in cases:
-                    try:
+                    with contextlib.suppress(composition.NoSuchResult):
                         case = composition.followed(case, followers)
-                    except composition.NoSuchResult:
-                        continue
-                    count += 1
-                    judge.check_forward(operation, case, backend, to_the_bit=integers, followers=followers)
-                    if case.dy is not None and (integers or not followers):
-                        judge.check_backward(operation, case, backend, to_the_bit=integers, followers=followers)
+                        count += 1
+                        judge.check_forward(operation, case, backend, to_the_bit=integers, followers=followers)
+                        if case.dy is not None and (integers or not followers):
+                            judge.check_backward(operation, case, backend, to_the_bit=integers, followers=followers)
     except KernelBuildError as error:
         lines = str(error).splitlines()
         return "did not build", next((line for line in lines if "error:" in line), lines[0]), count

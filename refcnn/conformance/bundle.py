@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..backend import OpenCL
+from ..backend import OpenCL, algorithms_of
 from ..errors import ArgumentError, ExportError, FileWriteError
 from ..opencl.variants import use_variant
 from . import composition, judge
@@ -67,15 +67,15 @@ def record(device, operation, direction, variant, case, *, execute=True):
     return recording, [gradient for gradient, need in zip(gradients, needs, strict=True) if need]
 
 
-def expected(operation, direction, case, variant=None, denormals=True):
+def expected(operation, direction, case, variant=None, target=None):
     """Return by the name of each result the exact answer and its bound, named and bounded as the judge does.
 
     Parameters
     ----------
     operation, direction, case, variant
         As in :func:`refcnn.conformance.case_file.write_case`.
-    denormals : bool
-        Whether the device keeps subnormal numbers.
+    target : object, optional
+        What the case was run on, as in :mod:`~refcnn.conformance.targets`; the reference as a rule.
 
     Returns
     -------
@@ -87,22 +87,25 @@ def expected(operation, direction, case, variant=None, denormals=True):
     needs = tuple(backward and entry is not None for entry in case.inputs)
     outputs, gradients = judge.exact(operation, case, needs, followers)
     module = judge.conformance(operation)
-    with np.errstate(all="ignore"), subnormals(are_kept=denormals):
+    target = target or judge.find("reference")
+    algorithms = algorithms_of(target, operation, case.inputs, case.attributes)
+    with np.errstate(all="ignore"), subnormals(are_kept=target.denormals):
         if backward:
             bounds = (0.0,) * len(needs)
             if not followers:
-                bounds = module.backward_bound(case.dy, case.inputs, case.attributes, needs)
+                bounds = module.backward_bound(case.dy, case.inputs, case.attributes, needs, **algorithms)
             entries = {
                 f"gradient of input {index}": (gradients[index], bounds[index])
                 for index, need in enumerate(needs) if need
             }  # fmt: skip
         else:
-            bounds = module.forward_bound(case.inputs, case.attributes)
+            bounds = module.forward_bound(case.inputs, case.attributes, **algorithms)
             bounds = bounds if isinstance(bounds, tuple) else (bounds,)
             bounds = tuple(composition.bound(bound, followers) for bound in bounds)
             names = ["y"] if len(outputs) == 1 else [f"result {index}" for index in range(len(outputs))]
             entries = dict(zip(names, zip(outputs, bounds, strict=True), strict=True))
-    to_the_bit = judge.is_exact(operation, case)
+    rounds = "winograd_4x4" in algorithms.get("algorithms", {}).values()
+    to_the_bit = judge.is_exact(operation, case) and not rounds
     return {
         name: (exact, np.zeros(exact.shape) if to_the_bit else np.broadcast_to(bound, exact.shape))
         for name, (exact, bound) in entries.items()

@@ -3,8 +3,10 @@
 import numpy as np
 from hypothesis import strategies as st
 
+from ..opencl.variants import TILES
 from ..reference import conv2d
 from ..shapes import window_output_shape
+from . import winograd
 from .bounds import sum_of_products, sum_of_terms, windows_over_a_pixel
 from .strategies import (
     FEW_NOT_FINITE, KERNELS, LIMITS, Case, arrays, batches, extents, image_sizes, spans, windows, winograd_windows,
@@ -37,10 +39,18 @@ def channels(draw, largest):
     return c, groups * draw(extents(max(1, largest // groups))), groups
 
 
-def forward_bound(inputs, attributes, errors=None):
+def forward_bound(inputs, attributes, errors=None, algorithms=None):
     """One term for each tap of the kernel in each channel of the group.
 
     A zero of the padding that meets a weight of NaN or infinity may be multiplied, or skipped.
+
+    Parameters
+    ----------
+    inputs, attributes, errors
+        As in every operation.
+    algorithms : dict of str to str, optional
+        By ``forward``, ``backward_x`` and ``backward_w`` the variant of the kernels, for those whose algorithm has a
+        bound of its own.
     """
     x, w, b = inputs
 
@@ -49,11 +59,20 @@ def forward_bound(inputs, attributes, errors=None):
 
     not_finite = _not_finite(w)
     undefined = not_finite.sum(axis=(1, 2, 3)).reshape(1, -1, 1, 1) > product(np.ones(x.shape), not_finite)
-    return sum_of_products(product, x, w, w[0].size, b, errors or (None, None, None), undefined)
+    errors = errors or (None, None, None)
+    direct = sum_of_products(product, x, w, w[0].size, b, errors, undefined)
+    tile = _tile(algorithms, "forward")
+    if tile is None:
+        return direct
+    bound = winograd.forward_bound(x, w, b, padding=attributes["padding"], groups=attributes["groups"], tile=tile)
+    if any(error is not None for error in errors):
+        # What errors of the inputs make of the result does not depend on how it is computed.
+        bound = bound + (direct - sum_of_products(product, x, w, w[0].size, b, undefined=undefined))
+    return bound
 
 
-def backward_bound(dy, inputs, attributes, needs):
-    """dx and dw are sums of products, db is a sum.
+def backward_bound(dy, inputs, attributes, needs, algorithms=None):
+    """dx and dw are sums of products, db is a sum; ``algorithms`` as in :func:`forward_bound`.
 
     Where a pixel would be read by a window that does not exist, and where a
     window reads the padding, a zero may stand in a product that meets NaN or
@@ -83,11 +102,26 @@ def backward_bound(dy, inputs, attributes, needs):
         of_channel = np.repeat(of_channel, w.shape[0] // attributes["groups"], axis=1).reshape(*w.shape[:2], 1, 1)
         dw_undefined = of_kernel > dw_product(_not_finite(dy), np.ones(x.shape))
         dw_undefined |= of_channel > dw_product(np.ones(dy.shape), _not_finite(x))
+    shared = {"padding": attributes["padding"], "groups": attributes["groups"]}
+    x_tile, w_tile = _tile(algorithms, "backward_x"), _tile(algorithms, "backward_w")
+    dx = dw = None
+    if needs[0]:
+        dx = sum_of_products(dx_product, dy, w, terms, undefined=dx_undefined)
+        if x_tile is not None:
+            dx = winograd.backward_x_bound(dy, w, x.shape, tile=x_tile, **shared)
+    if needs[1]:
+        dw = sum_of_products(dw_product, dy, x, places, undefined=dw_undefined)
+        if w_tile is not None:
+            dw = winograd.backward_w_bound(x, dy, w.shape, tile=w_tile, **shared)
     return (
-        sum_of_products(dx_product, dy, w, terms, undefined=dx_undefined) if needs[0] else None,
-        sum_of_products(dw_product, dy, x, places, undefined=dw_undefined) if needs[1] else None,
+        dx,
+        dw,
         sum_of_terms(lambda dy: dy.sum(axis=(0, 2, 3), keepdims=True), dy, places) if needs[2] else None,
     )
+
+
+def _tile(algorithms, direction):
+    return TILES.get((algorithms or {}).get(direction))
 
 
 def _not_finite(array):

@@ -5,9 +5,9 @@ import importlib
 
 import numpy as np
 
-from ..backend import find
+from ..backend import algorithms_of, find
 from .bounds import LARGEST, UNDEFINED, subnormals
-from .composition import Composition
+from .composition import Composition, NoSuchResult
 from .composition import bound as composed_bound
 from .results import BINS
 from .strategies import LARGEST_INTEGER, describe
@@ -124,7 +124,8 @@ def check_forward(operation, case, backend, *, implementation=None, to_the_bit=F
         The operation's stem.
     case : Case
     backend : Backend
-        Has ``array``, ``to_host``, ``operation``, ``name`` and ``denormals``, as in :mod:`refcnn.backend`.
+        Has ``array``, ``to_host``, ``operation``, ``name``, ``denormals`` and perhaps ``algorithms``, as in
+        :mod:`refcnn.backend`.
     implementation : object, optional
         What has ``forward``, in place of ``backend.operation(operation)``.
     to_the_bit : bool
@@ -145,14 +146,17 @@ def check_forward(operation, case, backend, *, implementation=None, to_the_bit=F
         If an element is further from the exact answer than its bound, or the
         result has not the shape or dtype it should have.
     """
+    algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
+    to_the_bit = to_the_bit and _rounds_nowhere(algorithms, "forward")
     outputs, _ = exact(operation, case, _no_gradient(case), followers)
     implementation = Composition.on(backend, implementation or backend.operation(operation), followers)
     computed, _ = _run(operation, case, backend, implementation, _no_gradient(case))
     with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
-        bounds = conformance(operation).forward_bound(case.inputs, case.attributes)
+        bounds = conformance(operation).forward_bound(case.inputs, case.attributes, **algorithms)
         bounds = tuple(composed_bound(bound, followers) for bound in (bounds if isinstance(bounds, tuple) else (bounds,)))
     names = ("y",) if len(outputs) == 1 else tuple(f"result {index}" for index in range(len(outputs)))
     call = "+".join((f"{operation}.forward", *followers))
+    to_the_bit = [to_the_bit] * len(names)
     return _compare(call, case, backend, names, computed, outputs, bounds, to_the_bit, statistics)
 
 
@@ -166,8 +170,8 @@ def check_backward(
     needs : tuple of bool, optional
         Whose gradients to ask for; every input's as a rule.
     operation, case, backend, implementation, to_the_bit, statistics, followers
-        As in :func:`check_forward`; the implementation has ``backward`` too. With followers the case must be exact,
-        and is held against the exact gradients to the bit.
+        As in :func:`check_forward`; the implementation has ``backward`` too. With followers everything must be
+        computed without rounding, and is held against the exact gradients to the bit.
 
     Returns
     -------
@@ -178,19 +182,27 @@ def check_backward(
     ------
     ConformanceFailure
         As in :func:`check_forward`, or if a gradient is missing.
+    NoSuchResult
+        If there are followers, and what is computed rounds.
     """
     needs = _all_gradients(case) if needs is None else tuple(needs)
+    algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
+    # Of a convolution's gradients that of b is a plain sum, whatever computes the others.
+    of_gradients = ("backward_x", "backward_w", "backward_b")[: len(needs)]
+    to_the_bit = [to_the_bit and _rounds_nowhere(algorithms, direction) for direction in of_gradients]
+    if followers and not (all(to_the_bit) and _rounds_nowhere(algorithms, "forward")):
+        raise NoSuchResult
     _, gradients = exact(operation, case, needs, followers)
     implementation = Composition.on(backend, implementation or backend.operation(operation), followers)
     _, computed = _run(operation, case, backend, implementation, needs)
     with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
         bounds = (0.0,) * len(needs)
         if not followers:
-            bounds = conformance(operation).backward_bound(case.dy, case.inputs, case.attributes, needs)
+            bounds = conformance(operation).backward_bound(case.dy, case.inputs, case.attributes, needs, **algorithms)
     wanted = [index for index, need in enumerate(needs) if need]
-    names, computed, gradients, bounds = (
-        [entries[index] for index in wanted]
-        for entries in ([f"gradient of input {index}" for index in range(len(needs))], computed, gradients, bounds)
+    names = [f"gradient of input {index}" for index in range(len(needs))]
+    names, computed, gradients, bounds, to_the_bit = (
+        [entries[index] for index in wanted] for entries in (names, computed, gradients, bounds, to_the_bit)
     )
     call = "+".join((f"{operation}.backward", *followers))
     return _compare(call, case, backend, names, computed, gradients, bounds, to_the_bit, statistics)
@@ -266,17 +278,20 @@ def _compare(call, case, backend, names, computed, expected, bounds, to_the_bit,
     if ".backward" in call:
         arguments.append(f"dy={describe(case.dy)}")
     title = f"{call}({', '.join(arguments)}) on {backend.name}"
-    results = {name: entries for name, *entries in zip(names, computed, expected, bounds, strict=True)}
+    results = {name: entries for name, *entries in zip(names, computed, expected, bounds, to_the_bit, strict=True)}
     try:
-        return max(
-            compare(f"{title}: {name}", *entries, to_the_bit, statistics) for name, entries in results.items()
-        )
+        return max(compare(f"{title}: {name}", *entries, statistics) for name, entries in results.items())
     except ConformanceFailure as failure:
         failure.results = {
-            name: (found, answer, np.zeros(answer.shape) if to_the_bit else np.broadcast_to(bound, answer.shape))
-            for name, (found, answer, bound) in results.items()
+            name: (found, answer, np.zeros(answer.shape) if exactly else np.broadcast_to(bound, answer.shape))
+            for name, (found, answer, bound, exactly) in results.items()
         }
         raise
+
+
+def _rounds_nowhere(algorithms, direction):
+    """Whether sums of small integers have no rounding: the constants of Winograd's larger tiles are no binary fractions."""
+    return algorithms.get("algorithms", {}).get(direction) != "winograd_4x4"
 
 
 def _run(operation, case, backend, implementation, needs):

@@ -151,6 +151,13 @@ class BackendTarget:
             "denormals": device.denormals,
         }
 
+    def algorithms(self, stem, inputs, attributes):
+        """As in :mod:`refcnn.backend`, with the variant chosen."""
+        if self.device is None:
+            return {}
+        with variants.use_variant(self._kernels):
+            return self._backend.algorithms(stem, inputs, attributes)
+
     def variants(self, stem):
         """The variants of an operation's kernels, the device's own choice first."""
         if self.device is None or stem not in variants.OPERATIONS:

@@ -247,7 +247,7 @@ def save_bundle(job, case, target, message, results=None, execute=True):
     from .bundle import expected, record, write_bundle
 
     if not results:
-        answers = expected(job.operation, job.direction, case, job.variant, target.denormals)
+        answers = expected(job.operation, job.direction, case, job.variant, target)
         results = {name: (None, *entries) for name, entries in answers.items()}
     recording = None
     if target.device is not None:

@@ -60,6 +60,8 @@ class Exact:
     Parameters
     ----------
     program : Program
+    judged : sequence of backends
+        Those whose output may be that far off too.
 
     Raises
     ------
@@ -67,8 +69,8 @@ class Exact:
         If an operation has no error bound.
     """
 
-    def __init__(self, program):
-        self._program = program
+    def __init__(self, program, judged=()):
+        self._program, self._judged = program, judged
         self._backend = backends.find("reference:float64")
         self._constants = {name: array.astype(np.float64) for name, array in program.constants.items()}
         self._bounds = {step.operation: _forward_bound(step.operation) for step in program.steps}
@@ -86,13 +88,13 @@ class Exact:
         """
         arrays, errors = {**self._constants, IMAGE: image.astype(np.float64)}, {}
         for step in self._program.steps:
-            exact, bound = self._step(step, arrays, errors)
+            exact, bound = self._step(step, arrays, errors, [None, *self._judged])
             if not (np.isfinite(exact).all() and np.isfinite(bound).all()):
                 return None
             arrays[step.label], errors[step.label] = exact, bound
         return exact, bound
 
-    def verdicts(self, image, computed):
+    def verdicts(self, image, computed, backend=None):
         """Yield (step, verdict) of each step on an implementation's own inputs, up to the first that is outside.
 
         Parameters
@@ -100,21 +102,28 @@ class Exact:
         image : ndarray of float32
         computed : dict of str to ndarray
             The implementation's results by label.
+        backend : backend, optional
+            What computed them, if it is one.
         """
         arrays = {label: array.astype(np.float64) for label, array in computed.items()}
         arrays |= {**self._constants, IMAGE: image.astype(np.float64)}
         for step in self._program.steps:
-            verdict = judge(computed[step.label], *self._step(step, arrays, {}))
+            verdict = judge(computed[step.label], *self._step(step, arrays, {}, [backend]))
             yield step, verdict
             if not verdict.within:
                 return
 
-    def _step(self, step, arrays, errors):
+    def _step(self, step, arrays, errors, judged):
+        """Return a step's exact result, and how far each of the backends may be from it; None is any other."""
         inputs = tuple(None if name is None else arrays[name] for name in step.inputs)
+        errors = tuple(map(errors.get, step.inputs))
         with np.errstate(all="ignore"):
             exact, _ = self._backend.operation(step.operation).forward(*inputs, **step.attributes)
-            bound = self._bounds[step.operation](inputs, step.attributes, tuple(map(errors.get, step.inputs)))
-        return exact, np.broadcast_to(bound, exact.shape)
+            bounds = []
+            for backend in judged:
+                algorithms = backends.algorithms_of(backend, step.operation, inputs, step.attributes)
+                bounds.append(self._bounds[step.operation](inputs, step.attributes, errors, **algorithms))
+        return exact, np.broadcast_to(functools.reduce(np.maximum, bounds), exact.shape)
 
 
 def _forward_bound(operation):

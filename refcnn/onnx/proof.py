@@ -61,6 +61,8 @@ class _Outside(ExportError):
 class _OnnxRuntime:
     """The file's own bytes in onnxruntime."""
 
+    backend = None
+
     def __init__(self, model, outputs, output):
         self.name = runtime.NAME
         self._model, self._outputs, self._output, self._stepwise = model, outputs, outputs[output].name, None
@@ -98,19 +100,19 @@ class _Backend:
     """The program on a backend."""
 
     def __init__(self, program, backend):
-        self.name, self._program, self._backend = backend.name, program, backend
+        self.name, self._program, self.backend = backend.name, program, backend
         self._constants = {name: backend.array(array) for name, array in program.constants.items()}
 
     def _run(self, image):
         with np.errstate(all="ignore"):
-            return self._program.run(self._backend, self._constants, self._backend.array(image))
+            return self._program.run(self.backend, self._constants, self.backend.array(image))
 
     def output(self, image):
-        return self._backend.to_host(self._run(image)[self._program.output])
+        return self.backend.to_host(self._run(image)[self._program.output])
 
     def arrays(self, image):
         arrays = self._run(image)
-        return {step.label: self._backend.to_host(arrays[step.label]) for step in self._program.steps}
+        return {step.label: self.backend.to_host(arrays[step.label]) for step in self._program.steps}
 
 
 def prove(program, model, outputs, *, input_shape, top, opset, examples, backend_list, same, progress):
@@ -144,7 +146,7 @@ def prove(program, model, outputs, *, input_shape, top, opset, examples, backend
         If an implementation is outside the bound, or the model overflows.
     """
     chosen, remark = _choose(backend_list)
-    exactly = Exact(program)
+    exactly = Exact(program, chosen)
     implementations = [_OnnxRuntime(model, outputs, program.output)]
     implementations += [_Backend(program, backend) for backend in chosen]
     verdicts = {entry.name: [] for entry in implementations}
@@ -166,7 +168,7 @@ def prove(program, model, outputs, *, input_shape, top, opset, examples, backend
         for entry in implementations:
             found = [judge(entry.output(image), *answer)]
             if stepwise and found[0].within:
-                found += (verdict for _, verdict in exactly.verdicts(image, entry.arrays(image)))
+                found += (verdict for _, verdict in exactly.verdicts(image, entry.arrays(image), entry.backend))
             if all(verdict.within for verdict in found):
                 verdicts[entry.name].append((max(verdict.ratio for verdict in found), found[0].difference))
             else:
@@ -216,7 +218,7 @@ def _explain(program, image, implementations, exactly):
     seen = f"on a batch of {len(image)}, largest magnitude {np.abs(image).max():g}"
     found = []
     for entry in implementations:
-        for step, verdict in exactly.verdicts(image, entry.arrays(image)):
+        for step, verdict in exactly.verdicts(image, entry.arrays(image), entry.backend):
             if not verdict.within:
                 found.append((program.steps.index(step), entry.name, verdict))
     if not found:

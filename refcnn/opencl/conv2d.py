@@ -8,9 +8,9 @@ import functools
 
 from ..shapes import window_output_shape
 from . import conv2d_product as product
-from . import variants
+from . import variants, winograd
 from .fusion import Pending
-from .variants import Convolution
+from .variants import TILES, Convolution
 
 _PLAIN_GROUP = 64
 
@@ -20,39 +20,75 @@ def forward(x, w, b, *, stride, padding, dilation, groups):
     geometry = Convolution(x.shape, w.shape, stride, padding, dilation, groups)
     shape = x.shape[0], w.shape[0], *window_output_shape(x.shape[2:], w.shape[2:], stride, padding, dilation)
     saved = _Saved(x.computed(), w, geometry)
-    if variants.choose(x.device, "forward", geometry) == "plain":
+    which = variants.choose(x.device, "forward", geometry)
+    if which == "plain":
         return _plain(x.device, "forward", shape, geometry, x, w, w if b is None else b, int(b is not None)), saved
-    return Pending(x.device, shape, functools.partial(_forward, saved, b)).array(), saved
+    if which in TILES:
+        attributes = {"padding": padding, "groups": groups, "tile": TILES[which]}
+        run_pooled = functools.partial(winograd.forward_pooled, x, w, b, **attributes)
+
+        def run(rectify):
+            return winograd.forward(x, w, b, relu=rectify, **attributes)
+
+        return Pending(x.device, shape, run, run_pooled).array(), saved
+    return Pending(x.device, shape, functools.partial(_product, saved, b)).array(), saved
 
 
-def _forward(saved, b, rectify):
+def _product(saved, b, rectify):
     y, saved.packed = product.forward(saved.x, saved.w, b, saved.geometry, rectify)
     return y
 
 
 def backward(dy, saved, needs, *, stride, padding, dilation, groups):
     """dy (N, K, out_h, out_w) -> dx, dw, db: each window hands its share of dy back to what it read."""
-    x, w, geometry, device = saved.x, saved.w, saved.geometry, dy.device
-    dx = dw = db = factored = None
-    which = {direction: variants.choose(device, direction, geometry) for direction in ("backward_x", "backward_w")}
-    if (needs[0] and which["backward_x"] != "plain") or (any(needs[1:]) and which["backward_w"] != "plain"):
-        factored = product.Backward(dy, geometry)
-    if needs[0]:
-        if which["backward_x"] == "plain":
-            dx = _plain(device, "backward_x", x.shape, geometry, dy, w)
-        else:
-            dx = factored.x(w)
-    if needs[1]:
-        if which["backward_w"] == "plain":
-            dw = _plain(device, "backward_w", w.shape, geometry, x, dy)
-        else:
-            dw = factored.w(x, saved.packed)
-    if needs[2]:
-        if which["backward_w"] == "plain":
-            db = _plain(device, "backward_b", (1, w.shape[0], 1, 1), geometry, dy)
-        else:
-            db = factored.b()
+    gradients = _Gradients(dy, saved)
+    dx = gradients.x() if needs[0] else None
+    dw, db = gradients.w_and_b(needs[1], needs[2]) if any(needs[1:]) else (None, None)
     return dx, dw, db
+
+
+class _Gradients:
+    """The gradients that follow from one dy, each by the variant that suits it."""
+
+    def __init__(self, dy, saved):
+        self._dy, self._saved, self._geometry = dy, saved, saved.geometry
+
+    @functools.cached_property
+    def _product(self):
+        return product.Backward(self._dy, self._geometry)
+
+    def x(self):
+        x, w, geometry, device = self._saved.x, self._saved.w, self._geometry, self._dy.device
+        which = variants.choose(device, "backward_x", geometry)
+        if which == "plain":
+            return _plain(device, "backward_x", x.shape, geometry, self._dy, w)
+        if which in TILES:
+            dx = winograd.backward_x(
+                self._dy, w, x.shape, padding=geometry.padding, groups=geometry.groups, tile=TILES[which],
+                kept=x if x.rectified else None,
+            )  # fmt: skip
+            dx.masked_by = x if x.rectified else None
+            return dx
+        return self._product.x(w)
+
+    def w_and_b(self, needs_w, needs_b):
+        x, w, geometry, device = self._saved.x, self._saved.w, self._geometry, self._dy.device
+        dw = db = None
+        if variants.choose(device, "backward_w", geometry) == "plain":
+            dw = _plain(device, "backward_w", w.shape, geometry, x, self._dy) if needs_w else None
+            db = _plain(device, "backward_b", (1, w.shape[0], 1, 1), geometry, self._dy) if needs_b else None
+            return dw, db
+        dw = self._product.w(x, self._saved.packed) if needs_w else None
+        db = self._product.b() if needs_b else None
+        return dw, db
+
+
+def algorithms(device, x_shape, w_shape, *, stride, padding, dilation, groups):
+    """Return the variant that computes each direction on a device, by ``forward``, ``backward_x`` and ``backward_w``."""
+    geometry = Convolution(x_shape, w_shape, stride, padding, dilation, groups)
+    return {
+        direction: variants.choose(device, direction, geometry) for direction in ("forward", "backward_x", "backward_w")
+    }
 
 
 class _Saved:

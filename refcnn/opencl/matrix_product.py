@@ -115,7 +115,7 @@ def group_tiling(device, rows):
 
 def product(
     device, a, b, offsets, c, places, *, rows, terms, a_row, a_term, b_image=0, c_row, c_image=0, images=1, groups=1,
-    a_group=0, b_group=0, c_group=0, a_start=0, b_start=0, first_term=0, bias=None, rectify=False,
+    a_group=0, b_group=0, c_group=0, b_start=0, first_term=0, bias=None, rectify=False,
     chunks=1, c_chunk=0,
 ):
     """Queue ``c[row, place] = bias[row] + sum over t of a[row, t] b[offsets[t] + place]`` for every group and image.
@@ -124,8 +124,8 @@ def product(
     ----------
     device : Device
     a, b, c : DeviceArray
-        Float32. An element of a is found at ``a_start + group a_group + row
-        a_row + t a_term``, of b at ``b_start + group b_group + image b_image +
+        Float32. An element of a is found at ``group a_group + row a_row + t
+        a_term``, of b at ``b_start + group b_group + image b_image +
         offsets[t] + place``, and of c at ``chunk c_chunk + group c_group +
         image c_image + row c_row`` and the pixel that ``places`` tells.
         If ``places.count`` is less than 16, b must be readable, but need not
@@ -167,7 +167,7 @@ def product(
         options = (*tile.options, *options)
     device.launch(
         f"matrix_product_{which}", "product", global_size, local_size,
-        a, a_start, a_group, a_row, a_term, b, b_start, b_group, b_image, offsets,
+        a, a_group, a_row, a_term, b, b_start, b_group, b_image, offsets,
         a if bias is None else bias, int(bias is not None), int(rectify),
         c, c_chunk, c_group, c_image, c_row, places.c_y, places.c_x,
         rows, rows_per_item, first_term, terms, per_chunk, chunks, *sizes, options=options,
@@ -176,7 +176,7 @@ def product(
 
 def dot_product(
     device, a, b, offsets, *, rows, columns, places, images, a_row, a_image, b_image, groups=1, a_group=0, b_group=0,
-    a_start=0, b_start=0, images_per_chunk=1,
+    a_start=0, images_per_chunk=1,
 ):
     """Return ``c[group, row, column] = sum over images and places of a[row, place] b[offsets[column] + place]``.
 
@@ -185,8 +185,8 @@ def dot_product(
     Parameters
     ----------
     a, b : DeviceArray
-        Float32, addressed as in :func:`product`, but with a place in both. Up to a whole number of 16 places, a must
-        be zero and b finite.
+        Float32, addressed as in :func:`product`, but with a place in both, and a beginning at ``a_start``. Up to a
+        whole number of 16 places, a must be zero and b finite.
     offsets : DeviceArray
         Int32, indexed by column.
     rows, columns, places, images, groups : int
@@ -214,7 +214,7 @@ def dot_product(
     global_size = blocks[0] * local_size[0], blocks[1] * local_size[1], groups * chunks
     device.launch(
         f"matrix_product_{which}", "dot_product", global_size, local_size,
-        a, a_start, a_group, a_image, a_row, b, b_start, b_group, b_image, offsets, partial,
+        a, a_start, a_group, a_image, a_row, b, b_group, b_image, offsets, partial,
         groups, rows, columns, images, images_per_chunk, places, options=options,
     )
     return sum_chunks(partial).reshape((groups, rows, columns))

@@ -21,17 +21,24 @@ VARIANTS = (CHOSEN, *GENERAL, *SPECIAL)
 #: The operations whose kernels come in variants, and those that differ.
 OPERATIONS = {
     "average_pool2d": ("cpu", "plain"),
-    "conv2d": (CHOSEN, *GENERAL),
+    "conv2d": (CHOSEN, *GENERAL, "winograd_2x2", "winograd_4x4"),
     "dense": GENERAL,
     "max_pool2d": ("cpu", "plain"),
 }
 
 #: What is fused into the kernels of an operation, where it follows, and in which variants.
 FUSED = {
-    "conv2d": {"relu": (CHOSEN, "cpu", "gpu")},
+    "conv2d": {
+        "relu": (CHOSEN, "cpu", "gpu", "winograd_2x2", "winograd_4x4"),
+        "relu+max_pool2d": (CHOSEN, "winograd_2x2", "winograd_4x4"),
+    },
     "dense": {"relu": ("cpu", "gpu")},
 }
 
+#: Winograd's variants, and the side of their tiles.
+TILES = {"winograd_2x2": 2, "winograd_4x4": 4}
+
+_LEAST_CHANNELS = 8
 _forced = None
 
 
@@ -60,14 +67,17 @@ def candidates(direction, geometry):
         ``forward``, ``backward_x`` or ``backward_w``.
     geometry : Convolution
     """
-    return GENERAL
+    from . import winograd
+
+    applies = winograd.applies(geometry.w_shape, geometry.stride, geometry.dilation)
+    return (*GENERAL, *TILES) if applies and direction in ("forward", "backward_x") else GENERAL
 
 
 def choose(device, direction, geometry):
     """Return the variant that computes one direction of a convolution on a device.
 
     It is the one that :func:`use_variant` names, if that can compute it; else the one that was measured to be the
-    fastest (:mod:`.tuning`); where nothing is known it follows from the device's kind.
+    fastest (:mod:`.tuning`); where nothing is known it follows from the device's kind and the sizes.
 
     Parameters
     ----------
@@ -82,7 +92,14 @@ def choose(device, direction, geometry):
         tuned = tuning.lookup(device, "conv2d", direction, geometry)
         if tuned in able:
             return tuned
-    return variant(device)
+    general = variant(device)
+    if _forced in GENERAL or general != "cpu":
+        return general
+    outputs, inputs = geometry.w_shape[0] // geometry.groups, geometry.w_shape[1]
+    # Lanes are channels: with few of them most of a vector would be idle.
+    if "winograd_4x4" in able and min(inputs, outputs) >= _LEAST_CHANNELS:
+        return "winograd_4x4"
+    return general
 
 
 def of_operation(operation, device):
