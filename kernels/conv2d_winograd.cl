@@ -9,35 +9,22 @@
 // so that what lies between them stays in its core's cache. Lanes of vectors are channels: images are transposed in
 // registers, WIDTH pixels of WIDTH channels at a time.
 //
-// Build options: TILE, 2 or 4; WIDTH floats of a vector, 8 or 16; VECTORS of output channels in a block.
+// Build options: TILE, 2 or 4; VECTORS of output channels in a block.
 
 #define EDGE (TILE + 2)
 #define POSITIONS (EDGE * EDGE)
+#define WIDTH 8
 #define BLOCK (WIDTH * VECTORS)
 
-#if WIDTH == 16
-typedef float16 vector;
-typedef uchar16 bytes;
-#define TO_BYTES convert_uchar16
-#define UNPACK_LOW(a, b) (float16)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5, \
-    a.s8, b.s8, a.s9, b.s9, a.sc, b.sc, a.sd, b.sd)
-#define UNPACK_HIGH(a, b) (float16)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7, \
-    a.sa, b.sa, a.sb, b.sb, a.se, b.se, a.sf, b.sf)
-#define PAIRS_LOW(a, b) (float16)(a.s01, b.s01, a.s45, b.s45, a.s89, b.s89, a.scd, b.scd)
-#define PAIRS_HIGH(a, b) (float16)(a.s23, b.s23, a.s67, b.s67, a.sab, b.sab, a.sef, b.sef)
-#define QUARTERS_EVEN(a, b) (float16)(a.s0123, a.s89ab, b.s0123, b.s89ab)
-#define QUARTERS_ODD(a, b) (float16)(a.s4567, a.scdef, b.s4567, b.scdef)
-#else
 typedef float8 vector;
 typedef uchar8 bytes;
-#define TO_BYTES convert_uchar8
-#define UNPACK_LOW(a, b) (float8)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5)
-#define UNPACK_HIGH(a, b) (float8)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7)
-#define PAIRS_LOW(a, b) (float8)(a.s01, b.s01, a.s45, b.s45)
-#define PAIRS_HIGH(a, b) (float8)(a.s23, b.s23, a.s67, b.s67)
-#define QUARTERS_EVEN(a, b) (float8)(a.s0123, b.s0123)
-#define QUARTERS_ODD(a, b) (float8)(a.s4567, b.s4567)
-#endif
+// Written element by element, since Oclgrind 21.10 does not survive vectors that are put together from parts.
+#define SINGLES_LOW(a, b) (float8)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5)
+#define SINGLES_HIGH(a, b) (float8)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7)
+#define PAIRS_LOW(a, b) (float8)(a.s0, a.s1, b.s0, b.s1, a.s4, a.s5, b.s4, b.s5)
+#define PAIRS_HIGH(a, b) (float8)(a.s2, a.s3, b.s2, b.s3, a.s6, a.s7, b.s6, b.s7)
+#define HALVES_LOW(a, b) (float8)(a.s0, a.s1, a.s2, a.s3, b.s0, b.s1, b.s2, b.s3)
+#define HALVES_HIGH(a, b) (float8)(a.s4, a.s5, a.s6, a.s7, b.s4, b.s5, b.s6, b.s7)
 // Read and written through these types rather than by vloadn, which PoCL 3.0 turns into scalar loads.
 typedef vector unaligned_vector __attribute__((aligned(4)));
 typedef bytes unaligned_bytes __attribute__((aligned(1)));
@@ -47,27 +34,19 @@ inline void transpose(vector *row)
 {
     #pragma unroll
     for (int i = 0; i < WIDTH; i += 4) {
-        const vector low_01 = UNPACK_LOW(row[i], row[i + 1]), high_01 = UNPACK_HIGH(row[i], row[i + 1]);
-        const vector low_23 = UNPACK_LOW(row[i + 2], row[i + 3]), high_23 = UNPACK_HIGH(row[i + 2], row[i + 3]);
+        const vector low_01 = SINGLES_LOW(row[i], row[i + 1]), high_01 = SINGLES_HIGH(row[i], row[i + 1]);
+        const vector low_23 = SINGLES_LOW(row[i + 2], row[i + 3]), high_23 = SINGLES_HIGH(row[i + 2], row[i + 3]);
         row[i] = PAIRS_LOW(low_01, low_23);
         row[i + 1] = PAIRS_HIGH(low_01, low_23);
         row[i + 2] = PAIRS_LOW(high_01, high_23);
         row[i + 3] = PAIRS_HIGH(high_01, high_23);
     }
-    // Now each quarter (half, if there are only 8 lanes) is four rows of one column.
+    // Now each half is four rows of one column.
     #pragma unroll
     for (int i = 0; i < 4; i++) {
-        const vector even_01 = QUARTERS_EVEN(row[i], row[i + 4]), odd_01 = QUARTERS_ODD(row[i], row[i + 4]);
-#if WIDTH == 16
-        const vector even_23 = QUARTERS_EVEN(row[i + 8], row[i + 12]), odd_23 = QUARTERS_ODD(row[i + 8], row[i + 12]);
-        row[i] = QUARTERS_EVEN(even_01, even_23);
-        row[i + 4] = QUARTERS_EVEN(odd_01, odd_23);
-        row[i + 8] = QUARTERS_ODD(even_01, even_23);
-        row[i + 12] = QUARTERS_ODD(odd_01, odd_23);
-#else
-        row[i] = even_01;
-        row[i + 4] = odd_01;
-#endif
+        const vector first = HALVES_LOW(row[i], row[i + 4]);
+        row[i + 4] = HALVES_HIGH(row[i], row[i + 4]);
+        row[i] = first;
     }
 }
 
@@ -148,7 +127,7 @@ inline void write_codes(
         #pragma unroll
         for (int lane = 0; lane < WIDTH; lane++)
             if (lane < lanes)
-                *(__global unaligned_bytes *)(planes + lane * plane_size + first) = TO_BYTES(row[lane]);
+                *(__global unaligned_bytes *)(planes + lane * plane_size + first) = convert_uchar8(row[lane]);
     }
 }
 
@@ -387,14 +366,24 @@ inline void transform_tile(
     }
 }
 
-// The first of a and b that is NaN, or else the larger, the first if they are equal, and its code.
-#define LARGER(a, code_a, b, code_b, larger, code)                        \
-    {                                                                     \
-        const vector first = a, second = b;                               \
-        const vector first_code = code_a, second_code = code_b;           \
-        larger = (second > first) | ((second != second) & (first == first)) ? second : first;       \
-        code = (second > first) | ((second != second) & (first == first)) ? second_code : first_code; \
+// larger = the first of a and b that is NaN, or else the larger of them, the first if they are equal; code likewise.
+#define LARGER(a, code_a, b, code_b, larger, code)                   \
+    {                                                                \
+        const int8 is_b = (b > a) | ((b != b) & (a == a));           \
+        code = is_b ? code_b : code_a;                               \
+        larger = is_b ? b : a;                                       \
     }
+
+// The maximum of a window of 2x2 outputs, whose first is tile[i][j], and its code, as `convolve` tells them.
+inline void pool_window(vector tile[TILE][TILE], int i, int j, __global vector *largest, __global vector *code)
+{
+    vector above, below, all, above_code, below_code, all_code;
+    LARGER(tile[i][j], (vector)(0.0f), tile[i][j + 1], (vector)(1.0f), above, above_code)
+    LARGER(tile[i + 1][j], (vector)(2.0f), tile[i + 1][j + 1], (vector)(3.0f), below, below_code)
+    LARGER(above, above_code, below, below_code, all, all_code)
+    *largest = all;
+    *code = all <= 0.0f ? (vector)(255.0f) : all_code;
+}
 
 // y[image, output] = bias[output] + sum over the inputs of its group of x[image, input] correlated with w, read from
 // u as transform_weights made it.
@@ -404,7 +393,7 @@ inline void transform_tile(
 // pixel of its window each is, row by row, or 255 where it is not above 0 (and `rectify` must be set).
 //
 // A strip is strip_rows x strip_columns tiles of strip_images images. scratch_item vectors of scratch belong to each
-// work-item: v_size for B'd B, m_size for the products of `blocks_per_pass` blocks of outputs, the rest for pixels.
+// work-item: v_size for B'd B, m_size for the products of one block of outputs, the rest for pixels.
 // Dimension 0: work-items, which share the units of work evenly; a unit is a strip for one group and one of `shares`
 // of its blocks of outputs.
 __kernel void convolve(
@@ -413,7 +402,7 @@ __kernel void convolve(
     int pool, __global uchar *restrict winner, __global vector *restrict scratch, int scratch_item, int v_size,
     int m_size, int items, int images, int groups, int inputs, int outputs, int height, int width, int out_h,
     int out_w, int top, int left, int tile_rows, int tile_columns, int strip_images, int strip_rows,
-    int strip_columns, int blocks, int blocks_per_pass, int shares)
+    int strip_columns, int blocks, int shares)
 {
     const int item = get_group_id(0);
     if (item >= items)
@@ -422,10 +411,10 @@ __kernel void convolve(
     __global vector *restrict m = v + v_size;
     __global vector *restrict pixels = m + m_size;
 
-    const int input_vectors = (inputs + WIDTH - 1) / WIDTH;
+    const int v_tile = (inputs + WIDTH - 1) / WIDTH;
     const int capacity = strip_images * strip_rows * strip_columns;
-    // Apart from each other by more than a whole number of tiles, lest all positions fall on the same lines of cache.
-    const int v_position = capacity * input_vectors + 1, m_position = capacity + 1;
+    // Lest all positions fall on the same lines of cache.
+    const int v_position = capacity * v_tile + 1, m_position = capacity + 1;
     const int down = (tile_rows + strip_rows - 1) / strip_rows;
     const int across = (tile_columns + strip_columns - 1) / strip_columns;
     const int units = (images + strip_images - 1) / strip_images * down * across * groups * shares;
@@ -449,11 +438,11 @@ __kernel void convolve(
         const int tiles_of_image = rows * columns, tiles = of_images * tiles_of_image;
 
         for (int image = 0; image < of_images; image++)
-            for (int c = 0; c < input_vectors; c++)
+            for (int c = 0; c < v_tile; c++)
                 transform_input(
                     x + (((first_image + image) * groups + group) * inputs + c * WIDTH) * height * width,
                     min(inputs - c * WIDTH, WIDTH), height, width, first_row * TILE - top, first_column * TILE - left,
-                    rows, columns, pixels, v + image * tiles_of_image * input_vectors + c, v_position, input_vectors);
+                    rows, columns, pixels, v + image * tiles_of_image * v_tile + c, v_position, v_tile);
 
         // What this strip stores.
         const int i_begin = first_row * side, i_end = min(i_begin + rows * side, stored_h);
@@ -463,18 +452,15 @@ __kernel void convolve(
         const int runs = is_whole ? 1 : i_end - i_begin, run = is_whole ? (i_end - i_begin) * pitch : pitch;
         __global vector *codes = pixels + strip_rows * side * strip_columns * side;
 
-        const int block_begin = share * blocks / shares, block_end = (share + 1) * blocks / shares;
-        for (int pass = block_begin; pass < block_end; pass += blocks_per_pass) {
-            const int of_pass = min(blocks_per_pass, block_end - pass);
+        for (int block = share * blocks / shares; block < (share + 1) * blocks / shares; block++) {
             for (int position = 0; position < POSITIONS; position++)
-                for (int block = 0; block < of_pass; block++)
-                    multiply(
-                        (__global const float *)(v + position * v_position), input_vectors * WIDTH,
-                        u + ((size_t)(group * blocks + pass + block) * POSITIONS + position) * inputs * VECTORS, inputs,
-                        m + (block * VECTORS * POSITIONS + position) * m_position, POSITIONS * m_position, tiles);
+                multiply(
+                    (__global const float *)(v + position * v_position), v_tile * WIDTH,
+                    u + ((size_t)(group * blocks + block) * POSITIONS + position) * inputs * VECTORS, inputs,
+                    m + position * m_position, POSITIONS * m_position, tiles);
 
-            for (int part = 0; part < of_pass * VECTORS; part++) {
-                const int output = pass * BLOCK + part * WIDTH;
+            for (int part = 0; part < VECTORS; part++) {
+                const int output = block * BLOCK + part * WIDTH;
                 const int lanes = min(outputs - output, WIDTH);
                 if (lanes <= 0)
                     continue;
@@ -492,19 +478,12 @@ __kernel void convolve(
                             const int i_inside = i_end - i_begin - row * side, j_inside = pitch - column * side;
                             if (pool) {
                                 #pragma unroll
-                                for (int i = 0; i < TILE / 2; i++)
+                                for (int i = 0; i < TILE; i += 2)
                                     #pragma unroll
-                                    for (int j = 0; j < TILE / 2; j++) {
-                                        if (i >= i_inside || j >= j_inside)
-                                            continue;
-                                        vector above, below, above_code, below_code, largest, code;
-                                        LARGER(tile[2 * i][2 * j], (vector)(0.0f), tile[2 * i][2 * j + 1],
-                                            (vector)(1.0f), above, above_code)
-                                        LARGER(tile[2 * i + 1][2 * j], (vector)(2.0f), tile[2 * i + 1][2 * j + 1],
-                                            (vector)(3.0f), below, below_code)
-                                        LARGER(above, above_code, below, below_code, largest, code)
-                                        pixels[corner + i * pitch + j] = largest;
-                                        codes[corner + i * pitch + j] = largest <= 0.0f ? (vector)(255.0f) : code;
+                                    for (int j = 0; j < TILE; j += 2) {
+                                        const int place = corner + i / 2 * pitch + j / 2;
+                                        if (i / 2 < i_inside && j / 2 < j_inside)
+                                            pool_window(tile, i, j, pixels + place, codes + place);
                                     }
                             } else {
                                 #pragma unroll

@@ -9,6 +9,7 @@ answer.
 
 import dataclasses
 import functools
+import math
 
 import numpy as np
 
@@ -19,14 +20,17 @@ from .device import INT_MAX, pocl_version
 KERNEL = (3, 3)
 TILES = (2, 4)
 
+# Floats of a vector in the kernels, and their bytes.
+_WIDTH, _VECTOR_BYTES = 8, 32
+
 # Bytes that B'd B of one strip should take: a core's cache also holds the products and, in passing, the weights.
-_STRIP_BYTES = 3 << 17
+_STRIP_BYTES = 1 << 18
 # Tiles that a strip should at least have, lest it read the weights for too few of them.
 _LEAST_TILES = 16
-# Bytes that the products of one pass over the outputs should take.
-_PASS_BYTES = 1 << 17
 # Bytes of scratch of all work-items together, unless it takes more for one.
 _SCRATCH_BYTES = 64 << 20
+# Input channels whose kernels one work-item transforms.
+_INPUTS_PER_ITEM = 16
 # Work-items for each core, so that a core that is late leaves work to others.
 _ITEMS_PER_CORE = 2
 
@@ -158,16 +162,19 @@ class _Convolution:
     @classmethod
     def of(cls, x_shape, w_shape, padding, groups, tile):
         if tile not in TILES:
-            raise ArgumentError(f"Conv2d: there are tiles of {' and '.join(map(str, TILES))} outputs, not of {tile!r}.")
-        if len(w_shape) != 4 or tuple(w_shape[2:]) != KERNEL or w_shape[0] % groups or x_shape[1] != w_shape[1] * groups:
+            raise ArgumentError(
+                f"Conv2d: the side of a tile is {' or '.join(map(str, TILES))} outputs, but {tile!r} was given."
+            )
+        is_suitable = len(w_shape) == 4 and tuple(w_shape[2:]) == KERNEL and w_shape[0] % groups == 0
+        if not is_suitable or x_shape[1] != w_shape[1] * groups:
             raise ShapeError(
-                f"Conv2d: x of shape {tuple(x_shape)} does not go with w of shape {tuple(w_shape)} and {groups} groups: "
-                "Winograd's algorithm needs w of shape (K, C/groups, 3, 3), with K and C multiples of the groups. "
+                f"Conv2d: x of shape {tuple(x_shape)} does not go with w of shape {tuple(w_shape)} and {groups} groups:"
+                " Winograd's algorithm needs w of shape (K, C/groups, 3, 3), with K and C multiples of the groups. "
                 "Use another variant, or correct the shapes."
             )
         (N, C, H, W), K = x_shape, w_shape[0]
         out_h, out_w = window_output_shape((H, W), KERNEL, (1, 1), padding)
-        largest = max(N * C * H * W, N * K * out_h * out_w)
+        largest = max(N * C * H * W, N * K * out_h * out_w, math.prod(w_shape))
         if largest > INT_MAX:
             raise ShapeError(
                 f"Conv2d: x of shape {tuple(x_shape)} with w of shape {tuple(w_shape)} means an array of {largest} "
@@ -200,26 +207,14 @@ class _Convolution:
         return -(-self.out_w // self.tile)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Vectors:
-    """``width`` floats are computed at once, ``vectors`` of them are a block of output channels."""
-
-    width: int
-    vectors: int
-
-    @property
-    def block(self):
-        return self.width * self.vectors
-
-
 @functools.cache
 def _vectors(device):
-    """Return the vectors that suit a device's registers; PoCL before 3.1 does not build vectors of 16 on every CPU."""
+    """Return how many vectors of output channels a block has: as many accumulators for each of 8 tiles are kept.
+
+    AVX-512 has 32 registers for vectors of 8, which two suit; but PoCL before 3.1 does not use the upper 16.
+    """
     pocl = pocl_version(device)
-    if device.vector_width >= 16 and not (pocl and pocl < (3, 1)):
-        return _Vectors(16, 1)
-    # The 32 registers that AVX-512 has at half its width too hold two vectors of accumulators for each of 8 tiles.
-    return _Vectors(8, 1)
+    return 2 if device.vector_width >= 16 and not (pocl and pocl < (3, 1)) else 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,7 +225,6 @@ class _Plan:
     strip_rows: int
     strip_columns: int
     blocks: int
-    blocks_per_pass: int
     shares: int
     items: int
     scratch_item: int
@@ -240,68 +234,60 @@ class _Plan:
 
 @functools.lru_cache(maxsize=256)
 def _plan(device, convolution):
-    vectors, positions = _vectors(device), convolution.positions
-    input_vectors = -(-convolution.inputs // vectors.width)
-    blocks = -(-convolution.outputs // vectors.block)
-    tile_bytes = positions * input_vectors * vectors.width * 4
-    most_tiles = max(_LEAST_TILES, _STRIP_BYTES // tile_bytes)
-    rows, columns = convolution.tile_rows, convolution.tile_columns
+    images, groups, tile = convolution.images, convolution.groups, convolution.tile
+    rows, columns, positions = convolution.tile_rows, convolution.tile_columns, convolution.positions
+    input_vectors, vectors = -(-convolution.inputs // _WIDTH), _vectors(device)
+    blocks = _blocks(device, convolution)
+    items = _ITEMS_PER_CORE * device.compute_units
 
+    most_tiles = max(_LEAST_TILES, _STRIP_BYTES // (positions * input_vectors * _VECTOR_BYTES))
     strip_columns = _even_share(columns, most_tiles)
     strip_rows = _even_share(rows, most_tiles // strip_columns) if strip_columns == columns else 1
-    is_whole = (strip_rows, strip_columns) == (rows, columns)
-    wanted_items = _ITEMS_PER_CORE * device.compute_units
     strip_images = 1
-    if is_whole:
-        strip_images = max(1, min(most_tiles // (rows * columns), convolution.images * convolution.groups // wanted_items))
-        strip_images = _even_share(convolution.images, strip_images)
-    strips = (
-        -(-convolution.images // strip_images) * -(-rows // strip_rows) * -(-columns // strip_columns)
-        * convolution.groups
-    )  # fmt: skip
-    shares = min(blocks, -(-wanted_items // strips))
+    if (strip_rows, strip_columns) == (rows, columns):
+        strip_images = _even_share(images, min(most_tiles // (rows * columns), images * groups // items))
+    strips = -(-images // strip_images) * -(-rows // strip_rows) * -(-columns // strip_columns) * groups
+    # Where there are few, several work-items do the same one, each for some of the outputs.
+    shares = min(blocks, -(-items // max(1, strips)))
 
     tiles = strip_images * strip_rows * strip_columns
-    block_vectors = vectors.vectors * positions * (tiles + 1)
-    blocks_per_pass = max(1, min(-(-blocks // shares), _PASS_BYTES // (block_vectors * vectors.width * 4)))
-    tile = convolution.tile
+    v_size, m_size = positions * (tiles * input_vectors + 1), vectors * positions * (tiles + 1)
     read = (strip_rows * tile + 2) * min(strip_columns * tile + 2, convolution.width)
-    pixels = max(read, strip_rows * strip_columns * tile**2)
-    v_size, m_size = positions * (tiles * input_vectors + 1), blocks_per_pass * block_vectors
-    scratch_item = v_size + m_size + pixels
-    items = max(1, min(strips * shares, wanted_items, _SCRATCH_BYTES // (scratch_item * vectors.width * 4)))
-    if items * scratch_item > INT_MAX:
+    scratch_item = v_size + m_size + max(read, strip_rows * strip_columns * tile**2)
+    if scratch_item * _WIDTH > INT_MAX:
         raise ShapeError(
-            f"Conv2d: {convolution} needs a working copy of {scratch_item * vectors.width} elements, but the kernels "
-            f"count in 32 bits, up to {INT_MAX}. Use fewer channels."
+            f"Conv2d: {convolution.inputs} channels in a group need a working copy of {scratch_item * _WIDTH} "
+            f"elements, but the kernels count in 32 bits, up to {INT_MAX}. Use another variant, or fewer channels."
         )
-    return _Plan(
-        strip_images, strip_rows, strip_columns, blocks, blocks_per_pass, shares, items, scratch_item, v_size, m_size
-    )
+    items = max(1, min(items, strips * shares, _SCRATCH_BYTES // (scratch_item * _VECTOR_BYTES)))
+    return _Plan(strip_images, strip_rows, strip_columns, blocks, shares, items, scratch_item, v_size, m_size)
 
 
 def _even_share(count, most):
-    """Cut ``count`` into as few parts of at most ``most`` as there can be, and return the size of a part."""
-    parts = -(-count // max(1, most))
-    return -(-count // parts) if parts else 1
+    """Cut ``count`` into as few parts of at most ``most`` (or 1) as there can be, and return the size of a part."""
+    parts = max(1, -(-count // max(1, most)))
+    return max(1, -(-count // parts))
+
+
+def _blocks(device, convolution):
+    """Return how many blocks the outputs of a group make."""
+    return -(-convolution.outputs // (_vectors(device) * _WIDTH))
 
 
 def _options(device, tile):
-    vectors = _vectors(device)
-    return f"-DTILE={tile}", f"-DWIDTH={vectors.width}", f"-DVECTORS={vectors.vectors}"
+    return f"-DTILE={tile}", f"-DVECTORS={_vectors(device)}"
 
 
 def _transform_weights(convolution, w):
-    """Return G w G' as (groups, blocks, positions, inputs, block of outputs)."""
-    device, vectors = w.device, _vectors(w.device)
+    """Return G w G' as (groups, blocks, positions, inputs, outputs of a block)."""
+    device, taps = w.device, KERNEL[0] * KERNEL[1]
     groups, inputs, outputs = convolution.groups, convolution.inputs, convolution.outputs
-    blocks, taps = -(-outputs // vectors.block), KERNEL[0] * KERNEL[1]
-    u = device.empty((groups, blocks, convolution.positions, inputs, vectors.block))
-    inputs_per_item = 16
+    blocks = _blocks(device, convolution)
+    u = device.empty((groups, blocks, convolution.positions, inputs, _vectors(device) * _WIDTH))
     strides = (taps, outputs * taps) if convolution.is_transposed else (inputs * taps, taps)
     device.launch(
-        "conv2d_winograd", "transform_weights", (groups * blocks, -(-inputs // inputs_per_item)), (1, 1),
-        w, u, groups, blocks, outputs, inputs, inputs_per_item, outputs * inputs * taps, *strides,
+        "conv2d_winograd", "transform_weights", (groups * blocks, -(-inputs // _INPUTS_PER_ITEM)), (1, 1),
+        w, u, groups, blocks, outputs, inputs, _INPUTS_PER_ITEM, outputs * inputs * taps, *strides,
         int(convolution.is_transposed), options=_options(device, convolution.tile),
     )  # fmt: skip
     return u
@@ -309,7 +295,7 @@ def _transform_weights(convolution, w):
 
 def _convolve(convolution, x, u, b, relu, kept, y, winner):
     device, plan = x.device, _plan(x.device, convolution)
-    scratch = device.empty((plan.items * plan.scratch_item, _vectors(device).width))
+    scratch = device.empty((plan.items * plan.scratch_item, _WIDTH))
     sizes = convolution
     device.launch(
         "conv2d_winograd", "convolve", (plan.items,), (1,),
@@ -317,6 +303,6 @@ def _convolve(convolution, x, u, b, relu, kept, y, winner):
         int(kept is not None), y, int(winner is not None), y if winner is None else winner, scratch,
         plan.scratch_item, plan.v_size, plan.m_size, plan.items, sizes.images, sizes.groups, sizes.inputs,
         sizes.outputs, sizes.height, sizes.width, sizes.out_h, sizes.out_w, sizes.top, sizes.left, sizes.tile_rows,
-        sizes.tile_columns, plan.strip_images, plan.strip_rows, plan.strip_columns, plan.blocks,
-        plan.blocks_per_pass, plan.shares, options=_options(device, convolution.tile),
+        sizes.tile_columns, plan.strip_images, plan.strip_rows, plan.strip_columns, plan.blocks, plan.shares,
+        options=_options(device, convolution.tile),
     )  # fmt: skip
