@@ -126,7 +126,8 @@ def heading(board):
 def result_lines(board, result):
     """Return the table of one result."""
     rivals = [name for name in result.times if board.device(name) is None]
-    rows = [(f"{result.name}, {result.mode}", "it/s", "spread", "GFLOP/s", "of peak", *(f"x {name}" for name in rivals))]
+    title = f"{result.name}, {result.mode}"
+    rows = [(title, "it/s", "spread", "GFLOP/s", "of peak", *(f"x {name}" for name in rivals))]
     for name, times in result.times.items():
         if not times.seconds:
             if board.device(name) is not None:

@@ -236,5 +236,6 @@ def lines(found, gflops, bandwidth):
     return [
         *table(rows),
         f"A step takes {found.step * 1e3:.2f} ms, its kernels {kernels * 1e3:.2f} ms. The host needs "
-        f"{found.host * 1e3:.2f} ms to queue {found.launches:g} launches, {found.host / found.launches * 1e6:.0f} us each.",
+        f"{found.host * 1e3:.2f} ms to queue {found.launches:g} launches, "
+        f"{found.host / found.launches * 1e6:.0f} us each.",
     ]

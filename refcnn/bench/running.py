@@ -145,10 +145,10 @@ def _groups(names, options, board, opened):
     for name in names:
         try:
             process = measuring.refcnn(name)
+            opened.append(process)
+            peaks = process.ask("peaks")
         except ContestantError as error:
             raise BackendError(f"{name} cannot be measured: {error}") from error
-        opened.append(process)
-        peaks = process.ask("peaks")
         board.devices.append(Device(process.name, process.about, process.kind, peaks["gflops"], peaks["bandwidth"]))
         groups.setdefault("cuda" if process.kind == "gpu" else "cpu", []).append(process)
     for kind, contestants in groups.items():
@@ -169,7 +169,7 @@ def _groups(names, options, board, opened):
 
 def _pytorch(python, kind):
     if python is None:
-        raise ContestantError('it is not installed; pip install "refcnn[bench]", or name its Python with --torch-python')
+        raise ContestantError('it is not installed; pip install "refcnn[bench]", or name a Python with --torch-python')
     return measuring.pytorch(python, kind)
 
 

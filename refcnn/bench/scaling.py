@@ -165,8 +165,9 @@ def import_time(turns=5):
     """Return how long ``import refcnn`` takes in a new process."""
     code = "import time; start = time.perf_counter(); import refcnn; print(time.perf_counter() - start)"
     package = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", code]
     found = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=package, check=True).stdout)
+        float(subprocess.run(command, capture_output=True, text=True, cwd=package, check=True).stdout)
         for _ in range(turns)
     ]
     return Check("import refcnn, s", min(found), MOST_IMPORT_SECONDS, f"the least of {turns}")

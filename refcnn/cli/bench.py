@@ -16,8 +16,8 @@ import click
 @click.option("--torch-python", metavar="PATH", help="The Python interpreter that has PyTorch, if not this one.")
 @click.option("--json", "json_file", metavar="FILE", help="Write all that was measured.")
 @click.option("--plot", metavar="FILE.png", help="Also measure over batch and image sizes, and draw the throughput.")
-@click.option("--profile", is_flag=True, help="In place of the scoreboard: the time of each operation and kernel of the "
-              "chapter's training step, by the device's clock, and the host's part.")
+@click.option("--profile", is_flag=True, help="In place of the scoreboard: the time of each operation and kernel of "
+              "the chapter's training step, by the device's clock, and the host's part.")
 @click.option("--scaling", is_flag=True, help="In place of the scoreboard: how time and memory grow, with a verdict.")
 def command(devices, quick, rounds, parts, torch_python, json_file, plot, profile, scaling):  # fmt: skip
     """Measure training, inference and convolution layers beside PyTorch and onnxruntime, turn by turn.

@@ -33,7 +33,8 @@ class OnnxRuntime(Contestant):
             raise RuntimeError("onnxruntime does not train")
         options = {"use_tf32": "0"} if self.device == "cuda" else {}
         session = onnxruntime.InferenceSession(workload["onnx"], self.options, providers=[(self.provider, options)])
-        (name,), (output,) = ([entry.name for entry in entries] for entries in (session.get_inputs(), session.get_outputs()))
+        (name,), (output,) = session.get_inputs(), session.get_outputs()
+        name, output = name.name, output.name
         self.finish = lambda: None
         if workload["kind"] == "network":
             images, numbers = batches.images(workload["batch"], workload["image_shape"]), batches.endless()

@@ -1,0 +1,422 @@
+"""The bench: what it counts, who takes part, whose turn it is, and what it prints. No test asserts a speed."""
+
+import importlib.util
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import refcnn as rm
+from refcnn.bench import board as boards
+from refcnn.bench import drawing, measuring, profiling, running, scaling, workloads
+from refcnn.bench.board import Board, Device, Result
+from refcnn.bench.measuring import ContestantError, Times
+from refcnn.bench.workloads import Layer, Workload
+from refcnn.cli import main
+from refcnn.errors import BackendError
+from refcnn.opencl.variants import Convolution
+from refcnn.reference import conv2d as reference
+
+from . import small_run
+
+TINY = Layer("tiny 3x3, batch 2", Convolution((2, 4, 7, 6), (6, 2, 3, 3), (2, 1), (1, 0, 1, 2), (1, 1), 2))
+
+
+@pytest.fixture
+def book(tmp_path):
+    return workloads.Book(tmp_path)
+
+
+@pytest.fixture
+def device():
+    """The name of one device: what is tested with it does not depend on which, and takes seconds."""
+    named = os.environ.get("REFCNN_TEST_DEVICES", "").split(",")[0]
+    try:
+        return running.device_names([f"opencl:{named}"] if named.replace(":", "").isdecimal() else ())[0]
+    except BackendError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Makes every workload tiny."""
+    monkeypatch.setattr(workloads, "QUICK_GRID", (TINY,))
+    monkeypatch.setattr(workloads, "CHAPTER_BATCH", 2)
+    monkeypatch.setattr(running.Options, "turn_seconds", 0.001)
+    small = {"image_shape": (1, 6, 6), "batch": 2}
+    network = workloads.Book.network
+    monkeypatch.setattr(workloads.Book, "network", lambda self, *names, **_: network(self, *names, **small))
+
+
+# What is counted.
+
+
+@given(
+    n=st.integers(1, 2), groups=st.integers(1, 2), c=st.integers(1, 3), k=st.integers(1, 3),
+    size=st.tuples(st.integers(4, 7), st.integers(4, 7)), window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+)  # fmt: skip
+def test_a_convolution_counts_each_product_twice(n, groups, c, k, size, window, stride):
+    geometry = Convolution((n, c * groups, *size), (k * groups, c, *window), stride, (0, 0, 0, 0), (1, 1), groups)
+    x, w = np.ones(geometry.x_shape), np.ones(geometry.w_shape)
+    # Of ones without padding the sum of the results is the number of products.
+    y, _ = reference.forward(x, w, None, stride=stride, padding=(0, 0, 0, 0), dilation=(1, 1), groups=groups)
+    assert workloads.convolution_flop(geometry) == 2 * y.sum()
+    assert workloads.output_shape(geometry) == y.shape
+
+
+def test_the_chapter_counts_its_layers(book):
+    first, others = 784 * 32 * 9, 784 * 64 * 32 * 9 + 14 * 14 * 64 * 128 + 128 * 10
+    assert book.network("chapter", "inference").flop == 64 * 2 * (first + others)
+    # The images need no gradient.
+    assert book.network("chapter", "training").flop == 64 * 2 * (2 * first + 3 * others)
+    assert book.network("chapter", "training", batch=1).flop * 64 == book.network("chapter", "training").flop
+
+
+def test_the_grid_has_what_it_shall_have():
+    geometries = [layer.geometry for layer in workloads.GRID]
+    assert len({layer.name for layer in workloads.GRID}) == len(workloads.GRID) >= 20
+    assert {one.w_shape[2] for one in geometries} == {1, 3, 5, 7}
+    assert {one.stride for one in geometries} == {(1, 1), (2, 2)}
+    assert {one.x_shape[0] for one in geometries} >= {1, 256}
+    assert any(one.groups == one.x_shape[1] > 1 for one in geometries)
+    names = " ".join(layer.name for layer in workloads.GRID)
+    assert all(network in names for network in ("VGG-16", "ResNet-50", "MobileNet"))
+    # The sizes that these layers have in their networks.
+    sizes = {layer.name: workloads.output_shape(layer.geometry)[2] for layer in workloads.GRID}
+    assert sizes["ResNet-50 conv1 7x7 stride 2, batch 4"] == 112 and sizes["VGG-16 conv1_1 3x3, batch 1"] == 224
+
+
+def test_workloads_travel_as_json(book):
+    for workload in (book.network("lenet5", "training"), book.layer(TINY, "inference")):
+        description = json.loads(json.dumps(workload.description))
+        assert description["parameters"] > 0 and os.path.getsize(description["onnx"]) > 4 * description["parameters"]
+    names = [operation for operation, _ in book.network("chapter", "training").description["layers"]]
+    assert names == ["conv2d", "relu", "conv2d", "relu", "max_pool2d", "dropout", "flatten", "dense", "relu", "dense"]
+
+
+# Whose turn it is.
+
+
+class Fake:
+    """A contestant in this process whose runs take a given time."""
+
+    def __init__(self, name, seconds, log, parameters=5, fails=None):
+        self.name, self.seconds, self.log, self.parameters, self.fails = name, seconds, log, parameters, fails
+
+    def ask(self, request, **arguments):
+        if request == self.fails:
+            raise ContestantError(f"no {request}")
+        self.log.append((self.name, request, arguments.get("count")))
+        return {"parameters": self.parameters, "seconds": self.seconds * arguments.get("count", 1)}
+
+
+WORKLOAD = Workload("work", "training", 10**9, {})
+
+
+def test_contestants_take_turns_of_like_length():
+    log, ticks = [], []
+    fakes = [Fake("a", 0.25, log), Fake("b", 2.0, log)]
+    times = measuring.measure(fakes, WORKLOAD, 3, 1.0, lambda: ticks.append(1))
+    assert log[:6] == [("a", "prepare", None), ("a", "run", 1), ("a", "run", 2),
+                       ("b", "prepare", None), ("b", "run", 1), ("b", "run", 2)]  # fmt: skip
+    assert log[6:] == [("a", "run", 4), ("b", "run", 1)] * 3
+    assert times["a"].seconds == [0.25] * 3 and times["b"].seconds == [2.0] * 3 and len(ticks) == 6
+
+
+def test_a_contestant_that_fails_is_left_out_and_says_why():
+    log = []
+    fakes = [Fake("a", 0.5, log), Fake("b", 0.5, log, fails="prepare"), Fake("c", 0.5, log, parameters=6)]
+    times = measuring.measure(fakes, WORKLOAD, 2, 1.0)
+    assert times["a"].seconds == [0.5] * 2 and times["a"].error is None
+    assert times["b"].seconds == [] and times["b"].error == "no prepare"
+    assert times["c"].seconds == [] and "6 parameters, others 5" in times["c"].error
+
+
+def test_times():
+    times = Times([4.0, 1.0, 3.0, 2.0, 5.0])
+    assert times.median == 3 and times.spread == pytest.approx((4 - 2) / 2 / 3)
+    assert Times([2.0]).spread == 0
+    # By rounds: 2, 3 and 1 times faster.
+    assert measuring.ratio(Times([1.0, 2.0, 4.0]), Times([2.0, 6.0, 4.0])) == 2
+
+
+# Who takes part.
+
+
+@pytest.fixture
+def contestants(opencl_backend):
+    """refcnn on a device and onnxruntime, and PyTorch if it is installed."""
+    opened = [measuring.refcnn(opencl_backend.name), measuring.onnxruntime("cpu")]
+    if importlib.util.find_spec("torch"):
+        opened.append(measuring.pytorch(sys.executable, "cpu"))
+    yield opened
+    for process in opened:
+        process.stop()
+
+
+def test_contestants_do_the_workloads(contestants, book):
+    small = {"image_shape": (1, 8, 8), "batch": 3}
+    plan = [book.network("chapter", mode, **small) for mode in workloads.MODES]
+    plan += [book.layer(TINY, mode) for mode in workloads.MODES]
+    for workload in plan:
+        times = measuring.measure(contestants, workload, 2, 0.001)
+        for name, found in times.items():
+            if name == "onnxruntime" and workload.mode == "training":
+                assert "does not train" in found.error
+            else:
+                assert found.error is None and len(found.seconds) == 2 and min(found.seconds) > 0, (workload, found)
+
+
+def test_an_error_in_a_contestant_is_told_and_does_not_end_it(contestants, book):
+    ours, theirs = contestants[:2]
+    broken = book.layer(TINY, "inference").description
+    with pytest.raises(ContestantError, match="KeyError"):
+        ours.ask("prepare", workload={**broken, "kind": "nothing"})
+    with pytest.raises(ContestantError, match="No such file|NoSuchFile|NO_SUCHFILE"):
+        theirs.ask("prepare", workload={**broken, "onnx": "none.onnx"})
+    assert ours.ask("prepare", workload=broken)["parameters"] == broken["parameters"]
+
+
+def test_a_contestant_that_dies_is_told():
+    process = measuring.Process([sys.executable, "-c", "import sys; print('last words', file=sys.stderr); sys.exit(7)"])
+    with pytest.raises(ContestantError, match=r"status 7.*last words"):
+        process.open("cpu")
+    process.stop()
+    with pytest.raises(ContestantError, match="no/python could not be started"):
+        measuring.pytorch("no/python", "cpu")
+
+
+# The whole run.
+
+
+class Watch(running.Progress):
+    """Notes what it is told, and may stop the run after some results."""
+
+    def __init__(self, stop_after=None):
+        self.turns, self.results, self.expected, self.stop_after = 0, [], None, stop_after
+
+    def begins(self, board, seconds, turns):
+        self.expected = turns
+        assert seconds > 0 and board.devices
+
+    def turn(self):
+        self.turns += 1
+
+    def result(self, board, result):
+        self.results.append(result.name)
+        if len(self.results) == self.stop_after:
+            raise KeyboardInterrupt
+
+
+def test_a_run_and_its_board(device, tiny, tmp_path):
+    watch = Watch()
+    options = running.Options((device,), quick=True, rounds=2, curves=True)
+    board = running.run(options, watch)
+    assert board.is_complete and [one.name for one in board.devices] == [device]
+    parts = [result.part for result in board.results]
+    assert parts == ["networks"] * 2 + ["grid"] * 2 + ["batches"] * 10 + ["sizes"] * 8
+    assert 0 < watch.turns <= watch.expected
+    assert not [times.error for result in board.results for times in result.times.values() if times.error]
+    measured = board.devices[0]
+    assert measured.gflops > 0 and measured.bandwidth > 0 and max(measured.memory.values()) > 0
+    assert 0 < measured.first_step["warm"] < measured.first_step["process"]
+    assert len(board.missing) == 1 and "without PyTorch on cpu: it is not installed" in board.missing[0]
+    lines = boards.heading(board) + boards.result_lines(board, board.results[-1]) + boards.summary_lines(board)
+    text = "\n".join(lines)
+    for part in (device, "onnxruntime", "x onnxruntime", "geometric mean", "warm", "GFLOP/s"):
+        assert part in text
+    assert "Stopped" not in text
+    board.save(tmp_path / "board.json")
+    content = json.loads((tmp_path / "board.json").read_text())
+    assert content["format"] == boards.FORMAT and content["is_complete"] and len(content["results"]) == len(parts)
+    assert len(content["results"][0]["times"][device]["seconds"]) == 2
+    drawing.save(board, tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as image:
+        assert min(image.size) > 500 and len(np.unique(np.asarray(image.convert("L")))) > 10
+
+
+def test_a_run_that_is_stopped_keeps_what_it_has(device, tiny):
+    options = running.Options((device,), ("networks", "grid"), quick=True, rounds=2)
+    board = running.run(options, Watch(stop_after=3))
+    assert not board.is_complete and len(board.results) == 3
+    assert boards.summary_lines(board)[-1].startswith("Stopped before the end")
+
+
+def test_ctrl_c_shows_what_was_measured(device, tmp_path):
+    command = [sys.executable, "-m", "refcnn", "bench", "--device", device, "--quick", "--part", "networks",
+               "--rounds", "200", "--json", str(tmp_path / "board.json")]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=small_run.environment()
+    )
+    lines = [process.stdout.readline()]
+    while lines[-1] and "This takes about" not in lines[-1]:
+        lines.append(process.stdout.readline())
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "Stopped before the end" in out and "Traceback" not in err
+    assert json.loads((tmp_path / "board.json").read_text())["is_complete"] is False
+
+
+def test_what_cannot_be_measured_is_refused():
+    for options, part in (
+        (["--device", "reference"], "reference is no OpenCL device"),
+        (["--device", "opencl:99:0"], "opencl:99:0"),
+        (["--profile", "--scaling"], "give one of them"),
+        (["--profile", "--json", "x"], "--json is for the scoreboard"),
+    ):
+        result = CliRunner().invoke(main, ["bench", *options])
+        assert result.exit_code in (1, 2) and part in result.stderr, result.output
+
+
+def test_a_device_whose_process_dies_is_told(monkeypatch, device):
+    def dies(*_):
+        raise ContestantError("its process ended with status -11.")
+
+    monkeypatch.setattr(measuring, "refcnn", dies)
+    with pytest.raises(BackendError, match=f"{device} cannot be measured: .*-11"):
+        running.run(running.Options((device,)))
+
+
+# The board.
+
+
+def sample():
+    board = Board([Device("opencl:0:0", "chip", "cpu", gflops=100.0, bandwidth=10.0)], ["PyTorch: about"])
+    for name, ours, theirs in (("one", 0.1, 0.4), ("two", 0.1, 0.1)):
+        times = {"opencl:0:0": Times([ours] * 3), "PyTorch": Times([theirs] * 3)}
+        board.results.append(Result("grid", name, "training", 5 * 10**9, times))
+    return board
+
+
+def test_the_table_of_a_result():
+    head, ours, theirs = boards.result_lines(sample(), sample().results[0])
+    assert head.split() == ["one,", "training", "it/s", "spread", "GFLOP/s", "of", "peak", "x", "PyTorch"]
+    assert ours.split() == ["opencl:0:0", "10", "0.0%", "50.0", "50%", "4.00"]
+    assert theirs.split() == ["PyTorch", "2.5", "0.0%", "12.5"]
+
+
+def test_a_failure_stands_in_the_table():
+    board = sample()
+    board.results[0].times["opencl:0:0"] = Times(error="out of memory")
+    assert "failed: out of memory" in boards.result_lines(board, board.results[0])[1]
+    assert boards.grid_ratios(board) == {("opencl:0:0", "PyTorch", "training"): [1.0]}
+
+
+def test_the_geometric_mean_over_the_grid():
+    board = sample()
+    assert boards.grid_ratios(board) == {("opencl:0:0", "PyTorch", "training"): [4.0, 1.0]}
+    (line,) = [line for line in boards.summary_lines(board) if "against" in line]
+    assert line.split() == ["opencl:0:0", "against", "PyTorch,", "training", "2", "2.00"]
+
+
+@given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=9))
+def test_the_geometric_mean(numbers):
+    assert boards.geometric_mean(numbers) == pytest.approx(math.prod(numbers) ** (1 / len(numbers)))
+
+
+# The profile.
+
+
+def test_a_profile_counts_every_launch_and_operation_once(opencl_backend, book):
+    if opencl_backend.device.is_simulator:
+        pytest.skip("a simulator's times say nothing")
+    workload = book.network("chapter", "training", image_shape=(1, 6, 6), batch=2)
+    x, targets = np.ones((2, 1, 6, 6), np.float32), np.eye(10, dtype=np.float32)[:2]
+    with rm.use_backend(opencl_backend):
+        cnn, optimizer = rm.Sequential(), rm.Sgd(lr=0.01)
+        cnn = workloads.models.build("chapter", (1, 6, 6), 10)
+
+        def step():
+            with cnn.train():
+                loss = rm.softmax_cross_entropy(cnn(x), targets)
+            loss.grad().update(optimizer)
+            return loss
+
+        float(step())
+        with opencl_backend.device.profiling() as launched:
+            float(step())
+        found = profiling.profile(opencl_backend, step, steps=3)
+    assert found.launches == len(launched) > 10
+    assert sum(operation.flop for operation in found.operations) == workload.flop
+    kernels = {name for operation in found.operations for name in operation.kernels}
+    assert kernels == {f"{file_stem}.{kernel}" for file_stem, kernel, *_ in launched}
+    for operation in found.operations:
+        assert operation.seconds > 0 and operation.kernels
+        assert (operation.label.split()[0] in ("conv2d", "dense")) == (operation.flop > 0)
+        # A kernel stands under the operation for which it was launched, whoever needed the result.
+        for name in operation.kernels:
+            if name.startswith("conv2d"):
+                assert operation.label.startswith("conv2d")
+    assert 0 < found.host <= found.step
+    text = "\n".join(profiling.lines(found, 100.0, 10.0))
+    assert "conv2d backward" in text and "us each" in text
+
+
+def test_a_profile_names_the_bytes_of_inputs_and_results(opencl_backend):
+    if opencl_backend.device.is_simulator:
+        pytest.skip("a simulator's times say nothing")
+    with rm.use_backend(opencl_backend):
+        layer, optimizer = rm.Dense(5, input_size=7), rm.Sgd()
+        x, t = np.ones((3, 7), np.float32), np.eye(5, dtype=np.float32)[:3]
+
+        def step():
+            with rm.Sequential([layer]).train():
+                loss = rm.softmax_cross_entropy(layer(x), t)
+            loss.grad().update(optimizer)
+            return loss
+
+        found = {one.label: one for one in profiling.profile(opencl_backend, step, steps=2).operations}
+    forward, update = found["dense forward 3x7"], found["sgd forward 7x5"]
+    assert forward.bytes == 4 * (3 * 7 + 7 * 5 + 5 + 3 * 5) and forward.flop == 2 * 3 * 7 * 5
+    # The images need no gradient.
+    assert found["dense backward 3x5"].flop == forward.flop
+    # w, its gradient and v are read, w and v written.
+    assert update.bytes == 4 * 5 * 7 * 5
+    assert update.limit(1.0, 1e-9) == update.bytes and forward.limit(1e-9, 1e9) == forward.flop
+
+
+# How it scales.
+
+
+@given(a=st.floats(1e-6, 1e3), b=st.floats(0.1, 3))
+def test_the_exponent_of_a_power_law_is_found(a, b):
+    sizes = [1, 2, 8, 64]
+    assert scaling.exponent(sizes, [a * size**b for size in sizes]) == pytest.approx(b)
+
+
+def test_the_memory_that_is_needed():
+    # Images, both rectified convolutions, the pooled image, Dense's rectified units and the logits, of two images; and
+    # the parameters three times.
+    activations = 36 + 32 * 36 + 64 * 36 + 64 * 9 + 128 + 10
+    parameters = (9 + 1) * 32 + (32 * 9 + 1) * 64 + (64 * 9 + 1) * 128 + (128 + 1) * 10
+    assert scaling.needed_bytes("chapter", (1, 6, 6), 2) == 4 * (3 * parameters + 2 * activations)
+
+
+def test_checks_pass_up_to_their_limit():
+    assert scaling.Check("time", 1.05, 1.05, "").passes and not scaling.Check("time", 1.06, 1.05, "").passes
+    assert scaling.line(scaling.Check("time", 2.0, 1.5, "how")) == "  FAIL  time: 2.000, at most 1.5 (how)"
+
+
+def test_the_checks_of_a_device(device, tiny, monkeypatch):
+    monkeypatch.setattr(scaling, "_EPOCH_STEPS", {"cpu": 2, "gpu": 2})
+    monkeypatch.setattr(scaling, "HOST_STEPS", 3)
+    monkeypatch.setattr(scaling, "_SETTLED", 1)
+    found = list(scaling.checks(device))
+    assert len({check.name for check in found}) == len(found) == 7
+    assert all(math.isfinite(check.value) and check.detail for check in found)
+    by_name = {check.name.split(",")[0]: check for check in found}
+    assert by_name["import refcnn"].value > 0.01
+    assert by_name["device memory over what is needed"].value > 0.1
