@@ -1,17 +1,19 @@
-/* Adam; see refcnn/reference/adam.py. The corrections are 1 - beta1^step and 1 - beta2^step. */
+/* Adam; see refcnn/reference/adam.py. The corrections are 1 - beta1^step and 1 - beta2^step.
+   Build option: CHUNK, the elements that a work-item does. */
 
-__kernel void adam_forward(__global const float *w, __global const float *g, __global const float *m,
-                           __global const float *r, __global float *w_new, __global float *m_new,
-                           __global float *r_new, int count, float lr, float beta1, float beta2,
+__kernel void adam_forward(__global const float *restrict w, __global const float *restrict g,
+                           __global const float *restrict m, __global const float *restrict r,
+                           __global float *restrict w_new, __global float *restrict m_new,
+                           __global float *restrict r_new, int count, float lr, float beta1, float beta2,
                            float one_minus_beta1, float one_minus_beta2, float epsilon,
                            float correction1, float correction2)
 {
-    int i = get_global_id(0);
-    if (i >= count)
-        return;
-    float mean = beta1 * m[i] + one_minus_beta1 * g[i];
-    float square = beta2 * r[i] + one_minus_beta2 * (g[i] * g[i]);
-    m_new[i] = mean;
-    r_new[i] = square;
-    w_new[i] = w[i] - lr * (mean / correction1) / (sqrt(square / correction2) + epsilon);
+    const int begin = get_global_id(0) * CHUNK, end = begin + min(CHUNK, count - begin);
+    for (int i = begin; i < end; i++) {
+        const float mean = beta1 * m[i] + one_minus_beta1 * g[i];
+        const float square = beta2 * r[i] + one_minus_beta2 * (g[i] * g[i]);
+        m_new[i] = mean;
+        r_new[i] = square;
+        w_new[i] = w[i] - lr * (mean / correction1) / (sqrt(square / correction2) + epsilon);
+    }
 }

@@ -187,9 +187,9 @@ def test_recording_ends_with_its_block_and_sees_what_was_before():
     before = device.array(np.arange(6, dtype=np.float32))
     with pytest.raises(ZeroDivisionError), device.recording() as recording:
         y = device.empty((6,))
-        device.launch("relu", "relu_forward", (6,), (2,), before.reshape((2, 3)), y, 6)
+        device.launch("relu", "relu_forward", (6,), (2,), before.reshape((2, 3)), y, 6, options=("-DCHUNK=1",))
         raise ZeroDivisionError
-    device.launch("relu", "relu_forward", (6,), (2,), before, y, 6)
+    device.launch("relu", "relu_forward", (6,), (2,), before, y, 6, options=("-DCHUNK=1",))
     (launch,) = recording.launches
     assert launch.arguments == [("buffer", 1), ("buffer", 0), ("int32", 6)]
     assert (launch.global_size, launch.local_size) == ((6,), (2,))

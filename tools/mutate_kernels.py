@@ -100,15 +100,7 @@ def oclgrind_library():
     """Return the path of Oclgrind's OpenCL runtime, or None."""
     command = shutil.which("oclgrind")
     places = [str(Path(command).resolve().parents[1] / "lib" / "oclgrind")] if command else []
-    paths = (Path(place) / "liboclgrind-rt-icd.so" for place in (*places, *#: Files whose name does not tell by which operation they run, and in which variants.
-RUN_BY = {
-    "conv2d_direct": ("conv2d", ("direct",)),
-    "conv2d_winograd": ("conv2d", ("winograd_4x4", "winograd_2x2")),
-    "conv2d_winograd_weights": ("conv2d", ("winograd_4x4", "winograd_2x2")),
-    "max_pool2d_rectified": ("conv2d", ("winograd_4x4",)),
-}
-
-_OCLGRIND_PLACES))
+    paths = (Path(place) / "liboclgrind-rt-icd.so" for place in (*places, *_OCLGRIND_PLACES))
     return next((path for path in paths if path.exists()), None)
 
 

@@ -1,6 +1,6 @@
 """Adam on an OpenCL device."""
 
-from .elementwise import launch_over
+from .elementwise import launch_in_chunks
 
 
 def forward(w, g, m, r, *, lr, beta1, beta2, epsilon, step):
@@ -8,5 +8,5 @@ def forward(w, g, m, r, *, lr, beta1, beta2, epsilon, step):
     w_new, m_new, r_new = (w.device.empty(w.shape) for _ in range(3))
     numbers = (lr, beta1, beta2, 1 - beta1, 1 - beta2, epsilon, 1 - beta1**step, 1 - beta2**step)
     arguments = (w.size, *map(float, numbers))
-    launch_over(w.device, "adam", "adam_forward", w.size, w, g, m, r, w_new, m_new, r_new, *arguments)
+    launch_in_chunks(w.device, "adam", "adam_forward", w.size, w, g, m, r, w_new, m_new, r_new, *arguments)
     return w_new, m_new, r_new

@@ -3,19 +3,25 @@
 import numpy as np
 
 from ..philox import words
-from .elementwise import launch_over
+from .elementwise import launch_in_chunks
+
+_BLOCKS = 64
 
 
 def forward(x, *, ratio, seed, stream):
-    """x of any shape -> y of that shape."""
-    y = x.device.empty(x.shape)
+    """x of any shape -> y of that shape; saved: which values were kept."""
+    y, kept = x.device.empty(x.shape), x.device.empty(x.shape, np.uint8)
     threshold, factor = np.uint32(int(ratio * 2**32)), 1 / (1 - ratio)
     stream_words = [np.uint32(word) for word in (*words(seed), *words(stream))]
-    blocks = (x.size + 3) // 4
-    launch_over(x.device, "dropout", "dropout_apply", blocks, x, y, x.size, threshold, factor, *stream_words)
-    return y, None
+    launch_in_chunks(
+        x.device, "dropout", "dropout_forward", (x.size + 3) // 4, x, y, kept, x.size, threshold, factor,
+        *stream_words, chunk=_BLOCKS,
+    )  # fmt: skip
+    return y, kept
 
 
 def backward(dy, saved, needs, *, ratio, seed, stream):
     """dx = dy / (1 - ratio) where the value was kept, else 0."""
-    return (forward(dy, ratio=ratio, seed=seed, stream=stream)[0],)
+    dx = dy.device.empty(dy.shape)
+    launch_in_chunks(dy.device, "dropout", "dropout_backward", dy.size, dy, saved, dx, dy.size, 1 / (1 - ratio))
+    return (dx,)

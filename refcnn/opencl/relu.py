@@ -1,6 +1,6 @@
 """The rectifier on an OpenCL device."""
 
-from .elementwise import launch_over
+from .elementwise import launch_in_chunks
 from .fusion import rectified
 
 
@@ -9,7 +9,7 @@ def forward(x):
     y = rectified(x)
     if y is None:
         y = x.device.empty(x.shape)
-        launch_over(x.device, "relu", "relu_forward", x.size, x, y, x.size)
+        launch_in_chunks(x.device, "relu", "relu_forward", x.size, x, y, x.size)
     y.rectified = True
     return y, y
 
@@ -19,5 +19,5 @@ def backward(dy, saved, needs):
     if dy.masked_by is saved:
         return (dy,)
     dx = dy.device.empty(dy.shape)
-    launch_over(dy.device, "relu", "relu_backward", dy.size, dy, saved, dx, dy.size)
+    launch_in_chunks(dy.device, "relu", "relu_backward", dy.size, dy, saved, dx, dy.size)
     return (dx,)
