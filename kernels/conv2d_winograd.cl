@@ -11,68 +11,7 @@
 //
 // Build options: TILE, 2 or 4; VECTORS of output channels in a block.
 
-#define EDGE (TILE + 2)
-#define POSITIONS (EDGE * EDGE)
-#define WIDTH 8
-#define BLOCK (WIDTH * VECTORS)
-
-typedef float8 vector;
-typedef uchar8 bytes;
-// Written element by element, since Oclgrind 21.10 does not survive vectors that are put together from parts.
-#define SINGLES_LOW(a, b) (float8)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5)
-#define SINGLES_HIGH(a, b) (float8)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7)
-#define PAIRS_LOW(a, b) (float8)(a.s0, a.s1, b.s0, b.s1, a.s4, a.s5, b.s4, b.s5)
-#define PAIRS_HIGH(a, b) (float8)(a.s2, a.s3, b.s2, b.s3, a.s6, a.s7, b.s6, b.s7)
-#define HALVES_LOW(a, b) (float8)(a.s0, a.s1, a.s2, a.s3, b.s0, b.s1, b.s2, b.s3)
-#define HALVES_HIGH(a, b) (float8)(a.s4, a.s5, a.s6, a.s7, b.s4, b.s5, b.s6, b.s7)
-// Read and written through these types rather than by vloadn, which PoCL 3.0 turns into scalar loads.
-typedef vector unaligned_vector __attribute__((aligned(4)));
-typedef bytes unaligned_bytes __attribute__((aligned(1)));
-
-// row[i][j] and row[j][i] change places, in registers.
-inline void transpose(vector *row)
-{
-    #pragma unroll
-    for (int i = 0; i < WIDTH; i += 4) {
-        const vector low_01 = SINGLES_LOW(row[i], row[i + 1]), high_01 = SINGLES_HIGH(row[i], row[i + 1]);
-        const vector low_23 = SINGLES_LOW(row[i + 2], row[i + 3]), high_23 = SINGLES_HIGH(row[i + 2], row[i + 3]);
-        row[i] = PAIRS_LOW(low_01, low_23);
-        row[i + 1] = PAIRS_HIGH(low_01, low_23);
-        row[i + 2] = PAIRS_LOW(high_01, high_23);
-        row[i + 3] = PAIRS_HIGH(high_01, high_23);
-    }
-    // Now each half is four rows of one column.
-    #pragma unroll
-    for (int i = 0; i < 4; i++) {
-        const vector first = HALVES_LOW(row[i], row[i + 4]);
-        row[i + 4] = HALVES_HIGH(row[i], row[i + 4]);
-        row[i] = first;
-    }
-}
-
-// pixels[m][lane] = planes[lane][m] for m below count; lanes past the last plane are copies of it.
-inline void read_pixels(
-    __global const float *restrict planes, int plane_size, int lanes, int count, __global vector *restrict pixels)
-{
-    if (count < WIDTH) {
-        for (int m = 0; m < count; m++)
-            for (int lane = 0; lane < WIDTH; lane++)
-                ((__global float *)pixels)[m * WIDTH + lane] = planes[min(lane, lanes - 1) * plane_size + m];
-        return;
-    }
-    for (int m = 0; m < count; m += WIDTH) {
-        // The last pixels are read together with some before them, so as not to read beyond the plane.
-        const int first = min(m, count - WIDTH);
-        vector row[WIDTH];
-        #pragma unroll
-        for (int lane = 0; lane < WIDTH; lane++)
-            row[lane] = *(__global const unaligned_vector *)(planes + min(lane, lanes - 1) * plane_size + first);
-        transpose(row);
-        #pragma unroll
-        for (int i = 0; i < WIDTH; i++)
-            pixels[first + i] = row[i];
-    }
-}
+#include "winograd.cl"
 
 // planes[lane][m] = pixels[m][lane], or 0 where `is_masked` and mask[lane][m] is not above 0, for m below count.
 inline void write_pixels(
@@ -129,27 +68,6 @@ inline void write_codes(
             if (lane < lanes)
                 *(__global unaligned_bytes *)(planes + lane * plane_size + first) = convert_uchar8(row[lane]);
     }
-}
-
-// d becomes B'd.
-inline void transform_pixels(vector *d)
-{
-#if TILE == 4
-    const vector d_42 = d[4] - d[2], twice_31 = 2.0f * (d[3] - d[1]);
-    const vector even = d[4] - 4.0f * d[2], odd = d[3] - 4.0f * d[1];
-    d[0] = 4.0f * (d[0] - d[2]) + d_42;
-    d[5] = 4.0f * (d[1] - d[3]) + (d[5] - d[3]);
-    d[1] = even + odd;
-    d[2] = even - odd;
-    d[3] = d_42 + twice_31;
-    d[4] = d_42 - twice_31;
-#else
-    const vector d_12 = d[1] + d[2], d_21 = d[2] - d[1];
-    d[0] = d[0] - d[2];
-    d[3] = d[1] - d[3];
-    d[1] = d_12;
-    d[2] = d_21;
-#endif
 }
 
 // The first TILE of m become A'm.
@@ -284,61 +202,6 @@ inline void multiply(
     }
 }
 
-// v[position v_position + tile v_tile], a vector of inputs, = B'd B for the tiles of one image that lie in a strip.
-//
-// (y_first, x_first) is the first pixel of the strip's first tile, which may lie outside the image, where pixels are 0.
-// `pixels` is room for the rows that the strip reads.
-inline void transform_input(
-    __global const float *restrict planes, int lanes, int height, int width, int y_first, int x_first,
-    int rows, int columns, __global vector *restrict pixels, __global vector *restrict v, int v_position, int v_tile)
-{
-    const int strip_height = rows * TILE + 2, strip_width = columns * TILE + 2;
-    const int y_begin = clamp(y_first, 0, height), y_end = clamp(y_first + strip_height, 0, height);
-    const int x_begin = clamp(x_first, 0, width), x_end = clamp(x_first + strip_width, 0, width);
-    const int pitch = x_end - x_begin;
-    const int above = clamp(y_begin - y_first, 0, strip_height), inside = y_end - y_begin;
-    for (int m = 0; m < above * pitch; m++)
-        pixels[m] = (vector)(0.0f);
-    for (int m = (above + inside) * pitch; m < strip_height * pitch; m++)
-        pixels[m] = (vector)(0.0f);
-    // Whole rows follow each other in the image as they do here.
-    const int runs = pitch == width ? min(inside, 1) : inside, run = pitch == width ? inside * width : pitch;
-    for (int i = 0; i < runs; i++)
-        read_pixels(
-            planes + (y_begin + i) * width + x_begin, height * width, lanes, run, pixels + (above + i) * pitch);
-
-    for (int row = 0; row < rows; row++)
-        for (int column = 0; column < columns; column++, v += v_tile) {
-            __global const vector *corner = pixels + row * TILE * pitch + x_first - x_begin + column * TILE;
-            vector d[EDGE][EDGE];
-            #pragma unroll
-            for (int j = 0; j < EDGE; j++) {
-                const int x = x_first + column * TILE + j;
-                if (x >= x_begin && x < x_end) {
-                    #pragma unroll
-                    for (int i = 0; i < EDGE; i++)
-                        d[j][i] = corner[i * pitch + j];
-                    transform_pixels(d[j]);
-                } else {
-                    #pragma unroll
-                    for (int i = 0; i < EDGE; i++)
-                        d[j][i] = (vector)(0.0f);
-                }
-            }
-            #pragma unroll
-            for (int i = 0; i < EDGE; i++) {
-                vector of_row[EDGE];
-                #pragma unroll
-                for (int j = 0; j < EDGE; j++)
-                    of_row[j] = d[j][i];
-                transform_pixels(of_row);
-                #pragma unroll
-                for (int j = 0; j < EDGE; j++)
-                    v[(i * EDGE + j) * v_position] = of_row[j];
-            }
-        }
-}
-
 // y, TILE x TILE outputs of one tile, = A'M A + bias, or 0 where that is not above 0 and `rectify` is set.
 inline void transform_tile(
     __global const vector *restrict m, int m_position, vector bias, int rectify, vector y[TILE][TILE])
@@ -439,10 +302,10 @@ __kernel void convolve(
 
         for (int image = 0; image < of_images; image++)
             for (int c = 0; c < v_tile; c++)
-                transform_input(
+                transform_image(
                     x + (((first_image + image) * groups + group) * inputs + c * WIDTH) * height * width,
                     min(inputs - c * WIDTH, WIDTH), height, width, first_row * TILE - top, first_column * TILE - left,
-                    rows, columns, pixels, v + image * tiles_of_image * v_tile + c, v_position, v_tile);
+                    EDGE, rows, columns, pixels, v + image * tiles_of_image * v_tile + c, v_position, v_tile);
 
         // What this strip stores.
         const int i_begin = first_row * side, i_end = min(i_begin + rows * side, stored_h);

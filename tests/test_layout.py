@@ -23,7 +23,7 @@ SHARED = {
     "reference": set(),
     "opencl": {
         "array", "conv2d_product", "device", "elementwise", "fusion", "icd", "matrix_product", "pooling", "program",
-        "recording", "tuning", "variants", "winograd",
+        "recording", "tuning", "variants", "winograd", "winograd_weights",
     },  # fmt: skip
     "conformance": {
         "bounds", "bundle", "case_file", "composition", "coverage", "html", "judge", "known_faults", "merge",

@@ -1,5 +1,6 @@
 """Winograd's algorithm: its kernels hold its bound at any shape, and the bound is one."""
 
+import contextlib
 import sys
 from unittest import mock
 
@@ -9,14 +10,14 @@ from hypothesis import event, given, target
 from hypothesis import strategies as st
 
 from refcnn.conformance import winograd as bounds
-from refcnn.conformance.bounds import UNDEFINED, subnormals
+from refcnn.conformance.bounds import UNDEFINED, subnormals, sum_of_terms
 from refcnn.conformance.conv2d import channels
 from refcnn.conformance.judge import ConformanceFailure, compare
 from refcnn.conformance.strategies import (
     FEW_NOT_FINITE, LARGEST_INTEGER, LIMITS, arrays, batches, image_sizes, winograd_windows,
 )  # fmt: skip
 from refcnn.errors import ArgumentError, ShapeError
-from refcnn.opencl import winograd
+from refcnn.opencl import winograd, winograd_weights
 from refcnn.reference import conv2d, max_pool2d
 from refcnn.shapes import window_output_shape
 
@@ -26,8 +27,9 @@ from .test_oclgrind import LIBRARY, run  # noqa: F401
 STEP = {"stride": (1, 1), "dilation": (1, 1)}
 tiles = st.sampled_from((2, 4))
 
-#: (bytes, tiles) of a strip: as a rule, one tile, and few, so that small images too are cut in every direction.
-strips = st.sampled_from([(1 << 18, 16), (1, 1), (1, 3), (1 << 13, 1)])
+#: (bytes, tiles) of a strip, and the vectors of channels in a share: as a rule, one tile, and few, so that small images
+#: too are cut in every direction.
+strips = st.sampled_from([(1 << 18, 16, 8), (1, 1, 2), (1, 3, 2), (1 << 13, 1, 4)])
 
 
 @st.composite
@@ -55,26 +57,37 @@ def exact_forward(x, w, b, padding, groups):
 def exact_backward(x, w, dy, padding, groups):
     x, w, dy = (entry.astype(np.float64) for entry in (x, w, dy))
     _, saved = conv2d.forward(x, w, None, padding=padding, groups=groups, **STEP)
-    return conv2d.backward(dy, saved, (True, True, False), padding=padding, groups=groups, **STEP)[:2]
+    return conv2d.backward(dy, saved, (True, True, True), padding=padding, groups=groups, **STEP)
 
 
 def on_device(backend, function, *inputs, **attributes):
     """Call a function of winograd with host arrays, and return its results on the host."""
     inputs = [backend.array(entry) if isinstance(entry, np.ndarray) else entry for entry in inputs]
     result = function(*inputs, **attributes)
-    return tuple(map(backend.to_host, result)) if isinstance(result, tuple) else backend.to_host(result)
+    if isinstance(result, tuple):
+        return tuple(entry if entry is None else backend.to_host(entry) for entry in result)
+    return backend.to_host(result)
 
 
 def cut_into(strip):
-    """Cut convolutions into strips of so many bytes, or at least so many tiles."""
+    """Cut convolutions into strips of so many bytes, or at least so many tiles, and gradients into shares."""
+    _forget_plans()
+    patches = contextlib.ExitStack()
+    for module in (winograd, winograd_weights):
+        patches.enter_context(mock.patch.multiple(module, _STRIP_BYTES=strip[0], _LEAST_TILES=strip[1]))
+    patches.enter_context(mock.patch.object(winograd_weights, "_SHARE_VECTORS", strip[2]))
+    return patches
+
+
+def _forget_plans():
     winograd._plan.cache_clear()
-    return mock.patch.multiple(winograd, _STRIP_BYTES=strip[0], _LEAST_TILES=strip[1])
+    winograd_weights._plan.cache_clear()
 
 
 @pytest.fixture(autouse=True)
 def plans_as_a_rule():
     yield
-    winograd._plan.cache_clear()
+    _forget_plans()
 
 
 @given(case=convolutions(), tile=tiles, strip=strips)
@@ -84,11 +97,17 @@ def test_within_bound(opencl_backend, case, tile, strip):
     with cut_into(strip):
         y = on_device(opencl_backend, winograd.forward, x, w, b, **attributes)
         dx = on_device(opencl_backend, winograd.backward_x, dy, w, x.shape, **attributes)
+        dw, db = on_device(opencl_backend, winograd_weights.backward_w, x, dy, w.shape, **attributes, bias=True)
     with np.errstate(all="ignore"), subnormals(are_kept=opencl_backend.denormals):
         of_y = bounds.forward_bound(x, w, b, **attributes)
         of_dx = bounds.backward_x_bound(dy, w, x.shape, **attributes)
-        exact = exact_forward(x, w, b, padding, groups), exact_backward(x, w, dy, padding, groups)[0]
-    worst = max(compare("y", y, exact[0], of_y), compare("dx", dx, exact[1], of_dx))
+        of_dw = bounds.backward_w_bound(x, dy, w.shape, **attributes)
+        exact = exact_forward(x, w, b, padding, groups), *exact_backward(x, w, dy, padding, groups)
+        of_db = sum_of_terms(lambda of: of.sum(axis=(0, 2, 3), keepdims=True), dy, dy[:, 0].size)
+        worst = max(
+            compare("y", y, exact[0], of_y), compare("dx", dx, exact[1], of_dx), compare("dw", dw, exact[2], of_dw),
+            compare("db", db, exact[3], of_db),
+        )  # fmt: skip
     target(worst, label="error / bound")
     event(f"error / bound in hundredths: {int(100 * worst)}")
 
@@ -101,8 +120,10 @@ def test_integers_exact(opencl_backend, case, strip):
     with cut_into(strip):
         y = on_device(opencl_backend, winograd.forward, x, w, b, **attributes)
         dx = on_device(opencl_backend, winograd.backward_x, dy, w, x.shape, **attributes)
+        dw, db = on_device(opencl_backend, winograd_weights.backward_w, x, dy, w.shape, **attributes, bias=True)
     compare("y", y, exact_forward(x, w, b, padding, groups), 0, to_the_bit=True)
-    compare("dx", dx, exact_backward(x, w, dy, padding, groups)[0], 0, to_the_bit=True)
+    for name, computed, exact in zip(("dx", "dw", "db"), (dx, dw, db), exact_backward(x, w, dy, padding, groups)):
+        compare(name, computed, exact, 0, to_the_bit=True)
 
 
 @given(case=convolutions(), tile=tiles, strip=strips)
@@ -141,6 +162,13 @@ def test_shapes_that_are_cut(opencl_backend, x_shape, outputs, tile):
     exact = exact_forward(x, w, None, (1, 1, 1, 1), 1)
     bound = bounds.forward_bound(x, w, None, padding=(1, 1, 1, 1), groups=1, tile=tile)
     compare("y", y, exact, bound, to_the_bit=tile == 2)
+    dy = rng.integers(-4, 4, y.shape).astype(np.float32)
+    dw, none = on_device(
+        opencl_backend, winograd_weights.backward_w, x, dy, w.shape, padding=(1, 1, 1, 1), groups=1, tile=tile
+    )
+    assert none is None
+    bound = bounds.backward_w_bound(x, dy, w.shape, padding=(1, 1, 1, 1), groups=1, tile=tile)
+    compare("dw", dw, exact_backward(x, w, dy, (1, 1, 1, 1), 1)[1], bound, to_the_bit=tile == 2)
 
 
 def test_the_same_bits_every_time(opencl_backend):
@@ -155,8 +183,12 @@ def test_the_same_bits_every_time(opencl_backend):
 
 def test_no_images(opencl_backend):
     x, w = np.zeros((0, 3, 5, 5), np.float32), np.ones((2, 3, 3, 3), np.float32)
-    y = on_device(opencl_backend, winograd.forward, x, w, None, padding=(0, 0, 0, 0), groups=1, tile=4)
+    attributes = {"padding": (0, 0, 0, 0), "groups": 1, "tile": 4}
+    y = on_device(opencl_backend, winograd.forward, x, w, None, **attributes)
     assert y.shape == (0, 2, 3, 3)
+    dw, db = on_device(opencl_backend, winograd_weights.backward_w, x, y, w.shape, **attributes, bias=True)
+    assert dw.shape == w.shape and db.shape == (1, 2, 1, 1)
+    assert not dw.any() and not db.any()
 
 
 @pytest.mark.skipif(LIBRARY is None, reason="Oclgrind is not installed (Debian's package: oclgrind)")
@@ -192,6 +224,8 @@ def test_refusals(opencl_backend):
         winograd.forward(array(1, 1, 2, 3), array(1, 1, 3, 3), None, **attributes, tile=4)
     with pytest.raises(ShapeError, match=r"dy has shape \(1, 1, 2, 1\)"):
         winograd.backward_x(array(1, 1, 2, 1), array(1, 1, 3, 3), (1, 1, 3, 3), **attributes, tile=4)
+    with pytest.raises(ShapeError, match=r"dy has shape \(1, 1, 2, 1\)"):
+        winograd_weights.backward_w(array(1, 1, 3, 3), array(1, 1, 2, 1), (1, 1, 3, 3), **attributes, tile=4)
     with pytest.raises(ShapeError, match=r"rectifier's output has shape \(1, 1, 3, 2\)"):
         winograd.backward_x(
             array(1, 1, 1, 1), array(1, 1, 3, 3), (1, 1, 3, 3), **attributes, tile=4, kept=array(1, 1, 3, 2)
@@ -277,7 +311,7 @@ def test_no_order_of_summation_exceeds_the_bound(case, tile, seed):
         turned, before = grouped.swapaxes(1, 2)[..., ::-1, ::-1], (2 - padding[0], 2 - padding[1])
         dx = correlated(rng, dy.reshape(len(dy), groups, -1, *dy.shape[2:]), turned, before, x.shape[2:], tile)
         dw = kernel_gradient(rng, x, dy, padding, groups, tile)
-        exact_dx, exact_dw = exact_backward(x, w, dy, padding, groups)
+        exact_dx, exact_dw, _ = exact_backward(x, w, dy, padding, groups)
         worst = max(
             compare("y", y, exact_forward(x, w, b, padding, groups), bounds.forward_bound(x, w, b, **attributes)),
             compare("dx", dx, exact_dx, bounds.backward_x_bound(dy, w, x.shape, **attributes)),

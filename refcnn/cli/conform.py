@@ -10,14 +10,25 @@ class _CouldNotRun(click.ClickException):
     exit_code = 2
 
 
+def _known_variant(context, option, name):
+    if name is not None:
+        from ..opencl import variants
+
+        known = sorted({one for operation in variants.OPERATIONS for one in variants.names(operation)})
+        if name not in known:
+            raise click.BadParameter(f"there is no variant {name!r}. Name one of {', '.join(known)}.")
+    return name
+
+
 @click.command("conform")
 @click.option("--device", "devices", multiple=True, metavar="DEVICE", help="all, reference, opencl:PLATFORM:DEVICE, "
               "onnxruntime, onnxruntime:PROVIDER, or MODULE:OBJECT, an implementation of your own; may be given "
               "several times.  [default: all]")
 @click.option("--operation", "operations", multiple=True, metavar="NAME", help="May be given several times.  "
               "[default: all]")
-@click.option("--variant", type=click.Choice(["cpu", "gpu", "plain"]), help="The only variant of the kernels to run on "
-              "OpenCL devices.  [default: in the quick profile the device's own, else all]")
+@click.option("--variant", metavar="NAME", callback=_known_variant, help="The only variant of the kernels to run on "
+              "OpenCL devices, such as cpu, winograd_4x4 or cpu+relu.  [default: in the quick profile the device's own, "
+              "else all]")
 @click.option("--profile", type=click.Choice(["quick", "standard", "long"]), default="quick", show_default=True,
               help="100, 400 or 10,000 cases of each operation and direction.")
 @click.option("--examples", type=click.IntRange(1), metavar="N", help="So many cases instead.")

@@ -163,11 +163,7 @@ class BackendTarget:
         if self.device is None or stem not in variants.OPERATIONS:
             return (None,)
         own = variants.of_operation(stem, self.device)
-        names = []
-        for one in (own, *(one for one in variants.OPERATIONS[stem] if one != own)):
-            fused = variants.FUSED.get(stem, {})
-            names += [one, *(f"{one}+{followers}" for followers, fusing in fused.items() if one in fusing)]
-        return tuple(names)
+        return tuple(sorted(variants.names(stem), key=lambda name: composition.split(name)[0] != own))
 
     def offers(self, stem, direction):
         """Everything is offered."""

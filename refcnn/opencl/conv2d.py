@@ -8,7 +8,7 @@ import functools
 
 from ..shapes import window_output_shape
 from . import conv2d_product as product
-from . import variants, winograd
+from . import variants, winograd, winograd_weights
 from .fusion import Pending
 from .variants import TILES, Convolution
 
@@ -73,11 +73,15 @@ class _Gradients:
 
     def w_and_b(self, needs_w, needs_b):
         x, w, geometry, device = self._saved.x, self._saved.w, self._geometry, self._dy.device
-        dw = db = None
-        if variants.choose(device, "backward_w", geometry) == "plain":
+        which = variants.choose(device, "backward_w", geometry)
+        if which == "plain":
             dw = _plain(device, "backward_w", w.shape, geometry, x, self._dy) if needs_w else None
             db = _plain(device, "backward_b", (1, w.shape[0], 1, 1), geometry, self._dy) if needs_b else None
             return dw, db
+        if which in TILES and needs_w:
+            return winograd_weights.backward_w(
+                x, self._dy, w.shape, padding=geometry.padding, groups=geometry.groups, tile=TILES[which], bias=needs_b
+            )
         dw = self._product.w(x, self._saved.packed) if needs_w else None
         db = self._product.b() if needs_b else None
         return dw, db

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import re
 import sys
 import time
 import warnings
@@ -13,6 +14,7 @@ from ..errors import BackendError, KernelBuildError
 _LOG_LINES = 20
 # Seconds after which a lock of pyopencl's cache, held while a few small files are written, has no owner any more.
 _STALE_LOCK = 10
+_INCLUDE = re.compile(r'^#include "(\w+)\.cl"$', re.MULTILINE)
 
 
 @functools.cache
@@ -29,7 +31,9 @@ def kernel_folder():
 
 
 def source(file_stem):
-    """Return the text of ``kernels/<file_stem>.cl``.
+    """Return the text of ``kernels/<file_stem>.cl``, with the files it includes in the place of the lines that name them.
+
+    So no compiler has to find a file, and a fault's bundle or a cache's key holds all there is.
 
     Raises
     ------
@@ -38,10 +42,11 @@ def source(file_stem):
     """
     path = kernel_folder() / f"{file_stem}.cl"
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         remedy = "Correct REFCNN_KERNELS, or unset it" if os.environ.get("REFCNN_KERNELS") else "Install refcnn again"
         raise BackendError(f"the kernel file {path} cannot be read ({error.strerror}). {remedy}.") from error
+    return _INCLUDE.sub(lambda line: source(line[1]), text)
 
 
 def all_options(device, options):

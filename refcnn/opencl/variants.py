@@ -70,7 +70,7 @@ def candidates(direction, geometry):
     from . import winograd
 
     applies = winograd.applies(geometry.w_shape, geometry.stride, geometry.dilation)
-    return (*GENERAL, *TILES) if applies and direction in ("forward", "backward_x") else GENERAL
+    return (*GENERAL, *TILES) if applies else GENERAL
 
 
 def choose(device, direction, geometry):
@@ -100,6 +100,22 @@ def choose(device, direction, geometry):
     if "winograd_4x4" in able and min(inputs, outputs) >= _LEAST_CHANNELS:
         return "winograd_4x4"
     return general
+
+
+def names(operation):
+    """Return the names of an operation's variants, each followed by those with something fused into it.
+
+    Parameters
+    ----------
+    operation : str
+        One of ``OPERATIONS``.
+    """
+    fused = FUSED.get(operation, {}).items()
+    return [
+        name
+        for one in OPERATIONS[operation]
+        for name in (one, *(f"{one}+{followers}" for followers, fusing in fused if one in fusing))
+    ]
 
 
 def of_operation(operation, device):

@@ -1,5 +1,6 @@
 """Convolution with 3x3 kernels, stride 1, by Winograd's algorithm: forward, and the gradient of x.
 
+:mod:`.winograd_weights` has the gradient of w.
 A tile of ``tile`` x ``tile`` outputs takes (tile + 2)^2 products a pair of
 channels in place of 9 tile^2: 2.25 times fewer for F(2x2, 3x3), 4 times fewer
 for F(4x4, 3x3), which errs more. ``kernels/conv2d_winograd.cl`` says how it is
@@ -21,18 +22,18 @@ KERNEL = (3, 3)
 TILES = (2, 4)
 
 # Floats of a vector in the kernels, and their bytes.
-_WIDTH, _VECTOR_BYTES = 8, 32
+WIDTH, VECTOR_BYTES = 8, 32
 
 # Bytes that B'd B of one strip should take: a core's cache also holds the products and, in passing, the weights.
 _STRIP_BYTES = 1 << 18
 # Tiles that a strip should at least have, lest it read the weights for too few of them.
 _LEAST_TILES = 16
 # Bytes of scratch of all work-items together, unless it takes more for one.
-_SCRATCH_BYTES = 64 << 20
+SCRATCH_BYTES = 64 << 20
 # Input channels whose kernels one work-item transforms.
-_INPUTS_PER_ITEM = 16
+INPUTS_PER_ITEM = 16
 # Work-items for each core, so that a core that is late leaves work to others.
-_ITEMS_PER_CORE = 2
+ITEMS_PER_CORE = 2
 
 
 def applies(w_shape, stride, dilation):
@@ -75,7 +76,7 @@ def forward(x, w, b, *, padding, groups, tile, relu=False):
         image is smaller than a kernel, or an array has more elements than the
         kernels can count.
     """
-    convolution = _Convolution.of(x.shape, w.shape, padding, groups, tile)
+    convolution = Correlation.of(x.shape, w.shape, padding, groups, tile)
     y = x.device.empty(convolution.y_shape)
     _convolve(convolution, x, _transform_weights(convolution, w), b, relu, None, y, None)
     return y
@@ -92,7 +93,7 @@ def forward_pooled(x, w, b, *, padding, groups, tile):
         Both (N, K, out_h // 2, out_w // 2): the maxima, and as uint8 which pixel of its window each is, 0 to 3 row by
         row, the first if several are equal, or 255 where it is not above 0, so that no gradient flows to it.
     """
-    convolution = dataclasses.replace(_Convolution.of(x.shape, w.shape, padding, groups, tile), is_pooled=True)
+    convolution = dataclasses.replace(Correlation.of(x.shape, w.shape, padding, groups, tile), is_pooled=True)
     pooled = x.device.empty(convolution.y_shape)
     winner = x.device.empty(convolution.y_shape, np.uint8)
     _convolve(convolution, x, _transform_weights(convolution, w), b, True, None, pooled, winner)
@@ -119,12 +120,8 @@ def backward_x(dy, w, x_shape, *, padding, groups, tile, kept=None):
     ArgumentError, ShapeError
         As :func:`forward` does, and if dy or ``kept`` has not the shape that belongs to x.
     """
-    forward = _Convolution.of(x_shape, w.shape, padding, groups, tile)
-    if dy.shape != forward.y_shape:
-        raise ShapeError(
-            f"Conv2d: dy has shape {dy.shape}, but an x of shape {tuple(x_shape)} with w of shape {w.shape} and "
-            f"padding {tuple(padding)} gives y of shape {forward.y_shape}. Give dy of that shape."
-        )
+    forward = Correlation.of(x_shape, w.shape, padding, groups, tile)
+    forward.check_y(dy, x_shape, w.shape, padding)
     if kept is not None and kept.shape != tuple(x_shape):
         raise ShapeError(
             f"Conv2d: the rectifier's output has shape {kept.shape}, but masks the gradient of an x of shape "
@@ -137,7 +134,7 @@ def backward_x(dy, w, x_shape, *, padding, groups, tile, kept=None):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Convolution:
+class Correlation:
     """The sizes of one correlation with 3x3 kernels of the channels of each group.
 
     ``top`` and ``left`` are how far the first window lies outside the image, or
@@ -189,6 +186,14 @@ class _Convolution:
             out_w=self.width, top=KERNEL[0] - 1 - self.top, left=KERNEL[1] - 1 - self.left, is_transposed=True,
         )  # fmt: skip
 
+    def check_y(self, dy, x_shape, w_shape, padding):
+        """Raise ShapeError if dy has not the shape of y."""
+        if dy.shape != self.y_shape:
+            raise ShapeError(
+                f"Conv2d: dy has shape {dy.shape}, but an x of shape {tuple(x_shape)} with w of shape {tuple(w_shape)} "
+                f"and padding {tuple(padding)} gives y of shape {self.y_shape}. Give dy of that shape."
+            )
+
     @property
     def y_shape(self):
         stored = (self.out_h // 2, self.out_w // 2) if self.is_pooled else (self.out_h, self.out_w)
@@ -208,7 +213,7 @@ class _Convolution:
 
 
 @functools.cache
-def _vectors(device):
+def vectors_of_block(device):
     """Return how many vectors of output channels a block has: as many accumulators for each of 8 tiles are kept.
 
     AVX-512 has 32 registers for vectors of 8, which two suit; but PoCL before 3.1 does not use the upper 16.
@@ -236,16 +241,16 @@ class _Plan:
 def _plan(device, convolution):
     images, groups, tile = convolution.images, convolution.groups, convolution.tile
     rows, columns, positions = convolution.tile_rows, convolution.tile_columns, convolution.positions
-    input_vectors, vectors = -(-convolution.inputs // _WIDTH), _vectors(device)
+    input_vectors, vectors = -(-convolution.inputs // WIDTH), vectors_of_block(device)
     blocks = _blocks(device, convolution)
-    items = _ITEMS_PER_CORE * device.compute_units
+    items = ITEMS_PER_CORE * device.compute_units
 
-    most_tiles = max(_LEAST_TILES, _STRIP_BYTES // (positions * input_vectors * _VECTOR_BYTES))
-    strip_columns = _even_share(columns, most_tiles)
-    strip_rows = _even_share(rows, most_tiles // strip_columns) if strip_columns == columns else 1
+    most_tiles = max(_LEAST_TILES, _STRIP_BYTES // (positions * input_vectors * VECTOR_BYTES))
+    strip_columns = even_share(columns, most_tiles)
+    strip_rows = even_share(rows, most_tiles // strip_columns) if strip_columns == columns else 1
     strip_images = 1
     if (strip_rows, strip_columns) == (rows, columns):
-        strip_images = _even_share(images, min(most_tiles // (rows * columns), images * groups // items))
+        strip_images = even_share(images, min(most_tiles // (rows * columns), images * groups // items))
     strips = -(-images // strip_images) * -(-rows // strip_rows) * -(-columns // strip_columns) * groups
     # Where there are few, several work-items do the same one, each for some of the outputs.
     shares = min(blocks, -(-items // max(1, strips)))
@@ -254,16 +259,16 @@ def _plan(device, convolution):
     v_size, m_size = positions * (tiles * input_vectors + 1), vectors * positions * (tiles + 1)
     read = (strip_rows * tile + 2) * min(strip_columns * tile + 2, convolution.width)
     scratch_item = v_size + m_size + max(read, strip_rows * strip_columns * tile**2)
-    if scratch_item * _WIDTH > INT_MAX:
+    if scratch_item * WIDTH > INT_MAX:
         raise ShapeError(
-            f"Conv2d: {convolution.inputs} channels in a group need a working copy of {scratch_item * _WIDTH} "
+            f"Conv2d: {convolution.inputs} channels in a group need a working copy of {scratch_item * WIDTH} "
             f"elements, but the kernels count in 32 bits, up to {INT_MAX}. Use another variant, or fewer channels."
         )
-    items = max(1, min(items, strips * shares, _SCRATCH_BYTES // (scratch_item * _VECTOR_BYTES)))
+    items = max(1, min(items, strips * shares, SCRATCH_BYTES // (scratch_item * VECTOR_BYTES)))
     return _Plan(strip_images, strip_rows, strip_columns, blocks, shares, items, scratch_item, v_size, m_size)
 
 
-def _even_share(count, most):
+def even_share(count, most):
     """Cut ``count`` into as few parts of at most ``most`` (or 1) as there can be, and return the size of a part."""
     parts = max(1, -(-count // max(1, most)))
     return max(1, -(-count // parts))
@@ -271,11 +276,11 @@ def _even_share(count, most):
 
 def _blocks(device, convolution):
     """Return how many blocks the outputs of a group make."""
-    return -(-convolution.outputs // (_vectors(device) * _WIDTH))
+    return -(-convolution.outputs // (vectors_of_block(device) * WIDTH))
 
 
-def _options(device, tile):
-    return f"-DTILE={tile}", f"-DVECTORS={_vectors(device)}"
+def build_options(device, tile):
+    return f"-DTILE={tile}", f"-DVECTORS={vectors_of_block(device)}"
 
 
 def _transform_weights(convolution, w):
@@ -283,19 +288,19 @@ def _transform_weights(convolution, w):
     device, taps = w.device, KERNEL[0] * KERNEL[1]
     groups, inputs, outputs = convolution.groups, convolution.inputs, convolution.outputs
     blocks = _blocks(device, convolution)
-    u = device.empty((groups, blocks, convolution.positions, inputs, _vectors(device) * _WIDTH))
+    u = device.empty((groups, blocks, convolution.positions, inputs, vectors_of_block(device) * WIDTH))
     strides = (taps, outputs * taps) if convolution.is_transposed else (inputs * taps, taps)
     device.launch(
-        "conv2d_winograd", "transform_weights", (groups * blocks, -(-inputs // _INPUTS_PER_ITEM)), (1, 1),
-        w, u, groups, blocks, outputs, inputs, _INPUTS_PER_ITEM, outputs * inputs * taps, *strides,
-        int(convolution.is_transposed), options=_options(device, convolution.tile),
+        "conv2d_winograd", "transform_weights", (groups * blocks, -(-inputs // INPUTS_PER_ITEM)), (1, 1),
+        w, u, groups, blocks, outputs, inputs, INPUTS_PER_ITEM, outputs * inputs * taps, *strides,
+        int(convolution.is_transposed), options=build_options(device, convolution.tile),
     )  # fmt: skip
     return u
 
 
 def _convolve(convolution, x, u, b, relu, kept, y, winner):
     device, plan = x.device, _plan(x.device, convolution)
-    scratch = device.empty((plan.items * plan.scratch_item, _WIDTH))
+    scratch = device.empty((plan.items * plan.scratch_item, WIDTH))
     sizes = convolution
     device.launch(
         "conv2d_winograd", "convolve", (plan.items,), (1,),
@@ -304,5 +309,5 @@ def _convolve(convolution, x, u, b, relu, kept, y, winner):
         plan.scratch_item, plan.v_size, plan.m_size, plan.items, sizes.images, sizes.groups, sizes.inputs,
         sizes.outputs, sizes.height, sizes.width, sizes.out_h, sizes.out_w, sizes.top, sizes.left, sizes.tile_rows,
         sizes.tile_columns, plan.strip_images, plan.strip_rows, plan.strip_columns, plan.blocks, plan.shares,
-        options=_options(device, convolution.tile),
+        options=build_options(device, convolution.tile),
     )  # fmt: skip
