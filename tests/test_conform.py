@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, settings
 
 from refcnn.cli import main
-from refcnn.conformance import case_file, coverage, judge, runner, targets
+from refcnn.conformance import case_file, coverage, judge, oclgrind, runner, targets
 from refcnn.conformance.results import BINS, DeviceReport, Report
 from refcnn.conformance.strategies import Case
 from refcnn.errors import BackendError
@@ -392,3 +392,58 @@ def test_merge(tmp_path):
     assert run("--merge", "--report", tmp_path / "all").exit_code == 2
     assert run("--merge", tmp_path / "nowhere.json", "--report", tmp_path / "all").exit_code == 2
     assert run(files[0]).exit_code == 2
+
+
+@pytest.fixture
+def relu_kernel(tmp_path, monkeypatch):
+    """Put another relu.cl among the kernels: write(old, new)."""
+    shutil.copytree(kernel_folder(), tmp_path / "kernels")
+    path = tmp_path / "kernels" / "relu.cl"
+    monkeypatch.setenv("REFCNN_KERNELS", str(path.parent))
+
+    def write(old, new):
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    return write
+
+
+needs_oclgrind = pytest.mark.skipif(oclgrind.library() is None, reason="Oclgrind is not installed")
+
+
+@needs_oclgrind
+def test_what_oclgrind_reports_fails_though_the_answer_is_right(tmp_path, relu_kernel):
+    relu_kernel("y[i] = ", "y[i] = x[i + 1] == 0.1f ? 7.0f : ")
+    done = run("--device", "oclgrind", "--operation", "relu", "--operation", "add", "--seed", 1, "--examples", 4,
+               "--report", tmp_path / "report")  # fmt: skip
+    assert done.exit_code == 1, done.output
+    (device,) = Report.load(tmp_path / "report" / "report.json").devices
+    assert (device.specification, device.platform) == ("oclgrind", "Oclgrind")
+    rows = {row.name: row for row in device.rows}
+    assert {name: row.verdict for name, row in rows.items()} == {
+        "relu.forward": "wrong", "relu.backward": "wrong", "add.forward": "conforms", "add.backward": "conforms",
+    }  # fmt: skip
+    row = rows["relu.forward"]
+    assert "Invalid read of size 4" in row.failure.message
+    assert "Kernel: relu_forward" in row.failure.message
+    assert row.worst_ratio <= 1
+    assert failing_case(tmp_path / "report", row).inputs[0].size == 1
+    saved = tmp_path / "report" / row.failure.bundle
+    assert "x[i + 1]" in (saved / "kernels" / "relu.cl").read_text()
+    again = run("--device", "oclgrind", "--repro", saved)
+    assert again.exit_code == 1, again.output
+    assert "Invalid read of size 4" in again.output
+
+
+@needs_oclgrind
+def test_oclgrind_tries_every_variant_in_the_quick_profile():
+    rows = runner.plan(targets.find("oclgrind"), runner.Options("quick", 2, 1, operations=("conv2d", "relu")))
+    assert {variant for _, _, variant in rows} >= {None, "chosen", "cpu", "gpu", "plain", "gpu+relu", "winograd_4x4"}
+
+
+def test_oclgrind_that_is_not_installed_is_said(monkeypatch):
+    monkeypatch.setattr(oclgrind, "library", lambda: None)
+    done = run("--device", "oclgrind")
+    assert done.exit_code == 2
+    assert "Debian's and Ubuntu's package is oclgrind" in done.output

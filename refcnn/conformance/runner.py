@@ -124,7 +124,7 @@ def plan(target, options):
         if options.variant is not None:
             # An operation without this variant runs as the device chooses: nothing is left out unsaid.
             variants = [options.variant if options.variant in variants else variants[0]]
-        elif options.profile == "quick":
+        elif options.profile == "quick" and not target.is_simulator:
             own, _ = composition.split(variants[0])
             variants = [one for one in variants if composition.split(one)[0] == own]
         rows += [(operation, direction, one) for direction in targets.directions(operation) for one in variants]
@@ -167,7 +167,7 @@ def _test(specification, options, progress, scratch):
     try:
         for number, (operation, direction, variant) in enumerate(rows):
             if worker is None or worker.is_gone:
-                worker = _Worker(specification, scratch, options.case_limit)
+                worker = _Worker(target, scratch, options.case_limit)
                 error = worker.start()
                 if error is not None:
                     device.error = error
@@ -185,7 +185,7 @@ def _test(specification, options, progress, scratch):
                 if fault is not None:
                     row.verdict, row.failure.known = "known fault", fault.id
                 elif job.bundle is not None:
-                    row.failure.bundle = _save_killer(specification, options, scratch, job, row.failure.message)
+                    row.failure.bundle = _save_killer(target, options, scratch, job, row.failure.message)
             device.rows.append(row)
             progress.row_ends(row)
     finally:
@@ -194,16 +194,16 @@ def _test(specification, options, progress, scratch):
     return device
 
 
-def _save_killer(specification, options, scratch, job, message):
+def _save_killer(target, options, scratch, job, message):
     """Write the bundle of a case that ended its process, in another one; without kernels, where that ends too."""
     case_file = scratch / "killer.npz"
     os.replace(job.case_file, case_file)
     job = dataclasses.replace(job, case=str(case_file), killed=message)
-    worker = _Worker(specification, scratch, options.case_limit)
+    worker = _Worker(target, scratch, options.case_limit)
     saved = worker.start() is None and worker.run(job, lambda cases: None).failure is None
     worker.stop()
     if not saved:
-        save_bundle(job, read_case(case_file)[3], targets.Unavailable(specification), message)
+        save_bundle(job, read_case(case_file)[3], targets.Unavailable(target.specification), message)
     return Path(job.bundle).name
 
 
@@ -217,8 +217,8 @@ def _bundle(options, specification, number, row):
 class _Worker:
     """A worker process, its answers, and the patience with it."""
 
-    def __init__(self, specification, scratch, case_limit):
-        self._specification, self._case_limit = specification, case_limit
+    def __init__(self, target, scratch, case_limit):
+        self._target, self._scratch, self._case_limit = target, scratch, case_limit
         self._log = scratch / "log.txt"
         self._process = None
         self._answers = queue.Queue()
@@ -232,10 +232,10 @@ class _Worker:
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", f"{__package__}.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=log, text=True, encoding="utf-8", env=_environment(),
+                stderr=log, text=True, encoding="utf-8", env=_environment() | self._target.environment(self._scratch),
             )  # fmt: skip
         threading.Thread(target=self._read, args=(self._process.stdout, self._answers), daemon=True).start()
-        self._send({"specification": self._specification})
+        self._send({"specification": self._target.specification})
         answer = self._next(_START_LIMIT)
         if answer.get("event") == "ready":
             self.description = answer["description"]

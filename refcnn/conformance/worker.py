@@ -67,6 +67,10 @@ class Job:
     killed: str | None = None
 
 
+#: Of what is reported of one case the first is the most telling.
+_REPORT_CHARACTERS = 3000
+
+
 class _Stop(BaseException):
     """Ends a run of Hypothesis at once: there is nothing to shrink."""
 
@@ -163,10 +167,11 @@ class Run:
         # Those of shrinking are not counted: they would hide how many it took.
         statistics = self._statistics if is_counted else judge.Statistics()
         try:
-            worst = check(
-                job.operation, composition.followed(case, self._followers), self.target, statistics=statistics,
-                to_the_bit=integers or judge.is_exact(job.operation, case), followers=self._followers,
-            )  # fmt: skip
+            with self._watched(case):
+                worst = check(
+                    job.operation, composition.followed(case, self._followers), self.target, statistics=statistics,
+                    to_the_bit=integers or judge.is_exact(job.operation, case), followers=self._followers,
+                )  # fmt: skip
         except (targets.NotExpressible, composition.NoSuchResult):
             is_counted = False
             if with_target:
@@ -192,6 +197,26 @@ class Run:
         if with_target:
             hypothesis.target(worst, label="error / bound")
 
+    @contextlib.contextmanager
+    def _watched(self, case):
+        """Make a failure of what is reported while a case runs."""
+        # What came before was told of another case.
+        self.target.reported()
+        try:
+            yield
+        except judge.ConformanceFailure as failure:
+            reported = self.target.reported()
+            if reported:
+                failure.args = (f"{failure}\n{self._report_text(reported)}",)
+            raise
+        reported = self.target.reported()
+        if reported:
+            raise judge.ConformanceFailure(f"{self.row.name}, {case!r}\n{self._report_text(reported)}")
+
+    def _report_text(self, reported):
+        rest = "..." if len(reported) > _REPORT_CHARACTERS else ""
+        return f"{self.target.name} reported while it ran:\n{reported[:_REPORT_CHARACTERS]}{rest}"
+
     def _describe_failure(self, case, error, message):
         wrong = isinstance(error, judge.ConformanceFailure)
         self.row.verdict = "wrong" if wrong else "did not build" if isinstance(error, KernelBuildError) else "failed"
@@ -201,7 +226,6 @@ class Run:
             results = error.results if wrong else None
             save_bundle(job, case, self.target, message, results, execute=wrong and self._is_stable)
             self.row.failure.bundle = Path(job.bundle).name
-
 
     def _describe_known_faults(self):
         self.row.verdict = "known fault"
