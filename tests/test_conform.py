@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,16 @@ class Deadly:
 
     def dense(self, x, w, b):
         sys.exit(7)
+
+    def max_pool2d(self, x, *, stride, **attributes):
+        if stride[0] != stride[1]:
+            os._exit(3)
+        return pooling.forward(x, stride=stride, **attributes)[0]
+
+    def conv2d(self, x, w, b, *, groups, **attributes):
+        while groups > 1:
+            time.sleep(1)
+        return convolution.forward(x, w, b, groups=groups, **attributes)[0]
 
 
 wrong, deadly = Wrong(), Deadly()
@@ -174,7 +186,8 @@ def test_wrong_answers_are_found_and_shrunk(faults):
     assert "faulty.py" in message
 
 
-def test_crashes_and_hangs_are_results(faults):
+def test_crashes_and_hangs_are_results(faults, monkeypatch):
+    monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 5)
     done = run("--device", "faulty:deadly", "--device", "reference", "--seed", 1, "--examples", 20, "--case-limit", 0.5,
                "--operation", "relu", "--operation", "add", "--operation", "dense", "--report", "report")  # fmt: skip
     assert done.exit_code == 1, done.output
@@ -194,6 +207,32 @@ def test_crashes_and_hangs_are_results(faults):
     assert left.verdict in ("failed", "crashed")
     assert rows["add", "forward"].verdict == "conforms"
     assert rows["add", "backward"].verdict == "not offered"
+
+
+@pytest.mark.parametrize(
+    ("operation", "verdict", "ending"), [("max_pool2d", "crashed", "exit status 3"), ("conv2d", "hung", "nothing came")]
+)
+def test_what_ends_a_process_is_shrunk_and_saved(faults, monkeypatch, operation, verdict, ending):
+    if verdict == "hung":
+        # Each step costs the patience with it.
+        monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 10)
+    done = run("--device", "faulty:deadly", "--operation", operation, "--seed", 1, "--examples", 40, "--case-limit", 0.5,
+               "--report", "report")  # fmt: skip
+    assert done.exit_code == 1, done.output
+    row = rows_of(faults / "report")[operation, "forward"]
+    assert row.verdict == verdict
+    assert ending in row.failure.message
+    case = failing_case(faults / "report", row)
+    if verdict == "hung":
+        assert case.attributes["groups"] > 1
+    else:
+        assert sorted(case.attributes["stride"]) == [1, 2]
+        assert case.inputs[0].size <= 2
+    assert row.failure.case["attributes"]["stride"] == list(case.attributes["stride"])
+    again = run("--device", "faulty:deadly", "--device", "reference", "--repro", faults / "report" / row.failure.bundle,
+                "--case-limit", 0.5)  # fmt: skip
+    assert again.exit_code == 1, again.output
+    assert "Not conforming: faulty:deadly." in again.output
 
 
 def test_saved_case_runs_again(faults):
@@ -284,10 +323,14 @@ def test_kernel_that_does_not_build(tmp_path, monkeypatch):
     shutil.copytree(kernel_folder(), tmp_path / "kernels")
     (tmp_path / "kernels" / "relu.cl").write_text("__kernel void relu_forward(nonsense)\n")
     monkeypatch.setenv("REFCNN_KERNELS", str(tmp_path / "kernels"))
-    report = runner.run([devices[0].name], runner.Options("quick", 3, 1, operations=("relu", "add")))
-    verdicts = {row.name: row.verdict for row in report.devices[0].rows}
-    assert verdicts["relu.forward"] == "did not build"
-    assert verdicts["add.forward"] == "conforms"
+    options = runner.Options("quick", 3, 1, operations=("relu", "add"), folder=tmp_path)
+    rows = {row.name: row for row in runner.run([devices[0].name], options).devices[0].rows}
+    assert rows["relu.forward"].verdict == "did not build"
+    assert rows["add.forward"].verdict == "conforms"
+    bundle = tmp_path / rows["relu.forward"].failure.bundle
+    alone = subprocess.run([sys.executable, "repro.py"], cwd=bundle, capture_output=True, text=True, timeout=300)
+    assert alone.returncode == 1, alone.stdout
+    assert "relu_forward of kernels/relu.cl" in alone.stdout
 
 
 def test_variants(tmp_path):

@@ -15,12 +15,14 @@ import threading
 import time
 from pathlib import Path
 
+import hypothesis
+
 from .. import __version__
 from ..errors import FileWriteError
 from . import composition, known_faults, targets
-from .case_file import read_case
+from .case_file import read_case, write_case
 from .results import DeviceReport, Failure, Report, Row, row_from_json
-from .worker import Job, save_bundle, summary
+from .worker import Job, save_bundle, searches, summary
 
 #: Examples of each row by profile.
 PROFILES = {"quick": 100, "standard": 400, "long": 10_000}
@@ -30,6 +32,10 @@ CASE_LIMIT = 60.0
 _COMPILING = 5
 _SIMULATOR = 10
 _START_LIMIT = 300.0
+
+#: Seconds that a search for a smaller case that ends its process may take, and each case of it where it hangs.
+_SHRINKING_LIMIT = 60.0
+_SHRINKING_CASE_LIMIT = 1.0
 
 _LOG_CHARACTERS = 3000
 
@@ -180,12 +186,7 @@ def _test(specification, options, progress, scratch):
             )  # fmt: skip
             row = worker.run(job, lambda cases, row=rows[number]: progress.case_begins(row, cases))
             if row.verdict in ("crashed", "hung") and row.failure.case is not None:
-                watch = known_faults.watch(worker.description, operation, direction, variant)
-                fault = watch.explain(read_case(job.case_file)[3], row.failure.message)
-                if fault is not None:
-                    row.verdict, row.failure.known = "known fault", fault.id
-                elif job.bundle is not None:
-                    row.failure.bundle = _save_killer(target, options, scratch, job, row.failure.message)
+                _describe_death(target, worker.description, options, scratch, job, row)
             device.rows.append(row)
             progress.row_ends(row)
     finally:
@@ -194,16 +195,78 @@ def _test(specification, options, progress, scratch):
     return device
 
 
-def _save_killer(target, options, scratch, job, message):
+def _describe_death(target, description, options, scratch, job, row):
+    """Say of a row that ended its process whether that is known, and else find a smaller case; save its bundle."""
+    case = read_case(job.case_file)[3]
+    watch = known_faults.watch(description, job.operation, job.direction, job.variant)
+    fault = watch.explain(case, row.failure.message)
+    if fault is None and job.case is None:
+        case, row.failure.message = _smallest_killer(target, options, scratch, job, case, row, watch)
+        row.failure.case = summary(case)
+    if job.bundle is not None:
+        known = fault and fault.id
+        row.failure.bundle = _save_killer(target, options, scratch, job, case, row.failure.message, known)
+    if fault is not None:
+        row.verdict, row.failure.known = "known fault", fault.id
+
+
+def _smallest_killer(target, options, scratch, job, case, row, watch):
+    """Search once more, each case in a process that it may end as the row's did; return the smallest and its message."""
+    killers, file = [(case, row.failure.message)], scratch / "trial.npz"
+    trial = dataclasses.replace(job, case=str(file), bundle=None)
+    deadline = time.monotonic() + _SHRINKING_LIMIT
+    worker = None
+
+    def kills(case, case_limit):
+        nonlocal worker
+        if worker is None or worker.is_gone:
+            worker = _Worker(target, scratch, case_limit)
+            if worker.start() is not None:
+                return False
+        write_case(file, job.operation, job.direction, job.variant, case)
+        ended = worker.run(trial, lambda cases: None)
+        if ended.verdict == row.verdict:
+            killers.append((case, ended.failure.message))
+        return ended.verdict == row.verdict
+
+    def check(case, integers):
+        if time.monotonic() < deadline and kills(case, min(options.case_limit, _SHRINKING_CASE_LIMIT)):
+            if watch.explain(case, "") is None:
+                raise _Killed
+            killers.pop()
+
+    try:
+        for search in searches(job, check):
+            # Past the deadline nothing fails any more, which Hypothesis finds fault with.
+            with contextlib.suppress(_Killed, hypothesis.errors.Flaky):
+                search()
+            if len(killers) > 1:
+                break
+        # In the time of a trial also what is only slow seems to hang.
+        if row.verdict == "hung" and len(killers) > 1:
+            worker.stop()
+            if not kills(killers[-1][0], options.case_limit):
+                return killers[0]
+    finally:
+        if worker is not None:
+            worker.stop()
+    return killers[-1]
+
+
+class _Killed(Exception):
+    """A case ended its process."""
+
+
+def _save_killer(target, options, scratch, job, case, message, known):
     """Write the bundle of a case that ended its process, in another one; without kernels, where that ends too."""
-    case_file = scratch / "killer.npz"
-    os.replace(job.case_file, case_file)
-    job = dataclasses.replace(job, case=str(case_file), killed=message)
+    file = scratch / "killer.npz"
+    write_case(file, job.operation, job.direction, job.variant, case)
+    job = dataclasses.replace(job, case=str(file), killed=message, known=known)
     worker = _Worker(target, scratch, options.case_limit)
     saved = worker.start() is None and worker.run(job, lambda cases: None).failure is None
     worker.stop()
     if not saved:
-        save_bundle(job, read_case(case_file)[3], targets.Unavailable(target.specification), message)
+        save_bundle(job, case, targets.Unavailable(target.specification), message, known=known)
     return Path(job.bundle).name
 
 
