@@ -21,7 +21,7 @@ _COMMON = {"deadline": None, "print_blob": True, "suppress_health_check": [Healt
 settings.register_profile("quick", max_examples=25, **_COMMON)
 settings.register_profile("ci", max_examples=60, **_COMMON)
 settings.register_profile("simulator", max_examples=8, **_COMMON)
-settings.register_profile("long", max_examples=1000, **_COMMON)
+settings.register_profile("long", max_examples=10_000, **_COMMON)
 settings.load_profile("quick")
 
 # A file that does not exist: what the user has tuned must not decide what is tested.

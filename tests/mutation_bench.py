@@ -43,7 +43,7 @@ def test_planted_faults(bench):
 def test_a_fault_without_a_trace_in_the_results_is_seen_by_oclgrind(bench):
     import mutate_kernels
 
-    bench.library = mutate_kernels.oclgrind_library()
+    bench.library = mutate_kernels.oclgrind.library()
     if bench.library is None:
         pytest.skip("Oclgrind is not installed (Debian's package: oclgrind)")
     source = (mutate_kernels.KERNELS / "relu.cl").read_text()

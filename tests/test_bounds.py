@@ -9,7 +9,9 @@ from hypothesis import assume, event, given, target
 from hypothesis import strategies as st
 
 from refcnn.backend import find
-from refcnn.conformance import adam, average_pool2d, conv2d, dense, judge, softmax, softmax_cross_entropy
+from refcnn.conformance import (
+    adam, average_pool2d, conv2d, dense, judge, max_pool2d, softmax, softmax_cross_entropy
+)  # fmt: skip
 from refcnn.conformance.bounds import LARGEST, TINY, Approximation, U, gamma, input_error, subnormals
 from refcnn.conformance.strategies import Case, arrays
 from refcnn.shapes import window_output_shape
@@ -17,6 +19,19 @@ from refcnn.shapes import window_output_shape
 REFERENCE = find("reference")
 FLUSHING = types.SimpleNamespace(denormals=False, name="flushing", array=np.array, to_host=np.array)
 seeds = st.integers(0, 2**32 - 1)
+
+#: How often each case is computed, every sum in another order each time.
+ORDERS = 10
+
+
+def worst_of_orders(operation, case, implementation):
+    """Hold a case, computed in so many orders, against its bounds; return the worst error / bound."""
+    worst = 0
+    for _ in range(ORDERS):
+        worst = max(worst, judge.check_forward(operation, case, REFERENCE, implementation=implementation))
+        if case.dy is not None:
+            worst = max(worst, judge.check_backward(operation, case, REFERENCE, implementation=implementation))
+    return worst
 
 
 def note(worst, label):
@@ -100,11 +115,7 @@ LINEAR = [("conv2d", conv2d.cases("tiny")), ("dense", dense.cases("tiny"))]
 def test_any_order_of_summation_is_within(operation, cases, data, seed):
     case = data.draw(cases)
     _, implementation = linear(operation, case, seed)
-    worst = 0
-    for _ in range(10):
-        worst = max(worst, judge.check_forward(operation, case, REFERENCE, implementation=implementation))
-        worst = max(worst, judge.check_backward(operation, case, REFERENCE, implementation=implementation))
-    note(worst, operation)
+    note(worst_of_orders(operation, case, implementation), operation)
 
 
 @pytest.mark.parametrize(("operation", "cases"), LINEAR)
@@ -150,23 +161,53 @@ def test_wrong_geometry_is_outside(fault):
         judge.check_backward("conv2d", case, REFERENCE, implementation=implementation)
 
 
+def pooling_table(case):
+    """The places in y and in x of all pixels under all windows, window by window and in each row by row."""
+    kernel, stride, padding = (case.attributes[name] for name in ("kernel", "stride", "padding"))
+    x, y = case.inputs[0].shape, case.dy.shape
+    return conv2d_table(x, (y[1], 1, *kernel), y, stride, padding, (1, 1), y[1])[:2]
+
+
 @given(case=average_pool2d.cases("tiny"), seed=seeds, reciprocal=st.booleans())
 def test_average_in_any_order_is_within(case, seed, reciprocal):
-    device = Device(np.random.default_rng(seed))
+    device, (in_y, in_x) = Device(np.random.default_rng(seed)), pooling_table(case)
 
-    def forward(x, *, kernel, stride, padding, count_include_padding):
-        y = case.dy.shape
-        channels = {"stride": stride, "padding": padding, "dilation": (1, 1), "groups": y[1]}
-        in_y, in_x, _ = conv2d_table(x.shape, (y[1], 1, *kernel), y, **channels)
+    def mean(total, count):
+        return total * device.divide(np.float32(1), count) if reciprocal else device.divide(total, count)
+
+    def counts(kernel, count_include_padding):
+        if count_include_padding:
+            return np.full(case.dy.size, kernel[0] * kernel[1], np.float32)
+        return np.bincount(in_y, minlength=case.dy.size).astype(np.float32)
+
+    def forward(x, *, kernel, count_include_padding, **attributes):
         total = sum_in_random_order(device.rng, in_y, x.ravel()[in_x], case.dy.size)
-        count = np.full(case.dy.size, kernel[0] * kernel[1], np.float32)
-        if not count_include_padding:
-            count = np.bincount(in_y, minlength=case.dy.size).astype(np.float32)
-        quotient = total * device.divide(np.float32(1), count) if reciprocal else device.divide(total, count)
-        return quotient.reshape(y), None
+        return mean(total, counts(kernel, count_include_padding)).reshape(case.dy.shape), x.shape
 
-    implementation = types.SimpleNamespace(forward=forward, backward=None)
-    note(judge.check_forward("average_pool2d", case, REFERENCE, implementation=implementation), "average_pool2d")
+    def backward(dy, shape, needs, *, kernel, count_include_padding, **attributes):
+        shares = mean(dy.ravel(), counts(kernel, count_include_padding))[in_y]
+        return (sum_in_random_order(device.rng, in_x, shares, np.prod(shape)).reshape(shape),)
+
+    implementation = types.SimpleNamespace(forward=forward, backward=backward)
+    note(worst_of_orders("average_pool2d", case, implementation), "average_pool2d")
+
+
+@given(case=max_pool2d.cases("tiny", special=False), seed=seeds)
+def test_gradients_of_winners_in_any_order_are_within(case, seed):
+    rng, (in_y, in_x) = np.random.default_rng(seed), pooling_table(case)
+
+    def forward(x, **attributes):
+        values = x.ravel()[in_x]
+        ranked = np.lexsort((np.arange(len(values)), -values, in_y))
+        winner = in_x[ranked[np.unique(in_y[ranked], return_index=True)[1]]]
+        return x.ravel()[winner].reshape(case.dy.shape), (winner, x.shape)
+
+    def backward(dy, saved, needs, **attributes):
+        winner, shape = saved
+        return (sum_in_random_order(rng, winner, dy.ravel(), np.prod(shape)).reshape(shape),)
+
+    implementation = types.SimpleNamespace(forward=forward, backward=backward)
+    note(worst_of_orders("max_pool2d", case, implementation), "max_pool2d")
 
 
 class Device:
@@ -252,10 +293,7 @@ FUNCTIONS = [
 @given(data=st.data(), seed=seeds)
 def test_functions_at_their_limit_are_within(operation, cases, implement, data, seed):
     case, implementation = data.draw(cases), implement(Device(np.random.default_rng(seed)))
-    worst = judge.check_forward(operation, case, REFERENCE, implementation=implementation)
-    if case.dy is not None:
-        worst = max(worst, judge.check_backward(operation, case, REFERENCE, implementation=implementation))
-    note(worst, operation)
+    note(worst_of_orders(operation, case, implementation), operation)
 
 
 OPERATIONS = (

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, settings
 
 from refcnn.cli import main
-from refcnn.conformance import case_file, coverage, judge, runner, targets
+from refcnn.conformance import case_file, coverage, judge, oclgrind, runner, targets
 from refcnn.conformance.results import BINS, DeviceReport, Report
 from refcnn.conformance.strategies import Case
 from refcnn.errors import BackendError
@@ -86,6 +88,16 @@ class Deadly:
 
     def dense(self, x, w, b):
         sys.exit(7)
+
+    def max_pool2d(self, x, *, stride, **attributes):
+        if stride[0] != stride[1]:
+            os._exit(3)
+        return pooling.forward(x, stride=stride, **attributes)[0]
+
+    def conv2d(self, x, w, b, *, groups, **attributes):
+        while groups > 1:
+            time.sleep(1)
+        return convolution.forward(x, w, b, groups=groups, **attributes)[0]
 
 
 wrong, deadly = Wrong(), Deadly()
@@ -174,7 +186,8 @@ def test_wrong_answers_are_found_and_shrunk(faults):
     assert "faulty.py" in message
 
 
-def test_crashes_and_hangs_are_results(faults):
+def test_crashes_and_hangs_are_results(faults, monkeypatch):
+    monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 5)
     done = run("--device", "faulty:deadly", "--device", "reference", "--seed", 1, "--examples", 20, "--case-limit", 0.5,
                "--operation", "relu", "--operation", "add", "--operation", "dense", "--report", "report")  # fmt: skip
     assert done.exit_code == 1, done.output
@@ -194,6 +207,32 @@ def test_crashes_and_hangs_are_results(faults):
     assert left.verdict in ("failed", "crashed")
     assert rows["add", "forward"].verdict == "conforms"
     assert rows["add", "backward"].verdict == "not offered"
+
+
+@pytest.mark.parametrize(
+    ("operation", "verdict", "ending"), [("max_pool2d", "crashed", "exit status 3"), ("conv2d", "hung", "nothing came")]
+)
+def test_what_ends_a_process_is_shrunk_and_saved(faults, monkeypatch, operation, verdict, ending):
+    if verdict == "hung":
+        # Each step costs the patience with it.
+        monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 10)
+    done = run("--device", "faulty:deadly", "--operation", operation, "--seed", 1, "--examples", 40, "--case-limit", 0.5,
+               "--report", "report")  # fmt: skip
+    assert done.exit_code == 1, done.output
+    row = rows_of(faults / "report")[operation, "forward"]
+    assert row.verdict == verdict
+    assert ending in row.failure.message
+    case = failing_case(faults / "report", row)
+    if verdict == "hung":
+        assert case.attributes["groups"] > 1
+    else:
+        assert sorted(case.attributes["stride"]) == [1, 2]
+        assert case.inputs[0].size <= 2
+    assert row.failure.case["attributes"]["stride"] == list(case.attributes["stride"])
+    again = run("--device", "faulty:deadly", "--device", "reference", "--repro", faults / "report" / row.failure.bundle,
+                "--case-limit", 0.5)  # fmt: skip
+    assert again.exit_code == 1, again.output
+    assert "Not conforming: faulty:deadly." in again.output
 
 
 def test_saved_case_runs_again(faults):
@@ -284,10 +323,14 @@ def test_kernel_that_does_not_build(tmp_path, monkeypatch):
     shutil.copytree(kernel_folder(), tmp_path / "kernels")
     (tmp_path / "kernels" / "relu.cl").write_text("__kernel void relu_forward(nonsense)\n")
     monkeypatch.setenv("REFCNN_KERNELS", str(tmp_path / "kernels"))
-    report = runner.run([devices[0].name], runner.Options("quick", 3, 1, operations=("relu", "add")))
-    verdicts = {row.name: row.verdict for row in report.devices[0].rows}
-    assert verdicts["relu.forward"] == "did not build"
-    assert verdicts["add.forward"] == "conforms"
+    options = runner.Options("quick", 3, 1, operations=("relu", "add"), folder=tmp_path)
+    rows = {row.name: row for row in runner.run([devices[0].name], options).devices[0].rows}
+    assert rows["relu.forward"].verdict == "did not build"
+    assert rows["add.forward"].verdict == "conforms"
+    bundle = tmp_path / rows["relu.forward"].failure.bundle
+    alone = subprocess.run([sys.executable, "repro.py"], cwd=bundle, capture_output=True, text=True, timeout=300)
+    assert alone.returncode == 1, alone.stdout
+    assert "relu_forward of kernels/relu.cl" in alone.stdout
 
 
 def test_variants(tmp_path):
@@ -392,3 +435,58 @@ def test_merge(tmp_path):
     assert run("--merge", "--report", tmp_path / "all").exit_code == 2
     assert run("--merge", tmp_path / "nowhere.json", "--report", tmp_path / "all").exit_code == 2
     assert run(files[0]).exit_code == 2
+
+
+@pytest.fixture
+def relu_kernel(tmp_path, monkeypatch):
+    """Put another relu.cl among the kernels: write(old, new)."""
+    shutil.copytree(kernel_folder(), tmp_path / "kernels")
+    path = tmp_path / "kernels" / "relu.cl"
+    monkeypatch.setenv("REFCNN_KERNELS", str(path.parent))
+
+    def write(old, new):
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    return write
+
+
+needs_oclgrind = pytest.mark.skipif(oclgrind.library() is None, reason="Oclgrind is not installed")
+
+
+@needs_oclgrind
+def test_what_oclgrind_reports_fails_though_the_answer_is_right(tmp_path, relu_kernel):
+    relu_kernel("y[i] = ", "y[i] = x[i + 1] == 0.1f ? 7.0f : ")
+    done = run("--device", "oclgrind", "--operation", "relu", "--operation", "add", "--seed", 1, "--examples", 4,
+               "--report", tmp_path / "report")  # fmt: skip
+    assert done.exit_code == 1, done.output
+    (device,) = Report.load(tmp_path / "report" / "report.json").devices
+    assert (device.specification, device.platform) == ("oclgrind", "Oclgrind")
+    rows = {row.name: row for row in device.rows}
+    assert {name: row.verdict for name, row in rows.items()} == {
+        "relu.forward": "wrong", "relu.backward": "wrong", "add.forward": "conforms", "add.backward": "conforms",
+    }  # fmt: skip
+    row = rows["relu.forward"]
+    assert "Invalid read of size 4" in row.failure.message
+    assert "Kernel: relu_forward" in row.failure.message
+    assert row.worst_ratio <= 1
+    assert failing_case(tmp_path / "report", row).inputs[0].size == 1
+    saved = tmp_path / "report" / row.failure.bundle
+    assert "x[i + 1]" in (saved / "kernels" / "relu.cl").read_text()
+    again = run("--device", "oclgrind", "--repro", saved)
+    assert again.exit_code == 1, again.output
+    assert "Invalid read of size 4" in again.output
+
+
+@needs_oclgrind
+def test_oclgrind_tries_every_variant_in_the_quick_profile():
+    rows = runner.plan(targets.find("oclgrind"), runner.Options("quick", 2, 1, operations=("conv2d", "relu")))
+    assert {variant for _, _, variant in rows} >= {None, "chosen", "cpu", "gpu", "plain", "gpu+relu", "winograd_4x4"}
+
+
+def test_oclgrind_that_is_not_installed_is_said(monkeypatch):
+    monkeypatch.setattr(oclgrind, "library", lambda: None)
+    done = run("--device", "oclgrind")
+    assert done.exit_code == 2
+    assert "Debian's and Ubuntu's package is oclgrind" in done.output

@@ -1,5 +1,10 @@
 """The list of known faults: which cases an entry explains, when it counts as fixed, and errors in the file."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -229,6 +234,15 @@ def conform(faults, tmp_path, monkeypatch):
     return run
 
 
+def assert_saved_as_known(rows):
+    for direction, row in rows.items():
+        folder = Path("report") / row.failure.bundle
+        assert read_case(folder)[1] == direction
+        assert json.loads((folder / "case.json").read_text())["known"] == row.failure.known
+        alone = subprocess.run([sys.executable, "repro.py"], cwd=folder, capture_output=True, text=True, timeout=300)
+        assert f"known as {row.failure.known}" in alone.stdout
+
+
 def test_what_is_known_lets_a_device_pass_and_is_shown(conform):
     done, rows = conform(
         "relu", {"id": "nan", "direction": "forward", "condition": "not finite"}, {"id": "half", "condition": "any"}
@@ -239,6 +253,7 @@ def test_what_is_known_lets_a_device_pass_and_is_shown(conform):
     }  # fmt: skip
     assert "nan" in rows["forward"].failure.message and rows["backward"].worst_ratio > 1
     assert rows["forward"].cases == rows["backward"].cases == 100
+    assert_saved_as_known(rows)
 
 
 def test_what_is_known_hides_nothing_else(conform):
@@ -261,3 +276,4 @@ def test_a_crash_may_be_known(conform):
     assert done.exit_code == 0, done.output
     assert (rows["forward"].verdict, rows["forward"].failure.known) == ("known fault", "falls")
     assert "SIGKILL" in rows["forward"].failure.message
+    assert_saved_as_known({"forward": rows["forward"]})

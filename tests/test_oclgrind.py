@@ -1,7 +1,6 @@
 """The kernels inside Oclgrind, which reports races, uninitialised reads and accesses out of bounds; any report fails."""
 
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -9,40 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from refcnn.conformance import oclgrind
 
-def _library():
-    places = [Path("/usr/lib/oclgrind"), Path("/usr/local/lib/oclgrind"), Path("/usr/local/lib")]
-    command = shutil.which("oclgrind")
-    if command:
-        places.insert(0, Path(command).resolve().parents[1] / "lib" / "oclgrind")
-    return next((place / "liboclgrind-rt-icd.so" for place in places if (place / "liboclgrind-rt-icd.so").exists()), None)
-
-
-LIBRARY = _library()
+LIBRARY = oclgrind.library()
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="Oclgrind is not installed (Debian's package: oclgrind)")
 
 
 @pytest.fixture
 def run(tmp_path):
     """Run a command with Oclgrind as an OpenCL platform; return the process and what Oclgrind reported."""
-    vendors, log = tmp_path / "vendors", tmp_path / "oclgrind.log"
-    vendors.mkdir()
-    (vendors / "oclgrind.icd").write_text(f"{LIBRARY}\n")
-    environment = {
-        **os.environ,
-        "OCL_ICD_VENDORS": str(vendors),
-        "OCLGRIND_DATA_RACES": "1",
-        "OCLGRIND_UNINITIALIZED": "1",
-        "OCLGRIND_LOG": str(log),
-        "REFCNN_TEST_DEVICES": "oclgrind",
-        "REFCNN_TEST_SIZE": "tiny",
-    }
+    inside = oclgrind.environment(tmp_path)
+    environment = {**os.environ, **inside, "REFCNN_TEST_DEVICES": "oclgrind", "REFCNN_TEST_SIZE": "tiny"}
 
     def run(*command):
         done = subprocess.run(
             command, capture_output=True, text=True, env=environment, timeout=1200, cwd=Path(__file__).parents[1]
         )
-        return done, log.read_text() if log.exists() else ""
+        return done, oclgrind.Reports(inside).following()
 
     return run
 

@@ -55,3 +55,9 @@ def test_an_unknown_device_is_a_usage_error(tmp_path):
 
 def test_without_the_option_nothing_is_added(tmp_path):
     assert run(tmp_path).returncode == 5
+
+
+def test_oclgrind_is_sent_to_the_command(tmp_path):
+    done = run(tmp_path, "--refcnn-device", "oclgrind")
+    assert done.returncode == 4
+    assert "Oclgrind" in done.stderr or "refcnn conform --device oclgrind" in done.stderr

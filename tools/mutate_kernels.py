@@ -32,6 +32,8 @@ sys.path[:0] = [str(CHECKOUT), str(Path(__file__).resolve().parent)]
 
 from kernel_faults import KINDS, mutants  # noqa: E402
 
+from refcnn.conformance import oclgrind  # noqa: E402
+
 KERNELS = CHECKOUT / "kernels"
 SURVIVORS = Path(__file__).with_name("mutation_survivors.toml")
 VARIANTS = ("cpu", "gpu", "plain")
@@ -47,8 +49,6 @@ RUN_BY = {
     "conv2d_winograd_weights": ("conv2d", ("winograd_4x4", "winograd_2x2")),
     "max_pool2d_rectified": ("conv2d", ("winograd_2x2",)),
 }
-
-_OCLGRIND_PLACES = ("/usr/lib/oclgrind", "/usr/local/lib/oclgrind", "/usr/local/lib")
 
 
 @dataclasses.dataclass
@@ -95,14 +95,6 @@ def _with_fused(operation, variant):
 
     fused = FUSED.get(operation, {}).items()
     return [(operation, variant), *((operation, f"{variant}+{name}") for name, fusing in fused if variant in fusing)]
-
-
-def oclgrind_library():
-    """Return the path of Oclgrind's OpenCL runtime, or None."""
-    command = shutil.which("oclgrind")
-    places = [str(Path(command).resolve().parents[1] / "lib" / "oclgrind")] if command else []
-    paths = (Path(place) / "liboclgrind-rt-icd.so" for place in (*places, *_OCLGRIND_PLACES))
-    return next((path for path in paths if path.exists()), None)
 
 
 class Cases:
@@ -240,7 +232,7 @@ class Bench:
         self.stems = {path.stem for path in KERNELS.glob("*.cl")}
         # Compiled programs go there too, and with it at the end.
         self.environment = {"REFCNN_KERNELS": str(self.kernels), "XDG_CACHE_HOME": str(self.folder / "cache")}
-        self.library = oclgrind_library()
+        self.library = oclgrind.library()
 
     def run(self, file, source):
         """Return the Result of one source in the place of a file."""
@@ -272,16 +264,10 @@ class Bench:
         return [(name, variant, self.cases.get(name, "tiny", 5 if variant else 2)) for name, variant in pairs]
 
     def _inside_oclgrind(self, stem):
-        vendors, log = self.folder / "vendors", self.folder / "oclgrind.log"
-        vendors.mkdir(exist_ok=True)
-        (vendors / "oclgrind.icd").write_text(f"{self.library}\n")
-        log.unlink(missing_ok=True)
-        environment = {
-            **self.environment, "OCL_ICD_VENDORS": str(vendors), "OCLGRIND_LOG": str(log),
-            "OCLGRIND_DATA_RACES": "1", "OCLGRIND_UNINITIALIZED": "1",
-        }  # fmt: skip
+        environment = self.environment | oclgrind.environment(self.folder, self.library)
+        reports = oclgrind.Reports(environment)
         result = in_process(environment, "opencl:oclgrind:0", self._simulator_runs(stem), 4 * self.limit)
-        report = log.read_text(errors="replace").strip() if log.exists() else ""
+        report = reports.following()
         if report and result.verdict == "survived":
             lines = [line.strip() for line in report.splitlines() if line.strip()]
             result = dataclasses.replace(result, verdict="killed", how=f"reported: {lines[0]}")

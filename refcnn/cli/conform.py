@@ -22,7 +22,7 @@ def _known_variant(context, option, name):
 
 @click.command("conform")
 @click.option("--device", "devices", multiple=True, metavar="DEVICE", help="all, reference, opencl:PLATFORM:DEVICE, "
-              "onnxruntime, onnxruntime:PROVIDER, or MODULE:OBJECT, an implementation of your own; may be given "
+              "oclgrind, onnxruntime, onnxruntime:PROVIDER, or MODULE:OBJECT, an implementation of your own; may be given "
               "several times.  [default: all]")
 @click.option("--operation", "operations", multiple=True, metavar="NAME", help="May be given several times.  "
               "[default: all]")
@@ -45,6 +45,10 @@ def _known_variant(context, option, name):
 def command(devices, operations, variant, profile, examples, seed, case_limit, folder, case, merge,
             reports):  # fmt: skip
     """Hold every operation on every device against a proved error bound.
+
+    The device oclgrind runs the OpenCL kernels, in all variants, on tiny cases in the simulator Oclgrind, whose
+    reports of races, uninitialised reads and accesses out of bounds are failures. It is slow, so that "all" leaves it
+    out: give it few --examples, 5 for a minute or two.
 
     Exit status: 0 if all conform, 1 if not, 2 if it could not run.
     """

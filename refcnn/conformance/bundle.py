@@ -112,7 +112,8 @@ def expected(operation, direction, case, variant=None, target=None):
     }
 
 
-def write_bundle(folder, *, operation, direction, variant, case, results, device, recording=None, message=""):
+def write_bundle(folder, *, operation, direction, variant, case, results, device, recording=None, message="",
+                 known=None):  # fmt: skip
     """Write a bundle, whole or not at all.
 
     Parameters
@@ -131,6 +132,8 @@ def write_bundle(folder, *, operation, direction, variant, case, results, device
         As :func:`record` returns it; without it the bundle has no kernels.
     message : str
         What was found.
+    known : str, optional
+        The identifier of the known fault that this is.
 
     Raises
     ------
@@ -148,7 +151,7 @@ def write_bundle(folder, *, operation, direction, variant, case, results, device
         if isinstance(computed, np.ndarray) and computed.dtype != object:
             arrays[f"computed_{number}"] = computed
     entries = header(operation, direction, variant, case)
-    entries |= {"results": list(results), "device": device, "message": message}
+    entries |= {"results": list(results), "device": device, "message": message, "known": known}
     texts = {HEADER_FILE: _json(entries), SCRIPT_FILE: SCRIPT_TEMPLATE.read_text(encoding="utf-8")}
     if recording is not None:
         texts[LAUNCHES_FILE] = _json(_launches(*recording, arrays))

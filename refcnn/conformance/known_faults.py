@@ -14,9 +14,12 @@ from .bounds import TINY
 from .results import DIRECTIONS
 
 
-
 def _arrays(case):
     return [entry for entry in (*case.inputs, case.dy) if entry is not None]
+
+
+def _size(case):
+    return sum(entry.size for entry in _arrays(case))
 
 
 #: The cases that a fault concerns, by the name that stands in the file.
@@ -79,8 +82,8 @@ class Watch:
 
     Attributes
     ----------
-    seen : dict of str to (Case, str)
-        By a fault's identifier the first case that it explained, and what was found.
+    seen : dict of str to (Case, object)
+        By a fault's identifier the smallest case that it explained, and what was found.
     """
 
     def __init__(self, faults, device, operation, direction, variant):
@@ -92,14 +95,16 @@ class Watch:
         """Note a case that was run to its end, whether it conforms or not."""
         self._tried |= {fault.id for fault in self._faults if fault.explains(case)}
 
-    def explain(self, case, message):
-        """Return the first fault that explains a case that failed, or None."""
+    def explain(self, case, found):
+        """Return the first fault that explains a case that failed, or None; ``found`` is kept in :attr:`seen`."""
         faults = [fault for fault in self._faults if fault.explains(case)]
         # Of several any may be what failed, so that none of them can be said to be gone.
         self._failing |= {fault.id for fault in faults}
         if not faults:
             return None
-        self.seen.setdefault(faults[0].id, (case, message))
+        smallest, _ = self.seen.get(faults[0].id, (None, None))
+        if smallest is None or _size(case) < _size(smallest):
+            self.seen[faults[0].id] = case, found
         return faults[0]
 
     def fixed(self):

@@ -35,6 +35,8 @@ def pytest_collection_modifyitems(session, config, items):
     try:
         for specification in targets.expand(specifications):
             target = targets.find(specification)
+            if target.specification == "oclgrind":
+                raise pytest.UsageError("oclgrind needs a process of its own: run refcnn conform --device oclgrind.")
             for operation, direction, variant in runner.plan(target, options):
                 if target.offers(operation, direction):
                     name = f"{operation}-{direction}[{'-'.join(filter(None, (specification, variant)))}]"

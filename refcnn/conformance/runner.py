@@ -15,12 +15,14 @@ import threading
 import time
 from pathlib import Path
 
+import hypothesis
+
 from .. import __version__
 from ..errors import FileWriteError
 from . import composition, known_faults, targets
-from .case_file import read_case
+from .case_file import read_case, write_case
 from .results import DeviceReport, Failure, Report, Row, row_from_json
-from .worker import Job, save_bundle, summary
+from .worker import Job, save_bundle, searches, summary
 
 #: Examples of each row by profile.
 PROFILES = {"quick": 100, "standard": 400, "long": 10_000}
@@ -30,6 +32,10 @@ CASE_LIMIT = 60.0
 _COMPILING = 5
 _SIMULATOR = 10
 _START_LIMIT = 300.0
+
+#: Seconds that a search for a smaller case that ends its process may take, and each case of it where it hangs.
+_SHRINKING_LIMIT = 60.0
+_SHRINKING_CASE_LIMIT = 1.0
 
 _LOG_CHARACTERS = 3000
 
@@ -124,7 +130,7 @@ def plan(target, options):
         if options.variant is not None:
             # An operation without this variant runs as the device chooses: nothing is left out unsaid.
             variants = [options.variant if options.variant in variants else variants[0]]
-        elif options.profile == "quick":
+        elif options.profile == "quick" and not target.is_simulator:
             own, _ = composition.split(variants[0])
             variants = [one for one in variants if composition.split(one)[0] == own]
         rows += [(operation, direction, one) for direction in targets.directions(operation) for one in variants]
@@ -167,7 +173,7 @@ def _test(specification, options, progress, scratch):
     try:
         for number, (operation, direction, variant) in enumerate(rows):
             if worker is None or worker.is_gone:
-                worker = _Worker(specification, scratch, options.case_limit)
+                worker = _Worker(target, scratch, options.case_limit)
                 error = worker.start()
                 if error is not None:
                     device.error = error
@@ -180,12 +186,7 @@ def _test(specification, options, progress, scratch):
             )  # fmt: skip
             row = worker.run(job, lambda cases, row=rows[number]: progress.case_begins(row, cases))
             if row.verdict in ("crashed", "hung") and row.failure.case is not None:
-                watch = known_faults.watch(worker.description, operation, direction, variant)
-                fault = watch.explain(read_case(job.case_file)[3], row.failure.message)
-                if fault is not None:
-                    row.verdict, row.failure.known = "known fault", fault.id
-                elif job.bundle is not None:
-                    row.failure.bundle = _save_killer(specification, options, scratch, job, row.failure.message)
+                _describe_death(target, worker.description, options, scratch, job, row)
             device.rows.append(row)
             progress.row_ends(row)
     finally:
@@ -194,16 +195,78 @@ def _test(specification, options, progress, scratch):
     return device
 
 
-def _save_killer(specification, options, scratch, job, message):
+def _describe_death(target, description, options, scratch, job, row):
+    """Say of a row that ended its process whether that is known, and else find a smaller case; save its bundle."""
+    case = read_case(job.case_file)[3]
+    watch = known_faults.watch(description, job.operation, job.direction, job.variant)
+    fault = watch.explain(case, row.failure.message)
+    if fault is None and job.case is None:
+        case, row.failure.message = _smallest_killer(target, options, scratch, job, case, row, watch)
+        row.failure.case = summary(case)
+    if job.bundle is not None:
+        known = fault and fault.id
+        row.failure.bundle = _save_killer(target, options, scratch, job, case, row.failure.message, known)
+    if fault is not None:
+        row.verdict, row.failure.known = "known fault", fault.id
+
+
+def _smallest_killer(target, options, scratch, job, case, row, watch):
+    """Search once more, each case in a process that it may end as the row's did; return the smallest and its message."""
+    killers, file = [(case, row.failure.message)], scratch / "trial.npz"
+    trial = dataclasses.replace(job, case=str(file), bundle=None)
+    deadline = time.monotonic() + _SHRINKING_LIMIT
+    worker = None
+
+    def kills(case, case_limit):
+        nonlocal worker
+        if worker is None or worker.is_gone:
+            worker = _Worker(target, scratch, case_limit)
+            if worker.start() is not None:
+                return False
+        write_case(file, job.operation, job.direction, job.variant, case)
+        ended = worker.run(trial, lambda cases: None)
+        if ended.verdict == row.verdict:
+            killers.append((case, ended.failure.message))
+        return ended.verdict == row.verdict
+
+    def check(case, integers):
+        if time.monotonic() < deadline and kills(case, min(options.case_limit, _SHRINKING_CASE_LIMIT)):
+            if watch.explain(case, "") is None:
+                raise _Killed
+            killers.pop()
+
+    try:
+        for search in searches(job, check):
+            # Past the deadline nothing fails any more, which Hypothesis finds fault with.
+            with contextlib.suppress(_Killed, hypothesis.errors.Flaky):
+                search()
+            if len(killers) > 1:
+                break
+        # In the time of a trial also what is only slow seems to hang.
+        if row.verdict == "hung" and len(killers) > 1:
+            worker.stop()
+            if not kills(killers[-1][0], options.case_limit):
+                return killers[0]
+    finally:
+        if worker is not None:
+            worker.stop()
+    return killers[-1]
+
+
+class _Killed(Exception):
+    """A case ended its process."""
+
+
+def _save_killer(target, options, scratch, job, case, message, known):
     """Write the bundle of a case that ended its process, in another one; without kernels, where that ends too."""
-    case_file = scratch / "killer.npz"
-    os.replace(job.case_file, case_file)
-    job = dataclasses.replace(job, case=str(case_file), killed=message)
-    worker = _Worker(specification, scratch, options.case_limit)
+    file = scratch / "killer.npz"
+    write_case(file, job.operation, job.direction, job.variant, case)
+    job = dataclasses.replace(job, case=str(file), killed=message, known=known)
+    worker = _Worker(target, scratch, options.case_limit)
     saved = worker.start() is None and worker.run(job, lambda cases: None).failure is None
     worker.stop()
     if not saved:
-        save_bundle(job, read_case(case_file)[3], targets.Unavailable(specification), message)
+        save_bundle(job, case, targets.Unavailable(target.specification), message, known=known)
     return Path(job.bundle).name
 
 
@@ -217,8 +280,8 @@ def _bundle(options, specification, number, row):
 class _Worker:
     """A worker process, its answers, and the patience with it."""
 
-    def __init__(self, specification, scratch, case_limit):
-        self._specification, self._case_limit = specification, case_limit
+    def __init__(self, target, scratch, case_limit):
+        self._target, self._scratch, self._case_limit = target, scratch, case_limit
         self._log = scratch / "log.txt"
         self._process = None
         self._answers = queue.Queue()
@@ -232,10 +295,10 @@ class _Worker:
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", f"{__package__}.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=log, text=True, encoding="utf-8", env=_environment(),
+                stderr=log, text=True, encoding="utf-8", env=_environment() | self._target.environment(self._scratch),
             )  # fmt: skip
         threading.Thread(target=self._read, args=(self._process.stdout, self._answers), daemon=True).start()
-        self._send({"specification": self._specification})
+        self._send({"specification": self._target.specification})
         answer = self._next(_START_LIMIT)
         if answer.get("event") == "ready":
             self.description = answer["description"]

@@ -11,7 +11,11 @@ A target has what :mod:`~refcnn.conformance.judge` asks of a backend (``name``,
 - ``description``: a dict for :class:`~refcnn.conformance.results.DeviceReport`;
 - ``device``: the OpenCL device, or None;
 - ``denormals``: whether it keeps subnormal numbers, or may flush them to zero;
-- ``is_simulator``: whether it is so slow that only tiny cases make sense.
+- ``is_simulator``: whether it is so slow that only tiny cases make sense;
+- ``environment(folder)``: what the environment of its process needs beside this
+  one's, with files of its own in a folder;
+- ``reported()``: what watches its kernels and has reported since this was last
+  asked; an empty text where nothing does.
 
 ``operation(stem)`` gives an object with ``forward`` and ``backward`` as in
 :mod:`refcnn.reference`, or None where the operation is not offered.
@@ -30,6 +34,7 @@ is None is not looked at. A function that is missing is not offered.
 ``name``, and ``denormals`` if it flushes subnormal numbers to zero: False.
 """
 
+import functools
 import importlib
 import os
 import platform
@@ -41,14 +46,14 @@ import numpy as np
 from .. import __version__, backend
 from ..errors import ArgumentError, BackendError
 from ..opencl import variants
-from . import composition
+from . import composition, oclgrind
 from .judge import ConformanceFailure
 
 _ROOM = Path(__file__).parent
 _OPTIMIZERS = ("adam", "sgd")
 
 #: What :func:`find` takes, for messages.
-FORMS = "all, reference, opencl:PLATFORM:DEVICE, onnxruntime, onnxruntime:PROVIDER or MODULE:OBJECT"
+FORMS = "all, reference, opencl:PLATFORM:DEVICE, oclgrind, onnxruntime, onnxruntime:PROVIDER or MODULE:OBJECT"
 
 
 class NotExpressible(Exception):
@@ -89,7 +94,8 @@ def find(specification, variant=None):
     ----------
     specification : str
         ``reference``, ``opencl:PLATFORM:DEVICE`` (numbers or parts of names),
-        ``onnxruntime`` or ``onnxruntime:PROVIDER``, or ``MODULE:OBJECT``.
+        ``oclgrind``, ``onnxruntime`` or ``onnxruntime:PROVIDER``, or
+        ``MODULE:OBJECT``.
     variant : str, optional
         Of an OpenCL device's kernels; the device's own choice as a rule.
 
@@ -100,7 +106,9 @@ def find(specification, variant=None):
     """
     kind, _, rest = specification.partition(":")
     if specification == "reference" or kind == "opencl":
-        return BackendTarget(backend.find(specification), variant)
+        return BackendTarget(backend.find(specification).name, variant)
+    if specification == "oclgrind":
+        return Oclgrind(variant)
     if kind == "onnxruntime":
         from .onnxruntime_target import OnnxRuntime
 
@@ -120,19 +128,56 @@ def _everything():
     ]  # fmt: skip
 
 
-class BackendTarget:
-    """refcnn's own reference or an OpenCL device."""
+class _Target:
+    """A target in whose process there is nothing out of the common."""
 
-    def __init__(self, found, variant=None):
-        self._backend = found
-        self.name = self.specification = found.name
-        self.array, self.to_host = found.array, found.to_host
-        self.device, self.denormals = getattr(found, "device", None), found.denormals
-        self.is_simulator = self.device is not None and self.device.is_simulator
+    is_simulator = False
+
+    def environment(self, folder):
+        """Nothing."""
+        return {}
+
+    def reported(self):
+        """Nothing."""
+        return ""
+
+
+class BackendTarget(_Target):
+    """refcnn's own reference or an OpenCL device, by the name of its backend."""
+
+    def __init__(self, name, variant=None):
+        self.name = self.specification = name
         self._kernels, _ = composition.split(variant)
-        if variant is not None and (self.device is None or self._kernels not in variants.VARIANTS):
+        if variant is not None and (name == "reference" or self._kernels not in variants.VARIANTS):
             variants_of = ", ".join(variants.VARIANTS)
-            raise ArgumentError(f"there is no variant {variant!r} on {self.name}: OpenCL devices have {variants_of}.")
+            raise ArgumentError(f"there is no variant {variant!r} on {name}: OpenCL devices have {variants_of}.")
+
+    @functools.cached_property
+    def _backend(self):
+        return backend.find(self.name)
+
+    @property
+    def device(self):
+        """The OpenCL device, or None."""
+        return getattr(self._backend, "device", None)
+
+    @property
+    def denormals(self):
+        """Whether it keeps subnormal numbers."""
+        return self._backend.denormals
+
+    @property
+    def is_simulator(self):
+        """Whether the device is one."""
+        return self.device is not None and self.device.is_simulator
+
+    def array(self, host):
+        """The backend's."""
+        return self._backend.array(host)
+
+    def to_host(self, array):
+        """The backend's."""
+        return self._backend.to_host(array)
 
     @property
     def description(self):
@@ -175,6 +220,42 @@ class BackendTarget:
         return module if self._kernels is None else _Forced(module, self._kernels)
 
 
+class Oclgrind(BackendTarget):
+    """refcnn's kernels inside Oclgrind, whose device exists only in a process with :meth:`environment`.
+
+    Raises
+    ------
+    BackendError
+        If Oclgrind is not installed.
+    """
+
+    is_simulator = True
+
+    def __init__(self, variant=None):
+        super().__init__("oclgrind", variant)
+        if oclgrind.library() is None:
+            raise BackendError(f"Oclgrind is not installed. {oclgrind.INSTALL_ADVICE}")
+        self._reports = oclgrind.Reports()
+
+    @functools.cached_property
+    def _backend(self):
+        return backend.find("opencl:oclgrind:0")
+
+    def variants(self, stem):
+        """All, in no order of preference: each has places of its own to race in."""
+        return tuple(variants.names(stem)) if stem in variants.OPERATIONS else (None,)
+
+    def environment(self, folder):
+        """Oclgrind as the only platform, with all its checks."""
+        return oclgrind.environment(folder)
+
+    def reported(self):
+        """Oclgrind's reports."""
+        # What nobody waited for would be reported of the next case.
+        self.device.finish()
+        return self._reports.following()
+
+
 class _Forced:
     """An operation of which one variant runs."""
 
@@ -192,10 +273,9 @@ def _inside(variant, function):
     return run
 
 
-class HostTarget:
+class HostTarget(_Target):
     """A target of NumPy arrays, of which it is given copies, so that it cannot alter a case."""
 
-    is_simulator = False
     device = None
     denormals = True
 

@@ -53,6 +53,8 @@ class Job:
         A saved case to run, in place of drawn ones.
     killed : str, optional
         How running ``case`` ended a former process: it is not run again, only its bundle is written.
+    known : str, optional
+        The identifier of the known fault that this is.
     """
 
     operation: str
@@ -65,6 +67,11 @@ class Job:
     bundle: str | None = None
     case: str | None = None
     killed: str | None = None
+    known: str | None = None
+
+
+#: Of what is reported of one case the first is the most telling.
+_REPORT_CHARACTERS = 3000
 
 
 class _Stop(BaseException):
@@ -102,7 +109,8 @@ class Run:
             return self.row
         start = time.perf_counter()
         if self.job.killed is not None:
-            save_bundle(self.job, read_case(self.job.case)[3], self.target, self.job.killed, execute=False)
+            case = read_case(self.job.case)[3]
+            save_bundle(self.job, case, self.target, self.job.killed, execute=False, known=self.job.known)
             return self.row
         if self.job.case is not None:
             with contextlib.suppress(Exception, _Stop):
@@ -121,26 +129,7 @@ class Run:
         return self.row
 
     def _search(self):
-        module = judge.conformance(self.job.operation)
-        drawn = [module.cases(size).map(lambda case: (case, False)) for size in self.job.sizes]
-        if self._followers and self.job.direction == "backward":
-            # Only what has no rounding is held against the exact gradients of a composition.
-            drawn = []
-        if judge.has_exact_cases(self.job.operation):
-            drawn += [module.cases(size, integers=True).map(lambda case: (case, True)) for size in self.job.sizes]
-
-        for seed, examples, phases in rounds(self.job.seed, self.job.examples):
-
-            @hypothesis.seed(seed)
-            @settings(
-                max_examples=examples, database=None, deadline=None, print_blob=False, report_multiple_bugs=False,
-                suppress_health_check=list(HealthCheck), phases=(*phases, Phase.shrink),
-                verbosity=hypothesis.Verbosity.quiet,
-            )  # fmt: skip
-            @given(st.one_of(drawn))
-            def search(drawn):
-                self._check(*drawn)
-
+        for search in searches(self.job, self._check):
             # What failed is kept by _check. Hypothesis adds that a failure is not the same each time, if so.
             try:
                 search()
@@ -163,10 +152,11 @@ class Run:
         # Those of shrinking are not counted: they would hide how many it took.
         statistics = self._statistics if is_counted else judge.Statistics()
         try:
-            worst = check(
-                job.operation, composition.followed(case, self._followers), self.target, statistics=statistics,
-                to_the_bit=integers or judge.is_exact(job.operation, case), followers=self._followers,
-            )  # fmt: skip
+            with self._watched(case):
+                worst = check(
+                    job.operation, composition.followed(case, self._followers), self.target, statistics=statistics,
+                    to_the_bit=integers or judge.is_exact(job.operation, case), followers=self._followers,
+                )  # fmt: skip
         except (targets.NotExpressible, composition.NoSuchResult):
             is_counted = False
             if with_target:
@@ -175,7 +165,7 @@ class Run:
         except Exception as error:
             is_plain = isinstance(error, judge.ConformanceFailure | RefcnnError)
             message = str(error) if is_plain else "".join(traceback.format_exception(error))
-            if self._known.explain(case, message) is not None:
+            if self._known.explain(case, (error, message)) is not None:
                 return
             self._failed = case, error, message
             if isinstance(error, KernelBuildError):
@@ -192,30 +182,88 @@ class Run:
         if with_target:
             hypothesis.target(worst, label="error / bound")
 
+    @contextlib.contextmanager
+    def _watched(self, case):
+        """Make a failure of what is reported while a case runs."""
+        # What came before was told of another case.
+        self.target.reported()
+        try:
+            yield
+        except judge.ConformanceFailure as failure:
+            reported = self.target.reported()
+            if reported:
+                failure.args = (f"{failure}\n{self._report_text(reported)}",)
+            raise
+        reported = self.target.reported()
+        if reported:
+            raise judge.ConformanceFailure(f"{self.row.name}, {case!r}\n{self._report_text(reported)}")
+
+    def _report_text(self, reported):
+        rest = "..." if len(reported) > _REPORT_CHARACTERS else ""
+        return f"{self.target.name} reported while it ran:\n{reported[:_REPORT_CHARACTERS]}{rest}"
+
     def _describe_failure(self, case, error, message):
         wrong = isinstance(error, judge.ConformanceFailure)
         self.row.verdict = "wrong" if wrong else "did not build" if isinstance(error, KernelBuildError) else "failed"
         job = self.job
         self.row.failure = Failure(message, summary(case))
         if job.bundle is not None:
-            results = error.results if wrong else None
-            save_bundle(job, case, self.target, message, results, execute=wrong and self._is_stable)
-            self.row.failure.bundle = Path(job.bundle).name
-
+            self.row.failure.bundle = self._save(case, error, message, execute=wrong and self._is_stable)
 
     def _describe_known_faults(self):
         self.row.verdict = "known fault"
-        messages, case, identifier = [], None, None
+        messages, case, identifier, bundle = [], None, None, None
         for fault in self._known.fixed() if self.job.case is None else ():
             self.row.verdict, identifier = "fixed fault", fault.id
             messages.append(
                 f"The known fault {fault.id} was not seen in any case that it concerns. If it is fixed, take it out of "
                 f"{known_faults.file()}, or narrow its driver ({fault.driver})."
             )
-        for seen, (found, message) in self._known.seen.items():
-            case, identifier = case or summary(found), identifier or seen
+        for seen, (found, (error, message)) in self._known.seen.items():
             messages.append(f"The known fault {seen}: {message}")
-        self.row.failure = Failure("\n".join(messages), case, known=identifier)
+            if case is None:
+                case, identifier = summary(found), identifier or seen
+                if self.job.bundle is not None:
+                    wrong = isinstance(error, judge.ConformanceFailure)
+                    bundle = self._save(found, error, message, execute=wrong, known=seen)
+        self.row.failure = Failure("\n".join(messages), case, bundle, identifier)
+
+    def _save(self, case, error, message, *, execute, known=None):
+        results = error.results if isinstance(error, judge.ConformanceFailure) else None
+        return save_bundle(self.job, case, self.target, message, results, execute=execute, known=known)
+
+
+def searches(job, check):
+    """Yield the runs of Hypothesis that a job consists of, each to be called.
+
+    Parameters
+    ----------
+    job : Job
+    check : callable
+        Is given each case and whether its numbers are integers; the case at which it raises an exception is shrunk.
+    """
+    _, followers = composition.split(job.variant)
+    module = judge.conformance(job.operation)
+    drawn = [module.cases(size).map(lambda case: (case, False)) for size in job.sizes]
+    if followers and job.direction == "backward":
+        # Only what has no rounding is held against the exact gradients of a composition.
+        drawn = []
+    if judge.has_exact_cases(job.operation):
+        drawn += [module.cases(size, integers=True).map(lambda case: (case, True)) for size in job.sizes]
+
+    for seed, examples, phases in rounds(job.seed, job.examples):
+
+        @hypothesis.seed(seed)
+        @settings(
+            max_examples=examples, database=None, deadline=None, print_blob=False, report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck), phases=(*phases, Phase.shrink),
+            verbosity=hypothesis.Verbosity.quiet,
+        )  # fmt: skip
+        @given(st.one_of(drawn))
+        def search(drawn):
+            check(*drawn)
+
+        yield search
 
 
 def summary(case):
@@ -224,7 +272,7 @@ def summary(case):
     return {"inputs": [text or "None" for text in texts[:-1]], "attributes": case.attributes, "dy": texts[-1]}
 
 
-def save_bundle(job, case, target, message, results=None, execute=True):
+def save_bundle(job, case, target, message, results=None, execute=True, known=None):
     """Write what reproduces a failure without refcnn to the folder ``job.bundle``.
 
     Parameters
@@ -239,6 +287,13 @@ def save_bundle(job, case, target, message, results=None, execute=True):
         As in :class:`~refcnn.conformance.judge.ConformanceFailure`, where something was computed.
     execute : bool
         Whether the device can be trusted to run the case once more.
+    known : str, optional
+        The identifier of the known fault that this is.
+
+    Returns
+    -------
+    str
+        The folder's name.
 
     Raises
     ------
@@ -256,7 +311,9 @@ def save_bundle(job, case, target, message, results=None, execute=True):
     write_bundle(
         job.bundle, operation=job.operation, direction=job.direction, variant=job.variant, case=case, results=results,
         device={"specification": target.specification, **target.description}, recording=recording, message=message,
+        known=known,
     )  # fmt: skip
+    return Path(job.bundle).name
 
 
 def serve(read, write):
