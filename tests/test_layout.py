@@ -22,7 +22,7 @@ NO_ARITHMETIC = {"flatten"}
 SHARED = {
     "reference": set(),
     "opencl": {
-        "array", "conv2d_product", "device", "elementwise", "fusion", "icd", "matrix_product", "pooling", "program",
+        "array", "conv2d_product", "device", "direct", "elementwise", "fusion", "icd", "matrix_product", "pooling", "program",
         "recording", "tuning", "variants", "winograd",
     },  # fmt: skip
     "conformance": {

@@ -8,7 +8,7 @@ import functools
 
 from ..shapes import window_output_shape
 from . import conv2d_product as product
-from . import variants, winograd
+from . import direct, variants, winograd
 from .fusion import Pending
 from .variants import TILES, Convolution
 
@@ -31,6 +31,8 @@ def forward(x, w, b, *, stride, padding, dilation, groups):
             return winograd.forward(x, w, b, relu=rectify, **attributes)
 
         return Pending(x.device, shape, run, run_pooled).array(), saved
+    if which == "direct":
+        return Pending(x.device, shape, functools.partial(direct.forward, saved.x, w, b, geometry)).array(), saved
     return Pending(x.device, shape, functools.partial(_product, saved, b)).array(), saved
 
 

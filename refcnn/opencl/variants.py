@@ -21,7 +21,7 @@ VARIANTS = (CHOSEN, *GENERAL, *SPECIAL)
 #: The operations whose kernels come in variants, and those that differ.
 OPERATIONS = {
     "average_pool2d": ("cpu", "plain"),
-    "conv2d": (CHOSEN, *GENERAL, "winograd_2x2", "winograd_4x4"),
+    "conv2d": (CHOSEN, *GENERAL, *SPECIAL),
     "dense": GENERAL,
     "max_pool2d": ("cpu", "plain"),
 }
@@ -29,7 +29,7 @@ OPERATIONS = {
 #: What is fused into the kernels of an operation, where it follows, and in which variants.
 FUSED = {
     "conv2d": {
-        "relu": (CHOSEN, "cpu", "gpu", "winograd_2x2", "winograd_4x4"),
+        "relu": (CHOSEN, "cpu", "gpu", *SPECIAL),
         "relu+max_pool2d": (CHOSEN, "winograd_2x2", "winograd_4x4"),
     },
     "dense": {"relu": ("cpu", "gpu")},
@@ -67,10 +67,12 @@ def candidates(direction, geometry):
         ``forward``, ``backward_x`` or ``backward_w``.
     geometry : Convolution
     """
-    from . import winograd
+    from . import direct, winograd
 
-    applies = winograd.applies(geometry.w_shape, geometry.stride, geometry.dilation)
-    return (*GENERAL, *TILES) if applies and direction in ("forward", "backward_x") else GENERAL
+    of_definition = ("direct",) if direct.applies(direction, geometry) else ()
+    has_tiles = winograd.applies(geometry.w_shape, geometry.stride, geometry.dilation)
+    of_tiles = tuple(TILES) if has_tiles and direction in ("forward", "backward_x") else ()
+    return (*GENERAL, *of_definition, *of_tiles)
 
 
 def choose(device, direction, geometry):
