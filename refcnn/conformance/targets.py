@@ -165,8 +165,7 @@ class BackendTarget:
         own = variants.of_operation(stem, self.device)
         names = []
         for one in (own, *(one for one in variants.OPERATIONS[stem] if one != own)):
-            fused = variants.FUSED.get(stem, {})
-            names += [one, *(f"{one}+{followers}" for followers, fusing in fused.items() if one in fusing)]
+            names += variants.with_fused(stem, one)
         return tuple(names)
 
     def offers(self, stem, direction):

@@ -112,6 +112,12 @@ def of_operation(operation, device):
     return chosen if chosen in OPERATIONS[operation] else "plain"
 
 
+def with_fused(operation, variant):
+    """Return a variant, and its names with each thing that is fused into its kernels of an operation."""
+    fused = FUSED.get(operation, {})
+    return [variant, *(f"{variant}+{followers}" for followers, fusing in fused.items() if variant in fusing)]
+
+
 def forced():
     """Return the variant that :func:`use_variant` names at present, or None."""
     return _forced
