@@ -52,9 +52,9 @@ inline vector copy(__global const float *restrict source, int step, int count, _
     return spoiled;
 }
 
-inline float any_lane(vector spoiled)
+inline float sum_of_lanes(vector a)
 {
-    return spoiled.s0 + spoiled.s1 + spoiled.s2 + spoiled.s3 + spoiled.s4 + spoiled.s5 + spoiled.s6 + spoiled.s7;
+    return ((a.s0 + a.s1) + (a.s2 + a.s3)) + ((a.s4 + a.s5) + (a.s6 + a.s7));
 }
 
 // staged[c, row, phase, j] = planes[c, y_first + row, j stride + phase dilation % stride - left], zero outside.
@@ -87,7 +87,7 @@ inline int stage(
                     target[j] = 0.0f;
             }
         }
-    return any_lane(spoiled) == 0.0f;
+    return sum_of_lanes(spoiled) == 0.0f;
 }
 
 // offsets[t] = where the pixels of term t = (c, p, q) begin, from those of the first.
@@ -222,5 +222,144 @@ __kernel void correlate(
                     }
                 }
         }
+    }
+}
+
+// partials[chunk, output, t] = lanes whose sum is that of dy[output] times the pixels that its windows read for term t,
+// over the strips of one chunk; and for t = terms that of dy[output] alone.
+//
+// A chunk is a share of the strips of all images. scratch_item floats of scratch belong to each work-item.
+// Dimension 0: work-items, which share the groups and chunks evenly.
+__kernel void correlate_weights(
+    __global const float *restrict x, __global const float *restrict dy, __global vector *restrict partials,
+    __global float *restrict scratch, int scratch_item, int items, int images, int groups, int inputs, int outputs,
+    int height, int width, int out_h, int out_w, int kernel_h, int kernel_w, int stride_h, int stride_w, int top,
+    int left, int dilation_h, int dilation_w, int phases, int pitch, int strip_rows, int staged_rows, int chunks)
+{
+    const int item = get_group_id(0);
+    if (item >= items)
+        return;
+    const int terms = inputs * kernel_h * kernel_w, vectors = (out_w + WIDTH - 1) / WIDTH;
+    __global float *restrict staged = scratch + (size_t)item * scratch_item;
+    __global float *restrict gradients = staged + inputs * staged_rows * phases * pitch;
+    __global int *restrict offsets = (__global int *)(gradients + DOT_OUTPUTS * strip_rows * vectors * WIDTH);
+    place_terms(
+        inputs, kernel_h, kernel_w, stride_w, dilation_h, dilation_w, phases, pitch, staged_rows, offsets);
+
+    const int row_step = stride_h * phases * pitch;
+    const int strips = (out_h + strip_rows - 1) / strip_rows, units = groups * chunks;
+    const int unit_end = (int)((long)units * (item + 1) / items);
+    for (int unit = (int)((long)units * item / items); unit < unit_end; unit++) {
+        const int group = unit / chunks, chunk = unit % chunks;
+        const int first_part = (int)((long)images * strips * chunk / chunks);
+        const int part_end = (int)((long)images * strips * (chunk + 1) / chunks);
+        __global vector *restrict of_unit = partials + (chunk * groups + group) * outputs * (terms + 1);
+        for (int m = 0; m < outputs * (terms + 1); m++)
+            of_unit[m] = (vector)(0.0f);
+
+        for (int part = first_part; part < part_end; part++) {
+            const int plane = part / strips * groups + group;
+            const int first_row = part % strips * strip_rows, rows = min(strip_rows, out_h - first_row);
+            const int is_x_finite = stage(
+                x + plane * inputs * height * width, inputs, height, width, first_row * stride_h - top,
+                (rows - 1) * stride_h + (kernel_h - 1) * dilation_h + 1, left, stride_w, dilation_w, phases, pitch,
+                staged_rows, staged);
+
+            for (int output = 0; output < outputs; output += DOT_OUTPUTS) {
+                const int count = min(outputs - output, DOT_OUTPUTS);
+                // Rows of dy, filled up with zeros to whole vectors.
+                const int is_dy_finite = stage(
+                    dy + (plane * outputs + output) * out_h * out_w, count, out_h, out_w, first_row, rows, 0, 1, 1, 1,
+                    vectors * WIDTH, strip_rows, gradients);
+                __global vector *restrict of_block = of_unit + output * (terms + 1);
+                for (int o = 0; o < count; o++) {
+                    __global const float *of_output = gradients + o * strip_rows * vectors * WIDTH;
+                    vector sum = (vector)(0.0f);
+                    for (int m = 0; m < rows * vectors; m++)
+                        sum += LOAD(of_output + m * WIDTH);
+                    of_block[o * (terms + 1) + terms] += sum;
+                }
+
+                for (int term = 0; term < terms; term += DOT_TERMS) {
+                    vector sum[DOT_OUTPUTS][DOT_TERMS];
+                    #pragma unroll
+                    for (int o = 0; o < DOT_OUTPUTS; o++)
+                        #pragma unroll
+                        for (int t = 0; t < DOT_TERMS; t++)
+                            sum[o][t] = (vector)(0.0f);
+                    int of_output[DOT_OUTPUTS], of_term[DOT_TERMS];
+                    #pragma unroll
+                    for (int o = 0; o < DOT_OUTPUTS; o++)
+                        of_output[o] = min(o, count - 1) * strip_rows * vectors * WIDTH;
+                    #pragma unroll
+                    for (int t = 0; t < DOT_TERMS; t++)
+                        of_term[t] = offsets[min(term + t, terms - 1)];
+
+                    if (is_x_finite && is_dy_finite) {
+                        for (int row = 0; row < rows; row++)
+                            for (int j = 0; j < vectors * WIDTH; j += WIDTH) {
+                                __global const float *dy_row = gradients + row * vectors * WIDTH + j;
+                                __global const float *pixels = staged + row * row_step + j;
+                                vector of_window[DOT_TERMS];
+                                #pragma unroll
+                                for (int t = 0; t < DOT_TERMS; t++)
+                                    of_window[t] = LOAD(pixels + of_term[t]);
+                                #pragma unroll
+                                for (int o = 0; o < DOT_OUTPUTS; o++) {
+                                    const vector gradient = LOAD(dy_row + of_output[o]);
+                                    #pragma unroll
+                                    for (int t = 0; t < DOT_TERMS; t++)
+                                        sum[o][t] += gradient * of_window[t];
+                                }
+                            }
+                    } else {
+                        for (int t = 0; t < DOT_TERMS; t++) {
+                            const int p = (term + t) / kernel_w % kernel_h, q = (term + t) % kernel_w;
+                            for (int row = 0; row < rows; row++) {
+                                const int y = (first_row + row) * stride_h + p * dilation_h - top;
+                                if (y < 0 || y >= height)
+                                    continue;
+                                for (int j = 0; j < vectors * WIDTH; j += WIDTH) {
+                                    const lanes inside
+                                        = inside_row(j * stride_w + q * dilation_w - left, stride_w, width)
+                                        & (j + LANES < out_w);
+                                    const vector pixels = LOAD(staged + row * row_step + j + of_term[t]);
+                                    for (int o = 0; o < DOT_OUTPUTS; o++) {
+                                        const vector product
+                                            = pixels * LOAD(gradients + row * vectors * WIDTH + j + of_output[o]);
+                                        sum[o][t] += inside ? product : (vector)(0.0f);
+                                    }
+                                }
+                            }
+                        }
+                    }
+
+                    #pragma unroll
+                    for (int o = 0; o < DOT_OUTPUTS; o++)
+                        #pragma unroll
+                        for (int t = 0; t < DOT_TERMS; t++)
+                            if (o < count && term + t < terms)
+                                of_block[o * (terms + 1) + term + t] += sum[o][t];
+                }
+            }
+        }
+    }
+}
+
+// dw[output, t] and db[output] = the sums over all chunks and lanes of partials.
+// Dimension 0: outputs of all groups.
+__kernel void sum_partials(
+    __global const vector *restrict partials, __global float *restrict dw, __global float *restrict db, int outputs,
+    int terms, int chunks)
+{
+    const int output = get_group_id(0);
+    if (output >= outputs)
+        return;
+    for (int t = 0; t <= terms; t++) {
+        vector sum = (vector)(0.0f);
+        for (int chunk = 0; chunk < chunks; chunk++)
+            sum += partials[(chunk * outputs + output) * (terms + 1) + t];
+        __global float *target = t < terms ? dw + output * terms + t : db + output;
+        *target = sum_of_lanes(sum);
     }
 }

@@ -76,7 +76,10 @@ class _Gradients:
     def w_and_b(self, needs_w, needs_b):
         x, w, geometry, device = self._saved.x, self._saved.w, self._geometry, self._dy.device
         dw = db = None
-        if variants.choose(device, "backward_w", geometry) == "plain":
+        which = variants.choose(device, "backward_w", geometry)
+        if which == "direct":
+            return direct.backward_w(x, self._dy, geometry)
+        if which == "plain":
             dw = _plain(device, "backward_w", w.shape, geometry, x, self._dy) if needs_w else None
             db = _plain(device, "backward_b", (1, w.shape[0], 1, 1), geometry, self._dy) if needs_b else None
             return dw, db

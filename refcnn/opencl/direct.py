@@ -33,7 +33,7 @@ def applies(direction, geometry):
         ``forward``, ``backward_x`` or ``backward_w``.
     geometry : refcnn.opencl.variants.Convolution
     """
-    return direction == "forward" and geometry.w_shape[1] <= MOST_INPUTS
+    return direction in ("forward", "backward_w") and geometry.w_shape[1] <= MOST_INPUTS
 
 
 def forward(x, w, b, geometry, relu=False):
@@ -60,6 +60,48 @@ def forward(x, w, b, geometry, relu=False):
     y = x.device.empty(correlation.y_shape)
     _correlate(correlation, x, w, b, relu, y)
     return y
+
+
+def backward_w(x, dy, geometry):
+    """Return dw (K, C/groups, kh, kw) and db (1, K, 1, 1).
+
+    Parameters
+    ----------
+    x : DeviceArray
+        (N, C, H, W), float32.
+    dy : DeviceArray
+        (N, K, out_h, out_w), float32.
+    geometry : refcnn.opencl.variants.Convolution
+
+    Raises
+    ------
+    ShapeError
+        If an array has more elements than the kernels can count.
+    """
+    sizes, device = _Correlation.of(geometry), x.device
+    block, _ = _dot_blocking(device, sizes.outputs)
+    items = _ITEMS_PER_CORE * device.compute_units
+    strip_rows, staged_rows, staged = sizes.strips(1, items)
+    parts = sizes.images * -(-sizes.out_h // strip_rows)
+    chunks = max(1, min(parts, -(-items // sizes.groups)))
+    items = min(items, sizes.groups * chunks)
+    outputs = sizes.groups * sizes.outputs
+    # Of the pixels, the gradients of a block, and the places of the terms.
+    row = -(-sizes.out_w // _WIDTH) * _WIDTH
+    scratch_item = staged + block * strip_rows * row + sizes.terms
+    partials = device.empty((chunks, outputs, sizes.terms + 1, _WIDTH))
+    dw, db = device.empty(geometry.w_shape), device.empty((1, outputs, 1, 1))
+    options = _options(device, sizes.outputs)
+    device.launch(
+        "conv2d_direct", "correlate_weights", (items,), (1,), x, dy, partials, device.empty((items * scratch_item,)),
+        scratch_item, items, *sizes.arguments, sizes.phases, sizes.pitch, strip_rows, staged_rows, chunks,
+        options=options,
+    )
+    device.launch(
+        "conv2d_direct", "sum_partials", (outputs,), (1,), partials, dw, db, outputs, sizes.terms, chunks,
+        options=options,
+    )  # fmt: skip
+    return dw, db
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,12 +163,28 @@ class _Correlation:
         """Rows of an image that so many rows of y read."""
         return (rows - 1) * self.stride[0] + (self.kernel[0] - 1) * self.dilation[0] + 1
 
-    def strip_rows(self, least, strips):
-        """Rows of y in a strip: a multiple of ``least``, and so few that an image has at least so many strips."""
-        row_bytes = 4 * self.inputs * self.phases * self.pitch
-        fitting = (_STRIP_BYTES // row_bytes - self.staged_rows(1)) // self.stride[0] + 1
-        wanted = -(-self.out_h // max(1, strips))
-        return max(1, min(fitting // least, -(-wanted // least))) * least
+    def strips(self, least, items):
+        """How images are cut: a multiple of ``least`` rows each, and few enough to give so many work-items one.
+
+        Returns
+        -------
+        (int, int, int)
+            Rows of y in a strip, rows of x that it reads, and the floats that those take.
+        """
+        of_row = self.inputs * self.phases * self.pitch
+        fitting = (_STRIP_BYTES // 4 // of_row - self.staged_rows(1)) // self.stride[0] + 1
+        strips = -(-items // max(1, self.images * self.groups))
+        wanted = -(-self.out_h // strips)
+        rows = max(1, min(fitting // least, -(-wanted // least))) * least
+        return rows, self.staged_rows(rows), self.staged_rows(rows) * of_row
+
+    @property
+    def arguments(self):
+        """The sizes in the order in which the kernels take them."""
+        return (
+            self.images, self.groups, self.inputs, self.outputs, self.height, self.width, self.out_h, self.out_w,
+            *self.kernel, *self.stride, self.top, self.left, *self.dilation,
+        )  # fmt: skip
 
 
 @functools.cache
@@ -143,21 +201,31 @@ def _blocking(device, outputs):
     return block, min(8, accumulators // block)
 
 
+def _dot_blocking(device, outputs):
+    """Return (DOT_OUTPUTS, DOT_TERMS): the accumulators of a block of the gradient of so many outputs in a group."""
+    if outputs == 1:
+        return 1, 9
+    return (2 if outputs == 2 else 8 if _has_32_registers(device) and outputs % 8 == 0 else 4), 3
+
+
+def _options(device, outputs):
+    names = "OUTPUTS", "ROWS", "DOT_OUTPUTS", "DOT_TERMS"
+    values = *_blocking(device, outputs), *_dot_blocking(device, outputs)
+    return tuple(f"-D{name}={value}" for name, value in zip(names, values, strict=True))
+
+
 def _correlate(correlation, x, w, b, relu, y):
     sizes, device = correlation, x.device
     block, rows = _blocking(device, sizes.outputs)
     items = _ITEMS_PER_CORE * device.compute_units
-    strip_rows = sizes.strip_rows(rows, -(-items // max(1, sizes.images * sizes.groups)))
+    strip_rows, staged_rows, staged = sizes.strips(rows, items)
     items = min(items, sizes.images * sizes.groups * -(-sizes.out_h // strip_rows))
-    staged_rows = sizes.staged_rows(strip_rows)
     # Of the pixels, the weights of a block, and the places of the terms.
-    scratch_item = sizes.inputs * staged_rows * sizes.phases * sizes.pitch + (block + 1) * sizes.terms
+    scratch_item = staged + (block + 1) * sizes.terms
     taps = math.prod(sizes.kernel)
     device.launch(
         "conv2d_direct", "correlate", (items,), (1,),
         x, w, w if b is None else b, int(b is not None), int(relu), y, device.empty((items * scratch_item,)),
-        scratch_item, items, sizes.images, sizes.groups, sizes.inputs, sizes.outputs, sizes.height, sizes.width,
-        sizes.out_h, sizes.out_w, *sizes.kernel, *sizes.stride, sizes.top, sizes.left, *sizes.dilation,
-        sizes.outputs * sizes.inputs * taps, sizes.inputs * taps, taps, 0, sizes.phases, sizes.pitch,
-        strip_rows, staged_rows, options=(f"-DOUTPUTS={block}", f"-DROWS={rows}"),
+        scratch_item, items, *sizes.arguments, sizes.outputs * sizes.inputs * taps, sizes.inputs * taps, taps, 0,
+        sizes.phases, sizes.pitch, strip_rows, staged_rows, options=_options(device, sizes.outputs),
     )  # fmt: skip
