@@ -71,6 +71,8 @@ class _Gradients:
             )  # fmt: skip
             dx.masked_by = x if x.rectified else None
             return dx
+        if which == "direct":
+            return direct.backward_x(self._dy, w, geometry)
         return self._product.x(w)
 
     def w_and_b(self, needs_w, needs_b):

@@ -33,7 +33,11 @@ def applies(direction, geometry):
         ``forward``, ``backward_x`` or ``backward_w``.
     geometry : refcnn.opencl.variants.Convolution
     """
-    return direction in ("forward", "backward_w") and geometry.w_shape[1] <= MOST_INPUTS
+    outputs, inputs = geometry.w_shape[0] // geometry.groups, geometry.w_shape[1]
+    if direction == "backward_x":
+        # With a stride, a pixel is read by other taps than its neighbour, which no vector suits.
+        return outputs <= MOST_INPUTS and tuple(geometry.stride) == (1, 1)
+    return inputs <= MOST_INPUTS
 
 
 def forward(x, w, b, geometry, relu=False):
@@ -60,6 +64,29 @@ def forward(x, w, b, geometry, relu=False):
     y = x.device.empty(correlation.y_shape)
     _correlate(correlation, x, w, b, relu, y)
     return y
+
+
+def backward_x(dy, w, geometry):
+    """Return dx (N, C, H, W): dy correlated with the kernels turned by 180 degrees, the channels' roles exchanged.
+
+    Parameters
+    ----------
+    dy : DeviceArray
+        (N, K, out_h, out_w), float32.
+    w : DeviceArray
+        (K, C/groups, kh, kw), float32.
+    geometry : refcnn.opencl.variants.Convolution
+        With stride 1.
+
+    Raises
+    ------
+    ShapeError
+        If an array has more elements than the kernels can count.
+    """
+    correlation = _Correlation.of(geometry).transposed()
+    dx = dy.device.empty(correlation.y_shape)
+    _correlate(correlation, dy, w, None, False, dx)
+    return dx
 
 
 def backward_w(x, dy, geometry):
@@ -108,7 +135,8 @@ def backward_w(x, dy, geometry):
 class _Correlation:
     """The sizes of one correlation of the channels of each group with kernels.
 
-    ``top`` and ``left`` are how far the first window lies outside the image, or inside if negative.
+    ``top`` and ``left`` are how far the first window lies outside the image, or inside if negative. ``is_transposed``
+    tells that the kernels are turned and their channels' roles exchanged.
     """
 
     images: int
@@ -124,6 +152,7 @@ class _Correlation:
     top: int
     left: int
     dilation: tuple
+    is_transposed: bool = False
 
     @classmethod
     def of(cls, geometry):
@@ -139,6 +168,14 @@ class _Correlation:
         return cls(
             N, groups, inputs, K // groups, H, W, out_h, out_w, tuple(kernel), tuple(geometry.stride),
             *geometry.padding[:2], tuple(geometry.dilation),
+        )  # fmt: skip
+
+    def transposed(self):
+        """The correlation that gives the gradient of x from that of y, at stride 1."""
+        spans = [(side - 1) * step for side, step in zip(self.kernel, self.dilation, strict=True)]
+        return dataclasses.replace(
+            self, inputs=self.outputs, outputs=self.inputs, height=self.out_h, width=self.out_w, out_h=self.height,
+            out_w=self.width, top=spans[0] - self.top, left=spans[1] - self.left, is_transposed=True,
         )  # fmt: skip
 
     @property
@@ -223,9 +260,12 @@ def _correlate(correlation, x, w, b, relu, y):
     # Of the pixels, the weights of a block, and the places of the terms.
     scratch_item = staged + (block + 1) * sizes.terms
     taps = math.prod(sizes.kernel)
+    # From one output's kernels to the next one's, and from one input's.
+    w_steps = (taps, sizes.outputs * taps) if sizes.is_transposed else (sizes.inputs * taps, taps)
     device.launch(
         "conv2d_direct", "correlate", (items,), (1,),
         x, w, w if b is None else b, int(b is not None), int(relu), y, device.empty((items * scratch_item,)),
-        scratch_item, items, *sizes.arguments, sizes.outputs * sizes.inputs * taps, sizes.inputs * taps, taps, 0,
-        sizes.phases, sizes.pitch, strip_rows, staged_rows, options=_options(device, sizes.outputs),
+        scratch_item, items, *sizes.arguments, sizes.outputs * sizes.inputs * taps, *w_steps,
+        int(sizes.is_transposed), sizes.phases, sizes.pitch, strip_rows, staged_rows,
+        options=_options(device, sizes.outputs),
     )  # fmt: skip
