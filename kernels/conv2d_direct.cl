@@ -59,19 +59,32 @@ inline float sum_of_lanes(vector a)
 
 // staged[c, row, phase, j] = planes[c, y_first + row, j stride + phase dilation % stride - left], zero outside.
 //
+// Rows of the planes lie spread_h apart there, and if the stride is 1 their pixels spread_w, with zeros in between.
 // Channels of `staged` are staged_rows apart, of which `rows` are written. Returns whether all is finite.
 inline int stage(
-    __global const float *restrict planes, int inputs, int height, int width, int y_first, int rows, int left,
-    int stride, int dilation, int phases, int pitch, int staged_rows, __global float *restrict staged)
+    __global const float *restrict planes, int inputs, int height, int width, int spread_h, int spread_w, int y_first,
+    int rows, int left, int stride, int dilation, int phases, int pitch, int staged_rows,
+    __global float *restrict staged)
 {
     vector spoiled = (vector)(0.0f);
     for (int c = 0; c < inputs; c++)
         for (int row = 0; row < rows; row++) {
             const int y = y_first + row;
             __global float *target = staged + (c * staged_rows + row) * phases * pitch;
-            if (y < 0 || y >= height) {
+            const int is_inside = y >= 0 && y < height * spread_h && y % spread_h == 0;
+            if (!is_inside || spread_w > 1)
                 for (int j = 0; j < phases * pitch; j++)
                     target[j] = 0.0f;
+            if (!is_inside)
+                continue;
+            __global const float *pixels = planes + (c * height + y / spread_h) * width;
+            if (spread_w > 1) {
+                const int begin = max(0, (spread_w - 1 - left) / spread_w);
+                const int end = min(width, (pitch - 1 - left + spread_w) / spread_w);
+                for (int m = begin; m < end; m++) {
+                    target[m * spread_w + left] = pixels[m];
+                    spoiled.s0 += 0.0f * pixels[m];
+                }
                 continue;
             }
             for (int phase = 0; phase < phases; phase++, target += pitch) {
@@ -81,8 +94,7 @@ inline int stage(
                 const int end = clamp((width - 1 - x + stride) / stride, begin, pitch);
                 for (int j = 0; j < begin; j++)
                     target[j] = 0.0f;
-                spoiled += copy(
-                    planes + (c * height + y) * width + begin * stride + x, stride, end - begin, target + begin);
+                spoiled += copy(pixels + begin * stride + x, stride, end - begin, target + begin);
                 for (int j = end; j < pitch; j++)
                     target[j] = 0.0f;
             }
@@ -101,16 +113,17 @@ inline void place_terms(
                 *offsets = ((c * staged_rows + p * dilation_h) * phases + q % phases) * pitch + q * dilation_w / stride_w;
 }
 
-// Which lanes of a vector of pixels, read by windows that are `stride` apart, lie inside a row of the image.
-inline lanes inside_row(int x, int stride, int width)
+// Which lanes of a vector of pixels, read by windows that are `stride` apart, are pixels of a row of the image.
+inline lanes inside_row(int x, int stride, int spread, int width)
 {
     const lanes place = x + stride * LANES;
-    return (place >= 0) & (place < width);
+    return (place >= 0) & (place < width * spread) & (place % spread == 0);
 }
 
 // y[image, output] = bias[output] + sum over the inputs of its group of x[image, input] correlated with w, or 0 where
 // that is not above 0 and `rectify` is set.
 //
+// Pixels of x lie spread_h and spread_w apart, with nothing in between; the latter may exceed 1 only if stride_w is 1.
 // The kernel for an output and an input begins at w[group w_group + output w_output + input w_input]; if `is_turned` it
 // is turned by 180 degrees. scratch_item floats of scratch belong to each work-item.
 // Dimension 0: work-items, which share the strips of all images and groups evenly.
@@ -119,7 +132,8 @@ __kernel void correlate(
     int has_bias, int rectify, __global float *restrict y, __global float *restrict scratch, int scratch_item,
     int items, int images, int groups, int inputs, int outputs, int height, int width, int out_h, int out_w,
     int kernel_h, int kernel_w, int stride_h, int stride_w, int top, int left, int dilation_h, int dilation_w,
-    int w_group, int w_output, int w_input, int is_turned, int phases, int pitch, int strip_rows, int staged_rows)
+    int phases, int pitch, int strip_rows, int staged_rows, int spread_h, int spread_w, int w_group, int w_output,
+    int w_input, int is_turned)
 {
     const int item = get_group_id(0);
     if (item >= items)
@@ -138,7 +152,7 @@ __kernel void correlate(
         const int plane = unit / strips, group = plane % groups;
         const int first_row = unit % strips * strip_rows, rows = min(strip_rows, out_h - first_row);
         stage(
-            x + plane * inputs * height * width, inputs, height, width, first_row * stride_h - top,
+            x + plane * inputs * height * width, inputs, height, width, spread_h, spread_w, first_row * stride_h - top,
             (rows - 1) * stride_h + (kernel_h - 1) * dilation_h + 1, left, stride_w, dilation_w, phases, pitch,
             staged_rows, staged);
 
@@ -171,10 +185,11 @@ __kernel void correlate(
                     if (is_masked) {
                         for (int t = 0; t < terms; t++) {
                             const int p = t / kernel_w % kernel_h, q = t % kernel_w;
-                            const lanes in_row = inside_row(j * stride_w + q * dilation_w - left, stride_w, width);
+                            const lanes in_row = inside_row(
+                                j * stride_w + q * dilation_w - left, stride_w, spread_w, width);
                             for (int r = 0; r < ROWS; r++) {
                                 const int above = (first_row + row + r) * stride_h + p * dilation_h - top;
-                                if (above < 0 || above >= height)
+                                if (above < 0 || above >= height * spread_h || above % spread_h)
                                     continue;
                                 for (int o = 0; o < OUTPUTS; o++) {
                                     const vector product = weights[t * OUTPUTS + o] * LOAD(pixels[r] + offsets[t]);
@@ -261,7 +276,7 @@ __kernel void correlate_weights(
             const int plane = part / strips * groups + group;
             const int first_row = part % strips * strip_rows, rows = min(strip_rows, out_h - first_row);
             const int is_x_finite = stage(
-                x + plane * inputs * height * width, inputs, height, width, first_row * stride_h - top,
+                x + plane * inputs * height * width, inputs, height, width, 1, 1, first_row * stride_h - top,
                 (rows - 1) * stride_h + (kernel_h - 1) * dilation_h + 1, left, stride_w, dilation_w, phases, pitch,
                 staged_rows, staged);
 
@@ -269,8 +284,8 @@ __kernel void correlate_weights(
                 const int count = min(outputs - output, DOT_OUTPUTS);
                 // Rows of dy, filled up with zeros to whole vectors.
                 const int is_dy_finite = stage(
-                    dy + (plane * outputs + output) * out_h * out_w, count, out_h, out_w, first_row, rows, 0, 1, 1, 1,
-                    vectors * WIDTH, strip_rows, gradients);
+                    dy + (plane * outputs + output) * out_h * out_w, count, out_h, out_w, 1, 1, first_row, rows, 0, 1,
+                    1, 1, vectors * WIDTH, strip_rows, gradients);
                 __global vector *restrict of_block = of_unit + output * (terms + 1);
                 for (int o = 0; o < count; o++) {
                     __global const float *of_output = gradients + o * strip_rows * vectors * WIDTH;
@@ -321,7 +336,7 @@ __kernel void correlate_weights(
                                     continue;
                                 for (int j = 0; j < vectors * WIDTH; j += WIDTH) {
                                     const lanes inside
-                                        = inside_row(j * stride_w + q * dilation_w - left, stride_w, width)
+                                        = inside_row(j * stride_w + q * dilation_w - left, stride_w, 1, width)
                                         & (j + LANES < out_w);
                                     const vector pixels = LOAD(staged + row * row_step + j + of_term[t]);
                                     for (int o = 0; o < DOT_OUTPUTS; o++) {

@@ -34,10 +34,7 @@ def applies(direction, geometry):
     geometry : refcnn.opencl.variants.Convolution
     """
     outputs, inputs = geometry.w_shape[0] // geometry.groups, geometry.w_shape[1]
-    if direction == "backward_x":
-        # With a stride, a pixel is read by other taps than its neighbour, which no vector suits.
-        return outputs <= MOST_INPUTS and tuple(geometry.stride) == (1, 1)
-    return inputs <= MOST_INPUTS
+    return (outputs if direction == "backward_x" else inputs) <= MOST_INPUTS
 
 
 def forward(x, w, b, geometry, relu=False):
@@ -69,6 +66,8 @@ def forward(x, w, b, geometry, relu=False):
 def backward_x(dy, w, geometry):
     """Return dx (N, C, H, W): dy correlated with the kernels turned by 180 degrees, the channels' roles exchanged.
 
+    With a stride, the pixels of dy lie so far apart, with zeros in between.
+
     Parameters
     ----------
     dy : DeviceArray
@@ -76,7 +75,6 @@ def backward_x(dy, w, geometry):
     w : DeviceArray
         (K, C/groups, kh, kw), float32.
     geometry : refcnn.opencl.variants.Convolution
-        With stride 1.
 
     Raises
     ------
@@ -121,9 +119,8 @@ def backward_w(x, dy, geometry):
     options = _options(device, sizes.outputs)
     device.launch(
         "conv2d_direct", "correlate_weights", (items,), (1,), x, dy, partials, device.empty((items * scratch_item,)),
-        scratch_item, items, *sizes.arguments, sizes.phases, sizes.pitch, strip_rows, staged_rows, chunks,
-        options=options,
-    )
+        scratch_item, items, *sizes.arguments, strip_rows, staged_rows, chunks, options=options,
+    )  # fmt: skip
     device.launch(
         "conv2d_direct", "sum_partials", (outputs,), (1,), partials, dw, db, outputs, sizes.terms, chunks,
         options=options,
@@ -135,8 +132,9 @@ def backward_w(x, dy, geometry):
 class _Correlation:
     """The sizes of one correlation of the channels of each group with kernels.
 
-    ``top`` and ``left`` are how far the first window lies outside the image, or inside if negative. ``is_transposed``
-    tells that the kernels are turned and their channels' roles exchanged.
+    ``top`` and ``left`` are how far the first window lies outside the image, or inside if negative. ``spread``
+    is how far apart the pixels of the image lie, ``is_transposed`` tells that the kernels are turned and their
+    channels' roles exchanged.
     """
 
     images: int
@@ -152,6 +150,7 @@ class _Correlation:
     top: int
     left: int
     dilation: tuple
+    spread: tuple = (1, 1)
     is_transposed: bool = False
 
     @classmethod
@@ -171,11 +170,12 @@ class _Correlation:
         )  # fmt: skip
 
     def transposed(self):
-        """The correlation that gives the gradient of x from that of y, at stride 1."""
+        """The correlation that gives the gradient of x from that of y."""
         spans = [(side - 1) * step for side, step in zip(self.kernel, self.dilation, strict=True)]
         return dataclasses.replace(
             self, inputs=self.outputs, outputs=self.inputs, height=self.out_h, width=self.out_w, out_h=self.height,
-            out_w=self.width, top=spans[0] - self.top, left=spans[1] - self.left, is_transposed=True,
+            out_w=self.width, stride=(1, 1), top=spans[0] - self.top, left=spans[1] - self.left, spread=self.stride,
+            is_transposed=True,
         )  # fmt: skip
 
     @property
@@ -220,7 +220,7 @@ class _Correlation:
         """The sizes in the order in which the kernels take them."""
         return (
             self.images, self.groups, self.inputs, self.outputs, self.height, self.width, self.out_h, self.out_w,
-            *self.kernel, *self.stride, self.top, self.left, *self.dilation,
+            *self.kernel, *self.stride, self.top, self.left, *self.dilation, self.phases, self.pitch,
         )  # fmt: skip
 
 
@@ -265,7 +265,6 @@ def _correlate(correlation, x, w, b, relu, y):
     device.launch(
         "conv2d_direct", "correlate", (items,), (1,),
         x, w, w if b is None else b, int(b is not None), int(relu), y, device.empty((items * scratch_item,)),
-        scratch_item, items, *sizes.arguments, sizes.outputs * sizes.inputs * taps, *w_steps,
-        int(sizes.is_transposed), sizes.phases, sizes.pitch, strip_rows, staged_rows,
-        options=_options(device, sizes.outputs),
+        scratch_item, items, *sizes.arguments, strip_rows, staged_rows, *sizes.spread,
+        sizes.outputs * sizes.inputs * taps, *w_steps, int(sizes.is_transposed), options=_options(device, sizes.outputs),
     )  # fmt: skip
