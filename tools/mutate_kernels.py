@@ -91,10 +91,9 @@ def plan(stem, stems):
 
 def _with_fused(operation, variant):
     """Return the variant, and the variant with each thing that can be fused into it."""
-    from refcnn.opencl.variants import FUSED
+    from refcnn.opencl.variants import with_fused
 
-    fused = FUSED.get(operation, {}).items()
-    return [(operation, variant), *((operation, f"{variant}+{name}") for name, fusing in fused if variant in fusing)]
+    return [(operation, name) for name in with_fused(operation, variant)]
 
 
 class Cases:

@@ -8,7 +8,7 @@ import functools
 
 from ..shapes import window_output_shape
 from . import conv2d_product as product
-from . import variants, winograd, winograd_weights
+from . import direct, variants, winograd, winograd_weights
 from .fusion import Pending
 from .variants import TILES, Convolution
 
@@ -31,6 +31,8 @@ def forward(x, w, b, *, stride, padding, dilation, groups):
             return winograd.forward(x, w, b, relu=rectify, **attributes)
 
         return Pending(x.device, shape, run, run_pooled).array(), saved
+    if which == "direct":
+        return Pending(x.device, shape, functools.partial(direct.forward, saved.x, w, b, geometry)).array(), saved
     return Pending(x.device, shape, functools.partial(_product, saved, b)).array(), saved
 
 
@@ -69,6 +71,8 @@ class _Gradients:
             )  # fmt: skip
             dx.masked_by = x if x.rectified else None
             return dx
+        if which == "direct":
+            return direct.backward_x(self._dy, w, geometry)
         return self._product.x(w)
 
     def w_and_b(self, needs_w, needs_b):
@@ -82,6 +86,9 @@ class _Gradients:
             return winograd_weights.backward_w(
                 x, self._dy, w.shape, padding=geometry.padding, groups=geometry.groups, tile=TILES[which], bias=needs_b
             )
+        if which == "direct" and needs_w:
+            dw, db = direct.backward_w(x, self._dy, geometry)
+            return dw, db if needs_b else None
         dw = self._product.w(x, self._saved.packed) if needs_w else None
         db = self._product.b() if needs_b else None
         return dw, db

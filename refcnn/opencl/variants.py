@@ -21,7 +21,7 @@ VARIANTS = (CHOSEN, *GENERAL, *SPECIAL)
 #: The operations whose kernels come in variants, and those that differ.
 OPERATIONS = {
     "average_pool2d": ("cpu", "plain"),
-    "conv2d": (CHOSEN, *GENERAL, "winograd_2x2", "winograd_4x4"),
+    "conv2d": (CHOSEN, *GENERAL, *SPECIAL),
     "dense": GENERAL,
     "max_pool2d": ("cpu", "plain"),
 }
@@ -29,7 +29,7 @@ OPERATIONS = {
 #: What is fused into the kernels of an operation, where it follows, and in which variants.
 FUSED = {
     "conv2d": {
-        "relu": (CHOSEN, "cpu", "gpu", "winograd_2x2", "winograd_4x4"),
+        "relu": (CHOSEN, "cpu", "gpu", *SPECIAL),
         "relu+max_pool2d": (CHOSEN, "winograd_2x2", "winograd_4x4"),
     },
     "dense": {"relu": ("cpu", "gpu")},
@@ -67,10 +67,12 @@ def candidates(direction, geometry):
         ``forward``, ``backward_x`` or ``backward_w``.
     geometry : Convolution
     """
-    from . import winograd
+    from . import direct, winograd
 
-    applies = winograd.applies(geometry.w_shape, geometry.stride, geometry.dilation)
-    return (*GENERAL, *TILES) if applies else GENERAL
+    of_definition = ("direct",) if direct.applies(direction, geometry) else ()
+    has_tiles = winograd.applies(geometry.w_shape, geometry.stride, geometry.dilation)
+    of_tiles = tuple(TILES) if has_tiles else ()
+    return (*GENERAL, *of_definition, *of_tiles)
 
 
 def choose(device, direction, geometry):
@@ -110,12 +112,7 @@ def names(operation):
     operation : str
         One of ``OPERATIONS``.
     """
-    fused = FUSED.get(operation, {}).items()
-    return [
-        name
-        for one in OPERATIONS[operation]
-        for name in (one, *(f"{one}+{followers}" for followers, fusing in fused if one in fusing))
-    ]
+    return [name for one in OPERATIONS[operation] for name in with_fused(operation, one)]
 
 
 def of_operation(operation, device):
@@ -124,6 +121,12 @@ def of_operation(operation, device):
         return CHOSEN
     chosen = variant(device)
     return chosen if chosen in OPERATIONS[operation] else "plain"
+
+
+def with_fused(operation, variant):
+    """Return a variant, and its names with each thing that is fused into its kernels of an operation."""
+    fused = FUSED.get(operation, {})
+    return [variant, *(f"{variant}+{followers}" for followers, fusing in fused.items() if variant in fusing)]
 
 
 def forced():

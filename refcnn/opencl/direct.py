@@ -1,0 +1,270 @@
+"""Convolution with few input channels in a group, by its definition: first layers, and depthwise ones.
+
+Matrix products need a copy of x that has a row for every tap; with few
+channels to sum over, making that takes longer than the sums.
+``kernels/conv2d_direct.cl`` says how they are computed instead.
+"""
+
+import dataclasses
+import functools
+import math
+
+from ..errors import ShapeError
+from ..shapes import window_output_shape
+from .device import INT_MAX, pocl_version
+
+#: Channels of a group that are summed over, at most.
+MOST_INPUTS = 4
+
+# Floats of a vector in the kernels.
+_WIDTH = 8
+# Bytes that the copy of what one strip reads should take, so that it stays in a core's innermost cache.
+_STRIP_BYTES = 1 << 15
+# Work-items for each core, so that a core that is late leaves work to others.
+_ITEMS_PER_CORE = 8
+
+
+def applies(direction, geometry):
+    """Return whether one direction of a convolution can be computed so.
+
+    Parameters
+    ----------
+    direction : str
+        ``forward``, ``backward_x`` or ``backward_w``.
+    geometry : refcnn.opencl.variants.Convolution
+    """
+    outputs, inputs = geometry.w_shape[0] // geometry.groups, geometry.w_shape[1]
+    return (outputs if direction == "backward_x" else inputs) <= MOST_INPUTS
+
+
+def forward(x, w, b, geometry, relu=False):
+    """Return y (N, K, out_h, out_w), rectified if ``relu``.
+
+    Parameters
+    ----------
+    x : DeviceArray
+        (N, C, H, W), float32.
+    w : DeviceArray
+        (K, C/groups, kh, kw), float32.
+    b : DeviceArray or None
+        (1, K, 1, 1), float32.
+    geometry : refcnn.opencl.variants.Convolution
+    relu : bool
+        Store 0 in the place of what is not above 0; NaN is kept.
+
+    Raises
+    ------
+    ShapeError
+        If an array has more elements than the kernels can count.
+    """
+    correlation = _Correlation.of(geometry)
+    y = x.device.empty(correlation.y_shape)
+    _correlate(correlation, x, w, b, relu, y)
+    return y
+
+
+def backward_x(dy, w, geometry):
+    """Return dx (N, C, H, W): dy correlated with the kernels turned by 180 degrees, the channels' roles exchanged.
+
+    With a stride, the pixels of dy lie so far apart, with zeros in between.
+
+    Parameters
+    ----------
+    dy : DeviceArray
+        (N, K, out_h, out_w), float32.
+    w : DeviceArray
+        (K, C/groups, kh, kw), float32.
+    geometry : refcnn.opencl.variants.Convolution
+
+    Raises
+    ------
+    ShapeError
+        If an array has more elements than the kernels can count.
+    """
+    correlation = _Correlation.of(geometry).transposed()
+    dx = dy.device.empty(correlation.y_shape)
+    _correlate(correlation, dy, w, None, False, dx)
+    return dx
+
+
+def backward_w(x, dy, geometry):
+    """Return dw (K, C/groups, kh, kw) and db (1, K, 1, 1).
+
+    Parameters
+    ----------
+    x : DeviceArray
+        (N, C, H, W), float32.
+    dy : DeviceArray
+        (N, K, out_h, out_w), float32.
+    geometry : refcnn.opencl.variants.Convolution
+
+    Raises
+    ------
+    ShapeError
+        If an array has more elements than the kernels can count.
+    """
+    sizes, device = _Correlation.of(geometry), x.device
+    block, _ = _dot_blocking(device, sizes.outputs)
+    items = _ITEMS_PER_CORE * device.compute_units
+    strip_rows, staged_rows, staged = sizes.strips(1, items)
+    parts = sizes.images * -(-sizes.out_h // strip_rows)
+    chunks = max(1, min(parts, -(-items // sizes.groups)))
+    items = min(items, sizes.groups * chunks)
+    outputs = sizes.groups * sizes.outputs
+    # Of the pixels, the gradients of a block, and the places of the terms.
+    row = -(-sizes.out_w // _WIDTH) * _WIDTH
+    scratch_item = staged + block * strip_rows * row + sizes.terms
+    partials = device.empty((chunks, outputs, sizes.terms + 1, _WIDTH))
+    dw, db = device.empty(geometry.w_shape), device.empty((1, outputs, 1, 1))
+    options = _options(device, sizes.outputs)
+    device.launch(
+        "conv2d_direct", "correlate_weights", (items,), (1,), x, dy, partials, device.empty((items * scratch_item,)),
+        scratch_item, items, *sizes.arguments, strip_rows, staged_rows, chunks, options=options,
+    )  # fmt: skip
+    device.launch(
+        "conv2d_direct", "sum_partials", (outputs,), (1,), partials, dw, db, outputs, sizes.terms, chunks,
+        options=options,
+    )  # fmt: skip
+    return dw, db
+
+
+@dataclasses.dataclass(frozen=True)
+class _Correlation:
+    """The sizes of one correlation of the channels of each group with kernels.
+
+    ``top`` and ``left`` are how far the first window lies outside the image, or inside if negative. ``spread``
+    is how far apart the pixels of the image lie, ``is_transposed`` tells that the kernels are turned and their
+    channels' roles exchanged.
+    """
+
+    images: int
+    groups: int
+    inputs: int
+    outputs: int
+    height: int
+    width: int
+    out_h: int
+    out_w: int
+    kernel: tuple
+    stride: tuple
+    top: int
+    left: int
+    dilation: tuple
+    spread: tuple = (1, 1)
+    is_transposed: bool = False
+
+    @classmethod
+    def of(cls, geometry):
+        (N, C, H, W), (K, inputs, *kernel) = geometry.x_shape, geometry.w_shape
+        out_h, out_w = window_output_shape((H, W), kernel, *geometry[2:5])
+        largest = max(N * C * H * W, N * K * out_h * out_w, math.prod(geometry.w_shape))
+        if largest > INT_MAX:
+            raise ShapeError(
+                f"Conv2d: x of shape {tuple(geometry.x_shape)} with w of shape {tuple(geometry.w_shape)} means an array"
+                f" of {largest} elements, but the kernels count in 32 bits, up to {INT_MAX}. Use a smaller batch."
+            )
+        groups = geometry.groups
+        return cls(
+            N, groups, inputs, K // groups, H, W, out_h, out_w, tuple(kernel), tuple(geometry.stride),
+            *geometry.padding[:2], tuple(geometry.dilation),
+        )  # fmt: skip
+
+    def transposed(self):
+        """The correlation that gives the gradient of x from that of y."""
+        spans = [(side - 1) * step for side, step in zip(self.kernel, self.dilation, strict=True)]
+        return dataclasses.replace(
+            self, inputs=self.outputs, outputs=self.inputs, height=self.out_h, width=self.out_w, out_h=self.height,
+            out_w=self.width, stride=(1, 1), top=spans[0] - self.top, left=spans[1] - self.left, spread=self.stride,
+            is_transposed=True,
+        )  # fmt: skip
+
+    @property
+    def y_shape(self):
+        return self.images, self.groups * self.outputs, self.out_h, self.out_w
+
+    @property
+    def terms(self):
+        return self.inputs * math.prod(self.kernel)
+
+    @property
+    def phases(self):
+        """Sets of pixels of a row, a stride apart, that taps read: those of taps q and q + phases are the same."""
+        return min(self.kernel[1], self.stride[1] // math.gcd(self.stride[1], self.dilation[1]))
+
+    @property
+    def pitch(self):
+        """Pixels of a row in one phase, so that windows can be read in whole vectors."""
+        return -(-self.out_w // _WIDTH) * _WIDTH + (self.kernel[1] - 1) * self.dilation[1] // self.stride[1]
+
+    def staged_rows(self, rows):
+        """Rows of an image that so many rows of y read."""
+        return (rows - 1) * self.stride[0] + (self.kernel[0] - 1) * self.dilation[0] + 1
+
+    def strips(self, least, items):
+        """How images are cut: a multiple of ``least`` rows each, and few enough to give so many work-items one.
+
+        Returns
+        -------
+        (int, int, int)
+            Rows of y in a strip, rows of x that it reads, and the floats that those take.
+        """
+        of_row = self.inputs * self.phases * self.pitch
+        fitting = (_STRIP_BYTES // 4 // of_row - self.staged_rows(1)) // self.stride[0] + 1
+        strips = -(-items // max(1, self.images * self.groups))
+        wanted = -(-self.out_h // strips)
+        rows = max(1, min(fitting // least, -(-wanted // least))) * least
+        return rows, self.staged_rows(rows), self.staged_rows(rows) * of_row
+
+    @property
+    def arguments(self):
+        """The sizes in the order in which the kernels take them."""
+        return (
+            self.images, self.groups, self.inputs, self.outputs, self.height, self.width, self.out_h, self.out_w,
+            *self.kernel, *self.stride, self.top, self.left, *self.dilation, self.phases, self.pitch,
+        )  # fmt: skip
+
+
+@functools.cache
+def _has_32_registers(device):
+    """Return whether kernels can use 32 registers of vectors: AVX-512 has them, but not in PoCL before 3.1."""
+    pocl = pocl_version(device)
+    return device.vector_width >= 16 and not (pocl and pocl < (3, 1))
+
+
+def _blocking(device, outputs):
+    """Return (OUTPUTS, ROWS): the accumulators of a block for so many outputs in a group."""
+    accumulators = 16 if _has_32_registers(device) else 8
+    block = 1 if outputs == 1 else 2 if outputs == 2 or outputs % 4 and outputs < 8 else 4
+    return block, min(8, accumulators // block)
+
+
+def _dot_blocking(device, outputs):
+    """Return (DOT_OUTPUTS, DOT_TERMS): the accumulators of a block of the gradient of so many outputs in a group."""
+    if outputs == 1:
+        return 1, 9
+    return (2 if outputs == 2 else 8 if _has_32_registers(device) and outputs % 8 == 0 else 4), 3
+
+
+def _options(device, outputs):
+    names = "OUTPUTS", "ROWS", "DOT_OUTPUTS", "DOT_TERMS"
+    values = *_blocking(device, outputs), *_dot_blocking(device, outputs)
+    return tuple(f"-D{name}={value}" for name, value in zip(names, values, strict=True))
+
+
+def _correlate(correlation, x, w, b, relu, y):
+    sizes, device = correlation, x.device
+    block, rows = _blocking(device, sizes.outputs)
+    items = _ITEMS_PER_CORE * device.compute_units
+    strip_rows, staged_rows, staged = sizes.strips(rows, items)
+    items = min(items, sizes.images * sizes.groups * -(-sizes.out_h // strip_rows))
+    # Of the pixels, the weights of a block, and the places of the terms.
+    scratch_item = staged + (block + 1) * sizes.terms
+    taps = math.prod(sizes.kernel)
+    # From one output's kernels to the next one's, and from one input's.
+    w_steps = (taps, sizes.outputs * taps) if sizes.is_transposed else (sizes.inputs * taps, taps)
+    device.launch(
+        "conv2d_direct", "correlate", (items,), (1,),
+        x, w, w if b is None else b, int(b is not None), int(relu), y, device.empty((items * scratch_item,)),
+        scratch_item, items, *sizes.arguments, strip_rows, staged_rows, *sizes.spread,
+        sizes.outputs * sizes.inputs * taps, *w_steps, int(sizes.is_transposed), options=_options(device, sizes.outputs),
+    )  # fmt: skip
