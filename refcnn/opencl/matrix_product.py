@@ -19,6 +19,8 @@ from .variants import variant
 
 # Floats that are read at once on any device, at most.
 LARGEST_VECTOR = 16
+# A block with fewer vectors, and the share of the work that must be left for it to be worth its fewer accumulators.
+_FEWER_VECTORS, _WORTHWHILE = 2, 0.95
 # Work-items of a work-group of the small helper kernels.
 _HELPER_GROUP = 64
 
@@ -78,6 +80,13 @@ def tiling(device):
     if native >= 16:
         return Tiling(width, 8, 3, 5, 5)
     return Tiling(width, 4, 3, 3, 3)
+
+
+def _fitted(tile, vectors):
+    """Return block sizes of :func:`product` that suit so many vectors of columns: fewer, where the last block is idle."""
+    computed = -(-vectors // tile.vectors) * tile.vectors
+    fewer = -(-vectors // _FEWER_VECTORS) * _FEWER_VECTORS
+    return dataclasses.replace(tile, vectors=_FEWER_VECTORS) if fewer < _WORTHWHILE * computed else tile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +160,7 @@ def product(
         places.step_y, places.base_y, places.height, places.step_x, places.base_x, places.width,
     ]
     if which == "cpu":
-        tile = tiling(device)
+        tile = _fitted(tiling(device), images * -(-places.count // tiling(device).width))
         block_rows = next(size for size in (8, 4, 2, 1) if size <= min(rows, tile.rows))
         column_blocks = -(-images * -(-places.count // tile.width) // tile.vectors)
         rows_per_item = _rows_per_item(rows, block_rows, per_chunk, column_blocks * groups * chunks)
