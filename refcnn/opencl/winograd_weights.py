@@ -17,7 +17,7 @@ from .winograd import (
 # Vectors of inputs and of outputs for which a work-item keeps sums: 36 x 64 x 64 of them, in a core's cache.
 _SHARE_VECTORS = 8
 # Bytes that the transformed pixels of one strip, of x and of dy, should take beside the sums.
-_STRIP_BYTES = 3 << 17
+_STRIP_BYTES = 1 << 19
 # Tiles that a strip should at least have, lest the sums be read and written for too few of them.
 _LEAST_TILES = 14
 
