@@ -22,7 +22,7 @@ NO_ARITHMETIC = {"flatten"}
 SHARED = {
     "reference": set(),
     "opencl": {
-        "array", "conv2d_product", "device", "direct", "elementwise", "fusion", "icd", "matrix_product", "pooling",
+        "array", "conv2d_product", "device", "direct", "elementwise", "fusion", "icd", "matrix_product", "memory", "pooling",
         "program", "recording", "tuning", "variants", "winograd", "winograd_weights",
     },  # fmt: skip
     "conformance": {

@@ -10,7 +10,7 @@ from ..errors import ShapeError
 class DeviceArray:
     """A row-major array in a device's memory, without arithmetic of its own.
 
-    The memory goes back to the device's pool when the last array that shares
+    The memory goes back to the device's arena when the last array that shares
     it is gone; launches run in the order in which they were made, so that is
     safe while they are still at work.
 
@@ -19,8 +19,8 @@ class DeviceArray:
     device : refcnn.opencl.device.Device
     shape : tuple of int
     dtype : numpy dtype
-    buffer : pyopencl.MemoryObjectHolder or None
-        At least as large as shape and dtype ask for. None if ``pending`` is given.
+    memory : refcnn.opencl.memory.Memory or None
+        Its buffer is at least as large as shape and dtype ask for. None if ``pending`` is given.
     pending : object, optional
         Its ``compute()`` returns an array with the contents; it is called when they are first needed. By then an
         operation that takes the array may have found a way to its own result that goes without it.
@@ -35,26 +35,31 @@ class DeviceArray:
         Set on a gradient that is 0 wherever that array is not above 0, so that it need not be made so again.
     """
 
-    __slots__ = ("device", "shape", "dtype", "size", "_buffer", "pending", "rectified", "masked_by", "__weakref__")
+    __slots__ = ("device", "shape", "dtype", "size", "_memory", "pending", "rectified", "masked_by", "__weakref__")
 
-    def __init__(self, device, shape, dtype, buffer, pending=None):
+    def __init__(self, device, shape, dtype, memory, pending=None):
         self.device = device
         self.shape = tuple(shape)
         self.dtype = np.dtype(dtype)
         self.size = math.prod(self.shape)
-        self._buffer, self.pending = buffer, pending
+        self._memory, self.pending = memory, pending
         self.rectified, self.masked_by = False, None
 
     @property
+    def memory(self):
+        """What holds the buffer; an array that is not computed yet is computed now."""
+        return self.computed()._memory
+
+    @property
     def buffer(self):
-        """The memory; an array that is not computed yet is computed now."""
-        return self.computed()._buffer
+        """The part of the device's memory where the elements are; computed as :attr:`memory` is."""
+        return self.memory.buffer
 
     def computed(self):
         """Return this array, whose launches are queued by now if they were put off."""
         if self.pending is not None:
             # Forgotten afterwards: an error, such as a lack of memory, may be met again.
-            self._buffer = self.pending.compute()._buffer
+            self._memory = self.pending.compute()._memory
             self.pending = None
         return self
 
@@ -87,7 +92,7 @@ class DeviceArray:
                 f"an array of shape {self.shape} ({self.size} elements) was to take the shape {shape}. "
                 "Give a shape of as many elements."
             )
-        return DeviceArray(self.device, shape, self.dtype, self.buffer)
+        return DeviceArray(self.device, shape, self.dtype, self.memory)
 
     def __repr__(self):
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, device={self.device.name})"

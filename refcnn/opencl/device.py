@@ -13,7 +13,7 @@ import threading
 import numpy as np
 
 from ..errors import ArgumentError, BackendError, DeviceMemoryError
-from . import icd, program
+from . import icd, memory, program
 from .array import DeviceArray
 
 INSTALL_ADVICE = (
@@ -25,6 +25,8 @@ INT_MAX = 2**31 - 1
 _MOST_PREPARED = 4096
 # Copies to the device that may be under way, so that the host does not run ahead without limit.
 _MOST_UPLOADS = 16
+# Bytes on which arrays begin, at least: a line of the cache.
+_LEAST_ALIGNMENT = 64
 
 
 class LocalMemory:
@@ -111,15 +113,22 @@ class Device:
             return cl.CommandQueue(self._context, self._device)
 
     @functools.cached_property
-    def _pool(self):
-        import pyopencl.tools
+    def _arena(self):
+        import pyopencl as cl
 
-        return pyopencl.tools.MemoryPool(pyopencl.tools.ImmediateAllocator(self._queue))
+        def make(nbytes):
+            buffer = cl.Buffer(self._context, cl.mem_flags.READ_WRITE, nbytes)
+            # Only when it is used do some devices find that they have no room for it.
+            cl.enqueue_fill_buffer(self._queue, buffer, np.zeros(1, np.uint8), 0, 1)
+            return buffer
+
+        alignment = max(self._device.mem_base_addr_align // 8, _LEAST_ALIGNMENT)
+        return memory.Arena(make, alignment, self.largest_allocation)
 
     @property
     def held_memory(self):
-        """Bytes of the device's memory in the pool, in use or kept for later: the most that were in use at once."""
-        return self._pool.managed_bytes
+        """Bytes of the device's memory that are in use or kept for later."""
+        return self._arena.held
 
     def empty(self, shape, dtype=np.float32):
         """Return a new array whose contents are undefined.
@@ -131,7 +140,7 @@ class Device:
         """
         shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(map(int, shape))
         array = DeviceArray(self, shape, dtype, None)
-        array._buffer = self._allocate(array)
+        array._memory = self._allocate(array)
         if self._recording is not None:
             self._recording.made(array)
         return array
@@ -187,6 +196,7 @@ class Device:
         host, buffer = np.empty(array.shape, array.dtype), array.buffer
         if array.size:
             self._with_memory(array, lambda: cl.enqueue_copy(self._queue, host, buffer, is_blocking=True))
+            self._with_memory("its memory", self._arena.settle)
         return host
 
     def finish(self):
@@ -344,17 +354,17 @@ class Device:
         if nbytes > self.largest_allocation:
             raise self._memory_error(array)
         if self.is_simulator:
-            # The pool rounds sizes up, which would hide from a checker an access just past the end. And Oclgrind
-            # 21.10 reports uninitialised values where there are none in memory that it gives out a second time.
+            # Parts of one buffer would hide from a checker an access past the end of one. And Oclgrind 21.10 reports
+            # uninitialised values where there are none in memory that it gives out a second time.
             import pyopencl as cl
 
             buffer = self._with_memory(array, lambda: cl.Buffer(self._context, cl.mem_flags.READ_WRITE, nbytes))
             self._kept_by_simulator.append(buffer)
-            return buffer
-        return self._with_memory(array, lambda: self._pool.allocate(nbytes))
+            return memory.Memory(buffer)
+        return self._with_memory(array, lambda: self._arena.allocate(nbytes))
 
     def _with_memory(self, what, action):
-        """Run an action; where memory fails, give the pool's unused blocks back and try once more."""
+        """Run an action; where memory fails, give unused buffers back and try once more."""
         import pyopencl as cl
 
         try:
@@ -363,7 +373,7 @@ class Device:
             if not _is_memory_failure(error):
                 raise BackendError(f"{self.name} ({self.device_name}) failed at {what}: {error}.") from error
         self._queue.finish()
-        self._pool.free_held()
+        self._arena.release()
         try:
             return action()
         except cl.Error as error:
@@ -377,7 +387,7 @@ class Device:
         )
         return DeviceMemoryError(
             f"the memory of {self.device_name} ({self.name}) ran out: {asked}, "
-            f"{_megabytes(self._pool.active_bytes)} are in use; the device has {_megabytes(self.global_memory)} "
+            f"{_megabytes(self._arena.active)} are in use; the device has {_megabytes(self.global_memory)} "
             f"and allows {_megabytes(self.largest_allocation)} in one array. "
             "Use a smaller batch, a smaller model or another device."
         )

@@ -80,9 +80,9 @@ class Recording:
 
     def number(self, array):
         """Return which buffer an array lies in; one from before the recording is copied to the host now."""
-        if id(array.buffer) not in self._numbers:
+        if id(array.memory) not in self._numbers:
             self._add(array, self.device.to_host(array))
-        return self._numbers[id(array.buffer)]
+        return self._numbers[id(array.memory)]
 
     def launched(self, file_stem, kernel_name, global_size, local_size, arguments, options):
         """Note a launch."""
@@ -93,8 +93,8 @@ class Recording:
         self.launches.append(Launch(file_stem, kernel_name, global_size, tuple(local_size), options, arguments))
 
     def _add(self, array, contents):
-        self._numbers[id(array.buffer)] = len(self.buffers)
-        self._kept.append(array.buffer)
+        self._numbers[id(array.memory)] = len(self.buffers)
+        self._kept.append(array.memory)
         self.buffers.append(Buffer(array.dtype, array.nbytes, contents))
 
     def _argument(self, argument):

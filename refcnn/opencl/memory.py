@@ -1,0 +1,189 @@
+"""Memory of a device, handed out in parts of a few large buffers.
+
+What is given back joins what is free beside it, so that arrays of other sizes
+can take its place: in a training step, activations make room for gradients. A
+part may be handed out again while queued kernels still use it, since launches
+run in the order in which they are queued.
+
+The first step shows how much is needed at once; after it the slabs that its
+arrays were put in as they came give way to one that is large enough for all.
+"""
+
+import collections
+
+# Bytes of the smallest buffer: many small arrays share it.
+_LEAST_SLAB = 1 << 18
+# Objects for parts that are kept for the next time they are asked for.
+_MOST_PARTS = 512
+# Arrays count as small below this part of what is in use at most.
+_SMALL_SHARE = 24
+# How much larger than what was in use at once the slabs should be, lest a gap is too small, at first and in later
+# steps; and what must be gained for them to be replaced.
+_FIRST_MARGIN, _MORE_MARGIN, _WORTHWHILE = 1.02, 0.04, 0.95
+
+
+class Memory:
+    """A part of a buffer, which is given back when nobody holds this object any more.
+
+    Attributes
+    ----------
+    buffer : pyopencl.Buffer
+    """
+
+    __slots__ = ("buffer", "_returned", "_place")
+
+    def __init__(self, buffer, returned=None, place=None):
+        self.buffer, self._returned, self._place = buffer, returned, place
+
+    def __del__(self):
+        # Only noted: this may run at any moment, even inside Arena.allocate.
+        if self._returned is not None:
+            self._returned.append(self._place)
+
+
+class Arena:
+    """Large buffers, *slabs*, and what of them is free.
+
+    Parameters
+    ----------
+    make : callable
+        ``make(nbytes)`` returns a new pyopencl.Buffer.
+    alignment : int
+        Bytes of which the beginning of every part is a multiple.
+    largest : int
+        Bytes that a buffer may have.
+    """
+
+    def __init__(self, make, alignment, largest):
+        self._make, self._alignment, self._largest = make, alignment, largest
+        self._slabs = []
+        self._returned = collections.deque()
+        self._active = self._peak = 0
+        # Whether a slab was added since the last time that they were replaced, and the peak of that time.
+        self._has_grown, self._margin, self._settled_peak = False, _FIRST_MARGIN, 0
+
+    @property
+    def held(self):
+        """Bytes of all slabs."""
+        return sum(slab.size for slab in self._slabs)
+
+    @property
+    def active(self):
+        """Bytes that are handed out."""
+        self._take_back()
+        return self._active
+
+    def allocate(self, nbytes):
+        """Return a Memory whose buffer has so many bytes, at least 1.
+
+        The smallest free part that is large enough is used; of small arrays, its
+        end, so that they do not lie between large ones. If there is none, a new
+        slab takes the place of those that are free as a whole.
+
+        Raises
+        ------
+        pyopencl.Error
+            If the device has no room for it.
+        """
+        self._take_back()
+        size = self._rounded(nbytes)
+        fitting = [
+            (free, number, index)
+            for number, slab in enumerate(self._slabs)
+            for index, (_, free) in enumerate(slab.free)
+            if free >= size
+        ]
+        if fitting:
+            _, number, index = min(fitting)
+            slab = self._slabs[number]
+        else:
+            slab, index = self._grow(size), 0
+        start = slab.take(index, size, at_end=size * _SMALL_SHARE < self._peak)
+        self._active += size
+        self._peak = max(self._peak, self._active)
+        return Memory(slab.part(start, nbytes), self._returned, (slab, start, size))
+
+    def settle(self):
+        """Replace the slabs of which nothing is handed out by one, if so much less would do.
+
+        To be called when no work is queued, or the memory of both would be needed at once.
+        """
+        if self._has_grown and self._peak <= self._settled_peak:
+            # What should have been enough had gaps that were too small.
+            self._margin += _MORE_MARGIN
+        self._has_grown, self._settled_peak = False, self._peak
+        held, wanted = self.held, self._margin * self._peak
+        if wanted >= _WORTHWHILE * held:
+            return
+        self._take_back()
+        remaining = sum(slab.size for slab in self._slabs if not slab.is_unused)
+        enough = self._rounded(int(wanted) - remaining)
+        if 0 < enough <= self._largest and remaining + enough < _WORTHWHILE * held:
+            self.release()
+            self._add(enough)
+
+    def release(self):
+        """Give the device back the slabs of which nothing is handed out, and return their bytes."""
+        self._take_back()
+        unused = sum(slab.size for slab in self._slabs if slab.is_unused)
+        self._slabs = [slab for slab in self._slabs if not slab.is_unused]
+        return unused
+
+    def _grow(self, size):
+        wanted = max(size, _LEAST_SLAB, self.release())
+        self._has_grown = True
+        return self._add(wanted if wanted <= self._largest else size)
+
+    def _add(self, nbytes):
+        slab = _Slab(self._make(nbytes), nbytes)
+        self._slabs.append(slab)
+        return slab
+
+    def _rounded(self, nbytes):
+        return -(-nbytes // self._alignment) * self._alignment
+
+    def _take_back(self):
+        while self._returned:
+            slab, start, size = self._returned.popleft()
+            slab.give_back(start, size)
+            self._active -= size
+
+
+class _Slab:
+    """A buffer; ``free`` has (start, size) of what of it is free, in order and with something between them."""
+
+    __slots__ = ("size", "free", "_buffer", "_parts")
+
+    def __init__(self, buffer, size):
+        self.size, self.free = size, [(0, size)]
+        self._buffer, self._parts = buffer, {}
+
+    @property
+    def is_unused(self):
+        return self.free == [(0, self.size)]
+
+    def take(self, index, size, at_end):
+        start, free = self.free[index]
+        if at_end:
+            start, rest = start + free - size, (start, free - size)
+        else:
+            rest = start + size, free - size
+        self.free[index : index + 1] = [rest] if free > size else []
+        return start
+
+    def give_back(self, start, size):
+        index = next((i for i, (other, _) in enumerate(self.free) if other > start), len(self.free))
+        if index < len(self.free) and self.free[index][0] == start + size:
+            size += self.free.pop(index)[1]
+        if index and sum(self.free[index - 1]) == start:
+            start, before = self.free.pop(index - 1)
+            size, index = size + before, index - 1
+        self.free.insert(index, (start, size))
+
+    def part(self, start, nbytes):
+        """Return the buffer of a part, the same object as the last time if that is still kept."""
+        if (start, nbytes) not in self._parts:
+            if len(self._parts) >= _MOST_PARTS:
+                self._parts.clear()
+            self._parts[start, nbytes] = self._buffer.get_sub_region(start, nbytes)
+        return self._parts[start, nbytes]
