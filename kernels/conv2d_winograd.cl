@@ -253,19 +253,22 @@ inline void pool_window(vector tile[TILE][TILE], int i, int j, __global vector *
 //
 // With `rectify` what is not above 0 becomes 0, as it does where `kept`, of the shape of y, is not above 0 if
 // `has_kept`. With `pool`, y is instead the maxima of windows of 2x2 outputs side by side, and `winner` tells which
-// pixel of its window each is, row by row, or 255 where it is not above 0 (and `rectify` must be set).
+// pixel of its window each is, row by row, or 255 where it is not above 0 (and `rectify` must be set). With
+// `is_unpooled`, x is the gradient of such maxima, x_winner their winner, and the convolution one of the gradient of
+// what was pooled.
 //
 // A strip is strip_rows x strip_columns tiles of strip_images images. scratch_item vectors of scratch belong to each
 // work-item: v_size for B'd B, m_size for the products of one block of outputs, the rest for pixels.
 // Dimension 0: work-items, which share the units of work evenly; a unit is a strip for one group and one of `shares`
 // of its blocks of outputs.
 __kernel void convolve(
-    __global const float *restrict x, __global const vector *restrict u, __global const float *restrict bias,
-    int has_bias, int rectify, __global const float *restrict kept, int has_kept, __global float *restrict y,
-    int pool, __global uchar *restrict winner, __global vector *restrict scratch, int scratch_item, int v_size,
-    int m_size, int items, int images, int groups, int inputs, int outputs, int height, int width, int out_h,
-    int out_w, int top, int left, int tile_rows, int tile_columns, int strip_images, int strip_rows,
-    int strip_columns, int blocks, int shares)
+    __global const float *restrict x, int is_unpooled, __global const uchar *restrict x_winner,
+    __global const vector *restrict u, __global const float *restrict bias, int has_bias, int rectify,
+    __global const float *restrict kept, int has_kept, __global float *restrict y, int pool,
+    __global uchar *restrict winner, __global vector *restrict scratch, int scratch_item, int v_size, int m_size,
+    int items, int images, int groups, int inputs, int outputs, int height, int width, int out_h, int out_w, int top,
+    int left, int tile_rows, int tile_columns, int strip_images, int strip_rows, int strip_columns, int blocks,
+    int shares)
 {
     const int item = get_group_id(0);
     if (item >= items)
@@ -281,6 +284,7 @@ __kernel void convolve(
     const int down = (tile_rows + strip_rows - 1) / strip_rows;
     const int across = (tile_columns + strip_columns - 1) / strip_columns;
     const int units = (images + strip_images - 1) / strip_images * down * across * groups * shares;
+    const int x_plane = is_unpooled ? (height / 2) * (width / 2) : height * width;
     const int stored_h = pool ? out_h / 2 : out_h, stored_w = pool ? out_w / 2 : out_w;
     const int side = pool ? TILE / 2 : TILE;
 
@@ -301,11 +305,13 @@ __kernel void convolve(
         const int tiles_of_image = rows * columns, tiles = of_images * tiles_of_image;
 
         for (int image = 0; image < of_images; image++)
-            for (int c = 0; c < v_tile; c++)
+            for (int c = 0; c < v_tile; c++) {
+                const int place = (((first_image + image) * groups + group) * inputs + c * WIDTH) * x_plane;
                 transform_image(
-                    x + (((first_image + image) * groups + group) * inputs + c * WIDTH) * height * width,
-                    min(inputs - c * WIDTH, WIDTH), height, width, first_row * TILE - top, first_column * TILE - left,
-                    EDGE, rows, columns, pixels, v + image * tiles_of_image * v_tile + c, v_position, v_tile);
+                    x + place, is_unpooled, x_winner + place, min(inputs - c * WIDTH, WIDTH), height, width,
+                    first_row * TILE - top, first_column * TILE - left, EDGE, rows, columns, pixels,
+                    v + image * tiles_of_image * v_tile + c, v_position, v_tile);
+            }
 
         // What this strip stores.
         const int i_begin = first_row * side, i_end = min(i_begin + rows * side, stored_h);

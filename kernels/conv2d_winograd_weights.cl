@@ -40,17 +40,21 @@ inline void accumulate(
 // sums[split, group, input share, output share, position, input, output] = the sum over a part of the tiles, and
 // bias_sums[split, group, output] that of dy.
 //
+// With `is_unpooled`, dy is the gradient of the maxima of windows of 2x2 pixels side by side, and `winner` tells which
+// pixel of its window each goes to.
+//
 // A strip is strip_rows x strip_columns tiles of strip_images images; a share is share_inputs or share_outputs vectors
-// of channels, the last of them perhaps with copies of channels in what it has too many. scratch_item vectors of scratch
-// belong to each work-item: x_size for B'x B, dy_size for A d A', the rest for pixels.
+// of channels, of which the last may have copies in the place of those that do not exist. scratch_item vectors of
+// scratch belong to each work-item: x_size for B'x B, dy_size for A d A', the rest for pixels.
 // Dimension 0: work-items. One takes every items-th unit; a unit is one of `splits` parts of all strips, for one pair
 // of shares of one group.
 __kernel void sum_products(
-    __global const float *restrict x, __global const float *restrict dy, __global vector *restrict sums,
-    __global vector *restrict bias_sums, __global vector *restrict scratch, int scratch_item, int x_size, int dy_size,
-    int items, int images, int groups, int inputs, int outputs, int height, int width, int out_h, int out_w, int top,
-    int left, int tile_rows, int tile_columns, int strip_images, int strip_rows, int strip_columns,
-    int share_inputs, int share_outputs, int input_shares, int output_shares, int splits)
+    __global const float *restrict x, __global const float *restrict dy, int is_unpooled,
+    __global const uchar *restrict winner, __global vector *restrict sums, __global vector *restrict bias_sums,
+    __global vector *restrict scratch, int scratch_item, int x_size, int dy_size, int items, int images, int groups,
+    int inputs, int outputs, int height, int width, int out_h, int out_w, int top, int left, int tile_rows,
+    int tile_columns, int strip_images, int strip_rows, int strip_columns, int share_inputs, int share_outputs,
+    int input_shares, int output_shares, int splits)
 {
     const int item = get_group_id(0);
     if (item >= items)
@@ -63,6 +67,7 @@ __kernel void sum_products(
     const int capacity = strip_images * strip_rows * strip_columns;
     const int x_position = capacity * share_inputs + 1, dy_position = capacity * share_outputs + 1;
     const int sum_position = share_inputs * WIDTH * share_outputs + 1;
+    const int dy_plane = is_unpooled ? (out_h / 2) * (out_w / 2) : out_h * out_w;
     const int down = (tile_rows + strip_rows - 1) / strip_rows;
     const int across = (tile_columns + strip_columns - 1) / strip_columns;
     const int strips = (images + strip_images - 1) / strip_images * down * across;
@@ -99,15 +104,16 @@ __kernel void sum_products(
                 for (int c = 0; c < input_vectors; c++) {
                     const int input = first_input + c * WIDTH;
                     transform_image(
-                        x + (of_group * inputs + input) * height * width, min(inputs - input, WIDTH), height, width,
-                        first_row * TILE - top, first_column * TILE - left, EDGE, rows, columns, pixels,
+                        x + (of_group * inputs + input) * height * width, 0, winner, min(inputs - input, WIDTH),
+                        height, width, first_row * TILE - top, first_column * TILE - left, EDGE, rows, columns, pixels,
                         of_x + image * tiles_of_image * share_inputs + c, x_position, share_inputs);
                 }
                 for (int k = 0; k < share_outputs; k++) {
                     // A block may have a vector more than there are: its sums are not read.
                     const int output = first_output + min(k, output_vectors - 1) * WIDTH;
+                    const int place = (of_group * outputs + output) * dy_plane;
                     transform_image(
-                        dy + (of_group * outputs + output) * out_h * out_w, min(outputs - output, WIDTH), out_h, out_w,
+                        dy + place, is_unpooled, winner + place, min(outputs - output, WIDTH), out_h, out_w,
                         first_row * TILE, first_column * TILE, TILE, rows, columns, pixels,
                         of_dy + image * tiles_of_image * share_outputs + k, dy_position, share_outputs);
                 }

@@ -44,27 +44,73 @@ inline void transpose(vector *row)
     }
 }
 
-// pixels[m][lane] = planes[lane][m] for m below count; lanes past the last plane are copies of it.
-inline void read_pixels(
-    __global const float *restrict planes, int plane_size, int lanes, int count, __global vector *restrict pixels)
+// NAME: pixels[m][lane] = planes[lane][m] as a float, for m below count; lanes past the last plane are copies of it.
+#define DEFINE_READ(NAME, ELEMENT, VECTOR, CONVERT)                                                                   \
+    inline void NAME(                                                                                                 \
+        __global const ELEMENT *restrict planes, int plane_size, int lanes, int count,                                \
+        __global vector *restrict pixels)                                                                             \
+    {                                                                                                                 \
+        if (count < WIDTH) {                                                                                          \
+            for (int m = 0; m < count; m++)                                                                           \
+                for (int lane = 0; lane < WIDTH; lane++)                                                              \
+                    ((__global float *)pixels)[m * WIDTH + lane] = planes[min(lane, lanes - 1) * plane_size + m];     \
+            return;                                                                                                   \
+        }                                                                                                             \
+        for (int m = 0; m < count; m += WIDTH) {                                                                      \
+            /* The last pixels are read together with some before them, so as not to read beyond the plane. */        \
+            const int first = min(m, count - WIDTH);                                                                  \
+            vector row[WIDTH];                                                                                        \
+            _Pragma("unroll") for (int lane = 0; lane < WIDTH; lane++)                                                \
+                row[lane] = CONVERT(*(__global const VECTOR *)(planes + min(lane, lanes - 1) * plane_size + first));  \
+            transpose(row);                                                                                           \
+            _Pragma("unroll") for (int i = 0; i < WIDTH; i++) pixels[first + i] = row[i];                             \
+        }                                                                                                             \
+    }
+DEFINE_READ(read_pixels, float, unaligned_vector, )
+DEFINE_READ(read_codes, uchar, unaligned_bytes, convert_float8)
+
+// pixels, rows of x_end - x_begin, = rows y_begin to y_end of an image, from its column x_begin on.
+//
+// With `is_unpooled`, the image is the gradient of max pooling over windows of 2x2 pixels side by side: `planes` has
+// that of the maxima, and `winner` tells which pixel of its window each goes to, row by row; all others are 0. What is
+// read of the two goes to `maxima` and `codes`.
+inline void read_rows(
+    __global const float *restrict planes, int is_unpooled, __global const uchar *restrict winner, int lanes,
+    int height, int width, int y_begin, int y_end, int x_begin, int x_end, __global vector *restrict pixels,
+    __global vector *restrict maxima, __global vector *restrict codes)
 {
-    if (count < WIDTH) {
-        for (int m = 0; m < count; m++)
-            for (int lane = 0; lane < WIDTH; lane++)
-                ((__global float *)pixels)[m * WIDTH + lane] = planes[min(lane, lanes - 1) * plane_size + m];
+    const int pitch = x_end - x_begin, inside = y_end - y_begin;
+    if (!is_unpooled) {
+        // Whole rows follow each other in the image as they do here.
+        const int runs = pitch == width ? min(inside, 1) : inside, run = pitch == width ? inside * width : pitch;
+        for (int i = 0; i < runs; i++)
+            read_pixels(planes + (y_begin + i) * width + x_begin, height * width, lanes, run, pixels + i * pitch);
         return;
     }
-    for (int m = 0; m < count; m += WIDTH) {
-        // The last pixels are read together with some before them, so as not to read beyond the plane.
-        const int first = min(m, count - WIDTH);
-        vector row[WIDTH];
-        #pragma unroll
-        for (int lane = 0; lane < WIDTH; lane++)
-            row[lane] = *(__global const unaligned_vector *)(planes + min(lane, lanes - 1) * plane_size + first);
-        transpose(row);
-        #pragma unroll
-        for (int i = 0; i < WIDTH; i++)
-            pixels[first + i] = row[i];
+    const int pooled_h = height / 2, pooled_w = width / 2, plane_size = pooled_h * pooled_w;
+    const int first = x_begin / 2, count = min((x_end + 1) / 2, pooled_w) - first;
+    // A last row or column that belongs to no window.
+    if (y_end > 2 * pooled_h)
+        for (int j = 0; j < pitch; j++)
+            pixels[(inside - 1) * pitch + j] = (vector)(0.0f);
+    if (x_end > 2 * pooled_w)
+        for (int i = 0; i < inside; i++)
+            pixels[i * pitch + pitch - 1] = (vector)(0.0f);
+    for (int row = y_begin / 2; row < min((y_end + 1) / 2, pooled_h); row++) {
+        read_pixels(planes + row * pooled_w + first, plane_size, lanes, count, maxima);
+        read_codes(winner + row * pooled_w + first, plane_size, lanes, count, codes);
+        const int left = 2 * first - x_begin, above = 2 * row - y_begin;
+        for (int p = 0; p < 2; p++) {
+            if (above + p < 0 || above + p >= inside)
+                continue;
+            __global vector *target = pixels + (above + p) * pitch;
+            for (int j = 0; j < count; j++)
+                for (int q = 0; q < 2; q++) {
+                    const int column = left + 2 * j + q;
+                    if (column >= 0 && column < pitch)
+                        target[column] = codes[j] == (float)(2 * p + q) ? maxima[j] : (vector)(0.0f);
+                }
+        }
     }
 }
 
@@ -110,25 +156,27 @@ inline void transform_gradients(vector *z)
 // B'd B of tiles of `side` EDGE, A d A' of those of `side` TILE, which lie TILE pixels apart.
 //
 // (y_first, x_first) is the first pixel of the strip's first tile, which may lie outside the image, where pixels are 0.
-// `pixels` is room for the rows that the strip reads.
+// `pixels` is room for the rows that the strip reads, for one more, and for four vectors. `is_unpooled` and `winner` tell
+// what the image is, as in read_rows.
 inline void transform_image(
-    __global const float *restrict planes, int lanes, int height, int width, int y_first, int x_first, const int side,
-    int rows, int columns, __global vector *restrict pixels, __global vector *restrict v, int v_position, int v_tile)
+    __global const float *restrict planes, int is_unpooled, __global const uchar *restrict winner, int lanes,
+    int height, int width, int y_first, int x_first, const int side, int rows, int columns,
+    __global vector *restrict pixels, __global vector *restrict v, int v_position, int v_tile)
 {
     const int strip_height = (rows - 1) * TILE + side, strip_width = (columns - 1) * TILE + side;
     const int y_begin = clamp(y_first, 0, height), y_end = clamp(y_first + strip_height, 0, height);
     const int x_begin = clamp(x_first, 0, width), x_end = clamp(x_first + strip_width, 0, width);
     const int pitch = x_end - x_begin;
     const int above = clamp(y_begin - y_first, 0, strip_height), inside = y_end - y_begin;
+    __global vector *restrict halves = pixels + strip_height * pitch;
     for (int m = 0; m < above * pitch; m++)
         pixels[m] = (vector)(0.0f);
     for (int m = (above + inside) * pitch; m < strip_height * pitch; m++)
         pixels[m] = (vector)(0.0f);
-    // Whole rows follow each other in the image as they do here.
-    const int runs = pitch == width ? min(inside, 1) : inside, run = pitch == width ? inside * width : pitch;
-    for (int i = 0; i < runs; i++)
-        read_pixels(
-            planes + (y_begin + i) * width + x_begin, height * width, lanes, run, pixels + (above + i) * pitch);
+    if (inside > 0 && pitch > 0)
+        read_rows(
+            planes, is_unpooled, winner, lanes, height, width, y_begin, y_end, x_begin, x_end,
+            pixels + above * pitch, halves, halves + (pitch + 3) / 2);
 
     for (int row = 0; row < rows; row++)
         for (int column = 0; column < columns; column++, v += v_tile) {

@@ -66,6 +66,36 @@ class Pending:
             return self._run_pooled()
 
 
+class Unpooled:
+    """The gradient of what was pooled by :meth:`Pending.pooled`, still to be spread over the windows.
+
+    Parameters
+    ----------
+    dy : DeviceArray
+        (N, C, out_h, out_w), float32: the gradient of the maxima.
+    winner : DeviceArray
+        As ``run_pooled`` returned it.
+    shape : tuple of int
+        (N, C, H, W)
+    run : callable
+        ``run() -> DeviceArray`` of that shape.
+    """
+
+    __slots__ = ("dy", "winner", "compute", "_shape")
+
+    def __init__(self, dy, winner, shape, run):
+        self.dy, self.winner, self._shape, self.compute = dy, winner, shape, run
+
+    def array(self):
+        """Return an array that is computed when it is first read."""
+        return DeviceArray(self.dy.device, self._shape, np.float32, None, self)
+
+    def rectified(self):
+        """Nothing is gained by rectifying it in the same kernel."""
+
+    pooled = rectified
+
+
 # Shapes of results that were read after they had been pooled, as by a connection that skips the pooling. Such a result
 # is computed twice; the next one of its shape is stored, and pooled from there.
 _read_beside_pooling = set()
@@ -73,9 +103,15 @@ _read_beside_pooling = set()
 
 def rectified(x):
     """Return an array that will be max(x, 0), computed together with x, or None if x is computed already."""
-    return None if x.pending is None else x.pending.rectified().array()
+    pending = x.pending and x.pending.rectified()
+    return pending and pending.array()
 
 
 def pooled(x):
     """Return max pooling of x over 2x2 windows side by side, without storing x, or None if that cannot be had."""
     return None if x.pending is None else x.pending.pooled()
+
+
+def unpooled(dy):
+    """Return (gradient of the maxima, winner) of an :class:`Unpooled` array that is not computed, or (dy, None)."""
+    return (dy.pending.dy, dy.pending.winner) if isinstance(dy.pending, Unpooled) else (dy, None)

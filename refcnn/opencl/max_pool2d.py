@@ -1,10 +1,12 @@
 """Max pooling on an OpenCL device."""
 
+import functools
+
 import numpy as np
 
 from ..shapes import window_output_shape
 from .array import DeviceArray
-from .fusion import pooled
+from .fusion import Unpooled, pooled
 from .pooling import launch_pooling
 
 
@@ -25,15 +27,20 @@ def backward(dy, saved, needs, *, kernel, stride, padding):
     winner, x = saved
     if isinstance(x, DeviceArray):
         # Pooled together with the rectifier that made x: where that cut the winner, no window has one.
-        dx = dy.device.empty(x.shape)
-        maps = x.shape[0] * x.shape[1]
-        dy.device.launch(
-            "max_pool2d_rectified", "max_pool2d_backward_rectified", (maps,), (1,), dy, winner, dx, maps, *x.shape[2:],
-            *dy.shape[2:],
-        )  # fmt: skip
+        dx = Unpooled(dy, winner, x.shape, functools.partial(_backward_rectified, dy, winner, x.shape)).array()
         dx.masked_by = x
         return (dx,)
     dx = dy.device.empty(x)
     geometry = (x[0] * x[1], *x[2:], *dy.shape[2:], *kernel, *stride, *padding[:2])
     launch_pooling(dy.device, "max_pool2d", "max_pool2d_backward", x, dy, winner, dx, *geometry)
     return (dx,)
+
+
+def _backward_rectified(dy, winner, shape):
+    dx = dy.device.empty(shape)
+    maps = shape[0] * shape[1]
+    dy.device.launch(
+        "max_pool2d_rectified", "max_pool2d_backward_rectified", (maps,), (1,), dy, winner, dx, maps, *shape[2:],
+        *dy.shape[2:],
+    )  # fmt: skip
+    return dx

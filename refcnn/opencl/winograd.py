@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import ArgumentError, ShapeError
 from ..shapes import window_output_shape
 from .device import INT_MAX, pocl_version
+from .fusion import unpooled
 
 KERNEL = (3, 3)
 TILES = (2, 4)
@@ -257,7 +258,7 @@ def _plan(device, convolution):
 
     tiles = strip_images * strip_rows * strip_columns
     v_size, m_size = positions * (tiles * input_vectors + 1), vectors * positions * (tiles + 1)
-    read = (strip_rows * tile + 2) * min(strip_columns * tile + 2, convolution.width)
+    read = strip_pixels(strip_rows * tile + 2, min(strip_columns * tile + 2, convolution.width))
     scratch_item = v_size + m_size + max(read, strip_rows * strip_columns * tile**2)
     if scratch_item * WIDTH > INT_MAX:
         raise ShapeError(
@@ -266,6 +267,11 @@ def _plan(device, convolution):
         )
     items = max(1, min(items, strips * shares, SCRATCH_BYTES // (scratch_item * VECTOR_BYTES)))
     return _Plan(strip_images, strip_rows, strip_columns, blocks, shares, items, scratch_item, v_size, m_size)
+
+
+def strip_pixels(rows, columns):
+    """Return how many pixels a strip has, and what of a pooled image is read at once for two of its rows."""
+    return rows * columns + columns + 4
 
 
 def even_share(count, most):
@@ -302,9 +308,12 @@ def _convolve(convolution, x, u, b, relu, kept, y, winner):
     device, plan = x.device, _plan(x.device, convolution)
     scratch = device.empty((plan.items * plan.scratch_item, WIDTH))
     sizes = convolution
+    # A gradient that pooling hands back is read as it is, and spread over the windows in the kernel.
+    read, read_winner = unpooled(x)
     device.launch(
         "conv2d_winograd", "convolve", (plan.items,), (1,),
-        x, u, u if b is None else b, int(b is not None), int(relu), u if kept is None else kept,
+        read, int(read_winner is not None), read if read_winner is None else read_winner,
+        u, u if b is None else b, int(b is not None), int(relu), u if kept is None else kept,
         int(kept is not None), y, int(winner is not None), y if winner is None else winner, scratch,
         plan.scratch_item, plan.v_size, plan.m_size, plan.items, sizes.images, sizes.groups, sizes.inputs,
         sizes.outputs, sizes.height, sizes.width, sizes.out_h, sizes.out_w, sizes.top, sizes.left, sizes.tile_rows,

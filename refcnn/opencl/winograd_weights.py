@@ -9,9 +9,10 @@ import functools
 
 from ..errors import ShapeError
 from .device import INT_MAX
+from .fusion import unpooled
 from .winograd import (
     INPUTS_PER_ITEM, ITEMS_PER_CORE, SCRATCH_BYTES, VECTOR_BYTES, WIDTH, Correlation, build_options, even_share,
-    vectors_of_block,
+    strip_pixels, vectors_of_block,
 )  # fmt: skip
 
 # Vectors of inputs and of outputs for which a work-item keeps sums: 36 x 64 x 64 of them, in a core's cache.
@@ -53,12 +54,14 @@ def backward_w(x, dy, w_shape, *, padding, groups, tile, bias=False):
     sums, bias_sums, scratch = (
         device.empty((vectors, WIDTH)) for vectors in (plan.sums, plan.bias_sums, plan.items * plan.scratch_item)
     )
+    read, winner = unpooled(dy)
     options = build_options(device, tile)
     shares = plan.share_inputs, plan.share_outputs, plan.input_shares, plan.output_shares, plan.splits
     device.launch(
         "conv2d_winograd_weights", "sum_products", (plan.items,), (1,),
-        x, dy, sums, bias_sums, scratch, plan.scratch_item, plan.x_size, plan.dy_size, plan.items, sizes.images, groups,
-        sizes.inputs, sizes.outputs, sizes.height, sizes.width, sizes.out_h, sizes.out_w, sizes.top, sizes.left,
+        x, read, int(winner is not None), read if winner is None else winner, sums, bias_sums, scratch,
+        plan.scratch_item, plan.x_size, plan.dy_size, plan.items, sizes.images, groups, sizes.inputs, sizes.outputs,
+        sizes.height, sizes.width, sizes.out_h, sizes.out_w, sizes.top, sizes.left,
         sizes.tile_rows, sizes.tile_columns, plan.strip_images, plan.strip_rows, plan.strip_columns, *shares,
         options=options,
     )  # fmt: skip
@@ -111,7 +114,7 @@ def _plan(device, sizes):
 
     tiles = strip_images * strip_rows * strip_columns
     x_size, dy_size = (sizes.positions * (tiles * share + 1) for share in (share_inputs, share_outputs))
-    read = (strip_rows * tile + 2) * min(strip_columns * tile + 2, max(sizes.width, sizes.out_w))
+    read = strip_pixels(strip_rows * tile + 2, min(strip_columns * tile + 2, max(sizes.width, sizes.out_w)))
     scratch_item = x_size + dy_size + read
 
     pairs = sizes.groups * input_shares * output_shares
