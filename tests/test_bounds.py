@@ -380,6 +380,23 @@ def test_each_rule_of_running_error_analysis(name, data, seed, size):
     note(judge.compare(name, np.asarray(result, np.float32), exact, rule.error), name)
 
 
+def test_each_of_many_quotients_may_be_off_below_the_normal_numbers():
+    """A pixel under two windows: both shares are 2.5 units of 2^-149 too large, as a device's division may be."""
+    attributes = {"kernel": (2, 2), "stride": (1, 1), "padding": (0, 0, 0, 0), "count_include_padding": False}
+    dy = np.full((1, 1, 1, 2), 10 * 2.0**-149, np.float32)
+    case = Case((np.ones((1, 1, 2, 3), np.float32),), attributes, dy)
+    shares = np.array([[5, 10, 5], [5, 10, 5]]) * 2.0**-149
+
+    def judged(shares):
+        gradient = shares.astype(np.float32).reshape(1, 1, 2, 3)
+        found = types.SimpleNamespace(forward=lambda x, **_: (x, x), backward=lambda *_, **__: (gradient,))
+        return judge.check_backward("average_pool2d", case, REFERENCE, implementation=found)
+
+    assert judged(shares) <= 1
+    with pytest.raises(judge.ConformanceFailure, match="average_pool2d.backward"):
+        judged(shares * 4)
+
+
 def test_gamma_is_that_of_the_source():
     assert gamma(0) == 0
     assert gamma(1) == 1 / (2**24 - 1)

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refcnn.conformance import bundle, judge
+from refcnn.conformance import bundle, judge, onnxruntime_target, targets
 from refcnn.conformance.case_file import read_case
+from refcnn.conformance.onnxruntime_target import one_node_model
 from refcnn.conformance.strategies import Case
 from refcnn.errors import ArgumentError, DataError, FileWriteError
 from refcnn.opencl import device as devices
@@ -298,14 +299,17 @@ def test_the_model_has_one_node_and_computes_the_case(operation, data):
     import onnxruntime
 
     case = data.draw(judge.conformance(operation).cases("tiny", integers=operation in ONNX_OPERATIONS))
-    model = bundle.one_node_model(operation, case)
+    model = one_node_model(operation, case.inputs, case.attributes)
     assert (model is not None) == (operation in ONNX_OPERATIONS)
     if model is None:
         return
-    onnx.checker.check_model(model, full_check=True)
+    # Without a shape of the result, which onnxruntime infers.
+    onnx.checker.check_model(onnx.shape_inference.infer_shapes(onnx.load_model_from_string(model)), full_check=True)
     assert len(onnx.load_model_from_string(model).graph.node) == 1
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    (computed,) = session.run(None, {session.get_inputs()[0].name: case.inputs[0]})
+    inputs = {entry.name: case.inputs[number].reshape(entry.shape) for number, entry in enumerate(session.get_inputs())}
+    assert list(inputs) == [f"input_{number}" for number, entry in enumerate(case.inputs) if entry is not None]
+    (computed,) = session.run(None, inputs)
     ((exact, bound),) = bundle.expected(operation, "forward", case).values()
     judge.compare(operation, computed, exact, bound)
 
@@ -323,6 +327,26 @@ def test_a_fault_of_onnxruntime_is_run_again_there(tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "bundle", timeout=300)
         assert done.returncode == status, done.stderr
         assert "CPUExecutionProvider" in done.stdout
+
+
+def test_the_model_of_a_bundle_is_what_onnxruntime_was_asked(tmp_path, monkeypatch):
+    """To the byte; and what it computes is what the target computed, to the bit."""
+    asked, session = [], onnxruntime_target.onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        onnxruntime_target.onnxruntime, "InferenceSession", lambda model, *rest, **named: asked.append(model)
+        or session(model, *rest, **named),
+    )  # fmt: skip
+    onnxruntime_target._session.cache_clear()
+    case = CASES["conv2d"]
+    y, _ = targets.find("onnxruntime").operation("conv2d").forward(*case.inputs, **case.attributes)
+    device = {"specification": "onnxruntime:CPUExecutionProvider", "platform": "onnxruntime"}
+    ((exact, bound),) = bundle.expected("conv2d", "forward", case).values()
+    bundle.write_bundle(tmp_path / "bundle", operation="conv2d", direction="forward", variant=None, case=case,
+                        results={"y": (y, exact, bound)}, device=device)  # fmt: skip
+    assert asked == [(tmp_path / "bundle" / "model.onnx").read_bytes()]
+    with np.load(tmp_path / "bundle" / "arrays.npz") as file:
+        (again,) = script(tmp_path / "bundle")["run_model"]({"device": device}, dict(file))
+    np.testing.assert_array_equal(again, y)
 
 
 def test_missing_and_altered_files_are_named(tmp_path):

@@ -216,8 +216,8 @@ def test_what_ends_a_process_is_shrunk_and_saved(faults, monkeypatch, operation,
     if verdict == "hung":
         # Each step costs the patience with it.
         monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 10)
-    done = run("--device", "faulty:deadly", "--operation", operation, "--seed", 1, "--examples", 40, "--case-limit", 0.5,
-               "--report", "report")  # fmt: skip
+    done = run("--device", "faulty:deadly", "--operation", operation, "--seed", 1, "--examples", 40,
+               "--case-limit", 0.5, "--report", "report")  # fmt: skip
     assert done.exit_code == 1, done.output
     row = rows_of(faults / "report")[operation, "forward"]
     assert row.verdict == verdict
@@ -257,6 +257,7 @@ def test_saved_case_runs_again(faults):
         (["--device", "no_such_module:thing"], ["no_such_module"]),
         (["--device", "refcnn.conformance:thing"], ["thing"]),
         (["--device", "reference", "--operation", "abacus"], ["'abacus'", "conv2d", "softmax"]),
+        (["--device", "reference", "--variant", "abacus"], ["'abacus'", "gpu", "cpu+relu", "chosen"]),
         (["--device", "reference", "--repro", "nowhere.npz"], ["nowhere.npz"]),
         (["--device", "reference", "--examples", "0"], ["--examples"]),
     ],
@@ -346,6 +347,16 @@ def test_variants(tmp_path):
     assert planned >= {"chosen", "cpu", "gpu", "plain", "gpu+relu"}
     with pytest.raises(ValueError, match="reference"):
         targets.find("reference", "gpu")
+
+
+def test_a_fused_variant_runs_alone(tmp_path):
+    devices = [device for device in opencl_devices.available() if not device.is_simulator]
+    if not devices:
+        pytest.skip("no OpenCL device was found")
+    done = run("--device", devices[0].name, "--operation", "dense", "--variant", "cpu+relu", "--seed", 1,
+               "--examples", 3, "--report", tmp_path)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert {row.variant for row in rows_of(tmp_path).values()} == {"cpu+relu"}
 
 
 def test_every_device_once():

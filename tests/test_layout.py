@@ -27,7 +27,8 @@ SHARED = {
     },  # fmt: skip
     "conformance": {
         "bounds", "bundle", "case_file", "composition", "coverage", "html", "judge", "known_faults", "merge",
-        "onnxruntime_target", "pytest_plugin", "results", "runner", "strategies", "targets", "winograd", "worker",
+        "oclgrind", "onnxruntime_target", "pytest_plugin", "results", "runner", "strategies", "targets", "winograd",
+        "worker",
     },  # fmt: skip
     "layers": {"pooling"},
     "optimizers": {"optimizer"},

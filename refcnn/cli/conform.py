@@ -10,25 +10,16 @@ class _CouldNotRun(click.ClickException):
     exit_code = 2
 
 
-def _known_variant(context, option, name):
-    if name is not None:
-        from ..opencl import variants
-
-        known = sorted({one for operation in variants.OPERATIONS for one in variants.names(operation)})
-        if name not in known:
-            raise click.BadParameter(f"there is no variant {name!r}. Name one of {', '.join(known)}.")
-    return name
-
-
 @click.command("conform")
 @click.option("--device", "devices", multiple=True, metavar="DEVICE", help="all, reference, opencl:PLATFORM:DEVICE, "
-              "oclgrind, onnxruntime, onnxruntime:PROVIDER, or MODULE:OBJECT, an implementation of your own; may be given "
-              "several times.  [default: all]")
+              "oclgrind, onnxruntime, onnxruntime:PROVIDER, or MODULE:OBJECT, an implementation of your own; may be "
+              "given several times.  [default: all]")
 @click.option("--operation", "operations", multiple=True, metavar="NAME", help="May be given several times.  "
               "[default: all]")
-@click.option("--variant", metavar="NAME", callback=_known_variant, help="The only variant of the kernels to run on "
-              "OpenCL devices, such as cpu, winograd_4x4 or cpu+relu.  [default: in the quick profile the device's own, "
-              "else all]")
+@click.option("--variant", metavar="NAME", help="The only variant of the kernels to run on OpenCL devices, where an "
+              "operation has it: cpu, gpu, plain, direct, winograd_2x2, "
+              "winograd_4x4, chosen (what the device takes for each shape), or one of them with what is fused into it: cpu+relu, chosen+relu+max_pool2d.  [default: "
+              "in the quick profile the device's own, else all]")
 @click.option("--profile", type=click.Choice(["quick", "standard", "long"]), default="quick", show_default=True,
               help="100, 400 or 10,000 cases of each operation and direction.")
 @click.option("--examples", type=click.IntRange(1), metavar="N", help="So many cases instead.")
@@ -66,6 +57,10 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         if unknown:
             raise _CouldNotRun(
                 f"there is no operation {unknown[0]!r} to test. There are: {', '.join(targets.operations())}."
+            )
+        if variant is not None and variant not in targets.variant_names():
+            raise _CouldNotRun(
+                f"there is no variant {variant!r} of the kernels. There are: {', '.join(targets.variant_names())}."
             )
         if case is not None:
             if operations or examples:

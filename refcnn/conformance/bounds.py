@@ -193,7 +193,7 @@ def sum_of_terms(total, x, terms, extra_roundings=0, error=None):
     terms : int
         Elements that are summed for one result at most.
     extra_roundings : float
-        Roundings of the weight and of the product with it.
+        Roundings of the weight and of the product with it; each term may be weighted by itself.
     error : ndarray, optional
         By how much x may be off.
 
@@ -210,7 +210,9 @@ def sum_of_terms(total, x, terms, extra_roundings=0, error=None):
     n = terms - 1 + extra_roundings
     magnitude = total(np.abs(x.astype(np.float64)) + x_error)
     propagated = total(x_error) if x_error.any() else np.zeros_like(magnitude)
-    return overflowing(propagated + gamma(n) * magnitude + n * underflow() * (1 + gamma(n)), magnitude * terms)
+    # A term passes n roundings, but what each of them is off by below the normal numbers adds up over all terms.
+    smallest = (terms - 1 + terms * extra_roundings) * underflow()
+    return overflowing(propagated + gamma(n) * magnitude + smallest * (1 + gamma(n)), magnitude * terms)
 
 
 def overflowing(bound, magnitude):

@@ -2,8 +2,8 @@
 
 A bundle holds the case (``case.json``), its arrays, exact answers and bounds
 (``arrays.npz``), the launches that computed it with their kernels and build
-options (``launches.json``, ``kernels/``), the one-node ONNX model where there
-is one, and ``repro.py``, which runs it all again on numpy and pyopencl alone.
+options (``launches.json``, ``kernels/``), the one-node ONNX model that
+onnxruntime is tested with where there is one, and ``repro.py``, which runs it all again on numpy and pyopencl alone.
 :func:`refcnn.conformance.case_file.read_case` reads the case back.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ..backend import OpenCL, algorithms_of
-from ..errors import ArgumentError, ExportError, FileWriteError
+from ..errors import ArgumentError, FileWriteError
 from ..opencl.variants import use_variant
 from . import composition, judge
 from .bounds import subnormals
@@ -156,8 +156,10 @@ def write_bundle(folder, *, operation, direction, variant, case, results, device
     if recording is not None:
         texts[LAUNCHES_FILE] = _json(_launches(*recording, arrays))
         texts |= {f"{KERNELS_FOLDER}/{stem}.cl": text for stem, text in recording[0].sources.items()}
+    from .onnxruntime_target import one_node_model
+
     is_one_node = direction == "forward" and not composition.split(variant)[1]
-    model = one_node_model(operation, case) if is_one_node else None
+    model = one_node_model(operation, case.inputs, case.attributes) if is_one_node else None
 
     temporary = None
     try:
@@ -183,34 +185,6 @@ def write_bundle(folder, *, operation, direction, variant, case, results, device
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
-
-
-def one_node_model(operation, case):
-    """Return the serialised ONNX model of one operation, or None where ONNX has none for it.
-
-    The first input is the model's input; the others are stored in it.
-    """
-    from ..onnx import graph, program
-    from ..onnx.exporting import DEFAULT_OPSET
-    from ..variable import Variable
-
-    names = [None if entry is None else f"input_{index}" for index, entry in enumerate(case.inputs)]
-    constants = {name: entry for name, entry in zip(names, case.inputs, strict=True) if name is not None}
-    names[0], image = program.IMAGE, constants.pop(names[0])
-    reference = judge.find("reference")
-    variables = {name: Variable.of(reference, entry) for name, entry in {**constants, program.IMAGE: image}.items()}
-    (y, *others), _ = judge.exact(operation, case, (False,) * len(case.inputs))
-    step = program.Step("y", operation, tuple(names), case.attributes)
-    if others:
-        return None
-    try:
-        model, _ = graph.build(
-            program.Program((step,), constants, variables), {program.IMAGE: image.shape, "y": y.shape}, name=operation,
-            opset=DEFAULT_OPSET, output_name="y", classes=None, preprocessing=None,
-        )  # fmt: skip
-    except ExportError:
-        return None
-    return model.SerializeToString(deterministic=True)
 
 
 def _launches(recording, results, arrays):

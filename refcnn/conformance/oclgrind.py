@@ -14,7 +14,7 @@ _PLACES = ("/usr/lib/oclgrind", "/usr/local/lib/oclgrind", "/usr/local/lib")
 #: Oclgrind falls silent after so many reports, 1,000 as a rule: fewer than a search for the smallest case may see.
 _MOST_REPORTS = 2**31 - 1
 
-INSTALL_ADVICE = "Install it: Debian's and Ubuntu's package is oclgrind, its source https://github.com/jrprice/Oclgrind."
+INSTALL_ADVICE = "Install it: Debian's and Ubuntu's package is oclgrind, its source github.com/jrprice/Oclgrind."
 
 
 def library():

@@ -88,22 +88,41 @@ class _Node:
     def forward(self, *inputs, **attributes):
         kind, arrays, entries = node(self._stem, inputs, attributes)
         session = _session(kind, tuple(array.shape for array in arrays), tuple(entries.items()), self._provider)
-        return session.run(None, {f"x{index}": array for index, array in enumerate(arrays)})[0], None
+        return session.run(None, dict(zip(_names(arrays), arrays, strict=True)))[0], None
 
     def backward(self, dy, saved, needs, **attributes):
         raise NotExpressible(f"onnxruntime computes no gradients of {self._stem}")
 
 
-@functools.lru_cache(maxsize=16)
-def _session(kind, shapes, attributes, provider):
-    names = [f"x{index}" for index in range(len(shapes))]
-    kind_of_number = onnx.TensorProto.FLOAT
+def one_node_model(operation, inputs, attributes):
+    """Return the serialised ONNX model that an operation is tested with, or None where ONNX has no such node.
+
+    All its inputs are the model's, named ``input_0`` and so on.
+    """
+    found = node(operation, inputs, attributes)
+    if found is None:
+        return None
+    kind, arrays, entries = found
+    return _model(kind, tuple(array.shape for array in arrays), tuple(entries.items()))
+
+
+def _names(arrays):
+    return [f"input_{index}" for index in range(len(arrays))]
+
+
+def _model(kind, shapes, attributes):
+    names, kind_of_number = _names(shapes), onnx.TensorProto.FLOAT
     inputs = [onnx.helper.make_tensor_value_info(*entry) for entry in
               ((name, kind_of_number, shape) for name, shape in zip(names, shapes, strict=True))]  # fmt: skip
     output = onnx.helper.make_tensor_value_info("y", kind_of_number, None)
     call = onnx.helper.make_node(kind, names, ["y"], **dict(attributes))
     graph = onnx.helper.make_graph([call], kind, inputs, [output])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", _OPSET)], ir_version=8)
+    return model.SerializeToString(deterministic=True)
+
+
+@functools.lru_cache(maxsize=16)
+def _session(kind, shapes, attributes, provider):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = _FATAL
@@ -111,7 +130,8 @@ def _session(kind, shapes, attributes, provider):
     settings = {"use_tf32": "0"} if provider == "CUDAExecutionProvider" else {}
     if provider != "CPUExecutionProvider":
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=[(provider, settings)])
+    model = _model(kind, shapes, attributes)
+    session = onnxruntime.InferenceSession(model, options, providers=[(provider, settings)])
     if session.get_providers()[0] != provider:
         raise BackendError(f"onnxruntime could not start {provider}, and took {session.get_providers()[0]} instead.")
     return session

@@ -211,7 +211,7 @@ def _describe_death(target, description, options, scratch, job, row):
 
 
 def _smallest_killer(target, options, scratch, job, case, row, watch):
-    """Search once more, each case in a process that it may end as the row's did; return the smallest and its message."""
+    """Search once more, each case in a process that it may end as the row's did; return the smallest, its message."""
     killers, file = [(case, row.failure.message)], scratch / "trial.npz"
     trial = dataclasses.replace(job, case=str(file), bundle=None)
     deadline = time.monotonic() + _SHRINKING_LIMIT

@@ -71,6 +71,11 @@ def directions(operation):
     return ("forward",) if operation in _OPTIMIZERS else ("forward", "backward")
 
 
+def variant_names():
+    """Return the variants that :func:`find` takes, with and without what can be fused into them."""
+    return list(dict.fromkeys(name for stem in variants.OPERATIONS for name in variants.names(stem)))
+
+
 def expand(specifications):
     """Return the specifications with ``all`` replaced by all that is there, each once and each known to exist.
 
