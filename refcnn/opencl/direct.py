@@ -18,10 +18,10 @@ MOST_INPUTS = 4
 
 # Floats of a vector in the kernels.
 _WIDTH = 8
-# Bytes that the copy of what one strip reads should take, so that it stays in a core's innermost cache.
-_STRIP_BYTES = 1 << 15
+# Bytes that the copy of what one strip reads should take, so that it stays in a core's caches.
+_STRIP_BYTES = 1 << 16
 # Work-items for each core, so that a core that is late leaves work to others.
-_ITEMS_PER_CORE = 8
+_ITEMS_PER_CORE = 4
 
 
 def applies(direction, geometry):
