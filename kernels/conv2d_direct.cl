@@ -6,7 +6,7 @@
 // other and lanes of vectors run along the rows of y, whatever the stride. Zeros of the padding are multiplied like
 // pixels as long as that leaves sums as they are; where something is not finite, they are masked out.
 //
-// Build options: OUTPUTS x ROWS accumulators of `correlate`; DOT_OUTPUTS x DOT_TERMS of `correlate_weights`.
+// Build options: OUTPUTS x ROWS accumulators of `correlate`; OUTPUTS x TERMS of `correlate_weights`.
 
 #define WIDTH 8
 
@@ -250,7 +250,7 @@ __kernel void correlate_weights(
     const int terms = inputs * kernel_h * kernel_w, vectors = (out_w + WIDTH - 1) / WIDTH;
     __global float *restrict staged = scratch + (size_t)item * scratch_item;
     __global float *restrict gradients = staged + inputs * staged_rows * phases * pitch;
-    __global int *restrict offsets = (__global int *)(gradients + DOT_OUTPUTS * strip_rows * vectors * WIDTH);
+    __global int *restrict offsets = (__global int *)(gradients + OUTPUTS * strip_rows * vectors * WIDTH);
     place_terms(
         inputs, kernel_h, kernel_w, stride_w, dilation_h, dilation_w, phases, pitch, staged_rows, offsets);
 
@@ -273,37 +273,37 @@ __kernel void correlate_weights(
                 (rows - 1) * stride_h + (kernel_h - 1) * dilation_h + 1, left, stride_w, dilation_w, phases, pitch,
                 staged_rows, staged);
 
-            for (int output = 0; output < outputs; output += DOT_OUTPUTS) {
-                const int count = min(outputs - output, DOT_OUTPUTS);
+            for (int output = 0; output < outputs; output += OUTPUTS) {
+                const int count = min(outputs - output, OUTPUTS);
                 // Rows of dy, filled up with zeros to whole vectors.
                 const int is_dy_finite = stage(
                     dy + (plane * outputs + output) * out_h * out_w, count, out_h, out_w, 1, 1, first_row, rows, 0, 1,
                     1, 1, vectors * WIDTH, strip_rows, gradients);
                 __global vector *restrict of_block = of_unit + output * (terms + 1);
-                int of_output[DOT_OUTPUTS];
-                vector of_bias[DOT_OUTPUTS];
+                int of_output[OUTPUTS];
+                vector of_bias[OUTPUTS];
                 #pragma unroll
-                for (int o = 0; o < DOT_OUTPUTS; o++) {
+                for (int o = 0; o < OUTPUTS; o++) {
                     of_output[o] = min(o, count - 1) * strip_rows * vectors * WIDTH;
                     of_bias[o] = (vector)(0.0f);
                 }
                 for (int m = 0; m < rows * vectors * WIDTH; m += WIDTH)
                     #pragma unroll
-                    for (int o = 0; o < DOT_OUTPUTS; o++)
+                    for (int o = 0; o < OUTPUTS; o++)
                         of_bias[o] += LOAD(gradients + of_output[o] + m);
                 for (int o = 0; o < count; o++)
                     of_block[o * (terms + 1) + terms] += of_bias[o];
 
-                for (int term = 0; term < terms; term += DOT_TERMS) {
-                    vector sum[DOT_OUTPUTS][DOT_TERMS];
+                for (int term = 0; term < terms; term += TERMS) {
+                    vector sum[OUTPUTS][TERMS];
                     #pragma unroll
-                    for (int o = 0; o < DOT_OUTPUTS; o++)
+                    for (int o = 0; o < OUTPUTS; o++)
                         #pragma unroll
-                        for (int t = 0; t < DOT_TERMS; t++)
+                        for (int t = 0; t < TERMS; t++)
                             sum[o][t] = (vector)(0.0f);
-                    int of_term[DOT_TERMS];
+                    int of_term[TERMS];
                     #pragma unroll
-                    for (int t = 0; t < DOT_TERMS; t++)
+                    for (int t = 0; t < TERMS; t++)
                         of_term[t] = offsets[min(term + t, terms - 1)];
 
                     if (is_x_finite && is_dy_finite) {
@@ -311,20 +311,20 @@ __kernel void correlate_weights(
                             for (int j = 0; j < vectors * WIDTH; j += WIDTH) {
                                 __global const float *dy_row = gradients + row * vectors * WIDTH + j;
                                 __global const float *pixels = staged + row * row_step + j;
-                                vector of_window[DOT_TERMS];
+                                vector of_window[TERMS];
                                 #pragma unroll
-                                for (int t = 0; t < DOT_TERMS; t++)
+                                for (int t = 0; t < TERMS; t++)
                                     of_window[t] = LOAD(pixels + of_term[t]);
                                 #pragma unroll
-                                for (int o = 0; o < DOT_OUTPUTS; o++) {
+                                for (int o = 0; o < OUTPUTS; o++) {
                                     const vector gradient = LOAD(dy_row + of_output[o]);
                                     #pragma unroll
-                                    for (int t = 0; t < DOT_TERMS; t++)
+                                    for (int t = 0; t < TERMS; t++)
                                         sum[o][t] += gradient * of_window[t];
                                 }
                             }
                     } else {
-                        for (int t = 0; t < DOT_TERMS; t++) {
+                        for (int t = 0; t < TERMS; t++) {
                             const int p = (term + t) / kernel_w % kernel_h, q = (term + t) % kernel_w;
                             for (int row = 0; row < rows; row++) {
                                 const int y = (first_row + row) * stride_h + p * dilation_h - top;
@@ -335,7 +335,7 @@ __kernel void correlate_weights(
                                         = inside_row(j * stride_w + q * dilation_w - left, stride_w, 1, width)
                                         & (j + LANES < out_w);
                                     const vector pixels = LOAD(staged + row * row_step + j + of_term[t]);
-                                    for (int o = 0; o < DOT_OUTPUTS; o++) {
+                                    for (int o = 0; o < OUTPUTS; o++) {
                                         const vector product
                                             = pixels * LOAD(gradients + row * vectors * WIDTH + j + of_output[o]);
                                         sum[o][t] += inside ? product : (vector)(0.0f);
@@ -346,9 +346,9 @@ __kernel void correlate_weights(
                     }
 
                     #pragma unroll
-                    for (int o = 0; o < DOT_OUTPUTS; o++)
+                    for (int o = 0; o < OUTPUTS; o++)
                         #pragma unroll
-                        for (int t = 0; t < DOT_TERMS; t++)
+                        for (int t = 0; t < TERMS; t++)
                             if (o < count && term + t < terms)
                                 of_block[o * (terms + 1) + term + t] += sum[o][t];
                 }

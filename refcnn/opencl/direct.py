@@ -6,12 +6,11 @@ channels to sum over, making that takes longer than the sums.
 """
 
 import dataclasses
-import functools
 import math
 
 from ..errors import ShapeError
 from ..shapes import window_output_shape
-from .device import INT_MAX, pocl_version
+from .device import INT_MAX
 
 #: Channels of a group that are summed over, at most.
 MOST_INPUTS = 4
@@ -22,6 +21,8 @@ _WIDTH = 8
 _STRIP_BYTES = 1 << 16
 # Work-items for each core, so that a core that is late leaves work to others.
 _ITEMS_PER_CORE = 4
+# By the outputs of a block, its rows of y and its terms of the gradient of w: 16 registers hold the sums of each.
+_ROWS, _TERMS = {1: 4, 2: 4, 4: 2}, {1: 9, 2: 5, 4: 3}
 
 
 def applies(direction, geometry):
@@ -104,7 +105,6 @@ def backward_w(x, dy, geometry):
         If an array has more elements than the kernels can count.
     """
     sizes, device = _Correlation.of(geometry), x.device
-    block, _ = _dot_blocking(device, sizes.outputs)
     items = _ITEMS_PER_CORE * device.compute_units
     strip_rows, staged_rows, staged = sizes.strips(1, items)
     parts = sizes.images * -(-sizes.out_h // strip_rows)
@@ -113,17 +113,16 @@ def backward_w(x, dy, geometry):
     outputs = sizes.groups * sizes.outputs
     # Of the pixels, the gradients of a block, and the places of the terms.
     row = -(-sizes.out_w // _WIDTH) * _WIDTH
-    scratch_item = staged + block * strip_rows * row + sizes.terms
+    scratch_item = staged + sizes.block * strip_rows * row + sizes.terms
     partials = device.empty((chunks, outputs, sizes.terms + 1, _WIDTH))
     dw, db = device.empty(geometry.w_shape), device.empty((1, outputs, 1, 1))
-    options = _options(device, sizes.outputs)
     device.launch(
         "conv2d_direct", "correlate_weights", (items,), (1,), x, dy, partials, device.empty((items * scratch_item,)),
-        scratch_item, items, *sizes.arguments, strip_rows, staged_rows, chunks, options=options,
+        scratch_item, items, *sizes.arguments, strip_rows, staged_rows, chunks, options=sizes.options,
     )  # fmt: skip
     device.launch(
         "conv2d_direct", "sum_partials", (outputs,), (1,), partials, dw, db, outputs, sizes.terms, chunks,
-        options=options,
+        options=sizes.options,
     )  # fmt: skip
     return dw, db
 
@@ -187,6 +186,15 @@ class _Correlation:
         return self.inputs * math.prod(self.kernel)
 
     @property
+    def block(self):
+        """Outputs of a group whose sums are kept in registers together."""
+        return self.outputs if self.outputs <= 2 else 4
+
+    @property
+    def options(self):
+        return f"-DOUTPUTS={self.block}", f"-DROWS={_ROWS[self.block]}", f"-DTERMS={_TERMS[self.block]}"
+
+    @property
     def phases(self):
         """Sets of pixels of a row, a stride apart, that taps read: those of taps q and q + phases are the same."""
         return min(self.kernel[1], self.stride[1] // math.gcd(self.stride[1], self.dilation[1]))
@@ -224,41 +232,13 @@ class _Correlation:
         )  # fmt: skip
 
 
-@functools.cache
-def _has_32_registers(device):
-    """Return whether kernels can use 32 registers of vectors: AVX-512 has them, but not in PoCL before 3.1."""
-    pocl = pocl_version(device)
-    return device.vector_width >= 16 and not (pocl and pocl < (3, 1))
-
-
-def _blocking(device, outputs):
-    """Return (OUTPUTS, ROWS): the accumulators of a block for so many outputs in a group."""
-    accumulators = 16 if _has_32_registers(device) else 8
-    block = 1 if outputs == 1 else 2 if outputs == 2 or outputs % 4 and outputs < 8 else 4
-    return block, min(8, accumulators // block)
-
-
-def _dot_blocking(device, outputs):
-    """Return (DOT_OUTPUTS, DOT_TERMS): the accumulators of a block of the gradient of so many outputs in a group."""
-    if outputs == 1:
-        return 1, 9
-    return (2 if outputs == 2 else 8 if _has_32_registers(device) and outputs % 8 == 0 else 4), 3
-
-
-def _options(device, outputs):
-    names = "OUTPUTS", "ROWS", "DOT_OUTPUTS", "DOT_TERMS"
-    values = *_blocking(device, outputs), *_dot_blocking(device, outputs)
-    return tuple(f"-D{name}={value}" for name, value in zip(names, values, strict=True))
-
-
 def _correlate(correlation, x, w, b, relu, y):
     sizes, device = correlation, x.device
-    block, rows = _blocking(device, sizes.outputs)
     items = _ITEMS_PER_CORE * device.compute_units
-    strip_rows, staged_rows, staged = sizes.strips(rows, items)
+    strip_rows, staged_rows, staged = sizes.strips(_ROWS[sizes.block], items)
     items = min(items, sizes.images * sizes.groups * -(-sizes.out_h // strip_rows))
     # Of the pixels, the weights of a block, and the places of the terms.
-    scratch_item = staged + (block + 1) * sizes.terms
+    scratch_item = staged + (sizes.block + 1) * sizes.terms
     taps = math.prod(sizes.kernel)
     # From one output's kernels to the next one's, and from one input's.
     w_steps = (taps, sizes.outputs * taps) if sizes.is_transposed else (sizes.inputs * taps, taps)
@@ -266,5 +246,5 @@ def _correlate(correlation, x, w, b, relu, y):
         "conv2d_direct", "correlate", (items,), (1,),
         x, w, w if b is None else b, int(b is not None), int(relu), y, device.empty((items * scratch_item,)),
         scratch_item, items, *sizes.arguments, strip_rows, staged_rows, *sizes.spread,
-        sizes.outputs * sizes.inputs * taps, *w_steps, int(sizes.is_transposed), options=_options(device, sizes.outputs),
+        sizes.outputs * sizes.inputs * taps, *w_steps, int(sizes.is_transposed), options=sizes.options,
     )  # fmt: skip
