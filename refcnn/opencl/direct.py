@@ -6,6 +6,7 @@ channels to sum over, making that takes longer than the sums.
 """
 
 import dataclasses
+import functools
 import math
 
 from ..errors import ShapeError
@@ -15,6 +16,8 @@ from .device import INT_MAX
 #: Channels of a group that are summed over, at most.
 MOST_INPUTS = 4
 
+# Products that are summed for one result, at most, for this to be faster than matrix products.
+_MOST_TERMS = 256
 # Floats of a vector in the kernels.
 _WIDTH = 8
 # Bytes that the copy of what one strip reads should take, so that it stays in a core's caches.
@@ -36,6 +39,19 @@ def applies(direction, geometry):
     """
     outputs, inputs = geometry.w_shape[0] // geometry.groups, geometry.w_shape[1]
     return (outputs if direction == "backward_x" else inputs) <= MOST_INPUTS
+
+
+def is_fast(direction, geometry):
+    """Return whether this, where it applies, was measured to be faster on CPUs than matrix products.
+
+    Lanes run along rows of the result: with rows shorter than a vector it is so for depthwise convolutions only, which
+    leave matrix products nothing to share. Parameters as in :func:`applies`.
+    """
+    correlation = _Correlation.of(geometry)
+    if direction == "backward_x":
+        correlation = correlation.transposed()
+    is_depthwise = 1 < geometry.groups == geometry.x_shape[1]
+    return correlation.terms <= _MOST_TERMS and (correlation.out_w >= _WIDTH or is_depthwise)
 
 
 def forward(x, w, b, geometry, relu=False):
@@ -153,6 +169,7 @@ class _Correlation:
     is_transposed: bool = False
 
     @classmethod
+    @functools.lru_cache(maxsize=256)
     def of(cls, geometry):
         (N, C, H, W), (K, inputs, *kernel) = geometry.x_shape, geometry.w_shape
         out_h, out_w = window_output_shape((H, W), kernel, *geometry[2:5])
@@ -181,7 +198,7 @@ class _Correlation:
     def y_shape(self):
         return self.images, self.groups * self.outputs, self.out_h, self.out_w
 
-    @property
+    @functools.cached_property
     def terms(self):
         return self.inputs * math.prod(self.kernel)
 
@@ -190,16 +207,16 @@ class _Correlation:
         """Outputs of a group whose sums are kept in registers together."""
         return self.outputs if self.outputs <= 2 else 4
 
-    @property
+    @functools.cached_property
     def options(self):
         return f"-DOUTPUTS={self.block}", f"-DROWS={_ROWS[self.block]}", f"-DTERMS={_TERMS[self.block]}"
 
-    @property
+    @functools.cached_property
     def phases(self):
         """Sets of pixels of a row, a stride apart, that taps read: those of taps q and q + phases are the same."""
         return min(self.kernel[1], self.stride[1] // math.gcd(self.stride[1], self.dilation[1]))
 
-    @property
+    @functools.cached_property
     def pitch(self):
         """Pixels of a row in one phase, so that windows can be read in whole vectors."""
         return -(-self.out_w // _WIDTH) * _WIDTH + (self.kernel[1] - 1) * self.dilation[1] // self.stride[1]
@@ -223,7 +240,7 @@ class _Correlation:
         rows = max(1, min(fitting // least, -(-wanted // least))) * least
         return rows, self.staged_rows(rows), self.staged_rows(rows) * of_row
 
-    @property
+    @functools.cached_property
     def arguments(self):
         """The sizes in the order in which the kernels take them."""
         return (
