@@ -49,7 +49,7 @@ def is_fast(direction, geometry):
     """
     correlation = _Correlation.of(geometry)
     if direction == "backward_x":
-        correlation = correlation.transposed()
+        correlation = correlation.transposed
     is_depthwise = 1 < geometry.groups == geometry.x_shape[1]
     return correlation.terms <= _MOST_TERMS and (correlation.out_w >= _WIDTH or is_depthwise)
 
@@ -98,7 +98,7 @@ def backward_x(dy, w, geometry):
     ShapeError
         If an array has more elements than the kernels can count.
     """
-    correlation = _Correlation.of(geometry).transposed()
+    correlation = _Correlation.of(geometry).transposed
     dx = dy.device.empty(correlation.y_shape)
     _correlate(correlation, dy, w, None, False, dx)
     return dx
@@ -185,6 +185,7 @@ class _Correlation:
             *geometry.padding[:2], tuple(geometry.dilation),
         )  # fmt: skip
 
+    @functools.cached_property
     def transposed(self):
         """The correlation that gives the gradient of x from that of y."""
         spans = [(side - 1) * step for side, step in zip(self.kernel, self.dilation, strict=True)]
