@@ -305,6 +305,12 @@ def test_variants(tmp_path):
         targets.find("reference", "gpu")
 
 
+def test_a_variant_that_there_is_not():
+    done = run("--device", "reference", "--variant", "direct+rel")
+    assert done.exit_code == 2
+    assert "no variant 'direct+rel'" in done.output and "direct+relu, " in done.output
+
+
 def test_every_device_once():
     names = targets.expand(["reference", "all", "onnxruntime"])
     assert names[0] == "reference"

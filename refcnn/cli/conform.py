@@ -16,8 +16,8 @@ class _CouldNotRun(click.ClickException):
               "several times.  [default: all]")
 @click.option("--operation", "operations", multiple=True, metavar="NAME", help="May be given several times.  "
               "[default: all]")
-@click.option("--variant", metavar="NAME", help="The only variant of the kernels to run on OpenCL devices, such as cpu, "
-              "direct or cpu+relu.  [default: in the quick profile the device's own, else all]")
+@click.option("--variant", metavar="NAME", help="The only variant of the kernels to run on OpenCL devices, such as "
+              "cpu, direct or cpu+relu.  [default: in the quick profile the device's own, else all]")
 @click.option("--profile", type=click.Choice(["quick", "standard", "long"]), default="quick", show_default=True,
               help="100, 400 or 10,000 cases of each operation and direction.")
 @click.option("--examples", type=click.IntRange(1), metavar="N", help="So many cases instead.")
@@ -47,9 +47,10 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     from ..errors import RefcnnError
     from ..opencl.variants import OPERATIONS, with_fused
 
-    known = sorted({name for one, kernels in OPERATIONS.items() for kernel in kernels for name in with_fused(one, kernel)})
+    kernels = {(operation, one) for operation, of_operation in OPERATIONS.items() for one in of_operation}
+    known = sorted({name for operation, one in kernels for name in with_fused(operation, one)})
     if variant is not None and variant not in known:
-        raise click.BadParameter(f"there is no variant {variant!r}. There are: {', '.join(known)}.", param_hint="--variant")
+        raise click.UsageError(f"there is no variant {variant!r} of the kernels. There are: {', '.join(known)}.")
     try:
         unknown = [name for name in operations if name not in targets.operations()]
         if unknown:

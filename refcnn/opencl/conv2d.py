@@ -80,7 +80,8 @@ class _Gradients:
         dw = db = None
         which = variants.choose(device, "backward_w", geometry)
         if which == "direct":
-            return direct.backward_w(x, self._dy, geometry)
+            dw, db = direct.backward_w(x, self._dy, geometry)
+            return dw if needs_w else None, db if needs_b else None
         if which == "plain":
             dw = _plain(device, "backward_w", w.shape, geometry, x, self._dy) if needs_w else None
             db = _plain(device, "backward_b", (1, w.shape[0], 1, 1), geometry, self._dy) if needs_b else None
