@@ -104,7 +104,8 @@ inline void place_terms(
     for (int c = 0; c < inputs; c++)
         for (int p = 0; p < kernel_h; p++)
             for (int q = 0; q < kernel_w; q++, offsets++)
-                *offsets = ((c * staged_rows + p * dilation_h) * phases + q % phases) * pitch + q * dilation_w / stride_w;
+                *offsets
+                    = ((c * staged_rows + p * dilation_h) * phases + q % phases) * pitch + q * dilation_w / stride_w;
 }
 
 // Which lanes of a vector of pixels, read by windows that are `stride` apart, are pixels of a row of the image.

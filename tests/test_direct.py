@@ -146,6 +146,21 @@ def test_what_is_not_finite_spreads_as_in_the_definition(opencl_backend, case, c
             np.testing.assert_allclose(result, expected[name], rtol=1e-3, err_msg=name)
 
 
+@pytest.mark.parametrize("step", [1, 2, 3])
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("width", [19, 40, 61])
+def test_rows_of_several_vectors(opencl_backend, step, dilation, width):
+    """Drawn cases seldom have both a stride and rows that are long enough to be read in whole vectors."""
+    rng = np.random.default_rng(0)
+    geometry = Convolution((2, 6, 9, width), (6, 1, 3, 3), (step, step), (2, 1, 0, 3), (dilation, dilation), 6)
+    out = window_output_shape((9, width), (3, 3), *geometry[2:5])
+    shapes = geometry.x_shape, geometry.w_shape, (1, 6, 1, 1), (2, 6, *out)
+    case = *(rng.integers(-8, 9, shape).astype(np.float32) for shape in shapes), geometry
+    expected = exact(case)
+    for name, result in compute(opencl_backend, case).items():
+        compare(name, result, expected[name], 0, to_the_bit=True)
+
+
 def test_the_same_bits_every_time(opencl_backend):
     rng = np.random.default_rng(0)
     geometry = Convolution((5, 3, 23, 19), (9, 3, 3, 5), (2, 1), (1, 2, 0, 1), (1, 2), 1)
