@@ -6,7 +6,7 @@
 // other and lanes of vectors run along the rows of y, whatever the stride. Zeros of the padding are multiplied like
 // pixels as long as that leaves sums as they are; where something is not finite, they are masked out.
 //
-// Build options: OUTPUTS x ROWS accumulators of `correlate`; DOT_OUTPUTS x DOT_TERMS of `correlate_weights`.
+// Build options: OUTPUTS x ROWS accumulators of `correlate`; OUTPUTS x TERMS of `correlate_weights`.
 
 #define WIDTH 8
 
@@ -21,40 +21,30 @@ typedef vector unaligned_vector __attribute__((aligned(4)));
 // Every second of 15 numbers, of which the first 8 and the last 8 are given.
 #define SECONDS(a, b) ((vector)(a.s0, a.s2, a.s4, a.s6, b.s1, b.s3, b.s5, b.s7))
 
-// target[m] = source[m step] for m below count. Returns 0, or NaN if one of those is not finite.
-inline vector copy(__global const float *restrict source, int step, int count, __global float *restrict target)
+// Each lane 0, or something else if that lane is not finite.
+#define NOT_FINITE(a) as_int8((a) - (a))
+
+// target[m] = source[m step] for m below count. Returns zeros if all those are finite.
+inline lanes copy(__global const float *restrict source, int step, int count, __global float *restrict target)
 {
-    vector spoiled = (vector)(0.0f);
+    lanes not_finite = (lanes)(0);
     if (count < WIDTH || step > 2) {
         for (int m = 0; m < count; m++) {
             target[m] = source[m * step];
-            spoiled.s0 += 0.0f * target[m];
+            not_finite |= NOT_FINITE((vector)(target[m]));
         }
-        return spoiled;
+        return not_finite;
     }
     // The last ones are copied together with some before them, so as not to read beyond the row.
-    if (step == 1) {
-        for (int m = 0; m < count; m += WIDTH) {
-            const int first = min(m, count - WIDTH);
-            const vector pixels = LOAD(source + first);
-            STORE(target + first, pixels);
-            spoiled += 0.0f * pixels;
-        }
-    } else {
-        for (int m = 0; m < count; m += WIDTH) {
-            const int first = min(m, count - WIDTH);
-            const vector low = LOAD(source + 2 * first), high = LOAD(source + 2 * first + WIDTH - 1);
-            const vector pixels = SECONDS(low, high);
-            STORE(target + first, pixels);
-            spoiled += 0.0f * pixels;
-        }
+    for (int m = 0; m < count; m += WIDTH) {
+        const int first = min(m, count - WIDTH);
+        vector pixels = LOAD(source + step * first);
+        if (step == 2)
+            pixels = SECONDS(pixels, LOAD(source + 2 * first + WIDTH - 1));
+        STORE(target + first, pixels);
+        not_finite |= NOT_FINITE(pixels);
     }
-    return spoiled;
-}
-
-inline float sum_of_lanes(vector a)
-{
-    return ((a.s0 + a.s1) + (a.s2 + a.s3)) + ((a.s4 + a.s5) + (a.s6 + a.s7));
+    return not_finite;
 }
 
 // staged[c, row, phase, j] = planes[c, y_first + row, j stride + phase dilation % stride - left], zero outside.
@@ -66,40 +56,44 @@ inline int stage(
     int rows, int left, int stride, int dilation, int phases, int pitch, int staged_rows,
     __global float *restrict staged)
 {
-    vector spoiled = (vector)(0.0f);
-    for (int c = 0; c < inputs; c++)
-        for (int row = 0; row < rows; row++) {
-            const int y = y_first + row;
-            __global float *target = staged + (c * staged_rows + row) * phases * pitch;
-            const int is_inside = y >= 0 && y < height * spread_h && y % spread_h == 0;
-            if (!is_inside || spread_w > 1)
-                for (int j = 0; j < phases * pitch; j++)
+    lanes not_finite = (lanes)(0);
+    // The first row of the planes that is read, and where it goes.
+    const int first_source = max(0, (y_first + spread_h - 1) / spread_h);
+    const int first_target = first_source * spread_h - y_first;
+    for (int phase = 0; phase < phases; phase++) {
+        // Of the pixel at j = 0.
+        const int x = phase * dilation % stride - left;
+        const int begin = min(max(0, (stride - 1 - x) / stride), pitch);
+        const int end = clamp((width - 1 - x + stride) / stride, begin, pitch);
+        const int spread_begin = max(0, (spread_w - 1 - left) / spread_w);
+        const int spread_end = min(width, (pitch - 1 - left + spread_w) / spread_w);
+        for (int c = 0; c < inputs; c++) {
+            int source = first_source, next = first_target;
+            for (int row = 0; row < rows; row++) {
+                __global float *target = staged + ((c * staged_rows + row) * phases + phase) * pitch;
+                const int is_source = row == next && source < height;
+                const int zeros = is_source && spread_w == 1 ? begin : pitch;
+                for (int j = 0; j < zeros; j++)
                     target[j] = 0.0f;
-            if (!is_inside)
-                continue;
-            __global const float *pixels = planes + (c * height + y / spread_h) * width;
-            if (spread_w > 1) {
-                const int begin = max(0, (spread_w - 1 - left) / spread_w);
-                const int end = min(width, (pitch - 1 - left + spread_w) / spread_w);
-                for (int m = begin; m < end; m++) {
-                    target[m * spread_w + left] = pixels[m];
-                    spoiled.s0 += 0.0f * pixels[m];
+                if (!is_source)
+                    continue;
+                __global const float *pixels = planes + (c * height + source) * width;
+                source++;
+                next += spread_h;
+                if (spread_w == 1) {
+                    not_finite |= copy(pixels + begin * stride + x, stride, end - begin, target + begin);
+                    for (int j = end; j < pitch; j++)
+                        target[j] = 0.0f;
+                } else {
+                    for (int m = spread_begin; m < spread_end; m++) {
+                        target[m * spread_w + left] = pixels[m];
+                        not_finite |= NOT_FINITE((vector)(pixels[m]));
+                    }
                 }
-                continue;
-            }
-            for (int phase = 0; phase < phases; phase++, target += pitch) {
-                // Of the pixel at j = 0.
-                const int x = phase * dilation % stride - left;
-                const int begin = min(max(0, (stride - 1 - x) / stride), pitch);
-                const int end = clamp((width - 1 - x + stride) / stride, begin, pitch);
-                for (int j = 0; j < begin; j++)
-                    target[j] = 0.0f;
-                spoiled += copy(pixels + begin * stride + x, stride, end - begin, target + begin);
-                for (int j = end; j < pitch; j++)
-                    target[j] = 0.0f;
             }
         }
-    return sum_of_lanes(spoiled) == 0.0f;
+    }
+    return !any(not_finite != 0);
 }
 
 // offsets[t] = where the pixels of term t = (c, p, q) begin, from those of the first.
@@ -110,7 +104,8 @@ inline void place_terms(
     for (int c = 0; c < inputs; c++)
         for (int p = 0; p < kernel_h; p++)
             for (int q = 0; q < kernel_w; q++, offsets++)
-                *offsets = ((c * staged_rows + p * dilation_h) * phases + q % phases) * pitch + q * dilation_w / stride_w;
+                *offsets
+                    = ((c * staged_rows + p * dilation_h) * phases + q % phases) * pitch + q * dilation_w / stride_w;
 }
 
 // Which lanes of a vector of pixels, read by windows that are `stride` apart, are pixels of a row of the image.
@@ -158,17 +153,16 @@ __kernel void correlate(
 
         for (int output = 0; output < outputs; output += OUTPUTS) {
             // The weights of outputs that are there, for as many as a block has.
-            float spoiled = 0.0f;
+            int is_masked = 0;
             for (int o = 0; o < OUTPUTS; o++) {
                 __global const float *of_output = w + group * w_group + min(output + o, outputs - 1) * w_output;
                 for (int c = 0; c < inputs; c++)
                     for (int tap = 0; tap < taps; tap++) {
                         const float weight = of_output[c * w_input + (is_turned ? taps - 1 - tap : tap)];
                         weights[(c * taps + tap) * OUTPUTS + o] = weight;
-                        spoiled += 0.0f * weight;
+                        is_masked |= !isfinite(weight);
                     }
             }
-            const int is_masked = spoiled != 0.0f;
 
             for (int row = 0; row < rows; row += ROWS)
                 for (int column = 0; column < out_w; column += WIDTH) {
@@ -257,7 +251,7 @@ __kernel void correlate_weights(
     const int terms = inputs * kernel_h * kernel_w, vectors = (out_w + WIDTH - 1) / WIDTH;
     __global float *restrict staged = scratch + (size_t)item * scratch_item;
     __global float *restrict gradients = staged + inputs * staged_rows * phases * pitch;
-    __global int *restrict offsets = (__global int *)(gradients + DOT_OUTPUTS * strip_rows * vectors * WIDTH);
+    __global int *restrict offsets = (__global int *)(gradients + OUTPUTS * strip_rows * vectors * WIDTH);
     place_terms(
         inputs, kernel_h, kernel_w, stride_w, dilation_h, dilation_w, phases, pitch, staged_rows, offsets);
 
@@ -280,34 +274,37 @@ __kernel void correlate_weights(
                 (rows - 1) * stride_h + (kernel_h - 1) * dilation_h + 1, left, stride_w, dilation_w, phases, pitch,
                 staged_rows, staged);
 
-            for (int output = 0; output < outputs; output += DOT_OUTPUTS) {
-                const int count = min(outputs - output, DOT_OUTPUTS);
+            for (int output = 0; output < outputs; output += OUTPUTS) {
+                const int count = min(outputs - output, OUTPUTS);
                 // Rows of dy, filled up with zeros to whole vectors.
                 const int is_dy_finite = stage(
                     dy + (plane * outputs + output) * out_h * out_w, count, out_h, out_w, 1, 1, first_row, rows, 0, 1,
                     1, 1, vectors * WIDTH, strip_rows, gradients);
                 __global vector *restrict of_block = of_unit + output * (terms + 1);
-                for (int o = 0; o < count; o++) {
-                    __global const float *of_output = gradients + o * strip_rows * vectors * WIDTH;
-                    vector sum = (vector)(0.0f);
-                    for (int m = 0; m < rows * vectors; m++)
-                        sum += LOAD(of_output + m * WIDTH);
-                    of_block[o * (terms + 1) + terms] += sum;
+                int of_output[OUTPUTS];
+                vector of_bias[OUTPUTS];
+                #pragma unroll
+                for (int o = 0; o < OUTPUTS; o++) {
+                    of_output[o] = min(o, count - 1) * strip_rows * vectors * WIDTH;
+                    of_bias[o] = (vector)(0.0f);
                 }
+                for (int m = 0; m < rows * vectors * WIDTH; m += WIDTH)
+                    #pragma unroll
+                    for (int o = 0; o < OUTPUTS; o++)
+                        of_bias[o] += LOAD(gradients + of_output[o] + m);
+                for (int o = 0; o < count; o++)
+                    of_block[o * (terms + 1) + terms] += of_bias[o];
 
-                for (int term = 0; term < terms; term += DOT_TERMS) {
-                    vector sum[DOT_OUTPUTS][DOT_TERMS];
+                for (int term = 0; term < terms; term += TERMS) {
+                    vector sum[OUTPUTS][TERMS];
                     #pragma unroll
-                    for (int o = 0; o < DOT_OUTPUTS; o++)
+                    for (int o = 0; o < OUTPUTS; o++)
                         #pragma unroll
-                        for (int t = 0; t < DOT_TERMS; t++)
+                        for (int t = 0; t < TERMS; t++)
                             sum[o][t] = (vector)(0.0f);
-                    int of_output[DOT_OUTPUTS], of_term[DOT_TERMS];
+                    int of_term[TERMS];
                     #pragma unroll
-                    for (int o = 0; o < DOT_OUTPUTS; o++)
-                        of_output[o] = min(o, count - 1) * strip_rows * vectors * WIDTH;
-                    #pragma unroll
-                    for (int t = 0; t < DOT_TERMS; t++)
+                    for (int t = 0; t < TERMS; t++)
                         of_term[t] = offsets[min(term + t, terms - 1)];
 
                     if (is_x_finite && is_dy_finite) {
@@ -315,20 +312,20 @@ __kernel void correlate_weights(
                             for (int j = 0; j < vectors * WIDTH; j += WIDTH) {
                                 __global const float *dy_row = gradients + row * vectors * WIDTH + j;
                                 __global const float *pixels = staged + row * row_step + j;
-                                vector of_window[DOT_TERMS];
+                                vector of_window[TERMS];
                                 #pragma unroll
-                                for (int t = 0; t < DOT_TERMS; t++)
+                                for (int t = 0; t < TERMS; t++)
                                     of_window[t] = LOAD(pixels + of_term[t]);
                                 #pragma unroll
-                                for (int o = 0; o < DOT_OUTPUTS; o++) {
+                                for (int o = 0; o < OUTPUTS; o++) {
                                     const vector gradient = LOAD(dy_row + of_output[o]);
                                     #pragma unroll
-                                    for (int t = 0; t < DOT_TERMS; t++)
+                                    for (int t = 0; t < TERMS; t++)
                                         sum[o][t] += gradient * of_window[t];
                                 }
                             }
                     } else {
-                        for (int t = 0; t < DOT_TERMS; t++) {
+                        for (int t = 0; t < TERMS; t++) {
                             const int p = (term + t) / kernel_w % kernel_h, q = (term + t) % kernel_w;
                             for (int row = 0; row < rows; row++) {
                                 const int y = (first_row + row) * stride_h + p * dilation_h - top;
@@ -339,7 +336,7 @@ __kernel void correlate_weights(
                                         = inside_row(j * stride_w + q * dilation_w - left, stride_w, 1, width)
                                         & (j + LANES < out_w);
                                     const vector pixels = LOAD(staged + row * row_step + j + of_term[t]);
-                                    for (int o = 0; o < DOT_OUTPUTS; o++) {
+                                    for (int o = 0; o < OUTPUTS; o++) {
                                         const vector product
                                             = pixels * LOAD(gradients + row * vectors * WIDTH + j + of_output[o]);
                                         sum[o][t] += inside ? product : (vector)(0.0f);
@@ -350,15 +347,20 @@ __kernel void correlate_weights(
                     }
 
                     #pragma unroll
-                    for (int o = 0; o < DOT_OUTPUTS; o++)
+                    for (int o = 0; o < OUTPUTS; o++)
                         #pragma unroll
-                        for (int t = 0; t < DOT_TERMS; t++)
+                        for (int t = 0; t < TERMS; t++)
                             if (o < count && term + t < terms)
                                 of_block[o * (terms + 1) + term + t] += sum[o][t];
                 }
             }
         }
     }
+}
+
+inline float sum_of_lanes(vector a)
+{
+    return ((a.s0 + a.s1) + (a.s2 + a.s3)) + ((a.s4 + a.s5) + (a.s6 + a.s7));
 }
 
 // dw[output, t] and db[output] = the sums over all chunks and lanes of partials.

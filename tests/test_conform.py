@@ -359,6 +359,12 @@ def test_a_fused_variant_runs_alone(tmp_path):
     assert {row.variant for row in rows_of(tmp_path).values()} == {"cpu+relu"}
 
 
+def test_a_variant_that_there_is_not():
+    done = run("--device", "reference", "--variant", "direct+rel")
+    assert done.exit_code == 2
+    assert "no variant 'direct+rel'" in done.output and "direct+relu, " in done.output
+
+
 def test_every_device_once():
     names = targets.expand(["reference", "all", "onnxruntime"])
     assert names[0] == "reference"

@@ -17,9 +17,9 @@ class _CouldNotRun(click.ClickException):
 @click.option("--operation", "operations", multiple=True, metavar="NAME", help="May be given several times.  "
               "[default: all]")
 @click.option("--variant", metavar="NAME", help="The only variant of the kernels to run on OpenCL devices, where an "
-              "operation has it: cpu, gpu, plain, direct, winograd_2x2, "
-              "winograd_4x4, chosen (what the device takes for each shape), or one of them with what is fused into it: cpu+relu, chosen+relu+max_pool2d.  [default: "
-              "in the quick profile the device's own, else all]")
+              "operation has it: cpu, gpu, plain, direct, winograd_2x2, winograd_4x4, chosen (what the device takes for "
+              "each shape), or one of them with what is fused into it, such as cpu+relu.  [default: in the quick profile "
+              "the device's own, else all]")
 @click.option("--profile", type=click.Choice(["quick", "standard", "long"]), default="quick", show_default=True,
               help="100, 400 or 10,000 cases of each operation and direction.")
 @click.option("--examples", type=click.IntRange(1), metavar="N", help="So many cases instead.")

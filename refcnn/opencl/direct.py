@@ -11,17 +11,21 @@ import math
 
 from ..errors import ShapeError
 from ..shapes import window_output_shape
-from .device import INT_MAX, pocl_version
+from .device import INT_MAX
 
 #: Channels of a group that are summed over, at most.
 MOST_INPUTS = 4
 
+# Products that are summed for one result, at most, for this to be faster than matrix products.
+_MOST_TERMS = 256
 # Floats of a vector in the kernels.
 _WIDTH = 8
-# Bytes that the copy of what one strip reads should take, so that it stays in a core's innermost cache.
-_STRIP_BYTES = 1 << 15
+# Bytes that the copy of what one strip reads should take, so that it stays in a core's caches.
+_STRIP_BYTES = 1 << 16
 # Work-items for each core, so that a core that is late leaves work to others.
-_ITEMS_PER_CORE = 8
+_ITEMS_PER_CORE = 4
+# By the outputs of a block, its rows of y and its terms of the gradient of w: 16 registers hold the sums of each.
+_ROWS, _TERMS = {1: 4, 2: 4, 4: 2}, {1: 9, 2: 5, 4: 3}
 
 
 def applies(direction, geometry):
@@ -35,6 +39,19 @@ def applies(direction, geometry):
     """
     outputs, inputs = geometry.w_shape[0] // geometry.groups, geometry.w_shape[1]
     return (outputs if direction == "backward_x" else inputs) <= MOST_INPUTS
+
+
+def is_fast(direction, geometry):
+    """Return whether this, where it applies, was measured to be faster on CPUs than matrix products.
+
+    Lanes run along rows of the result: with rows shorter than a vector it is so for depthwise convolutions only, which
+    leave matrix products nothing to share. Parameters as in :func:`applies`.
+    """
+    correlation = _Correlation.of(geometry)
+    if direction == "backward_x":
+        correlation = correlation.transposed
+    is_depthwise = 1 < geometry.groups == geometry.x_shape[1]
+    return correlation.terms <= _MOST_TERMS and (correlation.out_w >= _WIDTH or is_depthwise)
 
 
 def forward(x, w, b, geometry, relu=False):
@@ -81,7 +98,7 @@ def backward_x(dy, w, geometry):
     ShapeError
         If an array has more elements than the kernels can count.
     """
-    correlation = _Correlation.of(geometry).transposed()
+    correlation = _Correlation.of(geometry).transposed
     dx = dy.device.empty(correlation.y_shape)
     _correlate(correlation, dy, w, None, False, dx)
     return dx
@@ -104,7 +121,6 @@ def backward_w(x, dy, geometry):
         If an array has more elements than the kernels can count.
     """
     sizes, device = _Correlation.of(geometry), x.device
-    block, _ = _dot_blocking(device, sizes.outputs)
     items = _ITEMS_PER_CORE * device.compute_units
     strip_rows, staged_rows, staged = sizes.strips(1, items)
     parts = sizes.images * -(-sizes.out_h // strip_rows)
@@ -113,17 +129,16 @@ def backward_w(x, dy, geometry):
     outputs = sizes.groups * sizes.outputs
     # Of the pixels, the gradients of a block, and the places of the terms.
     row = -(-sizes.out_w // _WIDTH) * _WIDTH
-    scratch_item = staged + block * strip_rows * row + sizes.terms
+    scratch_item = staged + sizes.block * strip_rows * row + sizes.terms
     partials = device.empty((chunks, outputs, sizes.terms + 1, _WIDTH))
     dw, db = device.empty(geometry.w_shape), device.empty((1, outputs, 1, 1))
-    options = _options(device, sizes.outputs)
     device.launch(
         "conv2d_direct", "correlate_weights", (items,), (1,), x, dy, partials, device.empty((items * scratch_item,)),
-        scratch_item, items, *sizes.arguments, strip_rows, staged_rows, chunks, options=options,
+        scratch_item, items, *sizes.arguments, strip_rows, staged_rows, chunks, options=sizes.options,
     )  # fmt: skip
     device.launch(
         "conv2d_direct", "sum_partials", (outputs,), (1,), partials, dw, db, outputs, sizes.terms, chunks,
-        options=options,
+        options=sizes.options,
     )  # fmt: skip
     return dw, db
 
@@ -154,6 +169,7 @@ class _Correlation:
     is_transposed: bool = False
 
     @classmethod
+    @functools.lru_cache(maxsize=256)
     def of(cls, geometry):
         (N, C, H, W), (K, inputs, *kernel) = geometry.x_shape, geometry.w_shape
         out_h, out_w = window_output_shape((H, W), kernel, *geometry[2:5])
@@ -169,6 +185,7 @@ class _Correlation:
             *geometry.padding[:2], tuple(geometry.dilation),
         )  # fmt: skip
 
+    @functools.cached_property
     def transposed(self):
         """The correlation that gives the gradient of x from that of y."""
         spans = [(side - 1) * step for side, step in zip(self.kernel, self.dilation, strict=True)]
@@ -182,16 +199,25 @@ class _Correlation:
     def y_shape(self):
         return self.images, self.groups * self.outputs, self.out_h, self.out_w
 
-    @property
+    @functools.cached_property
     def terms(self):
         return self.inputs * math.prod(self.kernel)
 
     @property
+    def block(self):
+        """Outputs of a group whose sums are kept in registers together."""
+        return self.outputs if self.outputs <= 2 else 4
+
+    @functools.cached_property
+    def options(self):
+        return f"-DOUTPUTS={self.block}", f"-DROWS={_ROWS[self.block]}", f"-DTERMS={_TERMS[self.block]}"
+
+    @functools.cached_property
     def phases(self):
         """Sets of pixels of a row, a stride apart, that taps read: those of taps q and q + phases are the same."""
         return min(self.kernel[1], self.stride[1] // math.gcd(self.stride[1], self.dilation[1]))
 
-    @property
+    @functools.cached_property
     def pitch(self):
         """Pixels of a row in one phase, so that windows can be read in whole vectors."""
         return -(-self.out_w // _WIDTH) * _WIDTH + (self.kernel[1] - 1) * self.dilation[1] // self.stride[1]
@@ -215,7 +241,7 @@ class _Correlation:
         rows = max(1, min(fitting // least, -(-wanted // least))) * least
         return rows, self.staged_rows(rows), self.staged_rows(rows) * of_row
 
-    @property
+    @functools.cached_property
     def arguments(self):
         """The sizes in the order in which the kernels take them."""
         return (
@@ -224,41 +250,13 @@ class _Correlation:
         )  # fmt: skip
 
 
-@functools.cache
-def _has_32_registers(device):
-    """Return whether kernels can use 32 registers of vectors: AVX-512 has them, but not in PoCL before 3.1."""
-    pocl = pocl_version(device)
-    return device.vector_width >= 16 and not (pocl and pocl < (3, 1))
-
-
-def _blocking(device, outputs):
-    """Return (OUTPUTS, ROWS): the accumulators of a block for so many outputs in a group."""
-    accumulators = 16 if _has_32_registers(device) else 8
-    block = 1 if outputs == 1 else 2 if outputs == 2 or outputs % 4 and outputs < 8 else 4
-    return block, min(8, accumulators // block)
-
-
-def _dot_blocking(device, outputs):
-    """Return (DOT_OUTPUTS, DOT_TERMS): the accumulators of a block of the gradient of so many outputs in a group."""
-    if outputs == 1:
-        return 1, 9
-    return (2 if outputs == 2 else 8 if _has_32_registers(device) and outputs % 8 == 0 else 4), 3
-
-
-def _options(device, outputs):
-    names = "OUTPUTS", "ROWS", "DOT_OUTPUTS", "DOT_TERMS"
-    values = *_blocking(device, outputs), *_dot_blocking(device, outputs)
-    return tuple(f"-D{name}={value}" for name, value in zip(names, values, strict=True))
-
-
 def _correlate(correlation, x, w, b, relu, y):
     sizes, device = correlation, x.device
-    block, rows = _blocking(device, sizes.outputs)
     items = _ITEMS_PER_CORE * device.compute_units
-    strip_rows, staged_rows, staged = sizes.strips(rows, items)
+    strip_rows, staged_rows, staged = sizes.strips(_ROWS[sizes.block], items)
     items = min(items, sizes.images * sizes.groups * -(-sizes.out_h // strip_rows))
     # Of the pixels, the weights of a block, and the places of the terms.
-    scratch_item = staged + (block + 1) * sizes.terms
+    scratch_item = staged + (sizes.block + 1) * sizes.terms
     taps = math.prod(sizes.kernel)
     # From one output's kernels to the next one's, and from one input's.
     w_steps = (taps, sizes.outputs * taps) if sizes.is_transposed else (sizes.inputs * taps, taps)
@@ -266,5 +264,5 @@ def _correlate(correlation, x, w, b, relu, y):
         "conv2d_direct", "correlate", (items,), (1,),
         x, w, w if b is None else b, int(b is not None), int(relu), y, device.empty((items * scratch_item,)),
         scratch_item, items, *sizes.arguments, strip_rows, staged_rows, *sizes.spread,
-        sizes.outputs * sizes.inputs * taps, *w_steps, int(sizes.is_transposed), options=_options(device, sizes.outputs),
+        sizes.outputs * sizes.inputs * taps, *w_steps, int(sizes.is_transposed), options=sizes.options,
     )  # fmt: skip

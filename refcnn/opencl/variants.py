@@ -87,6 +87,8 @@ def choose(device, direction, geometry):
     direction, geometry
         As in :func:`candidates`.
     """
+    from . import direct
+
     able = candidates(direction, geometry)
     if _forced in able:
         return _forced
@@ -97,6 +99,8 @@ def choose(device, direction, geometry):
     general = variant(device)
     if _forced in GENERAL or general != "cpu":
         return general
+    if "direct" in able and direct.is_fast(direction, geometry):
+        return "direct"
     outputs, inputs = geometry.w_shape[0] // geometry.groups, geometry.w_shape[1]
     # Lanes are channels: with few of them most of a vector would be idle.
     if "winograd_4x4" in able and min(inputs, outputs) >= _LEAST_CHANNELS:
