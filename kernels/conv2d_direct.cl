@@ -22,7 +22,10 @@ typedef vector unaligned_vector __attribute__((aligned(4)));
 #define SECONDS(a, b) ((vector)(a.s0, a.s2, a.s4, a.s6, b.s1, b.s3, b.s5, b.s7))
 
 // Each lane 0, or something else if that lane is not finite.
-#define NOT_FINITE(a) as_int8((a) - (a))
+inline lanes infinite_or_nan(vector a)
+{
+    return as_int8(a - a);
+}
 
 // target[m] = source[m step] for m below count. Returns zeros if all those are finite.
 inline lanes copy(__global const float *restrict source, int step, int count, __global float *restrict target)
@@ -31,7 +34,7 @@ inline lanes copy(__global const float *restrict source, int step, int count, __
     if (count < WIDTH || step > 2) {
         for (int m = 0; m < count; m++) {
             target[m] = source[m * step];
-            not_finite |= NOT_FINITE((vector)(target[m]));
+            not_finite |= infinite_or_nan((vector)(target[m]));
         }
         return not_finite;
     }
@@ -42,7 +45,7 @@ inline lanes copy(__global const float *restrict source, int step, int count, __
         if (step == 2)
             pixels = SECONDS(pixels, LOAD(source + 2 * first + WIDTH - 1));
         STORE(target + first, pixels);
-        not_finite |= NOT_FINITE(pixels);
+        not_finite |= infinite_or_nan(pixels);
     }
     return not_finite;
 }
@@ -87,7 +90,7 @@ inline int stage(
                 } else {
                     for (int m = spread_begin; m < spread_end; m++) {
                         target[m * spread_w + left] = pixels[m];
-                        not_finite |= NOT_FINITE((vector)(pixels[m]));
+                        not_finite |= infinite_or_nan((vector)(pixels[m]));
                     }
                 }
             }
