@@ -9,6 +9,8 @@ flipped. Source: ONNX operator specification, Conv; Goodfellow, Bengio and
 Courville, Deep Learning, section 9.1.
 """
 
+import math
+
 import numpy as np
 
 from ..shapes import window_extent, window_output_shape
@@ -23,8 +25,7 @@ def forward(x, w, b, *, stride, padding, dilation, groups):
         for i in range(out_h):
             for j in range(out_w):
                 rows, columns = _window(i, j, w, stride, dilation)
-                window = x[:, c, rows, columns]
-                y[:, k, i, j] = np.tensordot(window, w[k], axes=([1, 2, 3], [1, 2, 3]))
+                y[:, k, i, j] = _flat(x[:, c, rows, columns]) @ _flat(w[k]).T
     if b is not None:
         y += b
     return y, (x, w)
@@ -41,9 +42,9 @@ def backward(dy, saved, needs, *, stride, padding, dilation, groups):
             for j in range(dy.shape[3]):
                 rows, columns = _window(i, j, w, stride, dilation)
                 if needs[0]:
-                    dx[:, c, rows, columns] += np.tensordot(dy[:, k, i, j], w[k], axes=([1], [0]))
+                    dx[:, c, rows, columns] += (dy[:, k, i, j] @ _flat(w[k])).reshape(-1, *w.shape[1:])
                 if needs[1]:
-                    dw[k] += np.tensordot(dy[:, k, i, j], x[:, c, rows, columns], axes=([0], [0]))
+                    dw[k] += (dy[:, k, i, j].T @ _flat(x[:, c, rows, columns])).reshape(-1, *w.shape[1:])
     if needs[0]:
         top, left, bottom, right = padding
         dx = dx[:, :, top : dx.shape[2] - bottom, left : dx.shape[3] - right]
@@ -60,6 +61,14 @@ def _groups(x, w, groups):
     inputs, outputs = x.shape[1] // groups, w.shape[0] // groups
     for g in range(groups):
         yield slice(g * inputs, (g + 1) * inputs), slice(g * outputs, (g + 1) * outputs)
+
+
+def _flat(windows):
+    """(count, channels, kh, kw) -> (count, channels kh kw), for products by ``@``.
+
+    ``np.tensordot`` and ``np.dot`` leave out what a zero multiplies if that is a single number, infinite though it be.
+    """
+    return windows.reshape(len(windows), math.prod(windows.shape[1:]))
 
 
 def _window(i, j, w, stride, dilation):

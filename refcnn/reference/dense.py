@@ -10,7 +10,7 @@ def forward(x, w, b):
     """x (N, in), w (in, out), b (1, out) or None -> y (N, out)."""
     y = np.zeros((x.shape[0], w.shape[1]), dtype=x.dtype)
     for n in range(x.shape[0]):
-        y[n] = np.dot(x[n], w)
+        y[n] = x[n] @ w
     if b is not None:
         y += b
     return y, (x, w)
@@ -24,7 +24,7 @@ def backward(dy, saved, needs):
     db = dy.sum(axis=0, keepdims=True) if needs[2] else None
     if needs[0]:
         for n in range(x.shape[0]):
-            dx[n] = np.dot(w, dy[n])
+            dx[n] = w @ dy[n]
     if needs[1]:
         for n in range(x.shape[0]):
             dw += np.outer(x[n], dy[n])
