@@ -8,13 +8,13 @@
 
 #include "winograd.cl"
 
-// sum[r sum_row + part] += sum over tiles of pixels[tile pixels_tile + r] gradients[tile gradients_tile + part], r < 8.
+// sum[r sum_row + part] += sum over tiles of pixels[tile WIDTH + r] gradients[part gradients_vector + tile], r < WIDTH.
 //
 // What the tiles give is summed apart and then added, so that the error grows with their number and that of the strips
 // rather than with the product.
 inline void accumulate(
-    __global const float *restrict pixels, int pixels_tile, __global const vector *restrict gradients,
-    int gradients_tile, int tiles, __global vector *restrict sum, int sum_row)
+    __global const float *restrict pixels, __global const vector *restrict gradients, int gradients_vector, int tiles,
+    __global vector *restrict sum, int sum_row)
 {
     vector of_tiles[WIDTH][VECTORS];
     #pragma unroll
@@ -22,13 +22,13 @@ inline void accumulate(
         #pragma unroll
         for (int part = 0; part < VECTORS; part++)
             of_tiles[r][part] = (vector)(0.0f);
-    for (int tile = 0; tile < tiles; tile++, pixels += pixels_tile, gradients += gradients_tile)
+    for (int tile = 0; tile < tiles; tile++, pixels += WIDTH, gradients++)
         #pragma unroll
         for (int r = 0; r < WIDTH; r++) {
             const float pixel = pixels[r];
             #pragma unroll
             for (int part = 0; part < VECTORS; part++)
-                of_tiles[r][part] += pixel * gradients[part];
+                of_tiles[r][part] += pixel * gradients[part * gradients_vector];
         }
     #pragma unroll
     for (int r = 0; r < WIDTH; r++)
@@ -106,7 +106,7 @@ __kernel void sum_products(
                     transform_image(
                         x + (of_group * inputs + input) * height * width, 0, winner, min(inputs - input, WIDTH),
                         height, width, first_row * TILE - top, first_column * TILE - left, EDGE, rows, columns, pixels,
-                        of_x + image * tiles_of_image * share_inputs + c, x_position, share_inputs);
+                        of_x + c * capacity + image * tiles_of_image, x_position, 1);
                 }
                 for (int k = 0; k < share_outputs; k++) {
                     // A block may have a vector more than there are: its sums are not read.
@@ -115,7 +115,7 @@ __kernel void sum_products(
                     transform_image(
                         dy + place, is_unpooled, winner + place, min(outputs - output, WIDTH), out_h, out_w,
                         first_row * TILE, first_column * TILE, TILE, rows, columns, pixels,
-                        of_dy + image * tiles_of_image * share_outputs + k, dy_position, share_outputs);
+                        of_dy + k * capacity + image * tiles_of_image, dy_position, 1);
                 }
             }
             // At the position that belongs to the point 1 in both directions, A d A' is the sum of d.
@@ -123,7 +123,7 @@ __kernel void sum_products(
                 for (int k = 0; k < share_outputs; k++) {
                     vector of_tiles = (vector)(0.0f);
                     for (int tile = 0; tile < tiles; tile++)
-                        of_tiles += of_dy[(EDGE + 1) * dy_position + tile * share_outputs + k];
+                        of_tiles += of_dy[(EDGE + 1) * dy_position + k * capacity + tile];
                     bias_sum[k] += of_tiles;
                 }
 
@@ -131,8 +131,8 @@ __kernel void sum_products(
                 for (int c = 0; c < input_vectors; c++)
                     for (int k = 0; k < share_outputs; k += VECTORS)
                         accumulate(
-                            (__global const float *)(of_x + position * x_position + c), share_inputs * WIDTH,
-                            of_dy + position * dy_position + k, share_outputs, tiles,
+                            (__global const float *)(of_x + position * x_position + c * capacity),
+                            of_dy + position * dy_position + k * capacity, capacity, tiles,
                             sum + position * sum_position + c * WIDTH * share_outputs + k, share_outputs);
         }
     }

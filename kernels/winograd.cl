@@ -104,12 +104,13 @@ inline void read_rows(
             if (above + p < 0 || above + p >= inside)
                 continue;
             __global vector *target = pixels + (above + p) * pitch;
-            for (int j = 0; j < count; j++)
-                for (int q = 0; q < 2; q++) {
-                    const int column = left + 2 * j + q;
-                    if (column >= 0 && column < pitch)
-                        target[column] = codes[j] == (float)(2 * p + q) ? maxima[j] : (vector)(0.0f);
-                }
+            // Of the first window and the last one there may be a half.
+            for (int q = 0; q < 2; q++) {
+                const float code = 2 * p + q;
+                const int j_begin = left + q < 0 ? 1 : 0, j_end = min(count, (pitch - left - q + 1) / 2);
+                for (int j = j_begin; j < j_end; j++)
+                    target[left + 2 * j + q] = codes[j] == code ? maxima[j] : (vector)(0.0f);
+            }
         }
     }
 }
