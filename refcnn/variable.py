@@ -210,9 +210,7 @@ class Grads:
 
     def update(self, optimizer):
         """Take one step of an optimizer with every parameter that has a gradient."""
-        for variable, gradient in self:
-            if isinstance(variable, Parameter):
-                optimizer.update(variable, gradient, self.backend)
+        optimizer.update([pair for pair in self if isinstance(pair[0], Parameter)], self.backend)
 
 
 def as_variable(value):

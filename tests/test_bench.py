@@ -379,12 +379,12 @@ def test_a_profile_names_the_bytes_of_inputs_and_results(opencl_backend):
             return loss
 
         found = {one.label: one for one in profiling.profile(opencl_backend, step, steps=2).operations}
-    forward, update = found["dense forward 3x7"], found["sgd forward 7x5"]
+    forward, update = found["dense forward 3x7"], found["sgd forward of 2 parameters"]
     assert forward.bytes == 4 * (3 * 7 + 7 * 5 + 5 + 3 * 5) and forward.flop == 2 * 3 * 7 * 5
     # The images need no gradient.
     assert found["dense backward 3x5"].flop == forward.flop
-    # w, its gradient and v are read, w and v written.
-    assert update.bytes == 4 * 5 * 7 * 5
+    # Of w and b each, the parameter, its gradient and v are read, the parameter and v written.
+    assert update.bytes == 4 * 5 * (7 * 5 + 5)
     assert update.limit(1.0, 1e-9) == update.bytes and forward.limit(1e-9, 1e9) == forward.flop
 
 

@@ -199,10 +199,9 @@ def test_the_rate_falls_along_each_epoch_and_starts_again(inside, tmp_path):
     rates = []
     update = session.optimizer.update
 
-    def watched(parameter, gradient, backend):
-        if parameter is session.model[0].params.w:
-            rates.append(session.optimizer.lr)
-        update(parameter, gradient, backend)
+    def watched(gradients, backend):
+        rates.append(session.optimizer.lr)
+        update(gradients, backend)
 
     session.optimizer.update = watched
     session.finish(lambda line: None)

@@ -99,6 +99,8 @@ class _Labelled(OpenCL):
         module = super().operation(stem)
         # Whatever else a module offers is not noted, and its kernels count as others.
         passes = {**vars(module), "forward": functools.partial(self._forward, stem, module.forward)}
+        if hasattr(module, "forward_all"):
+            passes["forward_all"] = functools.partial(self._forward_all, stem, module.forward_all)
         if hasattr(module, "backward"):
             passes["backward"] = functools.partial(self._backward, stem, module.backward)
         return types.SimpleNamespace(**passes)
@@ -120,8 +122,7 @@ class _Labelled(OpenCL):
         cost = self._cost(f"{stem} forward", arrays[0])
         with self._during(cost):
             y, saved, *more = forward(*arrays, **attributes)
-        is_update = not hasattr(super().operation(stem), "backward")
-        cost.bytes = _bytes((*arrays, y, saved, *more) if is_update else (*arrays, y))
+        cost.bytes = _bytes((*arrays, y))
         cost.flop = _forward_flop(stem, arrays, y)
         # Kept with what forward saved, so that its id stays its own.
         self._of_forward[id(saved)] = saved, cost
@@ -129,6 +130,14 @@ class _Labelled(OpenCL):
             # It is launched when another operation needs it, and yet for this one.
             y.pending.wrap(lambda run: functools.partial(self._run, cost, run))
         return y, saved, *more
+
+    def _forward_all(self, stem, forward_all, rows, **attributes):
+        label = f"{stem} forward of {len(rows)} parameters"
+        cost = self.costs.setdefault(label, Operation(label))
+        with self._during(cost):
+            results = forward_all(rows, **attributes)
+        cost.bytes = _bytes(array for row in (*rows, *results) for array in row)
+        return results
 
     def _run(self, cost, run, *arguments):
         with self._during(cost):

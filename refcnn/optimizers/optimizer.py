@@ -12,7 +12,8 @@ class Optimizer:
     Attributes
     ----------
     operation : str
-        The stem of the update operation: forward(w, g, *slots, **attributes) -> (w, *slots).
+        The stem of the update operation: forward(w, g, *slots, **attributes) -> (w, *slots). A backend that can
+        update many parameters at once offers forward_all([(w, g, *slots), ...], **attributes) -> [(w, *slots), ...].
     slots : tuple of str
         Names of the arrays that it keeps for each parameter, zero at first.
     """
@@ -27,27 +28,38 @@ class Optimizer:
         """Return the operation's attributes at a parameter's ``step``-th update, counted from 1."""
         raise TypeError(f"{type(self).__name__} must define attributes(self, step)")
 
-    def update(self, parameter, gradient, backend):
-        """Take one step for one parameter.
+    def update(self, gradients, backend):
+        """Take one step for each of several parameters.
 
         Parameters
         ----------
-        parameter : Parameter
-        gradient : array of ``backend``
+        gradients : iterable of (Parameter, array of ``backend``)
         backend : Backend
-            Where the gradient lies; the parameter and its state move there.
+            Where the gradients lie; the parameters and their states move there.
         """
-        state = self._states.get(id(parameter))
-        if state is None:
-            zeros = np.zeros(parameter.shape)
-            state = _State(parameter, 0, tuple(Variable.of(backend, backend.array(zeros)) for _ in self.slots))
-            self._states[id(parameter)] = state
-        state.step += 1
-        arrays = [slot.on(backend) for slot in state.slots]
-        forward = backend.operation(self.operation).forward
-        w, *arrays = forward(parameter.on(backend), gradient, *arrays, **self.attributes(state.step))
-        parameter.set(backend, w)
-        state.slots = tuple(Variable.of(backend, array) for array in arrays)
+        by_step = {}
+        for parameter, gradient in gradients:
+            state = self._states.get(id(parameter))
+            if state is None:
+                zeros = np.zeros(parameter.shape)
+                state = _State(parameter, 0, tuple(Variable.of(backend, backend.array(zeros)) for _ in self.slots))
+                self._states[id(parameter)] = state
+            state.step += 1
+            by_step.setdefault(state.step, []).append((state, gradient))
+        operation = backend.operation(self.operation)
+        for step, updated in by_step.items():
+            rows = [
+                (state.parameter.on(backend), gradient, *(slot.on(backend) for slot in state.slots))
+                for state, gradient in updated
+            ]
+            attributes = self.attributes(step)
+            if hasattr(operation, "forward_all"):
+                results = operation.forward_all(rows, **attributes)
+            else:
+                results = [operation.forward(*row, **attributes) for row in rows]
+            for (state, _), (w, *arrays) in zip(updated, results, strict=True):
+                state.parameter.set(backend, w)
+                state.slots = tuple(Variable.of(backend, array) for array in arrays)
 
     def state(self, parameter):
         """Return what is kept for a parameter: a dict of host arrays, ``step`` among them, or empty before its first."""

@@ -24,6 +24,16 @@ def check(operation, case, backend, *, to_the_bit=False, implementation=None):
     return worst
 
 
+def check_all_at_once(operation, cases, backend):
+    """Update several parameters together, which is to give what each gives alone."""
+    module, attributes = backend.operation(operation), cases[0].attributes
+    rows = [tuple(map(backend.array, case.inputs)) for case in cases]
+    together = module.forward_all(rows, **attributes)
+    for row, results in zip(rows, together, strict=True):
+        for alone, result in zip(module.forward(*row, **attributes), results, strict=True):
+            np.testing.assert_array_equal(backend.to_host(result), backend.to_host(alone))
+
+
 def check_needs(operation, case, backend):
     """Ask for the gradient of one input at a time."""
     for index, entry in enumerate(case.inputs):

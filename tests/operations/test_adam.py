@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from refcnn.conformance import adam
 
-from .checks import SIZE, check
+from .checks import SIZE, check, check_all_at_once
 
 
 def test_worked_example(backend):
@@ -31,3 +32,8 @@ def test_first_step_has_the_length_of_lr(backend):
 @given(case=adam.cases(SIZE))
 def test_within_bound(backend, case):
     check("adam", case, backend)
+
+
+@given(cases=st.lists(adam.cases("tiny"), min_size=1, max_size=19))
+def test_many_at_once_to_the_bit(opencl_backend, cases):
+    check_all_at_once("adam", cases, opencl_backend)

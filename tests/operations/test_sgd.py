@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from refcnn.conformance import sgd
 
-from .checks import SIZE, check
+from .checks import SIZE, check, check_all_at_once
 
 
 @pytest.mark.parametrize(("nesterov", "w"), [(False, [1 - 3, 2 + 0.5]), (True, [1 - 3.5, 2 - 1.25])])
@@ -27,3 +28,8 @@ def test_within_bound(backend, case):
 @given(case=sgd.cases(SIZE, integers=True))
 def test_integers_exact(backend, case):
     check("sgd", case, backend, to_the_bit=True)
+
+
+@given(cases=st.lists(sgd.cases("tiny"), min_size=1, max_size=19))
+def test_many_at_once_to_the_bit(opencl_backend, cases):
+    check_all_at_once("sgd", cases, opencl_backend)
