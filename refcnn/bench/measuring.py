@@ -14,10 +14,9 @@ from pathlib import Path
 from ..errors import RefcnnError
 
 _PROGRAMS = Path(__file__).parent / "contestants"
-# OpenMP's waiting threads sleep: the cores are for those whose turn it is, and where something else takes a core away,
-# threads that wait actively for the one without a core would take the other too.
-_QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "1"}
-_PAUSE = 0.01
+# Seconds between turns. Threads of OpenMP spin for a while when there is no more to do, for which the next one's turn
+# must not pay; told to sleep instead, they make PyTorch about a sixth slower, so it keeps its own settings.
+_PAUSE = 0.3
 _LOG_CHARACTERS = 1500
 
 
@@ -48,7 +47,7 @@ class Process:
         # In a session of its own: a Ctrl-C is for the one who measures, who then tells what there is.
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, encoding="utf-8",
-            env={**os.environ, **_QUIET, "PYTHONPATH": paths, **(environment or {})}, start_new_session=True,
+            env={**os.environ, "PYTHONPATH": paths, **(environment or {})}, start_new_session=True,
         )  # fmt: skip
 
     def open(self, device):
