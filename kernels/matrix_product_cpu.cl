@@ -3,6 +3,8 @@
 // Build options: WIDTH floats of a vector; ROWS x VECTORS accumulators of `product`;
 // DOT_ROWS x DOT_COLUMNS accumulators of `dot`.
 
+#include "transpose.cl"
+
 #if WIDTH == 16
 typedef float16 vector;
 #elif WIDTH == 8
@@ -12,6 +14,7 @@ typedef float4 vector;
 #endif
 // Read and written through this type rather than by vloadn, which PoCL 3.0 turns into scalar loads.
 typedef vector unaligned_vector __attribute__((aligned(4)));
+typedef float8 unaligned_eight __attribute__((aligned(4)));
 
 #define LOAD(pointer) (*(__global const unaligned_vector *)(pointer))
 #define COLUMNS (VECTORS * WIDTH)
@@ -106,6 +109,22 @@ __kernel void product(
                 tile[r][v] = rectify ? (sum[r][v] <= 0.0f ? (vector)(0.0f) : sum[r][v]) : sum[r][v];
         const float *lanes = (const float *)tile;
         const int skip = block - row;
+#if ROWS == 8 && WIDTH >= 8
+        if (c_row == 1 && skip == 0) {
+            for (int first = 0; first < COLUMNS; first += 8) {
+                float8 square[8];
+                #pragma unroll
+                for (int r = 0; r < 8; r++)
+                    square[r] = *(const unaligned_eight *)(lanes + r * COLUMNS + first);
+                transpose(square);
+                #pragma unroll
+                for (int column = 0; column < 8; column++)
+                    if (destination[first + column] >= 0)
+                        *(__global unaligned_eight *)(c + destination[first + column] + row) = square[column];
+            }
+            continue;
+        }
+#endif
         if (c_row == 1) {
             for (int column = 0; column < COLUMNS; column++)
                 if (destination[column] >= 0)

@@ -5,6 +5,8 @@
 //
 // Build options: TILE, 2 or 4; VECTORS of output channels in a block.
 
+#include "transpose.cl"
+
 #define EDGE (TILE + 2)
 #define POSITIONS (EDGE * EDGE)
 #define WIDTH 8
@@ -12,37 +14,9 @@
 
 typedef float8 vector;
 typedef uchar8 bytes;
-// Written element by element, since Oclgrind 21.10 does not survive vectors that are put together from parts.
-#define SINGLES_LOW(a, b) (float8)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5)
-#define SINGLES_HIGH(a, b) (float8)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7)
-#define PAIRS_LOW(a, b) (float8)(a.s0, a.s1, b.s0, b.s1, a.s4, a.s5, b.s4, b.s5)
-#define PAIRS_HIGH(a, b) (float8)(a.s2, a.s3, b.s2, b.s3, a.s6, a.s7, b.s6, b.s7)
-#define HALVES_LOW(a, b) (float8)(a.s0, a.s1, a.s2, a.s3, b.s0, b.s1, b.s2, b.s3)
-#define HALVES_HIGH(a, b) (float8)(a.s4, a.s5, a.s6, a.s7, b.s4, b.s5, b.s6, b.s7)
 // Read and written through these types rather than by vloadn, which PoCL 3.0 turns into scalar loads.
 typedef vector unaligned_vector __attribute__((aligned(4)));
 typedef bytes unaligned_bytes __attribute__((aligned(1)));
-
-// row[i][j] and row[j][i] change places, in registers.
-inline void transpose(vector *row)
-{
-    #pragma unroll
-    for (int i = 0; i < WIDTH; i += 4) {
-        const vector low_01 = SINGLES_LOW(row[i], row[i + 1]), high_01 = SINGLES_HIGH(row[i], row[i + 1]);
-        const vector low_23 = SINGLES_LOW(row[i + 2], row[i + 3]), high_23 = SINGLES_HIGH(row[i + 2], row[i + 3]);
-        row[i] = PAIRS_LOW(low_01, low_23);
-        row[i + 1] = PAIRS_HIGH(low_01, low_23);
-        row[i + 2] = PAIRS_LOW(high_01, high_23);
-        row[i + 3] = PAIRS_HIGH(high_01, high_23);
-    }
-    // Now each half is four rows of one column.
-    #pragma unroll
-    for (int i = 0; i < 4; i++) {
-        const vector first = HALVES_LOW(row[i], row[i + 4]);
-        row[i + 4] = HALVES_HIGH(row[i], row[i + 4]);
-        row[i] = first;
-    }
-}
 
 // NAME: pixels[m][lane] = planes[lane][m] as a float, for m below count; lanes past the last plane are copies of it.
 #define DEFINE_READ(NAME, ELEMENT, VECTOR, CONVERT)                                                                   \

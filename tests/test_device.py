@@ -198,35 +198,38 @@ def test_an_array_larger_than_the_device_allows_is_a_memory_error(each_device):
     assert f"{each_device.global_memory / 2**20:,.1f} MiB" in str(caught.value)
 
 
-class _FailingPool:
-    """Stands for the pool of a device whose memory is full until unused blocks are given back."""
+class _FailingArena:
+    """Stands for the arena of a device whose memory is full until unused buffers are given back."""
 
-    active_bytes = 5 * 2**20
+    active = 5 * 2**20
 
-    def __init__(self, pool, helps):
-        self.pool, self.helps, self.freed = pool, helps, 0
+    def __init__(self, arena, helps):
+        self.arena, self.helps, self.freed = arena, helps, 0
 
     def allocate(self, nbytes):
         if self.freed and self.helps:
-            return self.pool.allocate(nbytes)
+            return self.arena.allocate(nbytes)
         import pyopencl as cl
 
         raise cl.MemoryError("allocate", cl.status_code.MEM_OBJECT_ALLOCATION_FAILURE, "full")
 
-    def free_held(self):
+    def release(self):
         self.freed += 1
+
+    def settle(self):
+        pass
 
 
 def test_memory_that_runs_out_is_retried_once_then_an_error(each_device, monkeypatch):
     if each_device.is_simulator:
-        pytest.skip("the simulator's buffers do not come from a pool")
-    pool = _FailingPool(each_device._pool, helps=True)
-    monkeypatch.setattr(each_device, "_pool", pool)
+        pytest.skip("the simulator's buffers do not come from an arena")
+    arena = _FailingArena(each_device._arena, helps=True)
+    monkeypatch.setattr(each_device, "_arena", arena)
     np.testing.assert_array_equal(each_device.zeros((3,)).get(), [0, 0, 0])
-    pool.helps, pool.freed = False, 0
+    arena.helps, arena.freed = False, 0
     with pytest.raises(DeviceMemoryError, match=r"\(256, 1024\) asks for 1.0 MiB, 5.0 MiB"):
         each_device.empty((256, 1024))
-    assert pool.freed == 1
+    assert arena.freed == 1
 
 
 def test_memory_that_fails_at_the_launch_is_an_error(each_device, kernels, monkeypatch):

@@ -44,6 +44,7 @@ USERS = {"matrix_product": ("conv2d", "dense")}
 #: Files whose name does not tell by which operation they run, and in which variants.
 RUN_BY = {
     "conv2d_direct": ("conv2d", ("direct",)),
+    "transpose": ("conv2d", ("winograd_4x4", "cpu")),
     "winograd": ("conv2d", ("winograd_4x4", "winograd_2x2")),
     "conv2d_winograd": ("conv2d", ("winograd_4x4", "winograd_2x2")),
     "conv2d_winograd_weights": ("conv2d", ("winograd_4x4", "winograd_2x2")),

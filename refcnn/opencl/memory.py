@@ -9,6 +9,7 @@ The first step shows how much is needed at once; after it the slabs that its
 arrays were put in as they came give way to one that is large enough for all.
 """
 
+import bisect
 import collections
 
 # Bytes of the smallest buffer: many small arrays share it.
@@ -87,17 +88,12 @@ class Arena:
         """
         self._take_back()
         size = self._rounded(nbytes)
-        fitting = [
-            (free, number, index)
-            for number, slab in enumerate(self._slabs)
-            for index, (_, free) in enumerate(slab.free)
-            if free >= size
-        ]
-        if fitting:
-            _, number, index = min(fitting)
-            slab = self._slabs[number]
-        else:
-            slab, index = self._grow(size), 0
+        found, smallest = None, float("inf")
+        for slab in self._slabs:
+            for index, (_, free) in enumerate(slab.free):
+                if size <= free < smallest:
+                    found, smallest = (slab, index), free
+        slab, index = found or (self._grow(size), 0)
         start = slab.take(index, size, at_end=size * _SMALL_SHARE < self._peak)
         self._active += size
         self._peak = max(self._peak, self._active)
@@ -172,7 +168,7 @@ class _Slab:
         return start
 
     def give_back(self, start, size):
-        index = next((i for i, (other, _) in enumerate(self.free) if other > start), len(self.free))
+        index = bisect.bisect(self.free, (start,))
         if index < len(self.free) and self.free[index][0] == start + size:
             size += self.free.pop(index)[1]
         if index and sum(self.free[index - 1]) == start:

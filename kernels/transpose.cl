@@ -1,0 +1,30 @@
+// Transposition of 8 x 8 numbers in registers.
+
+// Written element by element, since Oclgrind 21.10 does not survive vectors that are put together from parts.
+#define SINGLES_LOW(a, b) (float8)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5)
+#define SINGLES_HIGH(a, b) (float8)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7)
+#define PAIRS_LOW(a, b) (float8)(a.s0, a.s1, b.s0, b.s1, a.s4, a.s5, b.s4, b.s5)
+#define PAIRS_HIGH(a, b) (float8)(a.s2, a.s3, b.s2, b.s3, a.s6, a.s7, b.s6, b.s7)
+#define HALVES_LOW(a, b) (float8)(a.s0, a.s1, a.s2, a.s3, b.s0, b.s1, b.s2, b.s3)
+#define HALVES_HIGH(a, b) (float8)(a.s4, a.s5, a.s6, a.s7, b.s4, b.s5, b.s6, b.s7)
+
+// row[i][j] and row[j][i] change places, in registers.
+inline void transpose(float8 *row)
+{
+    #pragma unroll
+    for (int i = 0; i < 8; i += 4) {
+        const float8 low_01 = SINGLES_LOW(row[i], row[i + 1]), high_01 = SINGLES_HIGH(row[i], row[i + 1]);
+        const float8 low_23 = SINGLES_LOW(row[i + 2], row[i + 3]), high_23 = SINGLES_HIGH(row[i + 2], row[i + 3]);
+        row[i] = PAIRS_LOW(low_01, low_23);
+        row[i + 1] = PAIRS_HIGH(low_01, low_23);
+        row[i + 2] = PAIRS_LOW(high_01, high_23);
+        row[i + 3] = PAIRS_HIGH(high_01, high_23);
+    }
+    // Now each half is four rows of one column.
+    #pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const float8 first = HALVES_LOW(row[i], row[i + 4]);
+        row[i + 4] = HALVES_HIGH(row[i], row[i + 4]);
+        row[i] = first;
+    }
+}

@@ -1,0 +1,108 @@
+"""The arena: parts never overlap, what is given back is found again, and it holds little more than is needed."""
+
+import gc
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refcnn.opencl.memory import Arena
+
+ALIGNMENT = 64
+
+
+class Slab:
+    """A buffer whose parts know where they lie."""
+
+    def __init__(self, nbytes, log):
+        self.nbytes = nbytes
+        log.append(nbytes)
+
+    def get_sub_region(self, start, nbytes):
+        assert start % ALIGNMENT == 0 and 0 <= start and start + nbytes <= self.nbytes
+        return self, start, nbytes
+
+
+def arena(largest=1 << 40):
+    made = []
+    return Arena(lambda nbytes: Slab(nbytes, made), ALIGNMENT, largest), made
+
+
+@given(
+    steps=st.lists(st.one_of(st.integers(1, 1 << 20), st.tuples(st.integers(0, 50)), st.none()), max_size=60),
+    largest=st.sampled_from([1 << 20, 1 << 40]),
+)
+@settings(deadline=None)
+def test_parts_never_overlap(steps, largest):
+    one, _ = arena(largest)
+    held = []
+    for step in steps:
+        if step is None:
+            one.settle()
+        elif isinstance(step, tuple):
+            if held:
+                held.pop(step[0] % len(held))
+        else:
+            held.append(one.allocate(step))
+            assert held[-1].buffer[2] == step
+        places = sorted((id(slab), start, start + nbytes) for slab, start, nbytes in (part.buffer for part in held))
+        assert all(a[0] != b[0] or a[2] <= b[1] for a, b in zip(places, places[1:]))
+        needed = sum(-(-part.buffer[2] // ALIGNMENT) * ALIGNMENT for part in held)
+        assert one.active == needed <= one.held
+    held.clear()
+    gc.collect()
+    assert one.active == 0
+    one.release()
+    assert one.held == 0
+
+
+def test_what_is_given_back_joins_what_is_free():
+    one, made = arena()
+    parts = [one.allocate(1 << 20) for _ in range(4)]
+    parts.clear()
+    whole = one.allocate(4 << 20)
+    assert made[-1] == one.held == 4 << 20
+    del whole
+    again = one.allocate(1 << 20)
+    assert len(made) == 5 and again.buffer[0].nbytes == 4 << 20
+
+
+def test_the_same_part_is_the_same_buffer():
+    one, _ = arena()
+    first = one.allocate(1000).buffer
+    assert one.allocate(1000).buffer is first
+
+
+@given(sizes=st.lists(st.integers(1, 1 << 22), min_size=1, max_size=30), window=st.integers(1, 8))
+@settings(deadline=None)
+def test_steps_that_repeat_settle_near_their_peak(sizes, window):
+    """Arrays live for as long as ``window`` others are made."""
+    one, made = arena()
+
+    def step():
+        living, peak = [], 0
+        for size in sizes:
+            living = [*living[-window + 1 :], one.allocate(size)] if window > 1 else [one.allocate(size)]
+            peak = max(peak, one.active)
+        return peak
+
+    for _ in range(30):
+        peak = step()
+        one.settle()
+    count = len(made)
+    for _ in range(5):
+        step()
+        one.settle()
+    assert len(made) == count
+    assert one.held <= 2 * peak + (1 << 18)
+
+
+def test_small_arrays_do_not_lie_between_large_ones():
+    one, _ = arena()
+    large = one.allocate(64 << 20)
+    del large
+    kept = []
+    for _ in range(20):
+        passing = one.allocate(8 << 20)
+        kept.append(one.allocate(1000))
+        del passing
+    assert one.held <= 65 << 20
