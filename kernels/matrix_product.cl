@@ -1,13 +1,16 @@
 // Small helpers of the matrix products: they rearrange factors and add up partial sums.
 
-// packed[group, term, row] = factor[group factor_group + sources[term] + row factor_row]
+// packed[group, block, term, r] = factor[group factor_group + sources[term] + row factor_row], row being the r-th of the
+// block; the last block begins early enough to be whole.
 __kernel void pack_factor(
     __global const float *factor, __global const int *sources, __global float *packed,
-    int factor_group, int factor_row, int rows, int terms, int groups)
+    int factor_group, int factor_row, int rows, int terms, int groups, int block_rows, int blocks)
 {
-    const int row = get_global_id(0), term = get_global_id(1), group = get_global_id(2);
-    if (row < rows && term < terms && group < groups)
-        packed[(group * terms + term) * rows + row] = factor[group * factor_group + sources[term] + row * factor_row];
+    const int term = get_global_id(0), block = get_global_id(1) / block_rows, r = get_global_id(1) % block_rows;
+    const int group = get_global_id(2), row = min(block * block_rows, rows - block_rows) + r;
+    if (term < terms && block < blocks && group < groups)
+        packed[((group * blocks + block) * terms + term) * block_rows + r] =
+            factor[group * factor_group + sources[term] + row * factor_row];
 }
 
 // copy[row, column] = matrix[row row_stride + column column_stride], with zeros up to the copy's wider rows

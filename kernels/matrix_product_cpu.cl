@@ -27,7 +27,7 @@ typedef float8 unaligned_eight __attribute__((aligned(4)));
 // writes a c of its own.
 // Dimension 0: blocks of columns over all images; 1: shares of the rows; 2: groups x chunks.
 __kernel void product(
-    __global const float *restrict a, int a_group, int a_row, int a_term,
+    __global const float *restrict a, int a_group, int a_block, int a_row, int a_term,
     __global const float *restrict b, int b_start, int b_group, int b_image,
     __global const int *restrict offsets, __global const float *restrict bias, int has_bias, int rectify,
     __global float *restrict c, int c_chunk, int c_group, int c_image, int c_row, int c_y, int c_x,
@@ -80,7 +80,8 @@ __kernel void product(
             for (int v = 0; v < VECTORS; v++)
                 sum[r][v] = (vector)(initial);
         }
-        __global const float *restrict factors = a + group * a_group + row * a_row + begin * a_term;
+        __global const float *restrict factors =
+            a + group * a_group + (a_block ? block / ROWS * a_block : row * a_row) + begin * a_term;
         for (int t = begin; t < end; t++) {
             const int offset = offsets[t];
             vector terms_of_b[VECTORS];

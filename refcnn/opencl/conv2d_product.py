@@ -30,16 +30,14 @@ def forward(x, w, b, geometry, rectify=False):
     y = device.empty((layout.N, layout.K, layout.out_h, layout.out_w))
     packed = _pack_x(x, layout)
     offsets, sources = layout.forward_tables(device)
+    factor, places_of_factor = matrix_product.pack_factor(
+        w, sources, rows=layout.outputs, groups=groups, factor_group=layout.outputs * layout.terms,
+        factor_row=layout.terms,
+    )  # fmt: skip
     matrix_product.product(
-        device,
-        matrix_product.pack_factor(
-            w, sources, rows=layout.outputs, groups=groups, factor_group=layout.outputs * layout.terms,
-            factor_row=layout.terms,
-        ),
-        packed, offsets, y,
+        device, factor, packed, offsets, y,
         Places(layout.places, 0, layout.pitch, layout.out_h, layout.out_w, c_y=layout.out_w),
-        rows=layout.outputs, terms=layout.terms, a_row=1, a_term=layout.outputs,
-        a_group=layout.terms * layout.outputs, b_image=layout.x_image, b_group=layout.x_image // groups,
+        rows=layout.outputs, terms=layout.terms, **places_of_factor, b_image=layout.x_image, b_group=layout.x_image // groups,
         c_row=layout.out_h * layout.out_w, c_image=layout.K * layout.out_h * layout.out_w,
         c_group=layout.outputs * layout.out_h * layout.out_w, images=layout.N, groups=groups, bias=b,
         rectify=rectify,
@@ -65,16 +63,15 @@ class Backward:
         device, layout, groups = w.device, self._layout, self._groups
         dx = device.empty((layout.N, layout.C, layout.H, layout.W))
         offsets, sources = layout.backward_tables(device)
-        factor = matrix_product.pack_factor(
+        factor, places_of_factor = matrix_product.pack_factor(
             w, sources, rows=layout.inputs, groups=groups, factor_group=layout.outputs * layout.terms,
             factor_row=layout.kernel_h * layout.kernel_w,
         )  # fmt: skip
         for first_term, terms, places in layout.x_phases:
             matrix_product.product(
                 device, factor, self._packed, offsets, dx, places,
-                rows=layout.inputs, first_term=first_term, terms=terms, a_row=1, a_term=layout.inputs,
-                a_group=sources.size * layout.inputs, b_start=layout.y_lead, b_image=layout.y_image,
-                b_group=layout.y_image // groups, c_row=layout.H * layout.W, c_image=layout.C * layout.H * layout.W,
+                rows=layout.inputs, first_term=first_term, terms=terms, **places_of_factor, b_start=layout.y_lead,
+                b_image=layout.y_image, b_group=layout.y_image // groups, c_row=layout.H * layout.W, c_image=layout.C * layout.H * layout.W,
                 c_group=layout.inputs * layout.H * layout.W, images=layout.N, groups=groups,
             )  # fmt: skip
         return dx

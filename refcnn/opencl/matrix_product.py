@@ -123,7 +123,7 @@ def group_tiling(device, rows):
 
 
 def product(
-    device, a, b, offsets, c, places, *, rows, terms, a_row, a_term, b_image=0, c_row, c_image=0, images=1, groups=1,
+    device, a, b, offsets, c, places, *, rows, terms, a_row, a_term, a_block=0, b_image=0, c_row, c_image=0, images=1, groups=1,
     a_group=0, b_group=0, c_group=0, b_start=0, first_term=0, bias=None, rectify=False,
     chunks=1, c_chunk=0,
 ):
@@ -134,7 +134,7 @@ def product(
     device : Device
     a, b, c : DeviceArray
         Float32. An element of a is found at ``group a_group + row a_row + t
-        a_term``, of b at ``b_start + group b_group + image b_image +
+        a_term``, or if ``a_block`` is given, which :func:`pack_factor` does, in the blocks that it made; of b at ``b_start + group b_group + image b_image +
         offsets[t] + place``, and of c at ``chunk c_chunk + group c_group +
         image c_image + row c_row`` and the pixel that ``places`` tells.
         If ``places.count`` is less than 16, b must be readable, but need not
@@ -161,7 +161,7 @@ def product(
     ]
     if which == "cpu":
         tile = _fitted(tiling(device), images * -(-places.count // tiling(device).width))
-        block_rows = next(size for size in (8, 4, 2, 1) if size <= min(rows, tile.rows))
+        block_rows = _block_rows(tile, rows)
         column_blocks = -(-images * -(-places.count // tile.width) // tile.vectors)
         rows_per_item = _rows_per_item(rows, block_rows, per_chunk, column_blocks * groups * chunks)
         global_size = column_blocks, -(-rows // rows_per_item), groups * chunks
@@ -176,7 +176,7 @@ def product(
         options = (*tile.options, *options)
     device.launch(
         f"matrix_product_{which}", "product", global_size, local_size,
-        a, a_group, a_row, a_term, b, b_start, b_group, b_image, offsets,
+        a, a_group, *((a_block,) if which == "cpu" else ()), a_row, a_term, b, b_start, b_group, b_image, offsets,
         a if bias is None else bias, int(bias is not None), int(rectify),
         c, c_chunk, c_group, c_image, c_row, places.c_y, places.c_x,
         rows, rows_per_item, first_term, terms, per_chunk, chunks, *sizes, options=options,
@@ -217,6 +217,7 @@ def dot_product(
         blocks = tile.groups(rows, columns)
         local_size = tile.local_size
         options = tile.options
+    images_per_chunk = max(images_per_chunk, -(-_LEAST_PLACES // max(1, places)))
     images_per_chunk = max(1, min(images_per_chunk, images * blocks[0] * blocks[1] * groups // _LEAST_GROUPS[which]))
     chunks = -(-images // images_per_chunk)
     partial = device.empty((chunks, groups * rows, columns))
@@ -244,14 +245,25 @@ def sum_chunks(partial, bias=None, rectify=False):
 
 
 def pack_factor(factor, sources, *, rows, groups, factor_group, factor_row):
-    """Return (groups, terms, rows): ``factor[group factor_group + sources[term] + row factor_row]``."""
+    """Return ``a[group, row, term] = factor[group factor_group + sources[term] + row factor_row]`` and where it is.
+
+    Returns
+    -------
+    (DeviceArray, dict)
+        The second has the keywords that tell :func:`product` where an element of the first is found.
+    """
     device, terms = factor.device, sources.size
-    packed = device.empty((groups, terms, rows))
+    # As the rows of one block are read together, term after term, so they lie.
+    block = _block_rows(tiling(device), rows) if variant(device) == "cpu" else rows
+    blocks = -(-rows // block)
+    packed = device.empty((groups, blocks, terms, block))
     device.launch(
-        "matrix_product", "pack_factor", (rows, terms, groups), (_HELPER_GROUP, 1, 1),
-        factor, sources, packed, factor_group, factor_row, rows, terms, groups,
-    )
-    return packed
+        "matrix_product", "pack_factor", (terms, blocks * block, groups), (_HELPER_GROUP, 1, 1),
+        factor, sources, packed, factor_group, factor_row, rows, terms, groups, block, blocks,
+    )  # fmt: skip
+    return packed, {
+        "a_row": 1, "a_term": block, "a_block": terms * block, "a_group": blocks * terms * block,
+    }  # fmt: skip
 
 
 def copy_matrix(matrix, *, rows, columns, row_stride, column_stride, copy_columns):
@@ -271,6 +283,10 @@ def regular_offsets(device, count, step):
     return device.array(np.arange(count, dtype=np.int32) * np.int32(step))
 
 
+def _block_rows(tile, rows):
+    return next(size for size in (8, 4, 2, 1) if size <= min(rows, tile.rows))
+
+
 def _cpu_options(tile, block_rows):
     return (
         f"-DWIDTH={tile.width}", f"-DROWS={block_rows}", f"-DVECTORS={tile.vectors}",
@@ -280,6 +296,8 @@ def _cpu_options(tile, block_rows):
 
 # Vector operations that a work-item should at least do, so that starting it does not show.
 _LEAST_WORK = 20_000
+# Places over which a partial sum of dot products should at least run, so that adding those up does not show.
+_LEAST_PLACES = 1024
 # Work-groups that there should at least be, so that all of the device has work until nearly the end.
 _LEAST_GROUPS = {"cpu": 64, "gpu": 512}
 
