@@ -106,4 +106,19 @@ def test_a_rectifier_that_is_forgotten_is_a_failure():
 def conv2d_case():
     x = np.array([1, -1, 2, -2], np.float32).reshape(1, 1, 2, 2)
     attributes = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
-    return composition.followed(conv2d.Case((x, np.ones((1, 1, 1, 1), np.float32), None), attributes, x), ("relu",))
+    return composition.followed(conv2d.Case((x, -np.ones((1, 1, 1, 1), np.float32), None), attributes, x), ("relu",))
+
+
+def test_a_mask_that_is_forgotten_is_a_failure():
+    """Of the gradient of what a rectifier gave, where it was 0."""
+
+    class Unmasked:
+        forward = staticmethod(REFERENCE.operation("relu").forward)
+        backward = staticmethod(lambda dy, saved, needs: (dy,))
+
+    forgetful = types.SimpleNamespace(
+        operation=lambda stem: REFERENCE.operation(stem) if stem == "conv2d" else Unmasked, array=np.array,
+        to_host=np.array, name="forgetful", denormals=True, algorithms=lambda *arguments: {},
+    )  # fmt: skip
+    with pytest.raises(judge.ConformanceFailure, match=r"conv2d.backward\+relu"):
+        judge.check_backward("conv2d", conv2d_case(), forgetful, followers=("relu",), to_the_bit=True)

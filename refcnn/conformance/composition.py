@@ -3,6 +3,8 @@
 A variant is named by its kernels and what follows, ``cpu+relu`` or
 ``winograd_4x4+relu+max_pool2d``. What follows a sum of products is exact and
 lets no error grow, so that the bound of the sum is the bound of the whole.
+A rectifier comes before it too, since a kernel may mask the gradient of what
+a rectifier gave; it gets numbers that it leaves as they are.
 Backward, a rounding may move the winner of a window: only cases without any
 are held against the exact gradients, to the bit.
 """
@@ -33,13 +35,17 @@ def split(variant):
 
 
 def followed(case, followers):
-    """Return a case whose dy has the shape of what follows.
+    """Return a case with no x below 0, whose dy has the shape of what follows; itself if nothing follows.
 
     Raises
     ------
     NoSuchResult
         If there is no window that fits into the result.
     """
+    if not followers:
+        return case
+    x = case.inputs[0]
+    case = dataclasses.replace(case, inputs=(np.where(x <= 0, x.dtype.type(0), x), *case.inputs[1:]))
     if "max_pool2d" not in followers or case.dy is None:
         return case
     if min(case.dy.shape[2:]) < 2:
@@ -59,29 +65,30 @@ def bound(bound, followers):
 
 
 class Composition:
-    """An operation and what follows it, as one implementation.
+    """An operation, a rectifier before it and what follows it, as one implementation.
 
     Parameters
     ----------
-    implementation : object
-        Has ``forward`` and ``backward``.
+    rectifier, implementation : object
+        Have ``forward`` and ``backward``.
     followers : sequence of (object, dict)
         The implementations of what follows, and their attributes.
     """
 
-    def __init__(self, implementation, followers):
-        self._first, self._followers = implementation, followers
+    def __init__(self, rectifier, implementation, followers):
+        self._rectifier, self._first, self._followers = rectifier, implementation, followers
 
     @classmethod
     def on(cls, backend, implementation, names):
-        """Return the implementation followed by a backend's operations of some names; itself if there are none."""
+        """Return the implementation among a backend's operations of some names; itself if there are none."""
         followers = [(backend.operation(name), FOLLOWERS[name]) for name in names]
-        return cls(implementation, followers) if names else implementation
+        return cls(backend.operation("relu"), implementation, followers) if names else implementation
 
-    def forward(self, *inputs, **attributes):
+    def forward(self, x, *inputs, **attributes):
         """As in :mod:`refcnn.reference`."""
-        y, saved = self._first.forward(*inputs, **attributes)
-        all_saved = [saved]
+        x, of_rectifier = self._rectifier.forward(x)
+        y, saved = self._first.forward(x, *inputs, **attributes)
+        all_saved = [of_rectifier, saved]
         for operation, own in self._followers:
             y, saved = operation.forward(y, **own)
             all_saved.append(saved)
@@ -89,6 +96,7 @@ class Composition:
 
     def backward(self, dy, saved, needs, **attributes):
         """As in :mod:`refcnn.reference`."""
-        for (operation, own), of_forward in zip(reversed(self._followers), reversed(saved[1:]), strict=True):
+        for (operation, own), of_forward in zip(reversed(self._followers), reversed(saved[2:]), strict=True):
             (dy,) = operation.backward(dy, of_forward, (True,), **own)
-        return self._first.backward(dy, saved[0], needs, **attributes)
+        dx, *gradients = self._first.backward(dy, saved[1], needs, **attributes)
+        return (dx if dx is None else self._rectifier.backward(dx, saved[0], (True,))[0], *gradients)
