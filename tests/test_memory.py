@@ -1,6 +1,7 @@
 """The arena: parts never overlap, what is given back is found again, and it holds little more than is needed."""
 
 import gc
+import threading
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,3 +107,26 @@ def test_small_arrays_do_not_lie_between_large_ones():
         kept.append(one.allocate(1000))
         del passing
     assert one.held <= 65 << 20
+
+
+def test_threads_get_parts_of_their_own():
+    one, _ = arena()
+    found = []
+
+    def work(number):
+        held = []
+        for step in range(2000):
+            held.append(one.allocate(64 * (1 + (step * number) % 50)))
+            if step % 3:
+                held.pop(step % len(held))
+        places = [(id(part.buffer[0]), part.buffer[1], part.buffer[1] + part.buffer[2]) for part in held]
+        found.append((places, held))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in (3, 5, 7, 11)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    places = sorted(place for of_thread, _ in found for place in of_thread)
+    assert len(found) == 4
+    assert all(a[0] != b[0] or a[2] <= b[1] for a, b in zip(places, places[1:]))

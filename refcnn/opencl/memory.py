@@ -11,6 +11,8 @@ arrays were put in as they came give way to one that is large enough for all.
 
 import bisect
 import collections
+import functools
+import threading
 
 # Bytes of the smallest buffer: many small arrays share it.
 _LEAST_SLAB = 1 << 18
@@ -42,6 +44,15 @@ class Memory:
             self._returned.append(self._place)
 
 
+def _locked(method):
+    @functools.wraps(method)
+    def locked(self, *arguments):
+        with self._lock:
+            return method(self, *arguments)
+
+    return locked
+
+
 class Arena:
     """Large buffers, *slabs*, and what of them is free.
 
@@ -58,6 +69,8 @@ class Arena:
     def __init__(self, make, alignment, largest):
         self._make, self._alignment, self._largest = make, alignment, largest
         self._slabs = []
+        # Several threads may make arrays on one device.
+        self._lock = threading.RLock()
         self._returned = collections.deque()
         self._active = self._peak = 0
         # Whether a slab was added since the last time that they were replaced, and the peak of that time.
@@ -69,11 +82,13 @@ class Arena:
         return sum(slab.size for slab in self._slabs)
 
     @property
+    @_locked
     def active(self):
         """Bytes that are handed out."""
         self._take_back()
         return self._active
 
+    @_locked
     def allocate(self, nbytes):
         """Return a Memory whose buffer has so many bytes, at least 1.
 
@@ -99,6 +114,7 @@ class Arena:
         self._peak = max(self._peak, self._active)
         return Memory(slab.part(start, nbytes), self._returned, (slab, start, size))
 
+    @_locked
     def settle(self):
         """Replace the slabs of which nothing is handed out by one, if so much less would do.
 
@@ -118,6 +134,7 @@ class Arena:
             self.release()
             self._add(enough)
 
+    @_locked
     def release(self):
         """Give the device back the slabs of which nothing is handed out, and return their bytes."""
         self._take_back()
