@@ -31,6 +31,8 @@ _STRIP_BYTES = 1 << 18
 _LEAST_TILES = 16
 # Bytes of scratch of all work-items together, unless it takes more for one.
 SCRATCH_BYTES = 64 << 20
+# Tiles of a strip in a simulator, so that images that are small enough for one are cut as large ones are.
+SIMULATED_TILES = 2
 # Input channels whose kernels one work-item transforms.
 INPUTS_PER_ITEM = 16
 # Work-items for each core, so that a core that is late leaves work to others.
@@ -247,6 +249,8 @@ def _plan(device, convolution):
     items = ITEMS_PER_CORE * device.compute_units
 
     most_tiles = max(_LEAST_TILES, _STRIP_BYTES // (positions * input_vectors * VECTOR_BYTES))
+    if device.is_simulator:
+        most_tiles = SIMULATED_TILES
     strip_columns = even_share(columns, most_tiles)
     strip_rows = even_share(rows, most_tiles // strip_columns) if strip_columns == columns else 1
     strip_images = 1

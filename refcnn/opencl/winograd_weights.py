@@ -11,8 +11,8 @@ from ..errors import ShapeError
 from .device import INT_MAX
 from .fusion import unpooled
 from .winograd import (
-    INPUTS_PER_ITEM, ITEMS_PER_CORE, SCRATCH_BYTES, VECTOR_BYTES, WIDTH, Correlation, build_options, even_share,
-    strip_pixels, vectors_of_block,
+    INPUTS_PER_ITEM, ITEMS_PER_CORE, SCRATCH_BYTES, SIMULATED_TILES, VECTOR_BYTES, WIDTH, Correlation, build_options,
+    even_share, strip_pixels, vectors_of_block,
 )  # fmt: skip
 
 # Vectors of inputs and of outputs for which a work-item keeps sums: 36 x 64 x 64 of them, in a core's cache.
@@ -105,6 +105,8 @@ def _plan(device, sizes):
 
     tile_vectors = sizes.positions * (share_inputs + share_outputs)
     most_tiles = max(_LEAST_TILES, _STRIP_BYTES // (tile_vectors * VECTOR_BYTES))
+    if device.is_simulator:
+        most_tiles = SIMULATED_TILES
     strip_columns = even_share(columns, most_tiles)
     strip_rows = even_share(rows, most_tiles // strip_columns) if strip_columns == columns else 1
     strip_images = 1
