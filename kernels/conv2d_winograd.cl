@@ -153,22 +153,32 @@ __kernel void transform_weights(
         }
 }
 
-// m[part m_part + r] = sum over inputs of v[r v_tile + input] u[input, part], for the tiles r below ROWS.
-#define DEFINE_PRODUCT(ROWS)                                                                                   \
-    inline void product_##ROWS(                                                                                \
-        __global const float *restrict v, int v_tile, __global const vector *restrict u, int inputs,           \
-        __global vector *restrict m, int m_part)                                                               \
-    {                                                                                                          \
-        vector sum[ROWS][VECTORS];                                                                             \
-        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                       \
-            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) sum[r][part] = (vector)(0.0f);        \
-        for (int input = 0; input < inputs; input++, u += VECTORS)                                             \
-            _Pragma("unroll") for (int r = 0; r < ROWS; r++) {                                                 \
-                const float pixel = v[r * v_tile + input];                                                     \
-                _Pragma("unroll") for (int part = 0; part < VECTORS; part++) sum[r][part] += pixel * u[part];  \
-            }                                                                                                  \
-        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                       \
-            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) m[part * m_part + r] = sum[r][part];  \
+// sum[r] += v[r, lane] u[part], for the tiles r below ROWS.
+#define ADD_INPUT(ROWS, lane, u)                                                                                \
+    _Pragma("unroll") for (int r = 0; r < ROWS; r++) {                                                          \
+        const float pixel = v[r * WIDTH + lane];                                                                \
+        _Pragma("unroll") for (int part = 0; part < VECTORS; part++) sum[r][part] += pixel * (u)[part];         \
+    }
+
+// m[part m_part + r] = sum over inputs of v[input / WIDTH, r, input % WIDTH] u[input, part], for the tiles r below ROWS;
+// v_vector tiles lie between the vectors of inputs.
+#define DEFINE_PRODUCT(ROWS)                                                                                    \
+    inline void product_##ROWS(                                                                                 \
+        __global const float *restrict v, int v_vector, __global const vector *restrict u, int inputs,          \
+        __global vector *restrict m, int m_part)                                                                \
+    {                                                                                                           \
+        vector sum[ROWS][VECTORS];                                                                              \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                        \
+            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) sum[r][part] = (vector)(0.0f);         \
+        int input = 0;                                                                                          \
+        for (; input + WIDTH <= inputs; input += WIDTH, v += v_vector * WIDTH, u += WIDTH * VECTORS)            \
+            _Pragma("unroll") for (int lane = 0; lane < WIDTH; lane++) {                                        \
+                ADD_INPUT(ROWS, lane, u + lane * VECTORS)                                                       \
+            }                                                                                                   \
+        for (int lane = 0; input + lane < inputs; lane++)                                                       \
+            ADD_INPUT(ROWS, lane, u + lane * VECTORS)                                                           \
+        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                        \
+            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) m[part * m_part + r] = sum[r][part];   \
     }
 DEFINE_PRODUCT(1)
 DEFINE_PRODUCT(2)
@@ -181,22 +191,22 @@ DEFINE_PRODUCT(8)
 
 // The products of all tiles of a strip at one position and for one block of outputs, up to 8 tiles at a time.
 inline void multiply(
-    __global const float *restrict v, int v_tile, __global const vector *restrict u, int inputs,
+    __global const float *restrict v, int v_vector, __global const vector *restrict u, int inputs,
     __global vector *restrict m, int m_part, int tiles)
 {
     int parts = (tiles + 7) / 8;
     for (int tile = 0; tile < tiles; parts--) {
         const int rows = (tiles - tile + parts - 1) / parts;
-        __global const float *of_tile = v + tile * v_tile;
+        __global const float *of_tile = v + tile * WIDTH;
         switch (rows) {
-        case 8: product_8(of_tile, v_tile, u, inputs, m + tile, m_part); break;
-        case 7: product_7(of_tile, v_tile, u, inputs, m + tile, m_part); break;
-        case 6: product_6(of_tile, v_tile, u, inputs, m + tile, m_part); break;
-        case 5: product_5(of_tile, v_tile, u, inputs, m + tile, m_part); break;
-        case 4: product_4(of_tile, v_tile, u, inputs, m + tile, m_part); break;
-        case 3: product_3(of_tile, v_tile, u, inputs, m + tile, m_part); break;
-        case 2: product_2(of_tile, v_tile, u, inputs, m + tile, m_part); break;
-        default: product_1(of_tile, v_tile, u, inputs, m + tile, m_part);
+        case 8: product_8(of_tile, v_vector, u, inputs, m + tile, m_part); break;
+        case 7: product_7(of_tile, v_vector, u, inputs, m + tile, m_part); break;
+        case 6: product_6(of_tile, v_vector, u, inputs, m + tile, m_part); break;
+        case 5: product_5(of_tile, v_vector, u, inputs, m + tile, m_part); break;
+        case 4: product_4(of_tile, v_vector, u, inputs, m + tile, m_part); break;
+        case 3: product_3(of_tile, v_vector, u, inputs, m + tile, m_part); break;
+        case 2: product_2(of_tile, v_vector, u, inputs, m + tile, m_part); break;
+        default: product_1(of_tile, v_vector, u, inputs, m + tile, m_part);
         }
         tile += rows;
     }
@@ -277,10 +287,10 @@ __kernel void convolve(
     __global vector *restrict m = v + v_size;
     __global vector *restrict pixels = m + m_size;
 
-    const int v_tile = (inputs + WIDTH - 1) / WIDTH;
+    const int v_vectors = (inputs + WIDTH - 1) / WIDTH;
     const int capacity = strip_images * strip_rows * strip_columns;
     // Lest all positions fall on the same lines of cache.
-    const int v_position = capacity * v_tile + 1, m_position = capacity + 1;
+    const int v_position = capacity * v_vectors + 1, m_position = capacity + 1;
     const int down = (tile_rows + strip_rows - 1) / strip_rows;
     const int across = (tile_columns + strip_columns - 1) / strip_columns;
     const int units = (images + strip_images - 1) / strip_images * down * across * groups * shares;
@@ -305,12 +315,12 @@ __kernel void convolve(
         const int tiles_of_image = rows * columns, tiles = of_images * tiles_of_image;
 
         for (int image = 0; image < of_images; image++)
-            for (int c = 0; c < v_tile; c++) {
+            for (int c = 0; c < v_vectors; c++) {
                 const int place = (((first_image + image) * groups + group) * inputs + c * WIDTH) * x_plane;
                 transform_image(
                     x + place, is_unpooled, x_winner + place, min(inputs - c * WIDTH, WIDTH), height, width,
                     first_row * TILE - top, first_column * TILE - left, EDGE, rows, columns, pixels,
-                    v + image * tiles_of_image * v_tile + c, v_position, v_tile);
+                    v + c * capacity + image * tiles_of_image, v_position);
             }
 
         // What this strip stores.
@@ -324,7 +334,7 @@ __kernel void convolve(
         for (int block = share * blocks / shares; block < (share + 1) * blocks / shares; block++) {
             for (int position = 0; position < POSITIONS; position++)
                 multiply(
-                    (__global const float *)(v + position * v_position), v_tile * WIDTH,
+                    (__global const float *)(v + position * v_position), capacity,
                     u + ((size_t)(group * blocks + block) * POSITIONS + position) * inputs * VECTORS, inputs,
                     m + position * m_position, POSITIONS * m_position, tiles);
 

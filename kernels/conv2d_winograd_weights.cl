@@ -106,7 +106,7 @@ __kernel void sum_products(
                     transform_image(
                         x + (of_group * inputs + input) * height * width, 0, winner, min(inputs - input, WIDTH),
                         height, width, first_row * TILE - top, first_column * TILE - left, EDGE, rows, columns, pixels,
-                        of_x + c * capacity + image * tiles_of_image, x_position, 1);
+                        of_x + c * capacity + image * tiles_of_image, x_position);
                 }
                 for (int k = 0; k < share_outputs; k++) {
                     // A block may have a vector more than there are: its sums are not read.
@@ -115,7 +115,7 @@ __kernel void sum_products(
                     transform_image(
                         dy + place, is_unpooled, winner + place, min(outputs - output, WIDTH), out_h, out_w,
                         first_row * TILE, first_column * TILE, TILE, rows, columns, pixels,
-                        of_dy + k * capacity + image * tiles_of_image, dy_position, 1);
+                        of_dy + k * capacity + image * tiles_of_image, dy_position);
                 }
             }
             // At the position that belongs to the point 1 in both directions, A d A' is the sum of d.

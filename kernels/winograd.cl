@@ -127,7 +127,7 @@ inline void transform_gradients(vector *z)
     z[2] = even - odd;
 }
 
-// v[position v_position + tile v_tile], a vector of channels, = the transform of the tiles of one image in a strip:
+// v[position v_position + tile], a vector of channels, = the transform of the tiles of one image in a strip:
 // B'd B of tiles of `side` EDGE, A d A' of those of `side` TILE, which lie TILE pixels apart.
 //
 // (y_first, x_first) is the first pixel of the strip's first tile, which may lie outside the image, where pixels are 0.
@@ -136,7 +136,7 @@ inline void transform_gradients(vector *z)
 inline void transform_image(
     __global const float *restrict planes, int is_unpooled, __global const uchar *restrict winner, int lanes,
     int height, int width, int y_first, int x_first, const int side, int rows, int columns,
-    __global vector *restrict pixels, __global vector *restrict v, int v_position, int v_tile)
+    __global vector *restrict pixels, __global vector *restrict v, int v_position)
 {
     const int strip_height = (rows - 1) * TILE + side, strip_width = (columns - 1) * TILE + side;
     const int y_begin = clamp(y_first, 0, height), y_end = clamp(y_first + strip_height, 0, height);
@@ -154,7 +154,7 @@ inline void transform_image(
             pixels + above * pitch, halves, halves + (pitch + 3) / 2);
 
     for (int row = 0; row < rows; row++)
-        for (int column = 0; column < columns; column++, v += v_tile) {
+        for (int column = 0; column < columns; column++, v++) {
             __global const vector *corner = pixels + row * TILE * pitch + x_first - x_begin + column * TILE;
             vector d[EDGE][EDGE];
             #pragma unroll
