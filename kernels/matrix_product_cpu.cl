@@ -23,7 +23,7 @@ typedef float8 unaligned_eight __attribute__((aligned(4)));
 // that is not above 0 and `rectify` is set.
 //
 // Places are counted along an image whose rows are `pitch` apart; place = i pitch + j goes to the pixel
-// (i step_y + base_y, j step_x + base_x) of c, if c has that pixel. The terms are cut into chunks, each of which
+// (i step_y + base_y, j step_x + base_x) of c, if that lies in the row. The terms are cut into chunks, each of which
 // writes a c of its own.
 // Dimension 0: blocks of columns over all images; 1: shares of the rows; 2: groups x chunks.
 __kernel void product(
@@ -33,7 +33,7 @@ __kernel void product(
     __global float *restrict c, int c_chunk, int c_group, int c_image, int c_row, int c_y, int c_x,
     int rows, int rows_per_item, int first_term, int terms, int terms_per_chunk, int chunks,
     int images, int first_place, int places, int pitch,
-    int step_y, int base_y, int height, int step_x, int base_x, int width)
+    int step_y, int base_y, int step_x, int base_x, int width)
 {
     const int group = get_group_id(2) / chunks;
     const int chunk = get_group_id(2) % chunks;
@@ -58,7 +58,7 @@ __kernel void product(
             const int y = place / pitch * step_y + base_y;
             const int x = place % pitch * step_x + base_x;
             const int wanted = moved + lane >= start && moved + lane < places && number < vectors_per_image * images
-                && y >= 0 && y < height && x >= 0 && x < width;
+                && x >= 0 && x < width;
             destination[v * WIDTH + lane] = wanted ? image * c_image + y * c_y + x * c_x : -1;
             whole[v] &= wanted && destination[v * WIDTH + lane] == destination[v * WIDTH] + lane;
         }

@@ -34,7 +34,7 @@ void product(
     __global float *restrict c, int c_chunk, int c_group, int c_image, int c_row, int c_y, int c_x,
     int rows, int rows_per_item, int first_term, int terms, int terms_per_chunk, int chunks,
     int images, int first_place, int places, int pitch,
-    int step_y, int base_y, int height, int step_x, int base_x, int width)
+    int step_y, int base_y, int step_x, int base_x, int width)
 {
     __local float left[TILE_TERMS][TILE_ROWS + 1];
     __local float right[TILE_TERMS][TILE_COLUMNS + 1];
@@ -77,7 +77,7 @@ void product(
         const int column = first_column + get_local_id(0) + s * GROUP_X;
         const int image = column / places, place = first_place + column % places;
         const int y = place / pitch * step_y + base_y, x = place % pitch * step_x + base_x;
-        if (image >= images || y < 0 || y >= height || x < 0 || x >= width)
+        if (image >= images || x < 0 || x >= width)
             continue;
         for (int r = 0; r < ROWS; r++) {
             const int row = first_row + get_local_id(1) + r * GROUP_Y;

@@ -339,7 +339,7 @@ def test_product_is_exact_for_integers(variant, data):
         matrix_product.product(
             one, one.array(a.T if adjacent else a), one.array(padded[order]),
             one.array((np.argsort(order) * stride).astype(np.int32)), c,
-            matrix_product.Places(columns, 0, columns, 1, columns, c_y=0),
+            matrix_product.Places(columns, 0, columns, columns, c_y=0),
             rows=rows, terms=terms, a_row=1 if adjacent else terms, a_term=rows if adjacent else 1,
             c_row=columns, chunks=chunks, c_chunk=rows * columns, bias=one.array(bias) if with_bias else None,
         )  # fmt: skip

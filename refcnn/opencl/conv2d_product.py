@@ -36,7 +36,7 @@ def forward(x, w, b, geometry, rectify=False):
     )  # fmt: skip
     matrix_product.product(
         device, factor, packed, offsets, y,
-        Places(layout.places, 0, layout.pitch, layout.out_h, layout.out_w, c_y=layout.out_w),
+        Places(layout.places, 0, layout.pitch, layout.out_w, c_y=layout.out_w),
         rows=layout.outputs, terms=layout.terms, **places_of_factor, b_image=layout.x_image, b_group=layout.x_image // groups,
         c_row=layout.out_h * layout.out_w, c_image=layout.K * layout.out_h * layout.out_w,
         c_group=layout.outputs * layout.out_h * layout.out_w, images=layout.N, groups=groups, bias=b,
@@ -191,7 +191,7 @@ class _Layout:
                 if i1 >= i0 and j1 >= j0:
                     first = i0 * self.pitch + j0
                     places = Places(
-                        i1 * self.pitch + j1 - first + 1, first, self.pitch, self.H, self.W, c_y=self.W,
+                        i1 * self.pitch + j1 - first + 1, first, self.pitch, self.W, c_y=self.W,
                         step_y=self.s_h, base_y=py - self.top, step_x=self.s_w, base_x=px - self.left,
                     )  # fmt: skip
                     yield first_term, taps * self.outputs, places

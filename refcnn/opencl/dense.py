@@ -56,7 +56,7 @@ def backward(dy, saved, needs):
             )
             matrix_product.product(
                 device, w, transposed, matrix_product.regular_offsets(device, outputs, stride), dx,
-                Places(N, 0, N, 1, N, c_y=0, c_x=inputs), rows=inputs, terms=outputs, a_row=outputs, a_term=1, c_row=1,
+                Places(N, 0, N, N, c_y=0, c_x=inputs), rows=inputs, terms=outputs, a_row=outputs, a_term=1, c_row=1,
             )  # fmt: skip
     if needs[1]:
         dw = device.empty(w.shape)
@@ -86,4 +86,4 @@ def _columns(matrix):
 
 
 def _matrix_places(columns):
-    return Places(columns, 0, columns, 1, columns, c_y=0)
+    return Places(columns, 0, columns, columns, c_y=0)

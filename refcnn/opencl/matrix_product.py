@@ -31,14 +31,13 @@ class Places:
 
     Place ``first + m``, for m below ``count``, is at ``(i, j) = divmod(place,
     pitch)`` and goes to the pixel ``(i step_y + base_y, j step_x + base_x)``
-    of an image of height x width pixels, ``c_y`` and ``c_x`` elements apart;
-    those that fall outside are not stored.
+    of an image with rows of ``width``, ``c_y`` and ``c_x`` elements apart;
+    those that fall outside a row are not stored, and none may lie above or below the image.
     """
 
     count: int
     first: int
     pitch: int
-    height: int
     width: int
     c_y: int
     c_x: int = 1
@@ -157,7 +156,7 @@ def product(
     options = ("-DADJACENT_ROWS",) if a_row == 1 else ()
     sizes = [
         images, places.first, places.count, places.pitch,
-        places.step_y, places.base_y, places.height, places.step_x, places.base_x, places.width,
+        places.step_y, places.base_y, places.step_x, places.base_x, places.width,
     ]
     if which == "cpu":
         tile = _fitted(tiling(device), images * -(-places.count // tiling(device).width))
