@@ -117,7 +117,7 @@ class GroupTiling:
 def group_tiling(device, rows):
     """Return the block sizes of the ``gpu`` variant for a product with so many rows."""
     if device.is_simulator:
-        return GroupTiling(4, 2, 2, 2, 4)
+        return GroupTiling(2, 2, 1, 2, 4)
     return GroupTiling(16, 8, 8 if rows > 32 else 4, 4, 16)
 
 
