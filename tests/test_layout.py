@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,7 +62,9 @@ def test_every_room_has_every_operation():
 def test_every_kernel_belongs_to_an_operation():
     kernels = stems(kernel_folder(), "*.cl")
     assert kernels >= set(OPERATIONS) - NO_ARITHMETIC
-    owners = set(OPERATIONS) | SHARED["opencl"]
+    texts = [path.read_text(encoding="utf-8") for path in kernel_folder().glob("*.cl")]
+    included = {stem for text in texts for stem in re.findall(r'^#include "(\w+)\.cl"$', text, re.MULTILINE)}
+    owners = set(OPERATIONS) | SHARED["opencl"] | included
     orphans = {stem for stem in kernels - owners if not any(stem.startswith(f"{owner}_") for owner in owners)}
     assert not orphans
 
