@@ -14,7 +14,7 @@ from refcnn.conformance.bounds import UNDEFINED, subnormals, sum_of_terms
 from refcnn.conformance.conv2d import channels
 from refcnn.conformance.judge import ConformanceFailure, compare
 from refcnn.conformance.strategies import (
-    FEW_NOT_FINITE, LARGEST_INTEGER, LIMITS, arrays, batches, image_sizes, winograd_windows,
+    FEW_NOT_FINITE, LIMITS, arrays, batches, image_sizes, winograd_windows,
 )  # fmt: skip
 from refcnn.errors import ArgumentError, ShapeError
 from refcnn.opencl import winograd, winograd_weights

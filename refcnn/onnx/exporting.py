@@ -1,6 +1,5 @@
 """Exporting a model: its graph from the tape, checked and proved before the file takes its name."""
 
-import math
 import numbers
 
 import numpy as np
@@ -10,7 +9,7 @@ from ..errors import ArgumentError, ExportError
 from ..files import atomic_write
 from ..mode import is_training
 from ..model import Model
-from .program import IMAGE, require_same, trace
+from .program import require_same, trace
 
 #: Operator versions in which every mapping of refcnn means the same.
 OPSETS = range(13, 23)

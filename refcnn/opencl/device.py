@@ -7,12 +7,13 @@ outside this package imports pyopencl.
 import collections
 import contextlib
 import functools
+import math
 import re
 import threading
 
 import numpy as np
 
-from ..errors import ArgumentError, BackendError, DeviceMemoryError
+from ..errors import ArgumentError, BackendError, DeviceMemoryError, ShapeError
 from . import icd, memory, program
 from .array import DeviceArray
 
@@ -390,6 +391,24 @@ class Device:
             f"{_megabytes(self._arena.active)} are in use; the device has {_megabytes(self.global_memory)} "
             f"and allows {_megabytes(self.largest_allocation)} in one array. "
             "Use a smaller batch, a smaller model or another device."
+        )
+
+
+def check_countable(x_shape, w_shape, out):
+    """Raise ShapeError if an array of a convolution has more elements than kernels can count.
+
+    Parameters
+    ----------
+    x_shape, w_shape : tuple of int
+        (N, C, H, W) and (K, C/groups, kh, kw)
+    out : (int, int)
+        Height and width of the result.
+    """
+    largest = max(math.prod(x_shape), math.prod(w_shape), math.prod((x_shape[0], w_shape[0], *out)))
+    if largest > INT_MAX:
+        raise ShapeError(
+            f"Conv2d: x of shape {tuple(x_shape)} with w of shape {tuple(w_shape)} means an array of {largest} "
+            f"elements, but the kernels count in 32 bits, up to {INT_MAX}. Use a smaller batch."
         )
 
 

@@ -9,9 +9,8 @@ import dataclasses
 import functools
 import math
 
-from ..errors import ShapeError
 from ..shapes import window_output_shape
-from .device import INT_MAX
+from .device import check_countable
 
 #: Channels of a group that are summed over, at most.
 MOST_INPUTS = 4
@@ -173,12 +172,7 @@ class _Correlation:
     def of(cls, geometry):
         (N, C, H, W), (K, inputs, *kernel) = geometry.x_shape, geometry.w_shape
         out_h, out_w = window_output_shape((H, W), kernel, *geometry[2:5])
-        largest = max(N * C * H * W, N * K * out_h * out_w, math.prod(geometry.w_shape))
-        if largest > INT_MAX:
-            raise ShapeError(
-                f"Conv2d: x of shape {tuple(geometry.x_shape)} with w of shape {tuple(geometry.w_shape)} means an array"
-                f" of {largest} elements, but the kernels count in 32 bits, up to {INT_MAX}. Use a smaller batch."
-            )
+        check_countable(geometry.x_shape, geometry.w_shape, (out_h, out_w))
         groups = geometry.groups
         return cls(
             N, groups, inputs, K // groups, H, W, out_h, out_w, tuple(kernel), tuple(geometry.stride),

@@ -10,13 +10,12 @@ answer.
 
 import dataclasses
 import functools
-import math
 
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from ..shapes import window_output_shape
-from .device import INT_MAX, pocl_version
+from .device import INT_MAX, check_countable, pocl_version
 from .fusion import unpooled
 
 KERNEL = (3, 3)
@@ -174,12 +173,7 @@ class Correlation:
             )
         (N, C, H, W), K = x_shape, w_shape[0]
         out_h, out_w = window_output_shape((H, W), KERNEL, (1, 1), padding)
-        largest = max(N * C * H * W, N * K * out_h * out_w, math.prod(w_shape))
-        if largest > INT_MAX:
-            raise ShapeError(
-                f"Conv2d: x of shape {tuple(x_shape)} with w of shape {tuple(w_shape)} means an array of {largest} "
-                f"elements, but the kernels count in 32 bits, up to {INT_MAX}. Use a smaller batch."
-            )
+        check_countable(x_shape, w_shape, (out_h, out_w))
         return cls(N, groups, C // groups, K // groups, H, W, out_h, out_w, *padding[:2], tile)
 
     def transposed(self):
