@@ -45,7 +45,7 @@ class LocalMemory:
 
 
 class Device:
-    """One OpenCL device; its context, queue and memory pool are made when first used.
+    """One OpenCL device; its context, queue and arena of memory are made when first used.
 
     Launches and copies are queued in order and run in that order, so no other
     synchronisation is needed; :meth:`to_host` waits for what it copies.
