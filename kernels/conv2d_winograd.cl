@@ -9,7 +9,7 @@
 // so that what lies between them stays in its core's cache. Lanes of vectors are channels: images are transposed in
 // registers, WIDTH pixels of WIDTH channels at a time.
 //
-// Build options: TILE, 2 or 4; VECTORS of output channels in a block.
+// Build options: those of winograd.cl.
 
 #include "winograd.cl"
 
@@ -157,28 +157,29 @@ __kernel void transform_weights(
 #define ADD_INPUT(ROWS, lane, u)                                                                                \
     _Pragma("unroll") for (int r = 0; r < ROWS; r++) {                                                          \
         const float pixel = v[r * WIDTH + lane];                                                                \
-        _Pragma("unroll") for (int part = 0; part < VECTORS; part++) sum[r][part] += pixel * (u)[part];         \
+        _Pragma("unroll") for (int part = 0; part < SUMS; part++)                                               \
+            sum[r][part] = add_product(sum[r][part], pixel, (u)[part]);                                         \
     }
 
-// m[part m_part + r] = sum over inputs of v[input / WIDTH, r, input % WIDTH] u[input, part], for the tiles r below ROWS;
+// m[r, part] = sum over inputs of v[input / WIDTH, r, input % WIDTH] u[input, part], for the tiles r below ROWS;
 // v_vector tiles lie between the vectors of inputs.
 #define DEFINE_PRODUCT(ROWS)                                                                                    \
     inline void product_##ROWS(                                                                                 \
-        __global const float *restrict v, int v_vector, __global const vector *restrict u, int inputs,          \
-        __global vector *restrict m, int m_part)                                                                \
+        __global const float *restrict v, int v_vector, __global const sum_vector *restrict u, int inputs,      \
+        __global sum_vector *restrict m)                                                                        \
     {                                                                                                           \
-        vector sum[ROWS][VECTORS];                                                                              \
+        sum_vector sum[ROWS][SUMS];                                                                             \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                        \
-            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) sum[r][part] = (vector)(0.0f);         \
+            _Pragma("unroll") for (int part = 0; part < SUMS; part++) sum[r][part] = (sum_vector)(0.0f);        \
         int input = 0;                                                                                          \
-        for (; input + WIDTH <= inputs; input += WIDTH, v += v_vector * WIDTH, u += WIDTH * VECTORS)            \
+        for (; input + WIDTH <= inputs; input += WIDTH, v += v_vector * WIDTH, u += WIDTH * SUMS)               \
             _Pragma("unroll") for (int lane = 0; lane < WIDTH; lane++) {                                        \
-                ADD_INPUT(ROWS, lane, u + lane * VECTORS)                                                       \
+                ADD_INPUT(ROWS, lane, u + lane * SUMS)                                                          \
             }                                                                                                   \
         for (int lane = 0; input + lane < inputs; lane++)                                                       \
-            ADD_INPUT(ROWS, lane, u + lane * VECTORS)                                                           \
+            ADD_INPUT(ROWS, lane, u + lane * SUMS)                                                              \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                        \
-            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) m[part * m_part + r] = sum[r][part];   \
+            _Pragma("unroll") for (int part = 0; part < SUMS; part++) m[r * SUMS + part] = sum[r][part];        \
     }
 DEFINE_PRODUCT(1)
 DEFINE_PRODUCT(2)
@@ -191,24 +192,25 @@ DEFINE_PRODUCT(8)
 
 // The products of all tiles of a strip at one position and for one block of outputs, up to 8 tiles at a time.
 inline void multiply(
-    __global const float *restrict v, int v_vector, __global const vector *restrict u, int inputs,
-    __global vector *restrict m, int m_part, int tiles)
+    __global const float *restrict v, int v_vector, __global const sum_vector *restrict u, int inputs,
+    __global sum_vector *restrict m, int tiles)
 {
     int parts = (tiles + 7) / 8;
     for (int tile = 0; tile < tiles; parts--) {
         const int rows = (tiles - tile + parts - 1) / parts;
-        __global const float *of_tile = v + tile * WIDTH;
         switch (rows) {
-        case 8: product_8(of_tile, v_vector, u, inputs, m + tile, m_part); break;
-        case 7: product_7(of_tile, v_vector, u, inputs, m + tile, m_part); break;
-        case 6: product_6(of_tile, v_vector, u, inputs, m + tile, m_part); break;
-        case 5: product_5(of_tile, v_vector, u, inputs, m + tile, m_part); break;
-        case 4: product_4(of_tile, v_vector, u, inputs, m + tile, m_part); break;
-        case 3: product_3(of_tile, v_vector, u, inputs, m + tile, m_part); break;
-        case 2: product_2(of_tile, v_vector, u, inputs, m + tile, m_part); break;
-        default: product_1(of_tile, v_vector, u, inputs, m + tile, m_part);
+        case 8: product_8(v, v_vector, u, inputs, m); break;
+        case 7: product_7(v, v_vector, u, inputs, m); break;
+        case 6: product_6(v, v_vector, u, inputs, m); break;
+        case 5: product_5(v, v_vector, u, inputs, m); break;
+        case 4: product_4(v, v_vector, u, inputs, m); break;
+        case 3: product_3(v, v_vector, u, inputs, m); break;
+        case 2: product_2(v, v_vector, u, inputs, m); break;
+        default: product_1(v, v_vector, u, inputs, m);
         }
         tile += rows;
+        v += rows * WIDTH;
+        m += rows * SUMS;
     }
 }
 
@@ -273,7 +275,7 @@ inline void pool_window(vector tile[TILE][TILE], int i, int j, __global vector *
 // of its blocks of outputs.
 __kernel void convolve(
     __global const float *restrict x, int is_unpooled, __global const uchar *restrict x_winner,
-    __global const vector *restrict u, __global const float *restrict bias, int has_bias, int rectify,
+    __global const sum_vector *restrict u, __global const float *restrict bias, int has_bias, int rectify,
     __global const float *restrict kept, int has_kept, __global float *restrict y, int pool,
     __global uchar *restrict winner, __global vector *restrict scratch, int scratch_item, int v_size, int m_size,
     int items, int images, int groups, int inputs, int outputs, int height, int width, int out_h, int out_w, int top,
@@ -290,7 +292,7 @@ __kernel void convolve(
     const int v_vectors = (inputs + WIDTH - 1) / WIDTH;
     const int capacity = strip_images * strip_rows * strip_columns;
     // Lest all positions fall on the same lines of cache.
-    const int v_position = capacity * v_vectors + 1, m_position = capacity + 1;
+    const int v_position = capacity * v_vectors + 1, m_position = (capacity + 1) * VECTORS;
     const int down = (tile_rows + strip_rows - 1) / strip_rows;
     const int across = (tile_columns + strip_columns - 1) / strip_columns;
     const int units = (images + strip_images - 1) / strip_images * down * across * groups * shares;
@@ -320,7 +322,7 @@ __kernel void convolve(
                 transform_image(
                     x + place, is_unpooled, x_winner + place, min(inputs - c * WIDTH, WIDTH), height, width,
                     first_row * TILE - top, first_column * TILE - left, EDGE, rows, columns, pixels,
-                    v + c * capacity + image * tiles_of_image, v_position);
+                    v + c * capacity + image * tiles_of_image, 1, v_position);
             }
 
         // What this strip stores.
@@ -335,8 +337,8 @@ __kernel void convolve(
             for (int position = 0; position < POSITIONS; position++)
                 multiply(
                     (__global const float *)(v + position * v_position), capacity,
-                    u + ((size_t)(group * blocks + block) * POSITIONS + position) * inputs * VECTORS, inputs,
-                    m + position * m_position, POSITIONS * m_position, tiles);
+                    u + ((size_t)(group * blocks + block) * POSITIONS + position) * inputs * SUMS, inputs,
+                    (__global sum_vector *)(m + position * m_position), tiles);
 
             for (int part = 0; part < VECTORS; part++) {
                 const int output = block * BLOCK + part * WIDTH;
@@ -347,10 +349,10 @@ __kernel void convolve(
                 for (int lane = 0; lane < WIDTH; lane++)
                     biases[lane] = has_bias && lane < lanes ? bias[group * outputs + output + lane] : 0.0f;
                 const vector of_bias = *(const unaligned_vector *)biases;
-                __global const vector *of_part = m + part * POSITIONS * m_position;
+                __global const vector *of_part = m + part;
                 for (int image = 0; image < of_images; image++) {
                     for (int row = 0; row < rows; row++)
-                        for (int column = 0; column < columns; column++, of_part++) {
+                        for (int column = 0; column < columns; column++, of_part += VECTORS) {
                             vector tile[TILE][TILE];
                             transform_tile(of_part, m_position, of_bias, rectify, tile);
                             const int corner = row * side * pitch + column * side;

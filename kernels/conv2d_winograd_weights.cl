@@ -8,32 +8,32 @@
 
 #include "winograd.cl"
 
-// sum[r sum_row + part] += sum over tiles of pixels[tile WIDTH + r] gradients[part gradients_vector + tile], r < WIDTH.
+// sum[r sum_row + part] += sum over tiles of pixels[tile, r] gradients[tile, part], for r below WIDTH.
 //
 // What the tiles give is summed apart and then added, so that the error grows with their number and that of the strips
 // rather than with the product.
 inline void accumulate(
-    __global const float *restrict pixels, __global const vector *restrict gradients, int gradients_vector, int tiles,
-    __global vector *restrict sum, int sum_row)
+    __global const float *restrict pixels, __global const sum_vector *restrict gradients, int tiles,
+    __global sum_vector *restrict sum, int sum_row)
 {
-    vector of_tiles[WIDTH][VECTORS];
+    sum_vector of_tiles[WIDTH][SUMS];
     #pragma unroll
     for (int r = 0; r < WIDTH; r++)
         #pragma unroll
-        for (int part = 0; part < VECTORS; part++)
-            of_tiles[r][part] = (vector)(0.0f);
-    for (int tile = 0; tile < tiles; tile++, pixels += WIDTH, gradients++)
+        for (int part = 0; part < SUMS; part++)
+            of_tiles[r][part] = (sum_vector)(0.0f);
+    for (int tile = 0; tile < tiles; tile++, pixels += WIDTH, gradients += SUMS)
         #pragma unroll
         for (int r = 0; r < WIDTH; r++) {
             const float pixel = pixels[r];
             #pragma unroll
-            for (int part = 0; part < VECTORS; part++)
-                of_tiles[r][part] += pixel * gradients[part * gradients_vector];
+            for (int part = 0; part < SUMS; part++)
+                of_tiles[r][part] = add_product(of_tiles[r][part], pixel, gradients[part]);
         }
     #pragma unroll
     for (int r = 0; r < WIDTH; r++)
         #pragma unroll
-        for (int part = 0; part < VECTORS; part++)
+        for (int part = 0; part < SUMS; part++)
             sum[r * sum_row + part] += of_tiles[r][part];
 }
 
@@ -65,8 +65,8 @@ __kernel void sum_products(
 
     // Lest all positions fall on the same lines of cache.
     const int capacity = strip_images * strip_rows * strip_columns;
-    const int x_position = capacity * share_inputs + 1, dy_position = capacity * share_outputs + 1;
-    const int sum_position = share_inputs * WIDTH * share_outputs + 1;
+    const int x_position = capacity * share_inputs + 1, dy_position = capacity * share_outputs + VECTORS;
+    const int sum_position = share_inputs * WIDTH * share_outputs + VECTORS;
     const int dy_plane = is_unpooled ? (out_h / 2) * (out_w / 2) : out_h * out_w;
     const int down = (tile_rows + strip_rows - 1) / strip_rows;
     const int across = (tile_columns + strip_columns - 1) / strip_columns;
@@ -106,24 +106,27 @@ __kernel void sum_products(
                     transform_image(
                         x + (of_group * inputs + input) * height * width, 0, winner, min(inputs - input, WIDTH),
                         height, width, first_row * TILE - top, first_column * TILE - left, EDGE, rows, columns, pixels,
-                        of_x + c * capacity + image * tiles_of_image, x_position);
+                        of_x + c * capacity + image * tiles_of_image, 1, x_position);
                 }
                 for (int k = 0; k < share_outputs; k++) {
+                    __global vector *target = of_dy + k / VECTORS * VECTORS * capacity + k % VECTORS;
                     // A block may have a vector more than there are: its sums are not read.
                     const int output = first_output + min(k, output_vectors - 1) * WIDTH;
                     const int place = (of_group * outputs + output) * dy_plane;
                     transform_image(
                         dy + place, is_unpooled, winner + place, min(outputs - output, WIDTH), out_h, out_w,
                         first_row * TILE, first_column * TILE, TILE, rows, columns, pixels,
-                        of_dy + k * capacity + image * tiles_of_image, dy_position);
+                        target + image * tiles_of_image * VECTORS, VECTORS, dy_position);
                 }
             }
             // At the position that belongs to the point 1 in both directions, A d A' is the sum of d.
             if (input_share == 0)
                 for (int k = 0; k < share_outputs; k++) {
+                    __global const vector *of_ones =
+                        of_dy + (EDGE + 1) * dy_position + k / VECTORS * VECTORS * capacity + k % VECTORS;
                     vector of_tiles = (vector)(0.0f);
                     for (int tile = 0; tile < tiles; tile++)
-                        of_tiles += of_dy[(EDGE + 1) * dy_position + k * capacity + tile];
+                        of_tiles += of_ones[tile * VECTORS];
                     bias_sum[k] += of_tiles;
                 }
 
@@ -132,8 +135,9 @@ __kernel void sum_products(
                     for (int k = 0; k < share_outputs; k += VECTORS)
                         accumulate(
                             (__global const float *)(of_x + position * x_position + c * capacity),
-                            of_dy + position * dy_position + k * capacity, capacity, tiles,
-                            sum + position * sum_position + c * WIDTH * share_outputs + k, share_outputs);
+                            (__global const sum_vector *)(of_dy + position * dy_position + k * capacity), tiles,
+                            (__global sum_vector *)(sum + position * sum_position + c * WIDTH * share_outputs + k),
+                            share_outputs / VECTORS * SUMS);
         }
     }
 }
@@ -168,7 +172,7 @@ __kernel void transform_gradient(
     if (group >= groups)
         return;
     const int output_share = of_output / share_outputs, k = of_output % share_outputs;
-    const int sum_position = share_inputs * WIDTH * share_outputs + 1;
+    const int sum_position = share_inputs * WIDTH * share_outputs + VECTORS;
     const int lanes = min(outputs - of_output * WIDTH, WIDTH), first_output = group * outputs + of_output * WIDTH;
 
     const int begin = get_group_id(1) * inputs_per_item, end = min(begin + inputs_per_item, inputs);

@@ -3,7 +3,8 @@
 // Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016; the matrices A, B and G belong to the
 // points 0, 1, -1, infinity, and for TILE 4 also 2 and -2.
 //
-// Build options: TILE, 2 or 4; VECTORS of output channels in a block.
+// Build options: TILE, 2 or 4; VECTORS of output channels in a block; WIDE, defined where sums are kept in vectors of
+// twice the width, for which VECTORS must be even.
 
 #include "transpose.cl"
 
@@ -13,6 +14,20 @@
 #define BLOCK (WIDTH * VECTORS)
 
 typedef float8 vector;
+// The sums of a block of output channels for one tile or input are SUMS of these.
+#ifdef WIDE
+typedef float16 sum_vector;
+#define SUMS (VECTORS / 2)
+#else
+typedef vector sum_vector;
+#define SUMS VECTORS
+#endif
+
+// Of functions that take vectors of 16 by value compilers learn that they may use registers as wide.
+inline sum_vector add_product(sum_vector sum, float factor, sum_vector terms)
+{
+    return sum + factor * terms;
+}
 typedef uchar8 bytes;
 // Read and written through these types rather than by vloadn, which PoCL 3.0 turns into scalar loads.
 typedef vector unaligned_vector __attribute__((aligned(4)));
@@ -127,7 +142,7 @@ inline void transform_gradients(vector *z)
     z[2] = even - odd;
 }
 
-// v[position v_position + tile], a vector of channels, = the transform of the tiles of one image in a strip:
+// v[position v_position + tile v_tile], a vector of channels, = the transform of the tiles of one image in a strip:
 // B'd B of tiles of `side` EDGE, A d A' of those of `side` TILE, which lie TILE pixels apart.
 //
 // (y_first, x_first) is the first pixel of the strip's first tile, which may lie outside the image, where pixels are 0.
@@ -136,7 +151,7 @@ inline void transform_gradients(vector *z)
 inline void transform_image(
     __global const float *restrict planes, int is_unpooled, __global const uchar *restrict winner, int lanes,
     int height, int width, int y_first, int x_first, const int side, int rows, int columns,
-    __global vector *restrict pixels, __global vector *restrict v, int v_position)
+    __global vector *restrict pixels, __global vector *restrict v, const int v_tile, int v_position)
 {
     const int strip_height = (rows - 1) * TILE + side, strip_width = (columns - 1) * TILE + side;
     const int y_begin = clamp(y_first, 0, height), y_end = clamp(y_first + strip_height, 0, height);
@@ -154,7 +169,7 @@ inline void transform_image(
             pixels + above * pitch, halves, halves + (pitch + 3) / 2);
 
     for (int row = 0; row < rows; row++)
-        for (int column = 0; column < columns; column++, v++) {
+        for (int column = 0; column < columns; column++, v += v_tile) {
             __global const vector *corner = pixels + row * TILE * pitch + x_first - x_begin + column * TILE;
             vector d[EDGE][EDGE];
             #pragma unroll

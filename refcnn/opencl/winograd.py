@@ -32,6 +32,8 @@ _LEAST_TILES = 16
 SCRATCH_BYTES = 64 << 20
 # Tiles of a strip in a simulator, so that images that are small enough for one are cut as large ones are.
 SIMULATED_TILES = 2
+# What a vector of output channels takes in blocks of so many, where vectors of 16 hold their sums.
+_BLOCK_COSTS = {4: 1.0, 2: 1.15, 1: 1.7}
 # Input channels whose kernels one work-item transforms.
 INPUTS_PER_ITEM = 16
 # Work-items for each core, so that a core that is late leaves work to others.
@@ -209,14 +211,24 @@ class Correlation:
         return -(-self.out_w // self.tile)
 
 
-@functools.cache
-def vectors_of_block(device):
-    """Return how many vectors of output channels a block has: as many accumulators for each of 8 tiles are kept.
+def vectors_of_block(device, outputs):
+    """Return how many vectors of output channels a block has, whose sums for each of 8 tiles stay in registers.
 
-    AVX-512 has 32 registers for vectors of 8, which two suit; but PoCL before 3.1 does not use the upper 16.
+    Parameters
+    ----------
+    device : Device
+    outputs : int
+        Channels of a group.
     """
+    costs = _BLOCK_COSTS if _is_wide(device) else {1: 1}
+    return min(costs, key=lambda vectors: -(-outputs // (vectors * WIDTH)) * vectors * costs[vectors])
+
+
+@functools.cache
+def _is_wide(device):
+    """Return whether sums are kept in vectors of 16: AVX-512 has 32 registers for them, but PoCL before 3.1 uses 16."""
     pocl = pocl_version(device)
-    return 2 if device.vector_width >= 16 and not (pocl and pocl < (3, 1)) else 1
+    return device.vector_width >= 16 and not (pocl and pocl < (3, 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,8 +250,8 @@ class _Plan:
 def _plan(device, convolution):
     images, groups, tile = convolution.images, convolution.groups, convolution.tile
     rows, columns, positions = convolution.tile_rows, convolution.tile_columns, convolution.positions
-    input_vectors, vectors = -(-convolution.inputs // WIDTH), vectors_of_block(device)
-    blocks = _blocks(device, convolution)
+    input_vectors, vectors = -(-convolution.inputs // WIDTH), vectors_of_block(device, convolution.outputs)
+    blocks = -(-convolution.outputs // (vectors * WIDTH))
     items = ITEMS_PER_CORE * device.compute_units
 
     most_tiles = max(_LEAST_TILES, _STRIP_BYTES // (positions * input_vectors * VECTOR_BYTES))
@@ -255,9 +267,9 @@ def _plan(device, convolution):
     shares = min(blocks, -(-items // max(1, strips)))
 
     tiles = strip_images * strip_rows * strip_columns
-    v_size, m_size = positions * (tiles * input_vectors + 1), vectors * positions * (tiles + 1)
+    v_size, m_size = whole(positions * (tiles * input_vectors + 1), vectors), vectors * positions * (tiles + 1)
     read = strip_pixels(strip_rows * tile + 2, min(strip_columns * tile + 2, convolution.width))
-    scratch_item = v_size + m_size + max(read, strip_rows * strip_columns * tile**2)
+    scratch_item = whole(v_size + m_size + max(read, strip_rows * strip_columns * tile**2), vectors)
     if scratch_item * WIDTH > INT_MAX:
         raise ShapeError(
             f"Conv2d: {convolution.inputs} channels in a group need a working copy of {scratch_item * WIDTH} "
@@ -278,26 +290,29 @@ def even_share(count, most):
     return max(1, -(-count // parts))
 
 
-def _blocks(device, convolution):
-    """Return how many blocks the outputs of a group make."""
-    return -(-convolution.outputs // (vectors_of_block(device) * WIDTH))
+def whole(count, unit):
+    """Return the least multiple of ``unit`` that is no less than ``count``."""
+    return -(-count // unit) * unit
 
 
-def build_options(device, tile):
-    return f"-DTILE={tile}", f"-DVECTORS={vectors_of_block(device)}"
+def build_options(device, sizes):
+    """Return the options with which the kernels are built for the outputs of a correlation."""
+    vectors = vectors_of_block(device, sizes.outputs)
+    wide = ("-DWIDE",) if _is_wide(device) and vectors % 2 == 0 else ()
+    return f"-DTILE={sizes.tile}", f"-DVECTORS={vectors}", *wide
 
 
 def _transform_weights(convolution, w):
     """Return G w G' as (groups, blocks, positions, inputs, outputs of a block)."""
     device, taps = w.device, KERNEL[0] * KERNEL[1]
     groups, inputs, outputs = convolution.groups, convolution.inputs, convolution.outputs
-    blocks = _blocks(device, convolution)
-    u = device.empty((groups, blocks, convolution.positions, inputs, vectors_of_block(device) * WIDTH))
+    blocks, vectors = _plan(device, convolution).blocks, vectors_of_block(device, outputs)
+    u = device.empty((groups, blocks, convolution.positions, inputs, vectors * WIDTH))
     strides = (taps, outputs * taps) if convolution.is_transposed else (inputs * taps, taps)
     device.launch(
         "conv2d_winograd", "transform_weights", (groups * blocks, -(-inputs // INPUTS_PER_ITEM)), (1, 1),
         w, u, groups, blocks, outputs, inputs, INPUTS_PER_ITEM, outputs * inputs * taps, *strides,
-        int(convolution.is_transposed), options=build_options(device, convolution.tile),
+        int(convolution.is_transposed), options=build_options(device, convolution),
     )  # fmt: skip
     return u
 
@@ -316,5 +331,5 @@ def _convolve(convolution, x, u, b, relu, kept, y, winner):
         plan.scratch_item, plan.v_size, plan.m_size, plan.items, sizes.images, sizes.groups, sizes.inputs,
         sizes.outputs, sizes.height, sizes.width, sizes.out_h, sizes.out_w, sizes.top, sizes.left, sizes.tile_rows,
         sizes.tile_columns, plan.strip_images, plan.strip_rows, plan.strip_columns, plan.blocks, plan.shares,
-        options=build_options(device, convolution.tile),
+        options=build_options(device, convolution),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from .device import INT_MAX
 from .fusion import unpooled
 from .winograd import (
     INPUTS_PER_ITEM, ITEMS_PER_CORE, SCRATCH_BYTES, SIMULATED_TILES, VECTOR_BYTES, WIDTH, Correlation, build_options,
-    even_share, strip_pixels, vectors_of_block,
+    even_share, strip_pixels, vectors_of_block, whole,
 )  # fmt: skip
 
 # Vectors of inputs and of outputs for which a work-item keeps sums: 36 x 64 x 64 of them, in a core's cache.
@@ -55,7 +55,7 @@ def backward_w(x, dy, w_shape, *, padding, groups, tile, bias=False):
         device.empty((vectors, WIDTH)) for vectors in (plan.sums, plan.bias_sums, plan.items * plan.scratch_item)
     )
     read, winner = unpooled(dy)
-    options = build_options(device, tile)
+    options = build_options(device, sizes)
     shares = plan.share_inputs, plan.share_outputs, plan.input_shares, plan.output_shares, plan.splits
     device.launch(
         "conv2d_winograd_weights", "sum_products", (plan.items,), (1,),
@@ -97,7 +97,8 @@ class _Plan:
 
 @functools.lru_cache(maxsize=256)
 def _plan(device, sizes):
-    tile, rows, columns, block = sizes.tile, sizes.tile_rows, sizes.tile_columns, vectors_of_block(device)
+    tile, rows, columns = sizes.tile, sizes.tile_rows, sizes.tile_columns
+    block = vectors_of_block(device, sizes.outputs)
     input_vectors, output_blocks = -(-sizes.inputs // WIDTH), -(-sizes.outputs // (block * WIDTH))
     share_inputs = even_share(input_vectors, _SHARE_VECTORS)
     share_outputs = even_share(output_blocks, _SHARE_VECTORS // block) * block
@@ -115,15 +116,16 @@ def _plan(device, sizes):
     strips = -(-sizes.images // strip_images) * -(-rows // strip_rows) * -(-columns // strip_columns)
 
     tiles = strip_images * strip_rows * strip_columns
-    x_size, dy_size = (sizes.positions * (tiles * share + 1) for share in (share_inputs, share_outputs))
+    x_size = whole(sizes.positions * (tiles * share_inputs + 1), block)
+    dy_size = sizes.positions * (tiles * share_outputs + block)
     read = strip_pixels(strip_rows * tile + 2, min(strip_columns * tile + 2, max(sizes.width, sizes.out_w)))
-    scratch_item = x_size + dy_size + read
+    scratch_item = whole(x_size + dy_size + read, block)
 
     pairs = sizes.groups * input_shares * output_shares
     wanted = ITEMS_PER_CORE * device.compute_units
     splits = max(1, min(strips, -(-wanted // pairs)))
     items = max(1, min(wanted, pairs * splits, SCRATCH_BYTES // (scratch_item * VECTOR_BYTES)))
-    sums = pairs * splits * sizes.positions * (share_inputs * WIDTH * share_outputs + 1)
+    sums = pairs * splits * sizes.positions * (share_inputs * WIDTH * share_outputs + block)
     largest = max(scratch_item, sums) * WIDTH
     if largest > INT_MAX:
         raise ShapeError(
