@@ -581,6 +581,17 @@ def pocl_version(device):
     return tuple(map(int, version.groups())) if version else None
 
 
+@functools.cache
+def has_wide_registers(device):
+    """Return whether a CPU device has 32 registers for vectors of 16 floats, and its compiler uses them.
+
+    PoCL before 3.1 comes with a compiler that is older than AMD's first CPU with AVX-512.
+    """
+    pocl = pocl_version(device)
+    is_known = not (pocl and pocl < (3, 1)) or "intel" in device.device_name.lower()
+    return device.vector_width >= 16 and is_known
+
+
 def _require_devices():
     if not available():
         raise BackendError(f"no OpenCL device was found. {INSTALL_ADVICE}")

@@ -14,7 +14,7 @@ import functools
 
 import numpy as np
 
-from .device import pocl_version
+from .device import has_wide_registers
 from .variants import variant
 
 # Floats that are read at once on any device, at most.
@@ -69,16 +69,11 @@ class Tiling:
 def tiling(device):
     """Return the block sizes of the ``cpu`` variant on a device, from its vector registers.
 
-    With AVX-512 (or AVX-512VL at half the width) there are 32 registers,
-    which hold 24 accumulators; else 16, which hold 12. PoCL before 3.1 does not
-    build vectors of 16 on every CPU.
+    With AVX-512 there are 32 registers, which hold 24 accumulators; else 16, which hold 12.
     """
-    native = max(device.vector_width, 4)
-    pocl = pocl_version(device)
-    width = min(native, 8 if pocl and pocl < (3, 1) else 16)
-    if native >= 16:
-        return Tiling(width, 8, 3, 5, 5)
-    return Tiling(width, 4, 3, 3, 3)
+    if has_wide_registers(device):
+        return Tiling(16, 8, 3, 5, 5)
+    return Tiling(8 if device.vector_width >= 8 else 4, 4, 3, 3, 3)
 
 
 def _fitted(tile, vectors):

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from ..shapes import window_output_shape
-from .device import INT_MAX, check_countable, pocl_version
+from .device import INT_MAX, check_countable, has_wide_registers
 from .fusion import unpooled
 
 KERNEL = (3, 3)
@@ -220,15 +220,8 @@ def vectors_of_block(device, outputs):
     outputs : int
         Channels of a group.
     """
-    costs = _BLOCK_COSTS if _is_wide(device) else {1: 1}
+    costs = _BLOCK_COSTS if has_wide_registers(device) else {1: 1}
     return min(costs, key=lambda vectors: -(-outputs // (vectors * WIDTH)) * vectors * costs[vectors])
-
-
-@functools.cache
-def _is_wide(device):
-    """Return whether sums are kept in vectors of 16: AVX-512 has 32 registers for them, but PoCL before 3.1 uses 16."""
-    pocl = pocl_version(device)
-    return device.vector_width >= 16 and not (pocl and pocl < (3, 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,7 +291,7 @@ def whole(count, unit):
 def build_options(device, sizes):
     """Return the options with which the kernels are built for the outputs of a correlation."""
     vectors = vectors_of_block(device, sizes.outputs)
-    wide = ("-DWIDE",) if _is_wide(device) and vectors % 2 == 0 else ()
+    wide = ("-DWIDE",) if has_wide_registers(device) and vectors % 2 == 0 else ()
     return f"-DTILE={sizes.tile}", f"-DVECTORS={vectors}", *wide
 
 
