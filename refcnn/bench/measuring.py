@@ -17,6 +17,10 @@ _PROGRAMS = Path(__file__).parent / "contestants"
 # Seconds between turns. Threads of OpenMP spin for a while when there is no more to do, for which the next one's turn
 # must not pay; told to sleep instead, they make PyTorch about a sixth slower, so it keeps its own settings.
 _PAUSE = 0.3
+# Seconds that each works before its time is taken: cores that rested, and threads that slept, are slow at first.
+_WARM_UP = 0.05
+# Seconds of a turn that are not measured.
+BETWEEN_TURNS = _PAUSE + _WARM_UP
 _LOG_CHARACTERS = 1500
 
 
@@ -165,7 +169,7 @@ def measure(contestants, workload, rounds, seconds, tick=lambda: None):
     -------
     dict of str to Times
     """
-    times, counts = {}, {}
+    times, counts, warm_ups = {}, {}, {}
     parameters = None
     for contestant in contestants:
         times[contestant.name] = Times()
@@ -176,7 +180,9 @@ def measure(contestants, workload, rounds, seconds, tick=lambda: None):
                 raise ContestantError(f"it has {found} parameters, others {parameters}: that is another computation.")
             contestant.ask("run", count=1)
             once = contestant.ask("run", count=2)["seconds"] / 2
-            counts[contestant.name] = max(1, round(seconds / once))
+            counts[contestant.name], warm_ups[contestant.name] = (
+                max(1, round(wanted / once)) for wanted in (seconds, _WARM_UP)
+            )
         except ContestantError as error:
             times[contestant.name].error = str(error)
         time.sleep(_PAUSE)
@@ -185,6 +191,7 @@ def measure(contestants, workload, rounds, seconds, tick=lambda: None):
             count = counts.get(contestant.name)
             if count is not None:
                 try:
+                    contestant.ask("run", count=warm_ups[contestant.name])
                     taken = contestant.ask("run", count=count)["seconds"]
                     times[contestant.name].seconds.append(taken / count)
                 except ContestantError as error:

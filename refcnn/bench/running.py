@@ -120,7 +120,7 @@ def run(options, progress=None):
             plan = list(_plan(workloads.Book(folder), options))
             count = sum(len(contestants) for contestants in groups.values())
             turns = len(plan) * options.rounds * count
-            seconds = (options.turn_seconds * (1 + 3 / options.rounds) + 0.01) * turns
+            seconds = (options.turn_seconds * (1 + 3 / options.rounds) + measuring.BETWEEN_TURNS) * turns
             seconds += 15 * len(names) * ("first-step" in options.parts)
             progress.begins(board, seconds, turns)
             for contestants in groups.values():
