@@ -33,7 +33,7 @@ inline void write_pixels(
         #pragma unroll
         for (int i = 0; i < WIDTH; i++)
             row[i] = pixels[first + i];
-        transpose(row);
+        TRANSPOSE(row);
         #pragma unroll
         for (int lane = 0; lane < WIDTH; lane++) {
             if (lane >= lanes)
@@ -62,11 +62,11 @@ inline void write_codes(
         #pragma unroll
         for (int i = 0; i < WIDTH; i++)
             row[i] = codes[first + i];
-        transpose(row);
+        TRANSPOSE(row);
         #pragma unroll
         for (int lane = 0; lane < WIDTH; lane++)
             if (lane < lanes)
-                *(__global unaligned_bytes *)(planes + lane * plane_size + first) = convert_uchar8(row[lane]);
+                *(__global unaligned_bytes *)(planes + lane * plane_size + first) = CONVERT_BYTES(row[lane]);
     }
 }
 
@@ -157,7 +157,7 @@ __kernel void transform_weights(
 #define ADD_INPUT(ROWS, lane, u)                                                                                \
     _Pragma("unroll") for (int r = 0; r < ROWS; r++) {                                                          \
         const float pixel = v[r * WIDTH + lane];                                                                \
-        _Pragma("unroll") for (int part = 0; part < SUMS; part++)                                               \
+        _Pragma("unroll") for (int part = 0; part < VECTORS; part++)                                               \
             sum[r][part] = add_product(sum[r][part], pixel, (u)[part]);                                         \
     }
 
@@ -165,21 +165,21 @@ __kernel void transform_weights(
 // v_vector tiles lie between the vectors of inputs.
 #define DEFINE_PRODUCT(ROWS)                                                                                    \
     inline void product_##ROWS(                                                                                 \
-        __global const float *restrict v, int v_vector, __global const sum_vector *restrict u, int inputs,      \
-        __global sum_vector *restrict m)                                                                        \
+        __global const float *restrict v, int v_vector, __global const vector *restrict u, int inputs,      \
+        __global vector *restrict m)                                                                        \
     {                                                                                                           \
-        sum_vector sum[ROWS][SUMS];                                                                             \
+        vector sum[ROWS][VECTORS];                                                                             \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                        \
-            _Pragma("unroll") for (int part = 0; part < SUMS; part++) sum[r][part] = (sum_vector)(0.0f);        \
+            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) sum[r][part] = (vector)(0.0f);        \
         int input = 0;                                                                                          \
-        for (; input + WIDTH <= inputs; input += WIDTH, v += v_vector * WIDTH, u += WIDTH * SUMS)               \
+        for (; input + WIDTH <= inputs; input += WIDTH, v += v_vector * WIDTH, u += WIDTH * VECTORS)               \
             _Pragma("unroll") for (int lane = 0; lane < WIDTH; lane++) {                                        \
-                ADD_INPUT(ROWS, lane, u + lane * SUMS)                                                          \
+                ADD_INPUT(ROWS, lane, u + lane * VECTORS)                                                          \
             }                                                                                                   \
         for (int lane = 0; input + lane < inputs; lane++)                                                       \
-            ADD_INPUT(ROWS, lane, u + lane * SUMS)                                                              \
+            ADD_INPUT(ROWS, lane, u + lane * VECTORS)                                                              \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                        \
-            _Pragma("unroll") for (int part = 0; part < SUMS; part++) m[r * SUMS + part] = sum[r][part];        \
+            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) m[r * VECTORS + part] = sum[r][part];        \
     }
 DEFINE_PRODUCT(1)
 DEFINE_PRODUCT(2)
@@ -192,8 +192,8 @@ DEFINE_PRODUCT(8)
 
 // The products of all tiles of a strip at one position and for one block of outputs, up to 8 tiles at a time.
 inline void multiply(
-    __global const float *restrict v, int v_vector, __global const sum_vector *restrict u, int inputs,
-    __global sum_vector *restrict m, int tiles)
+    __global const float *restrict v, int v_vector, __global const vector *restrict u, int inputs,
+    __global vector *restrict m, int tiles)
 {
     int parts = (tiles + 7) / 8;
     for (int tile = 0; tile < tiles; parts--) {
@@ -210,7 +210,7 @@ inline void multiply(
         }
         tile += rows;
         v += rows * WIDTH;
-        m += rows * SUMS;
+        m += rows * VECTORS;
     }
 }
 
@@ -244,7 +244,7 @@ inline void transform_tile(
 // larger = the first of a and b that is NaN, or else the larger of them, the first if they are equal; code likewise.
 #define LARGER(a, code_a, b, code_b, larger, code)                   \
     {                                                                \
-        const int8 is_b = (b > a) | ((b != b) & (a == a));           \
+        const choice is_b = (b > a) | ((b != b) & (a == a));           \
         code = is_b ? code_b : code_a;                               \
         larger = is_b ? b : a;                                       \
     }
@@ -275,7 +275,7 @@ inline void pool_window(vector tile[TILE][TILE], int i, int j, __global vector *
 // of its blocks of outputs.
 __kernel void convolve(
     __global const float *restrict x, int is_unpooled, __global const uchar *restrict x_winner,
-    __global const sum_vector *restrict u, __global const float *restrict bias, int has_bias, int rectify,
+    __global const vector *restrict u, __global const float *restrict bias, int has_bias, int rectify,
     __global const float *restrict kept, int has_kept, __global float *restrict y, int pool,
     __global uchar *restrict winner, __global vector *restrict scratch, int scratch_item, int v_size, int m_size,
     int items, int images, int groups, int inputs, int outputs, int height, int width, int out_h, int out_w, int top,
@@ -337,8 +337,8 @@ __kernel void convolve(
             for (int position = 0; position < POSITIONS; position++)
                 multiply(
                     (__global const float *)(v + position * v_position), capacity,
-                    u + ((size_t)(group * blocks + block) * POSITIONS + position) * inputs * SUMS, inputs,
-                    (__global sum_vector *)(m + position * m_position), tiles);
+                    u + ((size_t)(group * blocks + block) * POSITIONS + position) * inputs * VECTORS, inputs,
+                    m + position * m_position, tiles);
 
             for (int part = 0; part < VECTORS; part++) {
                 const int output = block * BLOCK + part * WIDTH;

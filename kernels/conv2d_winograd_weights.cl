@@ -8,32 +8,35 @@
 
 #include "winograd.cl"
 
-// sum[r sum_row + part] += sum over tiles of pixels[tile, r] gradients[tile, part], for r below WIDTH.
+// Inputs whose sums are kept in registers at once.
+#define ROWS 8
+
+// sum[r sum_row + part] += sum over tiles of pixels[tile, r] gradients[tile, part], for r below ROWS.
 //
 // What the tiles give is summed apart and then added, so that the error grows with their number and that of the strips
 // rather than with the product.
 inline void accumulate(
-    __global const float *restrict pixels, __global const sum_vector *restrict gradients, int tiles,
-    __global sum_vector *restrict sum, int sum_row)
+    __global const float *restrict pixels, __global const vector *restrict gradients, int tiles,
+    __global vector *restrict sum, int sum_row)
 {
-    sum_vector of_tiles[WIDTH][SUMS];
+    vector of_tiles[ROWS][VECTORS];
     #pragma unroll
-    for (int r = 0; r < WIDTH; r++)
+    for (int r = 0; r < ROWS; r++)
         #pragma unroll
-        for (int part = 0; part < SUMS; part++)
-            of_tiles[r][part] = (sum_vector)(0.0f);
-    for (int tile = 0; tile < tiles; tile++, pixels += WIDTH, gradients += SUMS)
+        for (int part = 0; part < VECTORS; part++)
+            of_tiles[r][part] = (vector)(0.0f);
+    for (int tile = 0; tile < tiles; tile++, pixels += WIDTH, gradients += VECTORS)
         #pragma unroll
-        for (int r = 0; r < WIDTH; r++) {
+        for (int r = 0; r < ROWS; r++) {
             const float pixel = pixels[r];
             #pragma unroll
-            for (int part = 0; part < SUMS; part++)
+            for (int part = 0; part < VECTORS; part++)
                 of_tiles[r][part] = add_product(of_tiles[r][part], pixel, gradients[part]);
         }
     #pragma unroll
-    for (int r = 0; r < WIDTH; r++)
+    for (int r = 0; r < ROWS; r++)
         #pragma unroll
-        for (int part = 0; part < SUMS; part++)
+        for (int part = 0; part < VECTORS; part++)
             sum[r * sum_row + part] += of_tiles[r][part];
 }
 
@@ -131,13 +134,12 @@ __kernel void sum_products(
                 }
 
             for (int position = 0; position < POSITIONS; position++)
-                for (int c = 0; c < input_vectors; c++)
+                for (int c = 0; c < input_vectors * WIDTH; c += ROWS)
                     for (int k = 0; k < share_outputs; k += VECTORS)
                         accumulate(
-                            (__global const float *)(of_x + position * x_position + c * capacity),
-                            (__global const sum_vector *)(of_dy + position * dy_position + k * capacity), tiles,
-                            (__global sum_vector *)(sum + position * sum_position + c * WIDTH * share_outputs + k),
-                            share_outputs / VECTORS * SUMS);
+                            (__global const float *)(of_x + position * x_position + c / WIDTH * capacity) + c % WIDTH,
+                            of_dy + position * dy_position + k * capacity, tiles,
+                            sum + position * sum_position + c * share_outputs + k, share_outputs);
         }
     }
 }

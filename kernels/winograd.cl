@@ -3,35 +3,38 @@
 // Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016; the matrices A, B and G belong to the
 // points 0, 1, -1, infinity, and for TILE 4 also 2 and -2.
 //
-// Build options: TILE, 2 or 4; VECTORS of output channels in a block; WIDE, defined where sums are kept in vectors of
-// twice the width, for which VECTORS must be even.
+// Build options: TILE, 2 or 4; WIDTH, 8 or 16, channels of a vector; VECTORS of output channels in a block.
 
 #include "transpose.cl"
 
 #define EDGE (TILE + 2)
 #define POSITIONS (EDGE * EDGE)
-#define WIDTH 8
 #define BLOCK (WIDTH * VECTORS)
 
-typedef float8 vector;
-// The sums of a block of output channels for one tile or input are SUMS of these.
-#ifdef WIDE
-typedef float16 sum_vector;
-#define SUMS (VECTORS / 2)
+#if WIDTH == 16
+typedef float16 vector;
+typedef int16 choice;
+typedef uchar16 bytes;
+#define TRANSPOSE transpose_16
+#define CONVERT_BYTES convert_uchar16
+#define CONVERT_FLOATS convert_float16
 #else
-typedef vector sum_vector;
-#define SUMS VECTORS
-#endif
-
-// Of functions that take vectors of 16 by value compilers learn that they may use registers as wide.
-inline sum_vector add_product(sum_vector sum, float factor, sum_vector terms)
-{
-    return sum + factor * terms;
-}
+typedef float8 vector;
+typedef int8 choice;
 typedef uchar8 bytes;
+#define TRANSPOSE transpose
+#define CONVERT_BYTES convert_uchar8
+#define CONVERT_FLOATS convert_float8
+#endif
 // Read and written through these types rather than by vloadn, which PoCL 3.0 turns into scalar loads.
 typedef vector unaligned_vector __attribute__((aligned(4)));
 typedef bytes unaligned_bytes __attribute__((aligned(1)));
+
+// Of functions that take vectors by value PoCL's compiler learns that it may use registers of their width.
+inline vector add_product(vector sum, float factor, vector terms)
+{
+    return sum + factor * terms;
+}
 
 // NAME: pixels[m][lane] = planes[lane][m] as a float, for m below count; lanes past the last plane are copies of it.
 #define DEFINE_READ(NAME, ELEMENT, VECTOR, CONVERT)                                                                   \
@@ -51,12 +54,12 @@ typedef bytes unaligned_bytes __attribute__((aligned(1)));
             vector row[WIDTH];                                                                                        \
             _Pragma("unroll") for (int lane = 0; lane < WIDTH; lane++)                                                \
                 row[lane] = CONVERT(*(__global const VECTOR *)(planes + min(lane, lanes - 1) * plane_size + first));  \
-            transpose(row);                                                                                           \
+            TRANSPOSE(row);                                                                                           \
             _Pragma("unroll") for (int i = 0; i < WIDTH; i++) pixels[first + i] = row[i];                             \
         }                                                                                                             \
     }
 DEFINE_READ(read_pixels, float, unaligned_vector, )
-DEFINE_READ(read_codes, uchar, unaligned_bytes, convert_float8)
+DEFINE_READ(read_codes, uchar, unaligned_bytes, CONVERT_FLOATS)
 
 // pixels, rows of x_end - x_begin, = rows y_begin to y_end of an image, from its column x_begin on.
 //
@@ -77,6 +80,7 @@ inline void read_rows(
         return;
     }
     const int pooled_h = height / 2, pooled_w = width / 2, plane_size = pooled_h * pooled_w;
+    const int row_begin = y_begin / 2, row_end = min((y_end + 1) / 2, pooled_h);
     const int first = x_begin / 2, count = min((x_end + 1) / 2, pooled_w) - first;
     // A last row or column that belongs to no window.
     if (y_end > 2 * pooled_h)
@@ -85,9 +89,14 @@ inline void read_rows(
     if (x_end > 2 * pooled_w)
         for (int i = 0; i < inside; i++)
             pixels[i * pitch + pitch - 1] = (vector)(0.0f);
-    for (int row = y_begin / 2; row < min((y_end + 1) / 2, pooled_h); row++) {
-        read_pixels(planes + row * pooled_w + first, plane_size, lanes, count, maxima);
-        read_codes(winner + row * pooled_w + first, plane_size, lanes, count, codes);
+    const int is_whole = count == pooled_w, pooled_rows = row_end - row_begin;
+    const int runs = is_whole ? min(pooled_rows, 1) : pooled_rows, run = is_whole ? pooled_rows * count : count;
+    for (int i = 0; i < runs; i++) {
+        const int place = (row_begin + i) * pooled_w + first;
+        read_pixels(planes + place, plane_size, lanes, run, maxima + i * count);
+        read_codes(winner + place, plane_size, lanes, run, codes + i * count);
+    }
+    for (int row = row_begin; row < row_end; row++, maxima += count, codes += count) {
         const int left = 2 * first - x_begin, above = 2 * row - y_begin;
         for (int p = 0; p < 2; p++) {
             if (above + p < 0 || above + p >= inside)
@@ -146,8 +155,8 @@ inline void transform_gradients(vector *z)
 // B'd B of tiles of `side` EDGE, A d A' of those of `side` TILE, which lie TILE pixels apart.
 //
 // (y_first, x_first) is the first pixel of the strip's first tile, which may lie outside the image, where pixels are 0.
-// `pixels` is room for the rows that the strip reads, for one more, and for four vectors. `is_unpooled` and `winner` tell
-// what the image is, as in read_rows.
+// `pixels` is room for the rows that the strip reads, and for the maxima and codes of those. `is_unpooled` and `winner`
+// tell what the image is, as in read_rows.
 inline void transform_image(
     __global const float *restrict planes, int is_unpooled, __global const uchar *restrict winner, int lanes,
     int height, int width, int y_first, int x_first, const int side, int rows, int columns,
@@ -158,7 +167,7 @@ inline void transform_image(
     const int x_begin = clamp(x_first, 0, width), x_end = clamp(x_first + strip_width, 0, width);
     const int pitch = x_end - x_begin;
     const int above = clamp(y_begin - y_first, 0, strip_height), inside = y_end - y_begin;
-    __global vector *restrict halves = pixels + strip_height * pitch;
+    __global vector *restrict maxima = pixels + strip_height * pitch;
     for (int m = 0; m < above * pitch; m++)
         pixels[m] = (vector)(0.0f);
     for (int m = (above + inside) * pitch; m < strip_height * pitch; m++)
@@ -166,7 +175,7 @@ inline void transform_image(
     if (inside > 0 && pitch > 0)
         read_rows(
             planes, is_unpooled, winner, lanes, height, width, y_begin, y_end, x_begin, x_end,
-            pixels + above * pitch, halves, halves + (pitch + 3) / 2);
+            pixels + above * pitch, maxima, maxima + (strip_height / 2 + 1) * (pitch / 2 + 1));
 
     for (int row = 0; row < rows; row++)
         for (int column = 0; column < columns; column++, v += v_tile) {

@@ -76,7 +76,7 @@ def cut_into(strip):
     patches = contextlib.ExitStack()
     for module in (winograd, winograd_weights):
         patches.enter_context(mock.patch.multiple(module, _STRIP_BYTES=strip[0], _LEAST_TILES=strip[1]))
-    patches.enter_context(mock.patch.object(winograd_weights, "_SHARE_VECTORS", strip[2]))
+    patches.enter_context(mock.patch.object(winograd_weights, "_SHARE_CHANNELS", strip[2]))
     return patches
 
 

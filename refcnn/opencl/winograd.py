@@ -21,9 +21,6 @@ from .fusion import unpooled
 KERNEL = (3, 3)
 TILES = (2, 4)
 
-# Floats of a vector in the kernels, and their bytes.
-WIDTH, VECTOR_BYTES = 8, 32
-
 # Bytes that B'd B of one strip should take: a core's cache also holds the products and, in passing, the weights.
 _STRIP_BYTES = 1 << 18
 # Tiles that a strip should at least have, lest it read the weights for too few of them.
@@ -32,8 +29,8 @@ _LEAST_TILES = 16
 SCRATCH_BYTES = 64 << 20
 # Tiles of a strip in a simulator, so that images that are small enough for one are cut as large ones are.
 SIMULATED_TILES = 2
-# What a vector of output channels takes in blocks of so many, where vectors of 16 hold their sums.
-_BLOCK_COSTS = {4: 1.0, 2: 1.15, 1: 1.7}
+# What one output channel costs in a block of so many vectors of 16.
+_BLOCK_COSTS = {2: 1.0, 1: 1.15}
 # Input channels whose kernels one work-item transforms.
 INPUTS_PER_ITEM = 16
 # Work-items for each core, so that a core that is late leaves work to others.
@@ -211,23 +208,39 @@ class Correlation:
         return -(-self.out_w // self.tile)
 
 
-def vectors_of_block(device, outputs):
-    """Return how many vectors of output channels a block has, whose sums for each of 8 tiles stay in registers.
+@dataclasses.dataclass(frozen=True)
+class Vectors:
+    """Channels of a vector in the kernels, and vectors of output channels in a block."""
 
-    Parameters
-    ----------
-    device : Device
-    outputs : int
-        Channels of a group.
-    """
-    costs = _BLOCK_COSTS if has_wide_registers(device) else {1: 1}
-    return min(costs, key=lambda vectors: -(-outputs // (vectors * WIDTH)) * vectors * costs[vectors])
+    width: int
+    of_block: int
+
+    @property
+    def nbytes(self):
+        return 4 * self.width
+
+    @property
+    def block(self):
+        return self.width * self.of_block
+
+    def options(self, tile):
+        return f"-DTILE={tile}", f"-DWIDTH={self.width}", f"-DVECTORS={self.of_block}"
+
+
+@functools.lru_cache(maxsize=256)
+def vectors(device, inputs, outputs):
+    """Return the vectors that suit so many channels of a group: the sums of a block for 8 tiles stay in registers."""
+    if not has_wide_registers(device) or min(inputs, outputs) <= 8:
+        return Vectors(8, 1)
+    candidates = [Vectors(16, of_block) for of_block in _BLOCK_COSTS]
+    return min(candidates, key=lambda one: -(-outputs // one.block) * one.block * _BLOCK_COSTS[one.of_block])
 
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
     """How one convolution is cut into strips, and what scratch a work-item needs, in vectors."""
 
+    vectors: Vectors
     strip_images: int
     strip_rows: int
     strip_columns: int
@@ -243,11 +256,11 @@ class _Plan:
 def _plan(device, convolution):
     images, groups, tile = convolution.images, convolution.groups, convolution.tile
     rows, columns, positions = convolution.tile_rows, convolution.tile_columns, convolution.positions
-    input_vectors, vectors = -(-convolution.inputs // WIDTH), vectors_of_block(device, convolution.outputs)
-    blocks = -(-convolution.outputs // (vectors * WIDTH))
+    of = vectors(device, convolution.inputs, convolution.outputs)
+    input_vectors, blocks = -(-convolution.inputs // of.width), -(-convolution.outputs // of.block)
     items = ITEMS_PER_CORE * device.compute_units
 
-    most_tiles = max(_LEAST_TILES, _STRIP_BYTES // (positions * input_vectors * VECTOR_BYTES))
+    most_tiles = max(_LEAST_TILES, _STRIP_BYTES // (positions * input_vectors * of.nbytes))
     if device.is_simulator:
         most_tiles = SIMULATED_TILES
     strip_columns = even_share(columns, most_tiles)
@@ -260,21 +273,21 @@ def _plan(device, convolution):
     shares = min(blocks, -(-items // max(1, strips)))
 
     tiles = strip_images * strip_rows * strip_columns
-    v_size, m_size = whole(positions * (tiles * input_vectors + 1), vectors), vectors * positions * (tiles + 1)
+    v_size, m_size = positions * (tiles * input_vectors + 1), of.of_block * positions * (tiles + 1)
     read = strip_pixels(strip_rows * tile + 2, min(strip_columns * tile + 2, convolution.width))
-    scratch_item = whole(v_size + m_size + max(read, strip_rows * strip_columns * tile**2), vectors)
-    if scratch_item * WIDTH > INT_MAX:
+    scratch_item = v_size + m_size + max(read, strip_rows * strip_columns * tile**2)
+    if scratch_item * of.width > INT_MAX:
         raise ShapeError(
-            f"Conv2d: {convolution.inputs} channels in a group need a working copy of {scratch_item * WIDTH} "
+            f"Conv2d: {convolution.inputs} channels in a group need a working copy of {scratch_item * of.width} "
             f"elements, but the kernels count in 32 bits, up to {INT_MAX}. Use another variant, or fewer channels."
         )
-    items = max(1, min(items, strips * shares, SCRATCH_BYTES // (scratch_item * VECTOR_BYTES)))
-    return _Plan(strip_images, strip_rows, strip_columns, blocks, shares, items, scratch_item, v_size, m_size)
+    items = max(1, min(items, strips * shares, SCRATCH_BYTES // (scratch_item * of.nbytes)))
+    return _Plan(of, strip_images, strip_rows, strip_columns, blocks, shares, items, scratch_item, v_size, m_size)
 
 
 def strip_pixels(rows, columns):
-    """Return how many pixels a strip has, and what of a pooled image is read at once for two of its rows."""
-    return rows * columns + columns + 4
+    """Return how many pixels a strip has, and those of two pooled images that make as many."""
+    return rows * columns + 2 * (rows // 2 + 1) * (columns // 2 + 1)
 
 
 def even_share(count, most):
@@ -283,36 +296,24 @@ def even_share(count, most):
     return max(1, -(-count // parts))
 
 
-def whole(count, unit):
-    """Return the least multiple of ``unit`` that is no less than ``count``."""
-    return -(-count // unit) * unit
-
-
-def build_options(device, sizes):
-    """Return the options with which the kernels are built for the outputs of a correlation."""
-    vectors = vectors_of_block(device, sizes.outputs)
-    wide = ("-DWIDE",) if has_wide_registers(device) and vectors % 2 == 0 else ()
-    return f"-DTILE={sizes.tile}", f"-DVECTORS={vectors}", *wide
-
-
 def _transform_weights(convolution, w):
     """Return G w G' as (groups, blocks, positions, inputs, outputs of a block)."""
     device, taps = w.device, KERNEL[0] * KERNEL[1]
     groups, inputs, outputs = convolution.groups, convolution.inputs, convolution.outputs
-    blocks, vectors = _plan(device, convolution).blocks, vectors_of_block(device, outputs)
-    u = device.empty((groups, blocks, convolution.positions, inputs, vectors * WIDTH))
+    plan = _plan(device, convolution)
+    u = device.empty((groups, plan.blocks, convolution.positions, inputs, plan.vectors.block))
     strides = (taps, outputs * taps) if convolution.is_transposed else (inputs * taps, taps)
     device.launch(
-        "conv2d_winograd", "transform_weights", (groups * blocks, -(-inputs // INPUTS_PER_ITEM)), (1, 1),
-        w, u, groups, blocks, outputs, inputs, INPUTS_PER_ITEM, outputs * inputs * taps, *strides,
-        int(convolution.is_transposed), options=build_options(device, convolution),
+        "conv2d_winograd", "transform_weights", (groups * plan.blocks, -(-inputs // INPUTS_PER_ITEM)), (1, 1),
+        w, u, groups, plan.blocks, outputs, inputs, INPUTS_PER_ITEM, outputs * inputs * taps, *strides,
+        int(convolution.is_transposed), options=plan.vectors.options(convolution.tile),
     )  # fmt: skip
     return u
 
 
 def _convolve(convolution, x, u, b, relu, kept, y, winner):
     device, plan = x.device, _plan(x.device, convolution)
-    scratch = device.empty((plan.items * plan.scratch_item, WIDTH))
+    scratch = device.empty((plan.items * plan.scratch_item, plan.vectors.width))
     sizes = convolution
     # A gradient that pooling hands back is read as it is, and spread over the windows in the kernel.
     read, read_winner = unpooled(x)
@@ -324,5 +325,5 @@ def _convolve(convolution, x, u, b, relu, kept, y, winner):
         plan.scratch_item, plan.v_size, plan.m_size, plan.items, sizes.images, sizes.groups, sizes.inputs,
         sizes.outputs, sizes.height, sizes.width, sizes.out_h, sizes.out_w, sizes.top, sizes.left, sizes.tile_rows,
         sizes.tile_columns, plan.strip_images, plan.strip_rows, plan.strip_columns, plan.blocks, plan.shares,
-        options=build_options(device, convolution),
+        options=plan.vectors.options(convolution.tile),
     )  # fmt: skip

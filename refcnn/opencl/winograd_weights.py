@@ -11,12 +11,12 @@ from ..errors import ShapeError
 from .device import INT_MAX
 from .fusion import unpooled
 from .winograd import (
-    INPUTS_PER_ITEM, ITEMS_PER_CORE, SCRATCH_BYTES, SIMULATED_TILES, VECTOR_BYTES, WIDTH, Correlation, build_options,
-    even_share, strip_pixels, vectors_of_block, whole,
+    INPUTS_PER_ITEM, ITEMS_PER_CORE, SCRATCH_BYTES, SIMULATED_TILES, Correlation, Vectors, even_share, strip_pixels,
+    vectors,
 )  # fmt: skip
 
-# Vectors of inputs and of outputs for which a work-item keeps sums: 36 x 64 x 64 of them, in a core's cache.
-_SHARE_VECTORS = 8
+# Inputs and outputs for which a work-item keeps sums: 36 x 64 x 64 of them, in a core's cache.
+_SHARE_CHANNELS = 64
 # Bytes that the transformed pixels of one strip, of x and of dy, should take beside the sums.
 _STRIP_BYTES = 1 << 19
 # Tiles that a strip should at least have, lest the sums be read and written for too few of them.
@@ -52,10 +52,11 @@ def backward_w(x, dy, w_shape, *, padding, groups, tile, bias=False):
     sizes.check_y(dy, x.shape, w_shape, padding)
     plan = _plan(device, sizes)
     sums, bias_sums, scratch = (
-        device.empty((vectors, WIDTH)) for vectors in (plan.sums, plan.bias_sums, plan.items * plan.scratch_item)
+        device.empty((count, plan.vectors.width))
+        for count in (plan.sums, plan.bias_sums, plan.items * plan.scratch_item)
     )
     read, winner = unpooled(dy)
-    options = build_options(device, sizes)
+    options = plan.vectors.options(tile)
     shares = plan.share_inputs, plan.share_outputs, plan.input_shares, plan.output_shares, plan.splits
     device.launch(
         "conv2d_winograd_weights", "sum_products", (plan.items,), (1,),
@@ -68,7 +69,7 @@ def backward_w(x, dy, w_shape, *, padding, groups, tile, bias=False):
     dw, db = device.empty(w_shape), device.empty((1, w_shape[0], 1, 1)) if bias else None
     device.launch(
         "conv2d_winograd_weights", "transform_gradient",
-        (groups * -(-sizes.outputs // WIDTH), -(-sizes.inputs // INPUTS_PER_ITEM)), (1, 1),
+        (groups * -(-sizes.outputs // plan.vectors.width), -(-sizes.inputs // INPUTS_PER_ITEM)), (1, 1),
         sums, bias_sums, dw, dw if db is None else db, int(bias), groups, sizes.inputs, sizes.outputs, INPUTS_PER_ITEM,
         *shares, options=options,
     )  # fmt: skip
@@ -79,6 +80,7 @@ def backward_w(x, dy, w_shape, *, padding, groups, tile, bias=False):
 class _Plan:
     """How the sums are cut into shares and splits, the tiles into strips, and what room is needed, in vectors."""
 
+    vectors: Vectors
     strip_images: int
     strip_rows: int
     strip_columns: int
@@ -98,14 +100,14 @@ class _Plan:
 @functools.lru_cache(maxsize=256)
 def _plan(device, sizes):
     tile, rows, columns = sizes.tile, sizes.tile_rows, sizes.tile_columns
-    block = vectors_of_block(device, sizes.outputs)
-    input_vectors, output_blocks = -(-sizes.inputs // WIDTH), -(-sizes.outputs // (block * WIDTH))
-    share_inputs = even_share(input_vectors, _SHARE_VECTORS)
-    share_outputs = even_share(output_blocks, _SHARE_VECTORS // block) * block
-    input_shares, output_shares = -(-input_vectors // share_inputs), -(-output_blocks * block // share_outputs)
+    of = vectors(device, sizes.inputs, sizes.outputs)
+    input_vectors, output_blocks = -(-sizes.inputs // of.width), -(-sizes.outputs // of.block)
+    share_inputs = even_share(input_vectors, _SHARE_CHANNELS // of.width)
+    share_outputs = even_share(output_blocks, _SHARE_CHANNELS // of.block) * of.of_block
+    input_shares, output_shares = -(-input_vectors // share_inputs), -(-output_blocks * of.of_block // share_outputs)
 
     tile_vectors = sizes.positions * (share_inputs + share_outputs)
-    most_tiles = max(_LEAST_TILES, _STRIP_BYTES // (tile_vectors * VECTOR_BYTES))
+    most_tiles = max(_LEAST_TILES, _STRIP_BYTES // (tile_vectors * of.nbytes))
     if device.is_simulator:
         most_tiles = SIMULATED_TILES
     strip_columns = even_share(columns, most_tiles)
@@ -116,17 +118,17 @@ def _plan(device, sizes):
     strips = -(-sizes.images // strip_images) * -(-rows // strip_rows) * -(-columns // strip_columns)
 
     tiles = strip_images * strip_rows * strip_columns
-    x_size = whole(sizes.positions * (tiles * share_inputs + 1), block)
-    dy_size = sizes.positions * (tiles * share_outputs + block)
+    x_size = sizes.positions * (tiles * share_inputs + 1)
+    dy_size = sizes.positions * (tiles * share_outputs + of.of_block)
     read = strip_pixels(strip_rows * tile + 2, min(strip_columns * tile + 2, max(sizes.width, sizes.out_w)))
-    scratch_item = whole(x_size + dy_size + read, block)
+    scratch_item = x_size + dy_size + read
 
     pairs = sizes.groups * input_shares * output_shares
     wanted = ITEMS_PER_CORE * device.compute_units
     splits = max(1, min(strips, -(-wanted // pairs)))
-    items = max(1, min(wanted, pairs * splits, SCRATCH_BYTES // (scratch_item * VECTOR_BYTES)))
-    sums = pairs * splits * sizes.positions * (share_inputs * WIDTH * share_outputs + block)
-    largest = max(scratch_item, sums) * WIDTH
+    items = max(1, min(wanted, pairs * splits, SCRATCH_BYTES // (scratch_item * of.nbytes)))
+    sums = pairs * splits * sizes.positions * (share_inputs * of.width * share_outputs + of.of_block)
+    largest = max(scratch_item, sums) * of.width
     if largest > INT_MAX:
         raise ShapeError(
             f"Conv2d: {sizes.inputs} input and {sizes.outputs} output channels in each of {sizes.groups} groups need a "
@@ -134,6 +136,6 @@ def _plan(device, sizes):
             "variant, or fewer channels."
         )
     return _Plan(
-        strip_images, strip_rows, strip_columns, share_inputs, share_outputs, input_shares, output_shares, splits,
+        of, strip_images, strip_rows, strip_columns, share_inputs, share_outputs, input_shares, output_shares, splits,
         items, scratch_item, x_size, dy_size, sums, splits * sizes.groups * output_shares * share_outputs,
     )  # fmt: skip
