@@ -24,8 +24,8 @@ INSTALL_ADVICE = (
 INT_MAX = 2**31 - 1
 # Kernel objects that are kept ready, each for one kernel and its sizes.
 _MOST_PREPARED = 4096
-# Copies to the device that may be under way, so that the host does not run ahead without limit.
-_MOST_UPLOADS = 16
+# Copies that may be under way, so that the host does not run ahead without limit.
+_MOST_COPIES = 16
 # Bytes on which arrays begin, at least: a line of the cache.
 _LEAST_ALIGNMENT = 64
 
@@ -76,7 +76,7 @@ class Device:
         self._programs = {}
         self._kept_by_simulator = []
         self._prepared = {}
-        self._uploads = collections.deque()
+        self._copies = collections.deque()
         self._recording = None
         self._profile = None
         self.platform_index = platform_index
@@ -181,30 +181,58 @@ class Device:
             copy = self._with_memory(
                 array, lambda: cl.enqueue_copy(self._queue, array.buffer, host, is_blocking=False)
             )
-            # The event holds the host's copy, and would wait if it were let go before the device is done.
-            self._uploads.append(copy)
-            if len(self._uploads) > _MOST_UPLOADS:
-                self._uploads.popleft().wait()
+            self._keep(copy)
         if self._recording is not None:
             self._recording.filled(array, host)
         return array
 
+    def _keep(self, copy):
+        # The event holds the array of the host, and would wait if it were let go before the device is done.
+        self._copies.append(copy)
+        if len(self._copies) > _MOST_COPIES:
+            self._copies.popleft().wait()
+
     def to_host(self, array):
-        """Return a copy of a device array as a NumPy array, after all that was launched before."""
+        """Return a copy of a device array as a NumPy array, after all that was launched before :meth:`start_to_host`.
+
+        Without that, after all that was launched at all.
+        """
         import pyopencl as cl
 
         self._check_owner(array)
-        host, buffer = np.empty(array.shape, array.dtype), array.buffer
+        memory = array.memory
+        if memory.copy is not None and self._arena.is_settled:
+            host, copied = memory.copy
+            with _backend_errors(self, "the work queued so far failed"):
+                copied.wait()
+            return host.reshape(array.shape).copy()
+        host = np.empty(array.shape, array.dtype)
         if array.size:
-            self._with_memory(array, lambda: cl.enqueue_copy(self._queue, host, buffer, is_blocking=True))
+            self._with_memory(array, lambda: cl.enqueue_copy(self._queue, host, memory.buffer, is_blocking=True))
             self._with_memory("its memory", self._arena.settle)
         return host
+
+    def start_to_host(self, array):
+        """Queue a copy for :meth:`to_host`, which then need not wait for what is launched after this.
+
+        For what is small and likely to be asked for, such as a loss: it is known before the backward pass is done.
+        """
+        import pyopencl as cl
+
+        if self._recording is not None:
+            return
+        host, memory = np.empty(array.shape, array.dtype), array.memory
+        copied = self._with_memory(
+            array, lambda: cl.enqueue_copy(self._queue, host, memory.buffer, is_blocking=False)
+        )
+        self._keep(copied)
+        memory.copy = host, copied
 
     def finish(self):
         """Wait until everything launched so far is done."""
         with _backend_errors(self, "the work queued so far failed"):
             self._queue.finish()
-        self._uploads.clear()
+        self._copies.clear()
 
     @contextlib.contextmanager
     def profiling(self):
@@ -438,7 +466,9 @@ class _Prepared:
             if type(argument) is DeviceArray:
                 if argument.device is not device:
                     device._check_owner(argument)
-                self._set(index, argument, argument.buffer)
+                memory = argument.memory
+                memory.copy = None
+                self._set(index, argument, memory.buffer)
             elif not _is_same(argument, values[place]):
                 # Forgotten first: an argument that is refused must not count as set.
                 values[place] = None

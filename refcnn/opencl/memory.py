@@ -31,12 +31,15 @@ class Memory:
     Attributes
     ----------
     buffer : pyopencl.Buffer
+    copy : (numpy.ndarray, pyopencl.Event) or None
+        What the contents are copied to on the host, and when that is done. None after a launch that may change them.
     """
 
-    __slots__ = ("buffer", "_returned", "_place")
+    __slots__ = ("buffer", "copy", "_returned", "_place")
 
     def __init__(self, buffer, returned=None, place=None):
-        self.buffer, self._returned, self._place = buffer, returned, place
+        self.buffer, self.copy = buffer, None
+        self._returned, self._place = returned, place
 
     def __del__(self):
         # Only noted: this may run at any moment, even inside Arena.allocate.
@@ -113,6 +116,12 @@ class Arena:
         self._active += size
         self._peak = max(self._peak, self._active)
         return Memory(slab.part(start, nbytes), self._returned, (slab, start, size))
+
+    @property
+    @_locked
+    def is_settled(self):
+        """Whether :meth:`settle` has nothing to do."""
+        return not self._has_grown and self._margin * self._peak >= _WORTHWHILE * self.held
 
     @_locked
     def settle(self):

@@ -13,6 +13,7 @@ def forward(x, t, *, reduce_sum):
     if reduce_sum:
         loss = device.empty(())
         device.launch(_STEM, "softmax_cross_entropy_mean", (1,), (1,), row_sum, loss, rows)
+        device.start_to_host(loss)
     return loss, (log_p, t)
 
 
