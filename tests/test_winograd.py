@@ -28,9 +28,12 @@ from .test_oclgrind import LIBRARY, run  # noqa: F401
 STEP = {"stride": (1, 1), "dilation": (1, 1)}
 tiles = st.sampled_from((2, 4))
 
-#: (bytes, tiles) of a strip, and the vectors of channels in a share: as a rule, one tile, and few, so that small images
-#: too are cut in every direction.
-strips = st.sampled_from([(1 << 18, 16, 8), (1, 1, 2), (1, 3, 2), (1 << 13, 1, 4)])
+#: (bytes, tiles) of a strip, and the channels of a share: as a rule, one tile, and few, so that small images too are cut
+#: in every direction; and the vectors, in place of those that suit the device.
+strips = st.tuples(
+    st.sampled_from([(1 << 18, 16, 64), (1, 1, 16), (1, 3, 16), (1 << 13, 1, 32)]),
+    st.sampled_from([None, winograd.Vectors(8, 1), winograd.Vectors(8, 2)]),
+)
 
 
 @st.composite
@@ -73,10 +76,13 @@ def on_device(backend, function, *inputs, **attributes):
 def cut_into(strip):
     """Cut convolutions into strips of so many bytes, or at least so many tiles, and gradients into shares."""
     _forget_plans()
+    (nbytes, least_tiles, share), vectors = strip
     patches = contextlib.ExitStack()
     for module in (winograd, winograd_weights):
-        patches.enter_context(mock.patch.multiple(module, _STRIP_BYTES=strip[0], _LEAST_TILES=strip[1]))
-    patches.enter_context(mock.patch.object(winograd_weights, "_SHARE_CHANNELS", strip[2]))
+        patches.enter_context(mock.patch.multiple(module, _STRIP_BYTES=nbytes, _LEAST_TILES=least_tiles))
+        if vectors is not None:
+            patches.enter_context(mock.patch.object(module, "vectors", lambda *_: vectors))
+    patches.enter_context(mock.patch.object(winograd_weights, "_SHARE_CHANNELS", share))
     return patches
 
 
