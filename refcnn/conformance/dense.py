@@ -7,6 +7,8 @@ from .strategies import FEW_NOT_FINITE, LIMITS, Case, arrays, extents
 
 LARGEST_TINY = 18
 _LONG_SUMS = st.sampled_from((511, 512, 513, 1023, 1024, 1025))
+# Batch, inputs and outputs where rows lie so far apart that kernels may copy a matrix first, one after the other.
+_FAR_ROWS = st.sampled_from(((130, 2, 1024), (2, 1024, 130), (2, 130, 1024), (1024, 2, 3)))
 
 
 @st.composite
@@ -18,6 +20,8 @@ def cases(draw, size="small", integers=False):
     # Long sums at times: kernels cut them into parts of a power of two.
     inputs = draw(extents(largest) if size == "tiny" else st.one_of(extents(8 * largest), _LONG_SUMS))
     outputs = draw(extents(LARGEST_TINY if size == "tiny" else 2 * largest))
+    if size != "tiny" and draw(st.integers(0, 9)) == 9:
+        batch, inputs, outputs = draw(_FAR_ROWS)
     x = draw(arrays((batch, inputs), integers, **FEW_NOT_FINITE))
     w = draw(arrays((inputs, outputs), integers, **FEW_NOT_FINITE))
     b = draw(st.one_of(st.none(), arrays((1, outputs), integers, **FEW_NOT_FINITE)))

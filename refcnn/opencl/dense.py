@@ -8,6 +8,8 @@ from .matrix_product import Places
 from .variants import variant
 
 _PLAIN_GROUP = 64
+# How often each element of a factor must be used for it to be worthwhile to copy it for faster rows.
+_LEAST_USES = 128
 # Terms of a sum that one work-item adds up before the partial sums are added: for parallel work, and for accuracy.
 _TERMS_PER_CHUNK = 512
 
@@ -29,7 +31,7 @@ def _forward(x, w, b, rectify):
     device, (N, inputs), outputs = x.device, x.shape, w.shape[1]
     chunks = -(-inputs // _TERMS_PER_CHUNK)
     partial = device.empty((chunks, N, outputs))
-    factor, stride = _columns(w)
+    factor, stride = _columns(w, uses=N)
     matrix_product.product(
         device, x, factor, matrix_product.regular_offsets(device, inputs, stride), partial, _matrix_places(outputs),
         rows=N, terms=inputs, a_row=inputs, a_term=1, c_row=outputs, chunks=chunks, c_chunk=N * outputs,
@@ -50,7 +52,7 @@ def backward(dy, saved, needs):
             device.launch("dense", "backward_x", (inputs, N), group, dy, w, dx, N, inputs, outputs)
         else:
             # Computed transposed, with the batch along the vectors, since w lies as it is needed for that.
-            stride = max(N, matrix_product.LARGEST_VECTOR)
+            stride = matrix_product.row_stride(N)
             transposed = matrix_product.copy_matrix(
                 dy, rows=outputs, columns=N, row_stride=1, column_stride=outputs, copy_columns=stride
             )
@@ -63,10 +65,11 @@ def backward(dy, saved, needs):
         if plain:
             device.launch("dense", "backward_w", (outputs, inputs), group, x, dy, dw, N, inputs, outputs)
         else:
-            factor, stride = _columns(dy)
+            factor, stride = _columns(dy, uses=inputs)
+            rows, x_stride = _columns(x, uses=outputs)
             matrix_product.product(
-                device, x, factor, matrix_product.regular_offsets(device, N, stride), dw, _matrix_places(outputs),
-                rows=inputs, terms=N, a_row=1, a_term=inputs, c_row=outputs,
+                device, rows, factor, matrix_product.regular_offsets(device, N, stride), dw, _matrix_places(outputs),
+                rows=inputs, terms=N, a_row=1, a_term=x_stride, c_row=outputs,
             )  # fmt: skip
     if needs[2]:
         db = device.empty((1, outputs))
@@ -74,12 +77,12 @@ def backward(dy, saved, needs):
     return dx, dw, db
 
 
-def _columns(matrix):
-    """The matrix with rows of at least a vector's length, and the length of its rows."""
+def _columns(matrix, uses):
+    """The matrix, or a copy, and the length of its rows: a vector's at least, and a fast one if that is worthwhile."""
     rows, columns = matrix.shape
-    if columns >= matrix_product.LARGEST_VECTOR:
+    stride = matrix_product.row_stride(columns)
+    if stride == columns or (columns >= matrix_product.LARGEST_VECTOR and uses < _LEAST_USES):
         return matrix, columns
-    stride = matrix_product.LARGEST_VECTOR
     return matrix_product.copy_matrix(
         matrix, rows=rows, columns=columns, row_stride=columns, column_stride=1, copy_columns=stride
     ), stride  # fmt: skip

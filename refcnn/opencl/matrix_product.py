@@ -19,6 +19,8 @@ from .variants import variant
 
 # Floats that are read at once on any device, at most.
 LARGEST_VECTOR = 16
+# Floats of 4 KiB, over which first-level caches spread their lines.
+_FEW_PLACES = 1024
 # A block with fewer vectors, and the share of the work that must be left for it to be worth its fewer accumulators.
 _FEWER_VECTORS, _WORTHWHILE = 2, 0.95
 # Work-items of a work-group of the small helper kernels.
@@ -269,6 +271,15 @@ def copy_matrix(matrix, *, rows, columns, row_stride, column_stride, copy_column
         matrix, copy, rows, columns, row_stride, column_stride, copy_columns,
     )
     return copy
+
+
+def row_stride(columns):
+    """Return the length of rows for so many columns: no less than a vector, and none at which caches hold few rows.
+
+    Elements that are a multiple of _FEW_PLACES apart have a few places in a cache, for which all rows then contend.
+    """
+    stride = max(columns, LARGEST_VECTOR)
+    return stride if stride % _FEW_PLACES else stride + LARGEST_VECTOR
 
 
 @functools.lru_cache(maxsize=256)
