@@ -14,8 +14,11 @@ import collections
 import dataclasses
 import json
 import os
+import math
 import random
+import resource
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -37,6 +40,7 @@ from refcnn.conformance import oclgrind  # noqa: E402
 KERNELS = CHECKOUT / "kernels"
 SURVIVORS = Path(__file__).with_name("mutation_survivors.toml")
 VARIANTS = ("cpu", "gpu", "plain")
+_PATIENCE = 4
 
 #: Files that several operations use, the operation that finds most faults first.
 USERS = {"matrix_product": ("conv2d", "dense")}
@@ -185,8 +189,10 @@ def judge_all(device, runs):
     return "survived", "", count
 
 
-def _child(connection, environment, device, runs):
+def _child(connection, environment, device, runs, limit):
     os.environ.update(environment)
+    # Its own processor time tells a loop without end from a machine that is busy with something else.
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(limit), math.ceil(limit) + 1))
     # pyopencl leaves the source of what does not build in a temporary file.
     tempfile.tempdir = environment["XDG_CACHE_HOME"]
     with open(os.devnull, "w") as nowhere:
@@ -199,21 +205,27 @@ def _child(connection, environment, device, runs):
 
 
 def in_process(environment, device, runs, limit):
-    """Return the Result of :func:`judge_all` in a process of its own, which may crash or hang."""
+    """Return the Result of :func:`judge_all` in a process of its own, which may crash or hang.
+
+    It hangs if it takes more than ``limit`` seconds of processor time, or waits for :data:`_PATIENCE` times as long.
+    """
     import multiprocessing
 
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     began = time.monotonic()
-    process = context.Process(target=_child, args=(sender, environment, device, runs))
+    process = context.Process(target=_child, args=(sender, environment, device, runs, limit))
     process.start()
     sender.close()
     try:
-        answered = receiver.poll(limit)
-        verdict, how, cases = receiver.recv() if answered else ("killed", f"hung: over {limit:.0f} s", 0)
+        waited = _PATIENCE * limit
+        answered = receiver.poll(waited)
+        verdict, how, cases = receiver.recv() if answered else ("killed", f"hung: waits for over {waited:.0f} s", 0)
     except EOFError:
         process.join()
-        verdict, how, cases = "killed", f"crashed: exit status {process.exitcode}", 0
+        is_hung = process.exitcode == -signal.SIGXCPU
+        how = f"hung: over {limit:.0f} s" if is_hung else f"crashed: exit status {process.exitcode}"
+        verdict, cases = "killed", 0
     if process.is_alive():
         process.kill()
     process.join()
@@ -455,7 +467,7 @@ def parse(arguments):
     parser.add_argument("--seed", type=int, default=0, help="of the sample and of the cases")
     parser.add_argument("--examples", type=int, default=25, help="cases of an operation, and as many of integers")
     parser.add_argument("--device", action="append", help="an OpenCL backend; several are tried in turn")
-    parser.add_argument("--time-limit", type=float, default=30, help="seconds for a mutant on a device")
+    parser.add_argument("--time-limit", type=float, default=30, help="seconds of processor time for a mutant on a device")
     parser.add_argument("--jobs", type=int, default=1, help="processes that run mutants side by side")
     parser.add_argument("--json", type=Path, help="write what became of each mutant to this file, as the run goes on")
     parser.add_argument("--resume", type=Path, help="take from such a file what was killed or did not build")
