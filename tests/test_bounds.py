@@ -220,7 +220,7 @@ class Device:
         """A float32 at most ``units`` units in the last place from the exact value, often nearly so many."""
         unit = np.spacing(np.maximum(np.abs(exact), TINY).astype(np.float32)).astype(np.float64)
         share = np.sign(exact) * self.rng.choice([-1, 1], np.shape(exact)) * self.rng.random(np.shape(exact)) ** 0.25
-        result = (exact + share * units * unit).astype(np.float32)
+        result = np.where(np.isfinite(unit), exact + share * units * unit, exact).astype(np.float32)
         # The smallest numbers are less than those units, yet no function gives them another sign.
         result = np.where(result * np.sign(exact) < 0, np.float32(0), result)
         return np.where(np.abs(result - exact) > units * unit, exact.astype(np.float32), result)
@@ -276,8 +276,10 @@ def adam_implementation(device):
         m_new = np.float32(beta1) * m + np.float32(1 - beta1) * g
         r_new = np.float32(beta2) * r + np.float32(1 - beta2) * (g * g)
         m_hat = device.divide(m_new, np.float32(1 - beta1**step))
-        root = device.sqrt(device.divide(r_new, np.float32(1 - beta2**step)))
-        return w - np.float32(lr) * device.divide(m_hat, root + np.float32(epsilon)), m_new, r_new
+        root = device.sqrt(device.divide(r_new, np.float32(1 - beta2**step))) + np.float32(epsilon)
+        lr = np.float32(lr)
+        change = device.divide(lr * m_hat, root) if device.rng.random() < 0.5 else lr * device.divide(m_hat, root)
+        return w - change, m_new, r_new
 
     return types.SimpleNamespace(forward=forward)
 

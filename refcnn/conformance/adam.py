@@ -24,7 +24,11 @@ def cases(draw, size="small", integers=False):
 
 
 def forward_bound(inputs, attributes, errors=None):
-    """The formulas of :mod:`refcnn.reference.adam`; 1 - beta and 1 - beta^step are numbers rounded once."""
+    """The formulas of :mod:`refcnn.reference.adam`; 1 - beta and 1 - beta^step are numbers rounded once.
+
+    The product with the learning rate and the quotient may come in either order, in which they overflow for different
+    numbers.
+    """
     w, g, m, r = map(Approximation.of_input, inputs, errors or (None,) * 4)
     beta1, beta2, step = (attributes[name] for name in ("beta1", "beta2", "step"))
     number = Approximation.of_attribute
@@ -32,5 +36,6 @@ def forward_bound(inputs, attributes, errors=None):
     r_new = number(beta2) * r + number(1 - beta2) * (g * g)
     m_hat = m_new / number(1 - beta1**step)
     r_hat = r_new / number(1 - beta2**step)
-    w_new = w - number(attributes["lr"]) * m_hat / (r_hat.sqrt() + number(attributes["epsilon"]))
-    return w_new.error, m_new.error, r_new.error
+    lr, scale = number(attributes["lr"]), r_hat.sqrt() + number(attributes["epsilon"])
+    of_w = np.maximum((w - lr * m_hat / scale).error, (w - lr * (m_hat / scale)).error)
+    return of_w, m_new.error, r_new.error
