@@ -22,6 +22,9 @@ FOLLOWERS = {
     "relu": {},
     "max_pool2d": {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0, 0, 0)},
 }
+# Elements of a parameter beside the one that is judged: a multiple of what a kernel may take at once, so that one that
+# counts a part too many or too few is found.
+_OTHERS = 1024
 
 
 class NoSuchResult(Exception):
@@ -80,7 +83,10 @@ class Composition:
 
     @classmethod
     def on(cls, backend, implementation, names):
-        """Return the implementation among a backend's operations of some names; itself if there are none."""
+        """Return what is judged: an implementation followed by operations of some names, if any, or as it is."""
+        if hasattr(implementation, "forward_all"):
+            # Alone, it would not show whether one launch updates several parameters.
+            return _AmongOthers(backend, implementation)
         followers = [(backend.operation(name), FOLLOWERS[name]) for name in names]
         return cls(backend.operation("relu"), implementation, followers) if names else implementation
 
@@ -100,3 +106,15 @@ class Composition:
             (dy,) = operation.backward(dy, of_forward, (True,), **own)
         dx, *gradients = self._first.backward(dy, saved[1], needs, **attributes)
         return (dx if dx is None else self._rectifier.backward(dx, saved[0], (True,))[0], *gradients)
+
+
+class _AmongOthers:
+    """An optimizer's operation that updates a parameter together with others, which come before and after it."""
+
+    def __init__(self, backend, implementation):
+        self._backend, self._implementation = backend, implementation
+
+    def forward(self, *arrays, **attributes):
+        """As in :mod:`refcnn.reference`."""
+        other = tuple(self._backend.array(np.ones(_OTHERS, np.float32)) for _ in arrays)
+        return self._implementation.forward_all([other, arrays, other], **attributes)[1]
