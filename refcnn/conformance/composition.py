@@ -104,6 +104,9 @@ class Composition:
         """As in :mod:`refcnn.reference`."""
         for (operation, own), of_forward in zip(reversed(self._followers), reversed(saved[2:]), strict=True):
             (dy,) = operation.backward(dy, of_forward, (True,), **own)
+            if dy.shape[0] % 2 and hasattr(dy, "computed"):
+                # As for a kernel that does not spread a pooled gradient over the windows itself, as others do.
+                dy.computed()
         dx, *gradients = self._first.backward(dy, saved[1], needs, **attributes)
         return (dx if dx is None else self._rectifier.backward(dx, saved[0], (True,))[0], *gradients)
 
