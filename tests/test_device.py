@@ -109,6 +109,29 @@ def test_arrays_copy_what_they_are_given(each_device):
     np.testing.assert_array_equal(array.get(), np.ones(4))
 
 
+def test_a_copy_that_was_started_is_of_that_moment_or_newer(each_device, kernels):
+    x = each_device.array(np.ones(10, dtype=np.float32))
+    each_device.start_to_host(x)
+    np.testing.assert_array_equal(x.reshape((2, 5)).get(), np.ones((2, 5)))
+    x.get()[:] = 7
+    each_device.launch("scale_for_test", "scale", (10,), (8,), each_device.array(np.ones(10, np.float32)), 9, 4.0)
+    np.testing.assert_array_equal(x.get(), np.ones(10))
+    each_device.launch("scale_for_test", "scale", (10,), (8,), x, 10, 3.0)
+    np.testing.assert_array_equal(x.get(), [3.0] * 10)
+
+
+def test_a_started_copy_waits_for_nothing_that_is_launched_later(each_device, kernels, monkeypatch):
+    x = each_device.array(np.ones(3, dtype=np.float32))
+    x.get()
+    each_device.start_to_host(x)
+
+    class NoMoreQueue:
+        """What else is asked of the queue would fail."""
+
+    monkeypatch.setattr(each_device, "_queue", NoMoreQueue())
+    np.testing.assert_array_equal(x.get(), np.ones(3))
+
+
 def test_arrays_may_be_empty(each_device):
     for array in (each_device.zeros((0, 3)), each_device.array(np.empty((0, 3), dtype=np.float32))):
         assert array.get().shape == (0, 3)

@@ -120,8 +120,8 @@ class Arena:
     @property
     @_locked
     def is_settled(self):
-        """Whether :meth:`settle` has nothing to do."""
-        return not self._has_grown and self._margin * self._peak >= _WORTHWHILE * self.held
+        """Whether nothing was added since :meth:`settle`, so that it need not be called again."""
+        return not self._has_grown
 
     @_locked
     def settle(self):
