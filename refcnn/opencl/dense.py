@@ -66,10 +66,9 @@ def backward(dy, saved, needs):
             device.launch("dense", "backward_w", (outputs, inputs), group, x, dy, dw, N, inputs, outputs)
         else:
             factor, stride = _columns(dy, uses=inputs)
-            rows, x_stride = _columns(x, uses=outputs)
             matrix_product.product(
-                device, rows, factor, matrix_product.regular_offsets(device, N, stride), dw, _matrix_places(outputs),
-                rows=inputs, terms=N, a_row=1, a_term=x_stride, c_row=outputs,
+                device, x, factor, matrix_product.regular_offsets(device, N, stride), dw, _matrix_places(outputs),
+                rows=inputs, terms=N, a_row=1, a_term=inputs, c_row=outputs,
             )  # fmt: skip
     if needs[2]:
         db = device.empty((1, outputs))
