@@ -130,7 +130,8 @@ def test_contestants_take_turns_of_like_length():
     times = measuring.measure(fakes, WORKLOAD, 3, 1.0, lambda: ticks.append(1))
     assert log[:6] == [("a", "prepare", None), ("a", "run", 1), ("a", "run", 2),
                        ("b", "prepare", None), ("b", "run", 1), ("b", "run", 2)]  # fmt: skip
-    assert log[6:] == [("a", "run", 4), ("b", "run", 1)] * 3
+    # A turn begins with a run for warming up, whose time does not count.
+    assert log[6:] == [("a", "run", 1), ("a", "run", 4), ("b", "run", 1), ("b", "run", 1)] * 3
     assert times["a"].seconds == [0.25] * 3 and times["b"].seconds == [2.0] * 3 and len(ticks) == 6
 
 
@@ -419,4 +420,4 @@ def test_the_checks_of_a_device(device, tiny, monkeypatch):
     assert all(math.isfinite(check.value) and check.detail for check in found)
     by_name = {check.name.split(",")[0]: check for check in found}
     assert by_name["import refcnn"].value > 0.01
-    assert by_name["device memory over what is needed"].value > 0.1
+    assert by_name["device memory over what is needed"].value > 0.01
