@@ -157,7 +157,7 @@ __kernel void transform_weights(
 #define ADD_INPUT(ROWS, lane, u)                                                                                \
     _Pragma("unroll") for (int r = 0; r < ROWS; r++) {                                                          \
         const float pixel = v[r * WIDTH + lane];                                                                \
-        _Pragma("unroll") for (int part = 0; part < VECTORS; part++)                                               \
+        _Pragma("unroll") for (int part = 0; part < VECTORS; part++)                                            \
             sum[r][part] = add_product(sum[r][part], pixel, (u)[part]);                                         \
     }
 
@@ -165,21 +165,21 @@ __kernel void transform_weights(
 // v_vector tiles lie between the vectors of inputs.
 #define DEFINE_PRODUCT(ROWS)                                                                                    \
     inline void product_##ROWS(                                                                                 \
-        __global const float *restrict v, int v_vector, __global const vector *restrict u, int inputs,      \
-        __global vector *restrict m)                                                                        \
+        __global const float *restrict v, int v_vector, __global const vector *restrict u, int inputs,          \
+        __global vector *restrict m)                                                                            \
     {                                                                                                           \
-        vector sum[ROWS][VECTORS];                                                                             \
+        vector sum[ROWS][VECTORS];                                                                              \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                        \
-            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) sum[r][part] = (vector)(0.0f);        \
+            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) sum[r][part] = (vector)(0.0f);         \
         int input = 0;                                                                                          \
-        for (; input + WIDTH <= inputs; input += WIDTH, v += v_vector * WIDTH, u += WIDTH * VECTORS)               \
+        for (; input + WIDTH <= inputs; input += WIDTH, v += v_vector * WIDTH, u += WIDTH * VECTORS)            \
             _Pragma("unroll") for (int lane = 0; lane < WIDTH; lane++) {                                        \
-                ADD_INPUT(ROWS, lane, u + lane * VECTORS)                                                          \
+                ADD_INPUT(ROWS, lane, u + lane * VECTORS)                                                       \
             }                                                                                                   \
         for (int lane = 0; input + lane < inputs; lane++)                                                       \
-            ADD_INPUT(ROWS, lane, u + lane * VECTORS)                                                              \
+            ADD_INPUT(ROWS, lane, u + lane * VECTORS)                                                           \
         _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                        \
-            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) m[r * VECTORS + part] = sum[r][part];        \
+            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) m[r * VECTORS + part] = sum[r][part];  \
     }
 DEFINE_PRODUCT(1)
 DEFINE_PRODUCT(2)
@@ -244,7 +244,7 @@ inline void transform_tile(
 // larger = the first of a and b that is NaN, or else the larger of them, the first if they are equal; code likewise.
 #define LARGER(a, code_a, b, code_b, larger, code)                   \
     {                                                                \
-        const choice is_b = (b > a) | ((b != b) & (a == a));           \
+        const choice is_b = (b > a) | ((b != b) & (a == a));         \
         code = is_b ? code_b : code_a;                               \
         larger = is_b ? b : a;                                       \
     }

@@ -40,6 +40,12 @@ inline void accumulate(
             sum[r * sum_row + part] += of_tiles[r][part];
 }
 
+// Where the tiles of vector k of the outputs begin, among blocks of `capacity` tiles of VECTORS vectors each.
+inline int first_of(int k, int capacity)
+{
+    return k / VECTORS * VECTORS * capacity + k % VECTORS;
+}
+
 // sums[split, group, input share, output share, position, input, output] = the sum over a part of the tiles, and
 // bias_sums[split, group, output] that of dy.
 //
@@ -112,7 +118,7 @@ __kernel void sum_products(
                         of_x + c * capacity + image * tiles_of_image, 1, x_position);
                 }
                 for (int k = 0; k < share_outputs; k++) {
-                    __global vector *target = of_dy + k / VECTORS * VECTORS * capacity + k % VECTORS;
+                    __global vector *target = of_dy + first_of(k, capacity);
                     // A block may have a vector more than there are: its sums are not read.
                     const int output = first_output + min(k, output_vectors - 1) * WIDTH;
                     const int place = (of_group * outputs + output) * dy_plane;
@@ -125,8 +131,7 @@ __kernel void sum_products(
             // At the position that belongs to the point 1 in both directions, A d A' is the sum of d.
             if (input_share == 0)
                 for (int k = 0; k < share_outputs; k++) {
-                    __global const vector *of_ones =
-                        of_dy + (EDGE + 1) * dy_position + k / VECTORS * VECTORS * capacity + k % VECTORS;
+                    __global const vector *of_ones = of_dy + (EDGE + 1) * dy_position + first_of(k, capacity);
                     vector of_tiles = (vector)(0.0f);
                     for (int tile = 0; tile < tiles; tile++)
                         of_tiles += of_ones[tile * VECTORS];

@@ -52,6 +52,7 @@ def tiny(monkeypatch):
     """Makes every workload tiny."""
     monkeypatch.setattr(workloads, "QUICK_GRID", (TINY,))
     monkeypatch.setattr(workloads, "CHAPTER_BATCH", 2)
+    monkeypatch.setattr(workloads, "CHAPTER_IMAGE", (1, 6, 6))
     monkeypatch.setattr(running.Options, "turn_seconds", 0.001)
     small = {"image_shape": (1, 6, 6), "batch": 2}
     network = workloads.Book.network
@@ -420,4 +421,4 @@ def test_the_checks_of_a_device(device, tiny, monkeypatch):
     assert all(math.isfinite(check.value) and check.detail for check in found)
     by_name = {check.name.split(",")[0]: check for check in found}
     assert by_name["import refcnn"].value > 0.01
-    assert by_name["device memory over what is needed"].value > 0.01
+    assert by_name["device memory over what is needed"].value > 0.9

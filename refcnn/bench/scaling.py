@@ -16,8 +16,7 @@ from .running import first_step
 
 BATCHES = {"cpu": (32, 64, 128, 256), "gpu": (256, 512, 1024, 2048)}
 SIZES = (28, 40, 56, 80)
-# Large enough that the weights of the dense layer, which grow with the images and out of the caches, are read for many.
-_SIZES_BATCH = {"cpu": workloads.CHAPTER_BATCH, "gpu": 256}
+_SIZES_BATCH = {"cpu": 16, "gpu": 256}
 MOST_EXPONENT = 1.05
 MOST_MEMORY = 1.3
 HOST_STEPS = 10_000
