@@ -17,7 +17,7 @@ def bench(tmp_path):
     """Run sources of kernel files on the best device, without Oclgrind."""
     import mutate_kernels
 
-    bench = mutate_kernels.Bench(tmp_path, ["opencl"], mutate_kernels.Cases(examples=4, seed=0), limit=60)
+    bench = mutate_kernels.Bench(tmp_path, ["opencl"], [0], mutate_kernels.Cases(examples=4, seed=0), limit=60)
     bench.library = None
     found = mutate_kernels.in_process(bench.environment, "opencl", [], 60)
     if found.verdict == "could not run":

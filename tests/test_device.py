@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from refcnn.conformance import targets
 from refcnn.errors import ArgumentError, BackendError, DeviceMemoryError, KernelBuildError, ShapeError
 from refcnn.opencl import conv2d, device, icd, matrix_product, program, variants
 
@@ -87,6 +88,31 @@ def test_the_best_device_is_a_gpu_then_intels_runtime_then_the_newest_pocl(monke
     monkeypatch.setattr(device, "available", lambda: [simulator])
     with pytest.raises(BackendError, match="simulator"):
         device.best()
+
+
+@pytest.mark.parametrize(
+    ("native", "platform_version", "name", "width"),
+    [
+        (16, "OpenCL 3.0 LINUX", "AMD EPYC", 16), (8, "OpenCL 3.0 LINUX", "AMD EPYC", 8), (1, "OpenCL 1.2", "Simulator", 4),
+        (16, "OpenCL 3.0 PoCL 3.0-rc2", "pthread-AMD EPYC", 8), (16, "OpenCL 3.0 PoCL 3.1", "pthread-AMD EPYC", 16),
+        (16, "OpenCL 3.0 PoCL 3.0-rc2", "pthread-Intel(R) Xeon(R)", 16), (4, "OpenCL 3.0 PoCL 3.0", "cortex-a57", 4),
+    ],
+)  # fmt: skip
+def test_vectors_are_as_wide_as_registers_that_the_compiler_knows(native, platform_version, name, width):
+    described = _Described("cpu", "Some platform", platform_version)
+    described.device_name = name
+    assert device._vector_width(described, native) == width
+
+
+def test_vectors_of_another_width_can_be_forced(monkeypatch):
+    one = device.available()[0]
+    for width in device.VECTOR_WIDTHS:
+        monkeypatch.setenv("REFCNN_VECTOR_WIDTH", str(width))
+        again = device.Device(one._device, one.platform_index, one.device_index)
+        assert again.vector_width == width and targets.find(one.name).description["name"].endswith(f" {width} floats")
+    monkeypatch.setenv("REFCNN_VECTOR_WIDTH", "2")
+    with pytest.raises(ArgumentError, match="REFCNN_VECTOR_WIDTH is '2'.*4, 8 or 16"):
+        device.Device(one._device, one.platform_index, one.device_index)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint32, np.uint8])

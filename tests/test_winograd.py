@@ -32,7 +32,7 @@ tiles = st.sampled_from((2, 4))
 #: in every direction; and the vectors, in place of those that suit the device.
 strips = st.tuples(
     st.sampled_from([(1 << 18, 16, 64), (1, 1, 16), (1, 3, 16), (1 << 13, 1, 32)]),
-    st.sampled_from([None, winograd.Vectors(8, 1), winograd.Vectors(8, 2)]),
+    st.sampled_from([None, winograd.Vectors(8, 1), winograd.Vectors(16, 1), winograd.Vectors(16, 2)]),
 )
 
 

@@ -5,16 +5,18 @@ Each fault (``kernel_faults.py`` lists the kinds) is planted in a copy of the
 kernels' folder, which a process of its own builds and runs with the cases of
 the operations that use that file, up to the first that fails. What survives
 that runs once more, with small cases, inside Oclgrind where it is installed,
-which reports races, uninitialised reads and accesses out of bounds.
+which reports races, uninitialised reads and accesses out of bounds. Kernels for
+CPUs differ by the width of their vectors, of which ``--vector-width`` adds others than the device's own.
 ``mutation_survivors.toml`` lists those faults that no input can show, with the reason.
 """
 
 import argparse
 import collections
 import dataclasses
+import itertools
 import json
-import os
 import math
+import os
 import random
 import resource
 import shutil
@@ -35,6 +37,7 @@ sys.path[:0] = [str(CHECKOUT), str(Path(__file__).resolve().parent)]
 from kernel_faults import KINDS, mutants  # noqa: E402
 
 from refcnn.conformance import oclgrind  # noqa: E402
+from refcnn.opencl.device import VECTOR_WIDTHS  # noqa: E402
 
 KERNELS = CHECKOUT / "kernels"
 SURVIVORS = Path(__file__).with_name("mutation_survivors.toml")
@@ -241,8 +244,9 @@ def _time_of_children():
 class Bench:
     """Runs sources of one kernel file after the other, on the devices and inside Oclgrind."""
 
-    def __init__(self, folder, devices, cases, limit):
+    def __init__(self, folder, devices, widths, cases, limit):
         self.folder, self.devices, self.cases, self.limit = Path(folder), devices, cases, limit
+        self.widths = [{"REFCNN_VECTOR_WIDTH": str(width)} if width else {} for width in widths]
         self.folder.mkdir(parents=True, exist_ok=True)
         self.kernels = self.folder / "kernels"
         shutil.copytree(KERNELS, self.kernels)
@@ -259,12 +263,16 @@ class Bench:
         began = time.monotonic()
         try:
             results = []
-            for device in self.devices:
-                results.append(in_process(self.environment, device, self._runs(path.stem), self.limit))
+            for width, device in itertools.product(self.widths, self.devices):
+                environment = self.environment | width
+                results.append(in_process(environment, device, self._runs(path.stem), self.limit))
                 if results[-1].verdict == "killed":
                     break
             if self.library and (not results or results[-1].verdict == "survived"):
-                results.append(self._inside_oclgrind(path.stem))
+                for width in self.widths:
+                    results.append(self._inside_oclgrind(path.stem, width))
+                    if results[-1].verdict == "killed":
+                        break
         finally:
             shutil.copyfile(KERNELS / file, path)
         # A fault that one device builds and another does not is judged by the one that does.
@@ -281,8 +289,8 @@ class Bench:
         pairs = plan(stem, self.stems)
         return [(name, variant, self.cases.get(name, "tiny", 5 if variant else 2)) for name, variant in pairs]
 
-    def _inside_oclgrind(self, stem):
-        environment = self.environment | oclgrind.environment(self.folder, self.library)
+    def _inside_oclgrind(self, stem, width):
+        environment = self.environment | width | oclgrind.environment(self.folder, self.library)
         reports = oclgrind.Reports(environment)
         result = in_process(environment, "opencl:oclgrind:0", self._simulator_runs(stem), 4 * self.limit)
         report = reports.following()
@@ -473,6 +481,8 @@ def parse(arguments):
     parser.add_argument("--seed", type=int, default=0, help="of the sample and of the cases")
     parser.add_argument("--examples", type=int, default=25, help="cases of an operation, and as many of integers")
     parser.add_argument("--device", action="append", help="an OpenCL backend; several are tried in turn")
+    parser.add_argument("--vector-width", action="append", type=int, choices=(0, *VECTOR_WIDTHS),
+                        help="of kernels for CPUs; several are tried in turn, 0 is the device's own")
     parser.add_argument("--time-limit", type=float, default=30, help="seconds of processor time for a mutant on a device")
     parser.add_argument("--jobs", type=int, default=1, help="processes that run mutants side by side")
     parser.add_argument("--json", type=Path, help="write what became of each mutant to this file, as the run goes on")
@@ -500,7 +510,10 @@ def main(arguments=None):
         # The cases are drawn while the sources are tried as they are, before the processes that share them start.
         cases = Cases(arguments.examples, arguments.seed)
         devices = arguments.device or ["opencl"]
-        benches = [Bench(Path(folder) / str(job), devices, cases, arguments.time_limit) for job in range(arguments.jobs)]
+        widths = arguments.vector_width or [0]
+        benches = [
+            Bench(Path(folder) / str(job), devices, widths, cases, arguments.time_limit) for job in range(arguments.jobs)
+        ]
         if benches[0].library is None:
             print("Oclgrind is not installed: barriers and accesses out of bounds are judged by results alone.")
         for file in sorted({mutant.file for mutant in chosen}):

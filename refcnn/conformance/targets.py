@@ -46,6 +46,7 @@ import numpy as np
 from .. import __version__, backend
 from ..errors import ArgumentError, BackendError
 from ..opencl import variants
+from ..opencl.device import forced_vector_width
 from . import composition, oclgrind
 from .judge import ConformanceFailure
 
@@ -189,9 +190,10 @@ class BackendTarget(_Target):
         """What DeviceReport says of it."""
         if self.device is None:
             return {"name": self._backend.description, "versions": _versions("numpy")}
-        device = self.device
+        device, forced = self.device, forced_vector_width()
         return {
-            "name": device.device_name,
+            # Merged reports tell devices by their names, and this one runs the kernels of another.
+            "name": device.device_name + (f", vectors of {forced} floats" if forced else ""),
             "platform": device.platform_name,
             "driver": device.driver_version,
             "versions": {

@@ -8,6 +8,7 @@ import collections
 import contextlib
 import functools
 import math
+import os
 import re
 import threading
 
@@ -22,6 +23,8 @@ INSTALL_ADVICE = (
     "or the driver of your GPU's vendor."
 )
 INT_MAX = 2**31 - 1
+#: Floats of a vector in the kernels for CPU cores, on one CPU or another.
+VECTOR_WIDTHS = (4, 8, 16)
 # Kernel objects that are kept ready, each for one kernel and its sizes.
 _MOST_PREPARED = 4096
 # Copies that may be under way, so that the host does not run ahead without limit.
@@ -66,6 +69,9 @@ class Device:
         Bytes that one array may have.
     denormals : bool
         Whether it keeps float32 numbers below 2^-126 (``CL_FP_DENORM``).
+    vector_width : int
+        Floats of a vector in the kernels for CPU cores; :func:`forced_vector_width` if that says so.
+    is_simulator : bool
     """
 
     def __init__(self, cl_device, platform_index, device_index):
@@ -93,7 +99,7 @@ class Device:
         self.global_memory = cl_device.global_mem_size
         self.largest_allocation = cl_device.max_mem_alloc_size
         self.denormals = bool(cl_device.single_fp_config & cl.device_fp_config.DENORM)
-        self.vector_width = cl_device.native_vector_width_float
+        self.vector_width = forced_vector_width() or _vector_width(self, cl_device.native_vector_width_float)
         self.is_simulator = "oclgrind" in self.platform_name.lower()
 
     def __repr__(self):
@@ -611,15 +617,36 @@ def pocl_version(device):
     return tuple(map(int, version.groups())) if version else None
 
 
-@functools.cache
-def has_wide_registers(device):
-    """Return whether a CPU device has 32 registers for vectors of 16 floats, and its compiler uses them.
+def forced_vector_width():
+    """Return the number of floats that the environment variable ``REFCNN_VECTOR_WIDTH`` names, or None.
+
+    It stands in the place of what suits a device, so that the kernels that other CPUs run can be tested on this one.
+
+    Raises
+    ------
+    ArgumentError
+        If it is none of ``VECTOR_WIDTHS``.
+    """
+    named = os.environ.get("REFCNN_VECTOR_WIDTH")
+    if not named:
+        return None
+    if named not in map(str, VECTOR_WIDTHS):
+        raise ArgumentError(
+            f"REFCNN_VECTOR_WIDTH is {named!r}, but kernels for CPUs have vectors of "
+            f"{', '.join(map(str, VECTOR_WIDTHS[:-1]))} or {VECTOR_WIDTHS[-1]} floats. Correct it, or unset it."
+        )
+    return int(named)
+
+
+def _vector_width(device, native):
+    """Return as many floats as a register holds, of 32 registers if it is 16, and as the compiler makes use of.
 
     PoCL before 3.1 comes with a compiler that is older than AMD's first CPU with AVX-512.
     """
     pocl = pocl_version(device)
     is_known = not (pocl and pocl < (3, 1)) or "intel" in device.device_name.lower()
-    return device.vector_width >= 16 and is_known
+    most = VECTOR_WIDTHS[-1] if is_known else VECTOR_WIDTHS[-2]
+    return max((width for width in VECTOR_WIDTHS if width <= min(native, most)), default=VECTOR_WIDTHS[0])
 
 
 def _require_devices():

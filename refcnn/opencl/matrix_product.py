@@ -14,11 +14,11 @@ import functools
 
 import numpy as np
 
-from .device import has_wide_registers
+from .device import VECTOR_WIDTHS
 from .variants import variant
 
 # Floats that are read at once on any device, at most.
-LARGEST_VECTOR = 16
+LARGEST_VECTOR = VECTOR_WIDTHS[-1]
 # Floats of 4 KiB, over which first-level caches spread their lines.
 _FEW_PLACES = 1024
 # A block with fewer vectors, and the share of the work that must be left for it to be worth its fewer accumulators.
@@ -67,15 +67,13 @@ class Tiling:
         return self.width * self.vectors
 
 
-@functools.cache
-def tiling(device):
-    """Return the block sizes of the ``cpu`` variant on a device, from its vector registers.
+# By the width of vectors. With AVX-512 there are 32 registers, which hold 24 accumulators; else 16, which hold 12.
+_TILINGS = {4: Tiling(4, 4, 3, 3, 3), 8: Tiling(8, 4, 3, 3, 3), 16: Tiling(16, 8, 3, 5, 5)}
 
-    With AVX-512 there are 32 registers, which hold 24 accumulators; else 16, which hold 12.
-    """
-    if has_wide_registers(device):
-        return Tiling(16, 8, 3, 5, 5)
-    return Tiling(8 if device.vector_width >= 8 else 4, 4, 3, 3, 3)
+
+def tiling(device):
+    """Return the block sizes of the ``cpu`` variant on a device, from its vector registers."""
+    return _TILINGS[device.vector_width]
 
 
 def _fitted(tile, vectors):

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from ..shapes import window_output_shape
-from .device import INT_MAX, check_countable, has_wide_registers
+from .device import INT_MAX, check_countable
 from .fusion import unpooled
 
 KERNEL = (3, 3)
@@ -230,7 +230,7 @@ class Vectors:
 @functools.lru_cache(maxsize=256)
 def vectors(device, inputs, outputs):
     """Return the vectors that suit so many channels of a group: the sums of a block for 8 tiles stay in registers."""
-    if not has_wide_registers(device) or min(inputs, outputs) <= 8:
+    if device.vector_width < 16 or min(inputs, outputs) <= 8:
         return Vectors(8, 1)
     candidates = [Vectors(16, of_block) for of_block in _BLOCK_COSTS]
     return min(candidates, key=lambda one: -(-outputs // one.block) * one.block * _BLOCK_COSTS[one.of_block])
