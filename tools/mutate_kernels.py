@@ -483,6 +483,7 @@ def parse(arguments):
     parser.add_argument("--device", action="append", help="an OpenCL backend; several are tried in turn")
     parser.add_argument("--vector-width", action="append", type=int, choices=(0, *VECTOR_WIDTHS),
                         help="of kernels for CPUs; several are tried in turn, 0 is the device's own")
+    parser.add_argument("--no-oclgrind", action="store_true", help="for a first pass: --resume takes its survivors there")
     parser.add_argument("--time-limit", type=float, default=30, help="seconds of processor time for a mutant on a device")
     parser.add_argument("--jobs", type=int, default=1, help="processes that run mutants side by side")
     parser.add_argument("--json", type=Path, help="write what became of each mutant to this file, as the run goes on")
@@ -514,7 +515,10 @@ def main(arguments=None):
         benches = [
             Bench(Path(folder) / str(job), devices, widths, cases, arguments.time_limit) for job in range(arguments.jobs)
         ]
-        if benches[0].library is None:
+        if arguments.no_oclgrind:
+            for bench in benches:
+                bench.library = None
+        elif benches[0].library is None:
             print("Oclgrind is not installed: barriers and accesses out of bounds are judged by results alone.")
         for file in sorted({mutant.file for mutant in chosen}):
             result = benches[0].run(file, (KERNELS / file).read_text(encoding="utf-8"))

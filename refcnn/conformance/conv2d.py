@@ -79,14 +79,13 @@ def backward_bound(dy, inputs, attributes, needs, algorithms=None):
     infinity, or be skipped.
     """
     x, w, b = inputs
-    zeros_x, zeros_w = np.zeros(x.shape), np.zeros(w.shape)
+    padded, zeros_w = conv2d.pad(np.zeros(x.shape), attributes["padding"]), np.zeros(w.shape)
 
     def dx_product(dy, w):
-        _, saved = conv2d.forward(zeros_x, w, None, **attributes)
-        return conv2d.backward(dy, saved, (True, False, False), **attributes)[0]
+        return conv2d.backward(dy, (padded, w), (True, False, False), **attributes)[0]
 
     def dw_product(dy, x):
-        _, saved = conv2d.forward(x, zeros_w, None, **attributes)
+        saved = conv2d.pad(x, attributes["padding"]), zeros_w
         return conv2d.backward(dy, saved, (False, True, False), **attributes)[1]
 
     terms = windows_over_a_pixel(w.shape[2:], attributes["stride"], attributes["dilation"])

@@ -9,6 +9,8 @@ flipped. Source: ONNX operator specification, Conv; Goodfellow, Bengio and
 Courville, Deep Learning, section 9.1.
 """
 
+import math
+
 import numpy as np
 
 from ..shapes import window_extent, window_output_shape
@@ -16,14 +18,15 @@ from ..shapes import window_extent, window_output_shape
 
 def forward(x, w, b, *, stride, padding, dilation, groups):
     """x (N, C, H, W), w (K, C/groups, kh, kw), b (1, K, 1, 1) or None -> y (N, K, out_h, out_w)."""
-    x = _pad(x, padding)
+    x = pad(x, padding)
     out_h, out_w = window_output_shape(x.shape[2:], w.shape[2:], stride, (0, 0, 0, 0), dilation)
     y = np.zeros((x.shape[0], w.shape[0], out_h, out_w), dtype=x.dtype)
     for c, k in _groups(x, w, groups):
+        kernels = _flat(w[k])
         for i in range(out_h):
             for j in range(out_w):
                 rows, columns = _window(i, j, w, stride, dilation)
-                y[:, k, i, j] = _flat(x[:, c, rows, columns]) @ _flat(w[k]).T
+                y[:, k, i, j] = _flat(x[:, c, rows, columns]) @ kernels.T
     if b is not None:
         y += b
     return y, (x, w)
@@ -36,11 +39,12 @@ def backward(dy, saved, needs, *, stride, padding, dilation, groups):
     dw = np.zeros_like(w) if needs[1] else None
     db = dy.sum(axis=(0, 2, 3), keepdims=True) if needs[2] else None
     for c, k in _groups(x, w, groups):
+        kernels = _flat(w[k])
         for i in range(dy.shape[2]):
             for j in range(dy.shape[3]):
                 rows, columns = _window(i, j, w, stride, dilation)
                 if needs[0]:
-                    dx[:, c, rows, columns] += (dy[:, k, i, j] @ _flat(w[k])).reshape(-1, *w.shape[1:])
+                    dx[:, c, rows, columns] += (dy[:, k, i, j] @ kernels).reshape(-1, *w.shape[1:])
                 if needs[1]:
                     dw[k] += (dy[:, k, i, j].T @ _flat(x[:, c, rows, columns])).reshape(-1, *w.shape[1:])
     if needs[0]:
@@ -49,7 +53,8 @@ def backward(dy, saved, needs, *, stride, padding, dilation, groups):
     return dx, dw, db
 
 
-def _pad(x, padding):
+def pad(x, padding):
+    """x (N, C, H, W) with rows and columns of zeros around each image: top, left, bottom, right."""
     top, left, bottom, right = padding
     return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
 
@@ -66,7 +71,7 @@ def _flat(windows):
 
     ``np.tensordot`` and ``np.dot`` leave out what a zero multiplies if that is a single number, infinite though it be.
     """
-    return windows.reshape(len(windows), np.prod(windows.shape[1:]))
+    return windows.reshape(len(windows), math.prod(windows.shape[1:]))
 
 
 def _window(i, j, w, stride, dilation):
