@@ -9,8 +9,6 @@ flipped. Source: ONNX operator specification, Conv; Goodfellow, Bengio and
 Courville, Deep Learning, section 9.1.
 """
 
-import math
-
 import numpy as np
 
 from ..shapes import window_extent, window_output_shape
@@ -71,7 +69,8 @@ def _flat(windows):
 
     ``np.tensordot`` and ``np.dot`` leave out what a zero multiplies if that is a single number, infinite though it be.
     """
-    return windows.reshape(len(windows), math.prod(windows.shape[1:]))
+    count, channels, kernel_h, kernel_w = windows.shape
+    return windows.reshape(count, channels * kernel_h * kernel_w)
 
 
 def _window(i, j, w, stride, dilation):
