@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from refcnn.backend import find
 from refcnn.conformance import (
-    adam, average_pool2d, conv2d, dense, judge, max_pool2d, softmax, softmax_cross_entropy
+    adam, average_pool2d, conv2d, dense, judge, max_pool2d, sgd, softmax, softmax_cross_entropy
 )  # fmt: skip
 from refcnn.conformance.bounds import LARGEST, TINY, Approximation, U, gamma, input_error, subnormals
 from refcnn.conformance.strategies import Case, arrays
@@ -284,10 +284,23 @@ def adam_implementation(device):
     return types.SimpleNamespace(forward=forward)
 
 
+def sgd_implementation(device):
+    def forward(w, g, v, *, lr, momentum, nesterov):
+        lr, momentum = np.float32(lr), np.float32(momentum)
+        v_new = momentum * v + lr * g
+        ahead = [-(np.float32(1) + momentum) * v_new, momentum * v] if nesterov else [-v_new]
+        if device.rng.random() < 0.5:
+            return w + device.sum(np.stack(ahead), 0)[0], v_new
+        return device.sum(np.stack([w, *ahead]), 0)[0], v_new
+
+    return types.SimpleNamespace(forward=forward)
+
+
 FUNCTIONS = [
     ("softmax", softmax.cases("small"), softmax_implementation),
     ("softmax_cross_entropy", softmax_cross_entropy.cases("small"), cross_entropy_implementation),
     ("adam", adam.cases("small"), adam_implementation),
+    ("sgd", sgd.cases("small"), sgd_implementation),
 ]
 
 

@@ -312,6 +312,12 @@ class Approximation:
         bound = error + gamma(terms - 1) * magnitude + terms * underflow() * (1 + gamma(terms))
         return Approximation(exact, _or_any(exact, bound, magnitude))
 
+    @classmethod
+    def total(cls, *terms):
+        """The sum of several of one shape, in any order."""
+        stacked = cls(np.stack([term.exact for term in terms]), np.stack([term.error for term in terms])).sum(axis=0)
+        return cls(stacked.exact[0], stacked.error[0])
+
     def exp(self):
         """The exponential function, whose argument's error e gives exp(v + e) - exp(v)."""
         exact = np.exp(self.exact)

@@ -19,9 +19,11 @@ def cases(draw, size="small", integers=False):
 
 
 def forward_bound(inputs, attributes, errors=None):
-    """v_new = m v + lr g, and w_new = w - v_new, or w - ((1 + m) v_new - m v)."""
+    """v_new = m v + lr g, and w_new = w - v_new, or w - (1 + m) v_new + m v in any order."""
     w, g, v = map(Approximation.of_input, inputs, errors or (None, None, None))
     lr, momentum = (Approximation.of_attribute(attributes[name]) for name in ("lr", "momentum"))
     v_new = momentum * v + lr * g
-    step = (Approximation(1) + momentum) * v_new - momentum * v if attributes["nesterov"] else v_new
-    return (w - step).error, v_new.error
+    if not attributes["nesterov"]:
+        return (w - v_new).error, v_new.error
+    w_new = Approximation.total(w, -((Approximation(1) + momentum) * v_new), momentum * v)
+    return w_new.error, v_new.error
