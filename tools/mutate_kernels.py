@@ -42,6 +42,10 @@ from refcnn.opencl.device import VECTOR_WIDTHS  # noqa: E402
 KERNELS = CHECKOUT / "kernels"
 SURVIVORS = Path(__file__).with_name("mutation_survivors.toml")
 VARIANTS = ("cpu", "gpu", "plain")
+
+# Cases of each variant that come before the others of any: many faults show in one variant alone, and soon.
+_FIRST_CASES = 6
+
 _PATIENCE = 4
 
 #: Files that several operations use, the operation that finds most faults first.
@@ -244,7 +248,7 @@ def _time_of_children():
 class Bench:
     """Runs sources of one kernel file after the other, on the devices and inside Oclgrind."""
 
-    def __init__(self, folder, devices, widths, cases, limit):
+    def __init__(self, folder, devices, widths, cases, limit, optimised=True):
         self.folder, self.devices, self.cases, self.limit = Path(folder), devices, cases, limit
         self.widths = [{"REFCNN_VECTOR_WIDTH": str(width)} if width else {} for width in widths]
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -254,6 +258,8 @@ class Bench:
         self.stems = {path.stem for path in KERNELS.glob("*.cl")}
         # Compiled programs go there too, and with it at the end.
         self.environment = {"REFCNN_KERNELS": str(self.kernels), "XDG_CACHE_HOME": str(self.folder / "cache")}
+        if not optimised:
+            self.environment["PYOPENCL_BUILD_OPTIONS"] = "-cl-opt-disable"
         self.library = oclgrind.library()
 
     def run(self, file, source):
@@ -282,7 +288,9 @@ class Bench:
         return dataclasses.replace(result, seconds=time.monotonic() - began)
 
     def _runs(self, stem):
-        return [(name, variant, self.cases.get(name, "small")) for name, variant in plan(stem, self.stems)]
+        runs = [(name, variant, self.cases.get(name, "small")) for name, variant in plan(stem, self.stems)]
+        first = [(name, variant, cases[:_FIRST_CASES]) for name, variant, cases in runs]
+        return first + [(name, variant, cases[_FIRST_CASES:]) for name, variant, cases in runs]
 
     def _simulator_runs(self, stem):
         """Small cases, and few of those operations that keep a simulator busy."""
@@ -483,6 +491,7 @@ def parse(arguments):
     parser.add_argument("--device", action="append", help="an OpenCL backend; several are tried in turn")
     parser.add_argument("--vector-width", action="append", type=int, choices=(0, *VECTOR_WIDTHS),
                         help="of kernels for CPUs; several are tried in turn, 0 is the device's own")
+    parser.add_argument("--unoptimised", action="store_true", help="tell compilers to be quick, which some are by far")
     parser.add_argument("--no-oclgrind", action="store_true", help="for a first pass: --resume takes its survivors there")
     parser.add_argument("--time-limit", type=float, default=30, help="seconds of processor time for a mutant on a device")
     parser.add_argument("--jobs", type=int, default=1, help="processes that run mutants side by side")
@@ -513,7 +522,8 @@ def main(arguments=None):
         devices = arguments.device or ["opencl"]
         widths = arguments.vector_width or [0]
         benches = [
-            Bench(Path(folder) / str(job), devices, widths, cases, arguments.time_limit) for job in range(arguments.jobs)
+            Bench(Path(folder) / str(job), devices, widths, cases, arguments.time_limit, not arguments.unoptimised)
+            for job in range(arguments.jobs)
         ]
         if arguments.no_oclgrind:
             for bench in benches:
