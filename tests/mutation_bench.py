@@ -19,7 +19,7 @@ def bench(tmp_path):
 
     bench = mutate_kernels.Bench(tmp_path, ["opencl"], [0], mutate_kernels.Cases(examples=4, seed=0), limit=60)
     bench.library = None
-    found = mutate_kernels.in_process(bench.environment, "opencl", [], 60)
+    found = mutate_kernels.in_process(bench.environment, "opencl", [], {}, 60)
     if found.verdict == "could not run":
         pytest.skip(f"no OpenCL device was found: {found.how}")
     return bench

@@ -26,12 +26,13 @@ ORDERS = 10
 
 def worst_of_orders(operation, case, implementation):
     """Hold a case, computed in so many orders, against its bounds; return the worst error / bound."""
-    worst = 0
-    for _ in range(ORDERS):
-        worst = max(worst, judge.check_forward(operation, case, REFERENCE, implementation=implementation))
-        if case.dy is not None:
-            worst = max(worst, judge.check_backward(operation, case, REFERENCE, implementation=implementation))
-    return worst
+    checks = [(judge.check_forward, judge.expect_forward(operation, case, REFERENCE))]
+    if case.dy is not None:
+        checks.append((judge.check_backward, judge.expect_backward(operation, case, REFERENCE)))
+    return max(
+        check(operation, case, REFERENCE, implementation=implementation, expected=expected)
+        for _ in range(ORDERS) for check, expected in checks
+    )  # fmt: skip
 
 
 def note(worst, label):

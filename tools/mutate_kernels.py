@@ -12,6 +12,7 @@ CPUs differ by the width of their vectors, of which ``--vector-width`` adds othe
 
 import argparse
 import collections
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -108,10 +109,27 @@ def _with_fused(operation, variant):
 
 
 class Cases:
-    """The cases of each operation, drawn once: every mutant meets the same ones."""
+    """The cases of each operation, drawn once: every mutant meets the same ones.
+
+    ``expected`` holds what the devices should answer, by what :func:`judge_all` looks it up with: it is
+    computed when the sources run as they are, and takes longer than the devices.
+    """
 
     def __init__(self, examples, seed):
         self._examples, self._seed, self._drawn = examples, seed, {}
+        self.expected = {}
+
+    def of_variant(self, operation, variant, size, divisor=1):
+        """Return (case, whether integers) pairs as :meth:`get` does, of an operation with what a variant fuses."""
+        from refcnn.conformance import composition
+
+        key = operation, variant, size, divisor
+        if key not in self._drawn:
+            self._drawn[key] = found = []
+            for case, integers in self.get(operation, size, divisor):
+                with contextlib.suppress(composition.NoSuchResult):
+                    found.append((composition.followed(case, composition.split(variant)[1]), integers))
+        return self._drawn[key]
 
     def get(self, operation, size, divisor=1):
         """Return (case, whether integers) pairs, the two kinds in turn; a part of the usual number of them."""
@@ -149,7 +167,7 @@ class Cases:
         return drawn + simplest[:1]
 
 
-def judge_all(device, runs):
+def judge_all(device, runs, expected):
     """Run cases on a device until one fails.
 
     Parameters
@@ -157,18 +175,20 @@ def judge_all(device, runs):
     device : str
         A backend's specification.
     runs : list of (operation, variant, cases)
+    expected : dict
+        As in :class:`Cases`; what it lacks is added.
 
     Returns
     -------
     (verdict, how, number of cases)
     """
-    import contextlib
-
     from refcnn import backend as backends
     from refcnn.conformance import composition, judge
     from refcnn.errors import BackendError, KernelBuildError
     from refcnn.opencl import variants
 
+    checks = {"forward": (judge.expect_forward, judge.check_forward),
+              "backward": (judge.expect_backward, judge.check_backward)}  # fmt: skip
     count = 0
     try:
         backend = backends.find(device)
@@ -179,12 +199,20 @@ def judge_all(device, runs):
             kernels, followers = composition.split(variant)
             with variants.use_variant(kernels):
                 for case, integers in cases:
-                    with contextlib.suppress(composition.NoSuchResult):
-                        case = composition.followed(case, followers)
-                        count += 1
-                        judge.check_forward(operation, case, backend, to_the_bit=integers, followers=followers)
-                        if case.dy is not None and (integers or not followers):
-                            judge.check_backward(operation, case, backend, to_the_bit=integers, followers=followers)
+                    count += 1
+                    for direction, (expect, check) in checks.items():
+                        if direction == "backward" and (case.dy is None or followers and not integers):
+                            continue
+                        # The case is kept as long as this is.
+                        key = device, operation, variant, id(case), direction
+                        with contextlib.suppress(composition.NoSuchResult):
+                            if key not in expected:
+                                expected[key] = None
+                                expected[key] = expect(
+                                    operation, case, backend, to_the_bit=integers, followers=followers
+                                )
+                            if expected[key] is not None:
+                                check(operation, case, backend, followers=followers, expected=expected[key])
     except KernelBuildError as error:
         lines = str(error).splitlines()
         return "did not build", next((line for line in lines if "error:" in line), lines[0]), count
@@ -195,7 +223,7 @@ def judge_all(device, runs):
     return "survived", "", count
 
 
-def _child(connection, environment, device, runs, limit):
+def _child(connection, environment, device, runs, expected, limit):
     os.environ.update(environment)
     # Its own processor time tells a loop without end from a machine that is busy with something else.
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(limit), math.ceil(limit)))
@@ -204,13 +232,15 @@ def _child(connection, environment, device, runs, limit):
     with open(os.devnull, "w") as nowhere:
         for stream in (1, 2):
             os.dup2(nowhere.fileno(), stream)
-    connection.send(judge_all(device, runs))
+    known = set(expected)
+    result = judge_all(device, runs, expected)
+    connection.send((*result, {key: expected[key] for key in expected.keys() - known}))
     connection.close()
     # The runtimes' clean-up at exit takes long, and some crash in it.
     os._exit(0)
 
 
-def in_process(environment, device, runs, limit):
+def in_process(environment, device, runs, expected, limit):
     """Return the Result of :func:`judge_all` in a process of its own, which may crash or hang.
 
     It hangs if it takes more than ``limit`` seconds of processor time, or waits for :data:`_PATIENCE` times as long.
@@ -220,13 +250,15 @@ def in_process(environment, device, runs, limit):
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     began, spent = time.monotonic(), _time_of_children()
-    process = context.Process(target=_child, args=(sender, environment, device, runs, limit))
+    process = context.Process(target=_child, args=(sender, environment, device, runs, expected, limit))
     process.start()
     sender.close()
     try:
         waited = _PATIENCE * limit
         answered = receiver.poll(waited)
-        verdict, how, cases = receiver.recv() if answered else ("killed", f"hung: waits for over {waited:.0f} s", 0)
+        hung = "killed", f"hung: waits for over {waited:.0f} s", 0, {}
+        verdict, how, cases, added = receiver.recv() if answered else hung
+        expected.update(added)
     except EOFError:
         process.join()
         # Not to the last moment: the two clocks differ a little.
@@ -271,7 +303,8 @@ class Bench:
             results = []
             for width, device in itertools.product(self.widths, self.devices):
                 environment = self.environment | width
-                results.append(in_process(environment, device, self._runs(path.stem), self.limit))
+                runs = self._runs(path.stem)
+                results.append(in_process(environment, device, runs, self.cases.expected, self.limit))
                 if results[-1].verdict == "killed":
                     break
             if self.library and (not results or results[-1].verdict == "survived"):
@@ -288,19 +321,24 @@ class Bench:
         return dataclasses.replace(result, seconds=time.monotonic() - began)
 
     def _runs(self, stem):
-        runs = [(name, variant, self.cases.get(name, "small")) for name, variant in plan(stem, self.stems)]
+        runs = [
+            (name, variant, self.cases.of_variant(name, variant, "small")) for name, variant in plan(stem, self.stems)
+        ]
         first = [(name, variant, cases[:_FIRST_CASES]) for name, variant, cases in runs]
         return first + [(name, variant, cases[_FIRST_CASES:]) for name, variant, cases in runs]
 
     def _simulator_runs(self, stem):
         """Small cases, and few of those operations that keep a simulator busy."""
         pairs = plan(stem, self.stems)
-        return [(name, variant, self.cases.get(name, "tiny", 5 if variant else 2)) for name, variant in pairs]
+        return [
+            (name, variant, self.cases.of_variant(name, variant, "tiny", 5 if variant else 2)) for name, variant in pairs
+        ]
 
     def _inside_oclgrind(self, stem, width):
         environment = self.environment | width | oclgrind.environment(self.folder, self.library)
         reports = oclgrind.Reports(environment)
-        result = in_process(environment, "opencl:oclgrind:0", self._simulator_runs(stem), 4 * self.limit)
+        runs = self._simulator_runs(stem)
+        result = in_process(environment, "opencl:oclgrind:0", runs, self.cases.expected, 4 * self.limit)
         report = reports.following()
         if report and result.verdict == "survived":
             lines = [line.strip() for line in report.splitlines() if line.strip()]

@@ -115,7 +115,39 @@ def exact(operation, case, needs=None, followers=()):
     return _run(operation, case, reference, Composition.on(reference, reference.operation(operation), followers), needs)
 
 
-def check_forward(operation, case, backend, *, implementation=None, to_the_bit=False, statistics=None, followers=()):
+@dataclasses.dataclass(frozen=True)
+class Expectation:
+    """What the results of a case may be, whoever computes them.
+
+    Attributes
+    ----------
+    names : list of str
+    exact, bounds : list of ndarray of float64
+    to_the_bit : list of bool
+    """
+
+    names: list
+    exact: list
+    bounds: list
+    to_the_bit: list
+
+
+def expect_forward(operation, case, backend, *, to_the_bit=False, followers=()):
+    """Return the :class:`Expectation` of forward on a backend; parameters as in :func:`check_forward`."""
+    algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
+    to_the_bit = to_the_bit and _rounds_nowhere(algorithms, "forward")
+    outputs, _ = exact(operation, case, _no_gradient(case), followers)
+    with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
+        bounds = conformance(operation).forward_bound(case.inputs, case.attributes, **algorithms)
+        bounds = bounds if isinstance(bounds, tuple) else (bounds,)
+        bounds = [composed_bound(bound, followers) for bound in bounds]
+    names = ["y"] if len(outputs) == 1 else [f"result {index}" for index in range(len(outputs))]
+    return Expectation(names, list(outputs), bounds, [to_the_bit] * len(names))
+
+
+def check_forward(
+    operation, case, backend, *, implementation=None, to_the_bit=False, statistics=None, followers=(), expected=None
+):
     """Run forward on a backend and hold it against the bound.
 
     Parameters
@@ -134,6 +166,8 @@ def check_forward(operation, case, backend, *, implementation=None, to_the_bit=F
         Is told of every element.
     followers : sequence of str
         What follows the operation, as in :mod:`~refcnn.conformance.composition`.
+    expected : Expectation, optional
+        What :func:`expect_forward` returned for the same, if it is known.
 
     Returns
     -------
@@ -146,23 +180,34 @@ def check_forward(operation, case, backend, *, implementation=None, to_the_bit=F
         If an element is further from the exact answer than its bound, or the
         result has not the shape or dtype it should have.
     """
-    algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
-    to_the_bit = to_the_bit and _rounds_nowhere(algorithms, "forward")
-    outputs, _ = exact(operation, case, _no_gradient(case), followers)
+    expected = expected or expect_forward(operation, case, backend, to_the_bit=to_the_bit, followers=followers)
     implementation = Composition.on(backend, implementation or backend.operation(operation), followers)
     computed, _ = _run(operation, case, backend, implementation, _no_gradient(case))
+    return _compare("+".join((f"{operation}.forward", *followers)), case, backend, computed, expected, statistics)
+
+
+def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, followers=()):
+    """Return the :class:`Expectation` of backward on a backend; parameters and errors as in :func:`check_backward`."""
+    needs = _all_gradients(case) if needs is None else tuple(needs)
+    algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
+    # Of a convolution's gradients that of b is a plain sum, whatever computes the others.
+    of_gradients = ("backward_x", "backward_w", "backward_b")[: len(needs)]
+    to_the_bit = [to_the_bit and _rounds_nowhere(algorithms, direction) for direction in of_gradients]
+    if followers and not (all(to_the_bit) and _rounds_nowhere(algorithms, "forward")):
+        raise NoSuchResult
+    _, gradients = exact(operation, case, needs, followers)
     with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
-        bounds = conformance(operation).forward_bound(case.inputs, case.attributes, **algorithms)
-        bounds = tuple(composed_bound(bound, followers) for bound in (bounds if isinstance(bounds, tuple) else (bounds,)))
-    names = ("y",) if len(outputs) == 1 else tuple(f"result {index}" for index in range(len(outputs)))
-    call = "+".join((f"{operation}.forward", *followers))
-    to_the_bit = [to_the_bit] * len(names)
-    return _compare(call, case, backend, names, computed, outputs, bounds, to_the_bit, statistics)
+        bounds = (0.0,) * len(needs)
+        if not followers:
+            bounds = conformance(operation).backward_bound(case.dy, case.inputs, case.attributes, needs, **algorithms)
+    names = [f"gradient of input {index}" for index in range(len(needs))]
+    return Expectation(*(_wanted(entries, needs) for entries in (names, gradients, bounds, to_the_bit)))
 
 
 def check_backward(
-    operation, case, backend, *, needs=None, implementation=None, to_the_bit=False, statistics=None, followers=()
-):
+    operation, case, backend, *, needs=None, implementation=None, to_the_bit=False, statistics=None, followers=(),
+    expected=None,
+):  # fmt: skip
     """Run forward and backward on a backend and hold the gradients against their bounds.
 
     Parameters
@@ -172,6 +217,8 @@ def check_backward(
     operation, case, backend, implementation, to_the_bit, statistics, followers
         As in :func:`check_forward`; the implementation has ``backward`` too. With followers everything must be
         computed without rounding, and is held against the exact gradients to the bit.
+    expected : Expectation, optional
+        What :func:`expect_backward` returned for the same, if it is known.
 
     Returns
     -------
@@ -186,26 +233,13 @@ def check_backward(
         If there are followers, and what is computed rounds.
     """
     needs = _all_gradients(case) if needs is None else tuple(needs)
-    algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
-    # Of a convolution's gradients that of b is a plain sum, whatever computes the others.
-    of_gradients = ("backward_x", "backward_w", "backward_b")[: len(needs)]
-    to_the_bit = [to_the_bit and _rounds_nowhere(algorithms, direction) for direction in of_gradients]
-    if followers and not (all(to_the_bit) and _rounds_nowhere(algorithms, "forward")):
-        raise NoSuchResult
-    _, gradients = exact(operation, case, needs, followers)
-    implementation = Composition.on(backend, implementation or backend.operation(operation), followers)
-    _, computed = _run(operation, case, backend, implementation, needs)
-    with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
-        bounds = (0.0,) * len(needs)
-        if not followers:
-            bounds = conformance(operation).backward_bound(case.dy, case.inputs, case.attributes, needs, **algorithms)
-    wanted = [index for index, need in enumerate(needs) if need]
-    names = [f"gradient of input {index}" for index in range(len(needs))]
-    names, computed, gradients, bounds, to_the_bit = (
-        [entries[index] for index in wanted] for entries in (names, computed, gradients, bounds, to_the_bit)
+    expected = expected or expect_backward(
+        operation, case, backend, needs=needs, to_the_bit=to_the_bit, followers=followers
     )
+    implementation = Composition.on(backend, implementation or backend.operation(operation), followers)
+    _, gradients = _run(operation, case, backend, implementation, needs)
     call = "+".join((f"{operation}.backward", *followers))
-    return _compare(call, case, backend, names, computed, gradients, bounds, to_the_bit, statistics)
+    return _compare(call, case, backend, _wanted(gradients, needs), expected, statistics)
 
 
 def compare(title, computed, expected, bound, to_the_bit=False, statistics=None):
@@ -270,15 +304,18 @@ def _in_ulp(difference, expected, bound):
         return np.where((bound <= 2.0**-12 * np.abs(expected)) & ~np.isnan(ulp), ulp, 0)
 
 
-def _compare(call, case, backend, names, computed, expected, bounds, to_the_bit, statistics):
-    if len(computed) != len(expected):
-        raise ConformanceFailure(f"{call} on {backend.name}: {len(computed)} results, but {len(expected)} are needed.")
+def _compare(call, case, backend, computed, expected, statistics):
+    if len(computed) != len(expected.exact):
+        raise ConformanceFailure(
+            f"{call} on {backend.name}: {len(computed)} results, but {len(expected.exact)} are needed."
+        )
     arguments = [describe(entry) if entry is not None else "None" for entry in case.inputs]
     arguments += [f"{name}={value!r}" for name, value in case.attributes.items()]
     if ".backward" in call:
         arguments.append(f"dy={describe(case.dy)}")
     title = f"{call}({', '.join(arguments)}) on {backend.name}"
-    results = {name: entries for name, *entries in zip(names, computed, expected, bounds, to_the_bit, strict=True)}
+    rows = zip(expected.names, computed, expected.exact, expected.bounds, expected.to_the_bit, strict=True)
+    results = {name: entries for name, *entries in rows}
     try:
         return max(compare(f"{title}: {name}", *entries, statistics) for name, entries in results.items())
     except ConformanceFailure as failure:
@@ -287,6 +324,10 @@ def _compare(call, case, backend, names, computed, expected, bounds, to_the_bit,
             for name, (found, answer, bound, exactly) in results.items()
         }
         raise
+
+
+def _wanted(entries, needs):
+    return [entry for entry, need in zip(entries, needs, strict=True) if need]
 
 
 def _rounds_nowhere(algorithms, direction):
