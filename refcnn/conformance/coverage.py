@@ -1,5 +1,7 @@
 """Which of the edges that break kernels a case reaches: what a run covered, and what not, can then be said."""
 
+import math
+
 import numpy as np
 
 from .bounds import TINY
@@ -7,6 +9,7 @@ from .strategies import spans
 
 #: Sides of the tiles, vectors and work-groups that kernels use.
 _TILES = (4, 5, 8, 16, 24, 32, 48, 64, 128)
+_VECTORS = (4, 8, 16)
 
 
 def edges(operation, case):
@@ -26,10 +29,10 @@ def edges(operation, case):
     found = _shapes(case) | _values(case)
     if operation == "conv2d":
         x, w, b = case.inputs
-        found |= _windows(x.shape, w.shape[2:], attributes["dilation"], attributes)
+        found |= _windows(x.shape, w.shape[2:], attributes["dilation"], attributes) | _planes(case)
         found |= _channels(x.shape[1], w.shape, attributes)
     elif "kernel" in attributes:
-        found |= _windows(case.inputs[0].shape, attributes["kernel"], (1, 1), attributes)
+        found |= _windows(case.inputs[0].shape, attributes["kernel"], (1, 1), attributes) | _planes(case)
     if operation in ("conv2d", "dense"):
         found |= {"bias": case.inputs[2] is not None, "no bias": case.inputs[2] is None}
     for name, value in attributes.items():
@@ -99,6 +102,14 @@ def _windows(shape, kernel, dilation, attributes):
         "pixels that no window reads": any(
             (size - extent) % step for size, extent, step in zip(padded, span, stride, strict=True)
         ),
+    }
+
+
+def _planes(case):
+    pixels = [math.prod(array.shape[2:]) for array in (case.inputs[0], case.dy)]
+    return {
+        "plane one less than a vector": any(count + 1 in _VECTORS for count in pixels),
+        "plane as long as a vector": any(count in _VECTORS for count in pixels),
     }
 
 

@@ -24,6 +24,10 @@ _EDGES = (
     1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 127, 128, 129,
 )  # fmt: skip
 
+#: Rows and columns of results with stride 1 that are together as many as a vector has floats, or one less: kernels
+#: may take a plane as one row. Twice as many of both are so after pooling.
+_PLANES = ((1, 7), (3, 5), (1, 15), (1, 8), (4, 4))
+
 #: Integer-valued arrays keep to this magnitude, so that sums of 2^17 products stay below 2^24.
 LARGEST_INTEGER = 8
 
@@ -112,9 +116,15 @@ def image_sizes(draw, size, window, padding):
     """
     largest, _, pixels = LIMITS[size]
     top, left, bottom, right = padding
-    least = max(1, window[0] - top - bottom), max(1, window[1] - left - right)
-    height = max(least[0], draw(st.one_of(st.just(1), extents(largest))))
-    width = max(least[1], draw(st.one_of(st.just(1), extents(max(1, min(largest, pixels // height))))))
+    single = window[0] - top - bottom, window[1] - left - right
+    least = max(1, single[0]), max(1, single[1])
+    if draw(st.sampled_from((False, False, True))):
+        planes = [(rows * pooled, columns * pooled) for rows, columns in _PLANES for pooled in (1, 2)]
+        rows, columns = draw(st.sampled_from([plane for plane in planes if plane[0] * plane[1] <= pixels]))
+        height, width = max(1, single[0] + rows - 1), max(1, single[1] + columns - 1)
+    else:
+        height = max(least[0], draw(st.one_of(st.just(1), extents(largest))))
+        width = max(least[1], draw(st.one_of(st.just(1), extents(max(1, min(largest, pixels // height))))))
     if draw(st.booleans()):
         height, width = max(least[0], width), max(least[1], height)
     return height, width
