@@ -183,9 +183,8 @@ def judge_all(device, runs, expected):
     (verdict, how, number of cases)
     """
     from refcnn import backend as backends
-    from refcnn.conformance import composition, judge
+    from refcnn.conformance import composition, judge, targets
     from refcnn.errors import BackendError, KernelBuildError
-    from refcnn.opencl import variants
 
     checks = {"forward": (judge.expect_forward, judge.check_forward),
               "backward": (judge.expect_backward, judge.check_backward)}  # fmt: skip
@@ -197,22 +196,20 @@ def judge_all(device, runs, expected):
     try:
         for operation, variant, cases in runs:
             kernels, followers = composition.split(variant)
-            with variants.use_variant(kernels):
-                for case, integers in cases:
-                    count += 1
-                    for direction, (expect, check) in checks.items():
-                        if direction == "backward" and (case.dy is None or followers and not integers):
-                            continue
-                        # The case is kept as long as this is.
-                        key = device, operation, variant, id(case), direction
-                        with contextlib.suppress(composition.NoSuchResult):
-                            if key not in expected:
-                                expected[key] = None
-                                expected[key] = expect(
-                                    operation, case, backend, to_the_bit=integers, followers=followers
-                                )
-                            if expected[key] is not None:
-                                check(operation, case, backend, followers=followers, expected=expected[key])
+            target = targets.BackendTarget(backend.name, kernels)
+            for case, integers in cases:
+                count += 1
+                for direction, (expect, check) in checks.items():
+                    if direction == "backward" and (case.dy is None or followers and not integers):
+                        continue
+                    # The case is kept as long as this is.
+                    key = device, operation, variant, id(case), direction
+                    with contextlib.suppress(composition.NoSuchResult):
+                        if key not in expected:
+                            expected[key] = None
+                            expected[key] = expect(operation, case, target, to_the_bit=integers, followers=followers)
+                        if expected[key] is not None:
+                            check(operation, case, target, followers=followers, expected=expected[key])
     except KernelBuildError as error:
         lines = str(error).splitlines()
         return "did not build", next((line for line in lines if "error:" in line), lines[0]), count

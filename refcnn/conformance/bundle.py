@@ -54,7 +54,7 @@ def record(device, operation, direction, variant, case, *, execute=True):
     kernels, followers = composition.split(variant)
     implementation = composition.Composition.on(backend, backend.operation(operation), followers)
     case = composition.followed(case, followers)
-    with use_variant(kernels), device.recording(execute) as recording:
+    with use_variant(kernels, composition.has_small_strips(case.inputs[0])), device.recording(execute) as recording:
         arrays = [None if entry is None else backend.array(entry) for entry in case.inputs]
         result = implementation.forward(*arrays, **case.attributes)
         if not hasattr(implementation, "backward"):

@@ -37,6 +37,15 @@ def split(variant):
     return kernels or None, tuple(followers)
 
 
+def has_small_strips(images):
+    """Return whether a case with such images is computed in strips of few tiles, on devices where strips are larger.
+
+    It depends on their number, so that a case that is saved runs the same way, and not on whether that is odd, which
+    decides about gradients of pooling.
+    """
+    return images.shape[0] % 4 >= 2
+
+
 def followed(case, followers):
     """Return a case with no x below 0, whose dy has the shape of what follows; itself if nothing follows.
 

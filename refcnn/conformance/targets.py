@@ -274,7 +274,7 @@ class _Forced:
 
 def _inside(variant, function):
     def run(*arguments, **attributes):
-        with variants.use_variant(variant):
+        with variants.use_variant(variant, composition.has_small_strips(arguments[0])):
             return function(*arguments, **attributes)
 
     return run

@@ -50,7 +50,7 @@ class Pending:
         """Return the result."""
         if self._is_pooled:
             _read_beside_pooling.add(self._shape)
-        with variants.use_variant(self._variant):
+        with variants.use_variant(*self._variant):
             return self._run(self._rectify)
 
     def rectified(self):
@@ -62,7 +62,7 @@ class Pending:
         if not self._rectify or self._run_pooled is None or self._shape in _read_beside_pooling:
             return None
         self._is_pooled = True
-        with variants.use_variant(self._variant):
+        with variants.use_variant(*self._variant):
             return self._run_pooled()
 
 

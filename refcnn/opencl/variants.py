@@ -39,7 +39,7 @@ FUSED = {
 TILES = {"winograd_2x2": 2, "winograd_4x4": 4}
 
 _LEAST_CHANNELS = 8
-_forced = None
+_forced, _has_small_strips = None, False
 
 
 class Convolution(typing.NamedTuple):
@@ -134,29 +134,37 @@ def with_fused(operation, variant):
 
 
 def forced():
-    """Return the variant that :func:`use_variant` names at present, or None."""
-    return _forced
+    """Return what :func:`use_variant` was given last, to be given to it again."""
+    return _forced, _has_small_strips
+
+
+def has_small_strips(device):
+    """Return whether Winograd's kernels are to cut images into strips of few tiles, as they must cut larger images."""
+    return _has_small_strips or device.is_simulator
 
 
 @contextlib.contextmanager
-def use_variant(name):
+def use_variant(name, small_strips=False):
     """Run one variant where it can, whatever the device, inside a ``with`` block: for tests and measurements.
 
     Parameters
     ----------
     name : str or None
         One of ``VARIANTS``; None forces nothing.
+    small_strips : bool
+        As in :func:`has_small_strips`; simulators always have them.
 
     Raises
     ------
     ArgumentError
         If it is another.
     """
-    global _forced
+    global _forced, _has_small_strips
     if name is not None and name not in VARIANTS:
         raise ArgumentError(f"there is no variant {name!r} of the kernels. Name one of {', '.join(VARIANTS)}.")
-    former, _forced = _forced, name
+    former = forced()
+    _forced, _has_small_strips = name, small_strips
     try:
         yield
     finally:
-        _forced = former
+        _forced, _has_small_strips = former

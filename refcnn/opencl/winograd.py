@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from ..shapes import window_output_shape
+from . import variants
 from .device import INT_MAX, check_countable
 from .fusion import unpooled
 
@@ -27,8 +28,8 @@ _STRIP_BYTES = 1 << 18
 _LEAST_TILES = 16
 # Bytes of scratch of all work-items together, unless it takes more for one.
 SCRATCH_BYTES = 64 << 20
-# Tiles of a strip in a simulator, so that images that are small enough for one are cut as large ones are.
-SIMULATED_TILES = 2
+# Tiles of a small strip, so that small images too are cut in every direction.
+TILES_OF_SMALL_STRIP = 2
 # What one output channel costs in a block of so many vectors of 16.
 _BLOCK_COSTS = {2: 1.0, 1: 1.15}
 # Input channels whose kernels one work-item transforms.
@@ -253,7 +254,7 @@ class _Plan:
 
 
 @functools.lru_cache(maxsize=256)
-def _plan(device, convolution):
+def _plan(device, convolution, has_small_strips):
     images, groups, tile = convolution.images, convolution.groups, convolution.tile
     rows, columns, positions = convolution.tile_rows, convolution.tile_columns, convolution.positions
     of = vectors(device, convolution.inputs, convolution.outputs)
@@ -261,8 +262,8 @@ def _plan(device, convolution):
     items = ITEMS_PER_CORE * device.compute_units
 
     most_tiles = max(_LEAST_TILES, _STRIP_BYTES // (positions * input_vectors * of.nbytes))
-    if device.is_simulator:
-        most_tiles = SIMULATED_TILES
+    if has_small_strips:
+        most_tiles = TILES_OF_SMALL_STRIP
     strip_columns = even_share(columns, most_tiles)
     strip_rows = even_share(rows, most_tiles // strip_columns) if strip_columns == columns else 1
     strip_images = 1
@@ -300,7 +301,7 @@ def _transform_weights(convolution, w):
     """Return G w G' as (groups, blocks, positions, inputs, outputs of a block)."""
     device, taps = w.device, KERNEL[0] * KERNEL[1]
     groups, inputs, outputs = convolution.groups, convolution.inputs, convolution.outputs
-    plan = _plan(device, convolution)
+    plan = _plan(device, convolution, variants.has_small_strips(device))
     u = device.empty((groups, plan.blocks, convolution.positions, inputs, plan.vectors.block))
     strides = (taps, outputs * taps) if convolution.is_transposed else (inputs * taps, taps)
     device.launch(
@@ -312,7 +313,7 @@ def _transform_weights(convolution, w):
 
 
 def _convolve(convolution, x, u, b, relu, kept, y, winner):
-    device, plan = x.device, _plan(x.device, convolution)
+    device, plan = x.device, _plan(x.device, convolution, variants.has_small_strips(x.device))
     scratch = device.empty((plan.items * plan.scratch_item, plan.vectors.width))
     sizes = convolution
     # A gradient that pooling hands back is read as it is, and spread over the windows in the kernel.

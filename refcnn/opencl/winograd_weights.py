@@ -8,10 +8,11 @@ import dataclasses
 import functools
 
 from ..errors import ShapeError
+from . import variants
 from .device import INT_MAX
 from .fusion import unpooled
 from .winograd import (
-    INPUTS_PER_ITEM, ITEMS_PER_CORE, SCRATCH_BYTES, SIMULATED_TILES, Correlation, Vectors, even_share, strip_pixels,
+    INPUTS_PER_ITEM, ITEMS_PER_CORE, SCRATCH_BYTES, TILES_OF_SMALL_STRIP, Correlation, Vectors, even_share, strip_pixels,
     vectors,
 )  # fmt: skip
 
@@ -50,7 +51,7 @@ def backward_w(x, dy, w_shape, *, padding, groups, tile, bias=False):
     """
     device, sizes = x.device, Correlation.of(x.shape, w_shape, padding, groups, tile)
     sizes.check_y(dy, x.shape, w_shape, padding)
-    plan = _plan(device, sizes)
+    plan = _plan(device, sizes, variants.has_small_strips(device))
     sums, bias_sums, scratch = (
         device.empty((count, plan.vectors.width))
         for count in (plan.sums, plan.bias_sums, plan.items * plan.scratch_item)
@@ -98,7 +99,7 @@ class _Plan:
 
 
 @functools.lru_cache(maxsize=256)
-def _plan(device, sizes):
+def _plan(device, sizes, has_small_strips):
     tile, rows, columns = sizes.tile, sizes.tile_rows, sizes.tile_columns
     of = vectors(device, sizes.inputs, sizes.outputs)
     input_vectors, output_blocks = -(-sizes.inputs // of.width), -(-sizes.outputs // of.block)
@@ -108,8 +109,8 @@ def _plan(device, sizes):
 
     tile_vectors = sizes.positions * (share_inputs + share_outputs)
     most_tiles = max(_LEAST_TILES, _STRIP_BYTES // (tile_vectors * of.nbytes))
-    if device.is_simulator:
-        most_tiles = SIMULATED_TILES
+    if has_small_strips:
+        most_tiles = TILES_OF_SMALL_STRIP
     strip_columns = even_share(columns, most_tiles)
     strip_rows = even_share(rows, most_tiles // strip_columns) if strip_columns == columns else 1
     strip_images = 1
