@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..backend import OpenCL, algorithms_of
+from ..backend import OpenCL
 from ..errors import ArgumentError, FileWriteError
 from ..opencl.variants import use_variant
 from . import composition, judge
-from .bounds import subnormals
 from .case_file import ARRAYS_FILE, DIGESTS_FILE, HEADER_FILE, case_arrays, digests, header
 
 LAUNCHES_FILE, MODEL_FILE, SCRIPT_FILE, KERNELS_FOLDER = "launches.json", "model.onnx", "repro.py", "kernels"
@@ -82,34 +81,11 @@ def expected(operation, direction, case, variant=None, target=None):
     dict of str to (ndarray of float64, ndarray of float64)
     """
     _, followers = composition.split(variant)
+    expect = judge.expect_backward if direction == "backward" else judge.expect_forward
+    to_the_bit = judge.is_exact(operation, case)
     case = composition.followed(case, followers)
-    backward = direction == "backward"
-    needs = tuple(backward and entry is not None for entry in case.inputs)
-    outputs, gradients = judge.exact(operation, case, needs, followers)
-    module = judge.conformance(operation)
     target = target or judge.find("reference")
-    algorithms = algorithms_of(target, operation, case.inputs, case.attributes)
-    with np.errstate(all="ignore"), subnormals(are_kept=target.denormals):
-        if backward:
-            bounds = (0.0,) * len(needs)
-            if not followers:
-                bounds = module.backward_bound(case.dy, case.inputs, case.attributes, needs, **algorithms)
-            entries = {
-                f"gradient of input {index}": (gradients[index], bounds[index])
-                for index, need in enumerate(needs) if need
-            }  # fmt: skip
-        else:
-            bounds = module.forward_bound(case.inputs, case.attributes, **algorithms)
-            bounds = bounds if isinstance(bounds, tuple) else (bounds,)
-            bounds = tuple(composition.bound(bound, followers) for bound in bounds)
-            names = ["y"] if len(outputs) == 1 else [f"result {index}" for index in range(len(outputs))]
-            entries = dict(zip(names, zip(outputs, bounds, strict=True), strict=True))
-    rounds = "winograd_4x4" in algorithms.get("algorithms", {}).values()
-    to_the_bit = judge.is_exact(operation, case) and not rounds
-    return {
-        name: (exact, np.zeros(exact.shape) if to_the_bit else np.broadcast_to(bound, exact.shape))
-        for name, (exact, bound) in entries.items()
-    }
+    return expect(operation, case, target, to_the_bit=to_the_bit, followers=followers).entries()
 
 
 def write_bundle(folder, *, operation, direction, variant, case, results, device, recording=None, message="",

@@ -118,6 +118,7 @@ def header(operation, direction, variant, case):
         "variant": variant,
         "inputs": [_array_header(entry) for entry in case.inputs],
         "dy": _array_header(case.dy),
+        "integers": case.integers,
         "attributes": {name: _encode(name, value) for name, value in case.attributes.items()},
     }
 
@@ -229,9 +230,11 @@ def _parse(entries, arrays):
     operation, direction, variant = (entries[name] for name in ("operation", "direction", "variant"))
     if not isinstance(operation, str) or direction not in DIRECTIONS or not isinstance(variant, str | None):
         raise ValueError(f"operation {operation!r}, direction {direction!r} or variant {variant!r} is not as needed")
+    if not isinstance(entries["integers"], bool):
+        raise ValueError(f"integers is {entries['integers']!r}, not true or false")
     inputs = tuple(_array(arrays, f"input_{index}", entry) for index, entry in enumerate(entries["inputs"]))
     attributes = {name: _decode(value) for name, value in entries["attributes"].items()}
-    return operation, direction, variant, Case(inputs, attributes, _array(arrays, "dy", entries["dy"]))
+    return operation, direction, variant, Case(inputs, attributes, _array(arrays, "dy", entries["dy"]), entries["integers"])
 
 
 def _array(arrays, name, entry):

@@ -82,9 +82,11 @@ def has_exact_cases(operation):
 def is_exact(operation, case):
     """Return whether no correct implementation can round anywhere in a case, whatever its order of summation.
 
-    Every partial sum is then a small multiple of a power of two; the sums have
+    So it was drawn, or it happens to be so: every partial sum is then a small multiple of a power of two; the sums have
     no more terms than the largest array has elements.
     """
+    if case.integers:
+        return has_exact_cases(operation)
     if not has_exact_cases(operation) or not _EXACT_ON_INTEGERS[operation](case.attributes):
         return False
     entries = [entry for entry in (*case.inputs, case.dy) if entry is not None]
@@ -130,6 +132,14 @@ class Expectation:
     exact: list
     bounds: list
     to_the_bit: list
+
+    def entries(self):
+        """Return (exact answer, bound of each element) by the name of the result."""
+        rows = zip(self.names, self.exact, self.bounds, self.to_the_bit, strict=True)
+        return {
+            name: (exact, np.zeros(exact.shape) if exactly else np.broadcast_to(bound, exact.shape))
+            for name, exact, bound, exactly in rows
+        }
 
 
 def expect_forward(operation, case, backend, *, to_the_bit=False, followers=()):
@@ -315,14 +325,11 @@ def _compare(call, case, backend, computed, expected, statistics):
         arguments.append(f"dy={describe(case.dy)}")
     title = f"{call}({', '.join(arguments)}) on {backend.name}"
     rows = zip(expected.names, computed, expected.exact, expected.bounds, expected.to_the_bit, strict=True)
-    results = {name: entries for name, *entries in rows}
     try:
-        return max(compare(f"{title}: {name}", *entries, statistics) for name, entries in results.items())
+        return max(compare(f"{title}: {name}", *entries, statistics) for name, *entries in rows)
     except ConformanceFailure as failure:
-        failure.results = {
-            name: (found, answer, np.zeros(answer.shape) if exactly else np.broadcast_to(bound, answer.shape))
-            for name, (found, answer, bound, exactly) in results.items()
-        }
+        answers = zip(expected.entries().items(), computed, strict=True)
+        failure.results = {name: (found, *entries) for (name, entries), found in answers}
         raise
 
 

@@ -48,11 +48,14 @@ class Case:
         Its keywords.
     dy : ndarray of float32, optional
         The gradient that ``backward`` is given, in the shape of the result.
+    integers : bool
+        Whether its arrays were drawn so that no sum of products is rounded: saved, it is judged as it was drawn.
     """
 
     inputs: tuple
     attributes: dict
     dy: np.ndarray | None = None
+    integers: bool = False
 
     def __repr__(self):
         inputs = ", ".join("None" if entry is None else describe(entry) for entry in self.inputs)
