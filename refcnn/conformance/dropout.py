@@ -31,7 +31,7 @@ def cases(draw, size="small", integers=False):
 
 
 def forward_bound(inputs, attributes, errors=None):
-    """x times 1 / (1 - ratio), a factor rounded to float32; nothing where x is dropped."""
+    """x times 1 / (1 - ratio), or divided by 1 - ratio, each a number rounded once; nothing where x is dropped."""
     return _scaled(inputs[0], attributes, errors and errors[0])
 
 
@@ -42,5 +42,7 @@ def backward_bound(dy, inputs, attributes, needs):
 
 def _scaled(x, attributes, error=None):
     kept, _ = dropout.forward(np.ones(x.shape), **attributes)
-    product = Approximation.of_input(x, error) * Approximation.of_attribute(1 / (1 - attributes["ratio"]))
-    return np.where(kept > 0, product.error, 0)
+    x, kept_share = Approximation.of_input(x, error), 1 - attributes["ratio"]
+    product = x * Approximation.of_attribute(1 / kept_share)
+    quotient = x / Approximation.of_attribute(kept_share)
+    return np.where(kept > 0, np.maximum(product.error, quotient.error), 0)

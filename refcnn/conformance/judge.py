@@ -280,7 +280,8 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None)
     ConformanceFailure
     """
     if not isinstance(computed, np.ndarray) or computed.shape != expected.shape or computed.dtype != np.float32:
-        found = f"{computed.dtype} of shape {computed.shape}" if isinstance(computed, np.ndarray) else repr(computed)
+        is_array = isinstance(computed, np.ndarray)
+        found = f"{computed.dtype} of shape {computed.shape}" if is_array else f"{computed!r} ({type(computed).__name__})"
         raise ConformanceFailure(f"{title}: the result is {found}, but float32 of shape {expected.shape} is needed.")
     bound = np.zeros(expected.shape) if to_the_bit else np.broadcast_to(bound, expected.shape)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):

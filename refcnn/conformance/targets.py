@@ -31,7 +31,12 @@ with names, arrays and attributes as ``forward`` in :mod:`refcnn.reference` has
 them. Arrays are float32 NumPy arrays in and out. A gradient of an input that
 is None is not looked at. A function that is missing is not offered.
 :mod:`refcnn.conformance.adapters.pytorch` is an example. An object may have a
-``name``, and ``denormals`` if it flushes subnormal numbers to zero: False.
+``name``, and ``denormals`` if it flushes subnormal numbers to zero: False. If
+it computes a convolution by Winograd's algorithm, which errs more, it must say
+so to be judged by that bound: ``algorithms(operation, inputs, attributes)``
+returns a dict, ``forward``, ``backward_x`` or ``backward_w`` to
+``winograd_2x2`` or ``winograd_4x4`` (tiles of so many results; of a larger
+algorithm nothing is known here), without those that are computed directly.
 """
 
 import functools
@@ -292,7 +297,8 @@ class HostTarget(_Target):
 
     def to_host(self, array):
         """What the implementation gave, whatever it is: the judge says if it is no array."""
-        return array
+        # NumPy's own sums are such numbers, not arrays without axes.
+        return np.asarray(array) if isinstance(array, np.generic) else array
 
     def variants(self, stem):
         """There is no choice."""
@@ -324,6 +330,18 @@ class Implementation(HostTarget):
         self.denormals = bool(getattr(functions, "denormals", True))
         self._functions = functions
         self.description = {"name": self.name, "versions": _versions("numpy"), "denormals": self.denormals}
+
+    def algorithms(self, stem, inputs, attributes):
+        """What the object says of it, if it says anything."""
+        find = getattr(self._functions, "algorithms", None)
+        found = {} if find is None else find(stem, inputs, attributes)
+        is_known = isinstance(found, dict) and set(found) <= {"forward", "backward_x", "backward_w"}
+        if not is_known or not set(found.values()) <= set(variants.TILES):
+            raise ConformanceFailure(
+                f"algorithms({stem!r}, ...) returned {found!r}, but a dict of forward, backward_x and backward_w is "
+                f"needed, each {' or '.join(variants.TILES)}, or left out if it is computed directly."
+            )
+        return found
 
     def offers(self, stem, direction):
         """Whether the object has the function."""

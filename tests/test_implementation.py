@@ -1,0 +1,65 @@
+"""Anyone's own implementation as a target: what it may say of itself, and return."""
+
+import types
+
+import numpy as np
+import pytest
+
+from refcnn.conformance import judge
+from refcnn.conformance.strategies import Case
+from refcnn.conformance.targets import Implementation
+from refcnn.reference import conv2d, softmax_cross_entropy
+
+RNG = np.random.default_rng(0)
+ATTRIBUTES = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1}
+CONVOLUTION = Case(
+    tuple(RNG.integers(-8, 8, shape).astype(np.float32) for shape in ((2, 3, 6, 5), (4, 3, 3, 3), (1, 4, 1, 1))), ATTRIBUTES
+)  # fmt: skip
+
+
+class Rough:
+    """A convolution that errs by a few roundings too many for a sum, and not for Winograd's algorithm."""
+
+    says = "winograd_4x4"
+
+    def conv2d(self, x, w, b, **attributes):
+        return conv2d.forward(x, w, b, **attributes)[0] * np.float32(1 + 2**-21)
+
+    def algorithms(self, operation, inputs, attributes):
+        assert operation == "conv2d" and [entry.shape for entry in inputs] == [e.shape for e in CONVOLUTION.inputs]
+        return {"forward": self.says} if attributes["stride"] == (1, 1) else {}
+
+
+def judged(functions, case=CONVOLUTION, operation="conv2d", **options):
+    return judge.check_forward(operation, case, Implementation("module:object", functions), **options)
+
+
+def test_winograds_algorithm_is_judged_by_its_own_bound_if_it_is_named():
+    assert 0 < judged(Rough(), to_the_bit=True) <= 1
+    unnamed = types.SimpleNamespace(conv2d=Rough().conv2d)
+    with pytest.raises(judge.ConformanceFailure, match="no rounding"):
+        judged(unnamed, to_the_bit=True)
+
+
+@pytest.mark.parametrize("says", ["winograd_6x6", "fft", None])
+def test_an_algorithm_that_has_no_bound_is_said(says):
+    rough = Rough()
+    rough.says = says
+    with pytest.raises(judge.ConformanceFailure, match="winograd_2x2 or winograd_4x4, or left out"):
+        judged(rough)
+
+
+def test_a_number_of_numpys_is_a_result():
+    x, t = RNG.random((3, 4)).astype(np.float32), np.eye(4, dtype=np.float32)[:3]
+
+    class Sums:
+        result = np.float32
+
+        def softmax_cross_entropy(self, x, t, *, reduce_sum):
+            return self.result(softmax_cross_entropy.forward(x, t, reduce_sum=reduce_sum)[0])
+
+    case = Case((x, t), {"reduce_sum": True}, np.ones((), np.float32))
+    assert judged(Sums(), case, "softmax_cross_entropy") <= 1
+    Sums.result = float
+    with pytest.raises(judge.ConformanceFailure, match=r"\(float\), but float32 of shape \(\)"):
+        judged(Sums(), case, "softmax_cross_entropy")
