@@ -263,6 +263,11 @@ def test_the_script_judges_as_refcnn_does(tmp_path_factory, elements):
     else:
         right = True
     assert _judge()("it", computed, exact, bound) == right
+    try:
+        judge.compare("it", computed, exact, bound, signed_zeros=True)
+    except judge.ConformanceFailure:
+        right = False
+    assert _judge()("it", computed, exact, bound, signed_zeros=True) == right
     assert not _judge()("it", computed.astype(np.float64), exact, bound)
     assert not _judge()("it", computed[None], exact, bound)
 

@@ -1,14 +1,17 @@
 """Anyone's own implementation as a target: what it may say of itself, and return."""
 
 import types
+from unittest import mock
 
 import numpy as np
 import pytest
 
-from refcnn.conformance import judge
+from refcnn.conformance import judge, worker
 from refcnn.conformance.strategies import Case
 from refcnn.conformance.targets import Implementation
-from refcnn.reference import conv2d, softmax_cross_entropy
+from refcnn.reference import (
+    adam, average_pool2d, conv2d, dropout, max_pool2d, sgd, softmax, softmax_cross_entropy
+)  # fmt: skip
 
 RNG = np.random.default_rng(0)
 ATTRIBUTES = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1}
@@ -63,3 +66,41 @@ def test_a_number_of_numpys_is_a_result():
     Sums.result = float
     with pytest.raises(judge.ConformanceFailure, match=r"\(float\), but float32 of shape \(\)"):
         judged(Sums(), case, "softmax_cross_entropy")
+
+
+WRONG_ABOUT_SPECIAL_VALUES = {
+    "relu_backward": lambda dy, x: (dy * (x > 0),),
+    "add_backward": lambda dy, a, b: (dy + np.float32(0), dy),
+    "average_pool2d": lambda x, **options: average_pool2d.forward(np.nan_to_num(x), **options)[0],
+    "average_pool2d_backward": lambda dy, x, **options: average_pool2d.backward(
+        np.nan_to_num(dy), x.shape, (True,), **options
+    ),
+    "max_pool2d_backward": lambda dy, x, **options: max_pool2d.backward(
+        dy, max_pool2d.forward(np.nan_to_num(x), **options)[1], (True,), **options
+    ),
+    "softmax": lambda x: softmax.forward(np.nan_to_num(x))[0],
+    "softmax_cross_entropy": lambda x, t, reduce_sum: softmax_cross_entropy.forward(
+        np.nan_to_num(x), t, reduce_sum=reduce_sum
+    )[0],
+    "dropout_backward": lambda dy, x, ratio, **_: (dropout_kept(dy, x, ratio, **_),),
+    "sgd": lambda w, g, v, **options: sgd.forward(w, np.nan_to_num(g), v, **options),
+    "adam": lambda w, g, m, r, **options: adam.forward(w, np.nan_to_num(g), m, r, **options),
+}  # fmt: skip
+
+
+def dropout_kept(dy, x, ratio, seed, stream):
+    kept = dropout.forward(np.ones_like(x), ratio=ratio, seed=seed, stream=stream)[0]
+    return dy * kept
+
+
+@pytest.mark.parametrize("name", WRONG_ABOUT_SPECIAL_VALUES)
+def test_special_values_are_drawn_and_judged(name, tmp_path):
+    """Right but for NaN, infinities or the sign of a zero: a hundred cases show it."""
+    functions = types.SimpleNamespace(**{name: WRONG_ABOUT_SPECIAL_VALUES[name]})
+    direction = "backward" if name.endswith("_backward") else "forward"
+    operation = name.removesuffix("_backward")
+    job = worker.Job(operation, direction, None, 100, 1, ("small",), str(tmp_path / "case.npz"))
+    with mock.patch.object(worker.targets, "find", lambda *_: Implementation("module:object", functions)):
+        with np.errstate(all="ignore"):
+            row = worker.Run("module:object", job, lambda entries: None).run()
+    assert row.verdict == "wrong", row

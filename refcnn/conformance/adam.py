@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from .bounds import Approximation
-from .strategies import Case, arrays, shapes
+from .strategies import ZEROS_AND_NOT_FINITE, Case, arrays, shapes
 
 
 @st.composite
@@ -19,7 +19,9 @@ def cases(draw, size="small", integers=False):
         "epsilon": draw(st.sampled_from([1e-8, 1e-3, 1.0])),
         "step": draw(st.one_of(st.integers(1, 10), st.integers(1, 10**6))),
     }
-    w, g, m, r = (draw(arrays(shape, integers)) for _ in range(4))
+    w, g = (draw(arrays(shape, integers, special=ZEROS_AND_NOT_FINITE)) for _ in range(2))
+    # A decay of 0 may be left out, or multiplied with a moment that must be finite then.
+    m, r = (draw(arrays(shape, integers)) for _ in range(2))
     return Case((w, g, m, np.abs(r)), attributes)
 
 
@@ -37,5 +39,5 @@ def forward_bound(inputs, attributes, errors=None):
     m_hat = m_new / number(1 - beta1**step)
     r_hat = r_new / number(1 - beta2**step)
     lr, scale = number(attributes["lr"]), r_hat.sqrt() + number(attributes["epsilon"])
-    of_w = np.maximum((w - lr * m_hat / scale).error, (w - lr * (m_hat / scale)).error)
-    return of_w, m_new.error, r_new.error
+    one, other = w - lr * m_hat / scale, w - lr * (m_hat / scale)
+    return one.or_as(other).bound, m_new.bound, r_new.bound

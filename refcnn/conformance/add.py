@@ -4,23 +4,21 @@ import numpy as np
 from hypothesis import strategies as st
 
 from .bounds import Approximation
-from .strategies import Case, arrays, shapes
-
-_SPECIAL = (0.0, -0.0, np.nan, np.inf, -np.inf)
+from .strategies import ZEROS_AND_NOT_FINITE, Case, arrays, shapes
 
 
 @st.composite
 def cases(draw, size="small", integers=False):
     """Draw two arrays of one shape."""
     shape = draw(shapes(size))
-    a, b = (draw(arrays(shape, integers, special=_SPECIAL)) for _ in range(2))
-    return Case((a, b), {}, draw(arrays(shape, integers)))
+    a, b = (draw(arrays(shape, integers, special=ZEROS_AND_NOT_FINITE)) for _ in range(2))
+    return Case((a, b), {}, draw(arrays(shape, integers, special=ZEROS_AND_NOT_FINITE)))
 
 
 def forward_bound(inputs, attributes, errors=None):
     """One rounding of the sum."""
     a, b = map(Approximation.of_input, inputs, errors or (None, None))
-    return (a + b).error
+    return (a + b).bound
 
 
 def backward_bound(dy, inputs, attributes, needs):

@@ -220,10 +220,14 @@ def overflowing(bound, magnitude):
     return np.where(magnitude * (1 + 2**-10) > LARGEST, np.inf, bound)
 
 
-def _or_any(exact, error, magnitude):
-    """Return the error, infinite where a number may overflow, or be computed from one that did."""
-    lost = np.isnan(error) | (magnitude * (1 + 2**-10) > LARGEST)
-    return np.where(lost & np.isfinite(exact), np.inf, error)
+def _or_any(exact, error, magnitude, is_lost):
+    """Return the error of a result that is computed from others, and infinity where it can be anything.
+
+    A number can be anything that may overflow, or is computed from what can be anything. NaN and infinity are
+    computed as such from exact ones.
+    """
+    is_lost = is_lost | (np.isfinite(exact) & (np.isnan(error) | (magnitude * (1 + 2**-10) > LARGEST)))
+    return np.where(is_lost, np.inf, np.where(np.isfinite(exact), error, 0))
 
 
 def windows_over_a_pixel(kernel, stride, dilation=(1, 1)):
@@ -273,15 +277,25 @@ class Approximation:
         """A number that is rounded to float32 once: an attribute, or what the host computes from attributes."""
         return cls(value, U * abs(value) + underflow())
 
-    def _rounded(self, exact, error, roundings=1):
+    @property
+    def bound(self):
+        """The error, UNDEFINED where NaN or infinity is computed from what can be anything."""
+        return np.where(np.isinf(self.error) & ~np.isfinite(self.exact), UNDEFINED, self.error)
+
+    @property
+    def _may_be_zero(self):
+        return (self.error > 0) & (np.abs(self.exact) <= self.error)
+
+    def _rounded(self, exact, error, roundings=1, is_lost=False):
         magnitude = np.abs(exact) + error
-        return Approximation(exact, _or_any(exact, error + gamma(roundings) * magnitude + underflow(roundings), magnitude))
+        error = error + gamma(roundings) * magnitude + underflow(roundings)
+        return Approximation(exact, _or_any(exact, error, magnitude, is_lost | np.isinf(self.error)))
 
     def __neg__(self):
         return Approximation(-self.exact, self.error)
 
     def __add__(self, other):
-        return self._rounded(self.exact + other.exact, self.error + other.error)
+        return self._rounded(self.exact + other.exact, self.error + other.error, is_lost=np.isinf(other.error))
 
     def __sub__(self, other):
         return self + -other
@@ -289,7 +303,9 @@ class Approximation:
     def __mul__(self, other):
         # (a + da)(b + db) - a b = da b + a db + da db
         error = self.error * np.abs(other.exact) + (np.abs(self.exact) + self.error) * other.error
-        return self._rounded(self.exact * other.exact, error)
+        is_lost = np.isinf(other.error) | self._may_be_zero & np.isinf(other.exact)
+        is_lost = is_lost | other._may_be_zero & np.isinf(self.exact)
+        return self._rounded(self.exact * other.exact, error, is_lost=is_lost)
 
     def __truediv__(self, other):
         # (a + da)/(b + db) - a/b = (da - (a/b) db)/(b + db)
@@ -297,7 +313,11 @@ class Approximation:
         smallest = np.maximum(np.abs(other.exact) - other.error, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             error = np.where(smallest > 0, (self.error + np.abs(quotient) * other.error) / smallest, np.inf)
-        return self._rounded(quotient, error, QUOTIENT_ROUNDINGS)
+        return self._rounded(quotient, error, QUOTIENT_ROUNDINGS, np.isinf(other.error) | other._may_be_zero)
+
+    def or_as(self, other):
+        """The same number where it may be computed in two ways."""
+        return Approximation(self.exact, np.maximum(self.error, other.error))
 
     def max(self, axis):
         """The largest over an axis (kept): as far off as the one that is furthest off, at most."""
@@ -310,7 +330,8 @@ class Approximation:
         exact, error = self.exact.sum(axis, keepdims=keep), self.error.sum(axis, keepdims=keep)
         magnitude = (np.abs(self.exact) + self.error).sum(axis, keepdims=keep)
         bound = error + gamma(terms - 1) * magnitude + terms * underflow() * (1 + gamma(terms))
-        return Approximation(exact, _or_any(exact, bound, magnitude))
+        is_lost = np.isinf(self.error).any(axis, keepdims=keep)
+        return Approximation(exact, _or_any(exact, bound, magnitude, is_lost))
 
     @classmethod
     def total(cls, *terms):

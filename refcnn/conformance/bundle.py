@@ -128,6 +128,7 @@ def write_bundle(folder, *, operation, direction, variant, case, results, device
             arrays[f"computed_{number}"] = computed
     entries = header(operation, direction, variant, case)
     entries |= {"results": list(results), "device": device, "message": message, "known": known}
+    entries["signed_zeros"] = not composition.split(variant)[1] and judge.are_copies(operation, direction, case)
     texts = {HEADER_FILE: _json(entries), SCRIPT_FILE: SCRIPT_TEMPLATE.read_text(encoding="utf-8")}
     if recording is not None:
         texts[LAUNCHES_FILE] = _json(_launches(*recording, arrays))

@@ -79,6 +79,13 @@ def has_exact_cases(operation):
     return operation in _EXACT_ON_INTEGERS
 
 
+def are_copies(operation, direction, case):
+    """Return whether results are copies, of which the definition fixes the sign of zeros too."""
+    if operation == "add":
+        return direction == "backward"
+    return operation == "max_pool2d" and direction == "forward" and case.attributes["kernel"] == (1, 1)
+
+
 def is_exact(operation, case):
     """Return whether no correct implementation can round anywhere in a case, whatever its order of summation.
 
@@ -126,12 +133,15 @@ class Expectation:
     names : list of str
     exact, bounds : list of ndarray of float64
     to_the_bit : list of bool
+    signed_zeros : bool
+        Whether zeros must have the sign that they have in the exact answer.
     """
 
     names: list
     exact: list
     bounds: list
     to_the_bit: list
+    signed_zeros: bool = False
 
     def entries(self):
         """Return (exact answer, bound of each element) by the name of the result."""
@@ -152,7 +162,8 @@ def expect_forward(operation, case, backend, *, to_the_bit=False, followers=()):
         bounds = bounds if isinstance(bounds, tuple) else (bounds,)
         bounds = [composed_bound(bound, followers) for bound in bounds]
     names = ["y"] if len(outputs) == 1 else [f"result {index}" for index in range(len(outputs))]
-    return Expectation(names, list(outputs), bounds, [to_the_bit] * len(names))
+    signed_zeros = not followers and are_copies(operation, "forward", case)
+    return Expectation(names, list(outputs), bounds, [to_the_bit] * len(names), signed_zeros)
 
 
 def check_forward(
@@ -211,7 +222,8 @@ def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, f
         if not followers:
             bounds = conformance(operation).backward_bound(case.dy, case.inputs, case.attributes, needs, **algorithms)
     names = [f"gradient of input {index}" for index in range(len(needs))]
-    return Expectation(*(_wanted(entries, needs) for entries in (names, gradients, bounds, to_the_bit)))
+    signed_zeros = not followers and are_copies(operation, "backward", case)
+    return Expectation(*(_wanted(entries, needs) for entries in (names, gradients, bounds, to_the_bit)), signed_zeros)
 
 
 def check_backward(
@@ -252,7 +264,7 @@ def check_backward(
     return _compare(call, case, backend, _wanted(gradients, needs), expected, statistics)
 
 
-def compare(title, computed, expected, bound, to_the_bit=False, statistics=None):
+def compare(title, computed, expected, bound, to_the_bit=False, statistics=None, signed_zeros=False):
     """Hold one array against the exact one and its bound.
 
     Where the exact answer is NaN or infinite, the same is asked for; where it
@@ -269,6 +281,8 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None)
         Allow no difference but between the zeros.
     statistics : Statistics, optional
         Is told of every element.
+    signed_zeros : bool
+        Allow none between the zeros either.
 
     Returns
     -------
@@ -290,6 +304,9 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None)
         overflows = np.isinf(computed) & (np.sign(computed) == np.sign(expected)) & (np.abs(expected) + bound > LARGEST)
         free = (bound == UNDEFINED) | (np.isposinf(bound) & np.isfinite(expected))
         same = (np.isnan(expected) & np.isnan(computed)) | (computed == expected) | overflows | free
+        if signed_zeros:
+            has_other_sign = (expected == 0) & (computed == 0) & (np.signbit(expected) != np.signbit(computed))
+            same, ratio = same & ~has_other_sign, np.where(has_other_sign, np.inf, ratio)
     ratio = np.where(same, 0, np.where(np.isnan(ratio), np.inf, ratio))
     if not ratio.size:
         return 0.0
@@ -327,7 +344,9 @@ def _compare(call, case, backend, computed, expected, statistics):
     title = f"{call}({', '.join(arguments)}) on {backend.name}"
     rows = zip(expected.names, computed, expected.exact, expected.bounds, expected.to_the_bit, strict=True)
     try:
-        return max(compare(f"{title}: {name}", *entries, statistics) for name, *entries in rows)
+        return max(
+            compare(f"{title}: {name}", *entries, statistics, expected.signed_zeros) for name, *entries in rows
+        )
     except ConformanceFailure as failure:
         answers = zip(expected.entries().items(), computed, strict=True)
         failure.results = {name: (found, *entries) for (name, entries), found in answers}

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from ..reference import average_pool2d, max_pool2d
 from .bounds import input_error, may_be_flushed, sum_of_terms, windows_over_a_pixel
-from .strategies import SUBNORMALS, pooling_cases
+from .strategies import SUBNORMALS, ZEROS_AND_NOT_FINITE, pooling_cases
 
-_SPECIAL = (0.0, -0.0, np.nan, np.inf, -np.inf, *SUBNORMALS)
+_SPECIAL = (*ZEROS_AND_NOT_FINITE, *SUBNORMALS)
 
 
 @st.composite
@@ -29,11 +29,15 @@ def backward_bound(dy, inputs, attributes, needs):
     """
     if not needs[0]:
         return (None,)
-    y, saved = max_pool2d.forward(inputs[0], **attributes)
-    flushed, _ = max_pool2d.forward(may_be_flushed(inputs[0]).astype(np.float64), **attributes)
-    (undefined,) = average_pool2d.backward(
-        (np.isnan(y) | (flushed > 0)).astype(np.float64), inputs[0].shape, needs, **attributes, count_include_padding=True
-    )
+    whole = {**attributes, "count_include_padding": True}
+
+    def in_windows(pixels):
+        share, _ = average_pool2d.forward(pixels.astype(np.float64), **whole)
+        return np.rint(share * np.prod(attributes["kernel"]))
+
+    _, saved = max_pool2d.forward(inputs[0], **attributes)
+    is_open = (in_windows(np.isnan(inputs[0])) > 1) | (in_windows(may_be_flushed(inputs[0])) > 0)
+    (undefined,) = average_pool2d.backward(is_open.astype(np.float64), inputs[0].shape, needs, **whole)
 
     def total(dy):
         return max_pool2d.backward(dy, saved, needs, **attributes)[0]

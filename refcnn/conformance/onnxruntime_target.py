@@ -61,6 +61,9 @@ class OnnxRuntime(HostTarget):
         If this onnxruntime has no such provider.
     """
 
+    # Neither it nor ONNX says that subnormal numbers are kept; its softmax loses them on CPUs without AVX-512.
+    denormals = False
+
     def __init__(self, provider):
         known = {name.lower(): name for name in providers()}
         if provider.lower() not in known:

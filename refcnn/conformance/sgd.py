@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from .bounds import Approximation
-from .strategies import Case, arrays, shapes
+from .strategies import ZEROS_AND_NOT_FINITE, Case, arrays, shapes
 
 
 @st.composite
@@ -15,7 +15,9 @@ def cases(draw, size="small", integers=False):
         "momentum": draw(st.sampled_from([0.0, 0.5] if integers else [0.4, 0.0, 0.9, 0.999])),
         "nesterov": draw(st.booleans()),
     }
-    return Case(tuple(draw(arrays(shape, integers)) for _ in range(3)), attributes)
+    w, g = (draw(arrays(shape, integers, special=ZEROS_AND_NOT_FINITE)) for _ in range(2))
+    # A momentum of 0 may be left out, or multiplied with a velocity that must be finite then.
+    return Case((w, g, draw(arrays(shape, integers))), attributes)
 
 
 def forward_bound(inputs, attributes, errors=None):
@@ -24,6 +26,6 @@ def forward_bound(inputs, attributes, errors=None):
     lr, momentum = (Approximation.of_attribute(attributes[name]) for name in ("lr", "momentum"))
     v_new = momentum * v + lr * g
     if not attributes["nesterov"]:
-        return (w - v_new).error, v_new.error
+        return (w - v_new).bound, v_new.bound
     w_new = Approximation.total(w, -((Approximation(1) + momentum) * v_new), momentum * v)
-    return w_new.error, v_new.error
+    return w_new.bound, v_new.bound

@@ -182,6 +182,9 @@ _SCALES = (1.0, 1.0, 1.0, 2.0**-10, 1e3, 1e-20, 1e14, 1e-30, 1e30, 1e-40)
 #: Numbers below the normal ones, the smallest among them.
 SUBNORMALS = (1e-40, -3e-39, 2.0**-149)
 
+#: What any array may hold beside numbers: zeros of both signs, and what is no number or infinite.
+ZEROS_AND_NOT_FINITE = (0.0, -0.0, np.nan, np.inf, -np.inf)
+
 #: For sums of products, which such numbers spread over: seldom, and one or a few of them, so that each can be told.
 FEW_NOT_FINITE = {"special": (np.nan, np.inf, -np.inf), "shares": (0,) * 22 + (1e-9, 0.02)}
 
@@ -244,12 +247,13 @@ def shapes(draw, size, axes=4):
 
 
 @st.composite
-def pooling_cases(draw, size, integers, special=(), kernels=None):
-    """Draw a case of pooling: images, and kernel, stride and padding."""
+def pooling_cases(draw, size, integers, kernels=None, **special):
+    """Draw a case of pooling: images, with special values as :func:`arrays` has them, and kernel, stride and padding."""
     window = draw(windows(kernels or KERNELS[size], padding_below_kernel=True))
     del window["dilation"]
     height, width = draw(image_sizes(size, window["kernel"], window["padding"]))
     batch, c = draw(batches(size)), draw(extents(5 if size == "tiny" else 17))
     out = window_output_shape((height, width), **window)
-    x = draw(arrays((batch, c, height, width), integers, special=special))
-    return Case((x,), window, draw(arrays((batch, c, *out), integers)))
+    x = draw(arrays((batch, c, height, width), integers, **special))
+    dy = draw(arrays((batch, c, *out), integers, **(FEW_NOT_FINITE if special.get("special") else {})))
+    return Case((x,), window, dy)

@@ -50,7 +50,7 @@ def test_integers_exact(backend, case):
 
 @given(case=average_pool2d.cases("tiny"), count_include_padding=st.booleans())
 def test_gradients_of_reference(case, count_include_padding):
-    x, dy = (np.sign(entry) for entry in (case.inputs[0], case.dy))
+    x, dy = (np.nan_to_num(np.sign(entry)) for entry in (case.inputs[0], case.dy))
     attributes = {**case.attributes, "count_include_padding": count_include_padding}
     check_gradients("average_pool2d", Case((x,), attributes, dy), step=1, tolerance=1e-12)
 
