@@ -18,7 +18,8 @@ def cases(draw, size="small", integers=False):
     """Draw images, kernels, at times a bias, and all attributes."""
     general = windows(KERNELS[size], dilations=True)
     window = draw(st.one_of(general, general, winograd_windows()))
-    height, width = draw(image_sizes(size, spans(window["kernel"], window["dilation"]), window["padding"]))
+    span = spans(window["kernel"], window["dilation"])
+    height, width = draw(image_sizes(size, span, window["padding"], window["stride"]))
     batch = draw(batches(size))
     c, k, groups = draw(channels(LIMITS[size][1]))
     kernel = window.pop("kernel")
