@@ -9,7 +9,8 @@ from ..shapes import window_output_shape
 from . import winograd
 from .bounds import sum_of_products, sum_of_terms, windows_over_a_pixel
 from .strategies import (
-    FEW_NOT_FINITE, KERNELS, LIMITS, Case, arrays, batches, extents, image_sizes, spans, windows, winograd_windows,
+    FEW_NOT_FINITE, KERNELS, LIMITS, Case, arrays, batches, extents, halving_windows, image_sizes, spans, windows,
+    winograd_windows,
 )  # fmt: skip
 
 
@@ -17,7 +18,8 @@ from .strategies import (
 def cases(draw, size="small", integers=False):
     """Draw images, kernels, at times a bias, and all attributes."""
     general = windows(KERNELS[size], dilations=True)
-    window = draw(st.one_of(general, general, winograd_windows()))
+    special = winograd_windows(), winograd_windows(), halving_windows(KERNELS[size])
+    window = draw(st.one_of(general, general, general, *special))
     span = spans(window["kernel"], window["dilation"])
     height, width = draw(image_sizes(size, span, window["padding"], window["stride"]))
     batch = draw(batches(size))

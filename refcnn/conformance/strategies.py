@@ -26,8 +26,8 @@ _EDGES = (
 )  # fmt: skip
 
 #: Rows and columns of results that are together as many as a vector has floats, or one less: kernels
-#: may take a plane as one row. Twice as many of both are so after pooling.
-_PLANES = ((1, 7), (3, 5), (1, 15), (1, 8), (4, 4))
+#: may take a plane as one row. Twice as many of both are so after pooling. And a row of more vectors than one has floats.
+_PLANES = ((1, 7), (3, 5), (1, 15), (1, 8), (4, 4), (1, 65))
 
 #: Integer-valued arrays keep to this magnitude, so that sums of 2^17 products stay below 2^24.
 LARGEST_INTEGER = 8
@@ -174,6 +174,14 @@ def winograd_windows(draw):
     """Draw as :func:`windows` what Winograd's algorithm serves: 3 x 3 taps, stride 1 and dilation 1, any padding."""
     padding = tuple(draw(st.integers(0, 3)) for _ in range(4))
     return {"kernel": (3, 3), "stride": (1, 1), "padding": padding, "dilation": (1, 1)}
+
+
+@st.composite
+def halving_windows(draw, kernels):
+    """Draw as :func:`windows` what makes images half as large: stride 2, and padding that is about half a kernel."""
+    side = draw(st.sampled_from(kernels))
+    before, after = side // 2, draw(st.sampled_from((side // 2, (side - 1) // 2)))
+    return {"kernel": (side, side), "stride": (2, 2), "padding": (before, before, after, after), "dilation": (1, 1)}
 
 
 def spans(kernel, dilation=(1, 1)):
