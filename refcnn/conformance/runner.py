@@ -33,11 +33,15 @@ _COMPILING = 5
 _SIMULATOR = 10
 _START_LIMIT = 300.0
 
+#: Seconds for a process that is to end, and for what it still had to say.
+_ENDING = 5.0
+
 #: Seconds that a search for a smaller case that ends its process may take, and each case of it where it hangs.
 _SHRINKING_LIMIT = 60.0
 _SHRINKING_CASE_LIMIT = 1.0
 
 _LOG_CHARACTERS = 3000
+_ANSWER_CHARACTERS = 200
 
 
 @dataclasses.dataclass
@@ -263,8 +267,10 @@ def _save_killer(target, options, scratch, job, case, message, known):
     write_case(file, job.operation, job.direction, job.variant, case)
     job = dataclasses.replace(job, case=str(file), killed=message, known=known)
     worker = _Worker(target, scratch, options.case_limit)
-    saved = worker.start() is None and worker.run(job, lambda cases: None).failure is None
-    worker.stop()
+    try:
+        saved = worker.start() is None and worker.run(job, lambda cases: None).failure is None
+    finally:
+        worker.stop()
     if not saved:
         save_bundle(job, case, targets.Unavailable(target.specification), message, known=known)
     return Path(job.bundle).name
@@ -293,11 +299,15 @@ class _Worker:
     def start(self):
         """Start the process; return what went wrong, or None."""
         with open(self._log, "wb") as log:
+            # In a session of its own it can be ended with all that it started.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", f"{__package__}.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=log, text=True, encoding="utf-8", env=_environment() | self._target.environment(self._scratch),
+                stderr=log, text=True, encoding="utf-8", errors="replace", start_new_session=True,
+                env=_environment() | self._target.environment(self._scratch),
             )  # fmt: skip
-        threading.Thread(target=self._read, args=(self._process.stdout, self._answers), daemon=True).start()
+        reader = threading.Thread(target=self._read, args=(self._process.stdout, self._answers), daemon=True)
+        reader.start()
+        threading.Thread(target=self._watch, args=(self._process, reader, self._answers), daemon=True).start()
         self._send({"specification": self._target.specification})
         answer = self._next(_START_LIMIT)
         if answer.get("event") == "ready":
@@ -331,7 +341,7 @@ class _Worker:
             row.verdict, message = "failed", answer["message"]
             self.stop()
         else:
-            row.verdict = "hung" if answer.get("event") == "silence" else "crashed"
+            row.verdict = {"silence": "hung", "end": "crashed"}.get(answer.get("event"), "failed")
             message = self._end(answer, f"{row.name} ran", limit)
         row.failure = Failure(message)
         with contextlib.suppress(Exception):
@@ -341,21 +351,34 @@ class _Worker:
         return row
 
     def stop(self):
-        """End the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for stream in (self._process.stdin, self._process.stdout):
-                with contextlib.suppress(OSError):
-                    stream.close()
-            self._process = None
+        """End the process and all that it started."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        with contextlib.suppress(OSError, AttributeError):
+            # There is none on Windows.
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # A driver may hold it even so.
+            process.wait(_ENDING)
+        with contextlib.suppress(OSError):
+            process.stdin.close()
 
     def _end(self, answer, when, limit):
         """Stop the process and say how it ended."""
         if answer.get("event") == "silence":
             text = f"nothing came for {limit:g} s while {when}; the process was killed."
+        elif answer.get("event") == "end":
+            try:
+                text = f"the process ended with {_exit(self._process.wait(_ENDING))} while {when}."
+            except subprocess.TimeoutExpired:
+                text = f"the process stopped to answer while {when}, and did not end; it was killed."
         else:
-            text = f"the process ended with {_exit(self._process.wait())} while {when}."
+            text = (
+                f"the process answered {str(answer)[:_ANSWER_CHARACTERS]} while {when}, but only refcnn may write "
+                "where it answers; it was killed. Leave files alone that the implementation did not open."
+            )
         self.stop()
         log = self._log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:].strip()
         return text + (f" It wrote:\n{log}" if log else "")
@@ -374,10 +397,21 @@ class _Worker:
 
     @staticmethod
     def _read(stream, answers):
-        # ValueError: the stream was closed on stopping.
-        with contextlib.suppress(OSError, ValueError):
+        # Closed here, where nobody waits for it: it may be held open by what the process started.
+        with stream, contextlib.suppress(OSError):
             for line in stream:
-                answers.put(json.loads(line))
+                try:
+                    answer = json.loads(line)
+                except ValueError:
+                    answer = line
+                answers.put(answer if isinstance(answer, dict) else {"no answer": answer})
+        answers.put({"event": "end"})
+
+    @staticmethod
+    def _watch(process, reader, answers):
+        """Tell of the end of a process also where its answers are held open by what it started."""
+        process.wait()
+        reader.join(_ENDING)
         answers.put({"event": "end"})
 
 

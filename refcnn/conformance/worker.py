@@ -17,7 +17,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import sys
 import time
 import traceback
 from collections import Counter
@@ -340,19 +339,22 @@ def serve(read, write):
 
 
 def main():
-    """Keep standard output for the answers, and serve."""
+    """Keep standard input for the jobs and standard output for the answers, and serve."""
     from threadpoolctl import threadpool_limits
 
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    jobs, answers = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
 
     def write(entries):
         answers.write(json.dumps(entries) + "\n")
         answers.flush()
 
-    # The reference's many small products lose by threads.
-    with threadpool_limits(limits=1, user_api="blas"):
-        serve(sys.stdin, write)
+    # Answers end with the jobs, though threads of an implementation may live on. The reference's many small products
+    # lose by threads.
+    with answers, threadpool_limits(limits=1, user_api="blas"):
+        serve(jobs, write)
 
 
 if __name__ == "__main__":
