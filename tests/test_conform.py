@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, settings
 
 from refcnn.cli import main
-from refcnn.conformance import case_file, coverage, judge, oclgrind, runner, targets
+from refcnn.conformance import case_file, coverage, judge, oclgrind, runner, targets, worker
 from refcnn.conformance.results import BINS, DeviceReport, Report
 from refcnn.conformance.strategies import Case
 from refcnn.errors import BackendError
@@ -383,6 +383,38 @@ def test_saved_case_runs_again(faults):
     done = run("--device", "reference", "--repro", bundle)
     assert done.exit_code == 2
     assert "arrays.npz" in done.output
+
+
+@pytest.mark.parametrize(
+    ("device", "verdict", "words"), [("wrong", "wrong", "elements are wrong"), ("deadly", "crashed", "SIGKILL")]
+)
+def test_a_bundle_that_cannot_be_saved_changes_no_verdict(faults, monkeypatch, device, verdict, words):
+    monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 1)
+    (faults / "report").mkdir()
+    (faults / "report" / f"faulty-{device}-00-relu-forward").write_text("not a bundle")
+    (faults / "report" / f"faulty-{device}-01-relu-backward").write_text("not a bundle")
+    done = run("--device", f"faulty:{device}", "--operation", "relu", "--seed", 1, "--examples", 20, "--case-limit", 0.5,
+               "--report", "report")  # fmt: skip
+    assert done.exit_code == 1, done.output
+    row = rows_of(faults / "report")["relu", "forward"]
+    assert (row.verdict, row.failure.bundle) == (verdict, None)
+    assert row.cases > 0 and row.failure.case["inputs"]
+    assert (sum(row.histogram) > 0, bool(row.coverage)) == (verdict == "wrong",) * 2
+    assert words in row.failure.message
+    assert "\nthe bundle could not be saved: " in row.failure.message
+    assert "something else stands there" in row.failure.message
+
+
+def test_a_bundle_is_saved_without_launches_that_cannot_be_recorded(tmp_path):
+    class Broken(targets.Unavailable):
+        device = "no device"
+
+    case = Case((np.ones((1, 1), np.float32),), {}, np.ones((1, 1), np.float32))
+    job = worker.Job("relu", "forward", None, 1, 1, (), "", bundle=str(tmp_path / "bundle"))
+    worker.save_bundle(job, case, Broken("broken"), "off by 3")
+    assert case_file.read_case(tmp_path / "bundle")[0] == "relu"
+    message = json.loads((tmp_path / "bundle" / "case.json").read_text())["message"]
+    assert message.startswith("off by 3\nThe launches could not be recorded: ")
 
 
 @pytest.mark.parametrize(

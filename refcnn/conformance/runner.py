@@ -22,7 +22,7 @@ from ..errors import FileWriteError
 from . import composition, known_faults, targets
 from .case_file import read_case, write_case
 from .results import DeviceReport, Failure, Report, Row, row_from_json
-from .worker import Job, save_bundle, searches, summary
+from .worker import Job, not_saved, save_bundle, searches, summary
 
 #: Examples of each row by profile.
 PROFILES = {"quick": 100, "standard": 400, "long": 10_000}
@@ -209,7 +209,10 @@ def _describe_death(target, description, options, scratch, job, row):
         row.failure.case = summary(case)
     if job.bundle is not None:
         known = fault and fault.id
-        row.failure.bundle = _save_killer(target, options, scratch, job, case, row.failure.message, known)
+        try:
+            row.failure.bundle = _save_killer(target, options, scratch, job, case, row.failure.message, known)
+        except Exception as error:
+            row.failure.message += f"\n{not_saved(error)}"
     if fault is not None:
         row.verdict, row.failure.known = "known fault", fault.id
 
