@@ -233,10 +233,23 @@ def test_page_that_cannot_be_written_is_said(tmp_path, write):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.0, "0 s"), (0.123, "0.12 s"), (9.97, "10 s"), (59.4, "59 s"), (59.8, "1 min 0 s"), (200.0, "3 min 20 s")],
+    [
+        (0.0, "0 s"), (0.123, "0.12 s"), (9.97, "10 s"), (59.4, "59 s"), (59.8, "1 min 0 s"), (200.0, "3 min 20 s"),
+        (math.inf, "∞"),
+    ],
 )
 def test_durations(seconds, text):
     assert html.duration(seconds) == text
+
+
+def test_all_that_the_schema_allows_can_be_shown(tmp_path):
+    days = "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-05:00"
+    for index, date in enumerate(days):
+        report(device(row(seconds=math.inf), driver=str(index)), date=date).save(tmp_path / f"{index}.json")
+    page = rendered_merged(load([tmp_path]), tmp_path)
+    assert all(day in page.text for day in days)
+    assert "100 cases · ∞" in page.text
+    assert "0001-01-01T00:00:00+01:00" in rendered(load([tmp_path / "0.json"])[0], tmp_path).text
 
 
 @pytest.mark.parametrize(
@@ -378,6 +391,7 @@ def edited(**entries):
         "", "{", "[]", "null", "3", "\x00", '{"schema": 1}', edited(schema=99), edited(schema=None), edited(seed="one"),
         edited(date="yesterday"), edited(date=3), edited(devices=[3]), edited(devices=None), edited(host=[]),
         edited(devices=[{"name": "a"}]), edited(surplus=1),
+        edited().replace('"seconds": 2.0', '"seconds": NaN'),
         edited(devices=[{**full_report().to_json()["devices"][0], "name": 3}]),
         edited(devices=[{**full_report().to_json()["devices"][0], "rows": [
             {**full_report().to_json()["devices"][0]["rows"][0], "verdict": "fine"}]}]),

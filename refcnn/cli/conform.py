@@ -1,5 +1,6 @@
 """``refcnn conform``."""
 
+import math
 import secrets
 import sys
 
@@ -8,6 +9,13 @@ import click
 
 class _CouldNotRun(click.ClickException):
     exit_code = 2
+
+
+class _Seconds(click.FloatRange):
+    def convert(self, value, param, ctx):
+        seconds = super().convert(value, param, ctx)
+        # NaN is neither in the range nor out of it.
+        return self.fail(f"{value} is no number of seconds.", param, ctx) if math.isnan(seconds) else seconds
 
 
 @click.command("conform")
@@ -25,7 +33,7 @@ class _CouldNotRun(click.ClickException):
 @click.option("--examples", type=click.IntRange(1), metavar="N", help="So many cases instead.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Fixes the cases.  [default: drawn, and "
               "printed]")
-@click.option("--case-limit", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True,
+@click.option("--case-limit", type=_Seconds(0, min_open=True), default=60.0, show_default=True,
               metavar="SECONDS", help="A case that takes longer counts as hung; the first ones of each row, "
               "which compile, may take five times as long.")
 @click.option("--report", "folder", metavar="DIR", help="Write report.json, report.html and a folder for each failure.")

@@ -62,7 +62,7 @@ class Options:
     case : str, optional
         A saved case to run in place of drawn ones.
     case_limit : float
-        Seconds.
+        Seconds; infinity for any time.
     folder : pathlib.Path, optional
         Where bundles go; there are none otherwise.
     """
@@ -394,7 +394,7 @@ class _Worker:
 
     def _next(self, limit):
         try:
-            return self._answers.get(timeout=limit)
+            return self._answers.get(timeout=min(limit, threading.TIMEOUT_MAX))
         except queue.Empty:
             return {"event": "silence"}
 
