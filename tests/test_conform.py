@@ -458,6 +458,39 @@ def test_implementation_that_cannot_be_imported_in_the_worker(faults, monkeypatc
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
+        ("import ctypes\nctypes.CDLL('/nowhere/lib.so')", "OSError: /nowhere/lib.so"),
+        ("def relu(x) return x", "SyntaxError: "),
+        ("relu = rleu", "NameError: name 'rleu'"),
+        ("import sys\nsys.exit('give --licence')", "SystemExit: give --licence"),
+        ("import sys\nsys.exit(0)", "SystemExit: 0"),
+    ],
+)
+def test_a_module_that_fails_on_import_is_said(faults, text, words):
+    name = f"module_{abs(hash(text))}"
+    (faults / f"{name}.py").write_text(text)
+    done = run("--device", f"{name}:", "--operation", "relu")
+    assert done.exit_code == 2, done.output
+    assert f"the device {name}: cannot be loaded: {words}" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_what_a_module_prints_is_kept_out_of_the_output(faults):
+    (faults / "talking.py").write_text("print('welcome')\nfrom faulty import wrong\n")
+    done = run("--device", "talking:wrong", "--operation", "relu", "--examples", 2)
+    assert "welcome" not in done.stdout and "relu.forward" in done.stdout
+
+
+def test_any_time_may_be_waited():
+    arguments = ["--device", "reference", "--operation", "sgd", "--examples", 1]
+    assert run(*arguments, "--case-limit", "inf").exit_code == 0
+    done = run(*arguments, "--case-limit", "nan")
+    assert done.exit_code == 2 and "nan is no number of seconds" in done.output
+
+
+@pytest.mark.parametrize(
     ("file", "right", "wrong", "operation", "largest"),
     [
         ("conv2d.cl", "row = i * s_h", "row = i * s_w", "conv2d", 2),
