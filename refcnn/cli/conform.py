@@ -57,7 +57,6 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     if reports:
         raise click.UsageError(f"{reports[0]} is not looked at without --merge.")
     from ..conformance import known_faults, runner, targets
-    from ..conformance.case_file import read_case
     from ..errors import RefcnnError
 
     try:
@@ -73,7 +72,7 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         if case is not None:
             if operations or examples:
                 raise click.UsageError("--repro runs the one case saved: leave --operation and --examples out.")
-            read_case(case)
+            runner.saved_case(case)
         known_faults.load(known_faults.file())
         folder = runner.writable_folder(folder) if folder is not None else None
         specifications = targets.expand(devices or ("all",))

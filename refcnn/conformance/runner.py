@@ -18,8 +18,8 @@ from pathlib import Path
 import hypothesis
 
 from .. import __version__
-from ..errors import FileWriteError
-from . import composition, known_faults, targets
+from ..errors import DataError, FileWriteError, ShapeError
+from . import composition, judge, known_faults, targets
 from .case_file import read_case, write_case
 from .results import DeviceReport, Failure, Report, Row, row_from_json
 from .worker import Job, not_saved, save_bundle, searches, summary
@@ -139,6 +139,34 @@ def plan(target, options):
             variants = [one for one in variants if composition.split(one)[0] == own]
         rows += [(operation, direction, one) for direction in targets.directions(operation) for one in variants]
     return rows
+
+
+def saved_case(path):
+    """Return the operation, direction, variant and case that were saved, if any device could run them.
+
+    Raises
+    ------
+    DataError
+        If there is no case, or it fits no operation: that would be laid to the devices.
+    """
+    operation, direction, variant, case = read_case(path)
+    if operation not in targets.operations():
+        known = ", ".join(targets.operations())
+        raise DataError(f"{path} is a case of {operation!r}, but there is no such operation. There are: {known}.")
+    if direction not in targets.directions(operation):
+        raise DataError(f"{path} is a case of {operation} {direction}, but {operation} has no {direction}. Name another.")
+    backward = direction == "backward"
+    try:
+        (y, *_), _ = judge.exact(operation, case, tuple(backward and entry is not None for entry in case.inputs))
+        if backward and case.dy.shape != y.shape:
+            raise ShapeError(f"dy has the shape {case.dy.shape}, but the result {y.shape}")
+    except Exception as error:
+        # The reference takes for granted what the model has checked, and may raise anything.
+        raise DataError(
+            f"{path} is no case of {operation}.{direction}: not even the float64 reference can run it "
+            f"({type(error).__name__}: {error}). Correct its shapes and attributes, or name another case."
+        ) from error
+    return operation, direction, variant, case
 
 
 def sizes(target, options):
