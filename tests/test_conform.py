@@ -15,10 +15,10 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, settings
 
 from refcnn.cli import main
-from refcnn.conformance import case_file, coverage, judge, oclgrind, runner, targets, worker
+from refcnn.conformance import case_file, coverage, html, judge, oclgrind, runner, targets, worker
 from refcnn.conformance.results import BINS, DeviceReport, Report
 from refcnn.conformance.strategies import Case
-from refcnn.errors import BackendError
+from refcnn.errors import BackendError, FileWriteError
 from refcnn.opencl import device as opencl_devices
 from refcnn.opencl.program import kernel_folder
 
@@ -455,6 +455,107 @@ def test_implementation_that_cannot_be_imported_in_the_worker(faults, monkeypatc
     assert "exit status 3" in report.devices[0].error
     assert report.devices[1].conforms
     assert not report.conforms
+
+
+def save(path, operation, *inputs, direction="forward", dy=None, **attributes):
+    case = Case(tuple(np.ones(shape, np.float32) for shape in inputs), attributes, dy and np.ones(dy, np.float32))
+    case_file.write_case(path, operation, direction, None, case)
+
+
+def test_where_nothing_is_tested_nothing_conforms(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "misspelt.py").write_text("def conv_2d(x, w, b, **attributes):\n    pass\n")
+    done = run("--device", "misspelt:", "--operation", "conv2d", "--report", "report")
+    assert done.exit_code == 2, done.output
+    assert "Nothing was tested on misspelt:" in done.output and "conv2d, conv2d_backward." in done.output
+    assert "onform." not in done.output
+    assert not Report.load(tmp_path / "report" / "report.json").conforms
+    done = run("--device", "misspelt:", "--device", "reference", "--operation", "relu", "--examples", 1)
+    assert done.exit_code == 2, done.output
+    assert "All others conform." in done.output
+
+
+def test_only_a_device_that_is_named_must_offer_what_is_asked(tmp_path, monkeypatch):
+    provider = "onnxruntime:CPUExecutionProvider"
+    asked = ["--operation", "adam", "--examples", 1]
+    done = run("--device", provider, *asked)
+    assert done.exit_code == 2, done.output
+    assert f"Nothing was tested on {provider}, which does not offer adam.forward." in done.output
+    save(tmp_path / "case.npz", "relu", (2, 3), direction="backward", dy=(2, 3))
+    done = run("--device", provider, "--repro", tmp_path / "case.npz")
+    assert done.exit_code == 2, done.output
+    monkeypatch.setattr(targets, "_everything", lambda: ["reference", provider])
+    for arguments in (asked, ["--device", "all", "--repro", tmp_path / "case.npz"]):
+        done = run(*arguments)
+        assert done.exit_code == 0, done.output
+        assert "All others conform." in done.output
+    assert run("--device", "all", "--device", "onnxruntime", *asked).exit_code == 2
+    monkeypatch.setattr(targets, "_everything", lambda: [provider])
+    assert run(*asked).exit_code == 2
+
+
+def test_a_fault_weighs_more_than_what_was_not_tested(faults):
+    done = run("--device", "faulty:wrong", "--device", "onnxruntime", "--operation", "sgd", "--seed", 1)
+    assert done.exit_code == 1, done.output
+
+
+@pytest.mark.parametrize(
+    ("operation", "case", "words"),
+    [
+        ("frobnicate", {}, ["no such operation", "conv2d", "softmax"]),
+        ("sgd", {"direction": "backward", "dy": (2, 3)}, ["sgd has no backward"]),
+        ("dense", {}, ["no case of dense.forward", "TypeError"]),
+        ("dense", {"inputs": [(2, 3), (5, 2), (1, 2)]}, ["no case of dense.forward", "ValueError"]),
+        ("relu", {"axis": 1}, ["no case of relu.forward", "axis"]),
+        ("relu", {"direction": "backward"}, ["no case of relu.backward"]),
+        ("relu", {"direction": "backward", "dy": (1, 3)}, ["dy has the shape (1, 3)", "(2, 3)"]),
+    ],
+)
+def test_a_case_that_no_device_could_run_is_none_of_theirs(tmp_path, operation, case, words):
+    save(tmp_path / "case.npz", operation, *case.pop("inputs", [(2, 3)]), **case)
+    done = run("--device", "reference", "--repro", tmp_path / "case.npz")
+    assert done.exit_code == 2, done.output
+    assert all(word in done.output for word in words), done.output
+
+
+@pytest.mark.parametrize("operation", targets.operations())
+def test_every_case_that_is_drawn_can_be_run_again(tmp_path, operation):
+    @settings(max_examples=10, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(judge.conformance(operation).cases("tiny"))
+    def draw(case):
+        for direction in targets.directions(operation):
+            case_file.write_case(tmp_path / "case.npz", operation, direction, None, case)
+            assert runner.saved_case(tmp_path / "case.npz")[:2] == (operation, direction)
+
+    draw()
+
+
+def test_a_report_that_cannot_be_saved_at_the_end(faults, monkeypatch):
+    def fail(*arguments):
+        raise FileWriteError("the disk is full")
+
+    monkeypatch.setattr(html, "render", fail)
+    for device, status, words in (("reference", 2, "All conform."), ("faulty:wrong", 1, "Not conforming: ")):
+        done = run("--device", device, "--operation", "relu", "--seed", 1, "--examples", 5, "--report", "report")
+        assert done.exit_code == status, done.output
+        assert words in done.output and "Error: the disk is full" in done.output
+
+
+def test_a_device_that_cannot_be_started_again_shows_what_ran(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    text = (
+        "import os, pathlib\n\nif pathlib.Path('gone').exists():\n    raise RuntimeError('it is gone')\n\n\n"
+        "def add(a, b):\n    return a + b\n\n\n"
+        "def relu(x):\n    pathlib.Path('gone').touch()\n    os._exit(3)\n"
+    )
+    (tmp_path / "leaving.py").write_text(text)
+    done = run("--device", "leaving:", "--operation", "add", "--operation", "relu", "--examples", 3)
+    assert done.exit_code == 1, done.output
+    table, _, rest = done.output.partition("leaving: could not be tested any further: ")
+    assert "add.forward" in table and "conforms" in table and "exit status 3" in table
+    assert "RuntimeError: it is gone" in rest
 
 
 @pytest.mark.parametrize(

@@ -220,9 +220,24 @@ def test_page_asks_for_nothing_else(tmp_path, draw):
 
 def test_empty_reports_have_pages(tmp_path):
     assert "no device was tested" in rendered(report(), tmp_path).text
-    assert "nothing was run" in rendered(report(device()), tmp_path).text
+    assert "nothing was tested" in rendered(report(device()), tmp_path).text
     assert "The reports hold no device" in rendered_merged([report()], tmp_path).text
-    assert "nothing was run" in rendered_merged([report(device())], tmp_path).text
+    assert "nothing was tested" in rendered_merged([report(device())], tmp_path).text
+
+
+def test_where_nothing_was_tested_nothing_conforms(tmp_path):
+    idle = device(row("relu", verdict="not offered", cases=0), name="idle")
+    assert not report(idle).conforms and not report(device()).conforms and not report().conforms
+    page = rendered(report(idle), tmp_path)
+    # The legend explains each verdict.
+    assert "– nothing was tested" in page.text and page.text.count("conforms") == 1
+    assert page.tables[0][0][1].endswith("– nothing was tested")
+    assert rendered_merged([report(idle)], tmp_path).text.count("conforms") == 1
+    assert report(idle, device(row())).conforms
+    assert "✓ 1 of 2 conforms – nothing was tested on 1" in rendered(report(idle, device(row())), tmp_path).text
+    bad = report(idle, device(row()), device(row(verdict="crashed", cases=0)), device(error="it is gone"))
+    assert not bad.conforms
+    assert "✗ 2 of 4 do not conform – nothing was tested on 1" in rendered(bad, tmp_path).text
 
 
 @pytest.mark.parametrize("write", [html.render, lambda subject, path: render_merged(merge([subject]), path)])

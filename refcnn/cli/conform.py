@@ -49,7 +49,9 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     reports of races, uninitialised reads and accesses out of bounds are failures. It is slow, so that "all" leaves it
     out: give it few --examples, 5 for a minute or two.
 
-    Exit status: 0 if all conform, 1 if not, 2 if it could not run.
+    Exit status: 0 if all conform, 1 if one does not, else 2 if it could not run, or nothing was tested on a device that
+    is named: it offers none of the operations, or cannot be asked the case of --repro. Of those that "all" stands for
+    it is enough that one was tested.
     """
     if merge:
         _merge(reports, folder)
@@ -76,6 +78,7 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         known_faults.load(known_faults.file())
         folder = runner.writable_folder(folder) if folder is not None else None
         specifications = targets.expand(devices or ("all",))
+        named = targets.expand(name for name in devices if name != "all")
     except RefcnnError as error:
         raise _CouldNotRun(str(error)) from error
     options = runner.Options(
@@ -83,16 +86,42 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         seed=secrets.randbits(32) if seed is None else seed, case=case, case_limit=case_limit, folder=folder,
     )  # fmt: skip
     click.echo(f"seed {options.seed}, {1 if case else options.examples} cases of each row")
-    report = runner.run(specifications, options, _printing(runner.Progress, 1 if case else options.examples))
+    try:
+        report = runner.run(specifications, options, _printing(runner.Progress, 1 if case else options.examples))
+    except RefcnnError as error:
+        raise _CouldNotRun(str(error)) from error
+    unsaved = None
     if folder is not None:
         from ..conformance import html
 
-        report.save(folder / "report.json")
-        html.render(report, folder / "report.html")
-        click.echo(f"The report is {folder / 'report.html'}, its data {folder / 'report.json'}.")
-    failing = [device.specification for device in report.devices if not device.conforms]
-    click.echo(f"Not conforming: {', '.join(failing)}." if failing else "All conform.")
-    sys.exit(0 if report.conforms else 1)
+        try:
+            report.save(folder / "report.json")
+            html.render(report, folder / "report.html")
+            click.echo(f"The report is {folder / 'report.html'}, its data {folder / 'report.json'}.")
+        except RefcnnError as error:
+            unsaved = str(error)
+    failing = [device.specification for device in report.devices if device.fails]
+    untested = [device for device in report.devices if not device.fails and not device.conforms]
+    for device in untested:
+        click.echo(f"Nothing was tested on {device.specification}, {_lack(device)}.")
+    if failing:
+        click.echo(f"Not conforming: {', '.join(failing)}.")
+    elif report.conforms:
+        click.echo("All others conform." if untested else "All conform.")
+    if unsaved is not None:
+        click.echo(f"Error: {unsaved}", err=True)
+    could_not_run = unsaved is not None or not report.conforms or any(one.specification in named for one in untested)
+    sys.exit(1 if failing else 2 if could_not_run else 0)
+
+
+def _lack(device):
+    """Return why no case ran on a device."""
+    from ..conformance import targets
+
+    if isinstance(targets.find(device.specification), targets.Implementation):
+        functions = [row.operation + ("_backward" if row.direction == "backward" else "") for row in device.rows]
+        return f"which has none of the functions that were looked for: {', '.join(functions)}"
+    return f"which does not offer {', '.join(row.name for row in device.rows)}"
 
 
 def _merge(paths, folder):
@@ -148,7 +177,7 @@ def table(device):
     """
     about = ", ".join(filter(None, (device.name, device.platform, device.driver and f"driver {device.driver}")))
     lines = ["", f"{device.specification}: {about}"]
-    if device.error is not None:
+    if device.error is not None and not device.rows:
         return "\n".join([*lines, f"could not be tested: {device.error}"])
     cells = [("operation", "cases", "error/bound", "ULP", "verdict", "seconds")]
     offered = [row for row in device.rows if row.verdict != "not offered"]
@@ -175,4 +204,6 @@ def table(device):
             lines.append("\n".join(f"  {line}" for line in row.failure.message.rstrip().splitlines()))
             if row.failure.bundle is not None:
                 lines.append(f"  saved as {row.failure.bundle}")
+    if device.error is not None:
+        lines.append(f"\n{device.specification} could not be tested any further: {device.error}")
     return "\n".join(lines)
