@@ -131,7 +131,7 @@ class DeviceReport:
 
     @property
     def conforms(self):
-        """Whether every row passes, and any case ran: a device that was asked for nothing neither conforms nor fails."""
+        """Whether every row passes and any case ran: where nothing was tested a device neither conforms nor fails."""
         return not self.fails and any(row.cases for row in self.rows)
 
 

@@ -154,7 +154,7 @@ def saved_case(path):
         known = ", ".join(targets.operations())
         raise DataError(f"{path} is a case of {operation!r}, but there is no such operation. There are: {known}.")
     if direction not in targets.directions(operation):
-        raise DataError(f"{path} is a case of {operation} {direction}, but {operation} has no {direction}. Name another.")
+        raise DataError(f"{path} is a case of {operation} {direction}, but there is no such direction.")
     backward = direction == "backward"
     try:
         (y, *_), _ = judge.exact(operation, case, tuple(backward and entry is not None for entry in case.inputs))
@@ -404,7 +404,7 @@ class _Worker:
             try:
                 text = f"the process ended with {_exit(self._process.wait(_ENDING))} while {when}."
             except subprocess.TimeoutExpired:
-                text = f"the process stopped to answer while {when}, and did not end; it was killed."
+                text = f"the process stopped answering while {when}, but did not end; it was killed."
         else:
             text = (
                 f"the process answered {str(answer)[:_ANSWER_CHARACTERS]} while {when}, but only refcnn may write "
