@@ -1,9 +1,12 @@
 """``refcnn conform``: verdicts on implementations that are right, wrong, broken, that crash and that hang."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +15,10 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, settings
 
 from refcnn.cli import main
-from refcnn.conformance import case_file, coverage, judge, oclgrind, runner, targets
+from refcnn.conformance import case_file, coverage, html, judge, oclgrind, runner, targets, worker
 from refcnn.conformance.results import BINS, DeviceReport, Report
 from refcnn.conformance.strategies import Case
-from refcnn.errors import BackendError
+from refcnn.errors import BackendError, FileWriteError
 from refcnn.opencl import device as opencl_devices
 from refcnn.opencl.program import kernel_folder
 
@@ -235,6 +238,140 @@ def test_what_ends_a_process_is_shrunk_and_saved(faults, monkeypatch, operation,
     assert "Not conforming: faulty:deadly." in again.output
 
 
+PROCESSES = """
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+
+
+def child():
+    # Has what the process has open, its answers too, and is in no way ended by its end.
+    if os.fork() == 0:
+        time.sleep(60)
+        os._exit(0)
+
+
+class Processes:
+    def relu(self, x):
+        child()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def dropout(self, x, **attributes):
+        child()
+        time.sleep(60)
+
+    def softmax(self, x):
+        threading.Thread(target=time.sleep, args=(60,)).start()
+        sys.exit(7)
+
+    def add(self, a, b):
+        # Nobody may read the jobs.
+        return a + b + np.float32(len(subprocess.run(["cat"], capture_output=True).stdout))
+
+    def add_backward(self, dy, a, b):
+        return dy, dy
+
+    def dense(self, x, w, b):
+        for file in range(3, 30):
+            try:
+                os.write(file, b"nonsense\\n")
+            except OSError:
+                pass
+        return x
+
+    def max_pool2d(self, x, **attributes):
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(20)
+            os._exit(0)
+        time.sleep(60)
+
+
+processes = Processes()
+"""
+
+
+@pytest.fixture
+def processes(tmp_path, monkeypatch):
+    """A module of implementations that are no good to their processes; a case that hangs shows soon."""
+    (tmp_path / "processes.py").write_text(PROCESSES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 1)
+    monkeypatch.setattr(runner, "_ENDING", 1)
+
+    def run(operation, case_limit=60):
+        options = runner.Options("quick", 3, 1, operations=(operation,), case_limit=case_limit)
+        (device,) = runner.run(["processes:processes"], options).devices
+        return device.rows
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("operation", "limit", "verdict", "words"),
+    [
+        ("relu", 60, "crashed", "SIGKILL"),
+        ("softmax", 60, "crashed", "did not end; it was killed"),
+        ("dropout", 0.2, "hung", "nothing came for 1 s"),
+        ("max_pool2d", 0.2, "hung", "nothing came for 1 s"),
+        ("dense", 60, "failed", "answered {'no answer': 'nonsense"),
+    ],
+)
+def test_what_a_process_started_holds_nothing_up(processes, operation, limit, verdict, words):
+    start = time.monotonic()
+    row = processes(operation, limit)[0]
+    assert (row.verdict, words in row.failure.message) == (verdict, True), row.failure.message
+    # A child holds its files open for longer, and much longer does the patience with a case last.
+    assert time.monotonic() - start < 50
+
+
+def test_an_implementation_cannot_read_the_jobs(processes):
+    rows = processes("add")
+    assert [row.verdict for row in rows] == ["conforms", "conforms"], rows
+
+
+def test_an_interrupted_run_leaves_no_process(tmp_path):
+    text = (
+        "import os, pathlib, time\n\n\ndef relu(x):\n    os.fork()\n"
+        "    pathlib.Path(f'{os.getpid()}.pid').touch()\n    time.sleep(60)\n"
+    )
+    (tmp_path / "sleeper.py").write_text(text)
+    # A shell that runs the tests in the background has signals ignored.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from refcnn.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "conform", "--device", "sleeper:", "--operation", "relu"]
+    folder = str(Path(judge.__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as conform:
+        wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+        conform.send_signal(signal.SIGINT)
+        assert conform.wait(50) != 0
+    wait_until(lambda: not any(is_alive(int(path.stem)) for path in tmp_path.glob("*.pid")))
+
+
+def is_alive(process):
+    """Whether a process runs; one that nobody waited for does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(happened):
+    deadline = time.monotonic() + 50
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_saved_case_runs_again(faults):
     run("--device", "faulty:wrong", "--seed", 1, "--operation", "dense", "--report", "report")
     (bundle,) = (faults / "report").glob("*dense-forward*")
@@ -246,6 +383,38 @@ def test_saved_case_runs_again(faults):
     done = run("--device", "reference", "--repro", bundle)
     assert done.exit_code == 2
     assert "arrays.npz" in done.output
+
+
+@pytest.mark.parametrize(
+    ("device", "verdict", "words"), [("wrong", "wrong", "elements are wrong"), ("deadly", "crashed", "SIGKILL")]
+)
+def test_a_bundle_that_cannot_be_saved_changes_no_verdict(faults, monkeypatch, device, verdict, words):
+    monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 1)
+    (faults / "report").mkdir()
+    (faults / "report" / f"faulty-{device}-00-relu-forward").write_text("not a bundle")
+    (faults / "report" / f"faulty-{device}-01-relu-backward").write_text("not a bundle")
+    done = run("--device", f"faulty:{device}", "--operation", "relu", "--seed", 1, "--examples", 20,
+               "--case-limit", 0.5, "--report", "report")  # fmt: skip
+    assert done.exit_code == 1, done.output
+    row = rows_of(faults / "report")["relu", "forward"]
+    assert (row.verdict, row.failure.bundle) == (verdict, None)
+    assert row.cases > 0 and row.failure.case["inputs"]
+    assert (sum(row.histogram) > 0, bool(row.coverage)) == (verdict == "wrong",) * 2
+    assert words in row.failure.message
+    assert "\nthe bundle could not be saved: " in row.failure.message
+    assert "something else stands there" in row.failure.message
+
+
+def test_a_bundle_is_saved_without_launches_that_cannot_be_recorded(tmp_path):
+    class Broken(targets.Unavailable):
+        device = "no device"
+
+    case = Case((np.ones((1, 1), np.float32),), {}, np.ones((1, 1), np.float32))
+    job = worker.Job("relu", "forward", None, 1, 1, (), "", bundle=str(tmp_path / "bundle"))
+    worker.save_bundle(job, case, Broken("broken"), "off by 3")
+    assert case_file.read_case(tmp_path / "bundle")[0] == "relu"
+    message = json.loads((tmp_path / "bundle" / "case.json").read_text())["message"]
+    assert message.startswith("off by 3\nThe launches could not be recorded: ")
 
 
 @pytest.mark.parametrize(
@@ -286,6 +455,140 @@ def test_implementation_that_cannot_be_imported_in_the_worker(faults, monkeypatc
     assert "exit status 3" in report.devices[0].error
     assert report.devices[1].conforms
     assert not report.conforms
+
+
+def save(path, operation, *inputs, direction="forward", dy=None, **attributes):
+    case = Case(tuple(np.ones(shape, np.float32) for shape in inputs), attributes, dy and np.ones(dy, np.float32))
+    case_file.write_case(path, operation, direction, None, case)
+
+
+def test_where_nothing_is_tested_nothing_conforms(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "misspelt.py").write_text("def conv_2d(x, w, b, **attributes):\n    pass\n")
+    done = run("--device", "misspelt:", "--operation", "conv2d", "--report", "report")
+    assert done.exit_code == 2, done.output
+    assert "Nothing was tested on misspelt:" in done.output and "conv2d, conv2d_backward." in done.output
+    assert "onform." not in done.output
+    assert not Report.load(tmp_path / "report" / "report.json").conforms
+    done = run("--device", "misspelt:", "--device", "reference", "--operation", "relu", "--examples", 1)
+    assert done.exit_code == 2, done.output
+    assert "All others conform." in done.output
+
+
+def test_only_a_device_that_is_named_must_offer_what_is_asked(tmp_path, monkeypatch):
+    provider = "onnxruntime:CPUExecutionProvider"
+    asked = ["--operation", "adam", "--examples", 1]
+    done = run("--device", provider, *asked)
+    assert done.exit_code == 2, done.output
+    assert f"Nothing was tested on {provider}, which does not offer adam.forward." in done.output
+    save(tmp_path / "case.npz", "relu", (2, 3), direction="backward", dy=(2, 3))
+    done = run("--device", provider, "--repro", tmp_path / "case.npz")
+    assert done.exit_code == 2, done.output
+    monkeypatch.setattr(targets, "_everything", lambda: ["reference", provider])
+    for arguments in (asked, ["--device", "all", "--repro", tmp_path / "case.npz"]):
+        done = run(*arguments)
+        assert done.exit_code == 0, done.output
+        assert "All others conform." in done.output
+    assert run("--device", "all", "--device", "onnxruntime", *asked).exit_code == 2
+    monkeypatch.setattr(targets, "_everything", lambda: [provider])
+    assert run(*asked).exit_code == 2
+
+
+def test_a_fault_weighs_more_than_what_was_not_tested(faults):
+    done = run("--device", "faulty:wrong", "--device", "onnxruntime", "--operation", "sgd", "--seed", 1)
+    assert done.exit_code == 1, done.output
+
+
+@pytest.mark.parametrize(
+    ("operation", "case", "words"),
+    [
+        ("frobnicate", {}, ["no such operation", "conv2d", "softmax"]),
+        ("sgd", {"direction": "backward", "dy": (2, 3)}, ["sgd backward", "no such direction"]),
+        ("dense", {}, ["no case of dense.forward", "TypeError"]),
+        ("dense", {"inputs": [(2, 3), (5, 2), (1, 2)]}, ["no case of dense.forward", "ValueError"]),
+        ("relu", {"axis": 1}, ["no case of relu.forward", "axis"]),
+        ("relu", {"direction": "backward"}, ["no case of relu.backward"]),
+        ("relu", {"direction": "backward", "dy": (1, 3)}, ["dy has the shape (1, 3)", "(2, 3)"]),
+    ],
+)
+def test_a_case_that_no_device_could_run_is_none_of_theirs(tmp_path, operation, case, words):
+    save(tmp_path / "case.npz", operation, *case.pop("inputs", [(2, 3)]), **case)
+    done = run("--device", "reference", "--repro", tmp_path / "case.npz")
+    assert done.exit_code == 2, done.output
+    assert all(word in done.output for word in words), done.output
+
+
+@pytest.mark.parametrize("operation", targets.operations())
+def test_every_case_that_is_drawn_can_be_run_again(tmp_path, operation):
+    @settings(max_examples=10, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(judge.conformance(operation).cases("tiny"))
+    def draw(case):
+        for direction in targets.directions(operation):
+            case_file.write_case(tmp_path / "case.npz", operation, direction, None, case)
+            assert runner.saved_case(tmp_path / "case.npz")[:2] == (operation, direction)
+
+    draw()
+
+
+def test_a_report_that_cannot_be_saved_at_the_end(faults, monkeypatch):
+    def fail(*arguments):
+        raise FileWriteError("the disk is full")
+
+    monkeypatch.setattr(html, "render", fail)
+    for device, status, words in (("reference", 2, "All conform."), ("faulty:wrong", 1, "Not conforming: ")):
+        done = run("--device", device, "--operation", "relu", "--seed", 1, "--examples", 5, "--report", "report")
+        assert done.exit_code == status, done.output
+        assert words in done.output and "Error: the disk is full" in done.output
+
+
+def test_a_device_that_cannot_be_started_again_shows_what_ran(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    text = (
+        "import os, pathlib\n\nif pathlib.Path('gone').exists():\n    raise RuntimeError('it is gone')\n\n\n"
+        "def add(a, b):\n    return a + b\n\n\n"
+        "def relu(x):\n    pathlib.Path('gone').touch()\n    os._exit(3)\n"
+    )
+    (tmp_path / "leaving.py").write_text(text)
+    done = run("--device", "leaving:", "--operation", "add", "--operation", "relu", "--examples", 3)
+    assert done.exit_code == 1, done.output
+    table, _, rest = done.output.partition("leaving: could not be tested any further: ")
+    assert "add.forward" in table and "conforms" in table and "exit status 3" in table
+    assert "RuntimeError: it is gone" in rest
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
+        ("import ctypes\nctypes.CDLL('/nowhere/lib.so')", "OSError: /nowhere/lib.so"),
+        ("def relu(x) return x", "SyntaxError: "),
+        ("relu = rleu", "NameError: name 'rleu'"),
+        ("import sys\nsys.exit('give --licence')", "SystemExit: give --licence"),
+        ("import sys\nsys.exit(0)", "SystemExit: 0"),
+    ],
+)
+def test_a_module_that_fails_on_import_is_said(faults, text, words):
+    name = f"module_{abs(hash(text))}"
+    (faults / f"{name}.py").write_text(text)
+    done = run("--device", f"{name}:", "--operation", "relu")
+    assert done.exit_code == 2, done.output
+    assert f"the device {name}: cannot be loaded: {words}" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_what_a_module_prints_is_kept_out_of_the_output(faults):
+    (faults / "talking.py").write_text("print('welcome')\nfrom faulty import wrong\n")
+    done = run("--device", "talking:wrong", "--operation", "relu", "--examples", 2)
+    assert "welcome" not in done.stdout and "relu.forward" in done.stdout
+
+
+def test_any_time_may_be_waited():
+    arguments = ["--device", "reference", "--operation", "sgd", "--examples", 1]
+    assert run(*arguments, "--case-limit", "inf").exit_code == 0
+    done = run(*arguments, "--case-limit", "nan")
+    assert done.exit_code == 2 and "nan is no number of seconds" in done.output
 
 
 @pytest.mark.parametrize(

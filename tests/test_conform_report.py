@@ -220,9 +220,24 @@ def test_page_asks_for_nothing_else(tmp_path, draw):
 
 def test_empty_reports_have_pages(tmp_path):
     assert "no device was tested" in rendered(report(), tmp_path).text
-    assert "nothing was run" in rendered(report(device()), tmp_path).text
+    assert "nothing was tested" in rendered(report(device()), tmp_path).text
     assert "The reports hold no device" in rendered_merged([report()], tmp_path).text
-    assert "nothing was run" in rendered_merged([report(device())], tmp_path).text
+    assert "nothing was tested" in rendered_merged([report(device())], tmp_path).text
+
+
+def test_where_nothing_was_tested_nothing_conforms(tmp_path):
+    idle = device(row("relu", verdict="not offered", cases=0), name="idle")
+    assert not report(idle).conforms and not report(device()).conforms and not report().conforms
+    page = rendered(report(idle), tmp_path)
+    # The legend explains each verdict.
+    assert "– nothing was tested" in page.text and page.text.count("conforms") == 1
+    assert page.tables[0][0][1].endswith("– nothing was tested")
+    assert rendered_merged([report(idle)], tmp_path).text.count("conforms") == 1
+    assert report(idle, device(row())).conforms
+    assert "✓ 1 of 2 conforms – nothing was tested on 1" in rendered(report(idle, device(row())), tmp_path).text
+    bad = report(idle, device(row()), device(row(verdict="crashed", cases=0)), device(error="it is gone"))
+    assert not bad.conforms
+    assert "✗ 2 of 4 do not conform – nothing was tested on 1" in rendered(bad, tmp_path).text
 
 
 @pytest.mark.parametrize("write", [html.render, lambda subject, path: render_merged(merge([subject]), path)])
@@ -233,10 +248,23 @@ def test_page_that_cannot_be_written_is_said(tmp_path, write):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.0, "0 s"), (0.123, "0.12 s"), (9.97, "10 s"), (59.4, "59 s"), (59.8, "1 min 0 s"), (200.0, "3 min 20 s")],
+    [
+        (0.0, "0 s"), (0.123, "0.12 s"), (9.97, "10 s"), (59.4, "59 s"), (59.8, "1 min 0 s"), (200.0, "3 min 20 s"),
+        (math.inf, "∞"),
+    ],
 )
 def test_durations(seconds, text):
     assert html.duration(seconds) == text
+
+
+def test_all_that_the_schema_allows_can_be_shown(tmp_path):
+    days = "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-05:00"
+    for index, date in enumerate(days):
+        report(device(row(seconds=math.inf), driver=str(index)), date=date).save(tmp_path / f"{index}.json")
+    page = rendered_merged(load([tmp_path]), tmp_path)
+    assert all(day in page.text for day in days)
+    assert "100 cases · ∞" in page.text
+    assert "0001-01-01T00:00:00+01:00" in rendered(load([tmp_path / "0.json"])[0], tmp_path).text
 
 
 @pytest.mark.parametrize(
@@ -378,6 +406,7 @@ def edited(**entries):
         "", "{", "[]", "null", "3", "\x00", '{"schema": 1}', edited(schema=99), edited(schema=None), edited(seed="one"),
         edited(date="yesterday"), edited(date=3), edited(devices=[3]), edited(devices=None), edited(host=[]),
         edited(devices=[{"name": "a"}]), edited(surplus=1),
+        edited().replace('"seconds": 2.0', '"seconds": NaN'),
         edited(devices=[{**full_report().to_json()["devices"][0], "name": 3}]),
         edited(devices=[{**full_report().to_json()["devices"][0], "rows": [
             {**full_report().to_json()["devices"][0]["rows"][0], "verdict": "fine"}]}]),

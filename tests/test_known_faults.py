@@ -256,6 +256,15 @@ def test_what_is_known_lets_a_device_pass_and_is_shown(conform):
     assert_saved_as_known(rows)
 
 
+def test_what_is_known_is_so_without_its_bundle(conform, tmp_path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "implementation_with_faults-device-01-relu-backward").write_text("not a bundle")
+    done, rows = conform("relu", {"id": "nan", "direction": "forward"}, {"id": "half", "condition": "any"})
+    row = rows["backward"]
+    assert (row.verdict, row.failure.known, row.failure.bundle) == ("known fault", "half", None)
+    assert "the bundle could not be saved: " in row.failure.message
+
+
 def test_what_is_known_hides_nothing_else(conform):
     done, rows = conform("relu", {"id": "other", "condition": "not finite"})
     assert done.exit_code == 1, done.output

@@ -1,5 +1,6 @@
 """``refcnn conform``."""
 
+import math
 import secrets
 import sys
 
@@ -8,6 +9,13 @@ import click
 
 class _CouldNotRun(click.ClickException):
     exit_code = 2
+
+
+class _Seconds(click.FloatRange):
+    def convert(self, value, param, ctx):
+        seconds = super().convert(value, param, ctx)
+        # NaN is neither in the range nor out of it.
+        return self.fail(f"{value} is no number of seconds.", param, ctx) if math.isnan(seconds) else seconds
 
 
 @click.command("conform")
@@ -25,7 +33,7 @@ class _CouldNotRun(click.ClickException):
 @click.option("--examples", type=click.IntRange(1), metavar="N", help="So many cases instead.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Fixes the cases.  [default: drawn, and "
               "printed]")
-@click.option("--case-limit", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True,
+@click.option("--case-limit", type=_Seconds(0, min_open=True), default=60.0, show_default=True,
               metavar="SECONDS", help="A case that takes longer counts as hung; the first ones of each row, "
               "which compile, may take five times as long.")
 @click.option("--report", "folder", metavar="DIR", help="Write report.json, report.html and a folder for each failure.")
@@ -41,7 +49,9 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     reports of races, uninitialised reads and accesses out of bounds are failures. It is slow, so that "all" leaves it
     out: give it few --examples, 5 for a minute or two.
 
-    Exit status: 0 if all conform, 1 if not, 2 if it could not run.
+    Exit status: 0 if all conform, 1 if one does not, else 2 if it could not run, or nothing was tested on a device that
+    is named: it offers none of the operations, or cannot be asked the case of --repro. Of those that "all" stands for
+    it is enough that one was tested.
     """
     if merge:
         _merge(reports, folder)
@@ -49,7 +59,6 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     if reports:
         raise click.UsageError(f"{reports[0]} is not looked at without --merge.")
     from ..conformance import known_faults, runner, targets
-    from ..conformance.case_file import read_case
     from ..errors import RefcnnError
 
     try:
@@ -65,10 +74,11 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         if case is not None:
             if operations or examples:
                 raise click.UsageError("--repro runs the one case saved: leave --operation and --examples out.")
-            read_case(case)
+            runner.saved_case(case)
         known_faults.load(known_faults.file())
         folder = runner.writable_folder(folder) if folder is not None else None
         specifications = targets.expand(devices or ("all",))
+        named = targets.expand(name for name in devices if name != "all")
     except RefcnnError as error:
         raise _CouldNotRun(str(error)) from error
     options = runner.Options(
@@ -76,16 +86,42 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         seed=secrets.randbits(32) if seed is None else seed, case=case, case_limit=case_limit, folder=folder,
     )  # fmt: skip
     click.echo(f"seed {options.seed}, {1 if case else options.examples} cases of each row")
-    report = runner.run(specifications, options, _printing(runner.Progress, 1 if case else options.examples))
+    try:
+        report = runner.run(specifications, options, _printing(runner.Progress, 1 if case else options.examples))
+    except RefcnnError as error:
+        raise _CouldNotRun(str(error)) from error
+    unsaved = None
     if folder is not None:
         from ..conformance import html
 
-        report.save(folder / "report.json")
-        html.render(report, folder / "report.html")
-        click.echo(f"The report is {folder / 'report.html'}, its data {folder / 'report.json'}.")
-    failing = [device.specification for device in report.devices if not device.conforms]
-    click.echo(f"Not conforming: {', '.join(failing)}." if failing else "All conform.")
-    sys.exit(0 if report.conforms else 1)
+        try:
+            report.save(folder / "report.json")
+            html.render(report, folder / "report.html")
+            click.echo(f"The report is {folder / 'report.html'}, its data {folder / 'report.json'}.")
+        except RefcnnError as error:
+            unsaved = str(error)
+    failing = [device.specification for device in report.devices if device.fails]
+    untested = [device for device in report.devices if not device.fails and not device.conforms]
+    for device in untested:
+        click.echo(f"Nothing was tested on {device.specification}, {_lack(device)}.")
+    if failing:
+        click.echo(f"Not conforming: {', '.join(failing)}.")
+    elif report.conforms:
+        click.echo("All others conform." if untested else "All conform.")
+    if unsaved is not None:
+        click.echo(f"Error: {unsaved}", err=True)
+    could_not_run = unsaved is not None or not report.conforms or any(one.specification in named for one in untested)
+    sys.exit(1 if failing else 2 if could_not_run else 0)
+
+
+def _lack(device):
+    """Return why no case ran on a device."""
+    from ..conformance import targets
+
+    if isinstance(targets.find(device.specification), targets.Implementation):
+        functions = [row.operation + ("_backward" if row.direction == "backward" else "") for row in device.rows]
+        return f"which has none of the functions that were looked for: {', '.join(functions)}"
+    return f"which does not offer {', '.join(row.name for row in device.rows)}"
 
 
 def _merge(paths, folder):
@@ -141,7 +177,7 @@ def table(device):
     """
     about = ", ".join(filter(None, (device.name, device.platform, device.driver and f"driver {device.driver}")))
     lines = ["", f"{device.specification}: {about}"]
-    if device.error is not None:
+    if device.error is not None and not device.rows:
         return "\n".join([*lines, f"could not be tested: {device.error}"])
     cells = [("operation", "cases", "error/bound", "ULP", "verdict", "seconds")]
     offered = [row for row in device.rows if row.verdict != "not offered"]
@@ -168,4 +204,6 @@ def table(device):
             lines.append("\n".join(f"  {line}" for line in row.failure.message.rstrip().splitlines()))
             if row.failure.bundle is not None:
                 lines.append(f"  saved as {row.failure.bundle}")
+    if device.error is not None:
+        lines.append(f"\n{device.specification} could not be tested any further: {device.error}")
     return "\n".join(lines)

@@ -174,6 +174,8 @@ def number(value):
 
 def duration(seconds):
     """Return a time in the units that suit it."""
+    if math.isinf(seconds):
+        return "∞"
     if seconds < 9.95:
         return f"{seconds:.2g} s"
     minutes, seconds = divmod(round(seconds), 60)
@@ -183,7 +185,11 @@ def duration(seconds):
 def day(date):
     """Return an ISO 8601 date and time in a form for people, in UTC if it tells its offset."""
     moment = datetime.datetime.fromisoformat(date)
-    return f"{moment.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC" if moment.tzinfo else f"{moment:%Y-%m-%d %H:%M}"
+    try:
+        return f"{moment.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC" if moment.tzinfo else f"{moment:%Y-%m-%d %H:%M}"
+    except OverflowError:
+        # The first and the last day that can be told may be another one in UTC.
+        return date
 
 
 def kind(verdict):

@@ -206,7 +206,7 @@ def _load(path):
     import jsonschema
 
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
         report = Report.from_json(entries)
         schema = json.loads(Path(__file__).with_name("report.schema.json").read_text(encoding="utf-8"))
         jsonschema.validate(entries, schema)
@@ -223,6 +223,11 @@ def _load(path):
             f"{path} is no conformance report: {error} Leave it out, or write it again with refcnn conform --report."
         ) from error
     return report
+
+
+def _no_number(text):
+    """Refuse what Python's JSON takes beside JSON's: no schema would notice a NaN."""
+    raise ValueError(f"{text} is no number in JSON.")
 
 
 def _moment(date):

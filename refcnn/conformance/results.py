@@ -111,7 +111,7 @@ class DeviceReport:
         Whether the device keeps float32 numbers below 2^-126 (``CL_FP_DENORM``); None where it does not say.
     rows : list of Row
     error : str, optional
-        Why the device could not be tested at all.
+        Why the device could not be tested, or no further than its rows.
     """
 
     specification: str
@@ -125,9 +125,14 @@ class DeviceReport:
     error: str | None = None
 
     @property
+    def fails(self):
+        """Whether it could not be tested, or a row does not pass."""
+        return self.error is not None or not all(row.passes for row in self.rows)
+
+    @property
     def conforms(self):
-        """Whether it could be tested and every row passes."""
-        return self.error is None and all(row.passes for row in self.rows)
+        """Whether every row passes and any case ran: where nothing was tested a device neither conforms nor fails."""
+        return not self.fails and any(row.cases for row in self.rows)
 
 
 @dataclasses.dataclass
@@ -162,8 +167,8 @@ class Report:
 
     @property
     def conforms(self):
-        """Whether every device does."""
-        return all(device.conforms for device in self.devices)
+        """Whether a device does, and none fails."""
+        return any(device.conforms for device in self.devices) and not any(device.fails for device in self.devices)
 
     def to_json(self):
         """Return dicts, lists, texts and numbers; infinity becomes the text "infinity", for want of a number."""

@@ -18,11 +18,11 @@ from pathlib import Path
 import hypothesis
 
 from .. import __version__
-from ..errors import FileWriteError
-from . import composition, known_faults, targets
+from ..errors import DataError, FileWriteError, ShapeError
+from . import composition, judge, known_faults, targets
 from .case_file import read_case, write_case
 from .results import DeviceReport, Failure, Report, Row, row_from_json
-from .worker import Job, save_bundle, searches, summary
+from .worker import Job, not_saved, save_bundle, searches, summary
 
 #: Examples of each row by profile.
 PROFILES = {"quick": 100, "standard": 400, "long": 10_000}
@@ -33,11 +33,15 @@ _COMPILING = 5
 _SIMULATOR = 10
 _START_LIMIT = 300.0
 
+#: Seconds for a process that is to end, and for what it still had to say.
+_ENDING = 5.0
+
 #: Seconds that a search for a smaller case that ends its process may take, and each case of it where it hangs.
 _SHRINKING_LIMIT = 60.0
 _SHRINKING_CASE_LIMIT = 1.0
 
 _LOG_CHARACTERS = 3000
+_ANSWER_CHARACTERS = 200
 
 
 @dataclasses.dataclass
@@ -58,7 +62,7 @@ class Options:
     case : str, optional
         A saved case to run in place of drawn ones.
     case_limit : float
-        Seconds.
+        Seconds; infinity for any time.
     folder : pathlib.Path, optional
         Where bundles go; there are none otherwise.
     """
@@ -137,6 +141,34 @@ def plan(target, options):
     return rows
 
 
+def saved_case(path):
+    """Return the operation, direction, variant and case that were saved, if any device could run them.
+
+    Raises
+    ------
+    DataError
+        If there is no case, or it fits no operation: that would be laid to the devices.
+    """
+    operation, direction, variant, case = read_case(path)
+    if operation not in targets.operations():
+        known = ", ".join(targets.operations())
+        raise DataError(f"{path} is a case of {operation!r}, but there is no such operation. There are: {known}.")
+    if direction not in targets.directions(operation):
+        raise DataError(f"{path} is a case of {operation} {direction}, but there is no such direction.")
+    backward = direction == "backward"
+    try:
+        (y, *_), _ = judge.exact(operation, case, tuple(backward and entry is not None for entry in case.inputs))
+        if backward and case.dy.shape != y.shape:
+            raise ShapeError(f"dy has the shape {case.dy.shape}, but the result {y.shape}")
+    except Exception as error:
+        # The reference takes for granted what the model has checked, and may raise anything.
+        raise DataError(
+            f"{path} is no case of {operation}.{direction}: not even the float64 reference can run it "
+            f"({type(error).__name__}: {error}). Correct its shapes and attributes, or name another case."
+        ) from error
+    return operation, direction, variant, case
+
+
 def sizes(target, options):
     """Return the sizes of cases to draw from for a target."""
     if target.is_simulator:
@@ -205,7 +237,10 @@ def _describe_death(target, description, options, scratch, job, row):
         row.failure.case = summary(case)
     if job.bundle is not None:
         known = fault and fault.id
-        row.failure.bundle = _save_killer(target, options, scratch, job, case, row.failure.message, known)
+        try:
+            row.failure.bundle = _save_killer(target, options, scratch, job, case, row.failure.message, known)
+        except Exception as error:
+            row.failure.message += f"\n{not_saved(error)}"
     if fault is not None:
         row.verdict, row.failure.known = "known fault", fault.id
 
@@ -263,8 +298,10 @@ def _save_killer(target, options, scratch, job, case, message, known):
     write_case(file, job.operation, job.direction, job.variant, case)
     job = dataclasses.replace(job, case=str(file), killed=message, known=known)
     worker = _Worker(target, scratch, options.case_limit)
-    saved = worker.start() is None and worker.run(job, lambda cases: None).failure is None
-    worker.stop()
+    try:
+        saved = worker.start() is None and worker.run(job, lambda cases: None).failure is None
+    finally:
+        worker.stop()
     if not saved:
         save_bundle(job, case, targets.Unavailable(target.specification), message, known=known)
     return Path(job.bundle).name
@@ -293,11 +330,15 @@ class _Worker:
     def start(self):
         """Start the process; return what went wrong, or None."""
         with open(self._log, "wb") as log:
+            # In a session of its own it can be ended with all that it started.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", f"{__package__}.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=log, text=True, encoding="utf-8", env=_environment() | self._target.environment(self._scratch),
+                stderr=log, text=True, encoding="utf-8", errors="replace", start_new_session=True,
+                env=_environment() | self._target.environment(self._scratch),
             )  # fmt: skip
-        threading.Thread(target=self._read, args=(self._process.stdout, self._answers), daemon=True).start()
+        reader = threading.Thread(target=self._read, args=(self._process.stdout, self._answers), daemon=True)
+        reader.start()
+        threading.Thread(target=self._watch, args=(self._process, reader, self._answers), daemon=True).start()
         self._send({"specification": self._target.specification})
         answer = self._next(_START_LIMIT)
         if answer.get("event") == "ready":
@@ -331,7 +372,7 @@ class _Worker:
             row.verdict, message = "failed", answer["message"]
             self.stop()
         else:
-            row.verdict = "hung" if answer.get("event") == "silence" else "crashed"
+            row.verdict = {"silence": "hung", "end": "crashed"}.get(answer.get("event"), "failed")
             message = self._end(answer, f"{row.name} ran", limit)
         row.failure = Failure(message)
         with contextlib.suppress(Exception):
@@ -341,21 +382,34 @@ class _Worker:
         return row
 
     def stop(self):
-        """End the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for stream in (self._process.stdin, self._process.stdout):
-                with contextlib.suppress(OSError):
-                    stream.close()
-            self._process = None
+        """End the process and all that it started."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        with contextlib.suppress(OSError, AttributeError):
+            # There is none on Windows.
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # A driver may hold it even so.
+            process.wait(_ENDING)
+        with contextlib.suppress(OSError):
+            process.stdin.close()
 
     def _end(self, answer, when, limit):
         """Stop the process and say how it ended."""
         if answer.get("event") == "silence":
             text = f"nothing came for {limit:g} s while {when}; the process was killed."
+        elif answer.get("event") == "end":
+            try:
+                text = f"the process ended with {_exit(self._process.wait(_ENDING))} while {when}."
+            except subprocess.TimeoutExpired:
+                text = f"the process stopped answering while {when}, but did not end; it was killed."
         else:
-            text = f"the process ended with {_exit(self._process.wait())} while {when}."
+            text = (
+                f"the process answered {str(answer)[:_ANSWER_CHARACTERS]} while {when}, but only refcnn may write "
+                "where it answers; it was killed. Leave files alone that the implementation did not open."
+            )
         self.stop()
         log = self._log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:].strip()
         return text + (f" It wrote:\n{log}" if log else "")
@@ -368,16 +422,27 @@ class _Worker:
 
     def _next(self, limit):
         try:
-            return self._answers.get(timeout=limit)
+            return self._answers.get(timeout=min(limit, threading.TIMEOUT_MAX))
         except queue.Empty:
             return {"event": "silence"}
 
     @staticmethod
     def _read(stream, answers):
-        # ValueError: the stream was closed on stopping.
-        with contextlib.suppress(OSError, ValueError):
+        # Closed here, where nobody waits for it: it may be held open by what the process started.
+        with stream, contextlib.suppress(OSError):
             for line in stream:
-                answers.put(json.loads(line))
+                try:
+                    answer = json.loads(line)
+                except ValueError:
+                    answer = line
+                answers.put(answer if isinstance(answer, dict) else {"no answer": answer})
+        answers.put({"event": "end"})
+
+    @staticmethod
+    def _watch(process, reader, answers):
+        """Tell of the end of a process also where its answers are held open by what it started."""
+        process.wait()
+        reader.join(_ENDING)
         answers.put({"event": "end"})
 
 

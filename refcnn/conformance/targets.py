@@ -39,6 +39,7 @@ returns a dict, ``forward``, ``backward_x`` or ``backward_w`` to
 algorithm nothing is known here), without those that are computed directly.
 """
 
+import contextlib
 import functools
 import importlib
 import os
@@ -394,13 +395,16 @@ def _load(module, name):
         # As with "python -m": what lies where the command runs can be named.
         sys.path.insert(0, folder)
     try:
-        found = importlib.import_module(module)
-        for part in filter(None, name.split(".")):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
+        # Standard output is the command's own.
+        with contextlib.redirect_stdout(sys.stderr):
+            found = importlib.import_module(module)
+            for part in filter(None, name.split(".")):
+                found = getattr(found, part)
+    except (Exception, SystemExit) as error:
+        # It is not refcnn's, and may raise anything.
         raise BackendError(
-            f"the device {module}:{name} cannot be loaded: {type(error).__name__}: {error}. Devices are {FORMS}; "
-            f"there are: {', '.join(_everything())}."
+            f"the device {module}:{name} cannot be loaded: {type(error).__name__}: {error}. If the module is yours, see "
+            f"that 'import {module}' works in Python. Devices are {FORMS}; there are: {', '.join(_everything())}."
         ) from error
     return found
 

@@ -17,7 +17,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import sys
 import time
 import traceback
 from collections import Counter
@@ -208,29 +207,33 @@ class Run:
         job = self.job
         self.row.failure = Failure(message, summary(case))
         if job.bundle is not None:
-            self.row.failure.bundle = self._save(case, error, message, execute=wrong and self._is_stable)
+            self._save(case, error, message, execute=wrong and self._is_stable)
 
     def _describe_known_faults(self):
         self.row.verdict = "known fault"
-        messages, case, identifier, bundle = [], None, None, None
+        messages, identifier = [], None
         for fault in self._known.fixed() if self.job.case is None else ():
             self.row.verdict, identifier = "fixed fault", fault.id
             messages.append(
                 f"The known fault {fault.id} was not seen in any case that it concerns. If it is fixed, take it out of "
                 f"{known_faults.file()}, or narrow its driver ({fault.driver})."
             )
-        for seen, (found, (error, message)) in self._known.seen.items():
-            messages.append(f"The known fault {seen}: {message}")
-            if case is None:
-                case, identifier = summary(found), identifier or seen
-                if self.job.bundle is not None:
-                    wrong = isinstance(error, judge.ConformanceFailure)
-                    bundle = self._save(found, error, message, execute=wrong, known=seen)
-        self.row.failure = Failure("\n".join(messages), case, bundle, identifier)
+        messages += [f"The known fault {seen}: {message}" for seen, (_, (_, message)) in self._known.seen.items()]
+        self.row.failure = Failure("\n".join(messages), known=identifier)
+        for seen, (found, (error, message)) in list(self._known.seen.items())[:1]:
+            self.row.failure.case, self.row.failure.known = summary(found), identifier or seen
+            if self.job.bundle is not None:
+                self._save(found, error, message, execute=isinstance(error, judge.ConformanceFailure), known=seen)
 
     def _save(self, case, error, message, *, execute, known=None):
+        """Write the bundle; what the row found stands also where that fails."""
         results = error.results if isinstance(error, judge.ConformanceFailure) else None
-        return save_bundle(self.job, case, self.target, message, results, execute=execute, known=known)
+        try:
+            self.row.failure.bundle = save_bundle(
+                self.job, case, self.target, message, results, execute=execute, known=known
+            )
+        except Exception as failed:
+            self.row.failure.message += f"\n{not_saved(failed)}"
 
 
 def searches(job, check):
@@ -273,6 +276,11 @@ def summary(case):
     return {"inputs": [text or "None" for text in texts[:-1]], "attributes": case.attributes, "dy": texts[-1]}
 
 
+def not_saved(error):
+    """Return what is added to a row's message where :func:`save_bundle` raised an error."""
+    return f"the bundle could not be saved: {error if isinstance(error, RefcnnError) else repr(error)}"
+
+
 def save_bundle(job, case, target, message, results=None, execute=True, known=None):
     """Write what reproduces a failure without refcnn to the folder ``job.bundle``.
 
@@ -308,7 +316,11 @@ def save_bundle(job, case, target, message, results=None, execute=True, known=No
     recording = None
     if target.device is not None:
         # A kernel that does not build is recorded all the same when it need not run.
-        recording = record(target.device, job.operation, job.direction, job.variant, case, execute=execute)
+        try:
+            recording = record(target.device, job.operation, job.direction, job.variant, case, execute=execute)
+        except Exception as error:
+            # The case and its exact answer are worth having without.
+            message += f"\nThe launches could not be recorded: {error!r}"
     write_bundle(
         job.bundle, operation=job.operation, direction=job.direction, variant=job.variant, case=case, results=results,
         device={"specification": target.specification, **target.description}, recording=recording, message=message,
@@ -340,19 +352,22 @@ def serve(read, write):
 
 
 def main():
-    """Keep standard output for the answers, and serve."""
+    """Keep standard input for the jobs and standard output for the answers, and serve."""
     from threadpoolctl import threadpool_limits
 
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    jobs, answers = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
 
     def write(entries):
         answers.write(json.dumps(entries) + "\n")
         answers.flush()
 
-    # The reference's many small products lose by threads.
-    with threadpool_limits(limits=1, user_api="blas"):
-        serve(sys.stdin, write)
+    # Answers end with the jobs, though threads of an implementation may live on. The reference's many small products
+    # lose by threads.
+    with answers, threadpool_limits(limits=1, user_api="blas"):
+        serve(jobs, write)
 
 
 if __name__ == "__main__":
