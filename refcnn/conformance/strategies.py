@@ -124,18 +124,18 @@ def image_sizes(draw, size, window, padding, stride=(1, 1)):
     top, left, bottom, right = padding
     single = window[0] - top - bottom, window[1] - left - right
     least = max(1, single[0]), max(1, single[1])
-    if draw(st.sampled_from((False, False, True))):
-        planes = [(rows * pooled - 1, columns * pooled - 1) for rows, columns in _PLANES for pooled in (1, 2)]
-        planes += [(columns, rows) for rows, columns in planes]
-        sizes = [
-            (max(1, single[0] + rows * stride[0]), max(1, single[1] + columns * stride[1])) for rows, columns in planes
-        ]
-        return draw(st.sampled_from([sides for sides in sizes if math.prod(sides) <= pixels] or [least]))
     height = max(least[0], draw(st.one_of(st.just(1), extents(largest))))
     width = max(least[1], draw(st.one_of(st.just(1), extents(max(1, min(largest, pixels // height))))))
     if draw(st.booleans()):
         height, width = max(least[0], width), max(least[1], height)
-    return height, width
+    planes = sorted((rows * pooled - 1, columns * pooled - 1) for rows, columns in _PLANES for pooled in (1, 2))
+    planes += [(columns, rows) for rows, columns in planes]
+    sizes = [
+        (max(1, single[0] + rows * stride[0]), max(1, single[1] + columns * stride[1])) for rows, columns in planes
+    ]
+    # Last, and beside sizes that are drawn in any case: what failed so is then tried with those.
+    chosen = draw(st.sampled_from([None] * 2 * len(sizes) + sizes))
+    return (height, width) if chosen is None or math.prod(chosen) > pixels else chosen
 
 
 def _pairs(values):

@@ -252,8 +252,10 @@ def searches(job, check):
         # Only what has no rounding is held against the exact gradients of a composition.
         drawn = []
     if judge.has_exact_cases(job.operation):
-        of_integers = st.one_of([module.cases(size, integers=True) for size in job.sizes])
-        drawn.append(of_integers.map(lambda case: (dataclasses.replace(case, integers=True), True)))
+        drawn += [
+            module.cases(size, integers=True).map(lambda case: (dataclasses.replace(case, integers=True), True))
+            for size in job.sizes
+        ]
 
     for seed, examples, phases in rounds(job.seed, job.examples):
 
