@@ -139,7 +139,7 @@ def forced():
 
 
 def has_small_strips(device):
-    """Return whether Winograd's kernels are to cut images into strips of few tiles, as they must cut larger images."""
+    """Return whether Winograd's kernels are to cut images and channels into small parts, as they must cut larger ones."""
     return _has_small_strips or device.is_simulator
 
 

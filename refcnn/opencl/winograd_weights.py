@@ -18,6 +18,8 @@ from .winograd import (
 
 # Inputs and outputs for which a work-item keeps sums: 36 x 64 x 64 of them, in a core's cache.
 _SHARE_CHANNELS = 64
+# The same where strips are small: few channels too have shares, of which the last is not full.
+_CHANNELS_OF_SMALL_SHARE = 16
 # Bytes that the transformed pixels of one strip, of x and of dy, should take beside the sums.
 _STRIP_BYTES = 1 << 19
 # Tiles that a strip should at least have, lest the sums be read and written for too few of them.
@@ -103,8 +105,9 @@ def _plan(device, sizes, has_small_strips):
     tile, rows, columns = sizes.tile, sizes.tile_rows, sizes.tile_columns
     of = vectors(device, sizes.inputs, sizes.outputs)
     input_vectors, output_blocks = -(-sizes.inputs // of.width), -(-sizes.outputs // of.block)
-    share_inputs = even_share(input_vectors, _SHARE_CHANNELS // of.width)
-    share_outputs = even_share(output_blocks, _SHARE_CHANNELS // of.block) * of.of_block
+    share_channels = _CHANNELS_OF_SMALL_SHARE if has_small_strips else _SHARE_CHANNELS
+    share_inputs = even_share(input_vectors, share_channels // of.width)
+    share_outputs = even_share(output_blocks, share_channels // of.block) * of.of_block
     input_shares, output_shares = -(-input_vectors // share_inputs), -(-output_blocks * of.of_block // share_outputs)
 
     tile_vectors = sizes.positions * (share_inputs + share_outputs)
