@@ -1,5 +1,6 @@
 """What is fused into the kernel before it: the same bits as without, whatever else is read."""
 
+import contextlib
 import types
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 import refcnn as rm
 from refcnn.backend import find
 from refcnn.conformance import composition, conv2d, dense, judge
+from refcnn.conformance.bounds import subnormals
 from refcnn.opencl import variants
 
 REFERENCE = find("reference")
@@ -92,6 +94,45 @@ def test_the_reference_conforms_with_what_follows(followers, data):
     case = composition.followed(case, followers)
     assert judge.check_forward("conv2d", case, REFERENCE, followers=followers, to_the_bit=True) == 0
     assert judge.check_backward("conv2d", case, REFERENCE, followers=followers, to_the_bit=True) == 0
+
+
+@pytest.mark.parametrize("followers", [("relu",), ("relu", "max_pool2d")])
+@given(data=st.data(), seed=st.integers(0, 2**32 - 1))
+def test_roundings_may_send_a_gradient_elsewhere(followers, data, seed):
+    """What is computed from sums that are off by half of their bound stays within."""
+    case = composition.followed(data.draw(conv2d.cases("tiny").filter(lambda case: min(case.dy.shape[2:]) > 1)), followers)
+    rng, sums = np.random.default_rng(seed), REFERENCE.operation("conv2d")
+
+    class Off:
+        backward = staticmethod(sums.backward)
+
+        @staticmethod
+        def forward(*inputs, **attributes):
+            y, saved = sums.forward(*inputs, **attributes)
+            with np.errstate(all="ignore"), subnormals(are_kept=REFERENCE.denormals):
+                bound = conv2d.forward_bound(inputs, attributes)
+            if not np.isfinite(bound).all():
+                return y, saved
+            return (y + rng.choice([-0.5, 0.5], y.shape) * np.maximum(bound, 0)).astype(np.float32), saved
+
+    with contextlib.suppress(composition.NoSuchResult):
+        judge.check_backward("conv2d", case, REFERENCE, implementation=Off, followers=followers)
+
+
+@pytest.mark.parametrize("followers", [("relu",), ("relu", "max_pool2d")])
+def test_a_gradient_that_goes_elsewhere_without_need_is_a_failure(followers):
+    rng = np.random.default_rng(0)
+    x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((2, 2, 6, 6), (3, 2, 3, 3)))
+    attributes = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1}
+    case = composition.followed(
+        conv2d.Case((x, w, None), attributes, np.ones((2, 3, 6, 6), np.float32)), followers
+    )  # fmt: skip
+    sums = REFERENCE.operation("conv2d")
+    negated = types.SimpleNamespace(forward=lambda *a, **b: (-sums.forward(*a, **b)[0], sums.forward(*a, **b)[1]),
+                                    backward=sums.backward)  # fmt: skip
+    assert judge.check_backward("conv2d", case, REFERENCE, followers=followers) <= 1
+    with pytest.raises(judge.ConformanceFailure, match=r"conv2d.backward\+relu"):
+        judge.check_backward("conv2d", case, REFERENCE, implementation=negated, followers=followers)
 
 
 def test_a_rectifier_that_is_forgotten_is_a_failure():

@@ -5,8 +5,9 @@ A variant is named by its kernels and what follows, ``cpu+relu`` or
 lets no error grow, so that the bound of the sum is the bound of the whole.
 A rectifier comes before it too, since a kernel may mask the gradient of what
 a rectifier gave; it gets numbers that it leaves as they are.
-Backward, a rounding may move the winner of a window: only cases without any
-are held against the exact gradients, to the bit.
+Backward, a rounding may move the winner of a window, or the sign of what is
+rectified: :func:`routed` says where. Cases without any are held against the
+exact gradients to the bit.
 """
 
 import dataclasses
@@ -74,6 +75,63 @@ def bound(bound, followers):
         bound = pooling.forward(bound, **FOLLOWERS["max_pool2d"])[0]
         bound = np.where(np.isinf(bound), UNDEFINED, bound)
     return bound
+
+
+def routed(y, bound, dy, followers):
+    """Return what reaches y of the gradient of what follows it, and by how much that may be otherwise.
+
+    Where a correct result may have another sign, or another winner in a window, each of its pixels may get the gradient
+    or nothing: it has the gradient here, and may be off by all of it.
+
+    Parameters
+    ----------
+    y, bound : ndarray of float64
+        Exact, and how far a correct result may be off.
+    dy : ndarray of float64
+        The gradient of the result of the followers.
+    followers : sequence of str
+
+    Returns
+    -------
+    (ndarray, ndarray) of float64
+        Both of the shape of y.
+
+    Raises
+    ------
+    NoSuchResult
+        If something is not finite, or its bound.
+    """
+    relu, max_pool2d = (importlib.import_module(f"refcnn.reference.{stem}") for stem in FOLLOWERS)
+    if not all(np.isfinite(entry).all() for entry in (y, bound, dy)) or (bound == UNDEFINED).any():
+        raise NoSuchResult
+    is_open = (np.abs(y) <= bound) & (bound > 0)
+    rectified, of_relu = relu.forward(y)
+    spread = dy
+    if "max_pool2d" in followers:
+        _, of_pooling = max_pool2d.forward(rectified, **FOLLOWERS["max_pool2d"])
+        values, errors = _in_windows(y), _in_windows(bound)
+        winner = values.argmax(axis=-1)[..., None]
+        largest, error = np.take_along_axis(values, winner, -1), np.take_along_axis(errors, winner, -1)
+        gap, width = largest - values, error + errors
+        np.put_along_axis(gap, winner, np.inf, -1)
+        of_window = np.take_along_axis(_in_windows(is_open), winner, -1)
+        of_window |= ((gap <= width) & (width > 0)).any(axis=-1, keepdims=True)
+        # A window that is surely rectified has no gradient, whoever wins it.
+        of_window &= ~(values + errors <= 0).all(axis=-1, keepdims=True)
+        is_open, spread = np.zeros(y.shape, dtype=bool), np.zeros(y.shape)
+        rows, columns = 2 * dy.shape[2], 2 * dy.shape[3]
+        is_open[:, :, :rows, :columns] = of_window[..., 0].repeat(2, axis=2).repeat(2, axis=3)
+        spread[:, :, :rows, :columns] = dy.repeat(2, axis=2).repeat(2, axis=3)
+        (dy,) = max_pool2d.backward(dy, of_pooling, (True,), **FOLLOWERS["max_pool2d"])
+    (dy,) = relu.backward(dy, of_relu, (True,))
+    return np.where(is_open, spread, dy), np.where(is_open, np.abs(spread), 0)
+
+
+def _in_windows(images):
+    """Return (N, C, rows, columns, 4): the pixels of windows of 2x2 side by side."""
+    rows, columns = images.shape[2] // 2, images.shape[3] // 2
+    parts = images[:, :, : 2 * rows, : 2 * columns].reshape(*images.shape[:2], rows, 2, columns, 2)
+    return parts.swapaxes(3, 4).reshape(*images.shape[:2], rows, columns, 4)
 
 
 class Composition:

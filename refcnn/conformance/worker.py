@@ -245,12 +245,8 @@ def searches(job, check):
     check : callable
         Is given each case and whether its numbers are integers; the case at which it raises an exception is shrunk.
     """
-    _, followers = composition.split(job.variant)
     module = judge.conformance(job.operation)
     drawn = [module.cases(size).map(lambda case: (case, False)) for size in job.sizes]
-    if followers and job.direction == "backward":
-        # Only what has no rounding is held against the exact gradients of a composition.
-        drawn = []
     if judge.has_exact_cases(job.operation):
         drawn += [
             module.cases(size, integers=True).map(lambda case: (dataclasses.replace(case, integers=True), True))
