@@ -100,7 +100,8 @@ def test_the_reference_conforms_with_what_follows(followers, data):
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1))
 def test_roundings_may_send_a_gradient_elsewhere(followers, data, seed):
     """What is computed from sums that are off by half of their bound stays within."""
-    case = composition.followed(data.draw(conv2d.cases("tiny").filter(lambda case: min(case.dy.shape[2:]) > 1)), followers)
+    cases = conv2d.cases("tiny").filter(lambda case: min(case.dy.shape[2:]) > 1)
+    case = composition.followed(data.draw(cases), followers)
     rng, sums = np.random.default_rng(seed), REFERENCE.operation("conv2d")
 
     class Off:

@@ -93,7 +93,8 @@ def test_the_best_device_is_a_gpu_then_intels_runtime_then_the_newest_pocl(monke
 @pytest.mark.parametrize(
     ("native", "platform_version", "name", "width"),
     [
-        (16, "OpenCL 3.0 LINUX", "AMD EPYC", 16), (8, "OpenCL 3.0 LINUX", "AMD EPYC", 8), (1, "OpenCL 1.2", "Simulator", 4),
+        (16, "OpenCL 3.0 LINUX", "AMD EPYC", 16), (8, "OpenCL 3.0 LINUX", "AMD EPYC", 8),
+        (1, "OpenCL 1.2", "Simulator", 4),
         (16, "OpenCL 3.0 PoCL 3.0-rc2", "pthread-AMD EPYC", 8), (16, "OpenCL 3.0 PoCL 3.1", "pthread-AMD EPYC", 16),
         (16, "OpenCL 3.0 PoCL 3.0-rc2", "pthread-Intel(R) Xeon(R)", 16), (4, "OpenCL 3.0 PoCL 3.0", "cortex-a57", 4),
     ],

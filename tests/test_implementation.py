@@ -15,9 +15,8 @@ from refcnn.reference import (
 
 RNG = np.random.default_rng(0)
 ATTRIBUTES = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1}
-CONVOLUTION = Case(
-    tuple(RNG.integers(-8, 8, shape).astype(np.float32) for shape in ((2, 3, 6, 5), (4, 3, 3, 3), (1, 4, 1, 1))), ATTRIBUTES
-)  # fmt: skip
+SHAPES = (2, 3, 6, 5), (4, 3, 3, 3), (1, 4, 1, 1)
+CONVOLUTION = Case(tuple(RNG.integers(-8, 8, shape).astype(np.float32) for shape in SHAPES), ATTRIBUTES)
 
 
 class Rough:

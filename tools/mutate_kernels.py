@@ -328,7 +328,8 @@ class Bench:
         """Small cases, and few of those operations that keep a simulator busy."""
         pairs = plan(stem, self.stems)
         return [
-            (name, variant, self.cases.of_variant(name, variant, "tiny", 5 if variant else 2)) for name, variant in pairs
+            (name, variant, self.cases.of_variant(name, variant, "tiny", 5 if variant else 2))
+            for name, variant in pairs
         ]
 
     def _inside_oclgrind(self, stem, width):

@@ -339,7 +339,7 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None,
             f"{title}\n  {int((ratio > 1).sum())} of {ratio.size} elements are wrong; the worst is {index}:\n"
             f"  computed   {computed[worst]!r}\n  exact      {float(expected[worst])!r}\n"
             f"  difference {float(difference[worst])!r}\n  bound      {float(bound[worst])!r}"
-            + ("  (every partial result is a multiple below 2^24 of one power of two: no rounding)" if to_the_bit else "")
+            + ("  (every partial result is below 2^24 times one power of two: no rounding)" if to_the_bit else "")
         )
     return float(ratio[worst])
 

@@ -25,15 +25,15 @@ _EDGES = (
     1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 127, 128, 129,
 )  # fmt: skip
 
-#: Rows and columns of results that are together as many as a vector has floats, or one less: kernels
-#: may take a plane as one row. Twice as many of both are so after pooling. And a row of more vectors than one has floats.
+#: Rows and columns of results that are together as many as a vector has floats, or one less: kernels may take a plane as
+#: one row. Twice as many of both are so after pooling. And a row of more vectors than one has floats.
 _PLANES = ((1, 7), (3, 5), (1, 15), (1, 8), (4, 4), (1, 65))
 
 #: Integer-valued arrays keep to this magnitude, so that sums of 2^17 products stay below 2^24.
 LARGEST_INTEGER = 8
 
-#: What all integers of an array are multiplied by. Beside products of two small arrays a bias that is not small has 2^23
-#: times their unit: sums stay exact. Small ones show a test for zero that is off, where only such arrays are judged.
+#: What all integers of an array are multiplied by. Beside products of two small arrays a bias that is not small has
+#: 2^23 times their unit: sums stay exact. Small ones show a test for zero that is off.
 _INTEGER_SCALES = (1.0, 1.0, 2.0**-10)
 
 
@@ -261,7 +261,7 @@ def shapes(draw, size, axes=4):
 
 @st.composite
 def pooling_cases(draw, size, integers, kernels=None, **special):
-    """Draw a case of pooling: images, with special values as :func:`arrays` has them, and kernel, stride and padding."""
+    """Draw a case of pooling: images, with special values as in :func:`arrays`, and kernel, stride and padding."""
     window = draw(windows(kernels or KERNELS[size], padding_below_kernel=True))
     del window["dilation"]
     height, width = draw(image_sizes(size, window["kernel"], window["padding"], window["stride"]))
