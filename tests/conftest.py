@@ -65,6 +65,20 @@ def opencl_backend(request):
     return backends.find(request.param)
 
 
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    """Write a module to the folder where a command runs, as a user's own implementation lies there; give the folder."""
+
+    def write(name, text):
+        (tmp_path / f"{name}.py").write_text(text)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        return tmp_path
+
+    return write
+
+
 @functools.cache
 def _devices():
     present = {"reference": "reference"}

@@ -2,6 +2,7 @@
 
 import contextlib
 import types
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 
 import refcnn as rm
 from refcnn.backend import find
-from refcnn.conformance import composition, conv2d, dense, judge
+from refcnn.conformance import bundle, composition, conv2d, dense, judge, targets
 from refcnn.conformance.bounds import subnormals
-from refcnn.opencl import variants
+from refcnn.opencl import variants, winograd, winograd_weights
 
 REFERENCE = find("reference")
 
@@ -79,6 +80,29 @@ def test_gradients_are_those_of_the_separate_operations(opencl_backend):
 
     for one, other in zip(gradients(look=False), gradients(look=True), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("images", "is_small"), [(1, False), (2, True), (3, True), (4, False), (5, False), (6, True)])
+def test_some_numbers_of_images_are_cut_into_small_strips(opencl_backend, images, is_small):
+    """In every direction, also where the result is computed later than it is asked for; and in what bundles record."""
+    device = opencl_backend.device
+    attributes = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1}
+    shapes = (images, 2, 9, 9), (3, 2, 3, 3), (images, 3, 9, 9)
+    x, w, dy = (np.ones(shape, np.float32) for shape in shapes)
+    case = conv2d.Case((x, w, None), attributes, dy)
+    target = targets.BackendTarget(opencl_backend.name, "winograd_2x2")
+    for run in (
+        lambda: judge.check_backward("conv2d", case, target),
+        lambda: bundle.record(device, "conv2d", "backward", "winograd_2x2", case),
+    ):
+        with contextlib.ExitStack() as patches:
+            plans = [
+                patches.enter_context(mock.patch.object(module, "_plan", wraps=module._plan))
+                for module in (winograd, winograd_weights)
+            ]
+            run()
+        asked = [call.args[2] for plan in plans for call in plan.call_args_list]
+        assert all(plan.called for plan in plans) and set(asked) == {is_small or device.is_simulator}
 
 
 def test_names_of_variants():

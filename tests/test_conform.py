@@ -1,12 +1,9 @@
 """``refcnn conform``: verdicts on implementations that are right, wrong, broken, that crash and that hang."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -108,13 +105,9 @@ wrong, deadly = Wrong(), Deadly()
 
 
 @pytest.fixture
-def faults(tmp_path, monkeypatch):
-    """A module of faulty implementations in the folder where the command runs."""
-    (tmp_path / "faulty.py").write_text(FAULTS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    return tmp_path
+def faults(own_module):
+    """A module of faulty implementations; its folder."""
+    return own_module("faulty", FAULTS)
 
 
 def run(*arguments):
@@ -236,140 +229,6 @@ def test_what_ends_a_process_is_shrunk_and_saved(faults, monkeypatch, operation,
                 "--case-limit", 0.5)  # fmt: skip
     assert again.exit_code == 1, again.output
     assert "Not conforming: faulty:deadly." in again.output
-
-
-PROCESSES = """
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-
-import numpy as np
-
-
-def child():
-    # Has what the process has open, its answers too, and is in no way ended by its end.
-    if os.fork() == 0:
-        time.sleep(60)
-        os._exit(0)
-
-
-class Processes:
-    def relu(self, x):
-        child()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def dropout(self, x, **attributes):
-        child()
-        time.sleep(60)
-
-    def softmax(self, x):
-        threading.Thread(target=time.sleep, args=(60,)).start()
-        sys.exit(7)
-
-    def add(self, a, b):
-        # Nobody may read the jobs.
-        return a + b + np.float32(len(subprocess.run(["cat"], capture_output=True).stdout))
-
-    def add_backward(self, dy, a, b):
-        return dy, dy
-
-    def dense(self, x, w, b):
-        for file in range(3, 30):
-            try:
-                os.write(file, b"nonsense\\n")
-            except OSError:
-                pass
-        return x
-
-    def max_pool2d(self, x, **attributes):
-        if os.fork() == 0:
-            os.setsid()
-            time.sleep(20)
-            os._exit(0)
-        time.sleep(60)
-
-
-processes = Processes()
-"""
-
-
-@pytest.fixture
-def processes(tmp_path, monkeypatch):
-    """A module of implementations that are no good to their processes; a case that hangs shows soon."""
-    (tmp_path / "processes.py").write_text(PROCESSES)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 1)
-    monkeypatch.setattr(runner, "_ENDING", 1)
-
-    def run(operation, case_limit=60):
-        options = runner.Options("quick", 3, 1, operations=(operation,), case_limit=case_limit)
-        (device,) = runner.run(["processes:processes"], options).devices
-        return device.rows
-
-    return run
-
-
-@pytest.mark.parametrize(
-    ("operation", "limit", "verdict", "words"),
-    [
-        ("relu", 60, "crashed", "SIGKILL"),
-        ("softmax", 60, "crashed", "did not end; it was killed"),
-        ("dropout", 0.2, "hung", "nothing came for 1 s"),
-        ("max_pool2d", 0.2, "hung", "nothing came for 1 s"),
-        ("dense", 60, "failed", "answered {'no answer': 'nonsense"),
-    ],
-)
-def test_what_a_process_started_holds_nothing_up(processes, operation, limit, verdict, words):
-    start = time.monotonic()
-    row = processes(operation, limit)[0]
-    assert (row.verdict, words in row.failure.message) == (verdict, True), row.failure.message
-    # A child holds its files open for longer, and much longer does the patience with a case last.
-    assert time.monotonic() - start < 50
-
-
-def test_an_implementation_cannot_read_the_jobs(processes):
-    rows = processes("add")
-    assert [row.verdict for row in rows] == ["conforms", "conforms"], rows
-
-
-def test_an_interrupted_run_leaves_no_process(tmp_path):
-    text = (
-        "import os, pathlib, time\n\n\ndef relu(x):\n    os.fork()\n"
-        "    pathlib.Path(f'{os.getpid()}.pid').touch()\n    time.sleep(60)\n"
-    )
-    (tmp_path / "sleeper.py").write_text(text)
-    # A shell that runs the tests in the background has signals ignored.
-    program = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from refcnn.cli import main; main()"
-    )
-    command = [sys.executable, "-c", program, "conform", "--device", "sleeper:", "--operation", "relu"]
-    folder = str(Path(judge.__file__).parents[2])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as conform:
-        wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
-        conform.send_signal(signal.SIGINT)
-        assert conform.wait(50) != 0
-    wait_until(lambda: not any(is_alive(int(path.stem)) for path in tmp_path.glob("*.pid")))
-
-
-def is_alive(process):
-    """Whether a process runs; one that nobody waited for does not."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_until(happened):
-    deadline = time.monotonic() + 50
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_saved_case_runs_again(faults):

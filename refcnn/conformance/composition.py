@@ -11,10 +11,10 @@ exact gradients to the bit.
 """
 
 import dataclasses
-import importlib
 
 import numpy as np
 
+from ..reference import max_pool2d, relu
 from ..shapes import window_output_shape
 from .bounds import UNDEFINED
 
@@ -70,9 +70,8 @@ def followed(case, followers):
 def bound(bound, followers):
     """Return the bound of what follows a result with a bound."""
     if "max_pool2d" in followers:
-        pooling = importlib.import_module("refcnn.reference.max_pool2d")
         bound = np.where(bound == UNDEFINED, np.inf, bound)
-        bound = pooling.forward(bound, **FOLLOWERS["max_pool2d"])[0]
+        bound = max_pool2d.forward(bound, **FOLLOWERS["max_pool2d"])[0]
         bound = np.where(np.isinf(bound), UNDEFINED, bound)
     return bound
 
@@ -101,7 +100,6 @@ def routed(y, bound, dy, followers):
     NoSuchResult
         If something is not finite, or its bound.
     """
-    relu, max_pool2d = (importlib.import_module(f"refcnn.reference.{stem}") for stem in FOLLOWERS)
     if not all(np.isfinite(entry).all() for entry in (y, bound, dy)) or (bound == UNDEFINED).any():
         raise NoSuchResult
     is_open = (np.abs(y) <= bound) & (bound > 0)

@@ -264,7 +264,7 @@ def _smallest_killer(target, options, scratch, job, case, row, watch):
             killers.append((case, ended.failure.message))
         return ended.verdict == row.verdict
 
-    def check(case, integers):
+    def check(case):
         if time.monotonic() < deadline and kills(case, min(options.case_limit, _SHRINKING_CASE_LIMIT)):
             if watch.explain(case, "") is None:
                 raise _Killed

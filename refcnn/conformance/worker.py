@@ -113,7 +113,7 @@ class Run:
             return self.row
         if self.job.case is not None:
             with contextlib.suppress(Exception, _Stop):
-                self._check(read_case(self.job.case)[3], False, with_target=False)
+                self._check(read_case(self.job.case)[3], with_target=False)
         else:
             self._search()
         self.row.worst_ratio, self.row.worst_ulp = self._statistics.worst_ratio, self._statistics.worst_ulp
@@ -142,7 +142,7 @@ class Run:
             if self._failed is not None:
                 break
 
-    def _check(self, case, integers, with_target=True):
+    def _check(self, case, with_target=True):
         job, is_counted = self.job, self._failed is None
         self._calls += 1
         write_case(job.case_file, job.operation, job.direction, job.variant, case)
@@ -154,7 +154,7 @@ class Run:
             with self._watched(case):
                 worst = check(
                     job.operation, composition.followed(case, self._followers), self.target, statistics=statistics,
-                    to_the_bit=integers or judge.is_exact(job.operation, case), followers=self._followers,
+                    to_the_bit=judge.is_exact(job.operation, case), followers=self._followers,
                 )  # fmt: skip
         except (targets.NotExpressible, composition.NoSuchResult):
             is_counted = False
@@ -243,13 +243,13 @@ def searches(job, check):
     ----------
     job : Job
     check : callable
-        Is given each case and whether its numbers are integers; the case at which it raises an exception is shrunk.
+        Is given each case; the one at which it raises an exception is shrunk.
     """
     module = judge.conformance(job.operation)
-    drawn = [module.cases(size).map(lambda case: (case, False)) for size in job.sizes]
+    drawn = [module.cases(size) for size in job.sizes]
     if judge.has_exact_cases(job.operation):
         drawn += [
-            module.cases(size, integers=True).map(lambda case: (dataclasses.replace(case, integers=True), True))
+            module.cases(size, integers=True).map(lambda case: dataclasses.replace(case, integers=True))
             for size in job.sizes
         ]
 
@@ -262,8 +262,8 @@ def searches(job, check):
             verbosity=hypothesis.Verbosity.quiet,
         )  # fmt: skip
         @given(st.one_of(drawn))
-        def search(drawn):
-            check(*drawn)
+        def search(case):
+            check(case)
 
         yield search
 
