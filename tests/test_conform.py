@@ -244,6 +244,26 @@ def test_saved_case_runs_again(faults):
     assert "arrays.npz" in done.output
 
 
+ROUGH = """
+import numpy as np
+
+
+def dense(x, w, b):
+    return x @ w * np.float32(1 + 2**-23)
+"""
+
+
+@pytest.mark.parametrize(("integers", "status"), [(True, 1), (False, 0)])
+def test_a_case_that_was_drawn_of_integers_is_judged_as_such_when_it_runs_again(own_module, integers, status):
+    """Scaled ones too, whose answer is off by less than the bound of so many products."""
+    own_module("rough", ROUGH)
+    x = np.full((1, 64), 2.0**-10, np.float32)
+    case = Case((x, np.ones((64, 1), np.float32), None), {}, np.ones((1, 1), np.float32), integers)
+    case_file.write_case("case.npz", "dense", "forward", None, case)
+    done = run("--device", "rough:", "--repro", "case.npz")
+    assert done.exit_code == status, done.output
+
+
 @pytest.mark.parametrize(
     ("device", "verdict", "words"), [("wrong", "wrong", "elements are wrong"), ("deadly", "crashed", "SIGKILL")]
 )
