@@ -18,7 +18,7 @@ from PIL import Image
 import refcnn as rm
 from refcnn.checkpoint import Checkpoint
 from refcnn.cli import main
-from refcnn.opencl import device as opencl_devices
+from refcnn.opencl import finding
 from refcnn.run_folder import RunFolder
 
 from . import small_run
@@ -166,7 +166,7 @@ def test_show_to_a_named_file(call, tmp_path):
 def test_devices(call):
     result = call("devices")
     assert result.exit_code == 0, result.output
-    present = opencl_devices.available()
+    present = finding.available()
     for device in present:
         row = next(line for line in result.stdout.splitlines() if f" {device.name} " in line)
         for value in (device.kind, device.device_name, device.platform_name, device.driver_version, "GiB"):
@@ -176,7 +176,7 @@ def test_devices(call):
 
 
 def test_devices_without_any(call, monkeypatch):
-    monkeypatch.setattr(opencl_devices, "available", lambda: [])
+    monkeypatch.setattr(finding, "available", lambda: [])
     result = call("devices")
     assert result.exit_code == 0 and "*  reference" in result.stdout
     assert "no OpenCL device was found" in result.stdout and "pip install" in result.stdout
@@ -330,7 +330,7 @@ def test_data_that_are_none(call, tmp_path):
 def test_an_unknown_device_lists_those_present(call, tmp_path):
     result = call("train", "--backend", "opencl:no such platform:0", "--out", tmp_path / "run")
     assert_refused(result, "no such platform")
-    for device in opencl_devices.available():
+    for device in finding.available():
         assert device.name in result.stderr and device.device_name in result.stderr
     assert_refused(call("train", "--backend", "cuda", "--out", tmp_path / "run"), "'cuda'", "refcnn devices")
 
@@ -338,8 +338,8 @@ def test_an_unknown_device_lists_those_present(call, tmp_path):
 def test_no_opencl_at_all(call, monkeypatch, tmp_path):
     from refcnn import backend
 
-    monkeypatch.setattr(opencl_devices, "available", lambda: [])
-    backend._opencl.cache_clear()
+    monkeypatch.setattr(finding, "available", lambda: [])
+    backend._best.cache_clear()
     try:
         result = call("train", "--backend", "opencl", "--out", tmp_path / "run")
         assert_refused(result, "no OpenCL device was found", "pip install")
@@ -347,7 +347,7 @@ def test_no_opencl_at_all(call, monkeypatch, tmp_path):
         assert result.exit_code == 0
         assert "computing on the reference backend, since no OpenCL device was found" in result.stderr
     finally:
-        backend._opencl.cache_clear()
+        backend._best.cache_clear()
 
 
 def test_a_full_disk(folder, tmp_path):

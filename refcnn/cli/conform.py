@@ -84,6 +84,7 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     options = runner.Options(
         profile=profile, examples=examples or runner.PROFILES[profile], operations=operations, variant=variant,
         seed=secrets.randbits(32) if seed is None else seed, case=case, case_limit=case_limit, folder=folder,
+        named=named,
     )  # fmt: skip
     click.echo(f"seed {options.seed}, {1 if case else options.examples} cases of each row")
     try:
@@ -103,7 +104,7 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     failing = [device.specification for device in report.devices if device.fails]
     untested = [device for device in report.devices if not device.fails and not device.conforms]
     for device in untested:
-        click.echo(f"Nothing was tested on {device.specification}, {_lack(device)}.")
+        click.echo(f"Nothing was tested on {device.specification}, which {device.unusable or _lack(device)}.")
     if failing:
         click.echo(f"Not conforming: {', '.join(failing)}.")
     elif report.conforms:
@@ -120,8 +121,8 @@ def _lack(device):
 
     if isinstance(targets.find(device.specification), targets.Implementation):
         functions = [row.operation + ("_backward" if row.direction == "backward" else "") for row in device.rows]
-        return f"which has none of the functions that were looked for: {', '.join(functions)}"
-    return f"which does not offer {', '.join(row.name for row in device.rows)}"
+        return f" has none of the functions that were looked for: {', '.join(functions)}"
+    return f"does not offer {', '.join(row.name for row in device.rows)}"
 
 
 def _merge(paths, folder):
@@ -177,6 +178,10 @@ def table(device):
     """
     about = ", ".join(filter(None, (device.name, device.platform, device.driver and f"driver {device.driver}")))
     lines = ["", f"{device.specification}: {about}"]
+    if device.unusable is not None:
+        lines.append(f"unusable: {device.unusable}")
+        if not device.rows:
+            return "\n".join(lines)
     if device.error is not None and not device.rows:
         return "\n".join([*lines, f"could not be tested: {device.error}"])
     cells = [("operation", "cases", "error/bound", "ULP", "verdict", "seconds")]

@@ -65,6 +65,9 @@ class Options:
         Seconds; infinity for any time.
     folder : pathlib.Path, optional
         Where bundles go; there are none otherwise.
+    named : sequence of str, optional
+        The devices that are tested though they failed their trial, up to the first row that fails; of others that is
+        only said. All if not given.
     """
 
     profile: str
@@ -75,6 +78,7 @@ class Options:
     case: str | None = None
     case_limit: float = CASE_LIMIT
     folder: Path | None = None
+    named: tuple | None = None
 
 
 class Progress:
@@ -199,8 +203,12 @@ def writable_folder(path):
 def _test(specification, options, progress, scratch):
     target = targets.find(specification)
     rows = plan(target, options)
-    progress.device_begins(specification, rows)
     device = DeviceReport(specification, target.name)
+    if target.unusable is not None:
+        device = dataclasses.replace(device, **target.description, unusable=target.unusable)
+        if options.named is not None and specification not in options.named:
+            rows = []
+    progress.device_begins(specification, rows)
     worker = None
     try:
         for number, (operation, direction, variant) in enumerate(rows):
@@ -221,6 +229,9 @@ def _test(specification, options, progress, scratch):
                 _describe_death(target, worker.description, options, scratch, job, row)
             device.rows.append(row)
             progress.row_ends(row)
+            if device.unusable is not None and not row.passes:
+                # The others would fail of the same cause.
+                break
     finally:
         if worker is not None:
             worker.stop()

@@ -12,6 +12,7 @@ A target has what :mod:`~refcnn.conformance.judge` asks of a backend (``name``,
 - ``device``: the OpenCL device, or None;
 - ``denormals``: whether it keeps subnormal numbers, or may flush them to zero;
 - ``is_simulator``: whether it is so slow that only tiny cases make sense;
+- ``unusable``: what is wrong with a device that failed its trial, or None;
 - ``environment(folder)``: what the environment of its process needs beside this
   one's, with files of its own in a folder;
 - ``reported()``: what watches its kernels and has reported since this was last
@@ -86,6 +87,8 @@ def variant_names():
 def expand(specifications):
     """Return the specifications with ``all`` replaced by all that is there, each once and each known to exist.
 
+    Devices that failed their trial are among them: see ``unusable``.
+
     Raises
     ------
     BackendError
@@ -118,7 +121,7 @@ def find(specification, variant=None):
     """
     kind, _, rest = specification.partition(":")
     if specification == "reference" or kind == "opencl":
-        return BackendTarget(backend.find(specification).name, variant)
+        return BackendTarget(backend.find(specification, tried=False).name, variant)
     if specification == "oclgrind":
         return Oclgrind(variant)
     if kind == "onnxruntime":
@@ -132,7 +135,7 @@ def find(specification, variant=None):
 
 
 def _everything():
-    from ..opencl.device import available
+    from ..opencl.finding import available
     from .onnxruntime_target import providers
 
     return [
@@ -144,6 +147,7 @@ class _Target:
     """A target in whose process there is nothing out of the common."""
 
     is_simulator = False
+    unusable = None
 
     def environment(self, folder):
         """Nothing."""
@@ -166,7 +170,8 @@ class BackendTarget(_Target):
 
     @functools.cached_property
     def _backend(self):
-        return backend.find(self.name)
+        # A device that failed its trial is tested too: what is wrong with it is to be found.
+        return backend.find(self.name, tried=False)
 
     @property
     def device(self):
@@ -182,6 +187,13 @@ class BackendTarget(_Target):
     def is_simulator(self):
         """Whether the device is one."""
         return self.device is not None and self.device.is_simulator
+
+    @property
+    def unusable(self):
+        """What the device's trial found wrong, if it is one."""
+        from ..opencl import trial
+
+        return None if self.device is None else trial.verdicts([self.device])[0].problem
 
     def array(self, host):
         """The backend's."""
@@ -243,6 +255,8 @@ class Oclgrind(BackendTarget):
     """
 
     is_simulator = True
+    # It passes untried, and is there in another process only.
+    unusable = None
 
     def __init__(self, variant=None):
         super().__init__("oclgrind", variant)
