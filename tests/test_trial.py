@@ -195,6 +195,18 @@ def test_the_tests_pass_a_broken_device_over(run):
     assert "no OpenCL device is usable" in done.stdout and " passed" in done.stdout
 
 
+@pytest.mark.parametrize(("device", "outcome"), [("all", "skipped"), ("opencl:0:0", "failed")])
+def test_pytests_plugin_has_one_test_for_a_broken_device(run, device, outcome, tmp_path):
+    code = "import pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
+    select = ["-k", "device"] if device == "all" else []
+    done = run(
+        "-rs", "-p", "no:cacheprovider", *select, "--pyargs", "refcnn.conformance", "--refcnn-device", device,
+        kinds=("builds-nothing",), code=code,
+    )  # fmt: skip
+    assert done.returncode == (outcome == "failed"), done.stdout[-2000:]
+    assert f"1 {outcome}" in done.stdout and UNKNOWN_CPU in done.stdout and " passed" not in done.stdout
+
+
 @pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="QEMU's user emulation is not installed (qemu-user)")
 @pytest.mark.skipif(importlib.util.find_spec("pocl_binary_distribution") is None, reason="PyPI's PoCL is not installed")
 def test_pocl_on_a_cpu_that_its_compiler_does_not_know(tmp_path):

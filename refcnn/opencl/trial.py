@@ -101,6 +101,9 @@ def forget(devices):
 
 def _try(devices):
     """Return the verdicts on devices, each tried in a process of its own, all at once."""
+    if not sys.executable or getattr(sys, "frozen", False):
+        # Inside another program there is no Python to start, and nothing speaks against the devices.
+        return [Verdict() for device in devices]
     started = [_Process(device) for device in devices]
     try:
         return [process.verdict() for process in started]
