@@ -65,6 +65,11 @@ class Configuration:
     seed: int
     completed_epochs: int = 0
 
+    @property
+    def pixel_range(self):
+        """The values of a black and a white pixel; that of white is None where it is not known."""
+        return self.preprocessing.black, self.preprocessing.white
+
 
 class RunFolder:
     """A folder that holds one training run.

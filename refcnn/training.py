@@ -40,8 +40,8 @@ def start(options, out=None):
     ----------
     options : dict
         Any of ``data``, ``data_dir``, ``model``, ``epochs``, ``batch_size``,
-        ``lr``, ``optimizer``, ``validation_split`` and ``seed``; the rest take
-        their defaults.
+        ``lr``, ``optimizer``, ``validation_split``, ``pixel_range`` and
+        ``seed``; the rest take their defaults.
     out : str or os.PathLike, optional
         The run folder; by default a new one below ``runs``.
 
@@ -65,7 +65,7 @@ def start(options, out=None):
     run_folder.check_free(out)
     set_seed(options["seed"] if "seed" in options else secrets.randbits(32))
     seed = generator.seed
-    train, test = data.load(options["data"], options.get("data_dir"))
+    train, test = data.load(options["data"], options.get("data_dir"), options.get("pixel_range"))
     split = options.get("validation_split", None if test else DEFAULT_VALIDATION_SPLIT)
     parts = _parts(split, train, test)
     lr = attributes.number("train", "lr", options.get("lr", OPTIMIZERS[options["optimizer"]][1]), above=0)

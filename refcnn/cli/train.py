@@ -12,6 +12,9 @@ from ..training import DEFAULT_VALIDATION_SPLIT, DEFAULTS, OPTIMIZERS
               f"y, or a folder with one sub-folder of images for each class.  [default: {DEFAULTS['data']}]")
 @click.option("--data-dir", metavar="DIR", help="Where the files of mnist lie.  [default: REFCNN_DATA, then a cache, "
               "then a download]")
+@click.option("--pixel-range", type=float, nargs=2, metavar="BLACK WHITE", help="The values of a black and a white "
+              "pixel in DATA's .npz or IDX files, by which 'predict' reads image files.  [default: 0 255 for 8 bits; "
+              "for floating point 0 1 or 0 255, where the values tell]")
 @click.option("--model", metavar="MODEL", help="chapter, lenet5, or MODULE:FUNCTION, called as "
               f"FUNCTION(image_shape=(C, H, W), classes=n); it returns a Model.  [default: {DEFAULTS['model']}]")
 @click.option("--backend", metavar="BACKEND", envvar="REFCNN_BACKEND", help="auto, reference, opencl or "

@@ -34,12 +34,13 @@ def test_digits():
 @given(
     st.builds(
         Preprocessing,
-        scale=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+        scale=st.floats(min_value=0, exclude_min=True, allow_infinity=False, width=32),
         channels=st.sampled_from([1, 3]),
         height=st.integers(1, 10**6),
         width=st.integers(1, 10**6),
         resize=st.booleans(),
-        white=st.floats(min_value=1, max_value=1e6),
+        white=st.none() | st.floats(min_value=1, max_value=1e6),
+        black=st.floats(min_value=-1e6, max_value=0.5),
         mean=st.floats(-1e6, 1e6),
         deviation=st.floats(min_value=1e-6, max_value=1e6),
     )
@@ -62,6 +63,11 @@ def test_preprocessing_survives_json(preprocessing):
         (dict(resize=1), "resize is 1"),
         (dict(mean="3"), "mean is '3'"),
         (dict(deviation=0), "deviation is 0"),
+        (dict(deviation=1e-60), "deviation is 1e-60"),
+        (dict(mean=10**400), "mean is a number of 1329 bits"),
+        (dict(scale=10**400), "scale is a number of 1329 bits"),
+        (dict(scale="1" * 10**6), "scale is '1+[.]{3},"),
+        (dict(black=255), "white is 255.0, which black is too"),
         (dict(offset=3), r"unknown fields \['offset'\]"),
     ],
 )
@@ -81,6 +87,49 @@ def test_standardised_does_not_depend_on_how_the_set_is_cut():
     x = np.random.default_rng(0).integers(0, 256, (2500, 1, 3, 2)).astype(np.uint8)
     found = Preprocessing(1 / 255, 1, 3, 2).standardised(x)
     assert found.mean == pytest.approx((x / 255).mean()) and found.deviation == pytest.approx((x / 255).std())
+
+
+def images(*values):
+    """Images of 2x2 pixels of the values, float32 (N, 1, 2, 2), which repeat as need be."""
+    return np.resize(np.array(values, np.float32), (-(-len(values) // 4), 1, 2, 2))
+
+
+@pytest.mark.parametrize(
+    "parts, white",
+    [
+        ([images(0, 0.25, 1)], 1),
+        ([images(0.2, 0.6)], 1),
+        ([images(0, 1)], 1),
+        ([images(0, 128, 255)], 255),
+        ([images(3, 4, 128)], 255),
+        ([images(0, 1, 16)], None),  # which may be the brightest of 17 levels, or dark
+        ([images(0, 0.001)], None),
+        ([images(0, 128.5, 255)], None),
+        ([images(0, 255, 256)], None),
+        ([images(-1, 0, 1)], None),
+        ([images(-1, 128, 255)], None),
+        ([images(0, 0)], None),
+        ([images(0, 1), images(0, 0.1)], 1),
+        ([images(0, 0.1), images(0, 1)], 1),
+        ([images(0, 1), images(0, 1.1)], None),
+        ([images(0, 255), images(-3, 4)], None),
+    ],
+)
+def test_white_is_inferred_where_the_values_tell(parts, white):
+    labels = [np.arange(len(x) * 4)[: len(x)] for x in parts]
+    made = refcnn.data.dataset.data_sets(*zip(parts, labels, strict=True), classes=("a", "b", "c"))
+    for x, part in zip(parts, made, strict=False):
+        assert part.preprocessing.white == white and part.preprocessing.black == 0
+        # Whatever white is, the values are taken as they are.
+        np.testing.assert_array_equal(part.preprocessing.apply(part.x), x)
+
+
+@pytest.mark.parametrize(
+    "test", [images(0, 200, 255), images(0, 1).astype(np.uint8)], ids=["another white", "another dtype"]
+)
+def test_parts_that_are_scaled_otherwise_are_refused(test):
+    with pytest.raises(DataError, match="not scaled alike.* from 0 to 1 and "):
+        refcnn.data.dataset.data_sets((images(0, 1), np.array([0])), (test, np.array([0])))
 
 
 @pytest.mark.parametrize("fields", [None, [], {}, {"scale": 1.0}])

@@ -154,6 +154,16 @@ def test_a_folder_gives_both_parts(tmp_path, idx_bytes, zipped, dot, test_name):
         assert found.preprocessing.shape == (1, 4, 3) and found.preprocessing.scale == 1 / 255
 
 
+@pytest.mark.parametrize("dtype, top, white", [("f4", 1, 1), ("f8", 255, 255), ("f4", 16, None)])
+def test_floating_point_says_what_white_is_where_its_values_tell(tmp_path, idx_bytes, dtype, top, white):
+    write_folder(tmp_path, idx_bytes, test=0)
+    x = (np.arange(5 * 4 * 3).reshape(5, 4, 3) % 2 * top).astype(dtype)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx_bytes(x))
+    train, _ = load(tmp_path)
+    assert train.preprocessing.white == white and train.preprocessing.scale == 1
+    assert load(tmp_path, pixel_range=(0, 16))[0].preprocessing.white == 16
+
+
 def test_a_folder_without_a_test_part(tmp_path, idx_bytes):
     write_folder(tmp_path, idx_bytes, test=0)
     train, test = load(tmp_path)

@@ -272,6 +272,23 @@ def test_load_image_gives_what_the_data_set_stores(tmp_path, white, dtype):
     np.testing.assert_allclose(preprocessing.apply(stored)[0, 0], [0, 0.2, 1], rtol=1e-6)
 
 
+def test_the_values_of_black_and_white_are_stretched_between(tmp_path):
+    path = save(tmp_path / "a.png", np.array([[0, 51, 255]], np.uint8))
+    stored = Preprocessing(1.0, 1, 1, 3, white=1.0, black=-1.0).load_image(path)
+    assert stored.dtype == np.float32
+    np.testing.assert_allclose(stored[0, 0], [-1, -0.6, 1], rtol=1e-6)
+    inverted = Preprocessing(1.0, 1, 1, 3, white=0.0, black=10.0).load_image(path)
+    np.testing.assert_allclose(inverted[0, 0], [10, 8, 0], rtol=1e-6)
+
+
+def test_where_white_is_not_known_image_files_are_refused(tmp_path):
+    path = save(tmp_path / "a.png", grey())
+    preprocessing = Preprocessing(1.0, 1, 6, 5, white=None)
+    with pytest.raises(DataError, match="a.png .* --pixel-range"):
+        preprocessing.load_image(path)
+    assert preprocessing.with_pixel_range((0, 255)).load_image(path).shape == (1, 6, 5)
+
+
 def test_other_numbers_of_channels_have_no_image_files(tmp_path):
     with pytest.raises(DataError, match="2 channels"):
         Preprocessing(1.0, 2, 3, 3).load_image(save(tmp_path / "a.png", grey()))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refcnn.data import load
-from refcnn.errors import DataError, LabelError
+from refcnn.errors import ArgumentError, DataError, LabelError
 
 X = np.arange(4 * 5 * 6, dtype=np.uint8).reshape(4, 5, 6)
 Y = np.array([0, 2, 1, 2])
@@ -34,6 +34,19 @@ def test_floating_point_is_taken_as_it_is(tmp_path, dtype):
     train, _ = load(stored(tmp_path, x=X[:, None].astype(dtype) / 8, y=Y))
     assert train.x.dtype == np.float32 and train.preprocessing.scale == 1
     np.testing.assert_array_equal(train.preprocessing.apply(train.x)[:, 0], X / 8)
+
+
+def test_a_pixel_range_that_is_named(tmp_path):
+    path = stored(tmp_path, x_train=X / 60.0 - 1, y_train=Y, x_test=X / 60.0 - 1, y_test=Y)
+    assert load(path)[0].preprocessing.white is None
+    for part in load(path, pixel_range=(-1.0, 1.0)):
+        assert (part.preprocessing.black, part.preprocessing.white) == (-1, 1)
+    with pytest.raises(DataError, match="white is 2"):
+        load(path, pixel_range=(2.0, 2.0))
+    with pytest.raises(DataError, match="white is nan"):
+        load(path, pixel_range=(2.0, float("nan")))
+    with pytest.raises(ArgumentError, match="'digits' is known"):
+        load("digits", pixel_range=(0, 16))
 
 
 def test_training_and_test_parts_and_names(tmp_path):
