@@ -102,11 +102,6 @@ def label_array(labels, source, classes=None):
     return labels.astype(np.int64)
 
 
-def class_names(*parts):
-    """Name the classes of integer labels "0", "1", ... up to the highest label in any of the parts."""
-    return tuple(str(label) for label in range(max(int(labels.max()) for labels in parts) + 1))
-
-
 def one_hot(labels, classes):
     """One-hot rows for class indices.
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from ..errors import ArgumentError, DataError
-from .arrays import class_names, label_array
+from .arrays import label_array
 from .image_file import read_image
 
 #: What values that are centred on zero by their deviation seldom exceed.
@@ -58,7 +58,9 @@ class Preprocessing:
         for name in ("mean", "black", "white"):
             value = getattr(self, name)
             if not _is_float32(value) and not (name == "white" and value is None):
-                raise DataError(f"Preprocessing: {name} is {_short(value)}, but must be a number that float32 can hold.")
+                raise DataError(
+                    f"Preprocessing: {name} is {_short(value)}, but must be a number that float32 can hold."
+                )
         if self.white == self.black:
             raise DataError(f"Preprocessing: white is {self.white!r}, which black is too. Give different values.")
         for name in ("scale", "deviation"):
@@ -234,7 +236,7 @@ class DataSet:
         return dataclasses.replace(self, x=self.x[indices], y=self.y[indices])
 
 
-def split(dataset, fraction, permutation):
+def split(dataset, fraction, permutation, stratify=True):
     """Split a data set into a training and a validation part.
 
     Parameters
@@ -247,10 +249,15 @@ def split(dataset, fraction, permutation):
     permutation : array_like, shape (N,)
         The order in which images are dealt out: the first go to training, the
         last to validation. ``numpy.arange(N)`` splits without shuffling.
+    stratify : bool
+        Whether each class is split by itself, in the same proportion: of two
+        images or more each part gets at least one, even if that makes
+        validation larger or smaller; a single one goes to training.
 
     Returns
     -------
     training, validation : DataSet
+        Both in the order of the permutation.
 
     Raises
     ------
@@ -271,7 +278,29 @@ def split(dataset, fraction, permutation):
             f"split: the permutation, of shape {permutation.shape} and dtype {permutation.dtype}, does not hold every "
             f"index from 0 to {count - 1} once."
         )
-    return dataset.subset(permutation[: count - validation]), dataset.subset(permutation[count - validation :])
+    # Without strata, all images are one class.
+    labels = dataset.y[permutation] if stratify else np.zeros(count, np.int64)
+    counts = np.bincount(labels)
+    shares = _shares(counts, fraction, validation)
+    if not shares.any():
+        raise ArgumentError(
+            f"split: none of the {np.count_nonzero(counts)} classes has two images, of which one could go to "
+            "validation. Give more images, or a test part of their own."
+        )
+    in_classes = np.argsort(labels, kind="stable")
+    from_the_last = np.repeat(np.cumsum(counts), counts) - np.arange(count)
+    is_validation = np.zeros(count, bool)
+    is_validation[in_classes] = from_the_last <= np.repeat(shares, counts)
+    return dataset.subset(permutation[~is_validation]), dataset.subset(permutation[is_validation])
+
+
+def _shares(counts, fraction, total):
+    """How many of each class's images are for validation: by largest remainder, with one left in either part."""
+    shares = np.floor(fraction * counts).astype(np.int64)
+    by_remainder = np.argsort(shares - fraction * counts, kind="stable")
+    shares[by_remainder[: total - shares.sum()]] += 1
+    most = np.maximum(counts - 1, 0)
+    return np.clip(shares, np.minimum(1, most), most)
 
 
 def preprocessing_of(*parts):
@@ -333,7 +362,8 @@ def data_sets(train, test=None, classes=None):
     test : tuple of ndarray, optional
         The same of the test part.
     classes : tuple of str, optional
-        The names; without them the classes are named by their numbers.
+        The names. Without them the classes are the numbers that are among the
+        labels of any part, and named by them.
 
     Returns
     -------
@@ -341,7 +371,10 @@ def data_sets(train, test=None, classes=None):
     test : DataSet or None
     """
     parts = [part for part in (train, test) if part is not None]
-    classes = classes or class_names(*(labels for _, labels in parts))
+    if classes is None:
+        numbers = np.unique(np.concatenate([labels for _, labels in parts]))
+        classes = tuple(str(number) for number in numbers)
+        parts = [(x, np.searchsorted(numbers, labels).astype(np.int64)) for x, labels in parts]
     preprocessing = preprocessing_of(*(x for x, _ in parts))
     made = [DataSet(x, y, classes, preprocessing) for x, y in parts]
     return made[0], made[1] if len(made) == 2 else None

@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import refcnn.data
-from refcnn.data import DataSet, Preprocessing, digits, load, one_hot, split
+from refcnn.data import DataSet, Preprocessing, digits, load, one_hot, remarks, require_classes, split
 from refcnn.errors import ArgumentError, DataError, LabelError
 
 GREY = Preprocessing(0.5, channels=1, height=3, width=2)
@@ -195,17 +196,48 @@ def test_one_hot_refuses_a_wrong_number_of_classes(classes):
 
 
 @given(data=st.data(), count=st.integers(2, 60), fraction=st.floats(0.01, 0.99))
-def test_split_deals_every_image_out_once(data, count, fraction):
+def test_split_without_strata_deals_every_image_out_once(data, count, fraction):
     permutation = data.draw(st.permutations(range(count)))
     if not 0 < round(fraction * count) < count:
         with pytest.raises(ArgumentError, match="without images"):
-            split(data_set(count), fraction, permutation)
+            split(data_set(count), fraction, permutation, stratify=False)
         return
-    training, validation = split(data_set(count), fraction, permutation)
+    training, validation = split(data_set(count), fraction, permutation, stratify=False)
     assert [int(image[0, 0, 0]) for part in (training, validation) for image in part.x] == permutation
     assert [int(label) for part in (training, validation) for label in part.y] == [i % 4 for i in permutation]
     assert abs(len(validation) - fraction * count) <= 0.5
     assert training.classes == validation.classes and training.preprocessing == GREY
+
+
+@given(data=st.data(), labels=st.lists(st.integers(0, 6), min_size=2, max_size=60), fraction=st.floats(0.05, 0.95))
+def test_split_splits_each_class(data, labels, fraction):
+    count, sizes = len(labels), np.bincount(labels, minlength=8)
+    whole = dataclasses.replace(data_set(count, classes=8), y=np.array(labels))
+    permutation = data.draw(st.permutations(range(count)))
+    if not 0 < round(fraction * count) < count or sizes.max() < 2:
+        with pytest.raises(ArgumentError, match="leaves a part without images|none of the . classes has two images"):
+            split(whole, fraction, permutation)
+        return
+    parts = split(whole, fraction, permutation)
+    indices = [part.x[:, 0, 0, 0].tolist() for part in parts]
+    # Both parts in the order of the permutation, and of each class the last of it are for validation.
+    assert sorted(sum(indices, [])) == list(range(count))
+    for part, found in zip(parts, indices, strict=True):
+        assert found == [i for i in permutation if i in found] and part.y.tolist() == [labels[i] for i in found]
+    for label, size in enumerate(sizes):
+        of_class = [i for i in permutation if labels[i] == label]
+        share = sum(i in indices[1] for i in of_class)
+        assert [i for i in indices[1] if labels[i] == label] == of_class[size - share :]
+        assert (1 <= share <= size - 1) if size >= 2 else share == 0
+        assert abs(share - fraction * size) < 1 or share in (0, 1, size - 1)
+    if (np.floor(fraction * sizes[sizes > 0]) >= 1).all() and (np.ceil(fraction * sizes) < sizes)[sizes > 0].all():
+        assert len(parts[1]) == round(fraction * count)
+
+
+def test_a_rare_class_is_in_both_parts():
+    whole = dataclasses.replace(data_set(100, classes=3), y=np.array([0] * 58 + [1] * 40 + [2] * 2))
+    training, validation = split(whole, 0.1, np.arange(100))
+    assert np.bincount(training.y).tolist() == [52, 36, 1] and np.bincount(validation.y).tolist() == [6, 4, 1]
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5, 1.5, float("nan")])
@@ -218,6 +250,33 @@ def test_split_refuses_a_fraction(fraction):
 def test_split_refuses_what_is_no_permutation(permutation):
     with pytest.raises(ArgumentError, match="does not hold every"):
         split(data_set(10), 0.5, permutation)
+
+
+def test_what_is_unusual_about_classes_is_said():
+    names = ("cat", "dog", "new\nline", "cow")
+    whole = dataclasses.replace(data_set(9), y=np.array([0] * 4 + [1] * 3 + [2] * 2), classes=names)
+    assert remarks(whole, whole.subset([0, 4, 8])) == [
+        "No training image is of the class 'cow': nothing can be learned of them.",
+        "The images' values, from 0 to 8, are dark where white is 255; of .npz and IDX files --pixel-range BLACK WHITE "
+        "names another.",
+    ]
+    usual = dataclasses.replace(whole, x=whole.x * 25, classes=names[:3])
+    assert remarks(usual, usual) == []
+    (line,) = remarks(usual, usual.subset([4, 5]))
+    assert "No validation image is of the classes 'cat', 'new\\nline':" in line
+
+
+def test_many_classes_are_not_all_named():
+    few = DataSet(np.full((2, 1, 3, 2), 255, np.uint8), np.array([0, 1]), tuple(f"c{k}" for k in range(50)), GREY)
+    (line,) = remarks(few, few)
+    assert "'c2', " in line and "'c11' and 38 more:" in line and "c12" not in line
+
+
+def test_a_single_class_is_refused_for_training():
+    whole = data_set(8)
+    with pytest.raises(DataError, match="all 2 training images are of one class, 'b'"):
+        require_classes(whole.subset([1, 5]))
+    require_classes(whole)
 
 
 @pytest.mark.parametrize("spec", ["fashion", "a\0b", "long" * 2000])

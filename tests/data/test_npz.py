@@ -56,6 +56,17 @@ def test_training_and_test_parts_and_names(tmp_path):
     assert train.classes == test.classes == ("a", "b", "c", "d")
 
 
+def test_classes_are_the_numbers_that_are_there(tmp_path):
+    train, _ = load(stored(tmp_path, x=X, y=np.array([0, 10, 5, 10])))
+    assert train.classes == ("0", "5", "10") and train.y.tolist() == [0, 2, 1, 2]
+
+
+def test_both_parts_number_their_classes_alike(tmp_path):
+    parts = load(stored(tmp_path, x_train=X, y_train=[7, 7, 3, 3], x_test=X, y_test=[9, 9, 7, 7]))
+    assert [part.classes for part in parts] == [("3", "7", "9")] * 2
+    assert [part.y.tolist() for part in parts] == [[1, 1, 0, 0], [2, 2, 1, 1]]
+
+
 def test_colour_images(tmp_path):
     train, _ = load(stored(tmp_path, x=np.zeros((4, 3, 8, 9), np.uint8), y=Y))
     assert train.preprocessing.shape == (3, 8, 9)
