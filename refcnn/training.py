@@ -18,6 +18,7 @@ from .optimizers.adam import Adam
 from .optimizers.sgd import Sgd
 from .philox import generator, permutation, set_seed
 from .run_folder import Configuration, RunFolder
+from .suggestions import did_you_mean
 
 #: For each name of an optimizer: what makes it from a learning rate, and its default rate.
 OPTIMIZERS = {
@@ -58,7 +59,10 @@ def start(options, out=None):
     """
     options = {**DEFAULTS, **options}
     if options["optimizer"] not in OPTIMIZERS:
-        raise ArgumentError(f"--optimizer is {options['optimizer']!r}. Choose one of {', '.join(OPTIMIZERS)}.")
+        raise ArgumentError(
+            f"--optimizer is {options['optimizer']!r}. Choose one of {', '.join(OPTIMIZERS)}."
+            + did_you_mean(options["optimizer"], OPTIMIZERS)
+        )
     attributes.integer("train", "epochs", options["epochs"])
     attributes.integer("train", "batch_size", options["batch_size"])
     out = run_folder.free_path(options["data"], options["model"]) if out is None else Path(out)

@@ -141,6 +141,11 @@ def test_image_files_are_recognised_as_well_as_the_floating_point_images_of_the_
         assert [line.split(": ")[1].split()[0] for line in result.stdout.splitlines()] == [str(5 * k) for k in expected]
 
 
+def test_the_case_of_a_choice_does_not_matter(call, tmp_path):
+    assert_refused(call("train", "--optimizer", "Adam", "--data", "absent", "--out", tmp_path / "run"), "'absent'")
+    assert call("show", "Curves", "run", "--out", tmp_path / "curves.png").exit_code == 0
+
+
 def test_predict_names_the_most_probable_classes_of_either_kind_of_file(call, folder, tmp_path):
     assert call("export", "run", "--out", tmp_path / "soft.onnx", "--softmax").exit_code == 0
     outputs = [

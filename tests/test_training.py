@@ -404,6 +404,8 @@ def test_options_that_contradict_the_run(inside, options, message):
         ({"lr": 0.0}, "lr is 0.0"),
         ({"lr": float("nan")}, "lr is nan"),
         ({"optimizer": "newton"}, "'newton'. Choose one of sgd, momentum, adam"),
+        ({"optimizer": "Adma"}, "Did you mean 'adam'"),
+        ({"model": "LeNet-5"}, "Did you mean 'lenet5'"),
         ({"seed": -1}, "seed is -1"),
         ({"validation_split": 1.5}, "1.5"),
         ({"model": "vgg"}, "'vgg', but the models are chapter, lenet5, and MODULE:FUNCTION"),

@@ -4,7 +4,7 @@ import click
 
 
 @click.command("show")
-@click.argument("kind", type=click.Choice(["kernels", "features", "curves"]))
+@click.argument("kind", type=click.Choice(["kernels", "features", "curves"], case_sensitive=False))
 @click.argument("run")
 @click.option("--out", metavar="FILE", help="Picture file (.png, .pdf, .svg); of several each gets its number.  "
               "[default: a window, or without a screen a file in the run folder]")

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ArgumentError, DataError
+from ..suggestions import did_you_mean
 from . import idx, image_folder, npz
 from .dataset import DataSet, Preprocessing
 from .mnist_files import mnist
-
 
 #: The data sets that :func:`load` knows by name.
 NAMES = ("digits", "mnist")
@@ -97,6 +97,14 @@ def _load(spec, data_dir):
         return npz.read(path)
     state = "is a file of another kind" if os.path.lexists(path) else "does not exist"
     raise DataError(
-        f"The data set {str(spec)!r} is not known by name, and as a path it {state}. Expected {', '.join(NAMES)}, a folder "
-        "of IDX files, an .npz file with x and y, or a folder with one sub-folder of images for each class."
+        f"The data set {str(spec)!r} is not known by name, and as a path it {state}. Expected {', '.join(NAMES)}, a "
+        "folder of IDX files, an .npz file with x and y, or a folder with one sub-folder of images for each class."
+        + (did_you_mean(str(spec), NAMES) or did_you_mean(path.name, _beside(path)))
     )
+
+
+def _beside(path):
+    try:
+        return os.listdir(path.parent)
+    except OSError:
+        return []

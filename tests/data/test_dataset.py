@@ -285,6 +285,26 @@ def test_an_unknown_name_lists_what_is_accepted(spec):
         load(spec)
 
 
+@pytest.mark.parametrize(
+    "spec, meant", [("mnits", "mnist"), ("Digits", "digits"), ("sets/faces.npy", "Faces.npz"), ("flower", "flowers")]
+)
+def test_a_name_that_is_close_is_named(tmp_path, monkeypatch, spec, meant):
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "flowers").mkdir()
+    (tmp_path / "sets" / "Faces.npz").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=f"Did you mean '{meant}'.$"):
+        load(spec)
+
+
+def test_what_resembles_nothing_gets_no_suggestion(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for spec in ("cifar100", "absent/cifar100", "a" * 1000):
+        with pytest.raises(DataError) as caught:
+            load(spec)
+        assert "Did you mean" not in str(caught.value)
+
+
 def test_a_file_of_another_kind(tmp_path):
     (tmp_path / "set.csv").write_text("1,2\n")
     with pytest.raises(DataError, match="set.csv' .* is a file of another kind"):

@@ -75,8 +75,15 @@ def test_colour_images(tmp_path):
 @pytest.mark.parametrize(
     "arrays, message",
     [
-        (dict(x=X), "y is missing"),
-        (dict(images=X, labels=Y), "x_train, y_train, x_test, y_test is missing"),
+        (dict(x=X), r"holds 'x' \(uint8, shape \(4, 5, 6\)\), but not y\."),
+        (dict(x=X, label=Y), r"but not y\. .* numpy.savez\(PATH, x=x, y=label\)"),
+        (dict(X=X, Y=Y), r"but not x, y\. .* numpy.savez\(PATH, x=X, y=Y\)"),
+        (dict(images=X, labels=Y), r"'labels' .*, but not x, y\. .* numpy.savez\(PATH, x=images, y=labels\)"),
+        (
+            dict(train_images=X, train_labels=Y, test_images=X, test_labels=Y, val_images=X, val_labels=Y),
+            "savez.PATH, x_train=train_images, y_train=train_labels, x_test=test_images, y_test=test_labels",
+        ),
+        (dict(x_train=X, y_train=Y), "but not x_test, y_test"),
         (dict(x=X, y=Y[:3]), "x holds 4 images, but y holds 3 labels"),
         (dict(x=X[:0], y=Y[:0]), "no axis of length 0"),
         (dict(x=X[0], y=Y), "must have shape"),
@@ -101,11 +108,11 @@ def test_what_is_refused(tmp_path, arrays, message):
 @pytest.mark.parametrize(
     "y, message",
     [
-        ([0, 1, -1, 2], "label -1 at position 2"),
+        ([0, 1, -1, 2], "label -1 at position 2, .* The labels found are -1, 0, 1, 2. Leave out"),
         ([0, 1, 0.5, 2], "label 0.5 at position 2"),
         ([0, np.nan, 1, 2], "label nan at position 1"),
         ([0, 1, 2, 10**12], "label 1000000000000 at position 3"),
-        (["0", "1", "2", "2"], "one whole number"),
+        (["0", "1", "2", "2"], "one whole number .* classes, y = numpy.unique"),
         (np.zeros((4, 2, 2)), "one whole number"),
     ],
 )
