@@ -68,7 +68,12 @@ def load(spec, data_dir=None, pixel_range=None):
     ArgumentError
         For the pixel range of a data set whose range is known.
     """
-    train, test = _load(spec, data_dir)
+    try:
+        train, test = _load(spec, data_dir)
+    except MemoryError as error:
+        raise DataError(
+            f"the data set {str(spec)!r} does not fit into memory. Take fewer or smaller images."
+        ) from error
     if pixel_range is None:
         return train, test
     if spec in NAMES or not _is_of_arrays(spec):

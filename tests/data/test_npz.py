@@ -146,6 +146,16 @@ def test_files_that_are_no_archive(tmp_path):
             load(path)
 
 
+def test_a_data_set_that_does_not_fit_into_memory(tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise MemoryError
+
+    path = stored(tmp_path, x=X.astype(float), y=Y)
+    monkeypatch.setattr(np, "isfinite", full)
+    with pytest.raises(DataError, match="does not fit into memory"):
+        load(path)
+
+
 def test_a_header_of_absurd_size(tmp_path):
     header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 1000000, 1000), }"
     with zipfile.ZipFile(tmp_path / "set.npz", "w") as archive:
