@@ -149,7 +149,8 @@ def read_folder(folder):
     folder : str or os.PathLike
         A folder with files as ``find`` describes them. Images have shape
         (N, H, W) or (N, C, H, W); uint8 is scaled by 1/255, floating point
-        taken as it is.
+        taken as it is. The classes are the numbers that are among the labels,
+        and are named by them.
 
     Returns
     -------

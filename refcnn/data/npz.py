@@ -17,6 +17,8 @@ def read(path):
     shape (N, H, W) or (N, C, H, W); uint8 is scaled by 1/255, floating point
     taken as it is. Channels in the last axis are refused, not guessed. Labels
     are whole numbers, shape (N,) or (N, 1), or one-hot rows, shape (N, classes).
+    Without names the classes are those numbers that are among the labels, and
+    are named by them.
 
     Parameters
     ----------
