@@ -36,6 +36,7 @@ class Predictor:
     def __init__(self, path, pixel_range=None):
         self._open(path)
         self.preprocessing = self.preprocessing.with_pixel_range(pixel_range)
+        self.preprocessing.require_pixel_range()
 
     def _open(self, path):
         if os.path.isdir(path):

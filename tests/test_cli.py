@@ -134,7 +134,12 @@ def test_image_files_are_recognised_as_well_as_the_floating_point_images_of_the_
     assert np.mean(expected == y[:30]) > 0.9
     if pixel_range:
         for where in (run, run / "model.onnx"):
-            assert_refused(call("predict", where, files[0], "--backend", "reference"), "--pixel-range BLACK WHITE")
+            refused = call("predict", where, *files, "--backend", "reference")
+            assert_refused(refused, "--pixel-range BLACK WHITE")
+            assert len(refused.stderr.splitlines()) == 1
+        shown = ("show", "features", run, "--image", files[0], "--out", tmp_path / "features.png")
+        assert_refused(call(*shown), "--pixel-range BLACK WHITE")
+        assert call(*shown, "--pixel-range", *pixel_range).exit_code == 0
     for where in (run, run / "model.onnx"):
         more = ("--pixel-range", *pixel_range) if pixel_range else ()
         result = call("predict", where, *files, "--backend", "reference", *more)

@@ -28,8 +28,8 @@ from ..training import DEFAULT_VALIDATION_SPLIT, DEFAULTS, OPTIMIZERS
 @click.option("--optimizer", type=click.Choice(list(OPTIMIZERS), case_sensitive=False),
               help=f"[default: {DEFAULTS['optimizer']}]")
 @click.option("--validation-split", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PART",
-              help="Part of each class's training images to set aside for validation.  [default: the data set's own test "
-              f"part, where it has one, else {DEFAULT_VALIDATION_SPLIT}]")
+              help="Part of each class's training images to set aside for validation.  [default: the data set's own "
+              f"test part, where it has one, else {DEFAULT_VALIDATION_SPLIT}]")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Fixes every random draw.  [default: "
               "drawn, and recorded]")
 @click.option("--out", metavar="DIR", help="The run folder, empty or new.  [default: runs/DATA-MODEL-NUMBER]")

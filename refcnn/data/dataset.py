@@ -118,15 +118,19 @@ class Preprocessing:
             If the file cannot be read as an image (the message names it), or
             it is not known which values black and white have.
         """
-        if self.white is None:
-            raise DataError(
-                f"{path} cannot become an input: the network was trained on floating-point images whose values do not "
-                "tell which is black and which white. Name these two values with --pixel-range BLACK WHITE."
-            )
+        self.require_pixel_range()
         pixels = read_image(path, *self.shape, resize=self.resize)
         if (self.black, self.white) == (0, 255):
             return pixels
         return pixels * np.float32((self.white - self.black) / 255) + np.float32(self.black)
+
+    def require_pixel_range(self):
+        """Raise DataError where it is not known which values black and white have."""
+        if self.white is None:
+            raise DataError(
+                "image files cannot become inputs: the network was trained on floating-point images whose values do "
+                "not tell which is black and which white. Name these two values with --pixel-range BLACK WHITE."
+            )
 
     def with_pixel_range(self, pixel_range):
         """Return this with other values of black and white pixels.
@@ -139,11 +143,18 @@ class Preprocessing:
         Raises
         ------
         DataError
-            If they are the same, or no finite numbers.
+            If they are the same, or not finite.
+        ArgumentError
+            If they are not two numbers.
         """
         if pixel_range is None:
             return self
-        black, white = pixel_range
+        try:
+            black, white = (float(value) for value in pixel_range)
+        except (TypeError, ValueError, OverflowError):
+            raise ArgumentError(
+                f"the pixel range is {pixel_range!r}, but must be two numbers, the values of a black and a white pixel."
+            ) from None
         return dataclasses.replace(self, black=black, white=white)
 
     @property

@@ -62,6 +62,6 @@ def _pixel_range(train):
         return [f"{values} do not tell black and white; for 'predict' name them with --pixel-range BLACK WHITE."]
     if train.x.dtype == np.uint8 and high <= white / 2:
         return [
-            f"{values} are dark where white is {white:g}; of .npz and IDX files --pixel-range BLACK WHITE names another."
+            f"{values} are dark where white is {white:g}; of .npz and IDX files --pixel-range BLACK WHITE says another."
         ]
     return []

@@ -258,7 +258,7 @@ def test_what_is_unusual_about_classes_is_said():
     assert remarks(whole, whole.subset([0, 4, 8])) == [
         "No training image is of the class 'cow': nothing can be learned of them.",
         "The images' values, from 0 to 8, are dark where white is 255; of .npz and IDX files --pixel-range BLACK WHITE "
-        "names another.",
+        "says another.",
     ]
     usual = dataclasses.replace(whole, x=whole.x * 25, classes=names[:3])
     assert remarks(usual, usual) == []

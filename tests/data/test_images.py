@@ -284,7 +284,7 @@ def test_the_values_of_black_and_white_are_stretched_between(tmp_path):
 def test_where_white_is_not_known_image_files_are_refused(tmp_path):
     path = save(tmp_path / "a.png", grey())
     preprocessing = Preprocessing(1.0, 1, 6, 5, white=None)
-    with pytest.raises(DataError, match="a.png .* --pixel-range"):
+    with pytest.raises(DataError, match="floating-point .* --pixel-range"):
         preprocessing.load_image(path)
     assert preprocessing.with_pixel_range((0, 255)).load_image(path).shape == (1, 6, 5)
 
@@ -413,6 +413,9 @@ def test_a_class_without_images(tmp_path):
         load(tmp_path)
 
 
-def test_an_absent_image_is_named(tmp_path):
-    with pytest.raises(DataError, match="absent.png could not be read"):
-        Preprocessing(1.0, 1, 3, 3).load_image(tmp_path / "absent.png")
+@pytest.mark.parametrize("name, reason", [("absent.png", "No such file"), ("folder", "Is a directory|Permission")])
+def test_what_is_no_file_is_named_and_not_to_be_removed(tmp_path, name, reason):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DataError, match=f"{name} could not be read: ({reason}).* Name an image file") as caught:
+        Preprocessing(1.0, 1, 3, 3).load_image(tmp_path / name)
+    assert "emove" not in str(caught.value)

@@ -45,6 +45,9 @@ def test_a_pixel_range_that_is_named(tmp_path):
         load(path, pixel_range=(2.0, 2.0))
     with pytest.raises(DataError, match="white is nan"):
         load(path, pixel_range=(2.0, float("nan")))
+    for wrong in (3, (1,), (0, "white"), (0, 10**400)):
+        with pytest.raises(ArgumentError, match="must be two numbers"):
+            load(path, pixel_range=wrong)
     with pytest.raises(ArgumentError, match="'digits' is known"):
         load("digits", pixel_range=(0, 16))
 
