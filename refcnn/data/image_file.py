@@ -18,7 +18,8 @@ FREE_PIXELS = 1 << 24
 PIXELS_A_BYTE = 1032 * 8
 
 #: For each raw mode that Pillow reads from PNG files, what becomes of a sample. The transparent value (tRNS) stands in
-#: the file's own bits, and Pillow brings it along as it is.
+#: the file's own bits, and Pillow brings it along as it is. Of 16 bits a colour Pillow reads the upper eight, so that
+#: colours which differ in the others alone are one.
 _PNG_SAMPLES = {
     "1": lambda sample: 255 * (sample & 1),
     "L;2": lambda sample: 85 * (sample & 3),
@@ -92,8 +93,10 @@ def upright_size(image):
 
 
 def is_grey(image):
-    """Whether an opened image is grey by its Pillow mode; a palette counts as colour."""
-    return image.mode in ("1", "L", "LA", "La", "I") or image.mode.startswith("I;16")
+    """Whether an opened image is grey by its file's pixel type; a palette counts as colour."""
+    # Pillow has no mode for 16 bits of grey with transparency, and reads them as colour.
+    is_grey_mode = image.mode in ("1", "L", "LA", "La", "I") or image.mode.startswith("I;16")
+    return is_grey_mode or _raw_mode(image) == "LA;16B"
 
 
 def read_image(path, channels, height, width, resize=True):
@@ -137,9 +140,10 @@ def read_image(path, channels, height, width, resize=True):
             image = _eight_bits(image, path)
         elif image.has_transparency_data:
             _scale_transparent_value(image, raw_mode)
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        image = image.convert("L" if channels == 1 else "RGB")
+            image = _on_white(image)
+        mode = "L" if channels == 1 else "RGB"
+        # Converting to the same mode would copy, which large images have no memory for.
+        image = image if image.mode == mode else image.convert(mode)
         if image.size != (width, height):
             if not resize:
                 raise DataError(
@@ -160,6 +164,15 @@ def _scale_transparent_value(image, raw_mode):
     if scale is None or isinstance(value, bytes):
         return
     image.info["transparency"] = tuple(map(scale, value)) if isinstance(value, tuple) else scale(value)
+
+
+def _on_white(image):
+    from PIL import Image
+
+    image = image if image.mode == "RGBA" else image.convert("RGBA")
+    canvas = Image.new("RGB", image.size, "white")
+    canvas.paste(image, mask=image)
+    return canvas
 
 
 def _eight_bits(image, path):

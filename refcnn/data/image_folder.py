@@ -90,7 +90,8 @@ def _survey(files):
     sizes, grey = collections.Counter(), True
     for file in files:
         with opened(file) as image:
+            # In this order: Pillow loads a PNG file to find its EXIF data, and then forgets how its pixels lie there.
+            grey = is_grey(image) and grey
             sizes[upright_size(image)] += 1
-            grey = grey and is_grey(image)
     (width, height), _ = sizes.most_common(1)[0]
     return Preprocessing(1 / 255, 1 if grey else 3, height, width)

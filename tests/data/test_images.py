@@ -82,8 +82,9 @@ def chunk(kind, contents):
 
 
 def write_png(path, samples, bits, transparent=None):
-    """Write a PNG file of samples, (H, W) for grey or (H, W, 3) for RGB, after the format's specification."""
+    """Write a PNG file, after its specification, of samples (H, W) for grey, (H, W, 2) with alpha, or (H, W, 3)."""
     height, width = samples.shape[:2]
+    colour_type = {1: 0, 2: 4, 3: 2}[samples[0, 0].size]
     rows = [
         "".join(format(sample, f"0{bits}b") for sample in row.flat).ljust(-(-row.size * bits // 8) * 8, "0")
         for row in samples
@@ -91,7 +92,7 @@ def write_png(path, samples, bits, transparent=None):
     content = b"".join(b"\0" + int(row, 2).to_bytes(len(row) // 8, "big") for row in rows)
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0 if samples.ndim == 2 else 2, 0, 0, 0))
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0))
         + (b"" if transparent is None else chunk(b"tRNS", np.array(transparent, ">u2").tobytes()))
         + chunk(b"IDAT", zlib.compress(content))
         + chunk(b"IEND", b"")
@@ -358,6 +359,15 @@ def test_one_colour_image_makes_the_set_rgb(tmp_path):
     save(tmp_path / "b" / "1.png", pixels)
     train, _ = load(tmp_path)
     np.testing.assert_array_equal(train.x, [[pixels] * 3, [pixels, pixels, pixels // 2], [pixels] * 3])
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_grey_with_transparency_is_grey(tmp_path, bits):
+    (tmp_path / "a").mkdir()
+    top = 2**bits - 1
+    write_png(tmp_path / "a" / "0.png", np.array([[[0, top], [0, 0], [top, top]]]), bits)
+    train, _ = load(tmp_path)
+    np.testing.assert_array_equal(train.x, [[[[0, 255, 255]]]])
 
 
 def test_images_are_resized_to_the_commonest_size(tmp_path):

@@ -98,7 +98,7 @@ def images():
     return [
         encoded(grey, "PNG", exif=turned),
         encoded(clear, "PNG"),
-        encoded(deep, "PNG", transparency=7),
+        encoded(deep, "PNG"),
         encoded(palette, "PNG", transparency=3),
         encoded(grey.convert("1"), "PNG", transparency=0),
         encoded(colour, "PNG", save_all=True, append_images=[clear]),
