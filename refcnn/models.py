@@ -15,6 +15,7 @@ from .layers.flatten import Flatten
 from .layers.max_pool2d import MaxPool2d
 from .layers.relu import Relu
 from .model import Model, Sequential
+from .suggestions import did_you_mean
 
 #: The side of the field that LeNet-5 centres its images in, in pixels.
 LENET5_FIELD = 32
@@ -115,6 +116,7 @@ def _import(name):
         raise ArgumentError(
             f"the model is {name!r}, but the models are {', '.join(NAMED)}, and MODULE:FUNCTION for a function of "
             "your own, such as my_models:small for small(image_shape, classes) in my_models.py in this folder."
+            + did_you_mean(name, NAMED)
         )
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())

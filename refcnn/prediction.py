@@ -16,6 +16,9 @@ class Predictor:
     path : str or os.PathLike
         A run folder, whose best checkpoint computes on the active backend, or
         an ``.onnx`` file that refcnn exported, which onnxruntime runs.
+    pixel_range : (float, float), optional
+        What a black and a white pixel are in the images that the model was
+        trained on, if the model does not know that, or otherwise.
 
     Attributes
     ----------
@@ -30,7 +33,12 @@ class Predictor:
         If the file is no model.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, pixel_range=None):
+        self._open(path)
+        self.preprocessing = self.preprocessing.with_pixel_range(pixel_range)
+        self.preprocessing.require_pixel_range()
+
+    def _open(self, path):
         if os.path.isdir(path):
             run = RunFolder.open(path)
             model = run.best_model()

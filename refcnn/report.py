@@ -101,7 +101,7 @@ def summary(run):
     ]
 
 
-def draw(run, kind, image_path=None, figure=None):
+def draw(run, kind, image_path=None, figure=None, pixel_range=None):
     """Draw kernels, features or curves of a run.
 
     Parameters
@@ -113,6 +113,8 @@ def draw(run, kind, image_path=None, figure=None):
         The image whose features are shown; by default the first that the run was validated on.
     figure : callable, optional
         Gives an empty figure for each picture.
+    pixel_range : (float, float), optional
+        The values of a black and a white pixel, as in :class:`refcnn.prediction.Predictor`.
 
     Returns
     -------
@@ -131,7 +133,8 @@ def draw(run, kind, image_path=None, figure=None):
     if kind == "kernels":
         weights, _ = plotting.convolutions(model, np.zeros((1, *preprocessing.shape)))[0]
         return [plotting.kernels(weights, figure())]
-    stored = preprocessing.load_image(image_path) if image_path else validation_set(run.configuration).x[0]
+    reader = preprocessing.with_pixel_range(pixel_range)
+    stored = reader.load_image(image_path) if image_path else validation_set(run.configuration).x[0]
     image = preprocessing.apply(stored)
     found = plotting.convolutions(model, image[None])
     return [

@@ -47,6 +47,8 @@ class Configuration:
     seed : int
     completed_epochs : int
         The number of epochs for which the exported model and the pictures were made.
+    stratified : bool
+        Whether the validation part was drawn class by class; of runs that do not say so, it was not.
     """
 
     data: str
@@ -64,6 +66,12 @@ class Configuration:
     validation_split: float | None
     seed: int
     completed_epochs: int = 0
+    stratified: bool = False
+
+    @property
+    def pixel_range(self):
+        """The values of a black and a white pixel; that of white is None where it is not known."""
+        return self.preprocessing.black, self.preprocessing.white
 
 
 class RunFolder:

@@ -111,6 +111,46 @@ def test_predict(call, model):
     assert len(lines) == 3
 
 
+@pytest.mark.parametrize(
+    "stored, pixel_range",
+    [(lambda x: x.astype(float), None), (lambda x: x / 127.5 - 1, ("-1", "1"))],
+    ids=["0 to 255", "-1 to 1"],
+)
+def test_image_files_are_recognised_as_well_as_the_floating_point_images_of_the_data_set(
+    call, folder, tmp_path, stored, pixel_range
+):
+    with np.load(folder / "data.npz") as data:
+        x, y = data["x"], data["y"]
+    # Labels that are no indices: what is printed is the label.
+    np.savez(tmp_path / "data.npz", x=stored(x), y=5 * y)
+    run, files = tmp_path / "run", [tmp_path / f"{index}.png" for index in range(30)]
+    for file, pixels in zip(files, x, strict=False):
+        Image.fromarray(pixels).save(file)
+    trained = call(*TRAIN, "--data", tmp_path / "data.npz", "--epochs", "4", "--out", run)
+    assert trained.exit_code == 0, trained.output
+    model = RunFolder.open(run).best_model()
+    inputs = RunFolder.open(run).configuration.preprocessing.apply(stored(x[:30])[:, None])
+    expected = model(inputs).as_ndarray().argmax(axis=1)
+    assert np.mean(expected == y[:30]) > 0.9
+    if pixel_range:
+        for where in (run, run / "model.onnx"):
+            refused = call("predict", where, *files, "--backend", "reference")
+            assert_refused(refused, "--pixel-range BLACK WHITE")
+            assert len(refused.stderr.splitlines()) == 1
+        shown = ("show", "features", run, "--image", files[0], "--out", tmp_path / "features.png")
+        assert_refused(call(*shown), "--pixel-range BLACK WHITE")
+        assert call(*shown, "--pixel-range", *pixel_range).exit_code == 0
+    for where in (run, run / "model.onnx"):
+        more = ("--pixel-range", *pixel_range) if pixel_range else ()
+        result = call("predict", where, *files, "--backend", "reference", *more)
+        assert [line.split(": ")[1].split()[0] for line in result.stdout.splitlines()] == [str(5 * k) for k in expected]
+
+
+def test_the_case_of_a_choice_does_not_matter(call, tmp_path):
+    assert_refused(call("train", "--optimizer", "Adam", "--data", "absent", "--out", tmp_path / "run"), "'absent'")
+    assert call("show", "Curves", "run", "--out", tmp_path / "curves.png").exit_code == 0
+
+
 def test_predict_names_the_most_probable_classes_of_either_kind_of_file(call, folder, tmp_path):
     assert call("export", "run", "--out", tmp_path / "soft.onnx", "--softmax").exit_code == 0
     outputs = [

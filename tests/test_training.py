@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import os
 import random
 import re
@@ -16,6 +17,7 @@ from refcnn import models, training
 from refcnn.checkpoint import Checkpoint, best_epoch
 from refcnn.errors import ArgumentError, DataError, FileWriteError, NonFiniteLossError
 from refcnn.interruption import Interrupted
+from refcnn.philox import Generator
 from refcnn.run_folder import RunFolder
 
 from . import small_run
@@ -256,6 +258,41 @@ def test_a_data_set_with_a_test_part_is_validated_on_it(inside, tmp_path, monkey
     assert (len(split.train), len(split.validation)) == (35, 35)
 
 
+def test_each_class_is_in_the_validation_part(inside, tmp_path):
+    with np.load("data.npz") as former:
+        x, y = former["x"], np.array([0] * 80 + [5] * 18 + [10] * 2)
+    np.savez("rare.npz", x=x, y=y)
+    session = begin(tmp_path, data="rare.npz")
+    assert session.run.configuration.classes == ("0", "5", "10")
+    assert [np.bincount(part.y).tolist() for part in (session.train, session.validation)] == [[64, 14, 1], [16, 4, 1]]
+    assert "No " not in session.description()
+    np.savez("rare.npz", x=x, y=np.minimum(np.arange(100), 4))
+    description = begin(tmp_path / "b", data="rare.npz").description()
+    assert "No validation image is of the classes '0', '1', '2', '3':" in description
+
+
+def test_a_run_from_before_there_were_strata_keeps_its_parts(inside, tmp_path):
+    session = begin(tmp_path)
+    permutation = Generator(session.run.configuration.seed).permutation(100)
+    file = session.run.path / "config.json"
+    fields = json.loads(file.read_text())
+    del fields["stratified"], fields["preprocessing"]["black"]
+    file.write_text(json.dumps(fields))
+    resumed = training.resume(RunFolder.open(session.run.path), {})
+    whole, _ = rm.data.load("data.npz")
+    np.testing.assert_array_equal(resumed.validation.x, whole.x[permutation[80:]])
+    assert not np.array_equal(session.validation.x, resumed.validation.x)
+    again = training.validation_set(resumed.run.configuration)
+    np.testing.assert_array_equal(again.x, resumed.validation.x)
+
+
+def test_a_single_class_is_refused(inside, tmp_path):
+    np.savez("single.npz", x=np.zeros((9, 4, 4), np.uint8), y=np.full(9, 3))
+    with pytest.raises(DataError, match="one class, '3'"):
+        begin(tmp_path, data="single.npz")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(inside, tmp_path):
     session = begin(tmp_path)
 
@@ -367,6 +404,8 @@ def test_options_that_contradict_the_run(inside, options, message):
         ({"lr": 0.0}, "lr is 0.0"),
         ({"lr": float("nan")}, "lr is nan"),
         ({"optimizer": "newton"}, "'newton'. Choose one of sgd, momentum, adam"),
+        ({"optimizer": "Adma"}, "Did you mean 'adam'"),
+        ({"model": "LeNet-5"}, "Did you mean 'lenet5'"),
         ({"seed": -1}, "seed is -1"),
         ({"validation_split": 1.5}, "1.5"),
         ({"model": "vgg"}, "'vgg', but the models are chapter, lenet5, and MODULE:FUNCTION"),

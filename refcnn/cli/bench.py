@@ -11,7 +11,8 @@ import click
 @click.option("--quick", is_flag=True, help="Less of everything: about a minute for a device.")
 @click.option("--rounds", type=click.IntRange(1), metavar="N", help="Turns that everyone has at each workload.  "
               "[default: 7; with --quick 5]")
-@click.option("--part", "parts", multiple=True, type=click.Choice(["networks", "first-step", "grid"]),
+@click.option("--part", "parts", multiple=True,
+              type=click.Choice(["networks", "first-step", "grid"], case_sensitive=False),
               help="May be given several times.  [default: all]")
 @click.option("--torch-python", metavar="PATH", help="The Python interpreter that has PyTorch, if not this one.")
 @click.option("--json", "json_file", metavar="FILE", help="Write all that was measured.")

@@ -28,8 +28,8 @@ class _Seconds(click.FloatRange):
               "operation has it: cpu, gpu, plain, direct, winograd_2x2, winograd_4x4, chosen (what the device takes for "
               "each shape), or one of them with what is fused into it, such as cpu+relu.  [default: in the quick profile "
               "the device's own, else all]")
-@click.option("--profile", type=click.Choice(["quick", "standard", "long"]), default="quick", show_default=True,
-              help="100, 400 or 10,000 cases of each operation and direction.")
+@click.option("--profile", type=click.Choice(["quick", "standard", "long"], case_sensitive=False), default="quick",
+              show_default=True, help="100, 400 or 10,000 cases of each operation and direction.")
 @click.option("--examples", type=click.IntRange(1), metavar="N", help="So many cases instead.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Fixes the cases.  [default: drawn, and "
               "printed]")

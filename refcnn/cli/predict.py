@@ -13,7 +13,9 @@ import click
 @click.option("--backend", metavar="BACKEND", envvar="REFCNN_BACKEND", default="auto",
               help="What computes for a RUN, as in 'refcnn train'; .onnx files run in onnxruntime.  "
               "[default: REFCNN_BACKEND, else auto]")
-def command(model, images, top, backend):  # fmt: skip
+@click.option("--pixel-range", type=float, nargs=2, metavar="BLACK WHITE", help="The values of a black and a white "
+              "pixel in the images that the model was trained on.  [default: as 'refcnn train' found or was told]")
+def command(model, images, top, backend, pixel_range):  # fmt: skip
     """Print the most probable class of each image file, by an exported model or a run's best checkpoint."""
     from ..backend import use_backend
     from ..errors import DataError
@@ -21,7 +23,7 @@ def command(model, images, top, backend):  # fmt: skip
 
     if os.path.isdir(model):
         use_backend(backend)
-    predictor = Predictor(model)
+    predictor = Predictor(model, pixel_range)
     failures = 0
     for image in images:
         try:

@@ -4,13 +4,14 @@ import click
 
 
 @click.command("show")
-@click.argument("kind", type=click.Choice(["kernels", "features", "curves"]))
+@click.argument("kind", type=click.Choice(["kernels", "features", "curves"], case_sensitive=False))
 @click.argument("run")
 @click.option("--out", metavar="FILE", help="Picture file (.png, .pdf, .svg); of several each gets its number.  "
               "[default: a window, or without a screen a file in the run folder]")
 @click.option("--image", metavar="IMAGE", help="The image whose features are shown.  [default: the first that the "
               "run was validated on]")
-def command(kind, run, out, image):  # fmt: skip
+@click.option("--pixel-range", type=float, nargs=2, metavar="BLACK WHITE", help="For IMAGE as in 'refcnn predict'.")
+def command(kind, run, out, image, pixel_range):  # fmt: skip
     """Show the first layer's kernels, the feature maps after each convolution, or the curves of a run."""
     from .. import plotting, report
     from ..backend import use_backend
@@ -21,7 +22,7 @@ def command(kind, run, out, image):  # fmt: skip
     folder = RunFolder.open(run)
     is_window = out is None and plotting.has_screen()
     with use_backend("reference"):
-        figures = report.draw(folder, kind, image, plotting.window if is_window else None)
+        figures = report.draw(folder, kind, image, plotting.window if is_window else None, pixel_range)
     if is_window:
         plotting.show_windows()
         return

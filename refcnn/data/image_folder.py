@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import DataError
 from .dataset import DataSet, Preprocessing
-from .image_file import SUFFIXES, is_grey, opened, read_image
+from .image_file import SUFFIXES, is_grey, opened, read_image, upright_size
 
 
 def read(path):
@@ -90,15 +90,8 @@ def _survey(files):
     sizes, grey = collections.Counter(), True
     for file in files:
         with opened(file) as image:
-            sizes[_upright_size(image)] += 1
-            grey = grey and is_grey(image)
+            # In this order: Pillow loads a PNG file to find its EXIF data, and then forgets how its pixels lie there.
+            grey = is_grey(image) and grey
+            sizes[upright_size(image)] += 1
     (width, height), _ = sizes.most_common(1)[0]
     return Preprocessing(1 / 255, 1 if grey else 3, height, width)
-
-
-def _upright_size(image):
-    from PIL import ExifTags
-
-    # Orientations 5 to 8 of EXIF 2.32, section 4.6.4, are those turned by a quarter.
-    turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
-    return image.size[::-1] if turned else image.size

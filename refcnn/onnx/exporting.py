@@ -106,7 +106,7 @@ def export(
         _check(content)
         return proof.prove(
             program, proto, outputs, input_shape=input_shape, opset=opset, examples=examples, same=same,
-            top=float(np.abs(preprocessing.apply([0, preprocessing.white])).max()) if preprocessing is not None else 1.0,
+            top=preprocessing.largest_input if preprocessing is not None else 1.0,
             backend_list=backends, progress=progress,
         )  # fmt: skip
 
