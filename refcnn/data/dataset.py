@@ -110,7 +110,7 @@ class Preprocessing:
         Returns
         -------
         ndarray, shape (channels, height, width)
-                uint8 if black is 0 and white 255, else float32 from ``black`` to ``white``.
+            uint8 if black is 0 and white 255, else float32 from ``black`` to ``white``.
 
         Raises
         ------
