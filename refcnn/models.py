@@ -1,12 +1,11 @@
 """Models by name: the chapter's network, LeNet-5, and the user's own."""
 
-import importlib
 import os
-import sys
 import traceback
 
 import numpy as np
 
+from . import own_code
 from .errors import ArgumentError, RefcnnError
 from .layers.conv2d import Conv2d
 from .layers.dense import Dense
@@ -76,9 +75,9 @@ def build(name, image_shape, classes):
     ----------
     name : str
         ``chapter``, ``lenet5``, or ``MODULE:FUNCTION``: that function of a
-        module which can be imported, from the current folder too, is called as
+        module which can be imported, at last from the current folder too, is called as
         ``FUNCTION(image_shape=(C, H, W), classes=n)`` and returns a
-        :class:`~refcnn.model.Model`.
+        :class:`~refcnn.model.Model`. It must come from the user, never from a file.
     image_shape : (int, int, int)
         (C, H, W)
     classes : int
@@ -116,10 +115,8 @@ def _import(name):
             f"the model is {name!r}, but the models are {', '.join(NAMED)}, and MODULE:FUNCTION for a function of "
             "your own, such as my_models:small for small(image_shape, classes) in my_models.py in this folder."
         )
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
-        module = importlib.import_module(module_name)
+        module = own_code.import_named(module_name)
     except ModuleNotFoundError as error:
         raise ArgumentError(
             f"the model {name}: there is no module {error.name!r} in {os.getcwd()} or among the installed packages. "

@@ -15,7 +15,11 @@ class Predictor:
     ----------
     path : str or os.PathLike
         A run folder, whose best checkpoint computes on the active backend, or
-        an ``.onnx`` file that refcnn exported, which onnxruntime runs.
+        an ``.onnx`` file that refcnn exported, which onnxruntime runs. For a
+        run of a model of one's own that is not named onnxruntime runs the
+        ``model.onnx`` of the run.
+    named_model : str, optional
+        As in :meth:`RunFolder.open`.
 
     Attributes
     ----------
@@ -26,13 +30,17 @@ class Predictor:
     ------
     CheckpointError, DataError
         If there is no such model, or the file does not say how images become its input.
+    ArgumentError
+        If the run's model is code that was not named, or another than that.
     ExportError
         If the file is no model.
     """
 
-    def __init__(self, path):
-        if os.path.isdir(path):
-            run = RunFolder.open(path)
+    def __init__(self, path, named_model=None):
+        run = RunFolder.open(path, named_model) if os.path.isdir(path) else None
+        if run is not None and run.has_own_model and named_model is None and run.is_complete:
+            path, run = run.model_file, None
+        if run is not None:
             model = run.best_model()
             self.classes, self.preprocessing = run.configuration.classes, run.configuration.preprocessing
             self._run, self._is_softmax_done = (lambda x: model(x).as_ndarray()), False

@@ -41,15 +41,13 @@ algorithm nothing is known here), without those that are computed directly.
 
 import contextlib
 import functools
-import importlib
-import os
 import platform
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from .. import __version__, backend
+from .. import __version__, backend, own_code
 from ..errors import ArgumentError, BackendError
 from ..opencl import variants
 from ..opencl.device import forced_vector_width
@@ -107,7 +105,7 @@ def find(specification, variant=None):
     specification : str
         ``reference``, ``opencl:PLATFORM:DEVICE`` (numbers or parts of names),
         ``oclgrind``, ``onnxruntime`` or ``onnxruntime:PROVIDER``, or
-        ``MODULE:OBJECT``.
+        ``MODULE:OBJECT``. It must come from the user, never from a file: the module is imported.
     variant : str, optional
         Of an OpenCL device's kernels; the device's own choice as a rule.
 
@@ -390,14 +388,10 @@ def _tuple(name, result, length=None):
 
 
 def _load(module, name):
-    folder = os.getcwd()
-    if folder not in sys.path:
-        # As with "python -m": what lies where the command runs can be named.
-        sys.path.insert(0, folder)
     try:
         # Standard output is the command's own.
         with contextlib.redirect_stdout(sys.stderr):
-            found = importlib.import_module(module)
+            found = own_code.import_named(module)
             for part in filter(None, name.split(".")):
                 found = getattr(found, part)
     except (Exception, SystemExit) as error:
