@@ -30,6 +30,15 @@ def shown(text, keep=""):
     return "".join(letter if letter in keep or _is_plain(letter) else _escaped(letter) for letter in str(text))
 
 
+def is_text(name):
+    """Return whether a text is Unicode, which every file can hold; a path's bytes that are no UTF-8 are not."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def command(*arguments):
     """Return the line to type in a POSIX shell to call refcnn as it was called now, with these arguments.
 
@@ -42,12 +51,11 @@ def command(*arguments):
 
 
 def quoted(word):
-    """Return a word, or a path, quoted for a POSIX shell; one that cannot be shown in the form ``$'...'``, as in Bash."""
+    """Return a word, or a path, quoted for a POSIX shell; what cannot be shown in Bash's and Zsh's form ``$'...'``."""
     text = f"./{word}" if isinstance(word, os.PathLike) and str(word).startswith("-") else str(word)
     if all(map(_is_plain, text)):
         return shlex.quote(text)
-    return "$'" + "".join("".join(map(_byte, _bytes(letter))) if not _is_plain(letter) else
-                          f"\\{letter}" if letter in "\\'" else letter for letter in text) + "'"  # fmt: skip
+    return "$'" + "".join(map(_in_quotes, text)) + "'"
 
 
 def _call():
@@ -71,6 +79,12 @@ def _is_plain(letter):
 
 def _escaped(letter):
     return _byte(*_bytes(letter)) if _is_byte(letter) else letter.encode("unicode_escape").decode("ascii")
+
+
+def _in_quotes(letter):
+    if letter in "\\'":
+        return f"\\{letter}"
+    return letter if _is_plain(letter) else "".join(map(_byte, _bytes(letter)))
 
 
 def _is_byte(letter):

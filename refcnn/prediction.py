@@ -1,9 +1,11 @@
 """Predicting the classes of image files, by an exported model or by a run's best checkpoint."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 
+from .display import quoted
 from .errors import CheckpointError, DataError
 from .run_folder import RunFolder
 
@@ -68,6 +70,11 @@ class Predictor:
         DataError
             If the file cannot be read as an image; the message names it.
         """
+        if os.path.isdir(image_path):
+            raise DataError(
+                f"{image_path} is a folder, but an image file is expected. Name the images in it, such as "
+                f"{quoted(Path(image_path))}/*.png."
+            )
         x = self.preprocessing.apply(self.preprocessing.load_image(image_path))[None]
         output = self._run(x)[0].astype(np.float64)
         if self._is_softmax_done:

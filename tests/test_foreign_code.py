@@ -36,7 +36,9 @@ def plant(folder, marker, names=PLANTED):
     plugin = folder / "planted-1.0.dist-info"
     plugin.mkdir()
     (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: planted\nVersion: 1.0\n")
-    (plugin / "entry_points.txt").write_text("[hypothesis]\nplanted = payload\n[matplotlib.backend]\nplanted = payload\n")
+    (plugin / "entry_points.txt").write_text(
+        "[hypothesis]\nplanted = payload\n[matplotlib.backend]\nplanted = payload\n"
+    )
 
 
 def python(*arguments, cwd):

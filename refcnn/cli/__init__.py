@@ -30,12 +30,16 @@ class _Commands(click.Group):
             with threadpool_limits(limits=1, user_api="blas"):
                 return super().invoke(context)
         except RefcnnError as error:
-            # Only what compilers, drivers and the proof say is of more than one line: a name must not make another.
-            keep = "\n" if isinstance(error, BackendError | ExportError) else ""
-            raise click.ClickException(shown(error, keep)) from error
+            raise click.ClickException(message(error)) from error
         except KeyboardInterrupt:
             click.echo("Stopped.", err=True)
             sys.exit(130)
+
+
+def message(error):
+    """Return what to show of an error of refcnn's; names and paths in it must not act on the terminal."""
+    # Only what compilers, drivers and the proof say is of more than one line: a name must not make another.
+    return shown(error, keep="\n" if isinstance(error, BackendError | ExportError) else "")
 
 
 def _pass_over_foreign_settings():

@@ -13,8 +13,8 @@ import click
 @click.option("--backend", metavar="BACKEND", envvar="REFCNN_BACKEND", default="auto",
               help="What computes for a RUN, as in 'refcnn train'; .onnx files run in onnxruntime.  "
               "[default: REFCNN_BACKEND, else auto]")
-@click.option("--model", "named_model", metavar="MODULE:FUNCTION", help="The model of a RUN that was trained with one of "
-              "your own: code is imported only if it is named here.  [default: the run's model.onnx, in onnxruntime]")
+@click.option("--model", "named_model", metavar="MODULE:FUNCTION", help="The model of a RUN that was trained with one "
+              "of your own: code is imported only if it is named.  [default: the run's model.onnx, in onnxruntime]")
 def command(path, images, top, backend, named_model):  # fmt: skip
     """Print the most probable class of each image file, by an exported model or a run's best checkpoint."""
     from ..backend import use_backend

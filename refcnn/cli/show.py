@@ -10,8 +10,8 @@ import click
               "[default: a window, or without a screen a file in the run folder]")
 @click.option("--image", metavar="IMAGE", help="The image whose features are shown.  [default: the first that the "
               "run was validated on]")
-@click.option("--model", "named_model", metavar="MODULE:FUNCTION", help="The model of a run that was trained with one of "
-              "your own: code is imported only if it is named here.")
+@click.option("--model", "named_model", metavar="MODULE:FUNCTION", help="The model of a run that was trained with one "
+              "of your own: code is imported only if it is named here.")
 def command(kind, run, out, image, named_model):  # fmt: skip
     """Show the first layer's kernels, the feature maps after each convolution, or the curves of a run."""
     from .. import plotting, report
