@@ -129,9 +129,16 @@ def _import(name):
         state = "no function" if function is None else f"{type(function).__name__}, which is no function,"
         raise ArgumentError(
             f"the model {name}: {module.__file__ or module_name} has {state} by the name {function_name!r}. "
-            f"Define {function_name}(image_shape, classes) there; it returns a Model."
+            f"{_advice(module_name, function_name)}"
         )
     return function
+
+
+def _advice(module_name, function_name):
+    hidden = own_code.hidden(module_name)
+    if hidden is not None:
+        return f"{hidden} is not looked at, since an installed module has its name: give it another one."
+    return f"Define {function_name}(image_shape, classes) there; it returns a Model."
 
 
 def _call(name, action, function):

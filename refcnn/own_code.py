@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from pathlib import Path
 
 
 def import_named(module):
@@ -30,3 +31,13 @@ def import_named(module):
         sys.path.append(folder)
     importlib.invalidate_caches()
     return importlib.import_module(module)
+
+
+def hidden(module):
+    """Return the file or folder of the current folder that a name leads to no more, an installed module having it."""
+    top = module.partition(".")[0]
+    taken = getattr(sys.modules.get(top), "__file__", None)
+    for path, inside in ((Path(f"{top}.py"), ""), (Path(top), "__init__.py")):
+        if taken is not None and (path / inside).is_file() and not os.path.samefile(path / inside, taken):
+            return path.absolute()
+    return None

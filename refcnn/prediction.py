@@ -40,7 +40,7 @@ class Predictor:
 
     def __init__(self, path, named_model=None):
         run = RunFolder.open(path, named_model) if os.path.isdir(path) else None
-        if run is not None and run.has_own_model and named_model is None and run.is_complete:
+        if run is not None and run.has_own_model and named_model is None and run.is_exported:
             path, run = run.model_file, None
         if run is not None:
             model = run.best_model()

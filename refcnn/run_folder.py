@@ -208,6 +208,11 @@ class RunFolder:
         return self.configuration.completed_epochs >= self.configuration.epochs
 
     @property
+    def is_exported(self):
+        """Whether the exported model is there, and that of the best checkpoint."""
+        return self.is_complete and self.model_file.exists()
+
+    @property
     def has_own_model(self):
         """Whether the model is code of the user's own, MODULE:FUNCTION, and none of refcnn's."""
         return self.configuration.model not in models.NAMED

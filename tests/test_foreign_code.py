@@ -155,10 +155,30 @@ def test_a_named_model_and_device_are_found_in_the_current_folder_last(trained, 
     assert set(ran) <= {"payload"}
 
 
+@pytest.mark.parametrize("arguments", [["train", "--model", "html:small"], ["conform", "--device", "html:small"]])
+def test_a_module_that_an_installed_one_hides_is_told_of(call, monkeypatch, tmp_path, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "html.py").write_text("small = None\n")
+    result = call(*arguments)
+    assert result.exit_code in (1, 2) and f"{tmp_path / 'html.py'} is not looked at" in result.stderr
+
+
 def test_contestants_of_the_bench_import_nothing_from_the_current_folder(stranger, monkeypatch):
     monkeypatch.chdir(stranger)
     for contestant in (measuring.refcnn("reference"), measuring.onnxruntime("cpu")):
         contestant.stop()
+
+
+def test_reports_from_strangers_are_merged_without_what_they_name(stranger):
+    arguments = ["conform", "--device", "reference", "--operation", "add", "--examples", "1", "--report", "report"]
+    assert python("-P", "-m", "refcnn", *arguments, cwd=stranger).returncode == 0
+    report_file = stranger / "report" / "report.json"
+    content = json.loads(report_file.read_text())
+    content["devices"][0]["specification"] = "payload:f"
+    report_file.write_text(json.dumps(content))
+    done = python("-m", "refcnn", "conform", "--merge", "report", "--report", "page", cwd=stranger)
+    assert done.returncode == 0, done.stderr
+    assert "payload:f" in (stranger / "page" / "merged.html").read_text()
 
 
 CASE = Case((np.ones((2, 3), np.float32), np.ones((2, 3), np.float32)), {}, None)
@@ -245,6 +265,13 @@ def test_the_script_of_a_checkout_leaves_the_current_folder_out_and_names_itself
     *before, last = log.read_text().splitlines()
     assert last == f"{script}: -P -m refcnn devices"
     assert before and all(line.split(": ")[1].startswith(("-I ", "-P ")) for line in before), before
+
+
+def test_a_run_without_its_exported_model_asks_for_the_code(call, trained, tmp_path):
+    shutil.copytree(trained / "run", tmp_path / "run")
+    (tmp_path / "run" / "model.onnx").unlink()
+    result = call("predict", tmp_path / "run", "class1.png", "--backend", "reference")
+    assert result.exit_code == 1 and "--model small_models:small" in result.stderr
 
 
 def test_only_the_user_names_a_model(trained):

@@ -162,7 +162,8 @@ def _printing(base, examples):
 
         def device_ends(self, device):
             self._bar.close()
-            click.echo(table(device))
+            # What drivers and implementations said may hold anything.
+            click.echo(shown(table(device), keep="\n\t"))
 
     return Printing()
 

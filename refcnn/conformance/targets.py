@@ -396,9 +396,15 @@ def _load(module, name):
                 found = getattr(found, part)
     except (Exception, SystemExit) as error:
         # It is not refcnn's, and may raise anything.
+        hidden = own_code.hidden(module)
+        advice = (
+            f"If the module is yours, see that 'import {module}' works in Python"
+            if hidden is None
+            else f"{hidden} is not looked at, since an installed module has its name: give it another one"
+        )
         raise BackendError(
-            f"the device {module}:{name} cannot be loaded: {type(error).__name__}: {error}. If the module is yours, see "
-            f"that 'import {module}' works in Python. Devices are {FORMS}; there are: {', '.join(_everything())}."
+            f"the device {module}:{name} cannot be loaded: {type(error).__name__}: {error}. {advice}. "
+            f"Devices are {FORMS}; there are: {', '.join(_everything())}."
         ) from error
     return found
 
