@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from . import plotting
+from . import display, plotting
 from .checkpoint import best_epoch
 from .errors import ArgumentError
-from .run_folder import COMMAND
 from .training import validation_set
 
 
@@ -94,10 +93,10 @@ def summary(run):
     return [
         *lines,
         "Next:",
-        f"  {COMMAND} predict {run.model_file} IMAGE...",
-        f"  {COMMAND} show features {run.path} --image IMAGE",
-        f"  {COMMAND} export {run.path} --out FILE.onnx",
-        f"  {COMMAND} train --resume {run.path} --epochs {2 * len(history)}",
+        f"  {display.command('predict', run.model_file, 'IMAGE...')}",
+        f"  {run.command('show', 'features', run.path, '--image', 'IMAGE')}",
+        f"  {run.command('export', run.path, '--out', 'FILE.onnx')}",
+        f"  {run.command('train', '--resume', run.path, '--epochs', 2 * len(history))}",
     ]
 
 

@@ -112,7 +112,7 @@ def resume(run, options):
     Raises
     ------
     ArgumentError
-        If an option contradicts the run.
+        If an option contradicts the run, or its model is code that was not named as the run was opened.
     DataError
         If the data are not those that the run was started with.
     CheckpointError
@@ -131,11 +131,13 @@ def resume(run, options):
             f"--epochs is {changes['epochs']}, but the run in {run.path} was started with {former.epochs}. "
             "The number of epochs can only be raised."
         )
+    run.require_model()
     checkpoint = Checkpoint.load(run.last) if run.last.exists() else None
     active = backend.active()
     configuration = dataclasses.replace(former, **changes, backend=active.name, device=active.description)
     set_seed(configuration.seed)
-    training = Training(run, *_prepare(configuration))
+    parts = _load_parts(configuration)
+    training = Training(run, run.build_model(), *parts)
     if checkpoint is not None:
         training.set_state(checkpoint)
     run.remove_leftovers()
@@ -164,12 +166,6 @@ def _places(options):
     """Return where the data lie, as absolute paths, which hold in whatever folder the run goes on."""
     places = {name: os.path.abspath(options[name]) for name in ("data", "data_dir") if options.get(name) is not None}
     return places | {"data": options["data"]} if options.get("data") in data.NAMES else places
-
-
-def _prepare(configuration):
-    parts = _load_parts(configuration)
-    model = models.build(configuration.model, configuration.preprocessing.shape, len(configuration.classes))
-    return model, *parts
 
 
 def _load_parts(configuration):
@@ -218,7 +214,7 @@ class Training:
     @property
     def is_complete(self):
         """Whether the exported model and the pictures of all the epochs are there."""
-        return self.run.configuration.completed_epochs >= self.run.configuration.epochs
+        return self.run.is_complete
 
     def description(self):
         """Return the lines that say what is about to be trained."""

@@ -25,6 +25,8 @@ from . import small_run
 
 TRAIN = ["train", "--data", "data.npz", "--model", "small_models:small", "--backend", "reference", "--batch-size", "8",
          "--lr", "0.02", "--seed", "3"]  # fmt: skip
+#: What names the model of the run anew, where its code is needed.
+NAMED = ["--model", "small_models:small"]
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +105,8 @@ def test_the_exported_model_is_the_best_checkpoint(folder):
 
 @pytest.mark.parametrize("model", ["run", "run/model.onnx"])
 def test_predict(call, model):
-    result = call("predict", model, "class0.png", "class1.png", "class2.png", "--backend", "reference")
+    named = NAMED if model == "run" else []
+    result = call("predict", model, "class0.png", "class1.png", "class2.png", "--backend", "reference", *named)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     for index, line in enumerate(lines):
@@ -152,10 +155,10 @@ def test_the_case_of_a_choice_does_not_matter(call, tmp_path):
 
 
 def test_predict_names_the_most_probable_classes_of_either_kind_of_file(call, folder, tmp_path):
-    assert call("export", "run", "--out", tmp_path / "soft.onnx", "--softmax").exit_code == 0
+    assert call("export", "run", "--out", tmp_path / "soft.onnx", "--softmax", *NAMED).exit_code == 0
     outputs = [
-        call("predict", model, "class1.png", "--top", 9, "--backend", "reference").stdout
-        for model in ("run", "run/model.onnx", tmp_path / "soft.onnx")
+        call("predict", *model, "class1.png", "--top", 9, "--backend", "reference").stdout
+        for model in (["run", *NAMED], ["run"], ["run/model.onnx"], [tmp_path / "soft.onnx"])
     ]
     shares = [[float(part.split("(")[1].rstrip("%)\n,")) for part in output.split(", ")] for output in outputs]
     for row in shares:
@@ -165,7 +168,7 @@ def test_predict_names_the_most_probable_classes_of_either_kind_of_file(call, fo
 
 def test_export_options(call, tmp_path):
     out = tmp_path / "model.onnx"
-    result = call("export", "run", "--out", out, "--opset", 15, "--softmax")
+    result = call("export", "run", "--out", out, "--opset", 15, "--softmax", *NAMED)
     assert result.exit_code == 0, result.output
     assert "proved on" in result.stdout and f"refcnn predict {out}" in result.stdout
     model = onnx.load(out)
@@ -187,7 +190,7 @@ def test_show_without_a_screen_writes_files(call, folder, monkeypatch, arguments
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setenv("MPLBACKEND", "agg")
-    result = call("show", arguments[0], "run", *arguments[1:])
+    result = call("show", arguments[0], "run", *arguments[1:], *NAMED)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [f"run/{name}" for name in names]
     for name in names:
@@ -226,12 +229,12 @@ def test_a_complete_run_says_so_and_more_epochs_go_on(call, folder, tmp_path):
     import shutil
 
     before = {name: os.stat(folder / "run" / name).st_mtime_ns for name in os.listdir(folder / "run")}
-    result = call("train", "--resume", "run", "--backend", "reference")
+    result = call("train", "--resume", "run", "--backend", "reference", *NAMED)
     assert result.exit_code == 0 and "complete already; --epochs N" in result.stdout
     assert before == {name: os.stat(folder / "run" / name).st_mtime_ns for name in os.listdir(folder / "run")}
     shutil.copytree(folder / "run", tmp_path / "more")
     (tmp_path / "more" / "model.onnx").unlink()
-    result = call("train", "--resume", tmp_path / "more", "--epochs", 4, "--backend", "reference")
+    result = call("train", "--resume", tmp_path / "more", "--epochs", 4, "--backend", "reference", *NAMED)
     assert result.exit_code == 0, result.output
     assert "epoch 4/4" in result.stdout and "epoch 3/4" not in result.stdout
     assert RunFolder.open(tmp_path / "more").configuration.completed_epochs == 4
@@ -252,7 +255,7 @@ def test_ctrl_c_says_how_to_resume(folder, tmp_path):
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "writing the checkpoint" in stderr and "Traceback" not in stderr
-    assert f"Go on with: refcnn train --resume {out}" in stdout
+    assert f"refcnn train --resume {out} --model small_models:slow" in stdout
     assert Checkpoint.load(out / "last.npz").epoch >= 1
 
 
@@ -264,8 +267,8 @@ def test_ctrl_c_while_the_model_is_proved_says_how_to_go_on(call, tmp_path, monk
         context.setattr("refcnn.report.write", interrupted)
         result = call(*TRAIN, "--epochs", "1", "--out", tmp_path / "run")
     assert result.exit_code == 130
-    assert f"Go on with: refcnn train --resume {tmp_path / 'run'}" in result.stdout
-    result = call("train", "--resume", tmp_path / "run")
+    assert f"Go on with: refcnn train --resume {tmp_path / 'run'} --model small_models:small" in result.stdout
+    result = call("train", "--resume", tmp_path / "run", *NAMED)
     assert result.exit_code == 0 and "no epoch left" in result.stdout
     assert (tmp_path / "run" / "model.onnx").exists()
 
@@ -383,7 +386,7 @@ def test_no_opencl_at_all(call, monkeypatch, tmp_path):
     try:
         result = call("train", "--backend", "opencl", "--out", tmp_path / "run")
         assert_refused(result, "no OpenCL device was found", "pip install")
-        result = call("predict", "run", "class0.png", "--backend", "auto")
+        result = call("predict", "run", "class0.png", "--backend", "auto", *NAMED)
         assert result.exit_code == 0
         assert "computing on the reference backend, since no OpenCL device was found" in result.stderr
     finally:
@@ -409,7 +412,7 @@ def test_a_full_disk_at_the_export_leaves_the_former_file(call, tmp_path, monkey
     out = tmp_path / "model.onnx"
     out.write_bytes(b"former")
     monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    assert_refused(call("export", "run", "--out", out), out, "No space left on device", "unchanged")
+    assert_refused(call("export", "run", "--out", out, *NAMED), out, "No space left on device", "unchanged")
     assert out.read_bytes() == b"former" and os.listdir(tmp_path) == ["model.onnx"]
 
 
@@ -425,9 +428,9 @@ def test_a_broken_checkpoint(call, folder, tmp_path):
     for name in ("best.npz", "last.npz"):
         content = (tmp_path / "run" / name).read_bytes()
         (tmp_path / "run" / name).write_bytes(content[: len(content) // 2])
-    result = call("predict", tmp_path / "run", "class0.png", "--backend", "reference")
+    result = call("predict", tmp_path / "run", "class0.png", "--backend", "reference", *NAMED)
     assert_refused(result, "best.npz", "refcnn checkpoint")
-    assert_refused(call("train", "--resume", tmp_path / "run", "--backend", "reference"), "last.npz")
+    assert_refused(call("train", "--resume", tmp_path / "run", "--backend", "reference", *NAMED), "last.npz")
     (tmp_path / "run" / "best.npz").unlink()
     assert_refused(call("show", "kernels", tmp_path / "run"), "no trained model yet", "--resume")
 

@@ -12,7 +12,7 @@ CHECKOUT = Path(__file__).parents[1]
 #: In the place of an environment's Python: notes what pip is asked for; whether a device computes is a file's matter.
 PYTHON = """#!/bin/sh
 case "$*" in
-*"-m pip install"*)
+*"-P -m pip install"*)
     for last; do :; done
     echo "$last" >> "{folder}/installed"
     case "$last" in *,intel*) [ ! -e "{folder}/no-intel" ] || exit 1; touch "{folder}/computes";; esac;;

@@ -48,6 +48,11 @@ def begin(tmp_path, **options):
     return training.start({**defaults, **options}, tmp_path / "run")
 
 
+def reopened(path):
+    """Open a run as the command line does where the user names its model."""
+    return RunFolder.open(path, "small_models:small")
+
+
 # Every write makes a file under another name and ends with os.replace: each is a moment to die at, just before or
 # just after. The first two epochs make six, of which best, last and metrics are three.
 @pytest.mark.parametrize("number", range(6))
@@ -129,7 +134,7 @@ def test_ctrl_c_and_resume_end_the_same(inside, tmp_path, call, capfd):
     checkpoint = Checkpoint.load(session.run.last)
     assert checkpoint.epoch == (call - 1) // 13
     assert len(checkpoint.losses) == min((call - 1) % 13 + 1, 10)
-    training.resume(RunFolder.open(session.run.path), {}).finish(lambda line: None)
+    training.resume(reopened(session.run.path), {}).finish(lambda line: None)
     small_run.assert_same(inside / "whole" / "last.npz", session.run.last)
 
 
@@ -141,7 +146,7 @@ def test_ctrl_c_and_resume_end_the_same_on_every_backend(inside, tmp_path, backe
         interrupt_at(session, 20)
         with pytest.raises(Interrupted):
             session.finish(lambda line: None)
-        training.resume(RunFolder.open(session.run.path), {}).finish(lambda line: None)
+        training.resume(reopened(session.run.path), {}).finish(lambda line: None)
     small_run.assert_same(whole.run.last, session.run.last)
 
 
@@ -163,7 +168,7 @@ def test_a_second_ctrl_c_stops_at_once(inside, tmp_path):
 
 def test_the_metrics_are_those_of_the_best_model(inside):
     """The recorded figures against the predictions of the stored model, counted and averaged here."""
-    run = RunFolder.open(inside / "whole")
+    run = reopened(inside / "whole")
     validation = training.validation_set(run.configuration)
     logits = run.best_model()(validation.preprocessing.apply(validation.x)).as_ndarray().astype(np.float64)
     with open(run.path / "metrics.csv", newline="") as file:
@@ -226,7 +231,7 @@ def test_more_epochs_after_the_end(inside, tmp_path, optimizer):
     whole.finish(lambda line: None)
     part = begin(tmp_path / "part", optimizer=optimizer, epochs=2)
     part.finish(lambda line: None)
-    resumed = training.resume(RunFolder.open(part.run.path), {"epochs": 4})
+    resumed = training.resume(reopened(part.run.path), {"epochs": 4})
     assert resumed.run.configuration.epochs == 4
     resumed.finish(lambda line: None)
     small_run.assert_same(whole.run.last, part.run.last)
@@ -238,7 +243,7 @@ def test_a_run_moves_to_another_backend(inside, tmp_path, opencl_backend):
     session = begin(tmp_path, epochs=1)
     session.finish(lambda line: None)
     with rm.use_backend(opencl_backend):
-        resumed = training.resume(RunFolder.open(session.run.path), {"epochs": 2})
+        resumed = training.resume(reopened(session.run.path), {"epochs": 2})
         assert resumed.run.configuration.backend == opencl_backend.name
         resumed.finish(lambda line: None)
     whole = Checkpoint.load(inside / "whole" / "last.npz")
@@ -376,7 +381,7 @@ def test_metrics_that_a_kill_kept_from_being_written_are_there_after_resuming(in
     metrics = session.run.path / "metrics.csv"
     whole = metrics.read_bytes()
     metrics.unlink()
-    training.resume(RunFolder.open(session.run.path), {}).finish(lambda line: None)
+    training.resume(reopened(session.run.path), {}).finish(lambda line: None)
     assert metrics.read_bytes() == whole
 
 
@@ -393,7 +398,7 @@ def test_metrics_that_a_kill_kept_from_being_written_are_there_after_resuming(in
 )
 def test_options_that_contradict_the_run(inside, options, message):
     with pytest.raises(ArgumentError, match=message):
-        training.resume(RunFolder.open(inside / "whole"), options)
+        training.resume(reopened(inside / "whole"), options)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,9 @@ import sys
 
 import click
 
+from ..display import shown
+from . import message
+
 
 class _CouldNotRun(click.ClickException):
     exit_code = 2
@@ -80,7 +83,7 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         specifications = targets.expand(devices or ("all",))
         named = targets.expand(name for name in devices if name != "all")
     except RefcnnError as error:
-        raise _CouldNotRun(str(error)) from error
+        raise _CouldNotRun(message(error)) from error
     options = runner.Options(
         profile=profile, examples=examples or runner.PROFILES[profile], operations=operations, variant=variant,
         seed=secrets.randbits(32) if seed is None else seed, case=case, case_limit=case_limit, folder=folder,
@@ -90,7 +93,7 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     try:
         report = runner.run(specifications, options, _printing(runner.Progress, 1 if case else options.examples))
     except RefcnnError as error:
-        raise _CouldNotRun(str(error)) from error
+        raise _CouldNotRun(message(error)) from error
     unsaved = None
     if folder is not None:
         from ..conformance import html
@@ -98,9 +101,9 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         try:
             report.save(folder / "report.json")
             html.render(report, folder / "report.html")
-            click.echo(f"The report is {folder / 'report.html'}, its data {folder / 'report.json'}.")
+            click.echo(shown(f"The report is {folder / 'report.html'}, its data {folder / 'report.json'}."))
         except RefcnnError as error:
-            unsaved = str(error)
+            unsaved = message(error)
     failing = [device.specification for device in report.devices if device.fails]
     untested = [device for device in report.devices if not device.fails and not device.conforms]
     for device in untested:
@@ -135,8 +138,8 @@ def _merge(paths, folder):
         page = runner.writable_folder(folder) / "merged.html"
         merge.render_merged(merge.merge(merge.load(paths)), page)
     except RefcnnError as error:
-        raise _CouldNotRun(str(error)) from error
-    click.echo(f"The page is {page}.")
+        raise _CouldNotRun(message(error)) from error
+    click.echo(shown(f"The page is {page}."))
 
 
 def _printing(base, examples):
@@ -160,7 +163,8 @@ def _printing(base, examples):
 
         def device_ends(self, device):
             self._bar.close()
-            click.echo(table(device))
+            # What drivers and implementations said may hold anything.
+            click.echo(shown(table(device), keep="\n\t"))
 
     return Printing()
 

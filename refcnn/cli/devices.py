@@ -12,6 +12,7 @@ def command(retry):
     tried once, in a process of its own, and kept; what failed is tried again after a day, or with --retry.
     """
     from ..backend import Reference
+    from ..display import shown
     from ..errors import BackendError
     from ..opencl import finding, trial
 
@@ -33,10 +34,10 @@ def command(retry):
     rows.append(("*" if auto == reference.name else "", reference.name, "cpu", reference.description, "", "", ""))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        click.echo(shown("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()))
     click.echo("* is what --backend auto takes.")
     for device, verdict in unusable.items():
-        click.echo(f"{device.name} is unusable: {verdict.problem}")
+        click.echo(shown(f"{device.name} is unusable: {verdict.problem}"))
     if problem is not None:
         click.echo(str(problem))
     elif finding.problems():

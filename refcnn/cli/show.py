@@ -11,15 +11,18 @@ import click
 @click.option("--image", metavar="IMAGE", help="The image whose features are shown.  [default: the first that the "
               "run was validated on]")
 @click.option("--pixel-range", type=float, nargs=2, metavar="BLACK WHITE", help="For IMAGE as in 'refcnn predict'.")
-def command(kind, run, out, image, pixel_range):  # fmt: skip
+@click.option("--model", "named_model", metavar="MODULE:FUNCTION", help="The model of a run that was trained with one "
+              "of your own: code is imported only if it is named here.")
+def command(kind, run, out, image, pixel_range, named_model):  # fmt: skip
     """Show the first layer's kernels, the feature maps after each convolution, or the curves of a run."""
     from .. import plotting, report
     from ..backend import use_backend
+    from ..display import shown
     from ..run_folder import RunFolder
 
     if image is not None and kind != "features":
         raise click.UsageError(f"--image is for features; {kind} need no image.")
-    folder = RunFolder.open(run)
+    folder = RunFolder.open(run, named_model)
     is_window = out is None and plotting.has_screen()
     with use_backend("reference"):
         figures = report.draw(folder, kind, image, plotting.window if is_window else None, pixel_range)
@@ -27,4 +30,4 @@ def command(kind, run, out, image, pixel_range):  # fmt: skip
         plotting.show_windows()
         return
     for path in report.save_drawings(figures, folder, kind, out, image):
-        click.echo(path)
+        click.echo(shown(path))

@@ -33,13 +33,15 @@ from ..training import DEFAULT_VALIDATION_SPLIT, DEFAULTS, OPTIMIZERS
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Fixes every random draw.  [default: "
               "drawn, and recorded]")
 @click.option("--out", metavar="DIR", help="The run folder, empty or new.  [default: runs/DATA-MODEL-NUMBER]")
-@click.option("--resume", metavar="RUN", help="Go on with a run; --epochs may be raised. Its configuration holds.")
+@click.option("--resume", metavar="RUN", help="Go on with a run; --epochs may be raised. Its configuration "
+              "holds; a model of your own is named again.")
 def command(backend, out, resume, **options):  # fmt: skip
     """Train a network. The run folder holds the checkpoints, metrics, pictures and the exported model."""
     from .. import report, training
     from ..backend import use_backend
+    from ..display import shown
     from ..interruption import Interrupted
-    from ..run_folder import COMMAND, RunFolder
+    from ..run_folder import RunFolder
 
     options = {name: value for name, value in options.items() if value is not None}
     if resume is None:
@@ -48,10 +50,10 @@ def command(backend, out, resume, **options):  # fmt: skip
     else:
         if out is not None:
             raise click.UsageError("--resume goes on in the run's own folder: leave --out out.")
-        run = RunFolder.open(resume)
+        run = RunFolder.open(resume, options.get("model"))
         use_backend(backend or run.configuration.backend)
         session = training.resume(run, options)
-    click.echo(session.description())
+    click.echo(shown(session.description(), keep="\n"))
     try:
         session.finish(click.echo)
         if session.is_complete:
@@ -60,6 +62,7 @@ def command(backend, out, resume, **options):  # fmt: skip
             click.echo("Writing the pictures and proving the exported model...")
             click.echo(report.write(session.run, session.validation))
     except (Interrupted, KeyboardInterrupt) as stop:
-        click.echo(f"{str(stop) or 'Stopped.'}\nGo on with: {COMMAND} train --resume {session.run.path}")
+        click.echo(shown(stop) or "Stopped.")
+        click.echo(f"Go on with: {session.run.command('train', '--resume', session.run.path)}")
         sys.exit(130)
-    click.echo("\n".join(report.summary(session.run)))
+    click.echo("\n".join(map(shown, report.summary(session.run))))

@@ -9,7 +9,6 @@ import platform
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import hypothesis
 
-from .. import __version__
+from .. import __version__, processes
 from ..errors import DataError, FileWriteError, ShapeError
 from . import composition, judge, known_faults, targets
 from .case_file import read_case, write_case
@@ -343,9 +342,9 @@ class _Worker:
         with open(self._log, "wb") as log:
             # In a session of its own it can be ended with all that it started.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", f"{__package__}.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                processes.program(f"{__package__}.worker"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=log, text=True, encoding="utf-8", errors="replace", start_new_session=True,
-                env=_environment() | self._target.environment(self._scratch),
+                env=processes.environment() | {"PYTHONFAULTHANDLER": "1"} | self._target.environment(self._scratch),
             )  # fmt: skip
         reader = threading.Thread(target=self._read, args=(self._process.stdout, self._answers), daemon=True)
         reader.start()
@@ -455,13 +454,6 @@ class _Worker:
         process.wait()
         reader.join(_ENDING)
         answers.put({"event": "end"})
-
-
-def _environment():
-    """The worker imports this very package, and what lies in the folder of the command."""
-    package = str(Path(__file__).resolve().parents[2])
-    paths = [package, os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONFAULTHANDLER": "1"}
 
 
 def _exit(code):

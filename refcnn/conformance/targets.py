@@ -42,15 +42,13 @@ algorithm nothing is known here), without those that are computed directly.
 
 import contextlib
 import functools
-import importlib
-import os
 import platform
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from .. import __version__, backend
+from .. import __version__, backend, own_code
 from ..errors import ArgumentError, BackendError
 from ..opencl import variants
 from ..opencl.device import forced_vector_width
@@ -110,7 +108,7 @@ def find(specification, variant=None):
     specification : str
         ``reference``, ``opencl:PLATFORM:DEVICE`` (numbers or parts of names),
         ``oclgrind``, ``onnxruntime`` or ``onnxruntime:PROVIDER``, or
-        ``MODULE:OBJECT``.
+        ``MODULE:OBJECT``. It must come from the user, never from a file: the module is imported.
     variant : str, optional
         Of an OpenCL device's kernels; the device's own choice as a rule.
 
@@ -404,21 +402,23 @@ def _tuple(name, result, length=None):
 
 
 def _load(module, name):
-    folder = os.getcwd()
-    if folder not in sys.path:
-        # As with "python -m": what lies where the command runs can be named.
-        sys.path.insert(0, folder)
     try:
         # Standard output is the command's own.
         with contextlib.redirect_stdout(sys.stderr):
-            found = importlib.import_module(module)
+            found = own_code.import_named(module)
             for part in filter(None, name.split(".")):
                 found = getattr(found, part)
     except (Exception, SystemExit) as error:
         # It is not refcnn's, and may raise anything.
+        hidden = own_code.hidden(module)
+        advice = (
+            f"If the module is yours, see that 'import {module}' works in Python"
+            if hidden is None
+            else f"{hidden} is not looked at, since an installed module has its name: give it another one"
+        )
         raise BackendError(
-            f"the device {module}:{name} cannot be loaded: {type(error).__name__}: {error}. If the module is yours, see "
-            f"that 'import {module}' works in Python. Devices are {FORMS}; there are: {', '.join(_everything())}."
+            f"the device {module}:{name} cannot be loaded: {type(error).__name__}: {error}. {advice}. "
+            f"Devices are {FORMS}; there are: {', '.join(_everything())}."
         ) from error
     return found
 

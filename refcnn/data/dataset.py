@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from ..display import is_text
 from ..errors import ArgumentError, DataError
 from .arrays import label_array
 from .image_file import read_image
@@ -235,6 +236,12 @@ class DataSet:
         names = self.classes
         if not (isinstance(names, tuple) and names and all(isinstance(n, str) for n in names)):
             raise DataError(f"DataSet: classes is {names!r}, but must be a tuple of names.")
+        unfit = [name for name in names if not is_text(name)]
+        if unfit:
+            raise DataError(
+                f"DataSet: the class {unfit[0]!r} is no Unicode text: it holds half of a character, or a byte that is "
+                "no UTF-8. Name it otherwise."
+            )
         if len(set(names)) != len(names):
             raise DataError(f"DataSet: the classes {names} are not all different.")
         label_array(self.y, "DataSet: y", len(names))

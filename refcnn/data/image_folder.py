@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..display import is_text
 from ..errors import DataError
 from .dataset import DataSet, Preprocessing
 from .image_file import SUFFIXES, is_grey, opened, read_image, upright_size
@@ -14,8 +15,10 @@ from .image_file import SUFFIXES, is_grey, opened, read_image, upright_size
 def read(path):
     """Read a folder with one sub-folder of images for each class.
 
-    The classes are the sub-folders' names, sorted. Hidden files and files of
-    other kinds are ignored, and so are folders within a class. If every image
+    The classes are the sub-folders' names, sorted; where one holds bytes that
+    are no UTF-8 these become ``\\xNN``, and backslashes are doubled in all.
+    Hidden files and files of other kinds are ignored, and so are folders
+    within a class. If every image
     is grey (by its file's pixel type; a palette counts as colour) the data set
     is grey, else RGB. Images of another size than the commonest (the first met
     among equals) are resized to it. A folder that holds ``train`` and ``test``,
@@ -83,7 +86,14 @@ def _read_part(path, classes, preprocessing=None):
         ) from error
     for position, file in enumerate(files):
         x[position] = read_image(file, *preprocessing.shape)
-    return DataSet(x, np.array(labels, np.int64), tuple(classes), preprocessing)
+    return DataSet(x, np.array(labels, np.int64), _class_names(classes), preprocessing)
+
+
+def _class_names(folders):
+    """Return the folders' names as text that every file can hold, distinct ones distinct."""
+    if all(map(is_text, folders)):
+        return tuple(folders)
+    return tuple(os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace") for name in folders)
 
 
 def _survey(files):

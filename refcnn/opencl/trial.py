@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from .. import __version__
+from .. import __version__, processes
 from ..errors import FileWriteError
 from ..files import atomic_write
 from . import program
@@ -118,13 +118,11 @@ class _Process:
     def __init__(self, device):
         self._log, self._answer = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self._deadline = time.monotonic() + LIMIT
-        package = str(Path(__file__).resolve().parents[2])
-        paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
         # In a session of its own it can be ended with all that it started, and a Ctrl-C ends the waiting alone.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", f"{__package__}.trial_process", json.dumps(identity(device)), device.name],
+            [*processes.program(f"{__package__}.trial_process"), json.dumps(identity(device)), device.name],
             stdin=subprocess.DEVNULL, stdout=self._answer, stderr=self._log, start_new_session=True,
-            env={**os.environ, "PYTHONPATH": paths},
+            env=processes.environment(),
         )  # fmt: skip
 
     def verdict(self):
