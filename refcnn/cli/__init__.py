@@ -1,12 +1,15 @@
 """The command line: one command in each module of this package, imported when it is called."""
 
+import contextlib
 import importlib
+import signal
 import sys
 
 import click
 
 from .. import __version__
 from ..errors import RefcnnError
+from ..interruption import exit_status, stoppable
 
 _COMMANDS = ("train", "predict", "show", "export", "devices", "conform", "bench", "tune")
 
@@ -23,13 +26,28 @@ class _Commands(click.Group):
 
         try:
             # The reference backend's many small products lose by threads, and tenfold where cores are shared.
-            with threadpool_limits(limits=1, user_api="blas"):
+            with threadpool_limits(limits=1, user_api="blas"), stoppable():
                 return super().invoke(context)
         except RefcnnError as error:
             raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt:
-            click.echo("Stopped.", err=True)
-            sys.exit(130)
+        except KeyboardInterrupt as stop:
+            leave("Stopped.", stop, err=True)
+
+
+def leave(message, stop, **options):
+    """Say that a signal stopped the process, and end with the exit status that tells which.
+
+    Parameters
+    ----------
+    message : str
+    stop : Stopped, Interrupted or KeyboardInterrupt
+    **options
+        Of :func:`click.echo`.
+    """
+    # Where the terminal was closed nobody reads it.
+    with contextlib.suppress(OSError):
+        click.echo(message, **options)
+    sys.exit(getattr(stop, "status", exit_status(signal.SIGINT)))
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -1,7 +1,5 @@
 """``refcnn train``."""
 
-import sys
-
 import click
 
 from ..training import DEFAULT_VALIDATION_SPLIT, DEFAULTS, OPTIMIZERS
@@ -32,9 +30,10 @@ from ..training import DEFAULT_VALIDATION_SPLIT, DEFAULTS, OPTIMIZERS
 @click.option("--resume", metavar="RUN", help="Go on with a run; --epochs may be raised. Its configuration holds.")
 def command(backend, out, resume, **options):  # fmt: skip
     """Train a network. The run folder holds the checkpoints, metrics, pictures and the exported model."""
+    from . import leave
     from .. import report, training
     from ..backend import use_backend
-    from ..interruption import Interrupted
+    from ..interruption import Interrupted, stop_if_asked
     from ..run_folder import COMMAND, RunFolder
 
     options = {name: value for name, value in options.items() if value is not None}
@@ -47,15 +46,17 @@ def command(backend, out, resume, **options):  # fmt: skip
         run = RunFolder.open(resume)
         use_backend(backend or run.configuration.backend)
         session = training.resume(run, options)
-    click.echo(session.description())
     try:
-        session.finish(click.echo)
-        if session.is_complete:
-            click.echo("The run was complete already; --epochs N with a larger N trains on.")
-        else:
-            click.echo("Writing the pictures and proving the exported model...")
-            click.echo(report.write(session.run, session.validation))
+        # Held on to from the training to the pictures.
+        with session.run.locked():
+            click.echo(session.description())
+            session.finish(click.echo)
+            if session.is_complete:
+                click.echo("The run was complete already; --epochs N with a larger N trains on.")
+            else:
+                click.echo("Writing the pictures and proving the exported model...")
+                click.echo(report.write(session.run, session.validation))
+            stop_if_asked()
     except (Interrupted, KeyboardInterrupt) as stop:
-        click.echo(f"{str(stop) or 'Stopped.'}\nGo on with: {COMMAND} train --resume {session.run.path}")
-        sys.exit(130)
+        leave(f"{str(stop) or 'Stopped.'}\nGo on with: {COMMAND} train --resume {session.run.path}", stop)
     click.echo("\n".join(report.summary(session.run)))
