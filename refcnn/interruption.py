@@ -47,8 +47,10 @@ def stoppable():
 
     Python drops what is raised while it runs a callback of its own, such as Hypothesis's at each garbage collection:
     what takes long calls :func:`stop_if_asked` now and then, and the end of the block does. So nothing is lost, and
-    Python's traceback of the dropped exception is not shown.
+    Python's traceback of the dropped exception is not shown. Others make an error of their own of it, such as C
+    extensions that were being imported: once a signal has asked to stop, what leaves the block is Stopped.
     """
+
     def stop(number, _):
         _raise(number)
 
@@ -59,6 +61,10 @@ def stoppable():
         with _handled(stop):
             yield
             stop_if_asked()
+    except Exception as error:
+        if _blocks[-1]:
+            raise Stopped(_blocks[-1][0]) from error
+        raise
     finally:
         sys.unraisablehook = hook
         _blocks.pop()

@@ -66,16 +66,22 @@ def locked_file(path):
 
     Raises
     ------
-    OSError
+    FileWriteError
         If nothing can be written in its folder.
     """
     path = Path(os.path.realpath(path))
-    path = path.with_name(f".{path.name}.lock")
-    _hold(path, _is_locked_at_last)
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        _hold(lock, _is_locked_at_last)
+    except OSError as error:
+        raise FileWriteError(
+            f"{path} could not be written: {error.strerror or error}. What stood there before is unchanged. Name a "
+            "file in another folder, or change the permissions of this one."
+        ) from error
     try:
         yield
     finally:
-        _let_go(path)
+        _let_go(lock)
 
 
 def _hold(path, lock):

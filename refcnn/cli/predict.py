@@ -17,6 +17,7 @@ def command(model, images, top, backend):  # fmt: skip
     """Print the most probable class of each image file, by an exported model or a run's best checkpoint."""
     from ..backend import use_backend
     from ..errors import DataError
+    from ..interruption import stop_if_asked
     from ..prediction import Predictor
 
     if os.path.isdir(model):
@@ -24,6 +25,7 @@ def command(model, images, top, backend):  # fmt: skip
     predictor = Predictor(model)
     failures = 0
     for image in images:
+        stop_if_asked()
         try:
             found = predictor.top(image, top)
         except DataError as error:

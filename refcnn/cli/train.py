@@ -33,7 +33,7 @@ def command(backend, out, resume, **options):  # fmt: skip
     from . import leave
     from .. import report, training
     from ..backend import use_backend
-    from ..interruption import Interrupted, stop_if_asked
+    from ..interruption import Interrupted, stoppable
     from ..run_folder import COMMAND, RunFolder
 
     options = {name: value for name, value in options.items() if value is not None}
@@ -48,7 +48,7 @@ def command(backend, out, resume, **options):  # fmt: skip
         session = training.resume(run, options)
     try:
         # Held on to from the training to the pictures.
-        with session.run.locked():
+        with session.run.locked(), stoppable():
             click.echo(session.description())
             session.finish(click.echo)
             if session.is_complete:
@@ -56,7 +56,6 @@ def command(backend, out, resume, **options):  # fmt: skip
             else:
                 click.echo("Writing the pictures and proving the exported model...")
                 click.echo(report.write(session.run, session.validation))
-            stop_if_asked()
     except (Interrupted, KeyboardInterrupt) as stop:
         leave(f"{str(stop) or 'Stopped.'}\nGo on with: {COMMAND} train --resume {session.run.path}", stop)
     click.echo("\n".join(report.summary(session.run)))

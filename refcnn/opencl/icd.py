@@ -10,11 +10,11 @@ runtime, and names it in ``OCL_ICD_VENDORS`` before pyopencl is imported.
 import hashlib
 import importlib.metadata
 import os
-import shutil
 import site
 import sys
-import tempfile
 from pathlib import Path
+
+from ..files import atomic_folder
 
 INTEL_DISTRIBUTION = "intel-opencl-rt"
 INTEL_LIBRARY = "libintelocl.so"
@@ -81,18 +81,13 @@ def write_vendors(entries, cache):
     if _read_entries(folder) == entries:
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=cache, prefix=".opencl-vendors-"))
     try:
-        for name, contents in entries.items():
-            (temporary / name).write_bytes(contents)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.rename(temporary, folder)
+        with atomic_folder(folder) as temporary:
+            for name, contents in entries.items():
+                (temporary / name).write_bytes(contents)
     except OSError:
         if _read_entries(folder) != entries:
             raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
