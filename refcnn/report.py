@@ -45,7 +45,6 @@ def _write(run, validation, progress):
     model = run.best_model()
     history = run.history()
     plotting.save(plotting.curves(history), run.path / "curves.png")
-    stop_if_asked()
     counts = plotting.confusion_counts(validation.y, predict(model, validation), len(validation.classes))
     plotting.save(plotting.confusion(counts, validation.classes), run.path / "confusion.png")
     image = validation.preprocessing.apply(validation.x[0])
@@ -54,11 +53,9 @@ def _write(run, validation, progress):
     except ArgumentError:
         found = []
     for index, (weights, maps) in enumerate(found, 1):
-        stop_if_asked()
         if index == 1:
             plotting.save(plotting.kernels(weights), run.path / "kernels.png")
         plotting.save(plotting.feature_maps(image, maps[0], _title(index, maps)), run.path / f"features_{index}.png")
-    stop_if_asked()
     proof = export(run, run.model_file, progress=progress)
     run.update(completed_epochs=len(history))
     return proof
@@ -89,8 +86,12 @@ def _locked_for(run, path):
 
 def predict(model, dataset, batch_size=64):
     """Return the index of the most probable class for each image of a data set, (N,)."""
-    batches = (dataset.x[start : start + batch_size] for start in range(0, len(dataset), batch_size))
-    return np.concatenate([model(dataset.preprocessing.apply(x)).as_ndarray().argmax(axis=1) for x in batches])
+    found = []
+    for start in range(0, len(dataset), batch_size):
+        stop_if_asked()
+        x = dataset.preprocessing.apply(dataset.x[start : start + batch_size])
+        found.append(model(x).as_ndarray().argmax(axis=1))
+    return np.concatenate(found)
 
 
 def summary(run):

@@ -236,7 +236,8 @@ def test_two_conformance_runs_do_not_write_one_report(tmp_path):
         with locked_folder({str(tmp_path)!r}, ""):
             PAUSE
     """, tmp_path)  # fmt: skip
-    arguments = ["conform", "--device", "reference", "--operation", "relu", "--examples", "1", "--report", str(tmp_path)]
+    arguments = ["conform", "--device", "reference", "--operation", "relu", "--examples", "1", "--report", tmp_path]
+    arguments = list(map(str, arguments))
     with holder:
         assert holder.stdout.readline() == "ready\n"
         result = CliRunner().invoke(main, arguments)
