@@ -43,7 +43,7 @@ def exit_status(number):
 
 @contextlib.contextmanager
 def stoppable():
-    """Raise Stopped within the block when a signal asks to stop; a signal that the parent process ignores stays ignored.
+    """Raise Stopped within the block when a signal asks to stop; one that was ignored before stays ignored.
 
     Python drops what is raised while it runs a callback of its own, such as Hypothesis's at each garbage collection:
     what takes long calls :func:`stop_if_asked` now and then, and the end of the block does. So nothing is lost, and

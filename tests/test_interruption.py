@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import refcnn as rm
-from refcnn import training
+from refcnn import plotting, training
 from refcnn.checkpoint import Checkpoint
 from refcnn.cli import main
 from refcnn.interruption import Interrupted, Stopped, interruptible, stop_if_asked, stoppable
@@ -22,26 +22,30 @@ from refcnn.run_folder import RunFolder
 from . import small_run
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-OPTIONS = {"data": "data.npz", "model": "small_models:small", "epochs": 4, "batch_size": 8, "lr": 0.02, "seed": 3}
+OPTIONS = {"data": "data.npz", "model": "chapter", "epochs": 4, "batch_size": 8, "lr": 0.02, "seed": 3}
+# So many that the command line has not trained them all when the signal comes after its first.
+MANY_EPOCHS = 10
 
 each_signal = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with the inputs, a run in ``whole`` that nothing interrupted, and one in ``trained`` without pictures."""
+    """A folder with the inputs, and runs that nothing interrupted: ``small``, ``whole`` and ``long``."""
     path = tmp_path_factory.mktemp("interruption")
     small_run.write_inputs(path)
-    for name in ("whole", "trained"):
-        status, _, err = small_run.train(path, name)
-        assert status == 0, err
+    status, _, err = small_run.train(path, "small")
+    assert status == 0, err
+    with rm.use_backend("reference"):
+        for name, epochs in (("whole", OPTIONS["epochs"]), ("long", MANY_EPOCHS)):
+            options = OPTIONS | {"data": str(path / "data.npz"), "epochs": epochs}
+            training.start(options, path / name).finish(lambda line: None)
     return path
 
 
 @pytest.fixture
 def inside(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(str(folder))
     with rm.use_backend("reference"):
         yield folder
 
@@ -132,7 +136,7 @@ def test_a_training_under_nohup_goes_on(folder, tmp_path):
         for number, handler in former.items():
             signal.signal(number, handler)
     assert status == 0, err
-    small_run.assert_same(folder / "whole" / "last.npz", run / "last.npz")
+    small_run.assert_same(folder / "small" / "last.npz", run / "last.npz")
 
 
 def begin(tmp_path):
@@ -183,13 +187,14 @@ def test_a_closed_terminal_hangs_up_twice_and_the_batch_is_saved_all_the_same():
 
 
 @each_signal
-def test_the_command_line_saves_the_batch_and_ends_with_the_signals_status(folder, tmp_path, number):
+def test_the_command_line_saves_the_batch_and_ends_with_the_signals_status(inside, tmp_path, number):
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "refcnn", "train", "--data", "data.npz", "--model", "small_models:slow",
-               "--backend", "reference", "--epochs", "4", "--batch-size", "8", "--lr", "0.02", "--seed", "3",
-               "--out", str(run)]  # fmt: skip
+    options = OPTIONS | {"epochs": MANY_EPOCHS, "backend": "reference", "out": run}
+    command = [sys.executable, "-m", "refcnn", "train"]
+    for name, value in options.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
     process = subprocess.Popen(
-        command, cwd=folder, env=small_run.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=inside, env=small_run.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     while not process.stdout.readline().startswith("epoch 1/"):
         assert process.poll() is None
@@ -201,9 +206,8 @@ def test_the_command_line_saves_the_batch_and_ends_with_the_signals_status(folde
     checkpoint = Checkpoint.load(run / "last.npz")
     assert checkpoint.epoch >= 1 and checkpoint.losses.size
     assert sorted(os.listdir(run)) == ["best.npz", "config.json", "last.npz", "metrics.csv"]
-    status, _, err = small_run.train(folder, run)
-    assert status == 0, err
-    small_run.assert_same(folder / "whole" / "last.npz", run / "last.npz")
+    training.resume(RunFolder.open(run), {}).finish(lambda line: None)
+    small_run.assert_same(inside / "long" / "last.npz", run / "last.npz")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a POSIX system")
@@ -236,8 +240,17 @@ def test_a_training_whose_terminal_is_closed_saves_the_batch(folder, tmp_path):
 @pytest.fixture
 def trained(inside, tmp_path):
     """A run whose epochs are done, but not its pictures and its export."""
-    shutil.copytree(inside / "trained", tmp_path / "run")
+    shutil.copytree(inside / "whole", tmp_path / "run")
     return tmp_path / "run"
+
+
+@pytest.fixture
+def small(inside, tmp_path, monkeypatch):
+    """The same of a small model, and what goes on with it."""
+    monkeypatch.syspath_prepend(str(inside))
+    shutil.copytree(inside / "small", tmp_path / "run")
+    arguments = ["train", "--resume", str(tmp_path / "run"), "--model", "small_models:small", "--backend", "reference"]
+    return tmp_path / "run", lambda: CliRunner().invoke(main, arguments)
 
 
 @pytest.mark.parametrize("send", [signal.raise_signal, dropped], ids=["raised", "dropped"])
@@ -251,21 +264,28 @@ def trained(inside, tmp_path):
     ],
 )
 def test_a_signal_during_pictures_and_proof_stops_soon_and_tells_how_to_go_on(
-    trained, monkeypatch, function, call, pictures, send
+    small, monkeypatch, function, call, pictures, send
 ):
+    trained, go_on = small
     wrapped = at_call(signal.SIGTERM, call, send)
-    with monkeypatch.context() as context:
-        context.setattr(function, wrapped(pkgutil.resolve_name(function)))
-        result = CliRunner().invoke(main, ["train", "--resume", str(trained), "--backend", "reference"])
+    monkeypatch.setattr(function, wrapped(pkgutil.resolve_name(function)))
+    result = go_on()
     assert result.exit_code == 143, result.output
     assert f"train --resume {trained}" in result.stdout and "Traceback" not in result.output
     # Where the exception was dropped, the other two implementations may be judged on the same input.
     assert len(wrapped.calls) <= call + (2 if "judge" in function else 0)
     left = set(os.listdir(trained)) - {"config.json", "last.npz", "best.npz", "metrics.csv"}
     assert left == set(["curves.png", "confusion.png", "kernels.png", "features_1.png"][:pictures])
-    result = CliRunner().invoke(main, ["train", "--resume", str(trained), "--backend", "reference"])
+
+
+def test_pictures_and_proof_that_were_stopped_are_made_when_the_run_goes_on(small, monkeypatch):
+    trained, go_on = small
+    with monkeypatch.context() as context:
+        context.setattr("refcnn.plotting.save", at_call(signal.SIGTERM, 2, dropped)(plotting.save))
+        assert go_on().exit_code == 143
+    result = go_on()
     assert result.exit_code == 0, result.output
-    assert (trained / "model.onnx").exists()
+    assert (trained / "model.onnx").exists() and (trained / "features_1.png").exists()
 
 
 @pytest.mark.parametrize(

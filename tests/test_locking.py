@@ -21,7 +21,7 @@ from refcnn.run_folder import RunFolder
 
 from . import small_run
 
-OPTIONS = 'dict(data="data.npz", model="small_models:small", epochs=3, batch_size=8, lr=0.02, seed=3)'
+OPTIONS = 'dict(data="data.npz", model="chapter", epochs=3, batch_size=8, lr=0.02, seed=3)'
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +33,9 @@ def inputs(tmp_path_factory):
 
 @pytest.fixture
 def folder(inputs, tmp_path, monkeypatch):
-    """The current folder, with data and models."""
-    for name in ("data.npz", "small_models.py"):
-        (tmp_path / name).write_bytes((inputs / name).read_bytes())
+    """The current folder, with data."""
+    (tmp_path / "data.npz").write_bytes((inputs / "data.npz").read_bytes())
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
     with rm.use_backend("reference"):
         yield tmp_path
 
@@ -46,7 +44,7 @@ def process(program, folder):
     """Start a Python process, which says when it is ready, and goes on when it is sent a line."""
     program = textwrap.dedent(program).replace("PAUSE", 'print("ready", flush=True); sys.stdin.readline()')
     return subprocess.Popen(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, '.')\n{program}"], cwd=folder, stdin=subprocess.PIPE,
+        [sys.executable, "-c", f"import sys\n{program}"], cwd=folder, stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=small_run.environment(),
     )  # fmt: skip
 
@@ -77,7 +75,7 @@ def test_of_trainings_started_at_once_each_has_a_folder_of_its_own(folder):
     found = at_once([START.format(options=OPTIONS, seed=seed, out=None) for seed in range(4)], folder)
     assert [status for status, _, _ in found] == [0] * 4, found
     paths = [out.strip() for _, out, _ in found]
-    assert sorted(paths) == [f"runs/data.npz-small_models_small-{number}" for number in range(1, 5)]
+    assert sorted(paths) == [f"runs/data.npz-chapter-{number}" for number in range(1, 5)]
     for seed, path in enumerate(paths):
         assert json.loads((folder / path / "config.json").read_text())["seed"] == seed
         assert not [name for name in os.listdir(folder / path) if name.startswith(".")]

@@ -30,11 +30,11 @@ from ..training import DEFAULT_VALIDATION_SPLIT, DEFAULTS, OPTIMIZERS
 @click.option("--resume", metavar="RUN", help="Go on with a run; --epochs may be raised. Its configuration holds.")
 def command(backend, out, resume, **options):  # fmt: skip
     """Train a network. The run folder holds the checkpoints, metrics, pictures and the exported model."""
-    from . import leave
     from .. import report, training
     from ..backend import use_backend
     from ..interruption import Interrupted, stoppable
     from ..run_folder import COMMAND, RunFolder
+    from . import leave
 
     options = {name: value for name, value in options.items() if value is not None}
     if resume is None:

@@ -35,10 +35,10 @@ def command(devices, model, image_shape, batch_size, defaults):  # fmt: skip
     from tqdm import tqdm
 
     from ..backend import use_backend
-    from . import leave
     from ..bench import board, running, variants
     from ..interruption import stop_if_asked
     from ..opencl import tuning
+    from . import leave
 
     if model is None:
         geometries = variants.standard_geometries()
