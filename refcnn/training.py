@@ -14,10 +14,12 @@ from .checkpoint import Checkpoint, best_epoch
 from .errors import ArgumentError, CheckpointError, DataError, NonFiniteLossError
 from .interruption import Interrupted, interruptible
 from .layers.softmax_cross_entropy import softmax_cross_entropy
+from .model import describe_unlisted
 from .optimizers.adam import Adam
 from .optimizers.sgd import Sgd
 from .philox import generator, permutation, set_seed
 from .run_folder import Configuration, RunFolder
+from .variable import Parameter
 
 #: For each name of an optimizer: what makes it from a learning rate, and its default rate.
 OPTIMIZERS = {
@@ -332,7 +334,9 @@ class Training:
             x, t = self._batch(self.train, chosen)
             with self.model.train():
                 loss = softmax_cross_entropy(self.model(x), t)
-            loss.grad().update(self.optimizer)
+            gradients = loss.grad()
+            self._check_listed(gradients)
+            gradients.update(self.optimizer)
             self._losses.append(loss)
             if time.perf_counter() - looked > LOSS_INTERVAL and not bar.disable:
                 bar.set_postfix_str(f"loss {self._read_loss(index):.4f}", refresh=False)
@@ -343,6 +347,14 @@ class Training:
         self._read_losses()
         self._seconds = former + time.perf_counter() - begun
         self._stop_if(is_interrupted)
+
+    def _check_listed(self, gradients):
+        """Refuse a step that would change what no checkpoint holds, as a layer that only training reads may be."""
+        listed = {id(parameter) for _, parameter in self.model.parameters()}
+        changed = [entry for entry, _ in gradients if isinstance(entry, Parameter)]
+        found = [("the training step", entry) for entry in changed if id(entry) not in listed]
+        if found:
+            raise ArgumentError(f"the model {self.run.configuration.model}: {describe_unlisted(found)}")
 
     def _batch(self, dataset, chosen):
         x = dataset.preprocessing.apply(dataset.x[chosen])

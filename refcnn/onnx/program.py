@@ -8,6 +8,7 @@ import numpy as np
 from ..errors import ExportError
 from ..layers.softmax import softmax as softmax_of
 from ..mode import recording
+from ..model import describe_unlisted, unlisted
 from ..variable import Variable, history
 
 IMAGE = "image"
@@ -89,7 +90,8 @@ def trace(model, image, softmax):
     Raises
     ------
     ExportError
-        If the output is not computed from the input by recorded operations.
+        If the output is not computed from the input by recorded operations, or from parameters that the model does
+        not list.
     """
     variable = Variable(image)
     # A proof draws numbers with which a model may overflow; what comes of it is judged, so NumPy need not warn.
@@ -102,6 +104,9 @@ def trace(model, image, softmax):
             f"the model's output, a {type(output).__name__}, is not the result of refcnn's operations, so there is "
             "nothing to write. Let forward return what the layers gave."
         )
+    found = unlisted(model, output)
+    if found:
+        raise ExportError(f"the model cannot be written: {describe_unlisted(found)}")
     names, variables, constants = {id(variable): IMAGE}, {IMAGE: variable}, {}
     parameters = {}
     for name, parameter in model.parameters():
