@@ -105,8 +105,8 @@ class Checkpoint:
         unknown = sorted(set(self.optimizer) - set(self.parameters))
         if unknown:
             raise CheckpointError(
-                f"the checkpoint holds the optimizer's state for {unknown}, but no such parameters. Put an earlier copy "
-                "of the file in its place."
+                f"the checkpoint holds the optimizer's state for {unknown}, but no such parameters. Put an earlier "
+                "copy of the file in its place."
             )
         model.set_state(self.parameters)
         if optimizer is not None:

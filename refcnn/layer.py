@@ -1,6 +1,5 @@
 """What every layer is: parameters, the layers inside it, and a call."""
 
-import contextlib
 import contextvars
 import enum
 import numbers
@@ -9,6 +8,7 @@ import threading
 import urllib.parse
 
 from .errors import ArgumentError, ShapeError
+from .mode import setting
 from .variable import Parameter, as_variable
 
 #: Called with each layer and its output where it is set: see :func:`watched`.
@@ -140,15 +140,9 @@ class Layer:
         self.params.update({name: parameter for name, parameter in fresh.items() if name not in self.params})
 
 
-@contextlib.contextmanager
 def watched(watcher):
-    """Call ``watcher(layer, output)`` after each layer that is called inside a ``with`` block."""
-    former = _watcher.get()
-    _watcher.set(watcher)
-    try:
-        yield
-    finally:
-        _watcher.set(former)
+    """Return a context manager: ``watcher(layer, output)`` is called after each layer that the block calls."""
+    return setting(_watcher, watcher)
 
 
 def fits(shape, expected):
@@ -167,7 +161,7 @@ _CONTAINERS = (dict, list, tuple)
 
 
 def _search(value, path, entered):
-    """Yield (path, entry) of the layers and parameters that a value is, or that lie in lists, tuples and dicts of it."""
+    """Yield (path, entry) of the layers and parameters that a value is, or that lie in its lists, tuples and dicts."""
     if isinstance(value, (Layer, Parameter)):
         yield path, value
     elif isinstance(value, _CONTAINERS) and id(value) not in entered:

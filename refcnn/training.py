@@ -17,7 +17,7 @@ from .layers.softmax_cross_entropy import softmax_cross_entropy
 from .model import describe_unlisted
 from .optimizers.adam import Adam
 from .optimizers.sgd import Sgd
-from .philox import generator, permutation, set_seed
+from .philox import generator, own_generator, permutation, set_seed
 from .run_folder import Configuration, RunFolder
 from .variable import Parameter
 
@@ -148,12 +148,8 @@ def validation_set(configuration):
     DataError
         If the data set is gone, or has changed.
     """
-    former = generator.seed, generator.stream
-    set_seed(configuration.seed)
-    try:
+    with own_generator((configuration.seed, 0)):
         return _load_parts(configuration)[1]
-    finally:
-        generator.seed, generator.stream = former
 
 
 def _places(options):
@@ -270,7 +266,7 @@ class Training:
         checkpoint.restore(self.model, self.optimizer)
         self.history = checkpoint.history
         self._shuffle, self._losses, self._seconds = checkpoint.shuffle, list(checkpoint.losses), checkpoint.seconds
-        generator.seed, generator.stream = checkpoint.seed, checkpoint.stream
+        generator.state = checkpoint.seed, checkpoint.stream
 
     def finish(self, echo=print):
         """Train up to the configuration's number of epochs, with a checkpoint after each.
@@ -289,8 +285,9 @@ class Training:
         FileWriteError
             If a checkpoint cannot be written; the former one stands.
         """
-        # NumPy's own warnings would only come before the error that says more.
-        with interruptible() as is_interrupted, np.errstate(all="ignore"):
+        # NumPy's own warnings would only come before the error that says more. Another thread that draws, for a model
+        # that it builds for example, must not change what is drawn here.
+        with interruptible() as is_interrupted, np.errstate(all="ignore"), own_generator():
             if self.history and not self.is_complete:
                 # A kill can come between a checkpoint and its row of metrics.
                 self.run.write_metrics(self.history)

@@ -28,6 +28,18 @@ class Node:
         self.inputs, self.attributes, self.saved = inputs, attributes, saved
 
 
+class _Place:
+    """Where a variable's array lies, and the copies of it on other backends.
+
+    They are replaced together: threads that compute with one variable on several backends each read one value.
+    """
+
+    __slots__ = ("backend", "array", "copies")
+
+    def __init__(self, backend, array):
+        self.backend, self.array, self.copies = backend, array, {}
+
+
 class Variable:
     """An array on a backend, and how it was computed.
 
@@ -40,8 +52,8 @@ class Variable:
     """
 
     def __init__(self, value, requires_grad=False):
-        self._backend = backends.active()
-        self._array = self._backend.array(_host_array(value))
+        backend = backends.active()
+        self._place = _Place(backend, backend.array(_host_array(value)))
         self.requires_grad = requires_grad
         self.node = None
         self._is_walked = False
@@ -50,7 +62,7 @@ class Variable:
     def of(cls, backend, array, node=None, requires_grad=False):
         """Wrap an array that already lies on a backend."""
         self = cls.__new__(cls)
-        self._backend, self._array = backend, array
+        self._place = _Place(backend, array)
         self.node, self.requires_grad = node, requires_grad
         self._is_walked = False
         return self
@@ -58,39 +70,45 @@ class Variable:
     @property
     def backend(self):
         """The backend that holds the array."""
-        return self._backend
+        return self._place.backend
 
     @property
     def shape(self):
         """The array's shape, a tuple of int."""
-        return tuple(self._array.shape)
+        return tuple(self._place.array.shape)
 
     @property
     def dtype(self):
         """The array's NumPy dtype."""
-        return self._array.dtype
+        return self._place.array.dtype
 
     def on(self, backend):
-        """Return the array on a backend, moving the variable there if it lies elsewhere.
+        """Return the array on a backend, a copy if the variable lies elsewhere.
+
+        The copy is kept until the variable gets another value. The variable itself stays where it is, so that nothing
+        is lost where it has more digits than the other backend.
 
         Raises
         ------
         BackendError
-            If the variable is the recorded result of another backend: moving it would cut its gradient.
+            If the variable is the recorded result of another backend: copying it would cut its gradient.
         """
-        if backend is not self._backend:
-            if self.node is not None:
-                raise BackendError(
-                    f"a result computed on {self._backend.name} is used on {backend.name} while its gradient is "
-                    "recorded. Switch the backend before or after the forward and backward pass, not in between."
-                )
-            self._array = backend.array(self._backend.to_host(self._array))
-            self._backend = backend
-        return self._array
+        place = self._place
+        if backend is place.backend:
+            return place.array
+        if self.node is not None:
+            raise BackendError(
+                f"a result computed on {place.backend.name} is used on {backend.name} while its gradient is "
+                "recorded. Switch the backend before or after the forward and backward pass, not in between."
+            )
+        if backend not in place.copies:
+            place.copies[backend] = backend.array(place.backend.to_host(place.array))
+        return place.copies[backend]
 
     def as_ndarray(self):
         """Return a copy of the array on the host, a NumPy array."""
-        return self._backend.to_host(self._array)
+        place = self._place
+        return place.backend.to_host(place.array)
 
     def __array__(self, dtype=None, copy=None):
         return self.as_ndarray().astype(dtype or self.dtype, copy=False)
@@ -106,7 +124,7 @@ class Variable:
         return self.shape[0]
 
     def __repr__(self):
-        return f"{type(self).__name__}(shape={self.shape}, backend={self._backend.name!r})\n{self.as_ndarray()!r}"
+        return f"{type(self).__name__}(shape={self.shape}, backend={self.backend.name!r})\n{self.as_ndarray()!r}"
 
     def grad(self):
         """Return the gradients of this scalar with respect to every variable that requires one.
@@ -134,9 +152,9 @@ class Variable:
                 "grad() has no record of how this variable was computed: either it was computed outside "
                 "`with model.train():`, or grad() was called before. Compute the loss anew inside the block."
             )
-        gradients = {id(self): self._backend.array(np.ones(()))}
-        grads = Grads(self._backend)
-        add = self._backend.operation("add").forward
+        gradients = {id(self): self.backend.array(np.ones(()))}
+        grads = Grads(self.backend)
+        add = self.backend.operation("add").forward
         for variable in _reverse_order(self):
             node, variable.node, variable._is_walked = variable.node, None, True
             dy = gradients.pop(id(variable), None)
@@ -168,7 +186,7 @@ class Parameter(Variable):
 
     def set(self, backend, array):
         """Replace the value by an array of a backend."""
-        self._backend, self._array = backend, array
+        self._place = _Place(backend, array)
 
 
 class Grads:
