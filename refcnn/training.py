@@ -206,6 +206,8 @@ class Training:
         self._shuffle = None
         self._losses = []
         self._seconds = 0.0
+        # The model's parameters by their ids, as far as they were looked for.
+        self._listed = {}
 
     @property
     def is_complete(self):
@@ -347,9 +349,11 @@ class Training:
 
     def _check_listed(self, gradients):
         """Refuse a step that would change what no checkpoint holds, as a layer that only training reads may be."""
-        listed = {id(parameter) for _, parameter in self.model.parameters()}
         changed = [entry for entry, _ in gradients if isinstance(entry, Parameter)]
-        found = [("the training step", entry) for entry in changed if id(entry) not in listed]
+        if all(id(entry) in self._listed for entry in changed):
+            return
+        self._listed = {id(parameter): parameter for _, parameter in self.model.parameters()}
+        found = [("the training step", entry) for entry in changed if id(entry) not in self._listed]
         if found:
             raise ArgumentError(f"the model {self.run.configuration.model}: {describe_unlisted(found)}")
 

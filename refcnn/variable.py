@@ -1,9 +1,16 @@
 """Variables and the tape: what was computed from what, and the gradients that follow from it."""
 
+import importlib
+import pkgutil
+
 import numpy as np
 
 from . import backend as backends
 from .errors import BackendError, GradientError, ShapeError
+from .mode import is_recording
+
+#: Functions of NumPy that read no numbers, so that they cut nothing off.
+_OF_SHAPES_ALONE = {"shape", "ndim", "size", "empty_like", "zeros_like", "ones_like", "full_like"}
 
 
 class Node:
@@ -111,7 +118,33 @@ class Variable:
         return place.backend.to_host(place.array)
 
     def __array__(self, dtype=None, copy=None):
+        if is_recording() and (self.requires_grad or self.node is not None):
+            raise GradientError(
+                f"a Variable of shape {self.shape} was to become a NumPy array, as numpy.asarray, a list of Variables "
+                "or another library makes it, while operations are recorded: its gradient would be cut off. Give "
+                "refcnn's functions the Variable itself, or call as_ndarray() to read the numbers apart from the "
+                "gradient."
+            )
         return self.as_ndarray().astype(dtype or self.dtype, copy=False)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **keywords):
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        _refuse_if_recording(f"numpy.{name}", name)
+        if any(isinstance(entry, Variable) for entry in out):
+            return NotImplemented
+        arrays = [entry.as_ndarray() if isinstance(entry, Variable) else entry for entry in inputs]
+        return getattr(ufunc, method)(*arrays, **({"out": out} if out else {}), **keywords)
+
+    def __array_function__(self, function, types, arguments, keywords):
+        if function.__name__ in _OF_SHAPES_ALONE:
+            arguments = [entry._stand_in() if isinstance(entry, Variable) else entry for entry in arguments]
+        else:
+            _refuse_if_recording(f"{function.__module__}.{function.__name__}", function.__name__)
+        # As if there were no such method: the function itself makes arrays of variables.
+        return np.ndarray.__array_function__(np.empty(0), function, (), tuple(arguments), keywords)
+
+    def _stand_in(self):
+        return np.broadcast_to(np.zeros((), self.dtype), self.shape)
 
     def __float__(self):
         if self.shape != ():
@@ -178,6 +211,27 @@ class Variable:
         return grads
 
 
+def _operator(symbol, numpy_name):
+    """Return the method of an operator that refcnn does not have yet; outside of recording an array may know it."""
+
+    def method(self, *others):
+        _refuse_if_recording(f"the operator {symbol}", numpy_name)
+        return NotImplemented
+
+    return method
+
+
+#: Python's names of the operators, without underscores: their signs, and NumPy's names of what they compute.
+_OPERATORS = {
+    "add": ("+", "add"), "sub": ("-", "subtract"), "mul": ("*", "multiply"), "truediv": ("/", "true_divide"),
+    "floordiv": ("//", "floor_divide"), "mod": ("%", "remainder"), "divmod": ("divmod", "divmod"),
+    "pow": ("**", "power"), "matmul": ("@", "matmul"),
+}  # fmt: skip
+for _name, _described in _OPERATORS.items():
+    for _prefix in ("", "r"):
+        setattr(Variable, f"__{_prefix}{_name}__", _operator(*_described))
+
+
 class Parameter(Variable):
     """A variable that training changes."""
 
@@ -227,8 +281,46 @@ class Grads:
         return iter(self._entries.values())
 
     def update(self, optimizer):
-        """Take one step of an optimizer with every parameter that has a gradient."""
-        optimizer.update([pair for pair in self if isinstance(pair[0], Parameter)], self.backend)
+        """Take one step of an optimizer with every parameter that has a gradient.
+
+        Raises
+        ------
+        GradientError
+            If none has one, so that nothing would be trained.
+        """
+        pairs = [pair for pair in self if isinstance(pair[0], Parameter)]
+        if not pairs:
+            raise GradientError(
+                "update: the loss was computed from no Parameter by refcnn's operations, so there is nothing to train. "
+                "Compute it from the model's output itself, not from numbers that as_ndarray() gave."
+            )
+        optimizer.update(pairs, self.backend)
+
+
+def _refuse_if_recording(what, numpy_name):
+    """Raise GradientError while operations are recorded, for what computes with a Variable but is not recorded."""
+    if not is_recording():
+        return
+    found = _counterpart(numpy_name)
+    raise GradientError(
+        f"{what} on a Variable is none of refcnn's operations, which are being recorded: its result would be cut off "
+        f"from the gradient. {f'Use {found}' if found else 'refcnn has no function for it yet; do without it'}, or "
+        "call as_ndarray() to read the numbers apart from the gradient."
+    )
+
+
+def _counterpart(numpy_name):
+    """Return what refcnn has in the place of a function of NumPy: a function of that name, or what a card says."""
+    from . import layers
+
+    for module in pkgutil.iter_modules(layers.__path__):
+        if module.name == numpy_name:
+            return f"refcnn.{numpy_name}"
+        card = importlib.import_module(f"{layers.__name__}.{module.name}")
+        found = getattr(card, "IN_PLACE_OF_NUMPY", {}).get(numpy_name)
+        if found:
+            return found
+    return None
 
 
 def as_variable(value):

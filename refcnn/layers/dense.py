@@ -9,6 +9,9 @@ from ..initializers import GlorotNormal
 from ..layer import Layer, making
 from ..variable import as_variable
 
+#: What stands in the place of functions of NumPy, for messages.
+IN_PLACE_OF_NUMPY = {name: "refcnn.dense(x, w) for the product of two matrices" for name in ("matmul", "dot")}
+
 
 class Dense(Layer):
     """A fully connected layer: y = x w + b.
