@@ -148,6 +148,12 @@ def find(specification):
     BackendError
         If there is no such backend or device.
     """
+    # Of two threads that name one device for the first time one waits, lest it become two backends.
+    with _choosing:
+        return _find(specification)
+
+
+def _find(specification):
     kind, _, rest = specification.partition(":")
     if kind == "auto" and not rest:
         try:

@@ -150,14 +150,19 @@ _of_process = Generator()
 _of_context = contextvars.ContextVar("refcnn generator", default=None)
 
 
+def current():
+    """Return the generator that draws where this is called."""
+    return _of_context.get() or _of_process
+
+
 class _Current:
     """Stands for the generator that draws where it is used."""
 
     def __getattr__(self, name):
-        return getattr(_of_context.get() or _of_process, name)
+        return getattr(current(), name)
 
     def __setattr__(self, name, value):
-        setattr(_of_context.get() or _of_process, name, value)
+        setattr(current(), name, value)
 
 
 #: The generator behind every draw that refcnn makes by itself: the process's, but where a context has its own.
@@ -186,6 +191,11 @@ def set_seed(seed):
         _of_context.set(Generator(seed))
 
 
+def drawing_from(generator):
+    """Return a context manager inside which all draws, and seeds that are set, are those of a generator."""
+    return setting(_of_context, generator)
+
+
 @contextlib.contextmanager
 def own_generator(state=None):
     """Draw inside a ``with`` block from a generator that nothing outside of it draws from or sets.
@@ -196,10 +206,9 @@ def own_generator(state=None):
         Where it begins; where the present one stands, if it is not given. That one then goes on, after the block,
         where this one has come to.
     """
-    present = _of_context.get() or _of_process
-    own = Generator(0)
+    present, own = current(), Generator(0)
     own.state = present.state if state is None else state
-    with setting(_of_context, own):
+    with drawing_from(own):
         try:
             yield
         finally:

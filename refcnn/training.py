@@ -17,7 +17,7 @@ from .layers.softmax_cross_entropy import softmax_cross_entropy
 from .model import describe_unlisted
 from .optimizers.adam import Adam
 from .optimizers.sgd import Sgd
-from .philox import generator, own_generator, permutation, set_seed
+from .philox import current, drawing_from, generator, own_generator, permutation, set_seed
 from .run_folder import Configuration, RunFolder
 from .variable import Parameter
 
@@ -35,6 +35,7 @@ DEFAULT_VALIDATION_SPLIT = 0.2
 LOSS_INTERVAL = 0.25
 
 
+@own_generator()
 def start(options, out=None):
     """Begin a run on the active backend: load the data, build the model, make the run folder.
 
@@ -91,6 +92,7 @@ def start(options, out=None):
     return Training(RunFolder.create(out, configuration), model, *parts)
 
 
+@own_generator()
 def resume(run, options):
     """Go on with a run from its last checkpoint, or from its beginning if there is none yet.
 
@@ -206,6 +208,8 @@ class Training:
         self._shuffle = None
         self._losses = []
         self._seconds = 0.0
+        # That of start or resume, which nothing but this run draws from.
+        self._generator = current()
         # The model's parameters by their ids, as far as they were looked for.
         self._listed = {}
 
@@ -247,8 +251,8 @@ class Training:
             shuffle=self._shuffle,
             losses=np.array(self._losses, dtype=np.float64),
             seconds=self._seconds,
-            seed=generator.seed,
-            stream=generator.stream,
+            seed=self._generator.seed,
+            stream=self._generator.stream,
             history=self.history,
         )
 
@@ -268,7 +272,7 @@ class Training:
         checkpoint.restore(self.model, self.optimizer)
         self.history = checkpoint.history
         self._shuffle, self._losses, self._seconds = checkpoint.shuffle, list(checkpoint.losses), checkpoint.seconds
-        generator.state = checkpoint.seed, checkpoint.stream
+        self._generator.state = checkpoint.seed, checkpoint.stream
 
     def finish(self, echo=print):
         """Train up to the configuration's number of epochs, with a checkpoint after each.
@@ -289,7 +293,7 @@ class Training:
         """
         # NumPy's own warnings would only come before the error that says more. Another thread that draws, for a model
         # that it builds for example, must not change what is drawn here.
-        with interruptible() as is_interrupted, np.errstate(all="ignore"), own_generator():
+        with interruptible() as is_interrupted, np.errstate(all="ignore"), drawing_from(self._generator):
             if self.history and not self.is_complete:
                 # A kill can come between a checkpoint and its row of metrics.
                 self.run.write_metrics(self.history)
@@ -299,8 +303,8 @@ class Training:
 
     def _epoch(self, is_interrupted):
         if self._shuffle is None:
-            self._shuffle = generator.next_stream()[1]
-        order = permutation(generator.seed, self._shuffle, len(self.train))
+            self._shuffle = self._generator.next_stream()[1]
+        order = permutation(self._generator.seed, self._shuffle, len(self.train))
         with self._progress_bar() as bar:
             self._train_epoch(order, bar, is_interrupted)
             bar.set_postfix_str("validating")

@@ -222,6 +222,28 @@ def test_a_block_of_the_main_thread_that_is_about_to_begin_is_not_seen_by_others
     assert done.stdout.strip() == "['reference'] reference", done.stderr
 
 
+FINDING = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from refcnn import backend
+start = threading.Barrier(4)
+
+def find():
+    start.wait()
+    return backend.find(sys.argv[1])
+
+with ThreadPoolExecutor(4) as pool:
+    found = [future.result() for future in [pool.submit(find) for _ in range(4)]]
+print(len({id(one) for one in found}))
+"""
+
+
+def test_threads_that_name_a_device_for_the_first_time_get_one_backend(opencl_backend):
+    command = [sys.executable, "-c", FINDING, opencl_backend.name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+    assert done.stdout.strip() == "1", done.stderr
+
+
 def network():
     return rm.Sequential([
         rm.Conv2d(8, filter=3, padding=1), rm.Relu(), rm.MaxPool2d(2, stride=2), rm.Dropout(0.5), rm.Flatten(),
@@ -330,6 +352,7 @@ def test_a_thread_that_draws_does_not_change_a_training(tmp_path, monkeypatch):
     def run(path, disturb):
         with rm.use_backend("reference"):
             session = training.start(options, path)
+            disturb()
             update = session.optimizer.update
 
             def disturbed(*arguments):

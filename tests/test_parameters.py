@@ -393,6 +393,47 @@ def test_a_layer_that_the_model_does_not_need_may_be_missing_where_the_model_has
     np.testing.assert_array_equal(twin(X).as_ndarray(), model(X).as_ndarray())
 
 
+class Scale(rm.Layer):
+    """A user's own layer, which makes its parameter at the first call and does not tell before."""
+
+    def forward(self, x):
+        if not self.params:
+            self.set_parameters({"b": np.full((1, x.shape[1]), 2.0)})
+        return rm.dense(x, np.eye(x.shape[1]), self.params.b)
+
+
+class TellingScale(Scale):
+    def parameter_shapes(self):
+        return {"b": (1, None)}
+
+
+def test_own_layers_take_the_parameters_that_they_have_made_or_tell():
+    saved = {"0.b": np.full((1, 6), 3.0)}
+    wrong_ones = [{}, {"0.b": np.ones((2, 6))}, {**saved, "0.w": np.ones(1)}]
+    for layer, wrong in ((TellingScale(), wrong_ones), (Scale(), [saved])):
+        model = rm.Sequential([layer])
+        for arrays in wrong:
+            with pytest.raises(CheckpointError):
+                model.set_state(arrays)
+            assert not layer.params
+    silent, telling = rm.Sequential([Scale()]), rm.Sequential([TellingScale()])
+    silent(X)
+    for model in (silent, telling):
+        model.set_state(saved)
+        np.testing.assert_allclose(model(X).as_ndarray(), X + 3, rtol=1e-6)
+
+
+def test_a_checkpoint_with_states_of_parameters_that_it_lacks_is_refused():
+    model = rm.Sequential([rm.Dense(2, input_size=3)])
+    before = model.state()
+    arrays = {name: np.zeros_like(array) for name, array in before.items()}
+    checkpoint = Checkpoint(arrays, {"1.w": {}}, 0, None, np.zeros(0), 0.0, 0, 0, [])
+    with pytest.raises(CheckpointError, match=r"1\.w"):
+        checkpoint.restore(model, rm.Adam())
+    for name, array in model.state().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
 def test_a_layer_takes_no_values_of_another():
     dense = rm.Dense(3, ignore_bias=True)
     for wrong in ({"w": (4, 3), "b": (1, 3)}, {"w": (4, 2)}, {"b": (1, 3)}, {}, {"w": (4, 3), "v": (1,)}):
