@@ -1,9 +1,10 @@
-"""Parameters are found wherever a model keeps them: saved, resumed, summarised and exported; what is not found is refused."""
+"""Parameters are found wherever a model keeps them: saved, resumed, summarised, exported; others are refused."""
 
 import json
 import types
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from hypothesis import given
@@ -13,6 +14,8 @@ import refcnn as rm
 from refcnn import models, training
 from refcnn.checkpoint import Checkpoint
 from refcnn.errors import ArgumentError, CheckpointError, ExportError, ShapeError
+from refcnn.mode import is_training
+from refcnn.model import save_arrays
 from refcnn.onnx import export
 from refcnn.run_folder import RunFolder
 
@@ -66,7 +69,9 @@ NAMES = {
     "file": (1, 4), "own": (1, 4), "affine.shift": (1, 4),
     **{
         f"{layer}.{key}": shape
-        for layer in ("heads.digit", "heads.a%2Eb%2Fü.0", "heads.3.0", "deep.0.0", "deep.0.1.0", "deep.1.x.y", "affine.inner")
+        for layer in (
+            "heads.digit", "heads.a%2Eb%2Fü.0", "heads.3.0", "deep.0.0", "deep.0.1.0", "deep.1.x.y", "affine.inner",
+        )
         for key, shape in (("w", (6, 4)), ("b", (1, 4)))
     },
 }  # fmt: skip
@@ -103,7 +108,8 @@ def test_the_summary_counts_every_parameter_once(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].split() == ["total", f"{sum(int(np.prod(shape)) for shape in NAMES.values())}"]
     assert any(line.startswith("heads.digit: Dense") and "(N, 4)" in line and "28" in line for line in lines)
-    assert any(line.startswith("affine: Affine") for line in lines) and lines[1].split() == ["Everywhere", "(N,", "4)", "8"]
+    assert any(line.startswith("affine: Affine") for line in lines)
+    assert lines[1].split() == ["Everywhere", "(N,", "4)", "8"]
 
 
 def test_the_exported_file_computes_what_the_model_does(tmp_path):
@@ -115,8 +121,6 @@ def test_the_exported_file_computes_what_the_model_does(tmp_path):
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"image": X.astype(np.float32)})
     np.testing.assert_allclose(found, model(X).as_ndarray(), rtol=1e-4, atol=1e-5)
-    import onnx
-
     names = {entry.name for entry in onnx.load(tmp_path / "model.onnx").graph.initializer}
     assert names >= set(NAMES)
 
@@ -218,8 +222,6 @@ def test_training_and_export_refuse_a_parameter_that_the_model_does_not_list(fol
 
 
 def test_a_parameter_that_only_training_reads_is_refused_before_it_changes(folder, monkeypatch):
-    from refcnn.mode import is_training
-
     hidden = rm.Parameter(np.ones((1, 3)))
 
     class Net(rm.Model):
@@ -284,10 +286,10 @@ def test_a_run_with_heads_in_a_dict_ends_the_same_when_it_is_resumed(folder):
     resumed = training.resume(RunFolder.open(folder / "part"), {"epochs": 2})
     resumed.finish(lambda line: None)
     small_run.assert_same(whole.run.last, part.run.last)
-    y = whole.model(whole.validation.preprocessing.apply(whole.validation.x[:5])).as_ndarray()
+    x = whole.validation.preprocessing.apply(whole.validation.x[:5])
     restored = models.build("with_heads:make", (1, 6, 6), 3)
     Checkpoint.load(part.run.last).restore(restored)
-    np.testing.assert_array_equal(restored(whole.validation.preprocessing.apply(whole.validation.x[:5])).as_ndarray(), y)
+    np.testing.assert_array_equal(restored(x).as_ndarray(), whole.model(x).as_ndarray())
 
 
 # Loading into a model whose parameters are not made yet.
@@ -327,8 +329,6 @@ REFUSED = {
 @pytest.mark.parametrize("is_run", [False, True], ids=["unmade", "made"])
 def test_parameters_of_another_model_are_refused(tmp_path, changes, is_run):
     path = tmp_path / "model.npz"
-    from refcnn.model import save_arrays
-
     save_arrays(path, state(changes), {"format": "refcnn parameters"})
     model = small()
     if is_run:
