@@ -125,6 +125,46 @@ def test_the_exported_file_computes_what_the_model_does(tmp_path):
     assert names >= set(NAMES)
 
 
+class NamedLikeTheGraph(rm.Model):
+    """Parameters with names that the graph has for its input, its output, its operations and its constants."""
+
+    NAMES = ("image", "logits", "dense_1", "dense_2", "constant")
+
+    def __init__(self):
+        super().__init__()
+        for number, name in enumerate(self.NAMES):
+            setattr(self, name, rm.Parameter(np.full((1, 4), number + 1.0)))
+        self.constant = [rm.Parameter(np.full((1, 4), 7.0)), self.constant]
+        self.parameter = {"image": rm.Parameter(np.full((1, 4), 11.0))}
+
+    def forward(self, x):
+        x = rm.dense(x, np.ones((6, 4)))
+        for name in self.NAMES[:-1]:
+            x = rm.dense(x, 2 * np.eye(4), getattr(self, name))
+        for bias in (*self.constant, self.parameter["image"]):
+            x = rm.dense(x, np.eye(4), bias)
+        return x
+
+
+def test_names_that_the_graph_needs_do_not_mix_up_the_exported_file(tmp_path):
+    model = NamedLikeTheGraph()
+    export(model, tmp_path / "model.onnx", (6,), examples=2, backends=["reference"])
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"image": X.astype(np.float32)})
+    np.testing.assert_allclose(found, model(X).as_ndarray(), rtol=1e-4)
+    names = {entry.name for entry in onnx.load(tmp_path / "model.onnx").graph.initializer}
+    assert {"parameter.parameter.image", "parameter.image", "parameter.constant.1"} <= names
+
+
+def test_a_model_that_numpy_computes_is_refused_by_export(tmp_path):
+    class Net(rm.Model):
+        def forward(self, x):
+            return rm.relu(np.tanh(x))
+
+    with pytest.raises(ExportError, match="numpy.tanh"):
+        export(Net(), tmp_path / "model.onnx", (6,), backends=["reference"])
+
+
 def test_a_parameter_of_two_layers_is_one_parameter_under_both_names():
     model = rm.Sequential([rm.Dense(6, input_size=6), rm.Dense(6, input_size=6)])
     model[1].params["w"] = model[0].params.w
