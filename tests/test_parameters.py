@@ -323,7 +323,7 @@ def test_a_run_with_heads_in_a_dict_ends_the_same_when_it_is_resumed(folder):
     whole.finish(lambda line: None)
     part = training.start(options("with_heads:make", epochs=1), folder / "part")
     part.finish(lambda line: None)
-    resumed = training.resume(RunFolder.open(folder / "part"), {"epochs": 2})
+    resumed = training.resume(RunFolder.open(folder / "part", "with_heads:make"), {"epochs": 2})
     resumed.finish(lambda line: None)
     small_run.assert_same(whole.run.last, part.run.last)
     x = whole.validation.preprocessing.apply(whole.validation.x[:5])
