@@ -1,11 +1,40 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
 
 from .errors import FileWriteError
+
+
+def check_writable(path, make_folder=False, advice="Name a file in a folder that exists and can be written."):
+    """Find out, before long work, whether a file can be made or replaced; what stands there is left alone.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    make_folder : bool
+        Whether to make its folder if there is none.
+    advice : str
+        What ends the message.
+
+    Raises
+    ------
+    FileWriteError
+        If it cannot be written.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            file.write(b"a full disk takes no byte")
+    except OSError as error:
+        raise FileWriteError(f"{path} cannot be written: {error.strerror or error}. {advice}") from error
 
 
 @contextlib.contextmanager

@@ -283,6 +283,18 @@ def test_what_cannot_be_measured_is_refused():
         assert result.exit_code in (1, 2) and part in result.stderr, result.output
 
 
+@pytest.mark.parametrize("options", [["--json", "file/x.json"], ["--plot", "file/x.png"], ["--plot", "x.doc"]])
+def test_what_cannot_be_saved_is_found_out_before_it_is_measured(options, tmp_path, monkeypatch):
+    def measures(*_):
+        pytest.fail("something was measured")
+
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(running, "run", measures)
+    result = CliRunner().invoke(main, ["bench", *options])
+    assert result.exit_code == 1 and options[1] in result.stderr, result.output
+
+
 def test_a_device_whose_process_dies_is_told(monkeypatch, device):
     def dies(*_):
         raise ContestantError("its process ended with status -11.")

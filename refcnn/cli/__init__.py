@@ -7,6 +7,7 @@ import click
 
 from .. import __version__
 from ..errors import RefcnnError
+from . import streams
 
 _COMMANDS = ("train", "predict", "show", "export", "devices", "conform", "bench", "tune")
 
@@ -17,6 +18,10 @@ class _Commands(click.Group):
 
     def get_command(self, context, name):
         return importlib.import_module(f".{name}", __name__).command if name in _COMMANDS else None
+
+    def main(self, *arguments, **options):
+        with streams.prepared():
+            return super().main(*arguments, **options)
 
     def invoke(self, context):
         from threadpoolctl import threadpool_limits

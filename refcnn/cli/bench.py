@@ -4,6 +4,8 @@ import sys
 
 import click
 
+from . import streams
+
 
 @click.command("bench")
 @click.option("--device", "devices", multiple=True, metavar="DEVICE", help="opencl:PLATFORM:DEVICE; may be given "
@@ -45,6 +47,7 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot, profil
         devices=devices, parts=parts or running.PARTS, quick=quick, rounds=rounds or (5 if quick else 7),
         curves=plot is not None, torch_python=torch_python or running.find_torch_python(),
     )  # fmt: skip
+    _find_out_whether_it_can_be_saved(json_file, plot)
     board = running.run(options, _printing(running.Progress))
     for line in boards.summary_lines(board):
         click.echo(line)
@@ -58,6 +61,20 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot, profil
         click.echo(f"The curves are in {plot}.")
     if not board.is_complete:
         sys.exit(130)
+
+
+def _find_out_whether_it_can_be_saved(json_file, plot):
+    from ..files import check_writable
+
+    if json_file is None and plot is None:
+        return
+    streams.work_goes_on()
+    if json_file is not None:
+        check_writable(json_file)
+    if plot is not None:
+        from ..plotting import check_picture
+
+        check_picture(plot)
 
 
 def _profile(names):

@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from . import streams
+
 
 class _CouldNotRun(click.ClickException):
     exit_code = 2
@@ -76,7 +78,9 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
                 raise click.UsageError("--repro runs the one case saved: leave --operation and --examples out.")
             runner.saved_case(case)
         known_faults.load(known_faults.file())
-        folder = runner.writable_folder(folder) if folder is not None else None
+        if folder is not None:
+            folder = runner.writable_folder(folder)
+            streams.work_goes_on()
         specifications = targets.expand(devices or ("all",))
         named = targets.expand(name for name in devices if name != "all")
     except RefcnnError as error:

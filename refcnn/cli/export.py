@@ -2,6 +2,8 @@
 
 import click
 
+from . import streams
+
 
 @click.command("export")
 @click.argument("run")
@@ -13,6 +15,7 @@ def command(run, out, opset, softmax):
     from .. import report
     from ..run_folder import COMMAND, RunFolder
 
+    streams.work_goes_on()
     proof = report.export(RunFolder.open(run), out, opset=opset, softmax=softmax)
     click.echo(proof)
     click.echo(f"{out} is written. Next: {COMMAND} predict {out} IMAGE...")

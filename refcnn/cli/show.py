@@ -2,6 +2,8 @@
 
 import click
 
+from . import streams
+
 
 @click.command("show")
 @click.argument("kind", type=click.Choice(["kernels", "features", "curves"]))
@@ -18,6 +20,9 @@ def command(kind, run, out, image):  # fmt: skip
 
     if image is not None and kind != "features":
         raise click.UsageError(f"--image is for features; {kind} need no image.")
+    streams.work_goes_on()
+    if out is not None:
+        plotting.check_picture(out)
     folder = RunFolder.open(run)
     is_window = out is None and plotting.has_screen()
     with use_backend("reference"):

@@ -5,6 +5,7 @@ import sys
 import click
 
 from ..training import DEFAULT_VALIDATION_SPLIT, DEFAULTS, OPTIMIZERS
+from . import streams
 
 
 @click.command("train")
@@ -37,6 +38,7 @@ def command(backend, out, resume, **options):  # fmt: skip
     from ..interruption import Interrupted
     from ..run_folder import COMMAND, RunFolder
 
+    streams.work_goes_on()
     options = {name: value for name, value in options.items() if value is not None}
     if resume is None:
         use_backend(backend or "auto")

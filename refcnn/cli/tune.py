@@ -2,6 +2,8 @@
 
 import click
 
+from . import streams
+
 
 class _Shape(click.ParamType):
     name = "C,H,W"
@@ -38,11 +40,13 @@ def command(devices, model, image_shape, batch_size, defaults):  # fmt: skip
     from ..bench import board, running, variants
     from ..opencl import tuning
 
+    streams.work_goes_on()
+    # Before it is measured, for minutes perhaps.
+    tuning.load(tuning.writable_path(defaults))
     if model is None:
         geometries = variants.standard_geometries()
     else:
         geometries = variants.model_geometries(model, image_shape, batch_size)
-    tuning.load(tuning.user_path() if defaults is None else defaults)
     for name in running.device_names(devices):
         rows, measured = [("", *variants.DIRECTIONS)], {}
         with use_backend(name) as backend:

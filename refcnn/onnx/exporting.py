@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import attributes as attribute
 from ..errors import ArgumentError, ExportError
-from ..files import atomic_write
+from ..files import atomic_write, check_writable
 from ..mode import is_training
 from ..model import Model
 from .program import require_same, trace
@@ -82,6 +82,7 @@ def export(
         raise ArgumentError(f"export: opset is {opset!r}. Give a number from {OPSETS[0]} to {OPSETS[-1]}.")
     examples = attribute.integer("export", "examples", examples)
     classes = _check_classes(classes)
+    check_writable(path)
 
     program = trace(model, np.zeros((2, *input_shape), np.float32), softmax)
     other = trace(model, np.ones((3, *input_shape), np.float32), softmax)

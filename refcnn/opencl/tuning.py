@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from ..errors import BackendError
-from ..files import atomic_write
+from ..files import atomic_write, check_writable
 from ..shapes import window_output_shape
 
 FORMAT = "refcnn tuning 1"
@@ -131,15 +131,27 @@ def record(device, choices, path=None):
     FileWriteError
         If it cannot be written.
     """
-    path = Path(path) if path is not None else user_path()
+    path = writable_path(path)
     databases = load(path)
     name = device if isinstance(device, str) else identity(device)
     databases[name] = dict(sorted({**databases.get(name, {}), **choices}.items()))
     content = {"format": FORMAT, "digest": _digest(databases), "devices": databases}
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     forget()
+    return path
+
+
+def writable_path(path=None):
+    """Return the file that :func:`record` would write, and make its folder.
+
+    Raises
+    ------
+    FileWriteError
+        If it cannot be written.
+    """
+    path = Path(path) if path is not None else user_path()
+    check_writable(path, make_folder=True, advice="Name another file, in the environment variable REFCNN_TUNING.")
     return path
 
 
