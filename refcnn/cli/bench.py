@@ -10,7 +10,7 @@ from . import streams
 @click.command("bench")
 @click.option("--device", "devices", multiple=True, metavar="DEVICE", help="opencl:PLATFORM:DEVICE; may be given "
               "several times.  [default: all OpenCL devices]")
-@click.option("--quick", is_flag=True, help="Less of everything: about a minute for a device.")
+@click.option("--quick", is_flag=True, help="Less of everything: two to three minutes for a device.")
 @click.option("--rounds", type=click.IntRange(1), metavar="N", help="Turns that everyone has at each workload.  "
               "[default: 7; with --quick 5]")
 @click.option("--part", "parts", multiple=True, type=click.Choice(["networks", "first-step", "grid"]),
@@ -79,10 +79,12 @@ def _find_out_whether_it_can_be_saved(json_file, plot):
 
 def _profile(names):
     from ..bench import running
+    from ..tables import terminal_width
 
     for name in names:
-        found = running.profile(name)
-        click.echo(f"{name}: {found['about']}; limits {found['gflops']:.0f} GFLOP/s, {found['bandwidth']:.0f} GB/s")
+        found = running.profile(name, terminal_width())
+        click.echo(f"{name}: {found['about']}")
+        click.echo(f"  limits {found['gflops']:.0f} GFLOP/s, {found['bandwidth']:.0f} GB/s")
         for line in found["lines"]:
             click.echo(line)
 
@@ -110,7 +112,10 @@ def _printing(base):
         def begins(self, board, seconds, turns):
             for line in boards.heading(board):
                 click.echo(line)
-            click.echo(f"This takes about {_duration(seconds)}; Ctrl-C ends it and shows what is measured by then.")
+            click.echo(
+                f"This takes about {_duration(seconds)}, on a slow device more; Ctrl-C ends it and shows what is measured "
+                "by then."
+            )
             # disable=None: only on a terminal.
             self._bar = tqdm(total=turns, unit="turn", disable=None, leave=False)
 

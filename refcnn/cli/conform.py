@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from ..tables import table, terminal_width
 from . import streams
 
 
@@ -163,12 +164,12 @@ def _printing(base, examples):
 
         def device_ends(self, device):
             self._bar.close()
-            click.echo(table(device))
+            click.echo(results(device))
 
     return Printing()
 
 
-def table(device):
+def results(device):
     """Return a device's results as text.
 
     Parameters
@@ -189,15 +190,7 @@ def table(device):
         (row.name, str(row.cases), f"{row.worst_ratio:.3f}", f"{row.worst_ulp:.3g}", row.verdict, f"{row.seconds:.1f}")
         for row in offered
     ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    left = {0, 4}
-    lines += [
-        "  ".join(
-            cell.ljust(width) if place in left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in cells
-    ]
+    lines += table(cells, left=(0, 4), width=terminal_width())
     missing = [row.name for row in device.rows if row.verdict == "not offered"]
     if missing:
         lines.append(f"not offered: {', '.join(missing)}")

@@ -37,7 +37,7 @@ def command(devices, model, image_shape, batch_size, defaults):  # fmt: skip
     from tqdm import tqdm
 
     from ..backend import use_backend
-    from ..bench import board, running, variants
+    from ..bench import running, variants
     from ..opencl import tuning
 
     streams.work_goes_on()
@@ -48,18 +48,17 @@ def command(devices, model, image_shape, batch_size, defaults):  # fmt: skip
     else:
         geometries = variants.model_geometries(model, image_shape, batch_size)
     for name in running.device_names(devices):
-        rows, measured = [("", *variants.DIRECTIONS)], {}
+        measured = {}
         with use_backend(name) as backend:
             click.echo(f"{name}: {backend.description}")
             try:
                 for geometry in tqdm(geometries, unit="shape", disable=None, leave=False):
                     found = variants.measure_directions(backend, geometry)
                     measured |= {(direction, geometry): times for direction, times in found.items()}
-                    rows.append((variants.describe(geometry), *map(variants.describe_times, found.values())))
             except KeyboardInterrupt:
                 click.echo("Stopped: what was measured by then is kept.", err=True)
             device = backend.device
-            for line in board.table(rows):
+            for line in variants.describe_all(measured):
                 click.echo(line)
             key = tuning.identity(device) if defaults is None else tuning.family(device)
             path = tuning.record(key, variants.choices(measured), defaults)
