@@ -37,8 +37,9 @@ def command(devices, model, image_shape, batch_size, defaults):  # fmt: skip
     from tqdm import tqdm
 
     from ..backend import use_backend
-    from ..bench import running, variants
+    from ..bench import variants
     from ..opencl import tuning
+    from .bench import device_names
 
     streams.work_goes_on()
     # Before it is measured, for minutes perhaps.
@@ -47,7 +48,7 @@ def command(devices, model, image_shape, batch_size, defaults):  # fmt: skip
         geometries = variants.standard_geometries()
     else:
         geometries = variants.model_geometries(model, image_shape, batch_size)
-    for name in running.device_names(devices):
+    for name in device_names(devices):
         measured = {}
         with use_backend(name) as backend:
             click.echo(f"{name}: {backend.description}")

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ArgumentError, DataError, FileWriteError
+from ..files import remedy
 from .results import DIRECTIONS
 from .strategies import Case
 
@@ -64,8 +65,7 @@ def write_case(path, operation, direction, variant, case):
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise FileWriteError(
-            f"{path} could not be written: {error.strerror or error}. Free some space or name another folder, and "
-            "try again."
+            f"{path} could not be written: {error.strerror or error}. {remedy(error)}"
         ) from error
 
 
