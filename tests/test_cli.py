@@ -149,8 +149,9 @@ def test_image_files_are_recognised_as_well_as_the_floating_point_images_of_the_
         Image.fromarray(pixels).save(file)
     trained = call(*TRAIN, "--data", tmp_path / "data.npz", "--epochs", "4", "--out", run)
     assert trained.exit_code == 0, trained.output
-    model = RunFolder.open(run).best_model()
-    inputs = RunFolder.open(run).configuration.preprocessing.apply(stored(x[:30])[:, None])
+    opened = RunFolder.open(run, "small_models:small")
+    model = opened.best_model()
+    inputs = opened.configuration.preprocessing.apply(stored(x[:30])[:, None])
     expected = model(inputs).as_ndarray().argmax(axis=1)
     assert np.mean(expected == y[:30]) > 0.9
     if pixel_range:
@@ -158,7 +159,8 @@ def test_image_files_are_recognised_as_well_as_the_floating_point_images_of_the_
             refused = call("predict", where, *files, "--backend", "reference")
             assert_refused(refused, "--pixel-range BLACK WHITE")
             assert len(refused.stderr.splitlines()) == 1
-        shown = ("show", "features", run, "--image", files[0], "--out", tmp_path / "features.png")
+        shown = ("show", "features", run, "--image", files[0], "--out", tmp_path / "features.png", "--model",
+                 "small_models:small")  # fmt: skip
         assert_refused(call(*shown), "--pixel-range BLACK WHITE")
         assert call(*shown, "--pixel-range", *pixel_range).exit_code == 0
     for where in (run, run / "model.onnx"):

@@ -285,7 +285,7 @@ def test_a_run_from_before_there_were_strata_keeps_its_parts(inside, tmp_path):
     fields = json.loads(file.read_text())
     del fields["stratified"], fields["preprocessing"]["black"]
     file.write_text(json.dumps(fields))
-    resumed = training.resume(RunFolder.open(session.run.path), {})
+    resumed = training.resume(RunFolder.open(session.run.path, "small_models:small"), {})
     whole, _ = rm.data.load("data.npz")
     np.testing.assert_array_equal(resumed.validation.x, whole.x[permutation[80:]])
     assert not np.array_equal(session.validation.x, resumed.validation.x)
