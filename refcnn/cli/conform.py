@@ -64,6 +64,7 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         raise click.UsageError(f"{reports[0]} is not looked at without --merge.")
     from ..conformance import known_faults, runner, targets
     from ..errors import RefcnnError
+    from ..locking import locked_folder
 
     try:
         unknown = [name for name in operations if name not in targets.operations()]
@@ -82,6 +83,8 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         known_faults.load(known_faults.file())
         if folder is not None:
             folder = runner.writable_folder(folder)
+            lock = locked_folder(folder, "name another folder with --report")
+            click.get_current_context().with_resource(lock)
             streams.work_goes_on()
         specifications = targets.expand(devices or ("all",))
         named = targets.expand(name for name in devices if name != "all")

@@ -38,7 +38,9 @@ def command(devices, model, image_shape, batch_size, defaults):  # fmt: skip
 
     from ..backend import use_backend
     from ..bench import variants
+    from ..interruption import stop_if_asked
     from ..opencl import tuning
+    from . import leave
     from .bench import device_names
 
     streams.work_goes_on()
@@ -48,19 +50,23 @@ def command(devices, model, image_shape, batch_size, defaults):  # fmt: skip
         geometries = variants.standard_geometries()
     else:
         geometries = variants.model_geometries(model, image_shape, batch_size)
+    stop = None
     for name in device_names(devices):
         measured = {}
         with use_backend(name) as backend:
             click.echo(f"{name}: {backend.description}")
             try:
                 for geometry in tqdm(geometries, unit="shape", disable=None, leave=False):
+                    stop_if_asked()
                     found = variants.measure_directions(backend, geometry)
                     measured |= {(direction, geometry): times for direction, times in found.items()}
-            except KeyboardInterrupt:
-                click.echo("Stopped: what was measured by then is kept.", err=True)
+            except KeyboardInterrupt as asked:
+                stop = asked
             device = backend.device
             for line in variants.describe_all(measured):
                 click.echo(line)
             key = tuning.identity(device) if defaults is None else tuning.family(device)
             path = tuning.record(key, variants.choices(measured), defaults)
+        if stop is not None:
+            leave(f"Stopped: what was measured by then is in {path}.", stop, err=True)
     click.echo(f"The choices are in {path}.")

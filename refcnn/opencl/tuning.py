@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..errors import BackendError
 from ..files import atomic_write, check_writable
+from ..locking import locked_file
 from ..shapes import window_output_shape
 
 FORMAT = "refcnn tuning 1"
@@ -132,12 +133,14 @@ def record(device, choices, path=None):
         If it cannot be written.
     """
     path = writable_path(path)
-    databases = load(path)
     name = device if isinstance(device, str) else identity(device)
-    databases[name] = dict(sorted({**databases.get(name, {}), **choices}.items()))
-    content = {"format": FORMAT, "digest": _digest(databases), "devices": databases}
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    # What another process records between the reading and the writing would be lost.
+    with locked_file(path):
+        databases = load(path)
+        databases[name] = dict(sorted({**databases.get(name, {}), **choices}.items()))
+        content = {"format": FORMAT, "digest": _digest(databases), "devices": databases}
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     forget()
     return path
 
@@ -150,8 +153,9 @@ def writable_path(path=None):
     FileWriteError
         If it cannot be written.
     """
+    where = "" if path is not None else ", in the environment variable REFCNN_TUNING"
     path = Path(path) if path is not None else user_path()
-    check_writable(path, make_folder=True, advice="Name another file, in the environment variable REFCNN_TUNING.")
+    check_writable(path, make_folder=True, advice=f"Name another file{where}.")
     return path
 
 
