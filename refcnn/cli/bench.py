@@ -129,8 +129,8 @@ def _printing(base):
             for line in boards.heading(board):
                 click.echo(line)
             click.echo(
-                f"This takes about {_duration(seconds)}, on a slow device more; Ctrl-C ends it and shows what is measured "
-                "by then."
+                f"This takes about {_duration(seconds)}, on a slow device more; Ctrl-C ends it and shows what is "
+                "measured by then."
             )
             # disable=None: only on a terminal.
             self._bar = tqdm(total=turns, unit="turn", disable=None, leave=False)
