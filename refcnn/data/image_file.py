@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 import warnings
 
 import numpy as np
@@ -29,6 +30,9 @@ _PNG_SAMPLES = {
     "RGB;16B": lambda sample: sample >> 8,
 }
 
+# Filters of warnings are the process's: threads that overlap would leave each other's behind.
+_filtering = threading.RLock()
+
 
 @contextlib.contextmanager
 def opened(path):
@@ -37,7 +41,7 @@ def opened(path):
 
     try:
         # Of damage that Pillow can read past it warns without naming the file; too large an image must not pass.
-        with warnings.catch_warnings():
+        with _filtering, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # Of a path Pillow would map uncompressed pixels into memory, and turn them while it reads them.
