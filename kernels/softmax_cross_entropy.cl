@@ -1,5 +1,11 @@
 /* Cross entropy of the softmax of logits; see refcnn/reference/softmax_cross_entropy.py. */
 
+/* t times a value; a target of 0 takes no part, even of a value that is not finite. */
+float weighted(float t, float value)
+{
+    return t == 0.0f ? 0.0f : t * value;
+}
+
 /* One work-item a row: log p, the terms of the loss, and their sum over the row. */
 __kernel void softmax_cross_entropy_forward(__global const float *x, __global const float *t, __global float *log_p,
                                             __global float *loss, __global float *row_sum, int rows, int columns)
@@ -18,7 +24,7 @@ __kernel void softmax_cross_entropy_forward(__global const float *x, __global co
     for (int i = 0; i < columns; i++) {
         float value = x[first + i] - m - log_sum;
         log_p[first + i] = value;
-        loss[first + i] = -t[first + i] * value;
+        loss[first + i] = weighted(-t[first + i], value);
         total += loss[first + i];
     }
     row_sum[n] = total;
@@ -47,17 +53,23 @@ __kernel void softmax_cross_entropy_backward_x(__global const float *dy, __globa
     if (n >= rows)
         return;
     size_t first = (size_t)n * columns;
+    int takes_part = 0;
     float sum = 0.0f;
-    for (int i = 0; i < columns; i++)
-        sum += share(dy, first + i, rows, reduce_sum) * t[first + i];
-    for (int i = 0; i < columns; i++)
-        dx[first + i] = exp(log_p[first + i]) * sum - share(dy, first + i, rows, reduce_sum) * t[first + i];
+    for (int i = 0; i < columns; i++) {
+        takes_part |= t[first + i] != 0.0f;
+        sum += weighted(t[first + i], share(dy, first + i, rows, reduce_sum));
+    }
+    for (int i = 0; i < columns; i++) {
+        float own = weighted(t[first + i], share(dy, first + i, rows, reduce_sum));
+        dx[first + i] = takes_part ? exp(log_p[first + i]) * sum - own : 0.0f;
+    }
 }
 
 __kernel void softmax_cross_entropy_backward_t(__global const float *dy, __global const float *log_p,
-                                               __global float *dt, int rows, int columns, int reduce_sum)
+                                               __global const float *t, __global float *dt,
+                                               int rows, int columns, int reduce_sum)
 {
     int i = get_global_id(0);
     if (i < rows * columns)
-        dt[i] = -share(dy, i, rows, reduce_sum) * log_p[i];
+        dt[i] = isfinite(log_p[i]) || t[i] != 0.0f ? -share(dy, i, rows, reduce_sum) * log_p[i] : 0.0f;
 }

@@ -1,8 +1,13 @@
 """The checks that turn what a user gives for an attribute into its one normal form."""
 
+import math
 import numbers
 
+import numpy as np
+
 from .errors import ArgumentError
+
+_LARGEST, _SMALLEST_NORMAL = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 
 
 def integer(owner, name, value, minimum=1):
@@ -54,6 +59,9 @@ def padding4(owner, value):
 def number(owner, name, value, minimum=None, below=None, above=None):
     """Return a float of at least ``minimum``, more than ``above`` and less than ``below``.
 
+    It must be so in float32 too, in which devices compute: as rounded to it, and as 0 where it is less than the
+    smallest normal number, 2^-126, since a device may read it so.
+
     Raises
     ------
     ArgumentError
@@ -61,12 +69,29 @@ def number(owner, name, value, minimum=None, below=None, above=None):
     """
     limits = [f"at least {minimum}"] * (minimum is not None)
     limits += [f"more than {above}"] * (above is not None) + [f"less than {below}"] * (below is not None)
-    valid = isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) < float("inf")
-    if (
-        not valid
-        or (minimum is not None and value < minimum)
-        or (above is not None and value <= above)
-        or (below is not None and value >= below)
-    ):
-        raise ArgumentError(f"{owner}: {name} is {value!r}. Give a finite number{' of ' * bool(limits)}{' and '.join(limits)}.")
+    advice = f"Give a finite number{' of ' * bool(limits)}{' and '.join(limits)}"
+
+    def is_within(entry):
+        return (
+            abs(entry) < math.inf
+            and (minimum is None or entry >= minimum)
+            and (above is None or entry > above)
+            and (below is None or entry < below)
+        )
+
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not is_within(value):
+        raise ArgumentError(f"{owner}: {name} is {value!r}. {advice}.")
+    on_device = _in_float32(value)
+    if not is_within(on_device):
+        raise ArgumentError(
+            f"{owner}: {name} is {value!r}, which may be {on_device:g} on a device, where numbers are float32. "
+            f"{advice} there too."
+        )
     return float(value)
+
+
+def _in_float32(value):
+    if abs(value) > _LARGEST:
+        return math.inf if value > 0 else -math.inf
+    return float(np.float32(value)) if abs(value) >= _SMALLEST_NORMAL else 0.0

@@ -22,6 +22,34 @@ _LOCKS = os.name != "nt"
 _reading_umask = threading.Lock()
 
 
+def check_writable(path, make_folder=False, advice="Name a file in a folder that exists and can be written."):
+    """Find out, before long work, whether a file can be made or replaced; what stands there is left alone.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    make_folder : bool
+        Whether to make its folder if there is none.
+    advice : str
+        What ends the message.
+
+    Raises
+    ------
+    FileWriteError
+        If it cannot be written.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            file.write(b"a full disk takes no byte")
+    except OSError as error:
+        raise FileWriteError(f"{path} cannot be written: {error.strerror or error}. {advice}") from error
+
+
 @contextlib.contextmanager
 def atomic_write(path):
     """Give a temporary path beside ``path``; what is written there takes its name at the end.

@@ -14,7 +14,7 @@ import numpy as np
 
 from .display import shown
 from .errors import ArgumentError
-from .files import atomic_write
+from .files import atomic_write, check_writable
 from .interruption import stop_if_asked
 from .mode import recording
 from .variable import history as recorded
@@ -212,15 +212,28 @@ def save(figure, path):
         If it cannot be written.
     """
     stop_if_asked()
-    formats = figure.canvas.get_supported_filetypes()
+    kind = _format(path)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format=kind, dpi=_DOTS_PER_INCH)
+
+
+def check_picture(path):
+    """Find out, before long work, whether :func:`save` could write a picture; the errors are those of it."""
+    _format(path)
+    check_writable(path)
+
+
+def _format(path):
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    formats = FigureCanvasBase.get_supported_filetypes()
     kind = Path(path).suffix[1:].lower()
     if kind not in formats:
         raise ArgumentError(
             f"the picture {path} ends in {kind!r}, but one of {', '.join(sorted(formats))} is expected. "
             "Name another file."
         )
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, format=kind, dpi=_DOTS_PER_INCH)
+    return kind
 
 
 def has_screen():

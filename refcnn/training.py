@@ -493,8 +493,24 @@ class Training:
         return tqdm(total=self.batches, initial=len(self._losses), desc=epoch, leave=False, disable=None)
 
     def _line(self, row):
-        return (
-            f"epoch {row['epoch']}/{self.run.configuration.epochs}: train loss {row['train_loss']:.4f}, validation "
-            f"loss {row['validation_loss']:.4f}, accuracy {row['validation_accuracy']:.2%}, "
-            f"{row['seconds']:.1f} s, {row['iterations_per_second']:.1f} it/s"
-        )
+        return epoch_line(row, self.run.configuration.epochs)
+
+
+def epoch_line(row, epochs):
+    """Return what is said of an epoch, no longer than the 80 characters of a terminal; metrics.csv tells more.
+
+    Parameters
+    ----------
+    row : dict
+        Of :attr:`Training.history`.
+    epochs : int
+        Of the whole run.
+    """
+    return (
+        f"epoch {row['epoch']}/{epochs}: train loss {_short(row['train_loss'])}, validation "
+        f"{_short(row['validation_loss'])}, accuracy {row['validation_accuracy']:.2%}, {row['seconds']:.1f} s"
+    )
+
+
+def _short(loss):
+    return f"{loss:.4f}" if loss < 10 else f"{loss:.4g}"

@@ -284,6 +284,18 @@ def test_what_cannot_be_measured_is_refused():
         assert result.exit_code in (1, 2) and part in result.stderr, result.output
 
 
+@pytest.mark.parametrize("options", [["--json", "file/x.json"], ["--plot", "file/x.png"], ["--plot", "x.doc"]])
+def test_what_cannot_be_saved_is_found_out_before_it_is_measured(options, tmp_path, monkeypatch):
+    def measures(*_):
+        pytest.fail("something was measured")
+
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(running, "run", measures)
+    result = CliRunner().invoke(main, ["bench", *options])
+    assert result.exit_code == 1 and options[1] in result.stderr, result.output
+
+
 def test_a_device_whose_process_dies_is_told(monkeypatch, device):
     def dies(*_):
         raise ContestantError("its process ended with status -11.")
@@ -305,16 +317,45 @@ def sample():
 
 
 def test_the_table_of_a_result():
-    head, ours, theirs = boards.result_lines(sample(), sample().results[0])
-    assert head.split() == ["one,", "training", "it/s", "spread", "GFLOP/s", "of", "peak", "x", "PyTorch"]
+    title, head, ours, theirs = boards.result_lines(sample(), sample().results[0])
+    assert title == "one, training"
+    assert head.split() == ["it/s", "spread", "GFLOP/s", "of", "peak", "x", "PyTorch"]
     assert ours.split() == ["opencl:0:0", "10", "0.0%", "50.0", "50%", "4.00"]
     assert theirs.split() == ["PyTorch", "2.5", "0.0%", "12.5"]
+
+
+def test_no_table_is_wider_than_a_terminal_of_100_columns():
+    seconds = [1e-4 / 3] * 3
+    board = Board([Device(f"opencl:1{number}:0", "chip", "cpu", gflops=1e5, bandwidth=1e3) for number in range(2)])
+    names = [*(device.name for device in board.devices), "onnxruntime", "PyTorch"]
+    for layer in workloads.GRID:
+        times = {name: Times(seconds) for name in names}
+        board.results += [Result("grid", layer.name, mode, 10**12, times) for mode in workloads.MODES]
+    for device in board.devices:
+        device.first_step, device.memory = dict.fromkeys(("cold", "warm", "process"), 100.0), {"chapter": 2**35}
+    found = profiling.Operation(
+        "conv2d backward 256x1024x128x128", 10**12, 10**12,
+        {"x": profiling.Kernel("conv2d_winograd_weights.conv2d_winograd_weights_backward_reduced", 1, 1.0)},
+    )  # fmt: skip
+    tables = [boards.result_lines(board, result) for result in board.results]
+    tables += [boards.summary_lines(board), profiling.lines(profiling.Profile([found], 1, 1), 1e5, 1e3, width=100)[:-1]]
+    assert max(len(line) for lines in tables for line in lines) <= 100
+
+
+def test_the_duration_of_the_quick_run_is_no_promise_that_it_breaks():
+    options = running.Options(quick=True, rounds=5)
+    count = len(workloads.MODES) * (len(workloads.QUICK_GRID) + 1)
+    # refcnn, PyTorch and onnxruntime.
+    seconds, _ = running.expected(options, count, 3, 1)
+    assert 120 <= seconds <= 180
+    told = " ".join(CliRunner().invoke(main, ["bench", "--help"]).output.split())
+    assert "two to three minutes for a device" in told
 
 
 def test_a_failure_stands_in_the_table():
     board = sample()
     board.results[0].times["opencl:0:0"] = Times(error="out of memory")
-    assert "failed: out of memory" in boards.result_lines(board, board.results[0])[1]
+    assert "failed: out of memory" in boards.result_lines(board, board.results[0])[2]
     assert boards.grid_ratios(board) == {("opencl:0:0", "PyTorch", "training"): [1.0]}
 
 

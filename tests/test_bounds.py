@@ -259,7 +259,7 @@ def cross_entropy_implementation(device):
     def forward(x, t, *, reduce_sum):
         shifted = x - x.max(axis=1, keepdims=True)
         log_p = shifted - device.log(device.sum(device.exp(shifted), 1))
-        loss = -t * log_p
+        loss = _weighted(-t, log_p)
         if reduce_sum:
             loss = device.divide(device.sum(loss.reshape(1, -1), 1), np.float32(len(x))).reshape(())
         return loss, (log_p, t)
@@ -267,9 +267,16 @@ def cross_entropy_implementation(device):
     def backward(dy, saved, needs, *, reduce_sum):
         log_p, t = saved
         g = np.broadcast_to(device.divide(dy, np.float32(len(t))) if reduce_sum else dy, t.shape)
-        return device.exp(log_p) * device.sum(g * t, 1) - g * t, -g * log_p
+        gt = _weighted(t, g)
+        dx = device.exp(log_p) * device.sum(gt, 1) - gt
+        dx = np.where((t != 0).any(axis=1, keepdims=True), dx, np.float32(0))
+        return dx, np.where(np.isfinite(log_p) | (t != 0), -g * log_p, np.float32(0))
 
     return types.SimpleNamespace(forward=forward, backward=backward)
+
+
+def _weighted(t, values):
+    return np.where(t == 0, np.float32(0), t * values)
 
 
 def adam_implementation(device):

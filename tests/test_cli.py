@@ -16,6 +16,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 import refcnn as rm
+import refcnn.onnx.proof
+import refcnn.report
 from refcnn.checkpoint import Checkpoint
 from refcnn.cli import main
 from refcnn.opencl import finding
@@ -112,6 +114,22 @@ def test_predict(call, model):
     for index, line in enumerate(lines):
         assert line.startswith(f"class{index}.png: {index} (") and line.endswith("%)")
     assert len(lines) == 3
+
+
+@pytest.mark.parametrize("place", ["file", "nowhere", "folder"])
+def test_a_file_that_cannot_be_written_is_found_out_before_the_work(call, monkeypatch, tmp_path, place):
+    def works(*_, **__):
+        pytest.fail("work was begun")
+
+    (tmp_path / "file").write_text("")
+    for ending in ("onnx", "png"):
+        (tmp_path / "folder" / f"x.{ending}").mkdir(parents=True)
+    model, picture = tmp_path / place / "x.onnx", tmp_path / place / "x.png"
+    monkeypatch.setattr(rm.onnx.proof, "prove", works)
+    assert_refused(call("export", "run", *NAMED, "--out", model), model, "be written")
+    monkeypatch.setattr(rm.report, "draw", works)
+    assert_refused(call("show", "features", "run", "--out", picture), picture, "be written")
+    assert_refused(call("show", "features", "run", "--out", tmp_path / "x.doc"), "x.doc", "png")
 
 
 @pytest.mark.parametrize(

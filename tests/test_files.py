@@ -12,7 +12,7 @@ import textwrap
 import pytest
 
 from refcnn.errors import FileWriteError
-from refcnn.files import atomic_folder, atomic_write
+from refcnn.files import atomic_folder, atomic_write, check_writable
 
 from . import small_run
 
@@ -62,6 +62,24 @@ def test_the_advice_fits_what_went_wrong(tmp_path, number, advice, other):
 def test_a_folder_that_does_not_exist(tmp_path):
     with pytest.raises(FileWriteError, match="none"):
         write(tmp_path / "none" / "file", b"")
+
+
+def test_what_can_be_written_is_left_as_it_is(tmp_path):
+    path = tmp_path / "file.bin"
+    check_writable(path)
+    assert os.listdir(tmp_path) == []
+    write(path, b"former")
+    check_writable(path)
+    assert os.listdir(tmp_path) == ["file.bin"] and path.read_bytes() == b"former"
+    check_writable(tmp_path / "new" / "file.bin", make_folder=True)
+    assert os.listdir(tmp_path / "new") == []
+
+
+@pytest.mark.parametrize("name", [".", "none/file", "file/inside"])
+def test_what_cannot_be_written_is_found_out(tmp_path, name):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(FileWriteError, match="cannot be written"):
+        check_writable(tmp_path / name)
 
 
 def test_a_real_limit_on_the_size(tmp_path):

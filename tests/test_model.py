@@ -257,6 +257,19 @@ BAD_ATTRIBUTES = [
     (lambda: rm.Sgd(lr=0), "lr is 0"),
     (lambda: rm.Sgd(momentum=1), "momentum is 1"),
     (lambda: rm.Adam(lr=float("nan")), "lr is nan"),
+    # Numbers that float32, in which devices compute, does not tell from 0, 1 or infinity.
+    (lambda: rm.Adam(epsilon=1e-46), "epsilon is 1e-46, which may be 0"),
+    (lambda: rm.Adam(epsilon=1e-39), "epsilon is 1e-39, which may be 0"),
+    (lambda: rm.Adam(epsilon=1e39), "epsilon is 1e.39, which may be inf"),
+    (lambda: rm.Adam(epsilon=10**400), "epsilon is 10+, which may be inf"),
+    (lambda: rm.Adam(lr=1e-50), "lr is 1e-50, which may be 0"),
+    (lambda: rm.Adam(beta1=1 - 1e-9), r"beta1 is 0\.999999999, which may be 1"),
+    (lambda: rm.Adam(beta2=1 - 1e-9), r"beta2 is 0\.999999999, which may be 1"),
+    (lambda: rm.Sgd(lr=1e-50), "lr is 1e-50, which may be 0"),
+    (lambda: rm.Sgd(lr=1e39), "lr is 1e.39, which may be inf"),
+    (lambda: rm.Sgd(momentum=1 - 1e-9), r"momentum is 0\.999999999, which may be 1"),
+    (lambda: rm.Dropout(1 - 1e-9), r"dropout_ratio is 0\.999999999, which may be 1"),
+    (lambda: rm.dropout(np.ones(3), 1 - 1e-9), r"dropout_ratio is 0\.999999999, which may be 1"),
 ]
 
 
@@ -264,6 +277,11 @@ BAD_ATTRIBUTES = [
 def test_bad_attributes(make, message):
     with pytest.raises(ArgumentError, match=message):
         make()
+
+
+def test_numbers_that_may_be_small():
+    """0 is allowed there, and what a device reads as 0 with it."""
+    assert rm.Adam(beta1=1e-46).beta1 == rm.Sgd(momentum=1e-46).momentum == rm.Dropout(1e-46).dropout_ratio == 1e-46
 
 
 def test_channel_mismatch():

@@ -11,6 +11,8 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import refcnn as rm
 from refcnn import models, training
@@ -498,3 +500,13 @@ def test_the_progress_bar_shows_epoch_loss_speed_and_time_left(folder, tmp_path)
     process.stdout.close()
     text = shown.decode()
     assert re.search(r"epoch 1/1:.*[1-9]/10 \[00:00<00:0\d, +[\d.]+it/s, loss \d\.\d{4}\]", text), text
+
+
+@given(
+    epochs=st.integers(1, 999), losses=st.tuples(*[st.floats(0, 9999)] * 2), accuracy=st.floats(0, 1),
+    seconds=st.floats(0, 9999),
+)  # fmt: skip
+def test_the_line_of_an_epoch_is_not_wrapped_at_80_columns(epochs, losses, accuracy, seconds):
+    row = {"epoch": epochs, "train_loss": losses[0], "validation_loss": losses[1], "validation_accuracy": accuracy,
+           "seconds": seconds}  # fmt: skip
+    assert len(training.epoch_line(row, epochs)) < 80

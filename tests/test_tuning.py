@@ -244,6 +244,20 @@ def test_the_reference_has_nothing_to_tune(database):
     assert result.exit_code == 1 and "reference is no OpenCL device" in result.stderr
 
 
+def test_tune_finds_out_that_it_cannot_write_before_it_measures(tmp_path, monkeypatch):
+    def measures(*_):
+        pytest.fail("something was measured")
+
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(measuring, "measure_directions", measures)
+    monkeypatch.setenv("REFCNN_TUNING", str(tmp_path / "file" / "tuning.json"))
+    for options in ([], ["--defaults", str(tmp_path / "file" / "defaults.json")], ["--defaults", str(tmp_path)]):
+        result = CliRunner().invoke(main, ["tune", *options])
+        assert result.exit_code == 1 and "cannot be written" in result.stderr, result.output
+    with pytest.raises(FileWriteError, match="REFCNN_TUNING"):
+        tuning.record(device(), {"conv2d forward": "plain"})
+
+
 def test_the_database_is_readable_text(database):
     tuning.record(device(), {"conv2d forward": "plain"})
     content = json.loads(database.read_text())

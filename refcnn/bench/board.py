@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import itertools
 import json
 import math
 import os
@@ -11,10 +10,11 @@ from pathlib import Path
 
 from .. import __version__
 from ..files import atomic_write
+from ..tables import table
 from .measuring import ratio
 
 FORMAT = "refcnn bench 1"
-_RESULT_WIDTHS = (52, 8, 7, 8, 8, 10, 14)
+_RESULT_WIDTHS = (14, 7, 6, 7, 7)
 
 
 @dataclasses.dataclass
@@ -116,18 +116,16 @@ def heading(board):
     """Return lines that say who takes part."""
     lines = []
     for device in board.devices:
-        limits = ""
+        lines.append(f"{device.name}: {device.about}")
         if device.gflops is not None:
-            limits = f"; matrix product {device.gflops:.0f} GFLOP/s, elementwise {device.bandwidth:.0f} GB/s"
-        lines.append(f"{device.name}: {device.about}{limits}")
+            lines.append(f"  matrix product {device.gflops:.0f} GFLOP/s, elementwise {device.bandwidth:.0f} GB/s")
     return [*lines, *board.rivals, *board.missing]
 
 
 def result_lines(board, result):
-    """Return the table of one result."""
+    """Return the table of one result, below its title."""
     rivals = [name for name in result.times if board.device(name) is None]
-    title = f"{result.name}, {result.mode}"
-    rows = [(title, "it/s", "spread", "GFLOP/s", "of peak", *(f"x {name}" for name in rivals))]
+    rows = [("", "it/s", "spread", "GFLOP/s", "of peak", *(f"x {name}" for name in rivals))]
     for name, times in result.times.items():
         if not times.seconds:
             if board.device(name) is not None:
@@ -140,7 +138,7 @@ def result_lines(board, result):
             known = device is not None and result.times[rival].seconds
             ratios.append(f"{ratio(times, result.times[rival]):.2f}" if known else "")
         rows.append((f"  {name}", f"{1 / times.median:.4g}", f"{times.spread:.1%}", f"{speed:.1f}", share, *ratios))
-    return table(rows, _RESULT_WIDTHS)
+    return [f"{result.name}, {result.mode}", *table(rows, least=_RESULT_WIDTHS)]
 
 
 def summary_lines(board):
@@ -185,24 +183,3 @@ def grid_ratios(board):
 def geometric_mean(numbers):
     """Return the geometric mean of positive numbers."""
     return math.exp(math.fsum(map(math.log, numbers)) / len(numbers))
-
-
-def table(rows, least=()):
-    """Return rows of text as lines, the first column to the left, the others to the right.
-
-    Parameters
-    ----------
-    rows : list of tuple of str
-        A pair is a name and a remark of any length.
-    least : sequence of int
-        Widths that the columns have at least, so that tables stand well below each other.
-    """
-    cells = [row for row in rows if len(row) > 2]
-    columns = itertools.zip_longest(*cells, fillvalue="")
-    found = [max(map(len, column)) for column in columns]
-    widths = [max(pair) for pair in itertools.zip_longest(found, least, fillvalue=0)]
-    lines = []
-    for row in rows:
-        rest = row[1:] if len(row) == 2 else [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
-        lines.append("  ".join((row[0].ljust(widths[0]), *rest)).rstrip())
-    return lines

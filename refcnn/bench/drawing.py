@@ -1,8 +1,6 @@
 """The picture of a board: throughput against batch and image size."""
 
-from pathlib import Path
-
-from ..files import atomic_write
+from .. import plotting
 
 _CURVES = {"batches": "batch size", "sizes": "pixels on a side"}
 
@@ -18,8 +16,8 @@ def save(board, path):
 
     Raises
     ------
-    FileWriteError
-        If the file cannot be written.
+    ArgumentError, FileWriteError
+        As :func:`refcnn.plotting.save`.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -32,8 +30,7 @@ def save(board, path):
             _draw(axis, [result for result in board.results if result.part == part and result.mode == mode])
             axis.set(title=f"chapter, {mode}", xlabel=_CURVES[part], ylabel="GFLOP/s")
     figure.suptitle(f"refcnn bench, {board.date}")
-    with atomic_write(Path(path)) as temporary:
-        figure.savefig(temporary, dpi=120, format=Path(path).suffix[1:] or "png")
+    plotting.save(figure, path)
 
 
 def _draw(axis, results):

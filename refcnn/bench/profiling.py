@@ -9,7 +9,7 @@ import time
 import types
 
 from ..backend import OpenCL, use_backend
-from .board import table
+from ..tables import table
 
 OTHER = "other"
 
@@ -219,7 +219,7 @@ def profile(backend, workload_step, steps=10):
     return Profile(operations, statistics.median(total), statistics.median(host))
 
 
-def lines(found, gflops, bandwidth):
+def lines(found, gflops, bandwidth, width=None):
     """Return a profile as text.
 
     Parameters
@@ -227,8 +227,10 @@ def lines(found, gflops, bandwidth):
     found : Profile
     gflops, bandwidth : float
         The device's limits, in GFLOP/s and GB/s.
+    width : int, optional
+        As in :func:`refcnn.tables.table`.
     """
-    rows = [("operation and kernel", "launches", "ms", "MFLOP", "MB", "GFLOP/s", "GB/s", "of the limit")]
+    rows = [("operation and kernel", "launches", "ms", "MFLOP", "MB", "GFLOP/s", "GB/s", "of limit")]
     for operation in found.operations:
         seconds = operation.seconds
         known = operation.bytes > 0
@@ -243,7 +245,7 @@ def lines(found, gflops, bandwidth):
             rows.append((f"  {kernel.name}", f"{kernel.launches:g}", f"{kernel.seconds * 1e3:.3f}", *[""] * 5))
     kernels = math.fsum(operation.seconds for operation in found.operations)
     return [
-        *table(rows),
+        *table(rows, width=width),
         f"A step takes {found.step * 1e3:.2f} ms, its kernels {kernels * 1e3:.2f} ms. The host needs "
         f"{found.host * 1e3:.2f} ms to queue {found.launches:g} launches, "
         f"{found.host / found.launches * 1e6:.0f} us each.",

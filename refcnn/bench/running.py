@@ -17,6 +17,8 @@ PARTS = ("networks", "first-step", "grid")
 BATCHES = (1, 4, 16, 64, 256)
 SIZES = (14, 28, 56, 112)
 _SIZES_BATCH = 16
+# What compiling all kernels anew takes on a CPU, about.
+_FIRST_STEP_SECONDS = 15
 
 
 @dataclasses.dataclass
@@ -119,10 +121,7 @@ def run(options, progress=None):
             groups = _groups(names, options, board, opened)
             plan = list(_plan(workloads.Book(folder), options))
             count = sum(len(contestants) for contestants in groups.values())
-            turns = len(plan) * options.rounds * count
-            seconds = (options.turn_seconds * (1 + 3 / options.rounds) + measuring.BETWEEN_TURNS) * turns
-            seconds += 15 * len(names) * ("first-step" in options.parts)
-            progress.begins(board, seconds, turns)
+            progress.begins(board, *expected(options, len(plan), count, len(names)))
             for contestants in groups.values():
                 _measure_group(contestants, plan, options, board, progress)
                 if "first-step" in options.parts:
@@ -137,6 +136,20 @@ def run(options, progress=None):
             for process in opened:
                 process.stop()
     return board
+
+
+def expected(options, workloads, contestants, devices):
+    """Return (seconds, turns) that a run takes, if no repetition of a workload takes longer than a turn shall.
+
+    Parameters
+    ----------
+    options : Options
+    workloads, contestants, devices : int
+        How many of each; the contestants are the devices and their rivals.
+    """
+    turns = workloads * options.rounds * contestants
+    seconds = (options.turn_seconds * (1 + 3 / options.rounds) + measuring.BETWEEN_TURNS) * turns
+    return seconds + _FIRST_STEP_SECONDS * devices * ("first-step" in options.parts), turns
 
 
 def _groups(names, options, board, opened):
@@ -232,8 +245,14 @@ def first_step(device):
     return found
 
 
-def profile(device):
+def profile(device, width=None):
     """Return where the time of the chapter's training step goes on a device.
+
+    Parameters
+    ----------
+    device : str
+    width : int, optional
+        Of the lines, as in :func:`refcnn.tables.table`.
 
     Returns
     -------
@@ -245,6 +264,6 @@ def profile(device):
         process = measuring.refcnn(device)
         try:
             process.ask("prepare", workload=workloads.Book(folder).network("chapter", "training").description)
-            return {"about": process.about, **process.ask("profile")}
+            return {"about": process.about, **process.ask("profile", width=width)}
         finally:
             process.stop()

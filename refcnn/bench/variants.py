@@ -59,9 +59,22 @@ def describe(geometry):
     return ", ".join(words)
 
 
-def describe_times(times):
-    """Return the milliseconds of each variant, the fastest first."""
-    return "  ".join(f"{name} {seconds * 1e3:.3g}" for name, seconds in sorted(times.items(), key=lambda one: one[1]))
+def describe_all(measured):
+    """Return lines that tell each convolution, and for each direction the variants' milliseconds, the fastest first.
+
+    Parameters
+    ----------
+    measured : dict of (str, Convolution) to dict of str to float
+        Seconds of each variant, by direction and geometry.
+    """
+    lines = []
+    for geometry in dict.fromkeys(geometry for _, geometry in measured):
+        lines.append(describe(geometry))
+        for direction in DIRECTIONS:
+            times = sorted(measured[direction, geometry].items(), key=lambda one: one[1])
+            told = "  ".join(f"{name} {seconds * 1e3:.3g}" for name, seconds in times)
+            lines.append(f"  {direction:<10}  {told}")
+    return lines
 
 
 def measure(backend, geometry, direction, forward=None):

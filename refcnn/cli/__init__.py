@@ -12,6 +12,7 @@ from .. import __version__
 from ..display import shown
 from ..errors import BackendError, ExportError, RefcnnError
 from ..interruption import exit_status, stoppable
+from . import streams
 
 _COMMANDS = ("train", "predict", "show", "export", "devices", "conform", "bench", "tune")
 
@@ -22,6 +23,10 @@ class _Commands(click.Group):
 
     def get_command(self, context, name):
         return importlib.import_module(f".{name}", __name__).command if name in _COMMANDS else None
+
+    def main(self, *arguments, **options):
+        with streams.prepared():
+            return super().main(*arguments, **options)
 
     def invoke(self, context):
         from threadpoolctl import threadpool_limits

@@ -5,11 +5,13 @@ import sys
 
 import click
 
+from . import streams
+
 
 @click.command("bench")
 @click.option("--device", "devices", multiple=True, metavar="DEVICE", help="opencl:PLATFORM:DEVICE; may be given "
               "several times.  [default: all OpenCL devices]")
-@click.option("--quick", is_flag=True, help="Less of everything: about a minute for a device.")
+@click.option("--quick", is_flag=True, help="Less of everything: two to three minutes for a device.")
 @click.option("--rounds", type=click.IntRange(1), metavar="N", help="Turns that everyone has at each workload.  "
               "[default: 7; with --quick 5]")
 @click.option("--part", "parts", multiple=True,
@@ -48,6 +50,7 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot, profil
         devices=device_names(devices), parts=parts or running.PARTS, quick=quick, rounds=rounds or (5 if quick else 7),
         curves=plot is not None, torch_python=torch_python or running.find_torch_python(),
     )  # fmt: skip
+    _find_out_whether_it_can_be_saved(json_file, plot)
     board = running.run(options, _printing(running.Progress))
     for line in boards.summary_lines(board):
         click.echo(line)
@@ -64,6 +67,20 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot, profil
         sys.exit(exit_status(signal.SIGINT))
 
 
+def _find_out_whether_it_can_be_saved(json_file, plot):
+    from ..files import check_writable
+
+    if json_file is None and plot is None:
+        return
+    streams.work_goes_on()
+    if json_file is not None:
+        check_writable(json_file)
+    if plot is not None:
+        from ..plotting import check_picture
+
+        check_picture(plot)
+
+
 def device_names(wanted):
     """Return the names of the devices to measure; of those that are passed over, say why."""
     from ..bench import running
@@ -78,10 +95,12 @@ def device_names(wanted):
 
 def _profile(names):
     from ..bench import running
+    from ..tables import terminal_width
 
     for name in names:
-        found = running.profile(name)
-        click.echo(f"{name}: {found['about']}; limits {found['gflops']:.0f} GFLOP/s, {found['bandwidth']:.0f} GB/s")
+        found = running.profile(name, terminal_width())
+        click.echo(f"{name}: {found['about']}")
+        click.echo(f"  limits {found['gflops']:.0f} GFLOP/s, {found['bandwidth']:.0f} GB/s")
         for line in found["lines"]:
             click.echo(line)
 
@@ -109,7 +128,10 @@ def _printing(base):
         def begins(self, board, seconds, turns):
             for line in boards.heading(board):
                 click.echo(line)
-            click.echo(f"This takes about {_duration(seconds)}; Ctrl-C ends it and shows what is measured by then.")
+            click.echo(
+                f"This takes about {_duration(seconds)}, on a slow device more; Ctrl-C ends it and shows what is "
+                "measured by then."
+            )
             # disable=None: only on a terminal.
             self._bar = tqdm(total=turns, unit="turn", disable=None, leave=False)
 

@@ -7,7 +7,8 @@ import sys
 import click
 
 from ..display import shown
-from . import message
+from ..tables import table, terminal_width
+from . import message, streams
 
 
 class _CouldNotRun(click.ClickException):
@@ -84,6 +85,7 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
             folder = runner.writable_folder(folder)
             lock = locked_folder(folder, "name another folder with --report")
             click.get_current_context().with_resource(lock)
+            streams.work_goes_on()
         specifications = targets.expand(devices or ("all",))
         named = targets.expand(name for name in devices if name != "all")
     except RefcnnError as error:
@@ -168,12 +170,12 @@ def _printing(base, examples):
         def device_ends(self, device):
             self._bar.close()
             # What drivers and implementations said may hold anything.
-            click.echo(shown(table(device), keep="\n\t"))
+            click.echo(shown(results(device), keep="\n\t"))
 
     return Printing()
 
 
-def table(device):
+def results(device):
     """Return a device's results as text.
 
     Parameters
@@ -198,15 +200,7 @@ def table(device):
         (row.name, str(row.cases), f"{row.worst_ratio:.3f}", f"{row.worst_ulp:.3g}", row.verdict, f"{row.seconds:.1f}")
         for row in offered
     ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    left = {0, 4}
-    lines += [
-        "  ".join(
-            cell.ljust(width) if place in left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in cells
-    ]
+    lines += table(cells, left=(0, 4), width=terminal_width())
     missing = [row.name for row in device.rows if row.verdict == "not offered"]
     if missing:
         lines.append(f"not offered: {', '.join(missing)}")

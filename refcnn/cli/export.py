@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from . import streams
+
 
 @click.command("export")
 @click.argument("run")
@@ -19,6 +21,7 @@ def command(run, out, named_model, opset, softmax):  # fmt: skip
     from ..display import shown
     from ..run_folder import RunFolder
 
+    streams.work_goes_on()
     proof = report.export(RunFolder.open(run, named_model), out, opset=opset, softmax=softmax)
     click.echo(proof)
     click.echo(f"{shown(out)} is written. Next: {command_line('predict', Path(out), 'IMAGE...')}")

@@ -2,6 +2,8 @@
 
 import click
 
+from . import streams
+
 
 @click.command("show")
 @click.argument("kind", type=click.Choice(["kernels", "features", "curves"], case_sensitive=False))
@@ -22,6 +24,9 @@ def command(kind, run, out, image, pixel_range, named_model):  # fmt: skip
 
     if image is not None and kind != "features":
         raise click.UsageError(f"--image is for features; {kind} need no image.")
+    streams.work_goes_on()
+    if out is not None:
+        plotting.check_picture(out)
     folder = RunFolder.open(run, named_model)
     is_window = out is None and plotting.has_screen()
     with use_backend("reference"):

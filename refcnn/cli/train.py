@@ -3,6 +3,7 @@
 import click
 
 from ..training import DEFAULT_VALIDATION_SPLIT, DEFAULTS, OPTIMIZERS
+from . import streams
 
 
 @click.command("train")
@@ -42,6 +43,7 @@ def command(backend, out, resume, **options):  # fmt: skip
     from ..run_folder import RunFolder
     from . import leave
 
+    streams.work_goes_on()
     options = {name: value for name, value in options.items() if value is not None}
     if resume is None:
         use_backend(backend or "auto")

@@ -2,6 +2,8 @@
 
 import click
 
+from . import streams
+
 
 class _Shape(click.ParamType):
     name = "C,H,W"
@@ -35,20 +37,22 @@ def command(devices, model, image_shape, batch_size, defaults):  # fmt: skip
     from tqdm import tqdm
 
     from ..backend import use_backend
-    from ..bench import board, variants
+    from ..bench import variants
     from ..interruption import stop_if_asked
     from ..opencl import tuning
     from . import leave
     from .bench import device_names
 
+    streams.work_goes_on()
+    # Before it is measured, for minutes perhaps.
+    tuning.load(tuning.writable_path(defaults))
     if model is None:
         geometries = variants.standard_geometries()
     else:
         geometries = variants.model_geometries(model, image_shape, batch_size)
-    tuning.load(tuning.user_path() if defaults is None else defaults)
     stop = None
     for name in device_names(devices):
-        rows, measured = [("", *variants.DIRECTIONS)], {}
+        measured = {}
         with use_backend(name) as backend:
             click.echo(f"{name}: {backend.description}")
             try:
@@ -56,11 +60,10 @@ def command(devices, model, image_shape, batch_size, defaults):  # fmt: skip
                     stop_if_asked()
                     found = variants.measure_directions(backend, geometry)
                     measured |= {(direction, geometry): times for direction, times in found.items()}
-                    rows.append((variants.describe(geometry), *map(variants.describe_times, found.values())))
             except KeyboardInterrupt as asked:
                 stop = asked
             device = backend.device
-            for line in board.table(rows):
+            for line in variants.describe_all(measured):
                 click.echo(line)
             key = tuning.identity(device) if defaults is None else tuning.family(device)
             path = tuning.record(key, variants.choices(measured), defaults)

@@ -54,6 +54,9 @@ LARGEST = float(np.finfo(np.float32).max)
 #: In the place of a bound: anything is taken, NaN and infinity too.
 UNDEFINED = -1.0
 
+# exp of what is this far below 0 is 0, in float64 too.
+_FAR = 1000.0
+
 # Half the distance of two subnormal numbers.
 _SUBNORMAL_ROUNDING = 2.0**-150
 _are_kept = contextvars.ContextVar("refcnn subnormal numbers are kept", default=False)
@@ -282,6 +285,16 @@ class Approximation:
     def _may_be_zero(self):
         return (self.error > 0) & (np.abs(self.exact) <= self.error)
 
+    @property
+    def is_not_zero(self):
+        """Where the computed number need not be exactly 0, a bool ndarray."""
+        return (self.exact != 0) | (self.error > 0)
+
+    @property
+    def is_surely_not_zero(self):
+        """Where the computed number cannot be 0, a bool ndarray; NaN is none."""
+        return self.is_not_zero & ~self._may_be_zero
+
     def _rounded(self, exact, error, roundings=1, is_lost=False):
         magnitude = np.abs(exact) + error
         error = error + gamma(roundings) * magnitude + underflow(roundings)
@@ -335,10 +348,33 @@ class Approximation:
         stacked = cls(np.stack([term.exact for term in terms]), np.stack([term.error for term in terms])).sum(axis=0)
         return cls(stacked.exact[0], stacked.error[0])
 
-    def exp(self):
-        """The exponential function, whose argument's error e gives exp(v + e) - exp(v)."""
-        exact = np.exp(self.exact)
-        return self._rounded(exact, np.exp(self.exact + self.error) - exact, 2 * EXP_ULP)
+    def where(self, holds, surely):
+        """The same where a condition holds, exactly 0 elsewhere, and either where it holds but not surely."""
+        is_lost = ~surely & ~np.isfinite(self.exact)
+        return Approximation(np.where(holds, self.exact, 0), np.where(holds, np.where(is_lost, np.inf, self.error), 0))
+
+    def weighted(self, weight):
+        """The product with a weight, which takes no part where it is 0, even of what is not finite."""
+        return (self * weight).where(weight.is_not_zero, weight.is_surely_not_zero)
+
+    def is_far_below(self, other):
+        """Return where the difference to another is surely so far below 0 that its exp is 0, a bool ndarray.
+
+        The difference may pass the largest float32 there, and its error be infinite.
+        """
+        return self.exact - other.exact + self.error + other.error < -_FAR
+
+    def exp(self, vanishes=False):
+        """The exponential function, whose argument's error e gives exp(v + e) - exp(v).
+
+        Parameters
+        ----------
+        vanishes : ndarray of bool, optional
+            Where the argument is known to be far below 0, perhaps -infinity, whatever its error is.
+        """
+        argument, error = np.where(vanishes, -np.inf, self.exact), np.where(vanishes, 0, self.error)
+        exact = np.exp(argument)
+        return Approximation(exact, error)._rounded(exact, np.exp(argument + error) - exact, 2 * EXP_ULP)
 
     def log(self):
         """The natural logarithm, whose argument's error e gives log(v) - log(v - e)."""

@@ -9,14 +9,25 @@ from .strategies import FEW_NOT_FINITE, LIMITS, Case, arrays, extents
 #: At the last of these one value in a row takes all, and exp underflows.
 LOGIT_SCALES = (1.0, 1e-3, 10.0, 1e3, 1e30)
 
+# NaN spreads over its row, so that there are few; a class is excluded by a logit of -infinity.
+_FEW_NAN = {"special": (np.nan,), "shares": FEW_NOT_FINITE["shares"]}
+_EXCLUDED = {"special": (-np.inf,), "shares": (0, 1e-9, 0.2)}
+_FAR_APART = {"special": (-3e38, 3e38, -np.inf), "shares": (0, 0.2)}
+
 
 @st.composite
 def cases(draw, size="small", integers=False):
     """Draw rows of logits."""
     shape = draw(logit_shapes(size))
-    # Of an infinite logit the formula makes NaN, where others make the limit; a negative one is as good as absent.
-    x = draw(arrays(shape, integers, scales=LOGIT_SCALES, special=(np.nan, -np.inf), shares=FEW_NOT_FINITE["shares"]))
-    return Case((x,), {}, draw(arrays(shape, integers, **FEW_NOT_FINITE)))
+    return Case((draw(logits(shape, integers)),), {}, draw(arrays(shape, integers, **FEW_NOT_FINITE)))
+
+
+@st.composite
+def logits(draw, shape, integers):
+    """Draw rows of logits, at times with NaN, with excluded classes, or with differences beyond the largest float32."""
+    # Of a logit of infinity the formula makes NaN, where others make the limit.
+    special = draw(st.sampled_from((_FEW_NAN, _EXCLUDED, _FAR_APART)))
+    return draw(arrays(shape, integers, scales=LOGIT_SCALES, **special))
 
 
 @st.composite
@@ -41,5 +52,6 @@ def backward_bound(dy, inputs, attributes, needs):
 
 def _forward(inputs, errors=None):
     x = Approximation.of_input(inputs[0], errors and errors[0])
-    exponential = (x - x.max(axis=1)).exp()
+    largest = x.max(axis=1)
+    exponential = (x - largest).exp(x.is_far_below(largest))
     return exponential / exponential.sum(axis=1)

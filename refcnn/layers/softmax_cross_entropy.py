@@ -8,6 +8,9 @@ from ..variable import as_variable
 def softmax_cross_entropy(output, target, reduce_sum=True):
     """Return the cross entropy between targets and the softmax of logits.
 
+    A target of 0 takes no part, so that classes may be excluded by logits of -infinity: their probability is 0, and
+    with a target of 0 so is what they add to the loss. With any other target the loss is infinite.
+
     Parameters
     ----------
     output : Variable or array_like, (N, K)

@@ -7,7 +7,7 @@ import numpy as np
 from .. import attributes as attribute
 from ..display import is_text
 from ..errors import ArgumentError, ExportError
-from ..files import atomic_write
+from ..files import atomic_write, check_writable
 from ..mode import is_training
 from ..model import Model
 from .program import OUTPUTS, require_same, trace
@@ -83,6 +83,7 @@ def export(
         raise ArgumentError(f"export: opset is {opset!r}. Give a number from {OPSETS[0]} to {OPSETS[-1]}.")
     examples = attribute.integer("export", "examples", examples)
     classes = _check_classes(classes)
+    check_writable(path)
 
     program = trace(model, np.zeros((2, *input_shape), np.float32), softmax)
     other = trace(model, np.ones((3, *input_shape), np.float32), softmax)

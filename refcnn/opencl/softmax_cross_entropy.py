@@ -18,7 +18,10 @@ def forward(x, t, *, reduce_sum):
 
 
 def backward(dy, saved, needs, *, reduce_sum):
-    """dx[n, i] = p[n, i] sum over j of g[n, j] t[n, j] - g[n, i] t[n, i]; dt[n, i] = -g[n, i] log p[n, i]."""
+    """dx[n, i] = p[n, i] sum over j of g[n, j] t[n, j] - g[n, i] t[n, i]; dt[n, i] = -g[n, i] log p[n, i].
+
+    A target of 0 takes no part, as in the reference.
+    """
     log_p, t = saved
     device, (rows, columns) = dy.device, t.shape
     sizes = (rows, columns, int(reduce_sum))
@@ -28,5 +31,5 @@ def backward(dy, saved, needs, *, reduce_sum):
         launch_over(device, _STEM, "softmax_cross_entropy_backward_x", rows, dy, log_p, t, dx, *sizes)
     if needs[1]:
         dt = device.empty(t.shape)
-        launch_over(device, _STEM, "softmax_cross_entropy_backward_t", t.size, dy, log_p, dt, *sizes)
+        launch_over(device, _STEM, "softmax_cross_entropy_backward_t", t.size, dy, log_p, t, dt, *sizes)
     return dx, dt

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from ..errors import BackendError
-from ..files import atomic_write
+from ..files import atomic_write, check_writable
 from ..locking import locked_file
 from ..shapes import window_output_shape
 
@@ -132,9 +132,8 @@ def record(device, choices, path=None):
     FileWriteError
         If it cannot be written.
     """
-    path = Path(path) if path is not None else user_path()
+    path = writable_path(path)
     name = device if isinstance(device, str) else identity(device)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # What another process records between the reading and the writing would be lost.
     with locked_file(path):
         databases = load(path)
@@ -143,6 +142,20 @@ def record(device, choices, path=None):
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     forget()
+    return path
+
+
+def writable_path(path=None):
+    """Return the file that :func:`record` would write, and make its folder.
+
+    Raises
+    ------
+    FileWriteError
+        If it cannot be written.
+    """
+    where = "" if path is not None else ", in the environment variable REFCNN_TUNING"
+    path = Path(path) if path is not None else user_path()
+    check_writable(path, make_folder=True, advice=f"Name another file{where}.")
     return path
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import refcnn as rm
 from refcnn.conformance import adam
 
 from .checks import SIZE, check, check_all_at_once
@@ -27,6 +28,13 @@ def test_first_step_has_the_length_of_lr(backend):
     attributes = {"lr": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "step": 1}
     moved = backend.to_host(backend.operation("adam").forward(*arrays, **attributes)[0])
     np.testing.assert_allclose(moved, [-0.001, 0.001, 0], rtol=1e-4)
+
+
+def test_without_a_gradient_nothing_moves_at_the_smallest_epsilon(backend):
+    attributes = rm.Adam(epsilon=2.0**-126).attributes(step=1)
+    w, zero = backend.array(np.array([3, -4], np.float32)), backend.array(np.zeros(2, np.float32))
+    moved = backend.operation("adam").forward(w, zero, zero, zero, **attributes)[0]
+    np.testing.assert_array_equal(backend.to_host(moved), [3, -4])
 
 
 @given(case=adam.cases(SIZE))

@@ -3,6 +3,8 @@
 import math
 
 import numpy as np
+import pytest
+import numpy as np
 from hypothesis import given
 
 from refcnn.conformance import softmax
@@ -17,6 +19,16 @@ def test_worked_example(backend):
     check_example(
         "softmax", (x,), {}, [[0.125, 0.25, 0.625], [0.5, 0.5, 0]],
         dy=[[8, 0, 0], [2, 0, 0]], gradients=([[0.875, -0.25, -0.625], [0.5, -0.5, 0]],), backend=backend,
+    )  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in subtract:RuntimeWarning")
+def test_excluded_classes(backend):
+    # A class with a logit of -infinity, or further below another than float32 can say, has no probability.
+    x = [[-np.inf, 0, 0], [3e38, -3e38, 3e38], [-np.inf, 7, -np.inf]]
+    check_example(
+        "softmax", (x,), {}, [[0, 0.5, 0.5], [0.5, 0, 0.5], [0, 1, 0]],
+        dy=[[8, 4, 0], [4, 9, 0], [5, 5, 5]], gradients=([[0, 1, -1], [1, 0, -1], [0, 0, 0]],), backend=backend,
     )  # fmt: skip
 
 

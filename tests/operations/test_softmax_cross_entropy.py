@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 
 from refcnn.conformance import softmax_cross_entropy
@@ -29,6 +30,44 @@ def test_worked_example_of_the_terms(backend):
         "softmax_cross_entropy", (X, T), {"reduce_sum": False},
         [[0, math.log(4), 0], [0.5 * math.log(2), 0.5 * math.log(2), 0]],
         dy=[[9, 8, 9], [4, 0, 9]], gradients=([[1, -6, 5], [-1, 1, 0]], None), backend=backend,
+    )  # fmt: skip
+
+
+# Logits with excluded classes or differences that float32 cannot hold, a target, what the row loses, and dx.
+LOST = 1 + math.log(1 + math.exp(-1))
+P = 1 / (1 + math.e)
+WITH_TARGETS_OF_0 = [
+    ([-np.inf, 0, 1], [0, 1, 0], LOST, [0, P - 1, 1 - P]),
+    ([3e38, -3e38, 0], [1, 0, 0], 0, [0, 0, 0]),
+    ([-np.inf, 0, 1], [1, 0, 0], np.inf, [-1, P, 1 - P]),
+    ([-np.inf, 0, 1], [0, 0, 0], 0, [0, 0, 0]),
+    ([np.nan, 0, 1], [0, 0, 0], 0, [0, 0, 0]),
+    ([-np.inf, -np.inf, -np.inf], [0, 0, 0], 0, [0, 0, 0]),
+    ([-np.inf, -np.inf, -np.inf], [0, 1, 0], np.nan, [np.nan, np.nan, np.nan]),
+    ([np.inf, 0, 1], [0, 1, 0], np.nan, [np.nan, np.nan, np.nan]),
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in subtract:RuntimeWarning")
+@pytest.mark.parametrize("logits, target, loss, dx", WITH_TARGETS_OF_0)
+def test_targets_of_0_take_no_part(backend, logits, target, loss, dx):
+    check_example(
+        "softmax_cross_entropy", ([logits], [target]), {"reduce_sum": True}, loss, 1, ([dx], None), backend=backend
+    )
+
+
+def test_slope_of_a_target_of_0(backend):
+    # -log p, where log p is a number.
+    check_example(
+        "softmax_cross_entropy", ([[-np.inf, 0, 1]], [[0, 1, 0]]), {"reduce_sum": False}, [[0, LOST, 0]],
+        dy=[[2, 2, 2]], gradients=(None, [[0, 2 * LOST, 2 * (LOST - 1)]]), backend=backend,
+    )  # fmt: skip
+
+
+def test_gradient_that_is_infinite_at_a_target_of_0(backend):
+    check_example(
+        "softmax_cross_entropy", ([[0, 0]], [[0, 1]]), {"reduce_sum": False}, [[0, math.log(2)]],
+        dy=[[np.inf, 1]], gradients=([[0.5, -0.5]], None), backend=backend,
     )  # fmt: skip
 
 

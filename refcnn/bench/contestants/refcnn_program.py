@@ -32,12 +32,12 @@ class Refcnn(Contestant):
 
         return {"gflops": peaks.matrix_product(self.backend), "bandwidth": peaks.elementwise(self.backend)}
 
-    def profile(self):
-        """Return where the time of the workload's training steps goes, as text and as data."""
+    def profile(self, width):
+        """Return where the time of the workload's training steps goes, as text in lines of that width and as data."""
         from .. import profiling
 
         found, limits = profiling.profile(self.backend, self.begin), self.peaks()
-        return {"lines": profiling.lines(found, **limits), "profile": dataclasses.asdict(found), **limits}
+        return {"lines": profiling.lines(found, **limits, width=width), "profile": dataclasses.asdict(found), **limits}
 
     def epoch(self, steps, batch, folder):
         """Return the seconds of the second epoch that 'refcnn train' takes over so many batches of random images."""

@@ -84,7 +84,12 @@ def _average_pool2d(x, *, kernel, stride, padding, count_include_padding):
 
 
 def _softmax_cross_entropy(x, t, *, reduce_sum):
-    loss = -t * functional.log_softmax(x, 1)
+    log_p = functional.log_softmax(x, 1)
+    # A target of 0 takes no part, nor does a row of them: not in the gradient of x, and not where log p is not finite.
+    unused = ((t == 0) & ~log_p.isfinite()).detach()
+    log_p = functional.log_softmax(torch.where(unused.all(1, keepdim=True), 0, x), 1)
+    log_p = torch.where(unused, 0, log_p)
+    loss = torch.where(unused, 0, -t * torch.where(t == 0, log_p.detach(), log_p))
     return loss.sum() / len(x) if reduce_sum else loss
 
 
