@@ -15,6 +15,7 @@ def command(retry):
     from ..display import shown
     from ..errors import BackendError
     from ..opencl import finding, trial
+    from ..tables import table, terminal_width
 
     if retry:
         trial.forget(finding.available())
@@ -32,9 +33,8 @@ def command(retry):
             f"{device.global_memory / 2**30:.1f} GiB",
         ))  # fmt: skip
     rows.append(("*" if auto == reference.name else "", reference.name, "cpu", reference.description, "", "", ""))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo(shown("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()))
+    for line in table(rows, left=range(len(rows[0])), width=terminal_width()):
+        click.echo(shown(line))
     click.echo("* is what --backend auto takes.")
     for device, verdict in unusable.items():
         click.echo(shown(f"{device.name} is unusable: {verdict.problem}"))
