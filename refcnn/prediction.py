@@ -31,6 +31,7 @@ class Predictor:
     """
 
     def __init__(self, path):
+        self._path = path
         if os.path.isdir(path):
             run = RunFolder.open(path)
             model = run.best_model()
@@ -59,13 +60,20 @@ class Predictor:
         ------
         DataError
             If the file cannot be read as an image; the message names it.
+        CheckpointError
+            If what the model computes is not finite.
         """
         x = self.preprocessing.apply(self.preprocessing.load_image(image_path))[None]
         output = self._run(x)[0].astype(np.float64)
-        if self._is_softmax_done:
-            return output
-        powers = np.exp(output - output.max())
-        return powers / powers.sum()
+        with np.errstate(invalid="ignore"):
+            powers = output if self._is_softmax_done else np.exp(output - output.max())
+            probabilities = powers / powers.sum()
+        if not np.isfinite(probabilities).all():
+            raise CheckpointError(
+                f"{self._path} computes {output} for {image_path}, of which no probabilities can be made. Give another "
+                "model, or an earlier copy of this one."
+            )
+        return probabilities
 
     def top(self, image_path, count):
         """Return the ``count`` most probable (class, probability) of an image file, the most probable first."""

@@ -14,15 +14,37 @@ from hypothesis.extra import numpy as hnp
 import refcnn as rm
 from refcnn.checkpoint import Checkpoint, best_epoch
 from refcnn.errors import ArgumentError, CheckpointError
+from refcnn.model import save_arrays
 from refcnn.run_folder import RunFolder, check_free, free_path
 
 from . import small_run
 
-ARRAYS = st.sampled_from([np.float32, np.float64, np.int64]).flatmap(
-    lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3))
-)
+
+def arrays(shape, infinite=False):
+    return st.sampled_from([np.float32, np.float64]).flatmap(
+        lambda dtype: hnp.arrays(
+            dtype, shape, elements=st.floats(allow_nan=False, allow_infinity=infinite, width=8 * dtype().itemsize)
+        )
+    )
+
+
+@st.composite
+def parameters_and_optimizer(draw):
+    """Parameters, and of some of them the state of an optimizer, in which a square may have become infinite."""
+    shapes = draw(st.dictionaries(NAMES, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3), max_size=3))
+    parameters = {name: draw(arrays(shape)) for name, shape in shapes.items()}
+    updated = [name for name in shapes if draw(st.booleans())]
+    slots = {name: {slot: draw(arrays(shapes[name], infinite=True)) for slot in "mr"} for name in updated}
+    return parameters, {name: {"step": np.asarray(draw(st.integers(1, 2**40)))} | slots[name] for name in updated}
+
+
 NAMES = st.from_regex(r"[A-Za-z_0-9]{1,9}(\.[A-Za-z_0-9]{1,9}){0,2}", fullmatch=True)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def row(epoch, loss=0.1):
+    times = {"seconds": 1.5, "iterations_per_second": 20.0}
+    return {"epoch": epoch, "train_loss": loss, "validation_loss": loss, "validation_accuracy": 0.9, **times}
 
 
 def example(**changes):
@@ -35,26 +57,25 @@ def example(**changes):
         "seconds": 1.5,
         "seed": 2**64 - 1,
         "stream": 9,
-        "history": [{"epoch": 1, "validation_loss": 0.1, "validation_accuracy": 0.9}],
+        "history": [row(1)],
+        "image_shape": (1, 8, 8),
     }
     return Checkpoint(**{**fields, **changes})
 
 
 @given(
-    parameters=st.dictionaries(NAMES, ARRAYS, max_size=3),
-    optimizer=st.dictionaries(
-        NAMES, st.dictionaries(st.sampled_from(["step", "m", "r"]), ARRAYS, min_size=1), max_size=2
-    ),
-    losses=hnp.arrays(np.float64, st.integers(0, 5)),
-    seconds=FINITE,
+    state=parameters_and_optimizer(),
+    losses=hnp.arrays(np.float64, st.integers(0, 5), elements=FINITE),
+    seconds=st.floats(0, allow_infinity=False),
     seed=st.integers(0, 2**64 - 1),
-    history=st.lists(st.dictionaries(st.text(max_size=5), FINITE), max_size=3),
+    shuffle=st.none() | st.integers(0, 2**64 - 1),
+    history=st.lists(FINITE, max_size=3).map(lambda losses: [row(*entry) for entry in enumerate(losses, 1)]),
+    image_shape=st.none() | st.tuples(*[st.integers(1, 10**6)] * 3),
 )
-def test_everything_comes_back_to_the_bit(tmp_path_factory, parameters, optimizer, losses, seconds, seed, history):
+def test_everything_comes_back_to_the_bit(tmp_path_factory, state, **fields):
     path = tmp_path_factory.mktemp("checkpoint") / "a.npz"
-    saved = example(
-        parameters=parameters, optimizer=optimizer, losses=losses, seconds=seconds, seed=seed, history=history
-    )
+    parameters, optimizer = state
+    saved = example(parameters=parameters, optimizer=optimizer, epoch=len(fields["history"]), **fields)
     saved.save(path)
     loaded = Checkpoint.load(path)
     for first, second in [(saved.parameters, loaded.parameters), ({"": saved.losses}, {"": loaded.losses})] + [
@@ -65,7 +86,7 @@ def test_everything_comes_back_to_the_bit(tmp_path_factory, parameters, optimize
             assert array.dtype == second[name].dtype and array.shape == second[name].shape
             assert array.tobytes() == second[name].tobytes()
     assert saved.optimizer.keys() == loaded.optimizer.keys()
-    for field in ("epoch", "shuffle", "seconds", "seed", "stream", "history"):
+    for field in ("epoch", "shuffle", "seconds", "seed", "stream", "history", "image_shape"):
         assert getattr(saved, field) == getattr(loaded, field)
 
 
@@ -106,6 +127,64 @@ def refused_or_whole(path, good, changes):
         np.testing.assert_array_equal(loaded.parameters["0.w"], example().parameters["0.w"])
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parameters": {"0.w": np.array([np.nan], np.float32)}},
+        {"parameters": {"0.w": np.array([np.inf], np.float32)}},
+        {"parameters": {"0.w": np.arange(6).reshape(2, 3)}},
+        {"parameters": {"0.w": np.array(["a", "b"])}},
+        {"optimizer": {"0.w": {"v": np.ones((3, 2), np.float32)}}},
+        {"optimizer": {"0.w": {"v": np.full((2, 3), np.nan, np.float32)}}},
+        {"optimizer": {"0.w": {"step": np.asarray(-3), "v": np.ones((2, 3), np.float32)}}},
+        {"optimizer": {"0.w": {"step": np.asarray(2.5), "v": np.ones((2, 3), np.float32)}}},
+        {"optimizer": {"1.w": {"v": np.ones((2, 3), np.float32)}}},
+        {"losses": np.array([[0.5]])},
+        {"losses": np.array([0.5, np.nan])},
+        {"losses": np.array([1, 2])},
+        {"epoch": 2},
+        {"epoch": "1"},
+        {"epoch": True},
+        {"epoch": 1.0},
+        {"shuffle": -1},
+        {"shuffle": 2**64},
+        {"seconds": -1.0},
+        {"seconds": float("nan")},
+        {"seconds": float("inf")},
+        {"seconds": 10**400},
+        {"seed": -5},
+        {"seed": 2.5},
+        {"seed": None},
+        {"stream": "9"},
+        {"history": [1]},
+        {"history": {"1": 1}},
+        {"history": [row(2)]},
+        {"history": [row(1, "0.1")]},
+        {"history": [row(1, float("nan"))]},
+        {"history": [row(1) | {"validation_accuracy": 1.5}]},
+        {"history": [{"epoch": 1}]},
+        {"image_shape": (1, 8)},
+        {"image_shape": (1, 8, 0)},
+    ],
+    ids=repr,
+)
+def test_what_training_never_leaves_there_is_refused(tmp_path, changes):
+    example(**changes).save(tmp_path / "odd.npz")
+    with pytest.raises(CheckpointError, match="odd.npz"):
+        Checkpoint.load(tmp_path / "odd.npz")
+
+
+@pytest.mark.parametrize("values", [np.array([[np.nan]], np.float32), np.array([[np.inf]]), np.array([[1]])])
+def test_parameters_that_are_none_are_refused(tmp_path, values):
+    with rm.use_backend("reference"):
+        model = rm.Sequential([rm.Dense(1, input_size=1, ignore_bias=True)])
+        former = model.state()["0.w"]
+        save_arrays(tmp_path / "odd.npz", {"0.w": values}, {"format": "refcnn parameters"})
+        with pytest.raises(CheckpointError, match="odd.npz.*0.w"):
+            model.load(tmp_path / "odd.npz")
+        np.testing.assert_array_equal(model.state()["0.w"], former)
+
+
 def test_a_missing_file(tmp_path):
     with pytest.raises(CheckpointError, match="no.npz does not exist"):
         Checkpoint.load(tmp_path / "no.npz")
@@ -115,7 +194,7 @@ def test_another_kind_of_file(tmp_path):
     with rm.use_backend("reference"):
         model = rm.Sequential([rm.Dense(2, input_size=3)])
         model.save(tmp_path / "model.npz")
-    with pytest.raises(CheckpointError, match="'refcnn parameters', but 'refcnn checkpoint 1' was expected"):
+    with pytest.raises(CheckpointError, match="'refcnn parameters'.* 'refcnn checkpoint 1'"):
         Checkpoint.load(tmp_path / "model.npz")
     np.savez(tmp_path / "plain.npz", x=np.zeros(3))
     with pytest.raises(CheckpointError, match="plain.npz"):
