@@ -148,13 +148,14 @@ def _arrays(arrays):
     """Return the fields of a checkpoint that are arrays, from those of a file."""
     parameters, optimizer, losses = {}, {}, None
     for key, array in arrays.items():
-        kind, *names = key.split("/")
+        kind, _, name = key.partition("/")
+        parameter, _, slot = name.rpartition("/")
         if key == "losses":
             losses = array
-        elif kind == "parameter" and len(names) == 1:
-            parameters[names[0]] = array
-        elif kind == "optimizer" and len(names) == 2:
-            optimizer.setdefault(names[0], {})[names[1]] = array
+        elif kind == "parameter" and name:
+            parameters[name] = array
+        elif kind == "optimizer" and parameter and slot:
+            optimizer.setdefault(parameter, {})[slot] = array
         else:
             raise ValueError(f"it holds {key!r}, which no checkpoint does")
     if losses is None or losses.ndim != 1 or losses.dtype != np.float64 or not np.isfinite(losses).all():

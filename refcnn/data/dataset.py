@@ -48,12 +48,13 @@ class Preprocessing:
     deviation: float = 1.0
 
     def __post_init__(self):
-        if not _is_float32(self.mean):
-            raise DataError(f"Preprocessing: mean is {self.mean!r}, but must be a finite number (in float32).")
+        mean = self.mean
+        if isinstance(mean, bool) or not isinstance(mean, (int, float)) or not math.isfinite(mean):
+            raise DataError(f"Preprocessing: mean is {mean!r}, but must be a finite number.")
         for name in ("scale", "white", "deviation"):
             value = getattr(self, name)
-            if not _is_float32(value) or not np.float32(value) > 0:
-                raise DataError(f"Preprocessing: {name} is {value!r}, but must be a finite number above 0 (in float32).")
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+                raise DataError(f"Preprocessing: {name} is {value!r}, but must be a finite number above 0.")
         for name in ("channels", "height", "width"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -122,12 +123,6 @@ class Preprocessing:
                 f"Preprocessing: unknown fields {unknown}, missing fields {missing}; the fields are {list(known)}."
             )
         return cls(**fields)
-
-
-def _is_float32(value):
-    """Whether a value is a number that float32 holds, as :meth:`Preprocessing.apply` computes."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and abs(value) <= float(np.finfo(np.float32).max)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
