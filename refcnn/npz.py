@@ -96,7 +96,11 @@ def _header(stream, name):
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
         raise ValueError(f"{name!r} is of version {version} of the format, which only arrays with named fields need")
-    shape, is_fortran, dtype = readers[version](stream)
+    try:
+        shape, is_fortran, dtype = readers[version](stream)
+    except (MemoryError, RecursionError):
+        # Of Python's parser, which reads no more than 10,000 characters here: memory is not short.
+        raise ValueError(f"the header of {name!r} is nested too deeply") from None
     if dtype.kind not in _KINDS or not dtype.itemsize:
         raise ValueError(f"{name!r} holds {dtype}; arrays of objects or of records are not read")
     if any(type(length) is not int or length < 0 for length in shape):

@@ -19,6 +19,7 @@ MOST_BYTES = 2**26
 #: Nor is any so deeply nested.
 MOST_DEPTH = 50
 _REASON_CHARACTERS = 400
+_CHUNK = 2**20
 
 #: Schemas of which others consist.
 SEED = {"type": "integer", "minimum": 0, "maximum": 2**64 - 1}
@@ -112,9 +113,13 @@ def read_plain(path, most_bytes=MOST_BYTES, *, follow=True):
     """
     with open_plain(path, follow=follow) as file:
         size = os.fstat(file.fileno()).st_size
-        # What a file system makes up when it is read says that it is empty.
-        content = file.read(most_bytes + 1) if size <= most_bytes else b""
-    if max(size, len(content)) > most_bytes:
+        # Never more at once than the file has: that much is allocated at once.
+        content = file.read(size) if size <= most_bytes else b""
+        # A file grows, or is made up by the file system as it is read, and then said to be empty.
+        while size <= most_bytes and (more := file.read(_CHUNK)):
+            content += more
+            size = len(content)
+    if size > most_bytes:
         raise ValueError(f"it holds more than {most_bytes:,} bytes, which are too many for such a file")
     return content
 

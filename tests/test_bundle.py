@@ -388,7 +388,8 @@ def add_digest(folder, name, content=b"secret"):
 
 
 @pytest.mark.parametrize(
-    "name", ["/proc/kmsg", "/dev/zero", "../secret", "kernels/../../secret", "./case.json", "a//b", "", "..", "C:\\secret"]
+    "name",
+    ["/proc/kmsg", "/dev/zero", "../secret", "kernels/../../secret", "./case.json", "a//b", "", "..", "C:\\secret"],
 )
 def test_names_of_files_outside_are_not_looked_at(resting, name):
     add_digest(resting, name)
@@ -396,7 +397,9 @@ def test_names_of_files_outside_are_not_looked_at(resting, name):
         read_case(resting)
 
 
-@pytest.mark.parametrize("line", ["secret", "0" * 64, f"{'0' * 63}  a", f"{'0' * 64} *a", f"{'0' * 64}  a\tb", "\udcff"])
+@pytest.mark.parametrize(
+    "line", ["secret", "0" * 64, f"{'0' * 63}  a", f"{'0' * 64} *a", f"{'0' * 64}  a\tb", "\udcff"]
+)
 def test_lines_that_are_no_digests(resting, line):
     with open(resting / "SHA256SUMS", "a", errors="surrogateescape") as file:
         file.write(line + "\n")

@@ -166,9 +166,9 @@ def test_known_faults_that_cannot_be_read_are_no_verdict(tmp_path, monkeypatch, 
 @pytest.mark.parametrize("name", ["padding", "stride", "dilation", "groups"])
 @pytest.mark.parametrize("value", [10**6, 10**300, -1, 2.5, None])
 def test_a_case_of_absurd_size_is_no_verdict(tmp_path, name, value):
-    image, attributes = np.ones((1, 1, 4, 4), np.float32), dict(stride=(1, 1), padding=(0,) * 4, dilation=(1, 1), groups=1)
+    attributes = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
     attributes[name] = value if name == "groups" else (value,) * len(attributes[name])
-    case = Case((image, np.ones((1, 1, 3, 3), np.float32), None), attributes)
+    case = Case((np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 3, 3), np.float32), None), attributes)
     case_file.write_case(tmp_path / "case.npz", "conv2d", "forward", None, case)
     done = run("--device", "reference", "--repro", tmp_path / "case.npz")
     if (name, value) == ("stride", 10**6):
@@ -204,8 +204,8 @@ def test_a_run_that_is_stopped_is_no_verdict(monkeypatch):
 def test_streams_that_cannot_be_written_are_no_verdict(tmp_path, closed, status):
     if "/dev/full" in closed and not os.path.exists("/dev/full"):
         pytest.skip("there is no /dev/full")
-    conform = [sys.executable, "-m", "refcnn", "conform", "--device", "reference", "--operation", "relu", "--examples", "2"]
-    command = ["sh", "-c", f'"$@" --report {tmp_path / "report"} {closed}', "sh", *conform]
+    conform = [sys.executable, "-m", "refcnn", "conform", "--device", "reference", "--operation", "relu"]
+    command = ["sh", "-c", f'"$@" --examples 2 --report {tmp_path / "report"} {closed}', "sh", *conform]
     assert subprocess.run(command, timeout=120).returncode == status
     if not status:
         assert Report.load(tmp_path / "report" / "report.json").conforms

@@ -121,9 +121,11 @@ def test_other_metadata_is_left_alone(path):
         lambda model: model.graph.input.add(name="second").CopyFrom(
             onnx.helper.make_tensor_value_info("second", 1, ["N", 3])
         ),
-        lambda model: model.graph.output.add(name="second").CopyFrom(model.graph.value_info[0])
-        if model.graph.value_info
-        else model.graph.output.pop(),
+        lambda model: (
+            model.graph.output.add(name="second").CopyFrom(model.graph.value_info[0])
+            if model.graph.value_info
+            else model.graph.output.pop()
+        ),
         lambda model: setattr(batch(model.graph.input), "dim_value", 7),
         lambda model: (setattr(batch(model.graph.input), "dim_value", 7), batch_of_output(model, 7)),
         lambda model: setattr(model.graph.output[0].type.tensor_type, "elem_type", onnx.TensorProto.DOUBLE),
@@ -160,7 +162,10 @@ def preprocessing_text(**changes):
 
 @pytest.fixture
 def convolution(tmp_path):
-    path, model = tmp_path / "model.onnx", rm.Sequential([rm.Conv2d(2, 3, padding=1), rm.MaxPool2d(2), rm.Flatten(), rm.Dense(2)])
+    path, model = (
+        tmp_path / "model.onnx",
+        rm.Sequential([rm.Conv2d(2, 3, padding=1), rm.MaxPool2d(2), rm.Flatten(), rm.Dense(2)]),
+    )
     export(model, path, (1, 6, 6), examples=1, backends=["reference"])
     return path
 

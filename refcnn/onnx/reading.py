@@ -162,9 +162,7 @@ def _metadata(model, input_shape, output_shape):
     from . import graph
 
     entries = {entry.key: entry.value for entry in model.metadata_props}
-    classes, fields = (
-        parse_json(entries.get(key, "null")) for key in (graph.CLASSES_KEY, graph.PREPROCESSING_KEY)
-    )
+    classes, fields = (parse_json(entries.get(key, "null")) for key in (graph.CLASSES_KEY, graph.PREPROCESSING_KEY))
     if classes is not None:
         check(classes, {"type": "array", "items": {"type": "string"}})
         if output_shape != (len(classes),):
