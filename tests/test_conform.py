@@ -164,14 +164,14 @@ def test_known_faults_that_cannot_be_read_are_no_verdict(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize("name", ["padding", "stride", "dilation", "groups"])
-@pytest.mark.parametrize("value", [10**6, 10**300, -1, 2.5, None])
+@pytest.mark.parametrize("value", [20_000, 10**6, 10**300, -1, 2.5, None])
 def test_a_case_of_absurd_size_is_no_verdict(tmp_path, name, value):
     attributes = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
     attributes[name] = value if name == "groups" else (value,) * len(attributes[name])
     case = Case((np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 3, 3), np.float32), None), attributes)
     case_file.write_case(tmp_path / "case.npz", "conv2d", "forward", None, case)
     done = run("--device", "reference", "--repro", tmp_path / "case.npz")
-    if (name, value) == ("stride", 10**6):
+    if name == "stride" and value in (20_000, 10**6):
         # One pixel is left.
         assert done.exit_code == 0, done.output
     else:
