@@ -153,7 +153,7 @@ def of_npz(content, random, texts=()):
         elif name.removesuffix(".npy") in texts and kind in (8, 9):
             try:
                 text = of_json(np.lib.format.read_array(io.BytesIO(inner)).tobytes(), random)
-            except ValueError:
+            except (ValueError, RecursionError):
                 # Changed before.
                 continue
             members[place] = name, _stored(np.frombuffer(text, np.uint8))
@@ -183,6 +183,7 @@ def _other_array(inner, random):
     try:
         array = np.lib.format.read_array(io.BytesIO(inner))
     except Exception:
+        # Changed before, to what NumPy lets any exception out on.
         return inner
     changes = (
         lambda: array.astype(random.choice(("f2", "f4", ">f4", "f8", "i4", "u1", "?", "c8", "U5", "S3"))),

@@ -1,6 +1,7 @@
 """Checkpoints: the round trip, broken files, and files that would run code."""
 
 import io
+import json
 import os
 import pickle
 import zipfile
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import refcnn as rm
+from refcnn import models
 from refcnn.checkpoint import Checkpoint, best_epoch
 from refcnn.errors import ArgumentError, CheckpointError
 from refcnn.model import save_arrays
-from refcnn.run_folder import RunFolder, check_free, free_path
+from refcnn.run_folder import Configuration, RunFolder, check_free, free_path
 
 from . import small_run
 
@@ -286,6 +288,62 @@ def test_a_configuration_that_is_none(tmp_path, text):
     (tmp_path / "config.json").write_text(text, encoding="latin-1")
     with pytest.raises(CheckpointError, match="config.json is not the configuration of a run"):
         RunFolder.open(tmp_path)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of the chapter's network on images of 4x4 pixels, with a checkpoint."""
+    configuration = Configuration(
+        data="digits", data_dir=None, data_digest="0" * 64, classes=("a", "b"), model="chapter", backend="reference",
+        preprocessing=rm.data.Preprocessing(1 / 255, 1, 4, 4), device="NumPy", epochs=3, batch_size=2, lr=0.01,
+        optimizer="adam", validation_split=None, seed=7,
+    )  # fmt: skip
+    run = RunFolder.create(tmp_path / "run", configuration)
+    with rm.use_backend("reference"):
+        state = models.build("chapter", (1, 4, 4), 2).state()
+    example(parameters=state, optimizer={}, image_shape=(1, 4, 4)).save(run.best)
+    return run
+
+
+def change(run, **changes):
+    path = run.path / "config.json"
+    fields = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({name: value for name, value in fields.items() if value is not ...}))
+
+
+def test_a_configuration_comes_back(run):
+    assert RunFolder.open(run.path).configuration == run.configuration
+    change(run, completed_epochs=...)
+    assert RunFolder.open(run.path).configuration == run.configuration
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epochs": "3"}, {"epochs": 0}, {"epochs": 3.0}, {"epochs": True}, {"epochs": None}, {"batch_size": 2.5},
+        {"batch_size": -1}, {"batch_size": [2]}, {"seed": -5}, {"seed": 2**64}, {"seed": "7"}, {"lr": 0}, {"lr": "0.1"},
+        {"lr": float("nan")}, {"lr": float("inf")}, {"lr": 10**400}, {"validation_split": 0}, {"validation_split": 1},
+        {"validation_split": True}, {"classes": []}, {"classes": "ab"}, {"classes": ["a", 1]}, {"classes": ["a", "a"]},
+        {"classes": {"a": 1}}, {"data": ""}, {"data": 3}, {"data_dir": 3}, {"data_digest": "0"}, {"model": ["chapter"]},
+        {"optimizer": 3}, {"optimizer": None}, {"backend": None}, {"device": 0}, {"completed_epochs": -1},
+        {"completed_epochs": "3"}, {"preprocessing": []}, {"preprocessing": {"scale": 1}}, {"surplus": 1}, {"model": ...},
+        {"format": "refcnn run 9"}, {"format": ["refcnn run 1"]},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_fields_of_another_type_or_range_are_refused(run, changes):
+    change(run, **changes)
+    with pytest.raises(CheckpointError, match="config.json"):
+        RunFolder.open(run.path)
+
+
+def test_the_size_of_images_is_held_against_the_checkpoint_before_a_model_is_built(run):
+    with rm.use_backend("reference"):
+        assert run.best_model()(np.zeros((1, 1, 4, 4))).shape == (1, 2)
+        fields = run.configuration.preprocessing.to_json()
+        change(run, preprocessing=fields | {"height": 40000, "width": 40000})
+        with pytest.raises(CheckpointError, match=r"\(1, 4, 4\).*\(1, 40000, 40000\)"):
+            RunFolder.open(run.path).best_model()
 
 
 def test_a_folder_without_a_run(tmp_path):
