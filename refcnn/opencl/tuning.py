@@ -157,10 +157,10 @@ def load(path):
     BackendError
         If it is not one of refcnn's, or was altered.
     """
-    if not Path(path).exists():
-        return {}
     advice = "Delete it, and let 'refcnn tune' make another; without one the package's defaults hold."
     with reading(path, "a tuning database of this refcnn", BackendError, advice):
+        if not Path(path).exists():
+            return {}
         content = parse_json(read_plain(path))
         check(content, _schema())
         if content["digest"] != _digest(content["devices"]):
