@@ -74,7 +74,7 @@ def of_json(text, random):
         elif kind == 2 and isinstance(holder, list):
             holder.insert(key, holder[key])
         elif kind == 3 and isinstance(holder[key], int | float) and not isinstance(holder[key], bool):
-            holder[key] = random.choice((*INTEGERS, holder[key] + 1, -holder[key], holder[key] / 2, str(holder[key])))
+            holder[key] = random.choice((*INTEGERS, holder[key] + 1, -holder[key], holder[key] // 2, str(holder[key])))
         else:
             raw.append(random.choice(JSON_VALUES))
             holder[key] = f"@raw {len(raw) - 1}@"
@@ -228,7 +228,8 @@ def of_onnx(content, random):
             entry = random.choice(model.metadata_props)
             try:
                 entry.value = of_json(entry.value, random).decode()
-            except ValueError:
+            except (ValueError, RecursionError):
+                # Changed before.
                 entry.value = random.choice(JSON_VALUES[:-3])
             continue
         messages = list(_messages(model))
