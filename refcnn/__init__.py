@@ -1,5 +1,13 @@
 """Convolutional neural networks that people can read and trust."""
 
+import sys
+
+# "python -m refcnn" looks for modules in the current folder first, which may hold data of strangers. While the package
+# is imported for that, sys.argv[0] is "-m", and what stands before the arguments in the whole command is the module.
+_module = sys.orig_argv[-len(sys.argv)].removeprefix("-m") if sys.argv[:1] == ["-m"] else ""
+if _module.partition(".")[0] == "refcnn" and not sys.flags.safe_path:
+    del sys.path[0]
+
 from . import data, errors
 from .backend import use_backend
 from .initializers import GlorotNormal, GlorotUniform, HeNormal

@@ -116,10 +116,20 @@ def _operation(package, stem):
 
 
 @functools.cache
-def _opencl(platform, device):
-    from .opencl import device as devices
+def _best():
+    from .opencl import finding
 
-    return _on_device(devices.find(platform, device) if platform is not None else devices.best())
+    device = finding.best()
+    for remark in finding.passed_over(device):
+        print(f"refcnn: {remark}", file=sys.stderr)
+    return _on_device(device)
+
+
+@functools.cache
+def _opencl(platform, device, tried):
+    from .opencl import finding
+
+    return _on_device(finding.find(platform, device, tried=tried))
 
 
 @functools.cache
@@ -128,7 +138,7 @@ def _on_device(device):
     return OpenCL(device)
 
 
-def find(specification):
+def find(specification, *, tried=True):
     """Return the backend that a specification names.
 
     Parameters
@@ -138,16 +148,19 @@ def find(specification):
         device), ``opencl:PLATFORM:DEVICE`` (numbers or parts of names; the
         device may be left out), or ``auto``: the best OpenCL device, or else
         the reference, with one line on standard error that says why.
+    tried : bool
+        Whether a device that is named must have passed its trial
+        (:mod:`refcnn.opencl.trial`), as it must where none is named.
 
     Raises
     ------
     BackendError
-        If there is no such backend or device.
+        If there is no such backend or device, or it is unusable.
     """
     kind, _, rest = specification.partition(":")
     if kind == "auto" and not rest:
         try:
-            return _opencl(None, None)
+            return _best()
         except BackendError as error:
             print(f"refcnn: computing on the reference backend, since {error}", file=sys.stderr)
             return _reference("float32")
@@ -155,9 +168,9 @@ def find(specification):
         return _reference(rest or "float32")
     if kind == "opencl":
         if not rest:
-            return _opencl(None, None)
+            return _best()
         platform, _, device = rest.partition(":")
-        return _opencl(platform, device or "0")
+        return _opencl(platform, device or "0", tried)
     raise BackendError(
         f"the backend is {specification!r}, but the backends are auto, reference, reference:float64, opencl and "
         "opencl:PLATFORM:DEVICE (numbers or parts of names, as 'refcnn devices' lists them)."

@@ -30,7 +30,17 @@ class DeviceMemoryError(BackendError, MemoryError):
 
 
 class KernelBuildError(BackendError):
-    """A kernel that a device's compiler refused."""
+    """A kernel that a device's compiler refused.
+
+    Attributes
+    ----------
+    log : str
+        What the compiler says.
+    """
+
+    def __init__(self, message, log=""):
+        super().__init__(message)
+        self.log = log
 
 
 class DataError(RefcnnError, ValueError):

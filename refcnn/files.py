@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -46,8 +47,19 @@ def atomic_write(path):
     except OSError as error:
         raise FileWriteError(
             f"{path} could not be written: {error.strerror or error}. What stood there before is unchanged. "
-            "Free some space or name another folder, and try again."
+            f"{remedy(error)}"
         ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def remedy(error):
+    """Return what to do about an OSError of writing a file, as a sentence: space helps only where it was lacking."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "Free some space, or name another folder, and try again."
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return "Make that folder first, or name another."
+    if error.errno == errno.ENAMETOOLONG:
+        return "Give it a shorter name."
+    return "Name a folder that can be written."

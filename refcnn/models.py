@@ -1,12 +1,11 @@
 """Models by name: the chapter's network, LeNet-5, and the user's own."""
 
-import importlib
 import os
-import sys
 import traceback
 
 import numpy as np
 
+from . import own_code
 from .errors import ArgumentError, RefcnnError
 from .layers.conv2d import Conv2d
 from .layers.dense import Dense
@@ -15,6 +14,7 @@ from .layers.flatten import Flatten
 from .layers.max_pool2d import MaxPool2d
 from .layers.relu import Relu
 from .model import Model, Sequential
+from .suggestions import did_you_mean
 
 #: The side of the field that LeNet-5 centres its images in, in pixels.
 LENET5_FIELD = 32
@@ -76,9 +76,9 @@ def build(name, image_shape, classes):
     ----------
     name : str
         ``chapter``, ``lenet5``, or ``MODULE:FUNCTION``: that function of a
-        module which can be imported, from the current folder too, is called as
+        module which can be imported, at last from the current folder too, is called as
         ``FUNCTION(image_shape=(C, H, W), classes=n)`` and returns a
-        :class:`~refcnn.model.Model`.
+        :class:`~refcnn.model.Model`. It must come from the user, never from a file.
     image_shape : (int, int, int)
         (C, H, W)
     classes : int
@@ -115,11 +115,10 @@ def _import(name):
         raise ArgumentError(
             f"the model is {name!r}, but the models are {', '.join(NAMED)}, and MODULE:FUNCTION for a function of "
             "your own, such as my_models:small for small(image_shape, classes) in my_models.py in this folder."
+            + did_you_mean(name, NAMED)
         )
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
-        module = importlib.import_module(module_name)
+        module = own_code.import_named(module_name)
     except ModuleNotFoundError as error:
         raise ArgumentError(
             f"the model {name}: there is no module {error.name!r} in {os.getcwd()} or among the installed packages. "
@@ -132,9 +131,16 @@ def _import(name):
         state = "no function" if function is None else f"{type(function).__name__}, which is no function,"
         raise ArgumentError(
             f"the model {name}: {module.__file__ or module_name} has {state} by the name {function_name!r}. "
-            f"Define {function_name}(image_shape, classes) there; it returns a Model."
+            f"{_advice(module_name, function_name)}"
         )
     return function
+
+
+def _advice(module_name, function_name):
+    hidden = own_code.hidden(module_name)
+    if hidden is not None:
+        return f"{hidden} is not looked at, since an installed module has its name: give it another one."
+    return f"Define {function_name}(image_shape, classes) there; it returns a Model."
 
 
 def _call(name, action, function):

@@ -4,11 +4,15 @@ Each function returns a Matplotlib figure made without pyplot's global state;
 given a figure, such as one of :func:`window`, it draws there.
 """
 
+import contextlib
+import functools
+import itertools
 import math
 from pathlib import Path
 
 import numpy as np
 
+from .display import shown
 from .errors import ArgumentError
 from .files import atomic_write
 from .mode import recording
@@ -150,11 +154,12 @@ def confusion(counts, classes, figure=None):
     axes.set(title=f"{correct:,} of {total:,} right ({correct / max(total, 1):.2%})", xlabel="predicted class",
              ylabel="true class")  # fmt: skip
     if is_readable:
-        # Shortened in the middle: what tells names apart is often at their end.
-        names = [name if len(name) <= 20 else f"{name[:10]}…{name[-9:]}" for name in classes]
+        names = _labels(classes)
         is_long = max(map(len, names)) > 2
-        axes.set_xticks(range(number), names, rotation=90 if is_long else 0)
-        axes.set_yticks(range(number), names)
+        # A name is no formula, whatever dollars are in it.
+        as_it_is = {"parse_math": False, "usetex": False}
+        axes.set_xticks(range(number), names, rotation=90 if is_long else 0, **as_it_is)
+        axes.set_yticks(range(number), names, **as_it_is)
         for row, column in np.argwhere(counts):
             axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=8,
                       color="white" if shares[row, column] > 0.5 else "black")  # fmt: skip
@@ -163,6 +168,36 @@ def confusion(counts, classes, figure=None):
             axis.set_major_locator(MaxNLocator(nbins=20, integer=True))
         axes.set(xlabel="predicted class (index)", ylabel="true class (index)")
     return figure
+
+
+def _labels(names):
+    """Return names as they can be drawn: in one line, short, and with characters that no font here has escaped."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    fonts = []
+    for family in FontProperties().get_family():
+        with contextlib.suppress(ValueError):
+            fonts.append(get_font(findfont(FontProperties(family=[family]), fallback_to_default=False)))
+
+    @functools.cache
+    def drawn(letter):
+        is_there = letter == " " or any(font.get_char_index(ord(letter)) for font in fonts)
+        return letter if is_there else letter.encode("unicode_escape").decode("ascii")
+
+    def within(letters, length):
+        ends = itertools.accumulate(map(len, letters))
+        return list(itertools.compress(letters, (end <= length for end in ends)))
+
+    labels = []
+    for name in names:
+        letters = list(map(drawn, shown(name)))
+        if sum(map(len, letters)) > 20:
+            # Shortened in the middle: what tells names apart is often at their end.
+            letters = [*within(letters, 10), "…", *within(letters[::-1], 9)[::-1]]
+        labels.append("".join(letters))
+    if len(set(labels)) < len(labels):
+        return [f"{index}: {label}" for index, label in enumerate(labels)]
+    return labels
 
 
 def save(figure, path):

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from . import plotting
+from . import display, plotting
 from .checkpoint import best_epoch
 from .errors import ArgumentError
-from .run_folder import COMMAND
 from .training import validation_set
 
 
@@ -94,14 +93,14 @@ def summary(run):
     return [
         *lines,
         "Next:",
-        f"  {COMMAND} predict {run.model_file} IMAGE...",
-        f"  {COMMAND} show features {run.path} --image IMAGE",
-        f"  {COMMAND} export {run.path} --out FILE.onnx",
-        f"  {COMMAND} train --resume {run.path} --epochs {2 * len(history)}",
+        f"  {display.command('predict', run.model_file, 'IMAGE...')}",
+        f"  {run.command('show', 'features', run.path, '--image', 'IMAGE')}",
+        f"  {run.command('export', run.path, '--out', 'FILE.onnx')}",
+        f"  {run.command('train', '--resume', run.path, '--epochs', 2 * len(history))}",
     ]
 
 
-def draw(run, kind, image_path=None, figure=None):
+def draw(run, kind, image_path=None, figure=None, pixel_range=None):
     """Draw kernels, features or curves of a run.
 
     Parameters
@@ -113,6 +112,8 @@ def draw(run, kind, image_path=None, figure=None):
         The image whose features are shown; by default the first that the run was validated on.
     figure : callable, optional
         Gives an empty figure for each picture.
+    pixel_range : (float, float), optional
+        The values of a black and a white pixel, as in :class:`refcnn.prediction.Predictor`.
 
     Returns
     -------
@@ -131,7 +132,8 @@ def draw(run, kind, image_path=None, figure=None):
     if kind == "kernels":
         weights, _ = plotting.convolutions(model, np.zeros((1, *preprocessing.shape)))[0]
         return [plotting.kernels(weights, figure())]
-    stored = preprocessing.load_image(image_path) if image_path else validation_set(run.configuration).x[0]
+    reader = preprocessing.with_pixel_range(pixel_range)
+    stored = reader.load_image(image_path) if image_path else validation_set(run.configuration).x[0]
     image = preprocessing.apply(stored)
     found = plotting.convolutions(model, image[None])
     return [

@@ -9,15 +9,13 @@ import os
 import re
 from pathlib import Path
 
-from . import models
+from . import display, models
 from .checkpoint import Checkpoint
 from .data import Preprocessing
 from .errors import ArgumentError, CheckpointError, FileWriteError
 from .files import atomic_write
 from .reading import COUNT, SEED, TEXT, TEXT_OR_NULL, check, field, parse_json, read_plain, reading, schema_of
 
-#: What the user types to call refcnn; the script of a checkout names itself.
-COMMAND = os.environ.get("REFCNN_COMMAND", "refcnn")
 FORMAT = "refcnn run 1"
 
 _POSITIVE = {"type": "integer", "minimum": 1}
@@ -51,6 +49,8 @@ class Configuration:
     seed : int
     completed_epochs : int
         The number of epochs for which the exported model and the pictures were made.
+    stratified : bool
+        Whether the validation part was drawn class by class; of runs that do not say so, it was not.
     """
 
     data: str = field(TEXT)
@@ -68,6 +68,12 @@ class Configuration:
     validation_split: float | None = field(_PART)
     seed: int = field(SEED)
     completed_epochs: int = field(COUNT, default=0)
+    stratified: bool = field({"type": "boolean"}, default=False)
+
+    @property
+    def pixel_range(self):
+        """The values of a black and a white pixel; that of white is None where it is not known."""
+        return self.preprocessing.black, self.preprocessing.white
 
 
 class RunFolder:
@@ -77,10 +83,12 @@ class RunFolder:
     ----------
     path : pathlib.Path
     configuration : Configuration
+    named_model : str or None
+        The model that the user named: only this may be code to import.
     """
 
-    def __init__(self, path, configuration):
-        self.path, self.configuration = Path(path), configuration
+    def __init__(self, path, configuration, named_model=None):
+        self.path, self.configuration, self.named_model = Path(path), configuration, named_model
 
     @classmethod
     def create(cls, path, configuration):
@@ -100,19 +108,37 @@ class RunFolder:
             raise FileWriteError(
                 f"the run folder {path} could not be made: {error.strerror}. Name another one with --out."
             ) from error
-        run = cls(path, configuration)
+        run = cls(path, configuration, configuration.model)
         run.update()
         return run
 
     @classmethod
-    def open(cls, path):
-        """Open a folder in which a run was started.
+    def open(cls, path, named_model=None):
+        """Open a folder in which a run was started; nothing that it names is imported.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+        named_model : str, optional
+            The run's model, named by the user: without it a run of a model of one's own cannot build it.
 
         Raises
         ------
         CheckpointError
             If it holds no run, or the configuration is corrupt, or a field is of another type or range.
+        ArgumentError
+            If the run is of another model than that.
         """
+        run = cls._read(path, named_model)
+        if named_model is not None and named_model != run.configuration.model:
+            raise ArgumentError(
+                f"--model is {named_model}, but the run in {path} was started with {run.configuration.model}. "
+                "Name that, or leave the option out."
+            )
+        return run
+
+    @classmethod
+    def _read(cls, path, named_model):
         file = Path(path) / "config.json"
         advice = "Give the folder that 'refcnn train' printed, or an earlier copy of the file."
         with reading(file, "the configuration of a run", CheckpointError, advice):
@@ -126,7 +152,7 @@ class RunFolder:
             check(fields, schema_of(Configuration))
             fields["classes"] = tuple(fields["classes"])
             fields["preprocessing"] = Preprocessing.from_json(fields["preprocessing"])
-            return cls(path, Configuration(**fields))
+            return cls(path, Configuration(**fields), named_model)
 
     def update(self, **changes):
         """Change fields of the configuration and write it.
@@ -177,18 +203,61 @@ class RunFolder:
         ------
         CheckpointError
             If there is no such checkpoint yet, or it is corrupt or of another model.
+        ArgumentError
+            As :meth:`build_model`.
         """
         checkpoint = self._load(self.best)
-        configuration = self.configuration
+        image_shape = self.configuration.preprocessing.shape
         # Before a model is built, which computes one such image.
-        if checkpoint.image_shape not in (None, configuration.preprocessing.shape):
+        if checkpoint.image_shape not in (None, image_shape):
             raise CheckpointError(
                 f"{self.best} was trained on images of shape {checkpoint.image_shape}, but {self.path / 'config.json'} "
-                f"says {configuration.preprocessing.shape}. Put an earlier copy of the altered file in its place."
+                f"says {image_shape}. Put an earlier copy of the altered file in its place."
             )
-        model = models.build(configuration.model, configuration.preprocessing.shape, len(configuration.classes))
+        model = self.build_model()
         checkpoint.restore(model)
         return model
+
+    @property
+    def is_complete(self):
+        """Whether the exported model and the pictures of all the epochs are there."""
+        return self.configuration.completed_epochs >= self.configuration.epochs
+
+    @property
+    def is_exported(self):
+        """Whether the exported model is there, and that of the best checkpoint."""
+        return self.is_complete and self.model_file.exists()
+
+    @property
+    def has_own_model(self):
+        """Whether the model is code of the user's own, MODULE:FUNCTION, and none of refcnn's."""
+        return self.configuration.model not in models.NAMED
+
+    def build_model(self):
+        """Return the model as new.
+
+        Raises
+        ------
+        ArgumentError
+            If it is code that the user has not named: a run's folder may come from anyone.
+        """
+        self.require_model()
+        configuration = self.configuration
+        return models.build(configuration.model, configuration.preprocessing.shape, len(configuration.classes))
+
+    def require_model(self):
+        """Raise as :meth:`build_model` does if the user must name the model first."""
+        name = self.configuration.model
+        if self.has_own_model and self.named_model != name:
+            raise ArgumentError(
+                f"the run in {self.path} is of the model {name}, code that refcnn does not import because a file says "
+                f"so. If you trust it, name it: --model {display.quoted(name)}"
+            )
+
+    def command(self, *arguments):
+        """Return the line to type for a command on this run, such as ``("train", "--resume", run.path)``."""
+        named = ("--model", self.configuration.model) if self.has_own_model else ()
+        return display.command(*arguments, *named)
 
     def history(self):
         """Return the rows of metrics of the last checkpoint; CheckpointError as in :meth:`best_model`."""
@@ -198,7 +267,7 @@ class RunFolder:
         if not self.best.exists():
             raise CheckpointError(
                 f"{self.path} holds no trained model yet: no epoch was finished. "
-                f"Go on with: {COMMAND} train --resume {self.path}"
+                f"Go on with: {self.command('train', '--resume', self.path)}"
             )
         return Checkpoint.load(path)
 
@@ -224,7 +293,8 @@ def check_free(path):
         with contextlib.suppress(CheckpointError):
             RunFolder.open(path)
             raise ArgumentError(
-                f"--out {path} holds a training run already. Go on with it by --resume {path}, or name another folder."
+                f"--out {path} holds a training run already. Go on with it by --resume {display.quoted(path)}, or name "
+                "another folder."
             )
     if entries:
         shown = ", ".join(entries[:5]) + (f" and {len(entries) - 5} more" if len(entries) > 5 else "")

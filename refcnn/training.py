@@ -18,6 +18,7 @@ from .optimizers.adam import Adam
 from .optimizers.sgd import Sgd
 from .philox import generator, permutation, set_seed
 from .run_folder import Configuration, RunFolder
+from .suggestions import did_you_mean
 
 #: For each name of an optimizer: what makes it from a learning rate, and its default rate.
 OPTIMIZERS = {
@@ -40,8 +41,8 @@ def start(options, out=None):
     ----------
     options : dict
         Any of ``data``, ``data_dir``, ``model``, ``epochs``, ``batch_size``,
-        ``lr``, ``optimizer``, ``validation_split`` and ``seed``; the rest take
-        their defaults.
+        ``lr``, ``optimizer``, ``validation_split``, ``pixel_range`` and
+        ``seed``; the rest take their defaults.
     out : str or os.PathLike, optional
         The run folder; by default a new one below ``runs``.
 
@@ -58,16 +59,20 @@ def start(options, out=None):
     """
     options = {**DEFAULTS, **options}
     if options["optimizer"] not in OPTIMIZERS:
-        raise ArgumentError(f"--optimizer is {options['optimizer']!r}. Choose one of {', '.join(OPTIMIZERS)}.")
+        raise ArgumentError(
+            f"--optimizer is {options['optimizer']!r}. Choose one of {', '.join(OPTIMIZERS)}."
+            + did_you_mean(options["optimizer"], OPTIMIZERS)
+        )
     attributes.integer("train", "epochs", options["epochs"])
     attributes.integer("train", "batch_size", options["batch_size"])
     out = run_folder.free_path(options["data"], options["model"]) if out is None else Path(out)
     run_folder.check_free(out)
     set_seed(options["seed"] if "seed" in options else secrets.randbits(32))
     seed = generator.seed
-    train, test = data.load(options["data"], options.get("data_dir"))
+    train, test = data.load(options["data"], options.get("data_dir"), options.get("pixel_range"))
     split = options.get("validation_split", None if test else DEFAULT_VALIDATION_SPLIT)
-    parts = _parts(split, train, test)
+    data.require_classes(train)
+    parts = _parts(split, train, test, stratify=True)
     lr = attributes.number("train", "lr", options.get("lr", OPTIMIZERS[options["optimizer"]][1]), above=0)
     active = backend.active()
     configuration = Configuration(
@@ -83,6 +88,7 @@ def start(options, out=None):
         lr=lr,
         optimizer=options["optimizer"],
         validation_split=split,
+        stratified=True,
         seed=seed,
     )
     model = models.build(configuration.model, train.preprocessing.shape, len(train.classes))
@@ -106,7 +112,7 @@ def resume(run, options):
     Raises
     ------
     ArgumentError
-        If an option contradicts the run.
+        If an option contradicts the run, or its model is code that was not named as the run was opened.
     DataError
         If the data are not those that the run was started with.
     CheckpointError
@@ -125,6 +131,7 @@ def resume(run, options):
             f"--epochs is {changes['epochs']}, but the run in {run.path} was started with {former.epochs}. "
             "The number of epochs can only be raised."
         )
+    run.require_model()
     if former.optimizer not in OPTIMIZERS:
         raise CheckpointError(
             f"the optimizer of the run in {run.path} is {former.optimizer!r}, but there are {', '.join(OPTIMIZERS)}. "
@@ -134,7 +141,8 @@ def resume(run, options):
     active = backend.active()
     configuration = dataclasses.replace(former, **changes, backend=active.name, device=active.description)
     set_seed(configuration.seed)
-    training = Training(run, *_prepare(configuration))
+    parts = _load_parts(configuration)
+    training = Training(run, run.build_model(), *parts)
     if checkpoint is not None:
         training.set_state(checkpoint)
     run.remove_leftovers()
@@ -165,12 +173,6 @@ def _places(options):
     return places | {"data": options["data"]} if options.get("data") in data.NAMES else places
 
 
-def _prepare(configuration):
-    parts = _load_parts(configuration)
-    model = models.build(configuration.model, configuration.preprocessing.shape, len(configuration.classes))
-    return model, *parts
-
-
 def _load_parts(configuration):
     train, test = data.load(configuration.data, configuration.data_dir)
     found = run_folder.digest(train, test)
@@ -187,15 +189,15 @@ def _load_parts(configuration):
             f"classes, but the images of {configuration.data} have shape {image.shape} and {len(train.classes)} "
             "classes. Put an earlier copy of config.json in its place, or start a new run."
         )
-    return _parts(configuration.validation_split, train, test)
+    return _parts(configuration.validation_split, train, test, configuration.stratified)
 
 
-def _parts(validation_split, train, test):
+def _parts(validation_split, train, test, stratify):
     """Return the training and the validation set, both standardised by the former."""
     # Drawn first of all after the seed is set, so that any process finds the same parts again.
     parts = (train, test)
     if validation_split is not None:
-        parts = data.split(train, validation_split, generator.permutation(len(train)))
+        parts = data.split(train, validation_split, generator.permutation(len(train)), stratify)
     preprocessing = parts[0].preprocessing.standardised(parts[0].x)
     return [dataclasses.replace(part, preprocessing=preprocessing) for part in parts]
 
@@ -225,13 +227,13 @@ class Training:
     @property
     def is_complete(self):
         """Whether the exported model and the pictures of all the epochs are there."""
-        return self.run.configuration.completed_epochs >= self.run.configuration.epochs
+        return self.run.is_complete
 
     def description(self):
         """Return the lines that say what is about to be trained."""
         configuration, epoch = self.run.configuration, len(self.history) + 1
         epochs = f"epoch {epoch} to {configuration.epochs}" if epoch <= configuration.epochs else "no epoch left"
-        return (
+        lines = (
             f"{configuration.data}: {len(self.train)} training and {len(self.validation)} validation images of shape "
             f"{configuration.preprocessing.shape}, {len(configuration.classes)} classes\n"
             f"{configuration.model} on {configuration.backend}: {configuration.device}\n"
@@ -239,6 +241,7 @@ class Training:
             f"seed {configuration.seed}\n"
             f"run folder: {self.run.path}"
         )
+        return "\n".join([lines, *data.remarks(self.train, self.validation)])
 
     def state(self):
         """Return the present state as a Checkpoint.

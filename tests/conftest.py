@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from refcnn import backend as backends
-from refcnn.opencl import device as opencl_devices
+from refcnn.opencl import finding
 
 _COMMON = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("quick", max_examples=25, **_COMMON)
@@ -41,6 +41,7 @@ def pytest_report_header(config):
     return [
         f"hypothesis: repeat with --hypothesis-seed={config.option.hypothesis_seed}",
         f"refcnn devices: {', '.join(named)}",
+        *finding.remarks(),
     ]
 
 
@@ -82,7 +83,7 @@ def own_module(tmp_path, monkeypatch):
 @functools.cache
 def _devices():
     present = {"reference": "reference"}
-    for device in opencl_devices.available():
+    for device in finding.usable():
         present[device.name] = f"{device.name} {device.device_name} {device.platform_name} {device.platform_version}"
     wanted = [entry.strip() for entry in os.environ.get("REFCNN_TEST_DEVICES", "").split(",") if entry.strip()]
     for entry in wanted:
@@ -90,7 +91,7 @@ def _devices():
             raise pytest.UsageError(f"REFCNN_TEST_DEVICES names {entry!r}, but there are: {list(present.values())}.")
     chosen = [name for name, text in present.items() if not wanted or any(_fits(e, name, text) for e in wanted)]
     if len(present) == 1 and not wanted:
-        absent = pytest.mark.skip(reason="no OpenCL device was found")
+        absent = pytest.mark.skip(reason="no OpenCL device is usable")
         chosen.append(pytest.param("opencl", marks=absent, id="opencl"))
     return chosen
 

@@ -59,7 +59,7 @@ folder, epochs, backend = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 sys.path.insert(0, ".")
 with refcnn.use_backend(backend):
     if (run_folder.Path(folder) / "config.json").exists():
-        session = training.resume(run_folder.RunFolder.open(folder), {})
+        session = training.resume(run_folder.RunFolder.open(folder, "small_models:small"), {})
     else:
         options = dict(data="data.npz", model="small_models:small", epochs=epochs, batch_size=8, lr=0.02, seed=3)
         session = training.start(options, folder)

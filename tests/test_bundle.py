@@ -21,14 +21,14 @@ from refcnn.conformance.case_file import read_case
 from refcnn.conformance.onnxruntime_target import one_node_model
 from refcnn.conformance.strategies import Case
 from refcnn.errors import ArgumentError, DataError, FileWriteError
-from refcnn.opencl import device as devices
-from refcnn.opencl import program
+from refcnn.opencl import finding, program
+from refcnn.opencl.device import LocalMemory
 from refcnn.opencl.variants import VARIANTS
 
 from .test_case_file import assert_same
 from .test_layout import NO_ARITHMETIC, OPERATIONS
 
-needs_device = pytest.mark.skipif(not devices.available(), reason="no OpenCL device; see the README for how to get one")
+needs_device = pytest.mark.skipif(not finding.usable(), reason="no OpenCL device; see the README for how to get one")
 ALONE = """
 import runpy, sys
 sys.path.insert(0, sys.argv[1])
@@ -116,7 +116,7 @@ def script(folder):
     ],
 )  # fmt: skip
 def test_a_bundle_runs_without_refcnn(tmp_path, site, operation, direction, variant):
-    device = devices.best()
+    device = finding.best()
     write(tmp_path / "right", operation, direction, variant, CASES[operation], device=device)
     right = run_alone(site, tmp_path / "right")
     assert (right.returncode, right.stderr) == (0, "")
@@ -140,7 +140,7 @@ def test_a_bundle_runs_without_refcnn(tmp_path, site, operation, direction, vari
 def test_the_launches_run_again_to_the_bit(tmp_path_factory, operation, data):
     case = data.draw(judge.conformance(operation).cases("tiny"))
     variant = data.draw(st.sampled_from([None, *VARIANTS]))
-    device = data.draw(st.sampled_from(devices.available()))
+    device = data.draw(st.sampled_from(finding.usable()))
     for direction in ("forward", "backward") if case.dy is not None else ("forward",):
         folder = tmp_path_factory.mktemp("again") / "bundle"
         results = write(folder, operation, direction, variant, case, device=device)
@@ -156,10 +156,10 @@ def test_the_launches_run_again_to_the_bit(tmp_path_factory, operation, data):
 
 @needs_device
 def test_each_device_runs_it_again(tmp_path):
-    results = write(tmp_path / "bundle", "conv2d", "backward", "cpu", CASES["conv2d"], device=devices.best())
+    results = write(tmp_path / "bundle", "conv2d", "backward", "cpu", CASES["conv2d"], device=finding.best())
     with np.load(tmp_path / "bundle" / "arrays.npz") as file:
         arrays = dict(file)
-    for device in devices.available():
+    for device in finding.usable():
         again = script(tmp_path / "bundle")["replay"](device.name.removeprefix("opencl:"), arrays)
         for found, (_, exact, bound) in zip(again, results.values(), strict=True):
             judge.compare(device.name, found, exact, bound)
@@ -167,7 +167,7 @@ def test_each_device_runs_it_again(tmp_path):
 
 @needs_device
 def test_what_was_not_run_is_recorded_too(tmp_path, monkeypatch):
-    device = devices.best()
+    device = finding.best()
     executed, _ = bundle.record(device, "conv2d", "backward", "gpu", CASES["conv2d"])
 
     def no_kernel(*arguments):
@@ -186,7 +186,7 @@ def test_what_was_not_run_is_recorded_too(tmp_path, monkeypatch):
 
 @needs_device
 def test_recording_ends_with_its_block_and_sees_what_was_before():
-    device = devices.best()
+    device = finding.best()
     before = device.array(np.arange(6, dtype=np.float32))
     with pytest.raises(ZeroDivisionError), device.recording() as recording:
         y = device.empty((6,))
@@ -203,7 +203,7 @@ def test_recording_ends_with_its_block_and_sees_what_was_before():
 
 @needs_device
 def test_build_options_of_a_device_are_recorded_too(monkeypatch):
-    device = devices.best()
+    device = finding.best()
     monkeypatch.setattr(device, "is_simulator", True)
     recording, _ = bundle.record(device, "conv2d", "forward", "gpu", CASES["conv2d"], execute=False)
     assert all(launch.options[-1] == "-cl-opt-disable" for launch in recording.launches)
@@ -217,10 +217,10 @@ def test_every_kind_of_argument_is_run_again(tmp_path, monkeypatch):
         "{\n    room[0] = a;\n    y[0] = room[0];\n    y[1] = b;\n    y[2] = c;\n    y[3] = d * FACTOR;\n}\n"
     )
     monkeypatch.setattr(program, "kernel_folder", lambda: tmp_path)
-    device = devices.best()
+    device = finding.best()
     with device.recording() as recording:
         y = device.zeros((5,))
-        arguments = y, devices.LocalMemory(4), -np.inf, np.uint32(2**32 - 256), True, np.uint8(200)
+        arguments = y, LocalMemory(4), -np.inf, np.uint32(2**32 - 256), True, np.uint8(200)
         device.launch("kinds_for_test", "kinds", (1,), (1,), *arguments, options=("-DFACTOR=3",))
     bundle.write_bundle(
         tmp_path / "bundle", operation="dropout", direction="forward", variant=None, case=Case((normal(2),), {
@@ -234,7 +234,7 @@ def test_every_kind_of_argument_is_run_again(tmp_path, monkeypatch):
 
 @needs_device
 def test_a_fault_in_a_kernel_is_reproduced(tmp_path, site):
-    write(tmp_path / "bundle", "softmax", "forward", None, CASES["softmax"], device=devices.best())
+    write(tmp_path / "bundle", "softmax", "forward", None, CASES["softmax"], device=finding.best())
     kernel = tmp_path / "bundle" / "kernels" / "softmax.cl"
     text = kernel.read_text()
     assert "exp(" in text
@@ -245,7 +245,7 @@ def test_a_fault_in_a_kernel_is_reproduced(tmp_path, site):
     broken = run_alone(site, tmp_path / "bundle")
     assert broken.returncode == 1 and "softmax_forward" in broken.stdout and "no_such_function" in broken.stdout
     unknown = run_alone(site, tmp_path / "bundle", "no such device")
-    assert unknown.returncode == 2 and devices.best().device_name in unknown.stdout
+    assert unknown.returncode == 2 and finding.best().device_name in unknown.stdout
 
 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)

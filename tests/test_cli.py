@@ -19,13 +19,15 @@ from PIL import Image
 import refcnn as rm
 from refcnn.checkpoint import Checkpoint
 from refcnn.cli import main
-from refcnn.opencl import device as opencl_devices
+from refcnn.opencl import finding
 from refcnn.run_folder import RunFolder
 
 from . import small_run
 
 TRAIN = ["train", "--data", "data.npz", "--model", "small_models:small", "--backend", "reference", "--batch-size", "8",
          "--lr", "0.02", "--seed", "3"]  # fmt: skip
+#: What names the model of the run anew, where its code is needed.
+NAMED = ["--model", "small_models:small"]
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +106,8 @@ def test_the_exported_model_is_the_best_checkpoint(folder):
 
 @pytest.mark.parametrize("model", ["run", "run/model.onnx"])
 def test_predict(call, model):
-    result = call("predict", model, "class0.png", "class1.png", "class2.png", "--backend", "reference")
+    named = NAMED if model == "run" else []
+    result = call("predict", model, "class0.png", "class1.png", "class2.png", "--backend", "reference", *named)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     for index, line in enumerate(lines):
@@ -112,11 +115,53 @@ def test_predict(call, model):
     assert len(lines) == 3
 
 
+@pytest.mark.parametrize(
+    "stored, pixel_range",
+    [(lambda x: x.astype(float), None), (lambda x: x / 127.5 - 1, ("-1", "1"))],
+    ids=["0 to 255", "-1 to 1"],
+)
+def test_image_files_are_recognised_as_well_as_the_floating_point_images_of_the_data_set(
+    call, folder, tmp_path, stored, pixel_range
+):
+    with np.load(folder / "data.npz") as data:
+        x, y = data["x"], data["y"]
+    # Labels that are no indices: what is printed is the label.
+    np.savez(tmp_path / "data.npz", x=stored(x), y=5 * y)
+    run, files = tmp_path / "run", [tmp_path / f"{index}.png" for index in range(30)]
+    for file, pixels in zip(files, x, strict=False):
+        Image.fromarray(pixels).save(file)
+    trained = call(*TRAIN, "--data", tmp_path / "data.npz", "--epochs", "4", "--out", run)
+    assert trained.exit_code == 0, trained.output
+    opened = RunFolder.open(run, "small_models:small")
+    model = opened.best_model()
+    inputs = opened.configuration.preprocessing.apply(stored(x[:30])[:, None])
+    expected = model(inputs).as_ndarray().argmax(axis=1)
+    assert np.mean(expected == y[:30]) > 0.9
+    if pixel_range:
+        for where in (run, run / "model.onnx"):
+            refused = call("predict", where, *files, "--backend", "reference")
+            assert_refused(refused, "--pixel-range BLACK WHITE")
+            assert len(refused.stderr.splitlines()) == 1
+        shown = ("show", "features", run, "--image", files[0], "--out", tmp_path / "features.png", "--model",
+                 "small_models:small")  # fmt: skip
+        assert_refused(call(*shown), "--pixel-range BLACK WHITE")
+        assert call(*shown, "--pixel-range", *pixel_range).exit_code == 0
+    for where in (run, run / "model.onnx"):
+        more = ("--pixel-range", *pixel_range) if pixel_range else ()
+        result = call("predict", where, *files, "--backend", "reference", *more)
+        assert [line.split(": ")[1].split()[0] for line in result.stdout.splitlines()] == [str(5 * k) for k in expected]
+
+
+def test_the_case_of_a_choice_does_not_matter(call, tmp_path):
+    assert_refused(call("train", "--optimizer", "Adam", "--data", "absent", "--out", tmp_path / "run"), "'absent'")
+    assert call("show", "Curves", "run", "--out", tmp_path / "curves.png").exit_code == 0
+
+
 def test_predict_names_the_most_probable_classes_of_either_kind_of_file(call, folder, tmp_path):
-    assert call("export", "run", "--out", tmp_path / "soft.onnx", "--softmax").exit_code == 0
+    assert call("export", "run", "--out", tmp_path / "soft.onnx", "--softmax", *NAMED).exit_code == 0
     outputs = [
-        call("predict", model, "class1.png", "--top", 9, "--backend", "reference").stdout
-        for model in ("run", "run/model.onnx", tmp_path / "soft.onnx")
+        call("predict", *model, "class1.png", "--top", 9, "--backend", "reference").stdout
+        for model in (["run", *NAMED], ["run"], ["run/model.onnx"], [tmp_path / "soft.onnx"])
     ]
     shares = [[float(part.split("(")[1].rstrip("%)\n,")) for part in output.split(", ")] for output in outputs]
     for row in shares:
@@ -126,7 +171,7 @@ def test_predict_names_the_most_probable_classes_of_either_kind_of_file(call, fo
 
 def test_export_options(call, tmp_path):
     out = tmp_path / "model.onnx"
-    result = call("export", "run", "--out", out, "--opset", 15, "--softmax")
+    result = call("export", "run", "--out", out, "--opset", 15, "--softmax", *NAMED)
     assert result.exit_code == 0, result.output
     assert "proved on" in result.stdout and f"refcnn predict {out}" in result.stdout
     model = onnx.load(out)
@@ -148,7 +193,7 @@ def test_show_without_a_screen_writes_files(call, folder, monkeypatch, arguments
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setenv("MPLBACKEND", "agg")
-    result = call("show", arguments[0], "run", *arguments[1:])
+    result = call("show", arguments[0], "run", *arguments[1:], *NAMED)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [f"run/{name}" for name in names]
     for name in names:
@@ -167,7 +212,7 @@ def test_show_to_a_named_file(call, tmp_path):
 def test_devices(call):
     result = call("devices")
     assert result.exit_code == 0, result.output
-    present = opencl_devices.available()
+    present = finding.available()
     for device in present:
         row = next(line for line in result.stdout.splitlines() if f" {device.name} " in line)
         for value in (device.kind, device.device_name, device.platform_name, device.driver_version, "GiB"):
@@ -177,7 +222,7 @@ def test_devices(call):
 
 
 def test_devices_without_any(call, monkeypatch):
-    monkeypatch.setattr(opencl_devices, "available", lambda: [])
+    monkeypatch.setattr(finding, "available", lambda: [])
     result = call("devices")
     assert result.exit_code == 0 and "*  reference" in result.stdout
     assert "no OpenCL device was found" in result.stdout and "pip install" in result.stdout
@@ -187,12 +232,12 @@ def test_a_complete_run_says_so_and_more_epochs_go_on(call, folder, tmp_path):
     import shutil
 
     before = {name: os.stat(folder / "run" / name).st_mtime_ns for name in os.listdir(folder / "run")}
-    result = call("train", "--resume", "run", "--backend", "reference")
+    result = call("train", "--resume", "run", "--backend", "reference", *NAMED)
     assert result.exit_code == 0 and "complete already; --epochs N" in result.stdout
     assert before == {name: os.stat(folder / "run" / name).st_mtime_ns for name in os.listdir(folder / "run")}
     shutil.copytree(folder / "run", tmp_path / "more")
     (tmp_path / "more" / "model.onnx").unlink()
-    result = call("train", "--resume", tmp_path / "more", "--epochs", 4, "--backend", "reference")
+    result = call("train", "--resume", tmp_path / "more", "--epochs", 4, "--backend", "reference", *NAMED)
     assert result.exit_code == 0, result.output
     assert "epoch 4/4" in result.stdout and "epoch 3/4" not in result.stdout
     assert RunFolder.open(tmp_path / "more").configuration.completed_epochs == 4
@@ -213,7 +258,7 @@ def test_ctrl_c_says_how_to_resume(folder, tmp_path):
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "writing the checkpoint" in stderr and "Traceback" not in stderr
-    assert f"Go on with: refcnn train --resume {out}" in stdout
+    assert f"refcnn train --resume {out} --model small_models:slow" in stdout
     assert Checkpoint.load(out / "last.npz").epoch >= 1
 
 
@@ -225,8 +270,8 @@ def test_ctrl_c_while_the_model_is_proved_says_how_to_go_on(call, tmp_path, monk
         context.setattr("refcnn.report.write", interrupted)
         result = call(*TRAIN, "--epochs", "1", "--out", tmp_path / "run")
     assert result.exit_code == 130
-    assert f"Go on with: refcnn train --resume {tmp_path / 'run'}" in result.stdout
-    result = call("train", "--resume", tmp_path / "run")
+    assert f"Go on with: refcnn train --resume {tmp_path / 'run'} --model small_models:small" in result.stdout
+    result = call("train", "--resume", tmp_path / "run", *NAMED)
     assert result.exit_code == 0 and "no epoch left" in result.stdout
     assert (tmp_path / "run" / "model.onnx").exists()
 
@@ -283,7 +328,7 @@ def test_parameters_that_are_none_are_not_predicted_with(call, folder, tmp_path,
     checkpoint = Checkpoint.load(best)
     checkpoint.parameters["0.w"].flat[3] = value
     checkpoint.save(best)
-    assert_refused(call("predict", tmp_path / "run", "class0.png", "--backend", "reference"), "best.npz", "0.w")
+    assert_refused(call("predict", tmp_path / "run", "class0.png", *NAMED), "best.npz", "0.w")
     model = onnx.load(folder / "run" / "model.onnx")
     weights = onnx.numpy_helper.to_array(model.graph.initializer[0]).copy()
     weights.flat[0] = value
@@ -359,7 +404,7 @@ def test_data_that_are_none(call, tmp_path):
 def test_an_unknown_device_lists_those_present(call, tmp_path):
     result = call("train", "--backend", "opencl:no such platform:0", "--out", tmp_path / "run")
     assert_refused(result, "no such platform")
-    for device in opencl_devices.available():
+    for device in finding.available():
         assert device.name in result.stderr and device.device_name in result.stderr
     assert_refused(call("train", "--backend", "cuda", "--out", tmp_path / "run"), "'cuda'", "refcnn devices")
 
@@ -367,16 +412,16 @@ def test_an_unknown_device_lists_those_present(call, tmp_path):
 def test_no_opencl_at_all(call, monkeypatch, tmp_path):
     from refcnn import backend
 
-    monkeypatch.setattr(opencl_devices, "available", lambda: [])
-    backend._opencl.cache_clear()
+    monkeypatch.setattr(finding, "available", lambda: [])
+    backend._best.cache_clear()
     try:
         result = call("train", "--backend", "opencl", "--out", tmp_path / "run")
         assert_refused(result, "no OpenCL device was found", "pip install")
-        result = call("predict", "run", "class0.png", "--backend", "auto")
+        result = call("predict", "run", "class0.png", "--backend", "auto", *NAMED)
         assert result.exit_code == 0
         assert "computing on the reference backend, since no OpenCL device was found" in result.stderr
     finally:
-        backend._opencl.cache_clear()
+        backend._best.cache_clear()
 
 
 def test_a_full_disk(folder, tmp_path):
@@ -398,7 +443,7 @@ def test_a_full_disk_at_the_export_leaves_the_former_file(call, tmp_path, monkey
     out = tmp_path / "model.onnx"
     out.write_bytes(b"former")
     monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    assert_refused(call("export", "run", "--out", out), out, "No space left on device", "unchanged")
+    assert_refused(call("export", "run", "--out", out, *NAMED), out, "No space left on device", "unchanged")
     assert out.read_bytes() == b"former" and os.listdir(tmp_path) == ["model.onnx"]
 
 
@@ -414,9 +459,9 @@ def test_a_broken_checkpoint(call, folder, tmp_path):
     for name in ("best.npz", "last.npz"):
         content = (tmp_path / "run" / name).read_bytes()
         (tmp_path / "run" / name).write_bytes(content[: len(content) // 2])
-    result = call("predict", tmp_path / "run", "class0.png", "--backend", "reference")
+    result = call("predict", tmp_path / "run", "class0.png", "--backend", "reference", *NAMED)
     assert_refused(result, "best.npz", "refcnn checkpoint")
-    assert_refused(call("train", "--resume", tmp_path / "run", "--backend", "reference"), "last.npz")
+    assert_refused(call("train", "--resume", tmp_path / "run", "--backend", "reference", *NAMED), "last.npz")
     (tmp_path / "run" / "best.npz").unlink()
     assert_refused(call("show", "kernels", tmp_path / "run"), "no trained model yet", "--resume")
 

@@ -17,7 +17,7 @@ from refcnn.conformance import case_file, coverage, html, judge, oclgrind, runne
 from refcnn.conformance.results import BINS, DeviceReport, Report
 from refcnn.conformance.strategies import Case
 from refcnn.errors import BackendError, FileWriteError
-from refcnn.opencl import device as opencl_devices
+from refcnn.opencl import finding
 from refcnn.opencl.program import kernel_folder
 
 FAULTS = '''
@@ -546,7 +546,7 @@ def test_any_time_may_be_waited():
     ],
 )
 def test_fault_in_a_kernel_is_found_and_shrunk(tmp_path, monkeypatch, file, right, wrong, operation, largest):
-    devices = [device for device in opencl_devices.available() if not device.is_simulator]
+    devices = [device for device in finding.usable() if not device.is_simulator]
     if not devices:
         pytest.skip("no OpenCL device was found")
     shutil.copytree(kernel_folder(), tmp_path / "kernels")
@@ -567,7 +567,7 @@ def test_fault_in_a_kernel_is_found_and_shrunk(tmp_path, monkeypatch, file, righ
 
 
 def test_kernel_that_does_not_build(tmp_path, monkeypatch):
-    devices = [device for device in opencl_devices.available() if not device.is_simulator]
+    devices = [device for device in finding.usable() if not device.is_simulator]
     if not devices:
         pytest.skip("no OpenCL device was found")
     shutil.copytree(kernel_folder(), tmp_path / "kernels")
@@ -584,7 +584,7 @@ def test_kernel_that_does_not_build(tmp_path, monkeypatch):
 
 
 def test_variants(tmp_path):
-    devices = [device for device in opencl_devices.available() if not device.is_simulator]
+    devices = [device for device in finding.usable() if not device.is_simulator]
     if not devices:
         pytest.skip("no OpenCL device was found")
     target = targets.find(devices[0].name)
@@ -599,7 +599,7 @@ def test_variants(tmp_path):
 
 
 def test_a_fused_variant_runs_alone(tmp_path):
-    devices = [device for device in opencl_devices.available() if not device.is_simulator]
+    devices = [device for device in finding.usable() if not device.is_simulator]
     if not devices:
         pytest.skip("no OpenCL device was found")
     done = run("--device", devices[0].name, "--operation", "dense", "--variant", "cpu+relu", "--seed", 1,

@@ -1,8 +1,9 @@
-"""Devices, their errors, the runtimes found in the environment, and the matrix products they run."""
+"""Devices, their errors, and the matrix products they run."""
 
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +13,17 @@ from hypothesis import strategies as st
 
 from refcnn.conformance import targets
 from refcnn.errors import ArgumentError, BackendError, DeviceMemoryError, KernelBuildError, ShapeError
-from refcnn.opencl import conv2d, device, icd, matrix_product, program, variants
+from refcnn.opencl import conv2d, device, finding, matrix_product, program, variants
 
-pytestmark = pytest.mark.skipif(not device.available(), reason="no OpenCL device; see the README for how to get one")
+pytestmark = pytest.mark.skipif(not finding.usable(), reason="no usable OpenCL device; see the README for how to get one")
 
 SCALE = "__kernel void scale(__global float *x, int n, float by)\n{\n    int i = get_global_id(0);\n"
 SCALE_BODY = "    if (i < n)\n        x[i] *= by;\n}\n"
 
 
-@pytest.fixture(params=[one.name for one in device.available()])
+@pytest.fixture(params=[one.name for one in finding.usable()])
 def each_device(request):
-    return next(one for one in device.available() if one.name == request.param)
+    return next(one for one in finding.usable() if one.name == request.param)
 
 
 @pytest.fixture
@@ -42,54 +43,6 @@ def test_names_and_properties(each_device):
     assert each_device.opencl_version.startswith("OpenCL ")
 
 
-def test_find_takes_numbers_and_parts_of_names(each_device):
-    assert device.find(each_device.platform_index, each_device.device_index) is each_device
-    assert device.find(str(each_device.platform_index), str(each_device.device_index)) is each_device
-    by_version = device.find(each_device.platform_version.upper(), each_device.device_name[2:].lower())
-    assert by_version.platform_version == each_device.platform_version
-
-
-def test_an_unknown_device_is_an_error_that_lists_those_present():
-    with pytest.raises(BackendError, match="opencl:no such platform:0") as caught:
-        device.find("no such platform", 0)
-    for one in device.available():
-        assert one.name in str(caught.value) and one.device_name in str(caught.value)
-    with pytest.raises(BackendError):
-        device.find(device.available()[0].platform_index, 99)
-
-
-def test_without_any_device_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(device, "available", lambda: [])
-    for ask in (device.best, lambda: device.find(0, 0)):
-        with pytest.raises(BackendError, match=r'pip install "pyopencl\[pocl\]"'):
-            ask()
-
-
-class _Described:
-    def __init__(self, kind, platform_name, platform_version="OpenCL 3.0"):
-        self.kind, self.platform_name, self.platform_version = kind, platform_name, platform_version
-        self.is_simulator = platform_name == "Oclgrind"
-
-
-def test_the_best_device_is_a_gpu_then_intels_runtime_then_the_newest_pocl(monkeypatch):
-    ranked = [
-        _Described("gpu", "NVIDIA CUDA"),
-        _Described("accelerator", "Some board"),
-        _Described("cpu", "Intel(R) OpenCL"),
-        _Described("cpu", "Portable Computing Language", "OpenCL 3.0 PoCL 10.0"),
-        _Described("cpu", "Portable Computing Language", "OpenCL 3.0 PoCL 3.1+debian"),
-        _Described("cpu", "Portable Computing Language", "OpenCL 3.0 PoCL 3.0-rc2"),
-        _Described("cpu", "Another runtime"),
-    ]
-    simulator = _Described("gpu", "Oclgrind")
-    while ranked:
-        monkeypatch.setattr(device, "available", lambda: [simulator, *reversed(ranked)])
-        assert device.best() is ranked.pop(0)
-    monkeypatch.setattr(device, "available", lambda: [simulator])
-    with pytest.raises(BackendError, match="simulator"):
-        device.best()
-
-
 @pytest.mark.parametrize(
     ("native", "platform_version", "name", "width"),
     [
@@ -100,13 +53,12 @@ def test_the_best_device_is_a_gpu_then_intels_runtime_then_the_newest_pocl(monke
     ],
 )  # fmt: skip
 def test_vectors_are_as_wide_as_registers_that_the_compiler_knows(native, platform_version, name, width):
-    described = _Described("cpu", "Some platform", platform_version)
-    described.device_name = name
+    described = types.SimpleNamespace(platform_version=platform_version, device_name=name)
     assert device._vector_width(described, native) == width
 
 
 def test_vectors_of_another_width_can_be_forced(monkeypatch):
-    one = device.available()[0]
+    one = finding.usable()[0]
     for width in device.VECTOR_WIDTHS:
         monkeypatch.setenv("REFCNN_VECTOR_WIDTH", str(width))
         again = device.Device(one._device, one.platform_index, one.device_index)
@@ -214,7 +166,7 @@ def test_missing_kernels_and_files_are_errors(each_device, kernels):
 
 
 def test_an_array_of_another_device_is_an_error(kernels):
-    devices = device.available()
+    devices = finding.usable()
     if len(devices) < 2:
         pytest.skip("needs two OpenCL devices")
     x = devices[0].zeros((10,))
@@ -298,66 +250,6 @@ def test_memory_that_fails_at_the_launch_is_an_error(each_device, kernels, monke
         each_device.launch("scale_for_test", "scale", (1,), (1,), x, 1, 1.0)
 
 
-def _fake_environment(tmp_path, monkeypatch, system_entries):
-    system, cache, library = tmp_path / "system", tmp_path / "cache", tmp_path / "prefix" / "lib" / "libintelocl.so"
-    system.mkdir()
-    library.parent.mkdir(parents=True)
-    library.write_bytes(b"a library")
-    for name, text in system_entries.items():
-        (system / name).write_text(text)
-    monkeypatch.setattr(icd, "SYSTEM_VENDORS", system)
-    monkeypatch.setattr(icd, "INTEL_DISTRIBUTION", "a-distribution-that-is-not-installed")
-    monkeypatch.setattr(icd.sys, "prefix", str(tmp_path / "prefix"))
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *a, **k: str(cache))
-    monkeypatch.delitem(sys.modules, "pyopencl", raising=False)
-    monkeypatch.setenv("OCL_ICD_VENDORS", "")
-    monkeypatch.delenv("OCL_ICD_VENDORS")
-    return cache, library
-
-
-def test_intels_runtime_is_added_to_the_systems(tmp_path, monkeypatch):
-    entries = {"pocl.icd": "libpocl.so.2\n", "broken.icd": "/no/such/libintelocl.so\n"}
-    cache, library = _fake_environment(tmp_path, monkeypatch, entries)
-    icd.prepare_environment()
-    (folder,) = cache.iterdir()
-    assert os.environ["OCL_ICD_VENDORS"] == str(folder)
-    made = {path.name: path.read_text() for path in folder.iterdir()}
-    assert made.pop("refcnn-intel.icd").strip() == str(library)
-    assert made == entries
-    os.environ.pop("OCL_ICD_VENDORS")
-    icd.prepare_environment()
-    assert os.environ["OCL_ICD_VENDORS"] == str(folder) and list(cache.iterdir()) == [folder]
-
-
-def test_a_damaged_folder_of_runtimes_is_made_again(tmp_path):
-    entries = {"a.icd": b"liba.so\n"}
-    folder = icd.write_vendors(entries, tmp_path)
-    (folder / "a.icd").write_bytes(b"")
-    assert icd.write_vendors(entries, tmp_path) == folder
-    assert (folder / "a.icd").read_bytes() == b"liba.so\n" and list(tmp_path.iterdir()) == [folder]
-
-
-@pytest.mark.parametrize("obstacle", ["set by the user", "pyopencl imported", "no runtime", "known", "no cache"])
-def test_the_environment_is_left_alone(tmp_path, monkeypatch, obstacle):
-    cache, library = _fake_environment(tmp_path, monkeypatch, {})
-    expected = None
-    if obstacle == "set by the user":
-        expected = "/my/vendors"
-        monkeypatch.setenv("OCL_ICD_VENDORS", expected)
-    elif obstacle == "pyopencl imported":
-        monkeypatch.setitem(sys.modules, "pyopencl", icd)
-    elif obstacle == "no runtime":
-        library.unlink()
-        monkeypatch.setattr(icd.site, "USER_BASE", None)
-    elif obstacle == "known":
-        (tmp_path / "system" / "intel.icd").write_text(f"{library}\n")
-    else:
-        cache.write_text("a file where the folder should be")
-    icd.prepare_environment()
-    assert os.environ.get("OCL_ICD_VENDORS") == expected
-    assert obstacle == "no cache" or not cache.exists()
-
-
 def test_importing_the_package_does_not_import_pyopencl():
     code = "import sys, refcnn, refcnn.opencl, refcnn.opencl.device; sys.exit('pyopencl' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -372,7 +264,7 @@ def _integers(generator, shape):
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_product_is_exact_for_integers(variant, data):
-    one = device.best()
+    one = finding.best()
     draw = data.draw
     limits = {"rows": 40, "terms": 70, "columns": 150}
     rows, terms, columns = (draw(st.integers(1, most), name) for name, most in limits.items())
@@ -401,7 +293,7 @@ def test_product_is_exact_for_integers(variant, data):
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_dot_product_is_exact_for_integers(variant, data):
-    one = device.best()
+    one = finding.best()
     limits = {"groups": 2, "rows": 12, "columns": 12, "images": 5, "places": 50, "images_per_chunk": 5}
     groups, rows, columns, images, places, per_chunk = (
         data.draw(st.integers(1, most), name) for name, most in limits.items()

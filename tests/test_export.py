@@ -267,7 +267,7 @@ def test_without_opencl_the_proof_says_so(tmp_path, monkeypatch):
 
     monkeypatch.setattr(rm.backend, "find", without_opencl)
     proof = export(small_network(), tmp_path / "model.onnx", (1, 8, 8), examples=2)
-    assert "no OpenCL device" in str(proof) and len(proof.ratios) == 2
+    assert "OpenCL: no device" in str(proof) and len(proof.ratios) == 2
 
 
 def test_parameters_trained_in_float64_are_rounded(tmp_path):

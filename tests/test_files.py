@@ -44,6 +44,17 @@ def test_an_error_leaves_the_former_file(tmp_path, error):
         assert str(path) in str(caught.value) and "No space left" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("number", "advice", "other"),
+    [(errno.ENOSPC, "Free some space", "can be written"), (errno.EACCES, "can be written", "space"),
+     (errno.EROFS, "can be written", "space"), (errno.ENOENT, "Make that folder", "space")],
+)  # fmt: skip
+def test_the_advice_fits_what_went_wrong(tmp_path, number, advice, other):
+    with pytest.raises(FileWriteError, match=advice) as caught, atomic_write(tmp_path / "file"):
+        raise OSError(number, os.strerror(number))
+    assert other not in str(caught.value)
+
+
 def test_a_folder_that_does_not_exist(tmp_path):
     with pytest.raises(FileWriteError, match="none"):
         write(tmp_path / "none" / "file", b"")

@@ -23,8 +23,8 @@ NO_ARITHMETIC = {"flatten"}
 SHARED = {
     "reference": set(),
     "opencl": {
-        "array", "conv2d_product", "device", "direct", "elementwise", "fusion", "icd", "matrix_product", "memory",
-        "pooling", "program", "recording", "tuning", "variants", "winograd", "winograd_weights",
+        "array", "conv2d_product", "device", "direct", "elementwise", "finding", "fusion", "icd", "matrix_product", "memory",
+        "pooling", "program", "recording", "trial", "trial_process", "tuning", "variants", "winograd", "winograd_weights",
     },  # fmt: skip
     "conformance": {
         "bounds", "bundle", "case_file", "composition", "coverage", "html", "judge", "known_faults", "merge",

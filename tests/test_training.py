@@ -17,6 +17,7 @@ from refcnn import models, training
 from refcnn.checkpoint import Checkpoint, best_epoch
 from refcnn.errors import ArgumentError, CheckpointError, DataError, FileWriteError, NonFiniteLossError
 from refcnn.interruption import Interrupted
+from refcnn.philox import Generator
 from refcnn.run_folder import RunFolder
 
 from . import small_run
@@ -45,6 +46,11 @@ def inside(folder, monkeypatch):
 def begin(tmp_path, **options):
     defaults = {"data": "data.npz", "model": "small_models:small", "epochs": 4, "batch_size": 8, "lr": 0.02, "seed": 3}
     return training.start({**defaults, **options}, tmp_path / "run")
+
+
+def reopened(path):
+    """Open a run as the command line does where the user names its model."""
+    return RunFolder.open(path, "small_models:small")
 
 
 # Every write makes a file under another name and ends with os.replace: each is a moment to die at, just before or
@@ -128,7 +134,7 @@ def test_ctrl_c_and_resume_end_the_same(inside, tmp_path, call, capfd):
     checkpoint = Checkpoint.load(session.run.last)
     assert checkpoint.epoch == (call - 1) // 13
     assert len(checkpoint.losses) == min((call - 1) % 13 + 1, 10)
-    training.resume(RunFolder.open(session.run.path), {}).finish(lambda line: None)
+    training.resume(reopened(session.run.path), {}).finish(lambda line: None)
     small_run.assert_same(inside / "whole" / "last.npz", session.run.last)
 
 
@@ -140,7 +146,7 @@ def test_ctrl_c_and_resume_end_the_same_on_every_backend(inside, tmp_path, backe
         interrupt_at(session, 20)
         with pytest.raises(Interrupted):
             session.finish(lambda line: None)
-        training.resume(RunFolder.open(session.run.path), {}).finish(lambda line: None)
+        training.resume(reopened(session.run.path), {}).finish(lambda line: None)
     small_run.assert_same(whole.run.last, session.run.last)
 
 
@@ -162,7 +168,7 @@ def test_a_second_ctrl_c_stops_at_once(inside, tmp_path):
 
 def test_the_metrics_are_those_of_the_best_model(inside):
     """The recorded figures against the predictions of the stored model, counted and averaged here."""
-    run = RunFolder.open(inside / "whole")
+    run = reopened(inside / "whole")
     validation = training.validation_set(run.configuration)
     logits = run.best_model()(validation.preprocessing.apply(validation.x)).as_ndarray().astype(np.float64)
     with open(run.path / "metrics.csv", newline="") as file:
@@ -225,7 +231,7 @@ def test_more_epochs_after_the_end(inside, tmp_path, optimizer):
     whole.finish(lambda line: None)
     part = begin(tmp_path / "part", optimizer=optimizer, epochs=2)
     part.finish(lambda line: None)
-    resumed = training.resume(RunFolder.open(part.run.path), {"epochs": 4})
+    resumed = training.resume(reopened(part.run.path), {"epochs": 4})
     assert resumed.run.configuration.epochs == 4
     resumed.finish(lambda line: None)
     small_run.assert_same(whole.run.last, part.run.last)
@@ -237,7 +243,7 @@ def test_a_run_moves_to_another_backend(inside, tmp_path, opencl_backend):
     session = begin(tmp_path, epochs=1)
     session.finish(lambda line: None)
     with rm.use_backend(opencl_backend):
-        resumed = training.resume(RunFolder.open(session.run.path), {"epochs": 2})
+        resumed = training.resume(reopened(session.run.path), {"epochs": 2})
         assert resumed.run.configuration.backend == opencl_backend.name
         resumed.finish(lambda line: None)
     whole = Checkpoint.load(inside / "whole" / "last.npz")
@@ -255,6 +261,41 @@ def test_a_data_set_with_a_test_part_is_validated_on_it(inside, tmp_path, monkey
     assert session.train.preprocessing.mean == pytest.approx(parts[0].x.mean() / 255)
     split = begin(tmp_path / "split", validation_split=0.5)
     assert (len(split.train), len(split.validation)) == (35, 35)
+
+
+def test_each_class_is_in_the_validation_part(inside, tmp_path):
+    with np.load("data.npz") as former:
+        x, y = former["x"], np.array([0] * 80 + [5] * 18 + [10] * 2)
+    np.savez("rare.npz", x=x, y=y)
+    session = begin(tmp_path, data="rare.npz")
+    assert session.run.configuration.classes == ("0", "5", "10")
+    assert [np.bincount(part.y).tolist() for part in (session.train, session.validation)] == [[64, 14, 1], [16, 4, 1]]
+    assert "No " not in session.description()
+    np.savez("rare.npz", x=x, y=np.minimum(np.arange(100), 4))
+    description = begin(tmp_path / "b", data="rare.npz").description()
+    assert "No validation image is of the classes '0', '1', '2', '3':" in description
+
+
+def test_a_run_from_before_there_were_strata_keeps_its_parts(inside, tmp_path):
+    session = begin(tmp_path)
+    permutation = Generator(session.run.configuration.seed).permutation(100)
+    file = session.run.path / "config.json"
+    fields = json.loads(file.read_text())
+    del fields["stratified"], fields["preprocessing"]["black"]
+    file.write_text(json.dumps(fields))
+    resumed = training.resume(RunFolder.open(session.run.path, "small_models:small"), {})
+    whole, _ = rm.data.load("data.npz")
+    np.testing.assert_array_equal(resumed.validation.x, whole.x[permutation[80:]])
+    assert not np.array_equal(session.validation.x, resumed.validation.x)
+    again = training.validation_set(resumed.run.configuration)
+    np.testing.assert_array_equal(again.x, resumed.validation.x)
+
+
+def test_a_single_class_is_refused(inside, tmp_path):
+    np.savez("single.npz", x=np.zeros((9, 4, 4), np.uint8), y=np.full(9, 3))
+    with pytest.raises(DataError, match="one class, '3'"):
+        begin(tmp_path, data="single.npz")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(inside, tmp_path):
@@ -340,7 +381,7 @@ def test_metrics_that_a_kill_kept_from_being_written_are_there_after_resuming(in
     metrics = session.run.path / "metrics.csv"
     whole = metrics.read_bytes()
     metrics.unlink()
-    training.resume(RunFolder.open(session.run.path), {}).finish(lambda line: None)
+    training.resume(reopened(session.run.path), {}).finish(lambda line: None)
     assert metrics.read_bytes() == whole
 
 
@@ -358,7 +399,7 @@ def test_a_configuration_that_does_not_fit_the_data_is_refused(inside, tmp_path,
     fields |= {name: value if name != "preprocessing" else fields[name] | value for name, value in changes.items()}
     (run.path / "config.json").write_text(json.dumps(fields))
     with pytest.raises(CheckpointError, match=message):
-        training.resume(RunFolder.open(run.path), {})
+        training.resume(RunFolder.open(run.path, "small_models:small"), {})
 
 
 @pytest.mark.parametrize(
@@ -374,7 +415,7 @@ def test_a_configuration_that_does_not_fit_the_data_is_refused(inside, tmp_path,
 )
 def test_options_that_contradict_the_run(inside, options, message):
     with pytest.raises(ArgumentError, match=message):
-        training.resume(RunFolder.open(inside / "whole"), options)
+        training.resume(reopened(inside / "whole"), options)
 
 
 @pytest.mark.parametrize(
@@ -385,6 +426,8 @@ def test_options_that_contradict_the_run(inside, options, message):
         ({"lr": 0.0}, "lr is 0.0"),
         ({"lr": float("nan")}, "lr is nan"),
         ({"optimizer": "newton"}, "'newton'. Choose one of sgd, momentum, adam"),
+        ({"optimizer": "Adma"}, "Did you mean 'adam'"),
+        ({"model": "LeNet-5"}, "Did you mean 'lenet5'"),
         ({"seed": -1}, "seed is -1"),
         ({"validation_split": 1.5}, "1.5"),
         ({"model": "vgg"}, "'vgg', but the models are chapter, lenet5, and MODULE:FUNCTION"),

@@ -15,7 +15,7 @@ export PYTHONPATH="$checkout${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 OMP_
 total=${TIME_LIMIT:-460}
 began=$SECONDS
 
-refcnn() { "$python" -m refcnn "$@"; }
+refcnn() { "$python" -P -m refcnn "$@"; }
 
 # Where the driver is there but no .icd file names it, one is made beside those of the system.
 if ! refcnn devices | grep -qi nvidia && ldconfig -p | grep -q libnvidia-opencl.so.1; then
@@ -26,7 +26,7 @@ if ! refcnn devices | grep -qi nvidia && ldconfig -p | grep -q libnvidia-opencl.
     export OCL_ICD_VENDORS=$vendors
 fi
 refcnn devices | tee "$output/devices.txt"
-name=$("$python" -c 'import sys; from refcnn import backend; print(backend.find(sys.argv[1]).name)' "$device") || exit 2
+name=$("$python" -P -c 'import sys; from refcnn import backend; print(backend.find(sys.argv[1]).name)' "$device") || exit 2
 command -v nvidia-smi > /dev/null && nvidia-smi > "$output/nvidia-smi.txt"
 echo "checking $name; everything is kept in $output"
 
@@ -46,8 +46,8 @@ step() {
 
 failed=0
 workers=()
-"$python" -c 'import xdist' 2> /dev/null && workers=(-n "$(($(nproc) > 8 ? 8 : $(nproc)))")
-step conform 37 "$python" -m refcnn conform --device "$name" --report "$output/conform" &
+"$python" -P -c 'import xdist' 2> /dev/null && workers=(-n "$(($(nproc) > 8 ? 8 : $(nproc)))")
+step conform 37 "$python" -P -m refcnn conform --device "$name" --report "$output/conform" &
 conform=$!
 cd "$checkout" || exit 2
 REFCNN_TEST_DEVICES="${name#opencl:}" step tests 37 "$python" -m pytest -q "${workers[@]}" -p no:cacheprovider \
@@ -56,10 +56,10 @@ wait "$conform" || failed=1
 tail -n 5 "$output/tests.txt"
 tail -n 40 "$output/conform.txt"
 
-step tune 20 "$python" -m refcnn tune --device "$name" || failed=1
-step bench 35 "$python" -m refcnn bench --device "$name" --rounds 5 ${TORCH_PYTHON:+--torch-python "$TORCH_PYTHON"} \
+step tune 20 "$python" -P -m refcnn tune --device "$name" || failed=1
+step bench 35 "$python" -P -m refcnn bench --device "$name" --rounds 5 ${TORCH_PYTHON:+--torch-python "$TORCH_PYTHON"} \
     --json "$output/bench.json" || failed=1
-step profile 8 "$python" -m refcnn bench --device "$name" --profile || failed=1
+step profile 8 "$python" -P -m refcnn bench --device "$name" --profile || failed=1
 cat "$output/tune.txt" "$output/bench.txt" "$output/profile.txt"
 echo "all in $((SECONDS - began)) s"
 exit $failed

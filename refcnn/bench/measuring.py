@@ -6,11 +6,11 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+from .. import processes
 from ..errors import RefcnnError
 
 _PROGRAMS = Path(__file__).parent / "contestants"
@@ -46,12 +46,10 @@ class Process:
     def __init__(self, command, environment=None):
         self.name = self.about = self.kind = None
         self._log = tempfile.TemporaryFile()
-        package = str(Path(__file__).resolve().parents[2])
-        paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
         # In a session of its own: a Ctrl-C is for the one who measures, who then tells what there is.
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, encoding="utf-8",
-            env={**os.environ, "PYTHONPATH": paths, **(environment or {})}, start_new_session=True,
+            env={**os.environ, **(environment or {})}, start_new_session=True,
         )  # fmt: skip
 
     def open(self, device):
@@ -100,17 +98,21 @@ def cores():
 
 def refcnn(device, environment=None):
     """Start refcnn on a backend."""
-    return _opened([sys.executable, "-m", "refcnn.bench.contestants.refcnn_program"], device, environment)
+    return _opened(_program("refcnn_program"), device, processes.environment() | (environment or {}))
 
 
 def onnxruntime(device):
     """Start onnxruntime on ``cpu`` or ``cuda``."""
-    return _opened([sys.executable, "-m", "refcnn.bench.contestants.onnxruntime_program"], device)
+    return _opened(_program("onnxruntime_program"), device, processes.environment())
 
 
 def pytorch(python, device):
     """Start PyTorch of a Python interpreter on ``cpu`` or ``cuda``."""
     return _opened([python, str(_PROGRAMS / "pytorch_program.py")], device)
+
+
+def _program(name):
+    return processes.program(f"refcnn.bench.contestants.{name}")
 
 
 def _opened(command, device, environment=None):

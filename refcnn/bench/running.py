@@ -70,19 +70,19 @@ def find_torch_python():
 
 
 def device_names(wanted=()):
-    """Return the names of the OpenCL devices that are wanted, all but simulators if none is named.
+    """Return the names of the OpenCL devices that are wanted, all usable ones but simulators if none is named.
 
     Raises
     ------
     BackendError
-        If there is none, or one is unknown.
+        If there is none, or one is unknown or unusable.
     """
-    from ..opencl import device as devices
+    from ..opencl import finding
 
     if wanted:
         return [_find(name) for name in wanted]
-    found = [device.name for device in devices.available() if not device.is_simulator]
-    return found or [devices.best().name]
+    found = [device.name for device in finding.usable() if not device.is_simulator]
+    return found or [finding.best().name]
 
 
 def _find(name):

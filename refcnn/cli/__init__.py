@@ -1,12 +1,15 @@
 """The command line: one command in each module of this package, imported when it is called."""
 
+import contextlib
 import importlib
+import os
 import sys
 
 import click
 
 from .. import __version__
-from ..errors import RefcnnError
+from ..display import shown
+from ..errors import BackendError, ExportError, RefcnnError
 
 _COMMANDS = ("train", "predict", "show", "export", "devices", "conform", "bench", "tune")
 
@@ -21,15 +24,33 @@ class _Commands(click.Group):
     def invoke(self, context):
         from threadpoolctl import threadpool_limits
 
+        _pass_over_foreign_settings()
         try:
             # The reference backend's many small products lose by threads, and tenfold where cores are shared.
             with threadpool_limits(limits=1, user_api="blas"):
                 return super().invoke(context)
         except RefcnnError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(message(error)) from error
         except KeyboardInterrupt:
             click.echo("Stopped.", err=True)
             sys.exit(130)
+
+
+def message(error):
+    """Return what to show of an error of refcnn's; names and paths in it must not act on the terminal."""
+    # Only what compilers, drivers and the proof say is of more than one line: a name must not make another.
+    return shown(error, keep="\n" if isinstance(error, BackendError | ExportError) else "")
+
+
+def _pass_over_foreign_settings():
+    """Let Matplotlib not read its settings from the current folder, which may hold data of strangers.
+
+    Older versions evaluate some of them, and others name modules to import or start LaTeX. Those of the user's
+    configuration, and of the file that MATPLOTLIBRC names, hold.
+    """
+    if os.path.lexists("matplotlibrc"):
+        with contextlib.chdir(os.path.dirname(__file__)):
+            import matplotlib  # noqa: F401
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -11,7 +11,8 @@ import click
 @click.option("--quick", is_flag=True, help="Less of everything: about a minute for a device.")
 @click.option("--rounds", type=click.IntRange(1), metavar="N", help="Turns that everyone has at each workload.  "
               "[default: 7; with --quick 5]")
-@click.option("--part", "parts", multiple=True, type=click.Choice(["networks", "first-step", "grid"]),
+@click.option("--part", "parts", multiple=True,
+              type=click.Choice(["networks", "first-step", "grid"], case_sensitive=False),
               help="May be given several times.  [default: all]")
 @click.option("--torch-python", metavar="PATH", help="The Python interpreter that has PyTorch, if not this one.")
 @click.option("--json", "json_file", metavar="FILE", help="Write all that was measured.")
@@ -35,14 +36,14 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot, profil
         for option, value in {"--json": json_file, "--plot": plot}.items():
             if value is not None:
                 raise click.UsageError(f"{option} is for the scoreboard: leave it out, or --profile and --scaling.")
-        names = running.device_names(devices)
+        names = device_names(devices)
         if profile:
             _profile(names)
         elif not _scaling(names):
             sys.exit(1)
         return
     options = running.Options(
-        devices=devices, parts=parts or running.PARTS, quick=quick, rounds=rounds or (5 if quick else 7),
+        devices=device_names(devices), parts=parts or running.PARTS, quick=quick, rounds=rounds or (5 if quick else 7),
         curves=plot is not None, torch_python=torch_python or running.find_torch_python(),
     )  # fmt: skip
     board = running.run(options, _printing(running.Progress))
@@ -58,6 +59,18 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot, profil
         click.echo(f"The curves are in {plot}.")
     if not board.is_complete:
         sys.exit(130)
+
+
+def device_names(wanted):
+    """Return the names of the devices to measure; of those that are passed over, say why."""
+    from ..bench import running
+    from ..opencl import finding
+
+    names = running.device_names(wanted)
+    if not wanted:
+        for remark in finding.remarks():
+            click.echo(remark, err=True)
+    return names
 
 
 def _profile(names):

@@ -8,7 +8,9 @@ import traceback
 
 import click
 
+from ..display import shown
 from ..errors import RefcnnError
+from . import message
 
 
 class _CouldNotRun(click.ClickException):
@@ -25,7 +27,7 @@ class _Command(click.Command):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except RefcnnError as error:
-            raise _CouldNotRun(str(error)) from error
+            raise _CouldNotRun(message(error)) from error
         except BrokenPipeError:
             # Who was to read the results is gone.
             context.exit(2)
@@ -79,8 +81,8 @@ class _Seconds(click.FloatRange):
               "operation has it: cpu, gpu, plain, direct, winograd_2x2, winograd_4x4, chosen (what the device takes for "
               "each shape), or one of them with what is fused into it, such as cpu+relu.  [default: in the quick profile "
               "the device's own, else all]")
-@click.option("--profile", type=click.Choice(["quick", "standard", "long"]), default="quick", show_default=True,
-              help="100, 400 or 10,000 cases of each operation and direction.")
+@click.option("--profile", type=click.Choice(["quick", "standard", "long"], case_sensitive=False), default="quick",
+              show_default=True, help="100, 400 or 10,000 cases of each operation and direction.")
 @click.option("--examples", type=click.IntRange(1), metavar="N", help="So many cases instead.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Fixes the cases.  [default: drawn, and "
               "printed]")
@@ -130,16 +132,17 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         specifications = targets.expand(devices or ("all",))
         named = targets.expand(name for name in devices if name != "all")
     except RefcnnError as error:
-        raise _CouldNotRun(str(error)) from error
+        raise _CouldNotRun(message(error)) from error
     options = runner.Options(
         profile=profile, examples=examples or runner.PROFILES[profile], operations=operations, variant=variant,
         seed=secrets.randbits(32) if seed is None else seed, case=case, case_limit=case_limit, folder=folder,
+        named=named,
     )  # fmt: skip
     click.echo(f"seed {options.seed}, {1 if case else options.examples} cases of each row")
     try:
         report = runner.run(specifications, options, _printing(runner.Progress, 1 if case else options.examples))
     except RefcnnError as error:
-        raise _CouldNotRun(str(error)) from error
+        raise _CouldNotRun(message(error)) from error
     unsaved = None
     if folder is not None:
         from ..conformance import html
@@ -147,13 +150,13 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         try:
             report.save(folder / "report.json")
             html.render(report, folder / "report.html")
-            click.echo(f"The report is {folder / 'report.html'}, its data {folder / 'report.json'}.")
+            click.echo(shown(f"The report is {folder / 'report.html'}, its data {folder / 'report.json'}."))
         except RefcnnError as error:
-            unsaved = str(error)
+            unsaved = message(error)
     failing = [device.specification for device in report.devices if device.fails]
     untested = [device for device in report.devices if not device.fails and not device.conforms]
     for device in untested:
-        click.echo(f"Nothing was tested on {device.specification}, {_lack(device)}.")
+        click.echo(f"Nothing was tested on {device.specification}, which {device.unusable or _lack(device)}.")
     if failing:
         click.echo(f"Not conforming: {', '.join(failing)}.")
     elif report.conforms:
@@ -170,8 +173,8 @@ def _lack(device):
 
     if isinstance(targets.find(device.specification), targets.Implementation):
         functions = [row.operation + ("_backward" if row.direction == "backward" else "") for row in device.rows]
-        return f"which has none of the functions that were looked for: {', '.join(functions)}"
-    return f"which does not offer {', '.join(row.name for row in device.rows)}"
+        return f" has none of the functions that were looked for: {', '.join(functions)}"
+    return f"does not offer {', '.join(row.name for row in device.rows)}"
 
 
 def _merge(paths, folder):
@@ -183,8 +186,8 @@ def _merge(paths, folder):
         page = runner.writable_folder(folder) / "merged.html"
         merge.render_merged(merge.merge(merge.load(paths)), page)
     except RefcnnError as error:
-        raise _CouldNotRun(str(error)) from error
-    click.echo(f"The page is {page}.")
+        raise _CouldNotRun(message(error)) from error
+    click.echo(shown(f"The page is {page}."))
 
 
 def _printing(base, examples):
@@ -208,7 +211,8 @@ def _printing(base, examples):
 
         def device_ends(self, device):
             self._bar.close()
-            click.echo(table(device))
+            # What drivers and implementations said may hold anything.
+            click.echo(shown(table(device), keep="\n\t"))
 
     return Printing()
 
@@ -226,6 +230,10 @@ def table(device):
     """
     about = ", ".join(filter(None, (device.name, device.platform, device.driver and f"driver {device.driver}")))
     lines = ["", f"{device.specification}: {about}"]
+    if device.unusable is not None:
+        lines.append(f"unusable: {device.unusable}")
+        if not device.rows:
+            return "\n".join(lines)
     if device.error is not None and not device.rows:
         return "\n".join([*lines, f"could not be tested: {device.error}"])
     cells = [("operation", "cases", "error/bound", "ULP", "verdict", "seconds")]

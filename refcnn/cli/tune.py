@@ -35,15 +35,16 @@ def command(devices, model, image_shape, batch_size, defaults):  # fmt: skip
     from tqdm import tqdm
 
     from ..backend import use_backend
-    from ..bench import board, running, variants
+    from ..bench import board, variants
     from ..opencl import tuning
+    from .bench import device_names
 
     if model is None:
         geometries = variants.standard_geometries()
     else:
         geometries = variants.model_geometries(model, image_shape, batch_size)
     tuning.load(tuning.user_path() if defaults is None else defaults)
-    for name in running.device_names(devices):
+    for name in device_names(devices):
         rows, measured = [("", *variants.DIRECTIONS)], {}
         with use_backend(name) as backend:
             click.echo(f"{name}: {backend.description}")

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..backend import OpenCL
 from ..errors import ArgumentError, FileWriteError
+from ..files import remedy
 from ..opencl.variants import use_variant
 from . import composition, judge
 from .case_file import ARRAYS_FILE, DIGESTS_FILE, HEADER_FILE, case_arrays, digests, header
@@ -156,8 +157,7 @@ def write_bundle(folder, *, operation, direction, variant, case, results, device
         os.rename(temporary, folder)
     except OSError as error:
         raise FileWriteError(
-            f"the bundle {folder} could not be written: {error.strerror or error}. Free some space or name another "
-            "folder, and try again."
+            f"the bundle {folder} could not be written: {error.strerror or error}. {remedy(error)}"
         ) from error
     finally:
         if temporary is not None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from .. import npz
 from ..errors import ArgumentError, DataError, FileWriteError
+from ..files import remedy
 from ..reading import TEXT, TEXT_OR_NULL, check, parse_json, read_plain, reading, reason
 from .results import DIRECTIONS
 from .strategies import Case
@@ -115,8 +116,7 @@ def write_case(path, operation, direction, variant, case):
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise FileWriteError(
-            f"{path} could not be written: {error.strerror or error}. Free some space or name another folder, and "
-            "try again."
+            f"{path} could not be written: {error.strerror or error}. {remedy(error)}"
         ) from error
 
 

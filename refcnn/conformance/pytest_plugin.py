@@ -33,10 +33,20 @@ def pytest_collection_modifyitems(session, config, items):
     profile = config.getoption("--refcnn-profile")
     options = runner.Options(profile, runner.PROFILES[profile], config.getoption("--refcnn-seed"))
     try:
+        named = targets.expand(one for one in specifications if one != "all")
         for specification in targets.expand(specifications):
             target = targets.find(specification)
             if target.specification == "oclgrind":
                 raise pytest.UsageError("oclgrind needs a process of its own: run refcnn conform --device oclgrind.")
+            if target.unusable is not None:
+                name = f"device[{specification}]"
+                items.append(
+                    Unusable.from_parent(
+                        session, name=name, nodeid=f"refcnn::{name}", is_named=specification in named,
+                        problem=f"{target.description['name']} is unusable: {target.unusable}",
+                    )  # fmt: skip
+                )
+                continue
             for operation, direction, variant in runner.plan(target, options):
                 if target.offers(operation, direction):
                     name = f"{operation}-{direction}[{'-'.join(filter(None, (specification, variant)))}]"
@@ -51,7 +61,31 @@ def pytest_collection_modifyitems(session, config, items):
         raise pytest.UsageError(str(error)) from None
 
 
-class Conformance(pytest.Item):
+class _Item(pytest.Item):
+    def repr_failure(self, excinfo):
+        """What was found says it all; a traceback through refcnn does not help."""
+        return str(excinfo.value) if isinstance(excinfo.value, _Outside) else super().repr_failure(excinfo)
+
+    def reportinfo(self):
+        """Where the test stands, for messages."""
+        return "refcnn", None, self.name
+
+
+class Unusable(_Item):
+    """A device that failed its trial: one finding if it was named, else passed over."""
+
+    def __init__(self, *, is_named, problem, **keywords):
+        super().__init__(**keywords)
+        self._is_named, self._problem = is_named, problem
+
+    def runtest(self):
+        """Fail, or skip."""
+        if not self._is_named:
+            pytest.skip(self._problem)
+        raise _Outside(self._problem)
+
+
+class Conformance(_Item):
     """One row of a conformance run."""
 
     def __init__(self, *, specification, row, options, sizes, **keywords):
@@ -74,15 +108,6 @@ class Conformance(pytest.Item):
             row = worker.Run(self._specification, job, lambda event: None).run()
         if not row.passes:
             raise _Outside(row.failure.message if row.failure else row.verdict)
-
-    def repr_failure(self, excinfo):
-        """The comparison says it all; a traceback through refcnn does not help."""
-        return str(excinfo.value) if isinstance(excinfo.value, _Outside) else super().repr_failure(excinfo)
-
-    def reportinfo(self):
-        """Where the test stands, for messages."""
-        return "refcnn", None, self.name
-
 
 class _Outside(Exception):
     pass

@@ -115,6 +115,9 @@ class DeviceReport:
     rows : list of Row
     error : str, optional
         Why the device could not be tested, or no further than its rows.
+    unusable : str, optional
+        What it does wrong with the smallest kernel, so that it was not tested, or no further than the first row that
+        fails.
     """
 
     specification: str
@@ -126,6 +129,7 @@ class DeviceReport:
     denormals: bool | None = None
     rows: list = dataclasses.field(default_factory=list)
     error: str | None = None
+    unusable: str | None = None
 
     @property
     def fails(self):

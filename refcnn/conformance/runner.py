@@ -9,7 +9,6 @@ import platform
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import hypothesis
 
-from .. import __version__
+from .. import __version__, processes
 from ..errors import DataError, FileWriteError, ShapeError
 from . import composition, judge, known_faults, targets
 from .case_file import read_case, write_case
@@ -71,6 +70,9 @@ class Options:
         Seconds; infinity for any time.
     folder : pathlib.Path, optional
         Where bundles go; there are none otherwise.
+    named : sequence of str, optional
+        The devices that are tested though they failed their trial, up to the first row that fails; of others that is
+        only said. All if not given.
     """
 
     profile: str
@@ -81,6 +83,7 @@ class Options:
     case: str | None = None
     case_limit: float = CASE_LIMIT
     folder: Path | None = None
+    named: tuple | None = None
 
 
 class Progress:
@@ -224,8 +227,12 @@ def writable_folder(path):
 def _test(specification, options, progress, scratch):
     target = targets.find(specification)
     rows = plan(target, options)
-    progress.device_begins(specification, rows)
     device = DeviceReport(specification, target.name)
+    if target.unusable is not None:
+        device = dataclasses.replace(device, **target.description, unusable=target.unusable)
+        if options.named is not None and specification not in options.named:
+            rows = []
+    progress.device_begins(specification, rows)
     worker = None
     try:
         for number, (operation, direction, variant) in enumerate(rows):
@@ -246,6 +253,9 @@ def _test(specification, options, progress, scratch):
                 _describe_death(target, worker.description, options, scratch, job, row)
             device.rows.append(row)
             progress.row_ends(row)
+            if device.unusable is not None and not row.passes:
+                # The others would fail of the same cause.
+                break
     finally:
         if worker is not None:
             worker.stop()
@@ -357,9 +367,9 @@ class _Worker:
         with open(self._log, "wb") as log:
             # In a session of its own it can be ended with all that it started.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", f"{__package__}.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                processes.program(f"{__package__}.worker"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=log, text=True, encoding="utf-8", errors="replace", start_new_session=True,
-                env=_environment() | self._target.environment(self._scratch),
+                env=processes.environment() | {"PYTHONFAULTHANDLER": "1"} | self._target.environment(self._scratch),
             )  # fmt: skip
         reader = threading.Thread(target=self._read, args=(self._process.stdout, self._answers), daemon=True)
         reader.start()
@@ -469,13 +479,6 @@ class _Worker:
         process.wait()
         reader.join(_ENDING)
         answers.put({"event": "end"})
-
-
-def _environment():
-    """The worker imports this very package, and what lies in the folder of the command."""
-    package = str(Path(__file__).resolve().parents[2])
-    paths = [package, os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONFAULTHANDLER": "1"}
 
 
 def _exit(code):

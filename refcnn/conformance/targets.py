@@ -12,6 +12,7 @@ A target has what :mod:`~refcnn.conformance.judge` asks of a backend (``name``,
 - ``device``: the OpenCL device, or None;
 - ``denormals``: whether it keeps subnormal numbers, or may flush them to zero;
 - ``is_simulator``: whether it is so slow that only tiny cases make sense;
+- ``unusable``: what is wrong with a device that failed its trial, or None;
 - ``environment(folder)``: what the environment of its process needs beside this
   one's, with files of its own in a folder;
 - ``reported()``: what watches its kernels and has reported since this was last
@@ -41,15 +42,13 @@ algorithm nothing is known here), without those that are computed directly.
 
 import contextlib
 import functools
-import importlib
-import os
 import platform
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from .. import __version__, backend
+from .. import __version__, backend, own_code
 from ..errors import ArgumentError, BackendError
 from ..opencl import variants
 from ..opencl.device import forced_vector_width
@@ -86,6 +85,8 @@ def variant_names():
 def expand(specifications):
     """Return the specifications with ``all`` replaced by all that is there, each once and each known to exist.
 
+    Devices that failed their trial are among them: see ``unusable``.
+
     Raises
     ------
     BackendError
@@ -107,7 +108,7 @@ def find(specification, variant=None):
     specification : str
         ``reference``, ``opencl:PLATFORM:DEVICE`` (numbers or parts of names),
         ``oclgrind``, ``onnxruntime`` or ``onnxruntime:PROVIDER``, or
-        ``MODULE:OBJECT``.
+        ``MODULE:OBJECT``. It must come from the user, never from a file: the module is imported.
     variant : str, optional
         Of an OpenCL device's kernels; the device's own choice as a rule.
 
@@ -118,7 +119,7 @@ def find(specification, variant=None):
     """
     kind, _, rest = specification.partition(":")
     if specification == "reference" or kind == "opencl":
-        return BackendTarget(backend.find(specification).name, variant)
+        return BackendTarget(backend.find(specification, tried=False).name, variant)
     if specification == "oclgrind":
         return Oclgrind(variant)
     if kind == "onnxruntime":
@@ -132,7 +133,7 @@ def find(specification, variant=None):
 
 
 def _everything():
-    from ..opencl.device import available
+    from ..opencl.finding import available
     from .onnxruntime_target import providers
 
     return [
@@ -144,6 +145,7 @@ class _Target:
     """A target in whose process there is nothing out of the common."""
 
     is_simulator = False
+    unusable = None
 
     def environment(self, folder):
         """Nothing."""
@@ -166,7 +168,8 @@ class BackendTarget(_Target):
 
     @functools.cached_property
     def _backend(self):
-        return backend.find(self.name)
+        # A device that failed its trial is tested too: what is wrong with it is to be found.
+        return backend.find(self.name, tried=False)
 
     @property
     def device(self):
@@ -182,6 +185,13 @@ class BackendTarget(_Target):
     def is_simulator(self):
         """Whether the device is one."""
         return self.device is not None and self.device.is_simulator
+
+    @property
+    def unusable(self):
+        """What the device's trial found wrong, if it is one."""
+        from ..opencl import trial
+
+        return None if self.device is None else trial.verdicts([self.device])[0].problem
 
     def array(self, host):
         """The backend's."""
@@ -243,6 +253,8 @@ class Oclgrind(BackendTarget):
     """
 
     is_simulator = True
+    # It passes untried, and is there in another process only.
+    unusable = None
 
     def __init__(self, variant=None):
         super().__init__("oclgrind", variant)
@@ -390,21 +402,23 @@ def _tuple(name, result, length=None):
 
 
 def _load(module, name):
-    folder = os.getcwd()
-    if folder not in sys.path:
-        # As with "python -m": what lies where the command runs can be named.
-        sys.path.insert(0, folder)
     try:
         # Standard output is the command's own.
         with contextlib.redirect_stdout(sys.stderr):
-            found = importlib.import_module(module)
+            found = own_code.import_named(module)
             for part in filter(None, name.split(".")):
                 found = getattr(found, part)
     except (Exception, SystemExit) as error:
         # It is not refcnn's, and may raise anything.
+        hidden = own_code.hidden(module)
+        advice = (
+            f"If the module is yours, see that 'import {module}' works in Python"
+            if hidden is None
+            else f"{hidden} is not looked at, since an installed module has its name: give it another one"
+        )
         raise BackendError(
-            f"the device {module}:{name} cannot be loaded: {type(error).__name__}: {error}. If the module is yours, see "
-            f"that 'import {module}' works in Python. Devices are {FORMS}; there are: {', '.join(_everything())}."
+            f"the device {module}:{name} cannot be loaded: {type(error).__name__}: {error}. {advice}. "
+            f"Devices are {FORMS}; there are: {', '.join(_everything())}."
         ) from error
     return found
 

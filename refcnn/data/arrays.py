@@ -5,6 +5,13 @@ import numpy as np
 from ..errors import ArgumentError, DataError, LabelError
 
 MOST_CLASSES = 65536
+#: So many different labels are shown at most.
+MOST_SHOWN = 8
+
+_NAMES_ADVICE = " Of names, classes, y = numpy.unique(names, return_inverse=True) makes both: store them."
+_NUMBERS_ADVICE = (
+    "Leave out images without a label, and number the classes from 0, as numpy.unique(y, return_inverse=True)[1] does."
+)
 
 
 def image_array(array, source):
@@ -86,7 +93,7 @@ def label_array(labels, source, classes=None):
     if labels.ndim != 1 or labels.dtype.kind not in "biuf":
         raise LabelError(
             f"{source} has shape {labels.shape} and dtype {labels.dtype}, but labels must be one whole number for "
-            "each image, shape (N,)."
+            "each image, shape (N,)." + (_NAMES_ADVICE if labels.dtype.kind in "US" else "")
         )
     count = MOST_CLASSES if classes is None else classes
     # The comparison comes before the conversion: NaN and 2**63 have no int64.
@@ -95,16 +102,14 @@ def label_array(labels, source, classes=None):
         wrong |= labels != np.floor(labels)
     if wrong.any():
         position = int(np.argmax(wrong))
+        advice = "Correct the label or the number of classes." if classes is not None else _NUMBERS_ADVICE
+        found = np.unique(labels)
+        shown = ", ".join(map(str, found[:MOST_SHOWN])) + (", ..." if len(found) > MOST_SHOWN else "")
         raise LabelError(
             f"{source} holds the label {labels[position]} at position {position}, but labels must be whole numbers "
-            f"from 0 to {count - 1}. Correct the label or the number of classes."
+            f"from 0 to {count - 1}. The labels found are {shown}. {advice}"
         )
     return labels.astype(np.int64)
-
-
-def class_names(*parts):
-    """Name the classes of integer labels "0", "1", ... up to the highest label in any of the parts."""
-    return tuple(str(label) for label in range(max(int(labels.max()) for labels in parts) + 1))
 
 
 def one_hot(labels, classes):

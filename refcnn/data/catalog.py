@@ -1,15 +1,16 @@
 """Data sets by name or path."""
 
+import dataclasses
 import os
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import ArgumentError, DataError
+from ..suggestions import did_you_mean
 from . import idx, image_folder, npz
 from .dataset import DataSet, Preprocessing
 from .mnist_files import mnist
-
 
 #: The data sets that :func:`load` knows by name.
 NAMES = ("digits", "mnist")
@@ -34,7 +35,7 @@ def digits():
     )
 
 
-def load(spec, data_dir=None):
+def load(spec, data_dir=None, pixel_range=None):
     """Load a data set by name or path.
 
     Parameters
@@ -46,6 +47,10 @@ def load(spec, data_dir=None):
         name goes before a path; write ./mnist for a folder of that name.
     data_dir : str or os.PathLike, optional
         Where ``mnist`` looks first.
+    pixel_range : (float, float), optional
+        The values of a black and a white pixel in an .npz file or IDX files,
+        by which image files become inputs later. Without it 8-bit images have
+        0 and 255, and for floating point it is inferred where it is plain.
 
     Returns
     -------
@@ -60,7 +65,32 @@ def load(spec, data_dir=None):
         broken or of another form.
     LabelError
         For labels outside the classes.
+    ArgumentError
+        For the pixel range of a data set whose range is known.
     """
+    try:
+        train, test = _load(spec, data_dir)
+    except MemoryError as error:
+        raise DataError(
+            f"the data set {str(spec)!r} does not fit into memory. Take fewer or smaller images."
+        ) from error
+    if pixel_range is None:
+        return train, test
+    if spec in NAMES or not _is_of_arrays(spec):
+        raise ArgumentError(
+            f"the pixel range of the data set {str(spec)!r} is known; only images in .npz and IDX files are given one. "
+            "Leave it out."
+        )
+    preprocessing = train.preprocessing.with_pixel_range(pixel_range)
+    parts = (part and dataclasses.replace(part, preprocessing=preprocessing) for part in (train, test))
+    return tuple(parts)
+
+
+def _is_of_arrays(path):
+    return os.path.isfile(path) or bool(idx.find(path))
+
+
+def _load(spec, data_dir):
     if spec == "digits":
         return digits(), None
     if spec == "mnist":
@@ -72,6 +102,14 @@ def load(spec, data_dir=None):
         return npz.read(path)
     state = "is a file of another kind" if os.path.lexists(path) else "does not exist"
     raise DataError(
-        f"The data set {str(spec)!r} is not known by name, and as a path it {state}. Expected {', '.join(NAMES)}, a folder "
-        "of IDX files, an .npz file with x and y, or a folder with one sub-folder of images for each class."
+        f"The data set {str(spec)!r} is not known by name, and as a path it {state}. Expected {', '.join(NAMES)}, a "
+        "folder of IDX files, an .npz file with x and y, or a folder with one sub-folder of images for each class."
+        + (did_you_mean(str(spec), NAMES) or did_you_mean(path.name, _beside(path)))
     )
+
+
+def _beside(path):
+    try:
+        return os.listdir(path.parent)
+    except OSError:
+        return []

@@ -5,9 +5,13 @@ import math
 
 import numpy as np
 
+from ..display import is_text
 from ..errors import ArgumentError, DataError
-from .arrays import class_names, label_array
+from .arrays import label_array
 from .image_file import read_image
+
+#: What values that are centred on zero by their deviation seldom exceed.
+USUAL_DEVIATIONS = 4.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +30,14 @@ class Preprocessing:
         The size of the network's input, in pixels.
     resize : bool
         Whether an image file of another size is resized or refused.
-    white : float
+    white : float or None
         The stored value of a white pixel: 255 for 8-bit images, 16 for
-        scikit-learn's digits, 1 for floating-point data.
+        scikit-learn's digits, often 1 for floating-point data. None where it
+        is not known, and image files cannot be read.
     mean, deviation : float
         Taken from the training images by :meth:`standardised`.
+    black : float
+        The stored value of a black pixel.
 
     Raises
     ------
@@ -43,18 +50,26 @@ class Preprocessing:
     height: int
     width: int
     resize: bool = True
-    white: float = 255.0
+    white: float | None = 255.0
     mean: float = 0.0
     deviation: float = 1.0
+    black: float = 0.0
 
     def __post_init__(self):
-        mean = self.mean
-        if isinstance(mean, bool) or not isinstance(mean, (int, float)) or not math.isfinite(mean):
-            raise DataError(f"Preprocessing: mean is {mean!r}, but must be a finite number.")
-        for name in ("scale", "white", "deviation"):
+        for name in ("mean", "black", "white"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-                raise DataError(f"Preprocessing: {name} is {value!r}, but must be a finite number above 0.")
+            if not _is_float32(value) and not (name == "white" and value is None):
+                raise DataError(
+                    f"Preprocessing: {name} is {_short(value)}, but must be a number that float32 can hold."
+                )
+        if self.white == self.black:
+            raise DataError(f"Preprocessing: white is {self.white!r}, which black is too. Give different values.")
+        for name in ("scale", "deviation"):
+            value = getattr(self, name)
+            if not _is_float32(value) or not np.float32(value) > 0:
+                raise DataError(
+                    f"Preprocessing: {name} is {_short(value)}, but must be a number above 0 that float32 can hold."
+                )
         for name in ("channels", "height", "width"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -81,9 +96,9 @@ class Preprocessing:
         mean = float(x.mean(dtype=np.float64)) * self.scale
         # By parts, since a large set in float64 would take eight times its memory.
         parts = (x[first : first + 1000] * np.float64(self.scale) - mean for first in range(0, len(x), 1000))
-        variance = sum(float(np.square(part).sum()) for part in parts) / x.size
+        deviation = math.sqrt(sum(float(np.square(part).sum()) for part in parts) / x.size)
         # Images of one colour throughout have no deviation to divide by.
-        return dataclasses.replace(self, mean=mean, deviation=math.sqrt(variance) or 1.0)
+        return dataclasses.replace(self, mean=mean, deviation=deviation if np.float32(deviation) else 1.0)
 
     def load_image(self, path):
         """Read an image file in the form that the data set stores; ``apply`` then makes it the network's input.
@@ -96,15 +111,59 @@ class Preprocessing:
         Returns
         -------
         ndarray, shape (channels, height, width)
-            uint8 if white is 255, else float32 from 0 to ``white``.
+            uint8 if black is 0 and white 255, else float32 from ``black`` to ``white``.
 
         Raises
         ------
         DataError
-            If the file cannot be read as an image; the message names it.
+            If the file cannot be read as an image (the message names it), or
+            it is not known which values black and white have.
         """
+        self.require_pixel_range()
         pixels = read_image(path, *self.shape, resize=self.resize)
-        return pixels if self.white == 255 else pixels * np.float32(self.white / 255)
+        if (self.black, self.white) == (0, 255):
+            return pixels
+        return pixels * np.float32((self.white - self.black) / 255) + np.float32(self.black)
+
+    def require_pixel_range(self):
+        """Raise DataError where it is not known which values black and white have."""
+        if self.white is None:
+            raise DataError(
+                "image files cannot become inputs: the network was trained on floating-point images whose values do "
+                "not tell which is black and which white. Name these two values with --pixel-range BLACK WHITE."
+            )
+
+    def with_pixel_range(self, pixel_range):
+        """Return this with other values of black and white pixels.
+
+        Parameters
+        ----------
+        pixel_range : (float, float) or None
+            The stored values of a black and a white pixel; None leaves them as they are.
+
+        Raises
+        ------
+        DataError
+            If they are the same, or not finite.
+        ArgumentError
+            If they are not two numbers.
+        """
+        if pixel_range is None:
+            return self
+        try:
+            black, white = (float(value) for value in pixel_range)
+        except (TypeError, ValueError, OverflowError):
+            raise ArgumentError(
+                f"the pixel range is {pixel_range!r}, but must be two numbers, the values of a black and a white pixel."
+            ) from None
+        return dataclasses.replace(self, black=black, white=white)
+
+    @property
+    def largest_input(self):
+        """The largest magnitude of an input that an image file gives, or where that is not known, a usual one."""
+        if self.white is None:
+            return USUAL_DEVIATIONS
+        return float(np.abs(self.apply([self.black, self.white])).max())
 
     def to_json(self):
         """The fields as a dict of plain numbers and truth values."""
@@ -177,6 +236,12 @@ class DataSet:
         names = self.classes
         if not (isinstance(names, tuple) and names and all(isinstance(n, str) for n in names)):
             raise DataError(f"DataSet: classes is {names!r}, but must be a tuple of names.")
+        unfit = [name for name in names if not is_text(name)]
+        if unfit:
+            raise DataError(
+                f"DataSet: the class {unfit[0]!r} is no Unicode text: it holds half of a character, or a byte that is "
+                "no UTF-8. Name it otherwise."
+            )
         if len(set(names)) != len(names):
             raise DataError(f"DataSet: the classes {names} are not all different.")
         label_array(self.y, "DataSet: y", len(names))
@@ -189,7 +254,7 @@ class DataSet:
         return dataclasses.replace(self, x=self.x[indices], y=self.y[indices])
 
 
-def split(dataset, fraction, permutation):
+def split(dataset, fraction, permutation, stratify=True):
     """Split a data set into a training and a validation part.
 
     Parameters
@@ -202,10 +267,15 @@ def split(dataset, fraction, permutation):
     permutation : array_like, shape (N,)
         The order in which images are dealt out: the first go to training, the
         last to validation. ``numpy.arange(N)`` splits without shuffling.
+    stratify : bool
+        Whether each class is split by itself, in the same proportion: of two
+        images or more each part gets at least one, even if that makes
+        validation larger or smaller; a single one goes to training.
 
     Returns
     -------
     training, validation : DataSet
+        Both in the order of the permutation.
 
     Raises
     ------
@@ -226,13 +296,78 @@ def split(dataset, fraction, permutation):
             f"split: the permutation, of shape {permutation.shape} and dtype {permutation.dtype}, does not hold every "
             f"index from 0 to {count - 1} once."
         )
-    return dataset.subset(permutation[: count - validation]), dataset.subset(permutation[count - validation :])
+    # Without strata, all images are one class.
+    labels = dataset.y[permutation] if stratify else np.zeros(count, np.int64)
+    counts = np.bincount(labels)
+    shares = _shares(counts, fraction, validation)
+    if not shares.any():
+        raise ArgumentError(
+            f"split: none of the {np.count_nonzero(counts)} classes has two images, of which one could go to "
+            "validation. Give more images, or a test part of their own."
+        )
+    in_classes = np.argsort(labels, kind="stable")
+    from_the_last = np.repeat(np.cumsum(counts), counts) - np.arange(count)
+    is_validation = np.zeros(count, bool)
+    is_validation[in_classes] = from_the_last <= np.repeat(shares, counts)
+    return dataset.subset(permutation[~is_validation]), dataset.subset(permutation[is_validation])
 
 
-def preprocessing_of(x):
-    """The preprocessing of images (N, C, H, W): 8 bits are scaled by 1/255, floating point is taken as it is."""
-    scale, white = (1 / 255, 255.0) if x.dtype == np.uint8 else (1.0, 1.0)
-    return Preprocessing(scale, *x.shape[1:], white=white)
+def _shares(counts, fraction, total):
+    """How many of each class's images are for validation: by largest remainder, with one left in either part."""
+    shares = np.floor(fraction * counts).astype(np.int64)
+    by_remainder = np.argsort(shares - fraction * counts, kind="stable")
+    shares[by_remainder[: total - shares.sum()]] += 1
+    most = np.maximum(counts - 1, 0)
+    return np.clip(shares, np.minimum(1, most), most)
+
+
+def preprocessing_of(*parts):
+    """The preprocessing of a data set's parts, images (N, C, H, W) of one kind.
+
+    8 bits are scaled by 1/255, floating point is taken as it is. What white is
+    in floating-point images is inferred where it is plain: 1 if all values lie
+    between 0 and 1, 255 if they are whole numbers from 0 to 255, and the
+    brightest is above half of that. Otherwise it is not known.
+
+    Raises
+    ------
+    DataError
+        If one part is scaled otherwise than another.
+    """
+    dtypes, whites = {str(x.dtype) for x in parts}, {white for x in parts if (white := _white(x)) is not None}
+    if len(dtypes) > 1 or len(whites) > 1:
+        ranges = " and ".join(f"{x.dtype} from {x.min():g} to {x.max():g}" for x in parts)
+        raise DataError(
+            f"the training and the test images are not scaled alike: they are {ranges}. Store both in the same way."
+        )
+    scale = 1 / 255 if parts[0].dtype == np.uint8 else 1.0
+    white = whites.pop() if whites else None
+    # One part may be dark; none may have values that the other's white rules out.
+    if white is not None and any(x.min() < 0 or x.max() > white for x in parts):
+        white = None
+    return Preprocessing(scale, *parts[0].shape[1:], white=white)
+
+
+def _white(x):
+    if x.dtype == np.uint8:
+        return 255.0
+    low, high = x.min(), x.max()
+    if low >= 0 and 0.5 < high <= 1:
+        return 1.0
+    if low >= 0 and 127 < high <= 255 and all(np.array_equal(image, np.rint(image)) for image in x):
+        return 255.0
+    return None
+
+
+def _is_float32(value):
+    # Compared in Python's whole numbers too, which may be too large for any float.
+    largest = float(np.finfo(np.float32).max)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -largest <= value <= largest
+
+
+def _short(value):
+    text = repr(value) if not isinstance(value, int) or abs(value) < 1e300 else f"a number of {value.bit_length()} bits"
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def data_sets(train, test=None, classes=None):
@@ -245,7 +380,8 @@ def data_sets(train, test=None, classes=None):
     test : tuple of ndarray, optional
         The same of the test part.
     classes : tuple of str, optional
-        The names; without them the classes are named by their numbers.
+        The names. Without them the classes are the numbers that are among the
+        labels of any part, and named by them.
 
     Returns
     -------
@@ -253,7 +389,10 @@ def data_sets(train, test=None, classes=None):
     test : DataSet or None
     """
     parts = [part for part in (train, test) if part is not None]
-    classes = classes or class_names(*(labels for _, labels in parts))
-    preprocessing = preprocessing_of(train[0])
+    if classes is None:
+        numbers = np.unique(np.concatenate([labels for _, labels in parts]))
+        classes = tuple(str(number) for number in numbers)
+        parts = [(x, np.searchsorted(numbers, labels).astype(np.int64)) for x, labels in parts]
+    preprocessing = preprocessing_of(*(x for x, _ in parts))
     made = [DataSet(x, y, classes, preprocessing) for x, y in parts]
     return made[0], made[1] if len(made) == 2 else None

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..reading import open_plain
 from .arrays import image_array, label_array
 from .dataset import data_sets
 
@@ -49,7 +50,7 @@ def read(path):
         was expected.
     """
     try:
-        with open(path, "rb") as file:
+        with open_plain(path) as file:
             on_disk = os.fstat(file.fileno()).st_size
             zipped = file.read(2) == b"\x1f\x8b"
             file.seek(0)
@@ -57,9 +58,16 @@ def read(path):
                 return _read_array(file, path, on_disk)
             with gzip.GzipFile(fileobj=file) as stream:
                 return _read_array(stream, path, on_disk * DEFLATE_LIMIT)
-    except (OSError, EOFError, zlib.error) as error:
+    except DataError:
+        raise
+    except MemoryError as error:
         raise DataError(
-            f"{path} could not be read: {getattr(error, 'strerror', None) or error}. "
+            f"{path} does not fit into memory. Store fewer or smaller images, or a smaller type."
+        ) from error
+    # NumPy raises ValueError for a shape that it cannot have, and Python for a path.
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(
+            f"{path} could not be read: {getattr(error, 'strerror', None) or str(error).rstrip('.')}. "
             "Expected a whole IDX file, gzipped or not. Fetch it again."
         ) from error
 
@@ -117,8 +125,9 @@ def find(folder):
     """
     try:
         names = sorted(os.listdir(folder))
-    except OSError as error:
-        raise DataError(f"{folder} could not be read: {error.strerror}. Name a folder that can be.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{folder} could not be read: {reason}. Name a folder that can be.") from error
     found = {}
     for name in names:
         match = _NAME.fullmatch(name)
@@ -141,7 +150,8 @@ def read_folder(folder):
     folder : str or os.PathLike
         A folder with files as ``find`` describes them. Images have shape
         (N, H, W) or (N, C, H, W); uint8 is scaled by 1/255, floating point
-        taken as it is.
+        taken as it is. The classes are the numbers that are among the labels,
+        and are named by them.
 
     Returns
     -------

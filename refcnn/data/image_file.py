@@ -1,40 +1,121 @@
 """Reading one image file."""
 
 import contextlib
+import io
+import os
 import warnings
 
 import numpy as np
 
 from ..errors import DataError
+from ..reading import open_plain
 
+#: Pillow's names of the formats that are read. It knows others, of which some start programs (EPS) to be read.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+
+#: Up to so many pixels an image is read, however small its file is.
+FREE_PIXELS = 1 << 24
+#: Beyond them, the pixels for each byte of a file at most: deflate's best ratio (RFC 1951), at one bit a pixel.
+PIXELS_A_BYTE = 1032 * 8
+
+#: For each raw mode that Pillow reads from PNG files, what becomes of a sample. The transparent value (tRNS) stands in
+#: the file's own bits, and Pillow brings it along as it is. Of 16 bits a colour Pillow reads the upper eight, so that
+#: colours which differ in the others alone are one.
+_PNG_SAMPLES = {
+    "1": lambda sample: 255 * (sample & 1),
+    "L;2": lambda sample: 85 * (sample & 3),
+    "L;4": lambda sample: 17 * (sample & 15),
+    "L": lambda sample: sample & 255,
+    "RGB": lambda sample: sample & 255,
+    "RGB;16B": lambda sample: sample >> 8,
+}
+
+
+class _Bounded(io.BufferedReader):
+    """A file that is asked for no more than it holds: so much is allocated at once, and Pillow asks for what it reads.
+
+    Parameters
+    ----------
+    file : binary file
+    """
+
+    def __init__(self, file):
+        self._size = os.fstat(file.fileno()).st_size
+        super().__init__(file.detach())
+
+    def read(self, size=-1):
+        """Read as a file does."""
+        return super().read(size if size is None else min(size, self._size))
 
 
 @contextlib.contextmanager
 def opened(path):
     """Open an image file with Pillow; whatever goes wrong inside becomes a DataError that names the file."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         # Of damage that Pillow can read past it warns without naming the file; too large an image must not pass.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            # Of a path Pillow would map uncompressed pixels into memory, and turn them while it reads them.
+            with _Bounded(open_plain(path)) as file, Image.open(file, formats=FORMATS) as image:
+                _refuse_size(image, path, os.fstat(file.fileno()).st_size)
                 yield image
     except DataError:
         raise
     # Pillow's decoders let nearly any exception out on a broken file: OSError, SyntaxError, struct.error, IndexError...
     except Exception as error:
+        # Of the system's errors, not Pillow's, the number is known: the file could not even be opened.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise DataError(
+                f"{path} could not be read: {error.strerror}. Name an image file ({', '.join(SUFFIXES)})."
+            ) from error
+        # Pillow would name its stream here.
+        is_other = isinstance(error, UnidentifiedImageError)
+        reason = "it is of another kind" if is_other else str(error) or type(error).__name__
         raise DataError(
-            f"{path} could not be read as an image: {error or type(error).__name__}. "
-            f"Expected one of {', '.join(SUFFIXES)}, whole and undamaged. Replace or remove the file."
+            f"{path} could not be read as an image: {reason}. Expected one of {', '.join(SUFFIXES)}, whole and "
+            "undamaged. Replace or remove the file."
         ) from error
 
 
+def _refuse_size(image, path, size):
+    from PIL import TiffImagePlugin
+
+    claims = [("", *image.size)]
+    if image.format == "TIFF" and TiffImagePlugin.TILEWIDTH in image.tag_v2:
+        # Whole tiles are decoded, however small the image is.
+        claims.append(("tiles of ", *map(image.tag_v2.get, (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))))
+    for what, width, height in claims:
+        if width * height > max(FREE_PIXELS, size * PIXELS_A_BYTE):
+            raise DataError(
+                f"{path} says that it has {what}{height}x{width} pixels (height x width), but is a file of {size} "
+                f"bytes. More than {FREE_PIXELS:,} pixels are read only from a file with a byte for every "
+                f"{PIXELS_A_BYTE:,} of them. Make the image smaller, or replace the file."
+            )
+
+
+def upright_size(image):
+    """Return (width, height) of an opened image once it is turned upright as its EXIF data say."""
+    from PIL import ExifTags, ImageOps
+
+    # Orientations 5 to 8 of EXIF 2.32, section 4.6.4, are those turned by a quarter.
+    if image.getexif().get(ExifTags.Base.Orientation) not in (5, 6, 7, 8):
+        return image.size
+    if image.format == "TIFF":
+        # Whether the size is that of the turned image already depends on Pillow's version, until it is loaded.
+        ImageOps.exif_transpose(image, in_place=True)
+        return image.size
+    return image.size[::-1]
+
+
 def is_grey(image):
-    """Whether an opened image is grey by its Pillow mode; a palette counts as colour."""
-    return image.mode in ("1", "L", "LA", "La", "I") or image.mode.startswith("I;16")
+    """Whether an opened image is grey by its file's pixel type; a palette counts as colour."""
+    # Pillow has no mode for 16 bits of grey with transparency, and reads them as colour.
+    is_grey_mode = image.mode in ("1", "L", "LA", "La", "I") or image.mode.startswith("I;16")
+    return is_grey_mode or _raw_mode(image) == "LA;16B"
 
 
 def read_image(path, channels, height, width, resize=True):
@@ -69,15 +150,19 @@ def read_image(path, channels, height, width, resize=True):
     if channels not in (1, 3):
         raise DataError(f"{path}: image files give 1 channel (grey) or 3 (RGB), but {channels} channels are wanted.")
     with opened(path) as image:
-        image = ImageOps.exif_transpose(image)
+        # Before the pixels are loaded, since Pillow forgets the raw mode then.
+        raw_mode = _raw_mode(image)
+        ImageOps.exif_transpose(image, in_place=True)
         if image.mode == "F":
             raise DataError(f"{path} has floating-point pixels, but 8 or 16 bits are expected. Convert the image.")
         if image.mode.startswith("I"):
             image = _eight_bits(image, path)
         elif image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        image = image.convert("L" if channels == 1 else "RGB")
+            _scale_transparent_value(image, raw_mode)
+            image = _on_white(image)
+        mode = "L" if channels == 1 else "RGB"
+        # Converting to the same mode would copy, which large images have no memory for.
+        image = image if image.mode == mode else image.convert(mode)
         if image.size != (width, height):
             if not resize:
                 raise DataError(
@@ -89,14 +174,43 @@ def read_image(path, channels, height, width, resize=True):
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _eight_bits(image, path):
-    # Pillow's own conversion of these modes clips at 255 instead of scaling.
+def _raw_mode(image):
+    return image.tile[0][3] if image.format == "PNG" and image.tile else None
+
+
+def _scale_transparent_value(image, raw_mode):
+    value, scale = image.info.get("transparency"), _PNG_SAMPLES.get(raw_mode)
+    if scale is None or isinstance(value, bytes):
+        return
+    image.info["transparency"] = tuple(map(scale, value)) if isinstance(value, tuple) else scale(value)
+
+
+def _on_white(image):
     from PIL import Image
 
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
+    image = image if image.mode == "RGBA" else image.convert("RGBA")
+    canvas = Image.new("RGB", image.size, "white")
+    canvas.paste(image, mask=image)
+    return canvas
+
+
+def _eight_bits(image, path):
+    # Pillow's own conversion of these modes clips at 255 instead of scaling.
+    from PIL import Image, TiffImagePlugin
+
+    values = np.asarray(image)
+    tags = image.tag_v2 if image.format == "TIFF" else {}
+    white = 4095 if tags.get(TiffImagePlugin.BITSPERSAMPLE) == (12,) else 65535
+    if values.min() < 0 or values.max() > white:
         raise DataError(
             f"{path} has grey values from {values.min()} to {values.max()}, but 8 or 16 bits are expected. "
             "Convert the image."
         )
-    return Image.fromarray(np.rint(values / 257).astype(np.uint8))
+    # Scaled and rounded in whole numbers, for which 32 bits suffice.
+    grey = ((values.astype(np.uint32) * 510 + white) // (2 * white)).astype(np.uint8)
+    # Pillow inverts such files of up to 8 bits itself.
+    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:
+        grey = 255 - grey
+    if "transparency" in image.info:
+        grey[values == image.info["transparency"]] = 255
+    return Image.fromarray(grey)

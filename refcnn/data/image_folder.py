@@ -6,16 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
+from ..display import is_text
 from ..errors import DataError
 from .dataset import DataSet, Preprocessing
-from .image_file import SUFFIXES, is_grey, opened, read_image
+from .image_file import SUFFIXES, is_grey, opened, read_image, upright_size
 
 
 def read(path):
     """Read a folder with one sub-folder of images for each class.
 
-    The classes are the sub-folders' names, sorted. Hidden files and files of
-    other kinds are ignored, and so are folders within a class. If every image
+    The classes are the sub-folders' names, sorted; where one holds bytes that
+    are no UTF-8 these become ``\\xNN``, and backslashes are doubled in all.
+    Hidden files and files of other kinds are ignored, and so are folders
+    within a class. If every image
     is grey (by its file's pixel type; a palette counts as colour) the data set
     is grey, else RGB. Images of another size than the commonest (the first met
     among equals) are resized to it. A folder that holds ``train`` and ``test``,
@@ -83,22 +86,22 @@ def _read_part(path, classes, preprocessing=None):
         ) from error
     for position, file in enumerate(files):
         x[position] = read_image(file, *preprocessing.shape)
-    return DataSet(x, np.array(labels, np.int64), tuple(classes), preprocessing)
+    return DataSet(x, np.array(labels, np.int64), _class_names(classes), preprocessing)
+
+
+def _class_names(folders):
+    """Return the folders' names as text that every file can hold, distinct ones distinct."""
+    if all(map(is_text, folders)):
+        return tuple(folders)
+    return tuple(os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace") for name in folders)
 
 
 def _survey(files):
     sizes, grey = collections.Counter(), True
     for file in files:
         with opened(file) as image:
-            sizes[_upright_size(image)] += 1
-            grey = grey and is_grey(image)
+            # In this order: Pillow loads a PNG file to find its EXIF data, and then forgets how its pixels lie there.
+            grey = is_grey(image) and grey
+            sizes[upright_size(image)] += 1
     (width, height), _ = sizes.most_common(1)[0]
     return Preprocessing(1 / 255, 1 if grey else 3, height, width)
-
-
-def _upright_size(image):
-    from PIL import ExifTags
-
-    # Orientations 5 to 8 of EXIF 2.32, section 4.6.4, are those turned by a quarter.
-    turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
-    return image.size[::-1] if turned else image.size

@@ -95,7 +95,9 @@ def fetch_mnist(order="train-test", data_home=None):
     """
     parts = [part for part in mnist(data_home, order) if part is not None]
     data = np.concatenate([part.x.reshape(len(part), -1) for part in parts])
-    return {"data": data, "target": np.concatenate([part.y for part in parts]).astype(np.float64)}
+    # By their names, since in files of the user's own a digit may be missing.
+    digits = np.array(parts[0].classes, dtype=np.float64)
+    return {"data": data, "target": digits[np.concatenate([part.y for part in parts])]}
 
 
 def cache_folder():

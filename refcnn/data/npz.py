@@ -19,6 +19,8 @@ def read(path):
     shape (N, H, W) or (N, C, H, W); uint8 is scaled by 1/255, floating point
     taken as it is. Channels in the last axis are refused, not guessed. Labels
     are whole numbers, shape (N,) or (N, 1), or one-hot rows, shape (N, classes).
+    Without names the classes are those numbers that are among the labels, and
+    are named by them.
 
     Parameters
     ----------
@@ -41,10 +43,7 @@ def read(path):
     names = [("x", "y")] if "x" in arrays or "y" in arrays else [("x_train", "y_train"), ("x_test", "y_test")]
     missing = [name for pair in names for name in pair if name not in arrays]
     if missing:
-        raise DataError(
-            f"{path} holds {', '.join(sorted(arrays)) or 'no arrays'}, but {', '.join(missing)} is missing. "
-            f"Expected {KEYS}."
-        )
+        raise DataError(_missing(path, arrays, missing))
     classes = _classes(arrays["classes"], path) if "classes" in arrays else None
     parts = []
     for x_name, y_name in names:
@@ -61,6 +60,27 @@ def read(path):
 def _arrays(path):
     with reading(path, "an .npz file of a data set", DataError, f"Give a file of numpy.savez with {KEYS}."):
         return npz.read(path)
+
+
+def _missing(path, arrays, missing):
+    found = ", ".join(f"{name!r} ({array.dtype}, shape {array.shape})" for name, array in sorted(arrays.items()))
+    parts = ("train", "test") if all(any(part in name for name in arrays) for part in ("train", "test")) else ("",)
+    pairs = [_pair({name: array for name, array in arrays.items() if part in name}) for part in parts]
+    if len(parts) == 1 and len(missing) == 4:
+        missing = ["x", "y"]
+    hint = ""
+    if all(pairs):
+        keys = [f"{letter}_{part}".rstrip("_") for part in parts for letter in "xy"]
+        stored = ", ".join(f"{key}={name}" for key, name in zip(keys, sum(pairs, ()), strict=True))
+        hint = f" If these are meant, store them anew by numpy.savez(PATH, {stored})."
+    return f"{path} holds {found or 'no arrays'}, but not {', '.join(missing)}. Expected {KEYS}.{hint}"
+
+
+def _pair(arrays):
+    """Return the names of the only array that could be images and of the only one that could be their labels."""
+    images = [name for name, array in arrays.items() if array.ndim >= 3 and array.dtype.kind in "uf"]
+    labels = [name for name, array in arrays.items() if array.ndim in (1, 2) and array.dtype.kind in "biuf"]
+    return (images[0], labels[0]) if len(images) == len(labels) == 1 else ()
 
 
 def _labels(y, source):

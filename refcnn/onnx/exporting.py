@@ -5,6 +5,7 @@ import numbers
 import numpy as np
 
 from .. import attributes as attribute
+from ..display import is_text
 from ..errors import ArgumentError, ExportError
 from ..files import atomic_write
 from ..mode import is_training
@@ -106,7 +107,7 @@ def export(
         _check(content)
         return proof.prove(
             program, proto, outputs, input_shape=input_shape, opset=opset, examples=examples, same=same,
-            top=float(np.abs(preprocessing.apply([0, preprocessing.white])).max()) if preprocessing is not None else 1.0,
+            top=preprocessing.largest_input if preprocessing is not None else 1.0,
             backend_list=backends, progress=progress,
         )  # fmt: skip
 
@@ -141,6 +142,9 @@ def _check_classes(classes):
         return None
     if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
         raise ArgumentError(f"export: classes is {classes!r}. Give a sequence of names.")
+    unfit = [name for name in classes if not is_text(name)]
+    if unfit:
+        raise ArgumentError(f"export: the class {unfit[0]!r} is no Unicode text, which ONNX needs. Name it otherwise.")
     return tuple(classes)
 
 

@@ -208,8 +208,8 @@ def _choose(backend_list):
         return [*chosen, backends.active()], ""
     try:
         return [*chosen, backends.find("opencl")], ""
-    except BackendError:
-        return chosen, " (no OpenCL device was found to compare with)"
+    except BackendError as error:
+        return chosen, f" (not compared with OpenCL: {error})"
 
 
 def _explain(program, image, implementations, exactly):

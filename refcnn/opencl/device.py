@@ -1,4 +1,4 @@
-"""OpenCL devices: finding them, their memory, their compiled kernels, and launching those.
+"""OpenCL devices: their memory, their compiled kernels, and launching those.
 
 Everything that refcnn asks of OpenCL passes through :class:`Device`; nothing
 outside this package imports pyopencl.
@@ -15,13 +15,9 @@ import threading
 import numpy as np
 
 from ..errors import ArgumentError, BackendError, DeviceMemoryError, ShapeError
-from . import icd, memory, program
+from . import memory, program
 from .array import DeviceArray
 
-INSTALL_ADVICE = (
-    'Install a runtime: pip install "pyopencl[pocl]" (any CPU), pip install "refcnn[intel]" (x86-64 CPUs, faster), '
-    "or the driver of your GPU's vendor."
-)
 INT_MAX = 2**31 - 1
 #: Floats of a vector in the kernels for CPU cores, on one CPU or another.
 VECTOR_WIDTHS = (4, 8, 16)
@@ -428,6 +424,34 @@ class Device:
         )
 
 
+class _ForkedDevice(Device):
+    """A device in a child that was forked from a process with OpenCL: the threads of its runtime are not there."""
+
+    def _refuse(self, *arguments, **options):
+        raise BackendError(
+            f"{self.name} ({self.device_name}) cannot be used here: this process was forked from one that had opened "
+            "OpenCL, whose threads it lacks. Start processes by multiprocessing.get_context('spawn'), or fork before "
+            "refcnn computes or lists its devices."
+        )
+
+    # Data descriptors, which come before what the parent kept on the object; that is never let go, since a runtime may
+    # wait for its threads then.
+    _context = _queue = _arena = held_memory = property(_refuse)
+    launch = finish = _refuse
+
+
+def keep_from_children(devices):
+    """Let devices raise in processes that are forked from this one, where most runtimes would wait for ever."""
+    if not hasattr(os, "register_at_fork"):
+        return
+
+    def forked():
+        for device in devices:
+            device.__class__ = _ForkedDevice
+
+    os.register_at_fork(after_in_child=forked)
+
+
 def check_countable(x_shape, w_shape, out):
     """Raise ShapeError if an array of a convolution has more elements than kernels can count.
 
@@ -541,76 +565,6 @@ def _backend_errors(device, what):
         raise kind(f"{device.name} ({device.device_name}): {what}: {error}. Try another device.") from error
 
 
-@functools.cache
-def available():
-    """Return every device of every OpenCL platform, as a list of :class:`Device`; empty without OpenCL."""
-    icd.prepare_environment()
-    try:
-        import pyopencl as cl
-    except ImportError:
-        return []
-    try:
-        platforms = cl.get_platforms()
-    except cl.Error:
-        return []
-    devices = []
-    for platform_index, platform in enumerate(platforms):
-        with contextlib.suppress(cl.Error):
-            for device_index, device in enumerate(platform.get_devices()):
-                devices.append(Device(device, platform_index, device_index))
-    return devices
-
-
-def find(platform, device=0):
-    """Return the first device that fits.
-
-    Parameters
-    ----------
-    platform, device : int or str
-        A number, as in :attr:`Device.name`, or a part of a name (of the
-        platform also of its version), in upper or lower case.
-
-    Raises
-    ------
-    BackendError
-        If there is none.
-    """
-    for candidate in _require_devices():
-        platform_names = f"{candidate.platform_name} {candidate.platform_version}"
-        if _fits(platform, candidate.platform_index, platform_names) and _fits(
-            device, candidate.device_index, candidate.device_name
-        ):
-            return candidate
-    present = "\n".join(f"  {one.name}  {one.device_name} ({one.platform_name})" for one in available())
-    raise BackendError(
-        f"there is no OpenCL device opencl:{platform}:{device}. Name one of these by its numbers or a part of its "
-        f"names:\n{present}"
-    )
-
-
-def best():
-    """Return the device to compute on when none is named: a GPU, else an accelerator, else a CPU.
-
-    Among CPU devices Intel's runtime comes first, then the newest PoCL. A
-    simulator is never taken.
-
-    Raises
-    ------
-    BackendError
-        If there is no device.
-    """
-    candidates = [device for device in _require_devices() if not device.is_simulator]
-    if not candidates:
-        raise BackendError(f"the only OpenCL device is a simulator. {INSTALL_ADVICE}")
-    return min(candidates, key=_preference)
-
-
-def _preference(device):
-    kind = ("gpu", "accelerator", "cpu").index(device.kind)
-    intel = "intel" in device.platform_name.lower()
-    return kind, not intel, tuple(-number for number in pocl_version(device) or (0, 0))
-
-
 def pocl_version(device):
     """Return (major, minor) of the PoCL that runs a device, or None if another runtime does."""
     version = re.search(r"\bpocl (\d+)\.(\d+)", device.platform_version, re.IGNORECASE)
@@ -647,14 +601,3 @@ def _vector_width(device, native):
     is_known = not (pocl and pocl < (3, 1)) or "intel" in device.device_name.lower()
     most = VECTOR_WIDTHS[-1] if is_known else VECTOR_WIDTHS[-2]
     return max((width for width in VECTOR_WIDTHS if width <= min(native, most)), default=VECTOR_WIDTHS[0])
-
-
-def _require_devices():
-    if not available():
-        raise BackendError(f"no OpenCL device was found. {INSTALL_ADVICE}")
-    return available()
-
-
-def _fits(wanted, index, name):
-    wanted = str(wanted).strip()
-    return int(wanted) == index if wanted.isdecimal() else wanted.lower() in name.lower()

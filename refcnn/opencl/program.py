@@ -90,7 +90,8 @@ def build(device, context, file_stem, options):
             raise KernelBuildError(
                 f"{file_stem}.cl could not be built for {device.device_name} ({device.platform_name}, driver "
                 f"{device.driver_version}) with options {' '.join(options) or '(none)'}. Choose another device "
-                f"('refcnn devices' lists them) or update its driver. The compiler says:\n{log}"
+                f"('refcnn devices' lists them) or update its driver. The compiler says:\n{log}",
+                log,
             ) from error
 
 

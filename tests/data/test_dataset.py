@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import refcnn.data
-from refcnn.data import DataSet, Preprocessing, digits, load, one_hot, split
+from refcnn.data import DataSet, Preprocessing, digits, load, one_hot, remarks, require_classes, split
 from refcnn.errors import ArgumentError, DataError, LabelError
 
 GREY = Preprocessing(0.5, channels=1, height=3, width=2)
@@ -34,12 +35,13 @@ def test_digits():
 @given(
     st.builds(
         Preprocessing,
-        scale=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+        scale=st.floats(min_value=0, exclude_min=True, allow_infinity=False, width=32),
         channels=st.sampled_from([1, 3]),
         height=st.integers(1, 10**6),
         width=st.integers(1, 10**6),
         resize=st.booleans(),
-        white=st.floats(min_value=1, max_value=1e6),
+        white=st.none() | st.floats(min_value=1, max_value=1e6),
+        black=st.floats(min_value=-1e6, max_value=0.5),
         mean=st.floats(-1e6, 1e6),
         deviation=st.floats(min_value=1e-6, max_value=1e6),
     )
@@ -62,6 +64,11 @@ def test_preprocessing_survives_json(preprocessing):
         (dict(resize=1), "resize is 1"),
         (dict(mean="3"), "mean is '3'"),
         (dict(deviation=0), "deviation is 0"),
+        (dict(deviation=1e-60), "deviation is 1e-60"),
+        (dict(mean=10**400), "mean is a number of 1329 bits"),
+        (dict(scale=10**400), "scale is a number of 1329 bits"),
+        (dict(scale="1" * 10**6), "scale is '1+[.]{3},"),
+        (dict(black=255), "white is 255.0, which black is too"),
         (dict(offset=3), r"unknown fields \['offset'\]"),
     ],
 )
@@ -81,6 +88,49 @@ def test_standardised_does_not_depend_on_how_the_set_is_cut():
     x = np.random.default_rng(0).integers(0, 256, (2500, 1, 3, 2)).astype(np.uint8)
     found = Preprocessing(1 / 255, 1, 3, 2).standardised(x)
     assert found.mean == pytest.approx((x / 255).mean()) and found.deviation == pytest.approx((x / 255).std())
+
+
+def images(*values):
+    """Images of 2x2 pixels of the values, float32 (N, 1, 2, 2), which repeat as need be."""
+    return np.resize(np.array(values, np.float32), (-(-len(values) // 4), 1, 2, 2))
+
+
+@pytest.mark.parametrize(
+    "parts, white",
+    [
+        ([images(0, 0.25, 1)], 1),
+        ([images(0.2, 0.6)], 1),
+        ([images(0, 1)], 1),
+        ([images(0, 128, 255)], 255),
+        ([images(3, 4, 128)], 255),
+        ([images(0, 1, 16)], None),  # which may be the brightest of 17 levels, or dark
+        ([images(0, 0.001)], None),
+        ([images(0, 128.5, 255)], None),
+        ([images(0, 255, 256)], None),
+        ([images(-1, 0, 1)], None),
+        ([images(-1, 128, 255)], None),
+        ([images(0, 0)], None),
+        ([images(0, 1), images(0, 0.1)], 1),
+        ([images(0, 0.1), images(0, 1)], 1),
+        ([images(0, 1), images(0, 1.1)], None),
+        ([images(0, 255), images(-3, 4)], None),
+    ],
+)
+def test_white_is_inferred_where_the_values_tell(parts, white):
+    labels = [np.arange(len(x) * 4)[: len(x)] for x in parts]
+    made = refcnn.data.dataset.data_sets(*zip(parts, labels, strict=True), classes=("a", "b", "c"))
+    for x, part in zip(parts, made, strict=False):
+        assert part.preprocessing.white == white and part.preprocessing.black == 0
+        # Whatever white is, the values are taken as they are.
+        np.testing.assert_array_equal(part.preprocessing.apply(part.x), x)
+
+
+@pytest.mark.parametrize(
+    "test", [images(0, 200, 255), images(0, 1).astype(np.uint8)], ids=["another white", "another dtype"]
+)
+def test_parts_that_are_scaled_otherwise_are_refused(test):
+    with pytest.raises(DataError, match="not scaled alike.* from 0 to 1 and "):
+        refcnn.data.dataset.data_sets((images(0, 1), np.array([0])), (test, np.array([0])))
 
 
 @pytest.mark.parametrize("fields", [None, [], {}, {"scale": 1.0}])
@@ -146,17 +196,48 @@ def test_one_hot_refuses_a_wrong_number_of_classes(classes):
 
 
 @given(data=st.data(), count=st.integers(2, 60), fraction=st.floats(0.01, 0.99))
-def test_split_deals_every_image_out_once(data, count, fraction):
+def test_split_without_strata_deals_every_image_out_once(data, count, fraction):
     permutation = data.draw(st.permutations(range(count)))
     if not 0 < round(fraction * count) < count:
         with pytest.raises(ArgumentError, match="without images"):
-            split(data_set(count), fraction, permutation)
+            split(data_set(count), fraction, permutation, stratify=False)
         return
-    training, validation = split(data_set(count), fraction, permutation)
+    training, validation = split(data_set(count), fraction, permutation, stratify=False)
     assert [int(image[0, 0, 0]) for part in (training, validation) for image in part.x] == permutation
     assert [int(label) for part in (training, validation) for label in part.y] == [i % 4 for i in permutation]
     assert abs(len(validation) - fraction * count) <= 0.5
     assert training.classes == validation.classes and training.preprocessing == GREY
+
+
+@given(data=st.data(), labels=st.lists(st.integers(0, 6), min_size=2, max_size=60), fraction=st.floats(0.05, 0.95))
+def test_split_splits_each_class(data, labels, fraction):
+    count, sizes = len(labels), np.bincount(labels, minlength=8)
+    whole = dataclasses.replace(data_set(count, classes=8), y=np.array(labels))
+    permutation = data.draw(st.permutations(range(count)))
+    if not 0 < round(fraction * count) < count or sizes.max() < 2:
+        with pytest.raises(ArgumentError, match="leaves a part without images|none of the . classes has two images"):
+            split(whole, fraction, permutation)
+        return
+    parts = split(whole, fraction, permutation)
+    indices = [part.x[:, 0, 0, 0].tolist() for part in parts]
+    # Both parts in the order of the permutation, and of each class the last of it are for validation.
+    assert sorted(sum(indices, [])) == list(range(count))
+    for part, found in zip(parts, indices, strict=True):
+        assert found == [i for i in permutation if i in found] and part.y.tolist() == [labels[i] for i in found]
+    for label, size in enumerate(sizes):
+        of_class = [i for i in permutation if labels[i] == label]
+        share = sum(i in indices[1] for i in of_class)
+        assert [i for i in indices[1] if labels[i] == label] == of_class[size - share :]
+        assert (1 <= share <= size - 1) if size >= 2 else share == 0
+        assert abs(share - fraction * size) < 1 or share in (0, 1, size - 1)
+    if (np.floor(fraction * sizes[sizes > 0]) >= 1).all() and (np.ceil(fraction * sizes) < sizes)[sizes > 0].all():
+        assert len(parts[1]) == round(fraction * count)
+
+
+def test_a_rare_class_is_in_both_parts():
+    whole = dataclasses.replace(data_set(100, classes=3), y=np.array([0] * 58 + [1] * 40 + [2] * 2))
+    training, validation = split(whole, 0.1, np.arange(100))
+    assert np.bincount(training.y).tolist() == [52, 36, 1] and np.bincount(validation.y).tolist() == [6, 4, 1]
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5, 1.5, float("nan")])
@@ -171,10 +252,57 @@ def test_split_refuses_what_is_no_permutation(permutation):
         split(data_set(10), 0.5, permutation)
 
 
+def test_what_is_unusual_about_classes_is_said():
+    names = ("cat", "dog", "new\nline", "cow")
+    whole = dataclasses.replace(data_set(9), y=np.array([0] * 4 + [1] * 3 + [2] * 2), classes=names)
+    assert remarks(whole, whole.subset([0, 4, 8])) == [
+        "No training image is of the class 'cow': nothing can be learned of them.",
+        "The images' values, from 0 to 8, are dark where white is 255; of .npz and IDX files --pixel-range BLACK WHITE "
+        "says another.",
+    ]
+    usual = dataclasses.replace(whole, x=whole.x * 25, classes=names[:3])
+    assert remarks(usual, usual) == []
+    (line,) = remarks(usual, usual.subset([4, 5]))
+    assert "No validation image is of the classes 'cat', 'new\\nline':" in line
+
+
+def test_many_classes_are_not_all_named():
+    few = DataSet(np.full((2, 1, 3, 2), 255, np.uint8), np.array([0, 1]), tuple(f"c{k}" for k in range(50)), GREY)
+    (line,) = remarks(few, few)
+    assert "'c2', " in line and "'c11' and 38 more:" in line and "c12" not in line
+
+
+def test_a_single_class_is_refused_for_training():
+    whole = data_set(8)
+    with pytest.raises(DataError, match="all 2 training images are of one class, 'b'"):
+        require_classes(whole.subset([1, 5]))
+    require_classes(whole)
+
+
 @pytest.mark.parametrize("spec", ["fashion", "a\0b", "long" * 2000])
 def test_an_unknown_name_lists_what_is_accepted(spec):
     with pytest.raises(DataError, match="does not exist. Expected digits, mnist, a folder of IDX files, an .npz file"):
         load(spec)
+
+
+@pytest.mark.parametrize(
+    "spec, meant", [("mnits", "mnist"), ("Digits", "digits"), ("sets/faces.npy", "Faces.npz"), ("flower", "flowers")]
+)
+def test_a_name_that_is_close_is_named(tmp_path, monkeypatch, spec, meant):
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "flowers").mkdir()
+    (tmp_path / "sets" / "Faces.npz").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=f"Did you mean '{meant}'.$"):
+        load(spec)
+
+
+def test_what_resembles_nothing_gets_no_suggestion(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for spec in ("cifar100", "absent/cifar100", "a" * 1000):
+        with pytest.raises(DataError) as caught:
+            load(spec)
+        assert "Did you mean" not in str(caught.value)
 
 
 def test_a_file_of_another_kind(tmp_path):

@@ -1,6 +1,8 @@
 import gzip
 import os
 import struct
+import subprocess
+import sys
 import tempfile
 import tracemalloc
 from pathlib import Path
@@ -112,6 +114,36 @@ def test_a_header_of_absurd_size_allocates_nothing(tmp_path, zipped):
     assert str(path) in str(caught.value) and "(4294967295, 4294967295, 4294967295)" in str(caught.value)
 
 
+@pytest.mark.parametrize("shape", [(0, 2**32 - 1, 2**32 - 1, 2**32 - 1), (2**32 - 1, 0, 2**32 - 1, 2)])
+def test_an_empty_array_of_absurd_shape_is_refused(shape):
+    with pytest.raises(DataError, match="could not be read"):
+        read(bytes([0, 0, 0x0E, len(shape)]) + struct.pack(f">{len(shape)}I", *shape))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit on memory is set as Linux counts it")
+def test_what_does_not_fit_into_memory_is_said(tmp_path):
+    for part, shape in (("images-idx3", (400 * 2**20, 1, 1)), ("labels-idx1", (400 * 2**20,))):
+        with open(tmp_path / f"train-{part}-ubyte", "wb") as file:
+            file.write(bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape))
+            # The values are a hole in the file, zeros that take no place on the disk.
+            file.truncate(4 + 4 * len(shape) + 400 * 2**20)
+    program = """
+import resource, sys
+from refcnn.data import idx, load
+from refcnn.errors import DataError
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, used + 2**27))
+for read, path in ((idx.read, sys.argv[1] + "/train-images-idx3-ubyte"), (load, sys.argv[1])):
+    try:
+        read(path)
+    except DataError as error:
+        assert "does not fit into memory" in str(error), error
+    else:
+        raise AssertionError("it was read")
+"""
+    subprocess.run([sys.executable, "-c", program, tmp_path], check=True)
+
+
 @pytest.mark.parametrize("magic", ["01000803", "00010803", "00000a03", "00000f03", "00000800", "00000821"])
 def test_a_wrong_magic_is_refused(tmp_path, magic):
     path = tmp_path / "file"
@@ -121,10 +153,12 @@ def test_a_wrong_magic_is_refused(tmp_path, magic):
     assert str(path) in str(caught.value) and bytes.fromhex(magic).hex(" ") in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["absent", "."])
+@pytest.mark.parametrize("name", ["absent", ".", "a\0b"])
 def test_a_path_that_is_no_file_is_refused(tmp_path, name):
     with pytest.raises(DataError, match="could not be read"):
         idx.read(tmp_path / name)
+    with pytest.raises(DataError, match="could not be read"):
+        idx.find(tmp_path / name / "folder")
 
 
 def write_folder(folder, idx_bytes, zipped=False, dot=False, train=5, test=3, labels=None, test_name="t10k"):
@@ -152,6 +186,16 @@ def test_a_folder_gives_both_parts(tmp_path, idx_bytes, zipped, dot, test_name):
         np.testing.assert_array_equal(found.y, made[part][1])
         assert found.classes == ("0", "1", "2", "3", "4")
         assert found.preprocessing.shape == (1, 4, 3) and found.preprocessing.scale == 1 / 255
+
+
+@pytest.mark.parametrize("dtype, top, white", [("f4", 1, 1), ("f8", 255, 255), ("f4", 16, None)])
+def test_floating_point_says_what_white_is_where_its_values_tell(tmp_path, idx_bytes, dtype, top, white):
+    write_folder(tmp_path, idx_bytes, test=0)
+    x = (np.arange(5 * 4 * 3).reshape(5, 4, 3) % 2 * top).astype(dtype)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx_bytes(x))
+    train, _ = load(tmp_path)
+    assert train.preprocessing.white == white and train.preprocessing.scale == 1
+    assert load(tmp_path, pixel_range=(0, 16))[0].preprocessing.white == 16
 
 
 def test_a_folder_without_a_test_part(tmp_path, idx_bytes):

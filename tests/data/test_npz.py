@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refcnn.data import load
-from refcnn.errors import DataError, LabelError
+from refcnn.errors import ArgumentError, DataError, LabelError
 
 X = np.arange(4 * 5 * 6, dtype=np.uint8).reshape(4, 5, 6)
 Y = np.array([0, 2, 1, 2])
@@ -36,11 +36,38 @@ def test_floating_point_is_taken_as_it_is(tmp_path, dtype):
     np.testing.assert_array_equal(train.preprocessing.apply(train.x)[:, 0], X / 8)
 
 
+def test_a_pixel_range_that_is_named(tmp_path):
+    path = stored(tmp_path, x_train=X / 60.0 - 1, y_train=Y, x_test=X / 60.0 - 1, y_test=Y)
+    assert load(path)[0].preprocessing.white is None
+    for part in load(path, pixel_range=(-1.0, 1.0)):
+        assert (part.preprocessing.black, part.preprocessing.white) == (-1, 1)
+    with pytest.raises(DataError, match="white is 2"):
+        load(path, pixel_range=(2.0, 2.0))
+    with pytest.raises(DataError, match="white is nan"):
+        load(path, pixel_range=(2.0, float("nan")))
+    for wrong in (3, (1,), (0, "white"), (0, 10**400)):
+        with pytest.raises(ArgumentError, match="must be two numbers"):
+            load(path, pixel_range=wrong)
+    with pytest.raises(ArgumentError, match="'digits' is known"):
+        load("digits", pixel_range=(0, 16))
+
+
 def test_training_and_test_parts_and_names(tmp_path):
     path = stored(tmp_path, x_train=X, y_train=Y, x_test=X[:2], y_test=Y[:2], classes=np.array(["a", "b", "c", "d"]))
     train, test = load(path)
     assert (len(train), len(test)) == (4, 2)
     assert train.classes == test.classes == ("a", "b", "c", "d")
+
+
+def test_classes_are_the_numbers_that_are_there(tmp_path):
+    train, _ = load(stored(tmp_path, x=X, y=np.array([0, 10, 5, 10])))
+    assert train.classes == ("0", "5", "10") and train.y.tolist() == [0, 2, 1, 2]
+
+
+def test_both_parts_number_their_classes_alike(tmp_path):
+    parts = load(stored(tmp_path, x_train=X, y_train=[7, 7, 3, 3], x_test=X, y_test=[9, 9, 7, 7]))
+    assert [part.classes for part in parts] == [("3", "7", "9")] * 2
+    assert [part.y.tolist() for part in parts] == [[1, 1, 0, 0], [2, 2, 1, 1]]
 
 
 def test_colour_images(tmp_path):
@@ -51,8 +78,15 @@ def test_colour_images(tmp_path):
 @pytest.mark.parametrize(
     "arrays, message",
     [
-        (dict(x=X), "y is missing"),
-        (dict(images=X, labels=Y), "x_train, y_train, x_test, y_test is missing"),
+        (dict(x=X), r"holds 'x' \(uint8, shape \(4, 5, 6\)\), but not y\."),
+        (dict(x=X, label=Y), r"but not y\. .* numpy.savez\(PATH, x=x, y=label\)"),
+        (dict(X=X, Y=Y), r"but not x, y\. .* numpy.savez\(PATH, x=X, y=Y\)"),
+        (dict(images=X, labels=Y), r"'labels' .*, but not x, y\. .* numpy.savez\(PATH, x=images, y=labels\)"),
+        (
+            dict(train_images=X, train_labels=Y, test_images=X, test_labels=Y, val_images=X, val_labels=Y),
+            "savez.PATH, x_train=train_images, y_train=train_labels, x_test=test_images, y_test=test_labels",
+        ),
+        (dict(x_train=X, y_train=Y), "but not x_test, y_test"),
         (dict(x=X, y=Y[:3]), "x holds 4 images, but y holds 3 labels"),
         (dict(x=X[:0], y=Y[:0]), "no axis of length 0"),
         (dict(x=X[0], y=Y), "must have shape"),
@@ -77,11 +111,11 @@ def test_what_is_refused(tmp_path, arrays, message):
 @pytest.mark.parametrize(
     "y, message",
     [
-        ([0, 1, -1, 2], "label -1 at position 2"),
+        ([0, 1, -1, 2], "label -1 at position 2, .* The labels found are -1, 0, 1, 2. Leave out"),
         ([0, 1, 0.5, 2], "label 0.5 at position 2"),
         ([0, np.nan, 1, 2], "label nan at position 1"),
         ([0, 1, 2, 10**12], "label 1000000000000 at position 3"),
-        (["0", "1", "2", "2"], "one whole number"),
+        (["0", "1", "2", "2"], "one whole number .* classes, y = numpy.unique"),
         (np.zeros((4, 2, 2)), "one whole number"),
     ],
 )
@@ -113,6 +147,16 @@ def test_files_that_are_no_archive(tmp_path):
         path.write_bytes(contents)
         with pytest.raises(DataError, match="set.npz is not an .npz file"):
             load(path)
+
+
+def test_a_data_set_that_does_not_fit_into_memory(tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise MemoryError
+
+    path = stored(tmp_path, x=X.astype(float), y=Y)
+    monkeypatch.setattr(np, "isfinite", full)
+    with pytest.raises(DataError, match="does not fit into memory"):
+        load(path)
 
 
 def test_a_header_of_absurd_size(tmp_path):
