@@ -142,11 +142,11 @@ def of_npz(content, random, texts=()):
         elif kind == 3:
             members.append((random.choice(("note.txt", "x", "extra.npy")), random.choice((b"", b"text", inner))))
         elif kind == 4:
-            members[place] = name, _header(random.choice(HEADERS)) + inner[-random.randrange(200) :]
+            members[place] = name, npy(random.choice(HEADERS)) + inner[-random.randrange(200) :]
         elif kind == 5:
             members[place] = name, of_bytes(inner, random)
         elif kind == 6:
-            members.append(("bomb.npy", _header(random.choice(HEADERS[:1])) + bytes(random.choice((10**5, 10**7)))))
+            members.append(("bomb.npy", npy(random.choice(HEADERS[:1])) + bytes(random.choice((10**5, 10**7)))))
             method = zipfile.ZIP_DEFLATED
         elif kind == 7:
             lies = True
@@ -168,7 +168,8 @@ def of_npz(content, random, texts=()):
     return _with_lies(content, random) if lies else content
 
 
-def _header(text):
+def npy(text):
+    """Return the beginning of an array's file, with any text as its header."""
     text = text.encode("latin1")
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
 

@@ -177,7 +177,7 @@ def refused(path, words):
         ([("x.npy", stored()), ("x.npy", stored())], "twice"),
         ([("x.npy", stored()[:-1])], "15 follow"),
         ([("x.npy", stored() + b"a")], "17 follow"),
-        *[([("x.npy", mutants._header(text) + bytes(64))], "") for text in mutants.HEADERS],
+        *[([("x.npy", mutants.npy(text) + bytes(64))], "") for text in mutants.HEADERS],
     ],
 )
 def test_members_that_are_no_arrays_are_refused(tmp_path, members, words):
