@@ -92,6 +92,16 @@ def test_everything_comes_back_to_the_bit(tmp_path_factory, state, **fields):
         assert getattr(saved, field) == getattr(loaded, field)
 
 
+def test_a_checkpoint_from_before_tells_no_size_of_images(tmp_path):
+    example().save(tmp_path / "new.npz")
+    with np.load(tmp_path / "new.npz") as file:
+        arrays = dict(file)
+    header = json.loads(arrays.pop("refcnn.json").tobytes())
+    del header["image_shape"]
+    save_arrays(tmp_path / "old.npz", arrays, header)
+    assert Checkpoint.load(tmp_path / "old.npz").image_shape is None
+
+
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoint") / "good.npz"
