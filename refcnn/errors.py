@@ -55,6 +55,10 @@ class FileWriteError(RefcnnError, OSError):
     """A file that could not be written; what stood there before is unchanged."""
 
 
+class LockedError(RefcnnError, RuntimeError):
+    """A folder in which another process is writing."""
+
+
 class CheckpointError(RefcnnError, ValueError):
     """A checkpoint or run folder that cannot be read or does not fit the model."""
 

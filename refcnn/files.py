@@ -1,12 +1,23 @@
-"""Files that are written whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
 import contextlib
 import errno
 import os
+import re
+import shutil
 import tempfile
 from pathlib import Path
 
 from .errors import FileWriteError
+
+#: In the name of everything half written; nobody else's files are called so.
+_MARK = "-refcnn-unfinished-"
+_UNFINISHED = re.compile(rf"\..*{_MARK}[a-z0-9_]{{8}}(\..*)?", re.DOTALL)
+# The temporary name of a file whose own name is as long as names may be must not be longer.
+_STEM_CHARACTERS = 40
+# Windows keeps everybody else from writing in a locked file, also the writer by its name; what is half written stays
+# there unlocked and is never removed, since nobody can tell whether its writer lives.
+_LOCKS = os.name != "nt"
 
 
 @contextlib.contextmanager
@@ -15,6 +26,7 @@ def atomic_write(path):
 
     The new contents are on the disk before the name changes hands, so that a
     crash at any moment leaves either the former file or the new one, whole.
+    What a killed process left half written in the folder is removed.
 
     Parameters
     ----------
@@ -32,26 +44,83 @@ def atomic_write(path):
         If the file cannot be written (a full disk, no permission).
     """
     path = Path(path)
-    temporary = None
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
+        with _temporary(path, path.stem, path.suffix, _make_file) as temporary:
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            os.replace(temporary, path)
     except OSError as error:
         raise FileWriteError(
             f"{path} could not be written: {error.strerror or error}. What stood there before is unchanged. "
             f"{remedy(error)}"
         ) from error
+
+
+@contextlib.contextmanager
+def atomic_folder(path):
+    """Give a temporary folder beside ``path``, which takes its name at the end; a folder that stood there is removed.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The folder to make or replace. The folder around it must exist.
+
+    Yields
+    ------
+    pathlib.Path
+        The temporary folder to fill.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; what stood there before is unchanged.
+    """
+    path = Path(path)
+    with _temporary(path, path.name, "", _make_folder) as temporary:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        with _temporary(path, path.name, "", _make_folder) as former:
+            # Moved away whole: half removed, it would stand there for others to read.
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(path, former / path.name)
+            try:
+                os.rename(temporary, path)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.rename(former / path.name, path)
+                raise
+
+
+def is_unfinished(name):
+    """Return whether a file of this name is one that :func:`atomic_write` or :func:`atomic_folder` has not finished."""
+    return _UNFINISHED.fullmatch(name) is not None
+
+
+def remove_leftovers(folder):
+    """Remove what killed processes left half written in a folder; what a living one writes is locked, and stays."""
+    try:
+        with os.scandir(folder) as entries:
+            left = [entry for entry in entries if is_unfinished(entry.name)]
+    except OSError:
+        return
+    for entry in left:
+        # What cannot be opened or locked may be in use.
+        with contextlib.suppress(OSError):
+            _remove_abandoned(entry)
+
+
+def _remove_abandoned(entry):
+    if not _LOCKS or entry.is_symlink():
+        return
+    is_folder = entry.is_dir()
+    handle = _open(entry.path, is_folder)
+    try:
+        if _lock(handle):
+            _remove(entry.path, is_folder)
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def remedy(error):
@@ -63,3 +132,79 @@ def remedy(error):
     if error.errno == errno.ENAMETOOLONG:
         return "Give it a shorter name."
     return "Name a folder that can be written."
+
+
+@contextlib.contextmanager
+def _temporary(path, stem, suffix, make):
+    """Make something half written beside ``path``, keep it locked, and remove it if it has not another name by then."""
+    remove_leftovers(path.parent)
+    temporary, handle = _locked_temporary(path.parent, f".{stem[:_STEM_CHARACTERS]}{_MARK}", suffix, make)
+    try:
+        yield temporary
+    finally:
+        _remove(temporary, make is _make_folder)
+        if handle is not None:
+            os.close(handle)
+
+
+def _locked_temporary(folder, prefix, suffix, make):
+    while True:
+        temporary = make(dir=folder, prefix=prefix, suffix=suffix)
+        if not _LOCKS:
+            return temporary, None
+        try:
+            handle = _open(temporary, make is _make_folder)
+        except FileNotFoundError:
+            # Another process took it for abandoned, before it was locked.
+            continue
+        if _is_claimed(temporary, handle):
+            return temporary, handle
+        os.close(handle)
+
+
+def _is_claimed(temporary, handle):
+    """Lock what was just made; return False if another process took it for abandoned before that."""
+    try:
+        if not _lock(handle):
+            return False
+    except OSError:
+        # Where there are no locks nobody can lock it to remove it either.
+        return True
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(temporary))
+    except FileNotFoundError:
+        return False
+
+
+def _make_file(**name):
+    handle, path = tempfile.mkstemp(**name)
+    os.close(handle)
+    return Path(path)
+
+
+def _make_folder(**name):
+    return Path(tempfile.mkdtemp(**name))
+
+
+def _open(path, is_folder):
+    return os.open(path, (os.O_RDONLY if is_folder else os.O_RDWR) | getattr(os, "O_NOFOLLOW", 0))
+
+
+def _lock(handle):
+    from filelock import lock_descriptor
+
+    return lock_descriptor(handle, blocking=False)
+
+
+def _remove(path, is_folder):
+    if is_folder:
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _umask():
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

@@ -15,6 +15,7 @@ import numpy as np
 from .display import shown
 from .errors import ArgumentError
 from .files import atomic_write
+from .interruption import stop_if_asked
 from .mode import recording
 from .variable import history as recorded
 
@@ -210,6 +211,7 @@ def save(figure, path):
     FileWriteError
         If it cannot be written.
     """
+    stop_if_asked()
     formats = figure.canvas.get_supported_filetypes()
     kind = Path(path).suffix[1:].lower()
     if kind not in formats:

@@ -1,5 +1,7 @@
 """What a finished run leaves for people: the exported model and the pictures."""
 
+import contextlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import numpy as np
 from . import display, plotting
 from .checkpoint import best_epoch
 from .errors import ArgumentError
+from .interruption import stop_if_asked
 from .training import validation_set
 
 
@@ -30,7 +33,14 @@ def write(run, validation, progress=None):
         If the exported model fails its proof; the pictures are written by then.
     FileWriteError
         If a file cannot be written.
+    LockedError
+        If another process is writing in the run folder.
     """
+    with run.locked():
+        return _write(run, validation, progress)
+
+
+def _write(run, validation, progress):
     model = run.best_model()
     history = run.history()
     plotting.save(plotting.curves(history), run.path / "curves.png")
@@ -51,21 +61,36 @@ def write(run, validation, progress=None):
 
 
 def export(run, path, **options):
-    """Export the best model of a run; the options are those of :func:`refcnn.onnx.export`, which see for the errors."""
+    """Export the best model of a run; the options are those of :func:`refcnn.onnx.export`, which see for the errors.
+
+    If the path leads into the run folder, LockedError is raised where another process is writing there.
+    """
     from . import onnx
 
     configuration = run.configuration
     preprocessing = configuration.preprocessing
-    return onnx.export(
-        run.best_model(), path, preprocessing.shape, classes=configuration.classes, preprocessing=preprocessing,
-        **options,
-    )  # fmt: skip
+    with _locked_for(run, path):
+        return onnx.export(
+            run.best_model(), path, preprocessing.shape, classes=configuration.classes, preprocessing=preprocessing,
+            **options,
+        )  # fmt: skip
+
+
+def _locked_for(run, path):
+    """Return a context in which no other process writes in the run folder, if that is where the path leads."""
+    if os.path.realpath(Path(path).parent) != os.path.realpath(run.path):
+        return contextlib.nullcontext()
+    return run.locked("name a file elsewhere with --out")
 
 
 def predict(model, dataset, batch_size=64):
     """Return the index of the most probable class for each image of a data set, (N,)."""
-    batches = (dataset.x[start : start + batch_size] for start in range(0, len(dataset), batch_size))
-    return np.concatenate([model(dataset.preprocessing.apply(x)).as_ndarray().argmax(axis=1) for x in batches])
+    found = []
+    for start in range(0, len(dataset), batch_size):
+        stop_if_asked()
+        x = dataset.preprocessing.apply(dataset.x[start : start + batch_size])
+        found.append(model(x).as_ndarray().argmax(axis=1))
+    return np.concatenate(found)
 
 
 def summary(run):
@@ -163,12 +188,15 @@ def save_drawings(figures, run, kind, out=None, image_path=None):
     ------
     FileWriteError, ArgumentError
         If a file cannot be written, or has an ending that is no picture's.
+    LockedError
+        If it is to be written in the run folder, where another process is writing.
     """
     stem = kind if image_path is None or kind != "features" else f"features_{Path(image_path).stem}"
     path = run.path / f"{stem}.png" if out is None else Path(out)
     is_numbered = len(figures) > 1 or (out is None and kind == "features")
     paths = []
-    for index, figure in enumerate(figures, 1):
-        paths.append(path.with_stem(f"{path.stem}_{index}") if is_numbered else path)
-        plotting.save(figure, paths[-1])
+    with _locked_for(run, path):
+        for index, figure in enumerate(figures, 1):
+            paths.append(path.with_stem(f"{path.stem}_{index}") if is_numbered else path)
+            plotting.save(figure, paths[-1])
     return paths

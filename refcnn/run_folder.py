@@ -4,6 +4,7 @@ import contextlib
 import csv
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -13,7 +14,8 @@ from . import display, models
 from .checkpoint import Checkpoint
 from .data import Preprocessing
 from .errors import ArgumentError, CheckpointError, FileWriteError
-from .files import atomic_write
+from .files import atomic_write, is_unfinished
+from .locking import FOLDER_LOCK, locked_folder
 from .reading import COUNT, SEED, TEXT, TEXT_OR_NULL, check, field, parse_json, read_plain, reading, schema_of
 
 FORMAT = "refcnn run 1"
@@ -90,27 +92,30 @@ class RunFolder:
     def __init__(self, path, configuration, named_model=None):
         self.path, self.configuration, self.named_model = Path(path), configuration, named_model
 
-    @classmethod
-    def create(cls, path, configuration):
-        """Make a new run folder and write the configuration; an empty folder is taken too.
+    def create(self):
+        """Begin a run in a folder that :func:`claim` gave: write the configuration.
 
         Raises
         ------
         ArgumentError
             If the folder holds anything already.
+        LockedError
+            If another process is writing there.
         FileWriteError
             If it cannot be written.
         """
-        check_free(path)
-        try:
-            Path(path).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FileWriteError(
-                f"the run folder {path} could not be made: {error.strerror}. Name another one with --out."
-            ) from error
-        run = cls(path, configuration, configuration.model)
-        run.update()
-        return run
+        with self.locked():
+            # Another process may have begun a run there since it was looked at.
+            check_free(self.path)
+            self.update()
+
+    def locked(self, advice="stop it"):
+        """Return a context in which no other process writes in the folder; a process may enter it again within.
+
+        Entering raises LockedError if another process is writing there, with the advice what to do beside waiting, and
+        FileWriteError if nothing can be written there.
+        """
+        return locked_folder(self.path, advice)
 
     @classmethod
     def open(cls, path, named_model=None):
@@ -271,12 +276,6 @@ class RunFolder:
             )
         return Checkpoint.load(path)
 
-    def remove_leftovers(self):
-        """Remove the temporary files of writes that a kill interrupted."""
-        for entry in self.path.iterdir():
-            if _is_leftover(entry):
-                entry.unlink(missing_ok=True)
-
 
 def check_free(path):
     """Raise ArgumentError unless ``path`` is missing or an empty folder, so that a run can start there."""
@@ -284,7 +283,8 @@ def check_free(path):
     if os.path.lexists(path) and not os.path.isdir(path):
         raise ArgumentError(f"--out {path} is a file, but a folder is needed. Name another one.")
     try:
-        entries = sorted(entry.name for entry in path.iterdir() if not _is_leftover(entry))
+        names = (entry.name for entry in path.iterdir())
+        entries = sorted(name for name in names if name != FOLDER_LOCK and not is_unfinished(name))
     except FileNotFoundError:
         entries = []
     except OSError as error:
@@ -303,13 +303,43 @@ def check_free(path):
         )
 
 
-def free_path(data, model, root="runs"):
-    """Return the first of ``runs/<data>-<model>-1``, ``-2``... that does not exist."""
+def claim(out, data, model, root="runs"):
+    """Make the folder of a new run.
+
+    Parameters
+    ----------
+    out : str or os.PathLike or None
+        The folder, which may be there already.
+    data, model : str
+        Without ``out`` they name the folder, the first of ``runs/<data>-<model>-1``, ``-2``... that is not there; of
+        processes that start at once each gets its own.
+    root : str or os.PathLike
+        In place of ``runs``.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    FileWriteError
+        If it cannot be made.
+    """
     stem = "-".join(re.sub(r"[^\w.]+", "_", Path(name).name) for name in (data, model))
-    number = 1
-    while os.path.lexists(path := Path(root) / f"{stem}-{number}"):
-        number += 1
-    return path
+    path = Path(root) if out is None else Path(out)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if out is not None:
+            return path
+        for number in itertools.count(1):
+            path = Path(root) / f"{stem}-{number}"
+            with contextlib.suppress(FileExistsError):
+                path.mkdir()
+                return path
+    except OSError as error:
+        raise FileWriteError(
+            f"the run folder {path} could not be made: {error.strerror}. Name another one with --out."
+        ) from error
 
 
 def digest(*parts):
@@ -322,8 +352,3 @@ def digest(*parts):
             total.update(part.x.tobytes())
             total.update(part.y.tobytes())
     return total.hexdigest()
-
-
-def _is_leftover(entry):
-    written = "config|last|best|metrics|model|curves|kernels|features_\\d+|confusion"
-    return re.fullmatch(rf"\.({written})-\w+\.\w+", entry.name)

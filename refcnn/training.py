@@ -1,17 +1,18 @@
 """Training: the loop over epochs and batches, its checkpoints, and going on from them."""
 
+import contextlib
 import dataclasses
 import math
 import os
 import secrets
 import time
-from pathlib import Path
 
 import numpy as np
 
 from . import attributes, backend, data, models, run_folder
 from .checkpoint import Checkpoint, best_epoch
 from .errors import ArgumentError, CheckpointError, DataError, NonFiniteLossError
+from .files import remove_leftovers
 from .interruption import Interrupted, interruptible
 from .layers.softmax_cross_entropy import softmax_cross_entropy
 from .optimizers.adam import Adam
@@ -37,6 +38,8 @@ LOSS_INTERVAL = 0.25
 def start(options, out=None):
     """Begin a run on the active backend: load the data, build the model, make the run folder.
 
+    No other process can write in the run folder from here until :meth:`Training.finish` ends.
+
     Parameters
     ----------
     options : dict
@@ -56,6 +59,10 @@ def start(options, out=None):
         If an option is out of range, or ``out`` holds something.
     DataError
         If the data set cannot be loaded.
+    FileWriteError
+        If the run folder cannot be made or written.
+    LockedError
+        If another process is writing in ``out``.
     """
     options = {**DEFAULTS, **options}
     if options["optimizer"] not in OPTIMIZERS:
@@ -65,8 +72,8 @@ def start(options, out=None):
         )
     attributes.integer("train", "epochs", options["epochs"])
     attributes.integer("train", "batch_size", options["batch_size"])
-    out = run_folder.free_path(options["data"], options["model"]) if out is None else Path(out)
-    run_folder.check_free(out)
+    if out is not None:
+        run_folder.check_free(out)
     set_seed(options["seed"] if "seed" in options else secrets.randbits(32))
     seed = generator.seed
     train, test = data.load(options["data"], options.get("data_dir"), options.get("pixel_range"))
@@ -92,11 +99,19 @@ def start(options, out=None):
         seed=seed,
     )
     model = models.build(configuration.model, train.preprocessing.shape, len(train.classes))
-    return Training(RunFolder.create(out, configuration), model, *parts)
+    run = RunFolder(run_folder.claim(out, options["data"], options["model"]), configuration, configuration.model)
+    with contextlib.ExitStack() as lock:
+        lock.enter_context(run.locked())
+        run.create()
+        training = Training(run, model, *parts)
+        training.lock = lock.pop_all()
+        return training
 
 
 def resume(run, options):
     """Go on with a run from its last checkpoint, or from its beginning if there is none yet.
+
+    No other process can write in the run folder from here until :meth:`Training.finish` ends.
 
     Parameters
     ----------
@@ -117,7 +132,20 @@ def resume(run, options):
         If the data are not those that the run was started with.
     CheckpointError
         If the checkpoint cannot be read.
+    LockedError
+        If another process is writing in the run folder.
     """
+    with contextlib.ExitStack() as lock:
+        lock.enter_context(run.locked())
+        # Another process may have gone on with the run since the configuration was read.
+        run.configuration = RunFolder.open(run.path).configuration
+        remove_leftovers(run.path)
+        training = _resume(run, options)
+        training.lock = lock.pop_all()
+        return training
+
+
+def _resume(run, options):
     former = run.configuration
     changes = _places(options) | {key: value for key, value in options.items() if key == "epochs"}
     for name, value in options.items():
@@ -137,15 +165,21 @@ def resume(run, options):
             f"the optimizer of the run in {run.path} is {former.optimizer!r}, but there are {', '.join(OPTIMIZERS)}. "
             "Put an earlier copy of config.json in its place, or start a new run."
         )
+    _refuse_another_name(run, options)
     checkpoint = Checkpoint.load(run.last) if run.last.exists() else None
     active = backend.active()
     configuration = dataclasses.replace(former, **changes, backend=active.name, device=active.description)
     set_seed(configuration.seed)
-    parts = _load_parts(configuration)
+    try:
+        parts = _load_parts(configuration)
+    except _OtherData as error:
+        named = [option for option in ("data", "data_dir") if getattr(configuration, option) != getattr(former, option)]
+        if not named:
+            raise
+        raise DataError(_another_data_set(run, named[0], options, former) + f" {error.digests}") from None
     training = Training(run, run.build_model(), *parts)
     if checkpoint is not None:
         training.set_state(checkpoint)
-    run.remove_leftovers()
     if configuration != former:
         run.update(**{field: getattr(configuration, field) for field in (*changes, "backend", "device")})
     return training
@@ -167,6 +201,32 @@ def validation_set(configuration):
         generator.seed, generator.stream = former
 
 
+class _OtherData(DataError):
+    """Data of another digest than the run was started with."""
+
+    def __init__(self, configuration, found):
+        self.digests = f"Its SHA-256 is {found}, but {configuration.data_digest} is expected."
+        super().__init__(
+            f"the data set {configuration.data} has changed since the run was started: its SHA-256 is {found}, but "
+            f"was {configuration.data_digest}. Put the former data back, or start a new run."
+        )
+
+
+def _refuse_another_name(run, options):
+    """Raise ArgumentError for the name of a data set that is known to be another than the run's, before it is read."""
+    former = run.configuration.data
+    if {former, options.get("data", former)} <= set(data.NAMES) and options.get("data", former) != former:
+        raise ArgumentError(_another_data_set(run, "data", options, run.configuration))
+
+
+def _another_data_set(run, option, options, former):
+    return (
+        f"--{option.replace('_', '-')} {options[option]} is not the data set that the run in {run.path} was started "
+        f"with, {former.data}{f' in {former.data_dir}' if former.data_dir else ''}. Leave the option out, name a copy "
+        "of the run's own data, or start a new run."
+    )
+
+
 def _places(options):
     """Return where the data lie, as absolute paths, which hold in whatever folder the run goes on."""
     places = {name: os.path.abspath(options[name]) for name in ("data", "data_dir") if options.get(name) is not None}
@@ -177,10 +237,7 @@ def _load_parts(configuration):
     train, test = data.load(configuration.data, configuration.data_dir)
     found = run_folder.digest(train, test)
     if found != configuration.data_digest:
-        raise DataError(
-            f"the data set {configuration.data} has changed since the run was started: its SHA-256 is {found}, but "
-            f"was {configuration.data_digest}. Put the former data back, or start a new run."
-        )
+        raise _OtherData(configuration, found)
     # Before a model is built, which computes one image of the configuration's size.
     written, image = configuration.preprocessing, train.preprocessing
     if (written.shape, configuration.classes) != (image.shape, train.classes):
@@ -211,11 +268,17 @@ class Training:
     model : Model
         With its parameters made.
     train, validation : DataSet
+
+    Attributes
+    ----------
+    lock : contextlib.ExitStack
+        What keeps other processes from the run folder until :meth:`finish` ends.
     """
 
     def __init__(self, run, model, train, validation):
         self.run, self.model, self.train, self.validation = run, model, train, validation
         configuration = run.configuration
+        self.lock = contextlib.ExitStack()
         self.optimizer = OPTIMIZERS[configuration.optimizer][0](configuration.lr)
         self.batch_size = configuration.batch_size
         self.batches = math.ceil(len(train) / self.batch_size)
@@ -298,20 +361,24 @@ class Training:
         Raises
         ------
         Interrupted
-            After Ctrl-C: the batch was finished and the checkpoint written. A second Ctrl-C stops at once.
+            After Ctrl-C, SIGTERM or SIGHUP: the batch was finished and the checkpoint written.
+        Stopped
+            After a second such signal, at once; the former checkpoint stands.
         NonFiniteLossError
             If the loss is NaN or infinite; the last good checkpoint stands.
         FileWriteError
             If a checkpoint cannot be written; the former one stands.
         """
         # NumPy's own warnings would only come before the error that says more.
-        with interruptible() as is_interrupted, np.errstate(all="ignore"):
+        with self.lock, self.run.locked(), interruptible() as is_interrupted, np.errstate(all="ignore"):
             if self.history and not self.is_complete:
                 # A kill can come between a checkpoint and its row of metrics.
                 self.run.write_metrics(self.history)
             while len(self.history) < self.run.configuration.epochs:
                 self._epoch(is_interrupted)
                 echo(self._line(self.history[-1]))
+            # The signal may have come after the last batch.
+            self._stop_if(is_interrupted)
 
     def _epoch(self, is_interrupted):
         if self._shuffle is None:
@@ -403,12 +470,15 @@ class Training:
         return loss, correct / len(self.validation)
 
     def _stop_if(self, is_interrupted):
-        if is_interrupted():
+        number = is_interrupted()
+        if not number:
+            return
+        if self._losses:
             self.state().save(self.run.last)
-            raise Interrupted(
-                f"Stopped in epoch {len(self.history) + 1} after batch {len(self._losses)} of {self.batches}; the "
-                f"checkpoint is {self.run.last}."
-            )
+            place = f"in epoch {len(self.history) + 1} after batch {len(self._losses)} of {self.batches}"
+        else:
+            place = f"after epoch {len(self.history)}"
+        raise Interrupted(f"Stopped {place}; the checkpoint is {self.run.last}.", number)
 
     def _progress_bar(self):
         from tqdm import tqdm

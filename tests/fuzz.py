@@ -67,7 +67,9 @@ def write_run(folder):
         model="chapter", backend="reference", device="NumPy", epochs=3, batch_size=2, lr=0.01, optimizer="adam", validation_split=0.2,
         seed=7,
     )  # fmt: skip
-    run = RunFolder.create(folder / "run", configuration)
+    run = RunFolder(folder / "run", configuration)
+    run.path.mkdir()
+    run.update()
     rm.set_seed(1)
     model = models.build("chapter", SHAPE, 3)
     checkpoint(model).save(run.best)

@@ -255,7 +255,8 @@ def test_a_run_that_is_stopped_keeps_what_it_has(device, tiny):
     assert boards.summary_lines(board)[-1].startswith("Stopped before the end")
 
 
-def test_ctrl_c_shows_what_was_measured(device, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_shows_what_was_measured(device, tmp_path, number):
     command = [sys.executable, "-m", "refcnn", "bench", "--device", device, "--quick", "--part", "networks",
                "--rounds", "200", "--json", str(tmp_path / "board.json")]  # fmt: skip
     process = subprocess.Popen(
@@ -265,9 +266,9 @@ def test_ctrl_c_shows_what_was_measured(device, tmp_path):
     while lines[-1] and "This takes about" not in lines[-1]:
         lines.append(process.stdout.readline())
     time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err
+    assert process.returncode == 128 + number, err
     assert "Stopped before the end" in out and "Traceback" not in err
     assert json.loads((tmp_path / "board.json").read_text())["is_complete"] is False
 

@@ -17,7 +17,7 @@ from refcnn import models
 from refcnn.checkpoint import Checkpoint, best_epoch
 from refcnn.errors import ArgumentError, CheckpointError
 from refcnn.model import save_arrays
-from refcnn.run_folder import Configuration, RunFolder, check_free, free_path
+from refcnn.run_folder import Configuration, RunFolder, check_free, claim
 
 from . import small_run
 
@@ -286,7 +286,9 @@ def test_folders_in_which_no_run_can_start(tmp_path):
     with pytest.raises(ArgumentError, match="is not empty: it holds config.json"):
         check_free(tmp_path)
     (tmp_path / "left").mkdir()
-    (tmp_path / "left" / ".config-x7_abc.json").write_text("")
+    # What a kill leaves: a file half written, and a lock that nobody holds.
+    (tmp_path / "left" / ".config-refcnn-unfinished-x7_abcde.json").write_text("")
+    (tmp_path / "left" / ".lock").write_text(" 1 host")
     check_free(tmp_path / "left")
     check_free(tmp_path / "missing")
 
@@ -308,7 +310,9 @@ def run(tmp_path):
         preprocessing=rm.data.Preprocessing(1 / 255, 1, 4, 4), device="NumPy", epochs=3, batch_size=2, lr=0.01,
         optimizer="adam", validation_split=None, seed=7,
     )  # fmt: skip
-    run = RunFolder.create(tmp_path / "run", configuration)
+    run = RunFolder(tmp_path / "run", configuration)
+    run.path.mkdir()
+    run.update()
     with rm.use_backend("reference"):
         state = models.build("chapter", (1, 4, 4), 2).state()
     example(parameters=state, optimizer={}, image_shape=(1, 4, 4)).save(run.best)
@@ -366,8 +370,10 @@ def test_a_folder_without_a_run(tmp_path):
 
 
 def test_names_of_new_run_folders(tmp_path):
-    first = free_path("digits", "chapter", tmp_path)
-    assert first == tmp_path / "digits-chapter-1"
-    first.mkdir()
-    assert free_path("digits", "chapter", tmp_path).name == "digits-chapter-2"
-    assert free_path("/some where/my data.npz", "my.models:net", tmp_path).name == "my_data.npz-my.models_net-1"
+    root = tmp_path / "some" / "runs"
+    for number in (1, 2):
+        assert claim(None, "digits", "chapter", root) == root / f"digits-chapter-{number}"
+        assert os.listdir(root / f"digits-chapter-{number}") == []
+    assert claim(None, "/some where/my data.npz", "my.models:net", root).name == "my_data.npz-my.models_net-1"
+    assert claim(tmp_path / "named", "digits", "chapter", root) == tmp_path / "named"
+    assert claim(tmp_path / "named", "digits", "chapter", root) == tmp_path / "named"

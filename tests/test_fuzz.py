@@ -33,6 +33,7 @@ def entries(tmp_path_factory):
         )  # fmt: skip
         if done.returncode == 0:
             break
+        assert (folder / "current.json").exists(), done.stderr
         reader, number = json.loads((folder / "current.json").read_text())
         assert (reader, number) not in deaths, done.stderr
         deaths[reader, number] = f"exit status {done.returncode}: {done.stderr[-3000:]}"

@@ -359,10 +359,27 @@ def test_changed_data_are_refused(inside, tmp_path):
         x, y = file["x"].copy(), file["y"]
     x[17, 0, 0] ^= 1
     np.savez(tmp_path / "changed.npz", x=x, y=y)
-    with pytest.raises(DataError, match="has changed.*SHA-256"):
+    with pytest.raises(DataError, match="changed.npz is not .*data.npz.*SHA-256"):
         training.resume(session.run, {"data": str(tmp_path / "changed.npz")})
     (tmp_path / "moved.npz").write_bytes((inside / "data.npz").read_bytes())
     assert training.resume(session.run, {"data": str(tmp_path / "moved.npz")}).run.configuration.seed == 3
+
+
+def test_data_that_changed_in_their_place_are_said_to_have_changed(inside, tmp_path):
+    (tmp_path / "data.npz").write_bytes((inside / "data.npz").read_bytes())
+    session = begin(tmp_path, data=str(tmp_path / "data.npz"))
+    with np.load("data.npz") as file:
+        np.savez(tmp_path / "data.npz", x=file["x"][::-1], y=file["y"])
+    for options in ({}, {"data": str(tmp_path / "data.npz")}):
+        with pytest.raises(DataError, match="data.npz has changed.*SHA-256"):
+            training.resume(session.run, options)
+
+
+def test_another_data_set_is_refused_before_it_is_read(inside, tmp_path, monkeypatch):
+    session = begin(tmp_path, data="digits", model="chapter")
+    monkeypatch.setattr(rm.data, "load", None)
+    with pytest.raises(ArgumentError, match="--data mnist .*started with, digits"):
+        training.resume(session.run, {"data": "mnist"})
 
 
 def test_another_place_of_the_data_is_kept_as_an_absolute_path(inside, tmp_path, monkeypatch):

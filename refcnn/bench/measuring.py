@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .. import processes
 from ..errors import RefcnnError
+from ..interruption import stop_if_asked
 
 _PROGRAMS = Path(__file__).parent / "contestants"
 # Seconds between turns. Threads of OpenMP spin for a while when there is no more to do, for which the next one's turn
@@ -190,6 +191,7 @@ def measure(contestants, workload, rounds, seconds, tick=lambda: None):
         time.sleep(_PAUSE)
     for _ in range(rounds):
         for contestant in contestants:
+            stop_if_asked()
             count = counts.get(contestant.name)
             if count is not None:
                 try:

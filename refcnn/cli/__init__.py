@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import os
+import signal
 import sys
 
 import click
@@ -10,6 +11,7 @@ import click
 from .. import __version__
 from ..display import shown
 from ..errors import BackendError, ExportError, RefcnnError
+from ..interruption import exit_status, stoppable
 
 _COMMANDS = ("train", "predict", "show", "export", "devices", "conform", "bench", "tune")
 
@@ -27,13 +29,28 @@ class _Commands(click.Group):
         _pass_over_foreign_settings()
         try:
             # The reference backend's many small products lose by threads, and tenfold where cores are shared.
-            with threadpool_limits(limits=1, user_api="blas"):
+            with threadpool_limits(limits=1, user_api="blas"), stoppable():
                 return super().invoke(context)
         except RefcnnError as error:
             raise click.ClickException(message(error)) from error
-        except KeyboardInterrupt:
-            click.echo("Stopped.", err=True)
-            sys.exit(130)
+        except KeyboardInterrupt as stop:
+            leave("Stopped.", stop, err=True)
+
+
+def leave(text, stop, **options):
+    """Say that a signal stopped the process, and end with the exit status that tells which.
+
+    Parameters
+    ----------
+    text : str
+    stop : Stopped, Interrupted or KeyboardInterrupt
+    **options
+        Of :func:`click.echo`.
+    """
+    # Where the terminal was closed nobody reads it.
+    with contextlib.suppress(OSError):
+        click.echo(text, **options)
+    sys.exit(getattr(stop, "status", exit_status(signal.SIGINT)))
 
 
 def message(error):

@@ -1,5 +1,6 @@
 """``refcnn bench``."""
 
+import signal
 import sys
 
 import click
@@ -29,6 +30,7 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot, profil
     """
     from ..bench import board as boards
     from ..bench import running
+    from ..interruption import exit_status, stop_if_asked
 
     if profile and scaling:
         raise click.UsageError("--profile and --scaling are two measurements: give one of them.")
@@ -58,7 +60,8 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot, profil
         drawing.save(board, plot)
         click.echo(f"The curves are in {plot}.")
     if not board.is_complete:
-        sys.exit(130)
+        stop_if_asked()
+        sys.exit(exit_status(signal.SIGINT))
 
 
 def device_names(wanted):

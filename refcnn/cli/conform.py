@@ -112,6 +112,7 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     if reports:
         raise click.UsageError(f"{reports[0]} is not looked at without --merge.")
     from ..conformance import known_faults, runner, targets
+    from ..locking import locked_folder
 
     try:
         unknown = [name for name in operations if name not in targets.operations()]
@@ -128,7 +129,10 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
                 raise click.UsageError("--repro runs the one case saved: leave --operation and --examples out.")
             runner.saved_case(case)
         known_faults.load(known_faults.file())
-        folder = runner.writable_folder(folder) if folder is not None else None
+        if folder is not None:
+            folder = runner.writable_folder(folder)
+            lock = locked_folder(folder, "name another folder with --report")
+            click.get_current_context().with_resource(lock)
         specifications = targets.expand(devices or ("all",))
         named = targets.expand(name for name in devices if name != "all")
     except RefcnnError as error:

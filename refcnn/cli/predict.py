@@ -22,6 +22,7 @@ def command(path, images, top, backend, pixel_range, named_model):  # fmt: skip
     from ..backend import use_backend
     from ..display import shown
     from ..errors import DataError
+    from ..interruption import stop_if_asked
     from ..prediction import Predictor
 
     if named_model is not None and not os.path.isdir(path):
@@ -31,6 +32,7 @@ def command(path, images, top, backend, pixel_range, named_model):  # fmt: skip
     predictor = Predictor(path, pixel_range=pixel_range, named_model=named_model)
     failures = 0
     for image in images:
+        stop_if_asked()
         try:
             found = predictor.top(image, top)
         except DataError as error:

@@ -1,7 +1,5 @@
 """``refcnn train``."""
 
-import sys
-
 import click
 
 from ..training import DEFAULT_VALIDATION_SPLIT, DEFAULTS, OPTIMIZERS
@@ -40,8 +38,9 @@ def command(backend, out, resume, **options):  # fmt: skip
     from .. import report, training
     from ..backend import use_backend
     from ..display import shown
-    from ..interruption import Interrupted
+    from ..interruption import Interrupted, stoppable
     from ..run_folder import RunFolder
+    from . import leave
 
     options = {name: value for name, value in options.items() if value is not None}
     if resume is None:
@@ -53,16 +52,17 @@ def command(backend, out, resume, **options):  # fmt: skip
         run = RunFolder.open(resume, options.get("model"))
         use_backend(backend or run.configuration.backend)
         session = training.resume(run, options)
-    click.echo(shown(session.description(), keep="\n"))
     try:
-        session.finish(click.echo)
-        if session.is_complete:
-            click.echo("The run was complete already; --epochs N with a larger N trains on.")
-        else:
-            click.echo("Writing the pictures and proving the exported model...")
-            click.echo(report.write(session.run, session.validation))
+        # Held on to from the training to the pictures.
+        with session.run.locked(), stoppable():
+            click.echo(shown(session.description(), keep="\n"))
+            session.finish(click.echo)
+            if session.is_complete:
+                click.echo("The run was complete already; --epochs N with a larger N trains on.")
+            else:
+                click.echo("Writing the pictures and proving the exported model...")
+                click.echo(report.write(session.run, session.validation))
     except (Interrupted, KeyboardInterrupt) as stop:
-        click.echo(shown(stop) or "Stopped.")
-        click.echo(f"Go on with: {session.run.command('train', '--resume', session.run.path)}")
-        sys.exit(130)
+        advice = session.run.command("train", "--resume", session.run.path)
+        leave(f"{shown(stop) or 'Stopped.'}\nGo on with: {advice}", stop)
     click.echo("\n".join(map(shown, report.summary(session.run))))

@@ -36,7 +36,9 @@ def command(devices, model, image_shape, batch_size, defaults):  # fmt: skip
 
     from ..backend import use_backend
     from ..bench import board, variants
+    from ..interruption import stop_if_asked
     from ..opencl import tuning
+    from . import leave
     from .bench import device_names
 
     if model is None:
@@ -44,20 +46,24 @@ def command(devices, model, image_shape, batch_size, defaults):  # fmt: skip
     else:
         geometries = variants.model_geometries(model, image_shape, batch_size)
     tuning.load(tuning.user_path() if defaults is None else defaults)
+    stop = None
     for name in device_names(devices):
         rows, measured = [("", *variants.DIRECTIONS)], {}
         with use_backend(name) as backend:
             click.echo(f"{name}: {backend.description}")
             try:
                 for geometry in tqdm(geometries, unit="shape", disable=None, leave=False):
+                    stop_if_asked()
                     found = variants.measure_directions(backend, geometry)
                     measured |= {(direction, geometry): times for direction, times in found.items()}
                     rows.append((variants.describe(geometry), *map(variants.describe_times, found.values())))
-            except KeyboardInterrupt:
-                click.echo("Stopped: what was measured by then is kept.", err=True)
+            except KeyboardInterrupt as asked:
+                stop = asked
             device = backend.device
             for line in board.table(rows):
                 click.echo(line)
             key = tuning.identity(device) if defaults is None else tuning.family(device)
             path = tuning.record(key, variants.choices(measured), defaults)
+        if stop is not None:
+            leave(f"Stopped: what was measured by then is in {path}.", stop, err=True)
     click.echo(f"The choices are in {path}.")

@@ -9,16 +9,13 @@ onnxruntime is tested with where there is one, and ``repro.py``, which runs it a
 
 import json
 import math
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from ..backend import OpenCL
 from ..errors import ArgumentError, FileWriteError
-from ..files import remedy
+from ..files import atomic_folder, remedy
 from ..opencl.variants import use_variant
 from . import composition, judge
 from .case_file import ARRAYS_FILE, DIGESTS_FILE, HEADER_FILE, case_arrays, digests, header
@@ -139,29 +136,19 @@ def write_bundle(folder, *, operation, direction, variant, case, results, device
     is_one_node = direction == "forward" and not composition.split(variant)[1]
     model = one_node_model(operation, case.inputs, case.attributes) if is_one_node else None
 
-    temporary = None
     try:
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        for name, text in texts.items():
-            (temporary / name).parent.mkdir(exist_ok=True)
-            (temporary / name).write_text(text, encoding="utf-8")
-        np.savez(temporary / ARRAYS_FILE, **arrays)
-        if model is not None:
-            (temporary / MODEL_FILE).write_bytes(model)
-        (temporary / DIGESTS_FILE).write_text(digests(temporary), encoding="utf-8")
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.rename(temporary, folder)
+        with atomic_folder(folder) as temporary:
+            for name, text in texts.items():
+                (temporary / name).parent.mkdir(exist_ok=True)
+                (temporary / name).write_text(text, encoding="utf-8")
+            np.savez(temporary / ARRAYS_FILE, **arrays)
+            if model is not None:
+                (temporary / MODEL_FILE).write_bytes(model)
+            (temporary / DIGESTS_FILE).write_text(digests(temporary), encoding="utf-8")
     except OSError as error:
         raise FileWriteError(
             f"the bundle {folder} could not be written: {error.strerror or error}. {remedy(error)}"
         ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _launches(recording, results, arrays):

@@ -18,6 +18,7 @@ import hypothesis
 
 from .. import __version__, processes
 from ..errors import DataError, FileWriteError, ShapeError
+from ..interruption import stop_if_asked
 from . import composition, judge, known_faults, targets
 from .case_file import read_case, write_case
 from .results import DeviceReport, Failure, Report, Row, row_from_json
@@ -236,6 +237,7 @@ def _test(specification, options, progress, scratch):
     worker = None
     try:
         for number, (operation, direction, variant) in enumerate(rows):
+            stop_if_asked()
             if worker is None or worker.is_gone:
                 worker = _Worker(target, scratch, options.case_limit)
                 error = worker.start()

@@ -9,6 +9,7 @@ from hypothesis import configuration
 from hypothesis import strategies as st
 
 from ..errors import RefcnnError
+from ..interruption import stop_if_asked
 
 #: Seconds that a search may spend on a simpler input that fails too, once it has found one.
 SHRINKING_TIME = 10.0
@@ -66,6 +67,7 @@ def failure(strategy, examples, check):
 
     def judge(image):
         nonlocal deadline
+        stop_if_asked()
         key = image.shape, image.tobytes()
         if key in failed:
             raise failed[key][1]

@@ -21,11 +21,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ..files import atomic_folder
+
 INTEL_DISTRIBUTION = "intel-opencl-rt"
 INTEL_LIBRARY = "libintelocl.so"
 SYSTEM_VENDORS = Path("/etc/OpenCL/vendors")
-
-
 #: Bytes that caches need, at least: with less on the disk builds fail.
 _LEAST_CACHE = 2**24
 
@@ -158,18 +158,13 @@ def write_vendors(entries, cache):
     if _read_entries(folder) == entries:
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=cache, prefix=".opencl-vendors-"))
     try:
-        for name, contents in entries.items():
-            (temporary / name).write_bytes(contents)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.rename(temporary, folder)
+        with atomic_folder(folder) as temporary:
+            for name, contents in entries.items():
+                (temporary / name).write_bytes(contents)
     except OSError:
         if _read_entries(folder) != entries:
             raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

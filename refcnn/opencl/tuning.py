@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..errors import BackendError
 from ..files import atomic_write
+from ..locking import locked_file
 from ..reading import check, parse_json, read_plain, reading
 from ..shapes import window_output_shape
 
@@ -133,13 +134,15 @@ def record(device, choices, path=None):
         If it cannot be written.
     """
     path = Path(path) if path is not None else user_path()
-    databases = load(path)
     name = device if isinstance(device, str) else identity(device)
-    databases[name] = dict(sorted({**databases.get(name, {}), **choices}.items()))
-    content = {"format": FORMAT, "digest": _digest(databases), "devices": databases}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    # What another process records between the reading and the writing would be lost.
+    with locked_file(path):
+        databases = load(path)
+        databases[name] = dict(sorted({**databases.get(name, {}), **choices}.items()))
+        content = {"format": FORMAT, "digest": _digest(databases), "devices": databases}
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     forget()
     return path
 
