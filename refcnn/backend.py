@@ -1,9 +1,13 @@
 """Which backend computes: the reference or an OpenCL device."""
 
+import contextvars
 import functools
 import importlib
 import os
 import sys
+import threading
+import time
+import weakref
 
 import numpy as np
 
@@ -157,6 +161,12 @@ def find(specification, *, tried=True):
     BackendError
         If there is no such backend or device, or it is unusable.
     """
+    # Of two threads that name one device for the first time one waits, lest it become two backends.
+    with _choosing:
+        return _find(specification, tried)
+
+
+def _find(specification, tried):
     kind, _, rest = specification.partition(":")
     if kind == "auto" and not rest:
         try:
@@ -182,22 +192,64 @@ def _reference(dtype):
     return Reference(dtype)
 
 
-_active = None
+#: The backend of a context, that of a ``with use_backend(...)`` block as a rule; None: the process's.
+_of_context = contextvars.ContextVar("refcnn backend", default=None)
+#: The process's choice, and a lock under which it is made when it is first needed.
+_of_process, _choosing = None, threading.RLock()
+#: Seconds that a thread waits at most to learn whether another one's ``use_backend`` opens a block.
+_LONGEST_OPENING = 1.0
 
 
 def active():
     """Return the backend in use; the first call takes it from ``REFCNN_BACKEND``, or else ``auto``."""
-    global _active
-    if _active is None:
-        _active = find(os.environ.get("REFCNN_BACKEND") or "auto")
-    return _active
+    chosen = _of_context.get()
+    return chosen if chosen is not None else _process_backend()
+
+
+def _process_backend():
+    global _of_process
+    while True:
+        choice = _of_process
+        if choice is None:
+            with _choosing:
+                if _of_process is None:
+                    _of_process = _Choice(find(os.environ.get("REFCNN_BACKEND") or "auto"))
+        elif choice.is_certain():
+            return choice.backend
+        else:
+            time.sleep(0.001)
+
+
+class _Choice:
+    """A choice for the whole process.
+
+    When the main thread calls ``use_backend``, a block may be about to begin that is no other thread's concern. It is
+    known that none is when the object that was made is gone, or when the main thread computes.
+    """
+
+    def __init__(self, backend, maker=None):
+        self.backend = backend
+        self._maker, self._is_certain = maker and weakref.ref(maker), maker is None
+        self._end = time.monotonic() + _LONGEST_OPENING
+
+    def is_certain(self):
+        """Return whether other threads may act on it."""
+        if not self._is_certain:
+            is_over = self._maker() is None or time.monotonic() > self._end
+            self._is_certain = is_over or threading.current_thread() is threading.main_thread()
+        return self._is_certain
 
 
 class use_backend:
     """Compute on a backend from now on, or inside a ``with`` block only.
 
-    The choice holds for the whole process. Models and optimizers move to the
-    active backend when they are next used.
+    A block concerns nothing but itself: threads and asyncio tasks that overlap each keep the backend of their own. As
+    :mod:`contextvars` has it, a thread that is started inside a block is not in it (``asyncio.to_thread`` and
+    ``contextvars.copy_context().run`` are), and a task is.
+
+    Without ``with`` the choice holds to the end of the block in which it is made. Made outside of any, in the main
+    thread, it holds for the whole process: for all threads that do not choose for themselves; in another thread it
+    holds for that thread. Models and optimizers are copied to the active backend when they are next used.
 
     Parameters
     ----------
@@ -218,13 +270,21 @@ class use_backend:
     """
 
     def __init__(self, specification):
-        global _active
-        backend = find(specification) if isinstance(specification, str) else specification
-        self._former, _active = _active, backend
+        global _of_process
+        self._backend = find(specification) if isinstance(specification, str) else specification
+        self._former, self._choice = _of_context.get(), None
+        if self._former is None and threading.current_thread() is threading.main_thread():
+            self._choice, self._former_choice = _Choice(self._backend, self), _of_process
+            _of_process = self._choice
+        else:
+            _of_context.set(self._backend)
 
     def __enter__(self):
-        return _active
+        global _of_process
+        _of_context.set(self._backend)
+        if self._choice is not None and _of_process is self._choice:
+            _of_process = self._former_choice
+        return self._backend
 
     def __exit__(self, *exception):
-        global _active
-        _active = self._former
+        _of_context.set(self._former)

@@ -121,6 +121,12 @@ class Checkpoint:
         CheckpointError
             If they are not of the form that the checkpoint was made with.
         """
+        unknown = sorted(set(self.optimizer) - set(self.parameters))
+        if unknown:
+            raise CheckpointError(
+                f"the checkpoint holds the optimizer's state for {unknown}, but no such parameters. Put an earlier "
+                "copy of the file in its place."
+            )
         model.set_state(self.parameters)
         if optimizer is not None:
             for name, parameter in model.parameters():

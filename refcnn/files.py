@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 from .errors import FileWriteError
@@ -18,6 +19,7 @@ _STEM_CHARACTERS = 40
 # Windows keeps everybody else from writing in a locked file, also the writer by its name; what is half written stays
 # there unlocked and is never removed, since nobody can tell whether its writer lives.
 _LOCKS = os.name != "nt"
+_reading_umask = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -205,6 +207,8 @@ def _remove(path, is_folder):
 
 
 def _umask():
-    umask = os.umask(0)
-    os.umask(umask)
+    # It can only be read by setting it, which must not leave it set: two threads would read each other's.
+    with _reading_umask:
+        umask = os.umask(0)
+        os.umask(umask)
     return umask

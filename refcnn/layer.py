@@ -1,7 +1,20 @@
-"""What every layer is: parameters, and a call."""
+"""What every layer is: parameters, the layers inside it, and a call."""
 
-from .errors import ShapeError
+import contextvars
+import enum
+import numbers
+import re
+import threading
+import urllib.parse
+
+from .errors import ArgumentError, ShapeError
+from .mode import setting
 from .variable import Parameter, as_variable
+
+#: Called with each layer and its output where it is set: see :func:`watched`.
+_watcher = contextvars.ContextVar("refcnn watcher of layers", default=None)
+#: Held while a layer's parameters are made: of two threads with the first input only one makes them.
+making = threading.RLock()
 
 
 class Parameters(dict):
@@ -26,19 +39,76 @@ class Layer:
         The layer's own parameters, name to :class:`~refcnn.variable.Parameter`.
     """
 
+    #: The attributes whose entries are named as if they were attributes themselves.
+    _unnamed = ("params",)
+
     def __init__(self):
         self.params = Parameters()
 
     def __call__(self, x):
-        return self.forward(as_variable(x))
+        y = self.forward(as_variable(x))
+        watcher = _watcher.get()
+        if watcher is not None:
+            watcher(self, y)
+        return y
 
     def forward(self, x):
         """Compute the layer's output from a Variable; each layer defines its own."""
         raise TypeError(f"{type(self).__name__} must define forward(self, x)")
 
     def children(self):
-        """Yield (name, layer) of the layers inside this one."""
-        return iter(())
+        """Yield (name, layer) of the layers in this one's attributes, and in lists, tuples and dicts there.
+
+        A layer in ``self.blocks = [...]`` has the name ``blocks.0``, one in ``self.heads = {"digit": ...}`` the name
+        ``heads.digit``.
+
+        Raises
+        ------
+        ArgumentError
+            If a layer has no name that is the same in every process: the key of its dict is no string or number.
+        """
+        return self._find(Layer)
+
+    def own_parameters(self):
+        """Yield (name, Parameter) of the parameters that lie in this layer's attributes but in no layer of those.
+
+        They are found where :meth:`children` finds layers; those in ``params`` have the names that they have there.
+
+        Raises
+        ------
+        ArgumentError
+            If two have one name, or one has no name that is the same in every process.
+        """
+        found = {}
+        for name, parameter in self._find(Parameter):
+            if found.setdefault(name, parameter) is not parameter:
+                raise ArgumentError(
+                    f"{type(self).__name__}: two parameters have the name {name!r}, one in params and one in an "
+                    "attribute. Give one of them another name."
+                )
+        return iter(found.items())
+
+    def _find(self, kind):
+        entered = set()
+        for attribute, value in list(vars(self).items()):
+            path = () if attribute in self._unnamed and isinstance(value, (dict, list)) else (attribute,)
+            for keys, entry in _search(value, path, entered):
+                if isinstance(entry, kind):
+                    yield ".".join(_word(self, key) for key in keys), entry
+
+    def parameter_shapes(self):
+        """Return the parameters that the layer has, or will have at its first call, and what is known of their shapes.
+
+        A layer that makes parameters at its first call tells them here, so that it takes those of a file before, and
+        no others.
+
+        Returns
+        -------
+        dict of str to tuple of (int or None), or None
+            By their names in ``params``; a size that the first input decides is None. None altogether where the layer
+            does not tell, as this base class does not: then it has what it has made.
+        """
+        return None
 
     def set_parameters(self, arrays):
         """Make or replace the layer's own parameters by host arrays, a dict of name to ndarray.
@@ -46,15 +116,77 @@ class Layer:
         Raises
         ------
         ShapeError
-            If a parameter exists already with another shape.
+            If a parameter has another shape, or the layer has no such parameter, or would lack another.
         """
+        expected = self.parameter_shapes()
+        shapes = {**(expected or {}), **{name: parameter.shape for name, parameter in self.params.items()}}
+        if expected is not None and (set(arrays) - set(shapes) or set(expected) - set(arrays) - set(self.params)):
+            raise ShapeError(
+                f"{type(self).__name__}: values are given for {sorted(arrays)}, but the parameters are "
+                f"{sorted(shapes)}. Give values for these and no others, made by a layer with the same arguments."
+            )
         for name, array in arrays.items():
-            if name in self.params and self.params[name].shape != array.shape:
+            if name in shapes and not fits(array.shape, shapes[name]):
                 raise ShapeError(
-                    f"{type(self).__name__}: the parameter {name} has shape {self.params[name].shape}, but the values "
+                    f"{type(self).__name__}: the parameter {name} has shape {described(shapes[name])}, but the values "
                     f"given have shape {array.shape}. Give values made by a model of the same shape."
                 )
-        for name, array in arrays.items():
-            fresh = Parameter(array)
+        fresh = {name: Parameter(array) for name, array in arrays.items()}
+        for name, parameter in fresh.items():
             # A parameter that was there stays the same object, for an optimizer keeps its state by it.
-            self.params.setdefault(name, fresh).set(fresh.backend, fresh.on(fresh.backend))
+            if name in self.params:
+                self.params[name].set(parameter.backend, parameter.on(parameter.backend))
+        # All at once, since another thread may call the layer as soon as it has one.
+        self.params.update({name: parameter for name, parameter in fresh.items() if name not in self.params})
+
+
+def watched(watcher):
+    """Return a context manager: ``watcher(layer, output)`` is called after each layer that the block calls."""
+    return setting(_watcher, watcher)
+
+
+def fits(shape, expected):
+    """Return whether a shape is as :meth:`Layer.parameter_shapes` says, where None stands for any size but zero."""
+    return len(shape) == len(expected) and all(
+        size > 0 if known is None else size == known for size, known in zip(shape, expected, strict=True)
+    )
+
+
+def described(expected):
+    """Return a shape of :meth:`Layer.parameter_shapes` as text, such as ``(any, 10)``."""
+    return str(tuple(expected)).replace("None", "any")
+
+
+_CONTAINERS = (dict, list, tuple)
+
+
+def _search(value, path, entered):
+    """Yield (path, entry) of the layers and parameters that a value is, or that lie in its lists, tuples and dicts."""
+    if isinstance(value, (Layer, Parameter)):
+        yield path, value
+    elif isinstance(value, _CONTAINERS) and id(value) not in entered:
+        # A list may hold itself.
+        entered.add(id(value))
+        for key, entry in list(value.items()) if isinstance(value, dict) else enumerate(value):
+            if isinstance(entry, (Layer, Parameter, *_CONTAINERS)):
+                yield from _search(entry, (*path, key), entered)
+
+
+def _word(layer, key):
+    """Return a key as a part of a name: letters, digits and dashes stay, all else is quoted as in an address."""
+    if not _is_stable(key):
+        raise ArgumentError(
+            f"{type(layer).__name__}: a dict has a layer or parameter under the key {key!r}, a {type(key).__name__}, "
+            "from which no name follows that would be the same in every process. Use strings or numbers as keys."
+        )
+    return re.sub(r"[^\w-]", _quoted, str(key))
+
+
+def _quoted(character):
+    return urllib.parse.quote(character[0], safe="", errors="surrogatepass").replace(".", "%2E").replace("~", "%7E")
+
+
+def _is_stable(key):
+    if isinstance(key, tuple):
+        return all(map(_is_stable, key))
+    return key is None or isinstance(key, (str, bytes, numbers.Number, enum.Enum))

@@ -1,19 +1,25 @@
 """Models: layers put together, their parameters by name, saving and loading."""
 
 import json
+import typing
+import zipfile
 
 import numpy as np
 
 from . import npz
-from .errors import CheckpointError, ShapeError
+from .errors import ArgumentError, CheckpointError, ShapeError
 from .files import atomic_write
-from .layer import Layer
+from .layer import Layer, described, fits, watched
 from .mode import training
 from .reading import parse_json, reading
+from .variable import Parameter, history
 
 
 class Model(Layer):
-    """Base class of models: assign layers to attributes (or lists of layers) and define ``forward(self, x)``.
+    """Base class of models: assign layers to attributes and define ``forward(self, x)``.
+
+    Layers and parameters are found in the model's attributes, in those of its layers, and in lists, tuples and dicts
+    there, however deep; not in sets, closures or other objects.
 
     Examples
     --------
@@ -27,25 +33,29 @@ class Model(Layer):
     ...         return self.output(rm.relu(self.hidden(x)))
     """
 
-    def children(self):
-        """Yield (name, layer) of the layers in this model's attributes."""
-        for name, value in vars(self).items():
-            if isinstance(value, Layer):
-                yield name, value
-            elif isinstance(value, (list, tuple)):
-                for index, entry in enumerate(value):
-                    if isinstance(entry, Layer):
-                        yield f"{name}.{index}", entry
+    _has_run = False
+
+    def __call__(self, x):
+        y = super().__call__(x)
+        self._has_run = True
+        return y
 
     def layers(self):
         """Yield (name, layer) of every layer that is no model itself, depth first; each once."""
-        yield from _layers(self, "", set())
+        return ((name, layer) for name, layer in _walk(self) if not isinstance(layer, Model))
 
     def parameters(self):
-        """Yield (name, Parameter) of every parameter, such as ``("0.w", w)``."""
-        for name, layer in self.layers():
-            for key, parameter in layer.params.items():
-                yield f"{name}.{key}", parameter
+        """Yield (name, Parameter) of every parameter, such as ``("0.w", w)``; each once, by its first name."""
+        seen = set()
+        for name, parameter in self._named_parameters():
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield name, parameter
+
+    def _named_parameters(self):
+        for name, layer in _walk(self):
+            for key, parameter in layer.own_parameters():
+                yield _joined(name, key), parameter
 
     def train(self):
         """Return a context manager: inside it operations are recorded for ``grad()``, and Dropout drops."""
@@ -63,71 +73,76 @@ class Model(Layer):
         if input_shape is not None:
             shapes = self._output_shapes(input_shape)
         rows = [("layer", "output shape", "parameters")]
-        total = 0
-        for name, layer in self.layers():
-            count = sum(int(np.prod(parameter.shape)) for parameter in layer.params.values())
-            total += count
-            rows.append((f"{name}: {type(layer).__name__}", str(shapes.get(id(layer), "")), f"{count:,}"))
-        rows.append(("total", "", f"{total:,}"))
+        for name, layer in _walk(self):
+            own = {id(parameter): parameter for _, parameter in layer.own_parameters()}
+            if own or not isinstance(layer, Model):
+                label = f"{name}: {type(layer).__name__}" if name else type(layer).__name__
+                rows.append((label, str(shapes.get(id(layer), "")), f"{_count(own.values()):,}"))
+        rows.append(("total", "", f"{_count(parameter for _, parameter in self.parameters()):,}"))
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         for row in rows:
             print(f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}".rstrip())
 
     def _output_shapes(self, input_shape):
         shapes = {}
-        layers = [layer for _, layer in self.layers()]
 
-        def watch(layer):
-            def forward(x):
-                y = type(layer).forward(layer, x)
-                shapes[id(layer)] = ("N", *y.shape[1:])
-                return y
+        def note(layer, y):
+            shapes[id(layer)] = "(" + ", ".join(map(str, ("N", *y.shape[1:]))) + ")"
 
-            return forward
-
-        for layer in layers:
-            layer.forward = watch(layer)
-        try:
+        with watched(note):
             self(np.zeros((1, *input_shape)))
-        finally:
-            for layer in layers:
-                del layer.forward
-        return {key: "(" + ", ".join(map(str, shape)) + ")" for key, shape in shapes.items()}
+        return shapes
 
     def state(self):
-        """Return every parameter as a host array, by name."""
-        return {name: parameter.as_ndarray() for name, parameter in self.parameters()}
+        """Return every parameter as a host array, by name; one that has several names under each of them."""
+        return {name: parameter.as_ndarray() for name, parameter in self._named_parameters()}
 
     def set_state(self, arrays):
         """Take over what :meth:`state` returned, in this model or another of the same layers.
 
+        Parameters that are not made yet are made of the arrays, if the layers tell which they will have
+        (:meth:`Layer.parameter_shapes`), as refcnn's own do.
+
         Raises
         ------
         CheckpointError
-            If the names or shapes are not this model's; the model is then unchanged.
+            If the names or shapes are not this model's, or an array holds no numbers; the model is then unchanged.
         """
-        layers = dict(self.layers())
-        by_layer = {}
-        for name, array in arrays.items():
-            layer, _, key = name.rpartition(".")
-            by_layer.setdefault(layer, {})[key] = array
-        unknown = sorted(set(by_layer) - set(layers))
-        missing = sorted(name for name, _ in self.parameters() if name not in arrays)
+        places = {_joined(name, key): place for name, layer in _walk(self) for key, place in _places(layer).items()}
+        unknown = sorted(set(arrays) - set(places))
+        # A layer that the model did not need when it was run has no parameters where it was saved either.
+        is_given = {id(places[name].layer) for name in arrays if name in places}
+        missing = sorted(
+            name
+            for name, place in places.items()
+            if name not in arrays
+            and (place.parameter is not None or id(place.layer) in is_given or not self._has_run)
+        )
         if unknown or missing:
+            advice = "" if self._has_run else ", or call it once before, so that all its parameters are made"
             raise CheckpointError(
                 f"the parameters are not those of this model: {unknown or 'none'} belong to no layer of it, "
-                f"{missing or 'none'} are missing. Build the model as it was when it was saved."
+                f"{missing or 'none'} are missing. Build the model as it was when it was saved{advice}."
             )
-        for name, values in by_layer.items():
-            for key, array in values.items():
-                parameter = layers[name].params.get(key)
-                if parameter is not None and parameter.shape != array.shape:
-                    raise CheckpointError(
-                        f"the parameter {name}.{key} has shape {array.shape} in the file and {parameter.shape} in "
-                        "this model. Build the model as it was when it was saved."
-                    )
-        for name, values in by_layer.items():
-            layers[name].set_parameters(values)
+        for name, array in arrays.items():
+            if not fits(np.shape(array), places[name].shape):
+                raise CheckpointError(
+                    f"the parameter {name} has shape {np.shape(array)} in the file and {described(places[name].shape)} "
+                    "in this model. Build the model as it was when it was saved."
+                )
+        fresh = {}
+        for name, array in arrays.items():
+            try:
+                fresh[name] = Parameter(array)
+            except ShapeError as error:
+                raise CheckpointError(f"the parameter {name} cannot be taken over: {error}") from None
+        for name, parameter in fresh.items():
+            layer, key, former, _ = places[name]
+            # A parameter that was there stays the same object, for an optimizer keeps its state by it.
+            if former is None:
+                layer.params[key] = parameter
+            else:
+                former.set(parameter.backend, parameter.on(parameter.backend))
 
     def save(self, path):
         """Write the parameters to an ``.npz`` file, whole or not at all.
@@ -166,6 +181,8 @@ class Sequential(Model):
     layers : list of Layer, optional
     """
 
+    _unnamed = (*Model._unnamed, "_layers")
+
     def __init__(self, layers=()):
         super().__init__()
         self._layers = []
@@ -179,10 +196,6 @@ class Sequential(Model):
                 f"Sequential: {layer!r} is no layer. Give instances of layers, such as Relu() (with brackets)."
             )
         self._layers.append(layer)
-
-    def children(self):
-        """Yield (index, layer)."""
-        return ((str(index), layer) for index, layer in enumerate(self._layers))
 
     def __getitem__(self, index):
         return self._layers[index]
@@ -200,15 +213,73 @@ class Sequential(Model):
         return x
 
 
-def _layers(parent, prefix, seen):
-    for name, layer in parent.children():
-        if id(layer) in seen:
-            continue
-        seen.add(id(layer))
-        if isinstance(layer, Model):
-            yield from _layers(layer, f"{prefix}{name}.", seen)
-        else:
-            yield prefix + name, layer
+def _walk(layer, name="", seen=None):
+    """Yield (name, layer) of a layer and of all that are inside it, depth first; each once."""
+    seen = set() if seen is None else seen
+    if id(layer) in seen:
+        return
+    seen.add(id(layer))
+    yield name, layer
+    for key, child in layer.children():
+        yield from _walk(child, _joined(name, key), seen)
+
+
+class _Place(typing.NamedTuple):
+    """Where a parameter lies, or will lie; ``parameter`` is None if it is not made yet."""
+
+    layer: Layer
+    key: str
+    parameter: Parameter | None
+    shape: tuple
+
+
+def _places(layer):
+    made = dict(layer.own_parameters())
+    expected = {key: shape for key, shape in (layer.parameter_shapes() or {}).items() if key not in made}
+    places = {key: _Place(layer, key, parameter, parameter.shape) for key, parameter in made.items()}
+    return places | {key: _Place(layer, key, None, shape) for key, shape in expected.items()}
+
+
+def _joined(name, key):
+    return f"{name}.{key}" if name else key
+
+
+def _count(parameters):
+    return sum(int(np.prod(parameter.shape)) for parameter in parameters)
+
+
+def unlisted(model, result):
+    """Return the parameters that a recorded result was computed from and that the model does not list.
+
+    They would train, but be saved nowhere.
+
+    Parameters
+    ----------
+    model : Model
+    result : Variable
+
+    Returns
+    -------
+    list of (str, Parameter)
+        Each with the stem of an operation that reads it.
+    """
+    listed, found = {id(parameter) for _, parameter in model.parameters()}, {}
+    for variable in history(result):
+        for entry in variable.node.inputs:
+            if isinstance(entry, Parameter) and id(entry) not in listed:
+                found.setdefault(id(entry), (variable.node.operation, entry))
+    return list(found.values())
+
+
+def describe_unlisted(found):
+    """Return the part of a message that tells what :func:`unlisted` found, and what to do."""
+    shown = ", ".join(f"one of shape {parameter.shape}, read by {operation}" for operation, parameter in found[:3])
+    return (
+        f"{len(found)} of the parameters that its output is computed from are not the model's own: {shown}"
+        f"{', and so on' * (len(found) > 3)}. They would be neither saved nor exported. Keep each layer and each "
+        "Parameter in an attribute of the model or of its layers, or in a list, a tuple or a dict there; sets, "
+        "closures and other objects are not searched."
+    )
 
 
 _METADATA = "refcnn.json"
@@ -226,12 +297,19 @@ def save_arrays(path, arrays, metadata):
 
     Raises
     ------
+    ArgumentError
+        If an array has the name under which the metadata are stored.
     FileWriteError
         If the file cannot be written.
     """
     text = np.frombuffer(json.dumps(metadata).encode(), dtype=np.uint8)
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **{_METADATA: text}, **arrays)
+    if _METADATA in arrays:
+        raise ArgumentError(f"save: a parameter has the name {_METADATA!r}, which files need. Give it another name.")
+    # Not by np.savez, which cannot write arrays that have the names of its own arguments, "file" among them.
+    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in {_METADATA: text, **arrays}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 def load_arrays(path, format):

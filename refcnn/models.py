@@ -13,8 +13,10 @@ from .layers.dropout import Dropout
 from .layers.flatten import Flatten
 from .layers.max_pool2d import MaxPool2d
 from .layers.relu import Relu
-from .model import Model, Sequential
+from .mode import recording
+from .model import Model, Sequential, describe_unlisted, unlisted
 from .suggestions import did_you_mean
+from .variable import Variable
 
 #: The side of the field that LeNet-5 centres its images in, in pixels.
 LENET5_FIELD = 32
@@ -86,7 +88,8 @@ def build(name, image_shape, classes):
     Raises
     ------
     ArgumentError
-        If there is no such model, or the user's code raises or returns something else.
+        If there is no such model, or the user's code raises or returns something else, or computes its output from
+        parameters that the model does not list, or from none.
     ShapeError
         If the model does not take the images.
     """
@@ -99,14 +102,30 @@ def build(name, image_shape, classes):
             "Return a Sequential or an instance of your own subclass of Model."
         )
     # One image makes the parameters, in the order of the layers, and finds what does not fit before any work is done.
-    output = _call(name, "running one image of zeros", lambda: model(np.zeros((1, *image_shape), dtype=np.float32)))
+    # It is recorded, so that what the tape would miss in training is found too.
+    with recording():
+        output = _call(name, "running one image of zeros", lambda: model(np.zeros((1, *image_shape), dtype=np.float32)))
     if getattr(output, "shape", None) != (1, classes):
         raise ArgumentError(
             f"the model {name} gives {getattr(output, 'shape', type(output).__name__)} for one image of shape "
             f"{image_shape}, but {(1, classes)}, one logit for each of the {classes} classes, is expected. "
             f"End it with Dense({classes})."
         )
+    _check_tape(name, model, output)
     return model
+
+
+def _check_tape(name, model, output):
+    is_recorded = isinstance(output, Variable) and output.node is not None
+    found = unlisted(model, output) if is_recorded else []
+    if found:
+        raise ArgumentError(f"the model {name}: {describe_unlisted(found)}")
+    if not (is_recorded and output.requires_grad) and next(model.parameters(), None) is not None:
+        raise ArgumentError(
+            f"the model {name}: no parameter takes part in what forward returns, a {type(output).__name__}, by refcnn's "
+            "operations, so none would be trained. Compute it with refcnn's functions and layers alone, without "
+            "as_ndarray() in between."
+        )
 
 
 def _import(name):

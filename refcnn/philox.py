@@ -8,11 +8,15 @@ carried from one number to the next, so any part of a stream can be computed
 anywhere.
 """
 
+import contextlib
+import contextvars
 import secrets
+import threading
 
 import numpy as np
 
 from .errors import ArgumentError
+from .mode import setting
 
 _ROUNDS = 10
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
@@ -96,23 +100,37 @@ class Generator:
 
     Attributes
     ----------
-    seed, stream : int
-        The key, and the next stream to hand out: together the whole random state.
+    state : (int, int)
+        The seed, and the next stream to hand out: together the whole random state.
     """
 
     def __init__(self, seed=None):
+        self._lock = threading.Lock()
         self.set_seed(secrets.randbits(64) if seed is None else seed)
 
     def set_seed(self, seed):
         """Start again from a seed (int, 0 to 2**64 - 1)."""
         if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**64:
             raise ArgumentError(f"set_seed: the seed is {seed!r}. Give an integer from 0 to 2**64 - 1.")
-        self.seed, self.stream = int(seed), 0
+        self.state = int(seed), 0
+
+    @property
+    def seed(self):
+        """The key."""
+        return self.state[0]
+
+    @property
+    def stream(self):
+        """The next stream to hand out."""
+        return self.state[1]
 
     def next_stream(self):
         """Return (seed, stream) for one draw and move on to the next stream."""
-        stream, self.stream = self.stream, self.stream + 1
-        return self.seed, stream
+        # Threads that share a generator get a stream each.
+        with self._lock:
+            state = self.state
+            self.state = state[0], state[1] + 1
+        return state
 
     def normal(self, shape):
         """Draw float64 standard normal numbers of a shape."""
@@ -127,12 +145,35 @@ class Generator:
         return permutation(*self.next_stream(), count)
 
 
-#: The generator behind every draw that refcnn makes by itself.
-generator = Generator()
+_of_process = Generator()
+#: The generator of a context that has one of its own.
+_of_context = contextvars.ContextVar("refcnn generator", default=None)
+
+
+def current():
+    """Return the generator that draws where this is called."""
+    return _of_context.get() or _of_process
+
+
+class _Current:
+    """Stands for the generator that draws where it is used."""
+
+    def __getattr__(self, name):
+        return getattr(current(), name)
+
+    def __setattr__(self, name, value):
+        setattr(current(), name, value)
+
+
+#: The generator behind every draw that refcnn makes by itself: the process's, but where a context has its own.
+generator = _Current()
 
 
 def set_seed(seed):
     """Fix every random draw that follows: initial weights, dropout masks, shuffles.
+
+    In the main thread the seed is the whole process's, of all threads that set none for themselves: these share its
+    draws in the order in which they come to draw. In another thread it is that thread's alone.
 
     Parameters
     ----------
@@ -144,4 +185,32 @@ def set_seed(seed):
     ArgumentError
         If the seed is not such an integer.
     """
-    generator.set_seed(seed)
+    if _of_context.get() is not None or threading.current_thread() is threading.main_thread():
+        generator.set_seed(seed)
+    else:
+        _of_context.set(Generator(seed))
+
+
+def drawing_from(generator):
+    """Return a context manager inside which all draws, and seeds that are set, are those of a generator."""
+    return setting(_of_context, generator)
+
+
+@contextlib.contextmanager
+def own_generator(state=None):
+    """Draw inside a ``with`` block from a generator that nothing outside of it draws from or sets.
+
+    Parameters
+    ----------
+    state : (int, int), optional
+        Where it begins; where the present one stands, if it is not given. That one then goes on, after the block,
+        where this one has come to.
+    """
+    present, own = current(), Generator(0)
+    own.state = present.state if state is None else state
+    with drawing_from(own):
+        try:
+            yield
+        finally:
+            if state is None:
+                present.state = own.state

@@ -15,11 +15,13 @@ from .errors import ArgumentError, CheckpointError, DataError, NonFiniteLossErro
 from .files import remove_leftovers
 from .interruption import Interrupted, interruptible
 from .layers.softmax_cross_entropy import softmax_cross_entropy
+from .model import describe_unlisted
 from .optimizers.adam import Adam
 from .optimizers.sgd import Sgd
-from .philox import generator, permutation, set_seed
+from .philox import current, drawing_from, generator, own_generator, permutation, set_seed
 from .run_folder import Configuration, RunFolder
 from .suggestions import did_you_mean
+from .variable import Parameter
 
 #: For each name of an optimizer: what makes it from a learning rate, and its default rate.
 OPTIMIZERS = {
@@ -35,6 +37,7 @@ DEFAULT_VALIDATION_SPLIT = 0.2
 LOSS_INTERVAL = 0.25
 
 
+@own_generator()
 def start(options, out=None):
     """Begin a run on the active backend: load the data, build the model, make the run folder.
 
@@ -108,6 +111,7 @@ def start(options, out=None):
         return training
 
 
+@own_generator()
 def resume(run, options):
     """Go on with a run from its last checkpoint, or from its beginning if there is none yet.
 
@@ -193,12 +197,8 @@ def validation_set(configuration):
     DataError
         If the data set is gone, or has changed.
     """
-    former = generator.seed, generator.stream
-    set_seed(configuration.seed)
-    try:
+    with own_generator((configuration.seed, 0)):
         return _load_parts(configuration)[1]
-    finally:
-        generator.seed, generator.stream = former
 
 
 class _OtherData(DataError):
@@ -286,6 +286,10 @@ class Training:
         self._shuffle = None
         self._losses = []
         self._seconds = 0.0
+        # That of start or resume, which nothing but this run draws from.
+        self._generator = current()
+        # The model's parameters by their ids, as far as they were looked for.
+        self._listed = {}
 
     @property
     def is_complete(self):
@@ -326,8 +330,8 @@ class Training:
             shuffle=self._shuffle,
             losses=np.array(self._losses, dtype=np.float64),
             seconds=self._seconds,
-            seed=generator.seed,
-            stream=generator.stream,
+            seed=self._generator.seed,
+            stream=self._generator.stream,
             history=self.history,
             image_shape=self.train.preprocessing.shape,
         )
@@ -348,7 +352,7 @@ class Training:
         checkpoint.restore(self.model, self.optimizer)
         self.history = checkpoint.history
         self._shuffle, self._losses, self._seconds = checkpoint.shuffle, list(checkpoint.losses), checkpoint.seconds
-        generator.seed, generator.stream = checkpoint.seed, checkpoint.stream
+        self._generator.state = checkpoint.seed, checkpoint.stream
 
     def finish(self, echo=print):
         """Train up to the configuration's number of epochs, with a checkpoint after each.
@@ -369,8 +373,12 @@ class Training:
         FileWriteError
             If a checkpoint cannot be written; the former one stands.
         """
-        # NumPy's own warnings would only come before the error that says more.
-        with self.lock, self.run.locked(), interruptible() as is_interrupted, np.errstate(all="ignore"):
+        # NumPy's own warnings would only come before the error that says more. Another thread that draws, for a model
+        # that it builds for example, must not change what is drawn here.
+        with (
+            self.lock, self.run.locked(), interruptible() as is_interrupted, np.errstate(all="ignore"),
+            drawing_from(self._generator),
+        ):  # fmt: skip
             if self.history and not self.is_complete:
                 # A kill can come between a checkpoint and its row of metrics.
                 self.run.write_metrics(self.history)
@@ -382,8 +390,8 @@ class Training:
 
     def _epoch(self, is_interrupted):
         if self._shuffle is None:
-            self._shuffle = generator.next_stream()[1]
-        order = permutation(generator.seed, self._shuffle, len(self.train))
+            self._shuffle = self._generator.next_stream()[1]
+        order = permutation(self._generator.seed, self._shuffle, len(self.train))
         with self._progress_bar() as bar:
             self._train_epoch(order, bar, is_interrupted)
             bar.set_postfix_str("validating")
@@ -416,7 +424,9 @@ class Training:
             x, t = self._batch(self.train, chosen)
             with self.model.train():
                 loss = softmax_cross_entropy(self.model(x), t)
-            loss.grad().update(self.optimizer)
+            gradients = loss.grad()
+            self._check_listed(gradients)
+            gradients.update(self.optimizer)
             self._losses.append(loss)
             if time.perf_counter() - looked > LOSS_INTERVAL and not bar.disable:
                 bar.set_postfix_str(f"loss {self._read_loss(index):.4f}", refresh=False)
@@ -427,6 +437,16 @@ class Training:
         self._read_losses()
         self._seconds = former + time.perf_counter() - begun
         self._stop_if(is_interrupted)
+
+    def _check_listed(self, gradients):
+        """Refuse a step that would change what no checkpoint holds, as a layer that only training reads may be."""
+        changed = [entry for entry, _ in gradients if isinstance(entry, Parameter)]
+        if all(id(entry) in self._listed for entry in changed):
+            return
+        self._listed = {id(parameter): parameter for _, parameter in self.model.parameters()}
+        found = [("the training step", entry) for entry in changed if id(entry) not in self._listed]
+        if found:
+            raise ArgumentError(f"the model {self.run.configuration.model}: {describe_unlisted(found)}")
 
     def _batch(self, dataset, chosen):
         x = dataset.preprocessing.apply(dataset.x[chosen])

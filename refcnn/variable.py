@@ -1,9 +1,16 @@
 """Variables and the tape: what was computed from what, and the gradients that follow from it."""
 
+import importlib
+import pkgutil
+
 import numpy as np
 
 from . import backend as backends
 from .errors import BackendError, GradientError, ShapeError
+from .mode import is_recording
+
+#: Functions of NumPy that read no numbers, so that they cut nothing off.
+_OF_SHAPES_ALONE = {"shape", "ndim", "size", "empty_like", "zeros_like", "ones_like", "full_like"}
 
 
 class Node:
@@ -28,6 +35,18 @@ class Node:
         self.inputs, self.attributes, self.saved = inputs, attributes, saved
 
 
+class _Place:
+    """Where a variable's array lies, and the copies of it on other backends.
+
+    They are replaced together: threads that compute with one variable on several backends each read one value.
+    """
+
+    __slots__ = ("backend", "array", "copies")
+
+    def __init__(self, backend, array):
+        self.backend, self.array, self.copies = backend, array, {}
+
+
 class Variable:
     """An array on a backend, and how it was computed.
 
@@ -40,8 +59,8 @@ class Variable:
     """
 
     def __init__(self, value, requires_grad=False):
-        self._backend = backends.active()
-        self._array = self._backend.array(_host_array(value))
+        backend = backends.active()
+        self._place = _Place(backend, backend.array(_host_array(value)))
         self.requires_grad = requires_grad
         self.node = None
         self._is_walked = False
@@ -50,7 +69,7 @@ class Variable:
     def of(cls, backend, array, node=None, requires_grad=False):
         """Wrap an array that already lies on a backend."""
         self = cls.__new__(cls)
-        self._backend, self._array = backend, array
+        self._place = _Place(backend, array)
         self.node, self.requires_grad = node, requires_grad
         self._is_walked = False
         return self
@@ -58,42 +77,74 @@ class Variable:
     @property
     def backend(self):
         """The backend that holds the array."""
-        return self._backend
+        return self._place.backend
 
     @property
     def shape(self):
         """The array's shape, a tuple of int."""
-        return tuple(self._array.shape)
+        return tuple(self._place.array.shape)
 
     @property
     def dtype(self):
         """The array's NumPy dtype."""
-        return self._array.dtype
+        return self._place.array.dtype
 
     def on(self, backend):
-        """Return the array on a backend, moving the variable there if it lies elsewhere.
+        """Return the array on a backend, a copy if the variable lies elsewhere.
+
+        The copy is kept until the variable gets another value. The variable itself stays where it is, so that nothing
+        is lost where it has more digits than the other backend.
 
         Raises
         ------
         BackendError
-            If the variable is the recorded result of another backend: moving it would cut its gradient.
+            If the variable is the recorded result of another backend: copying it would cut its gradient.
         """
-        if backend is not self._backend:
-            if self.node is not None:
-                raise BackendError(
-                    f"a result computed on {self._backend.name} is used on {backend.name} while its gradient is "
-                    "recorded. Switch the backend before or after the forward and backward pass, not in between."
-                )
-            self._array = backend.array(self._backend.to_host(self._array))
-            self._backend = backend
-        return self._array
+        place = self._place
+        if backend is place.backend:
+            return place.array
+        if self.node is not None:
+            raise BackendError(
+                f"a result computed on {place.backend.name} is used on {backend.name} while its gradient is "
+                "recorded. Switch the backend before or after the forward and backward pass, not in between."
+            )
+        if backend not in place.copies:
+            place.copies[backend] = backend.array(place.backend.to_host(place.array))
+        return place.copies[backend]
 
     def as_ndarray(self):
         """Return a copy of the array on the host, a NumPy array."""
-        return self._backend.to_host(self._array)
+        place = self._place
+        return place.backend.to_host(place.array)
 
     def __array__(self, dtype=None, copy=None):
+        if is_recording() and (self.requires_grad or self.node is not None):
+            raise GradientError(
+                f"a Variable of shape {self.shape} was to become a NumPy array, as numpy.asarray, a list of Variables "
+                "or another library makes it, while operations are recorded: its gradient would be cut off. Give "
+                "refcnn's functions the Variable itself, or call as_ndarray() to read the numbers apart from the "
+                "gradient."
+            )
         return self.as_ndarray().astype(dtype or self.dtype, copy=False)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **keywords):
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        _refuse_if_recording(f"numpy.{name}", name)
+        if any(isinstance(entry, Variable) for entry in out):
+            return NotImplemented
+        arrays = [entry.as_ndarray() if isinstance(entry, Variable) else entry for entry in inputs]
+        return getattr(ufunc, method)(*arrays, **({"out": out} if out else {}), **keywords)
+
+    def __array_function__(self, function, types, arguments, keywords):
+        if function.__name__ in _OF_SHAPES_ALONE:
+            arguments = [entry._stand_in() if isinstance(entry, Variable) else entry for entry in arguments]
+        else:
+            _refuse_if_recording(f"{function.__module__}.{function.__name__}", function.__name__)
+        # As if there were no such method: the function itself makes arrays of variables.
+        return np.ndarray.__array_function__(np.empty(0), function, (), tuple(arguments), keywords)
+
+    def _stand_in(self):
+        return np.broadcast_to(np.zeros((), self.dtype), self.shape)
 
     def __float__(self):
         if self.shape != ():
@@ -106,7 +157,7 @@ class Variable:
         return self.shape[0]
 
     def __repr__(self):
-        return f"{type(self).__name__}(shape={self.shape}, backend={self._backend.name!r})\n{self.as_ndarray()!r}"
+        return f"{type(self).__name__}(shape={self.shape}, backend={self.backend.name!r})\n{self.as_ndarray()!r}"
 
     def grad(self):
         """Return the gradients of this scalar with respect to every variable that requires one.
@@ -134,9 +185,9 @@ class Variable:
                 "grad() has no record of how this variable was computed: either it was computed outside "
                 "`with model.train():`, or grad() was called before. Compute the loss anew inside the block."
             )
-        gradients = {id(self): self._backend.array(np.ones(()))}
-        grads = Grads(self._backend)
-        add = self._backend.operation("add").forward
+        gradients = {id(self): self.backend.array(np.ones(()))}
+        grads = Grads(self.backend)
+        add = self.backend.operation("add").forward
         for variable in _reverse_order(self):
             node, variable.node, variable._is_walked = variable.node, None, True
             dy = gradients.pop(id(variable), None)
@@ -160,6 +211,27 @@ class Variable:
         return grads
 
 
+def _operator(symbol, numpy_name):
+    """Return the method of an operator that refcnn does not have yet; outside of recording an array may know it."""
+
+    def method(self, *others):
+        _refuse_if_recording(f"the operator {symbol}", numpy_name)
+        return NotImplemented
+
+    return method
+
+
+#: Python's names of the operators, without underscores: their signs, and NumPy's names of what they compute.
+_OPERATORS = {
+    "add": ("+", "add"), "sub": ("-", "subtract"), "mul": ("*", "multiply"), "truediv": ("/", "true_divide"),
+    "floordiv": ("//", "floor_divide"), "mod": ("%", "remainder"), "divmod": ("divmod", "divmod"),
+    "pow": ("**", "power"), "matmul": ("@", "matmul"),
+}  # fmt: skip
+for _name, _described in _OPERATORS.items():
+    for _prefix in ("", "r"):
+        setattr(Variable, f"__{_prefix}{_name}__", _operator(*_described))
+
+
 class Parameter(Variable):
     """A variable that training changes."""
 
@@ -168,7 +240,7 @@ class Parameter(Variable):
 
     def set(self, backend, array):
         """Replace the value by an array of a backend."""
-        self._backend, self._array = backend, array
+        self._place = _Place(backend, array)
 
 
 class Grads:
@@ -209,8 +281,46 @@ class Grads:
         return iter(self._entries.values())
 
     def update(self, optimizer):
-        """Take one step of an optimizer with every parameter that has a gradient."""
-        optimizer.update([pair for pair in self if isinstance(pair[0], Parameter)], self.backend)
+        """Take one step of an optimizer with every parameter that has a gradient.
+
+        Raises
+        ------
+        GradientError
+            If none has one, so that nothing would be trained.
+        """
+        pairs = [pair for pair in self if isinstance(pair[0], Parameter)]
+        if not pairs:
+            raise GradientError(
+                "update: the loss was computed from no Parameter by refcnn's operations, so there is nothing to train. "
+                "Compute it from the model's output itself, not from numbers that as_ndarray() gave."
+            )
+        optimizer.update(pairs, self.backend)
+
+
+def _refuse_if_recording(what, numpy_name):
+    """Raise GradientError while operations are recorded, for what computes with a Variable but is not recorded."""
+    if not is_recording():
+        return
+    found = _counterpart(numpy_name)
+    raise GradientError(
+        f"{what} on a Variable is none of refcnn's operations, which are being recorded: its result would be cut off "
+        f"from the gradient. {f'Use {found}' if found else 'refcnn has no function for it yet; do without it'}, or "
+        "call as_ndarray() to read the numbers apart from the gradient."
+    )
+
+
+def _counterpart(numpy_name):
+    """Return what refcnn has in the place of a function of NumPy: a function of that name, or what a card says."""
+    from . import layers
+
+    for module in pkgutil.iter_modules(layers.__path__):
+        if module.name == numpy_name:
+            return f"refcnn.{numpy_name}"
+        card = importlib.import_module(f"{layers.__name__}.{module.name}")
+        found = getattr(card, "IN_PLACE_OF_NUMPY", {}).get(numpy_name)
+        if found:
+            return found
+    return None
 
 
 def as_variable(value):

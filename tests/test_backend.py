@@ -14,9 +14,8 @@ from refcnn.errors import BackendError
 
 @pytest.fixture(autouse=True)
 def restored():
-    former = backend._active
-    yield
-    backend._active = former
+    with rm.use_backend(backend.active()):
+        yield
 
 
 def run(code, **environment):

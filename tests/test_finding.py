@@ -102,7 +102,7 @@ def test_of_several_devices_that_fit_a_name_one_that_passed_is_taken(present):
     present(broken, good)
     assert finding.find("pocl") is good
     assert finding.find("pocl", tried=False) is broken
-    with pytest.raises(BackendError, match="PoCL builds nothing.*is unusable: builds nothing"):
+    with pytest.raises(BackendError, match="PoCL builds nothing.*is unusable: it builds nothing"):
         finding.find(0)
 
 

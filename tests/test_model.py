@@ -168,7 +168,7 @@ def test_a_failed_save_leaves_the_former_file(tmp_path, monkeypatch):
     def full(*arguments, **keywords):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(np.lib.format, "write_array", full)
     with pytest.raises(FileWriteError, match="No space left"):
         model.save(path)
     assert path.read_bytes() == before and [entry.name for entry in tmp_path.iterdir()] == ["model.npz"]

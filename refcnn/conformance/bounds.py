@@ -40,10 +40,12 @@ number, as where a zero of the padding meets an infinite weight and may be
 multiplied or skipped, the bound is UNDEFINED.
 """
 
-import contextlib
+import contextvars
 import math
 
 import numpy as np
+
+from ..mode import setting
 
 U = 2.0**-24
 TINY = 2.0**-126
@@ -54,7 +56,7 @@ UNDEFINED = -1.0
 
 # Half the distance of two subnormal numbers.
 _SUBNORMAL_ROUNDING = 2.0**-150
-_are_kept = False
+_are_kept = contextvars.ContextVar("refcnn subnormal numbers are kept", default=False)
 
 EXP_ULP = 3.0
 LOG_ULP = 3.0
@@ -76,15 +78,9 @@ def gamma(n):
     return n * U / (1 - n * U)
 
 
-@contextlib.contextmanager
 def subnormals(are_kept):
     """Bound, inside a ``with`` block, what a device does that keeps subnormal numbers, or may flush them."""
-    global _are_kept
-    former, _are_kept = _are_kept, are_kept
-    try:
-        yield
-    finally:
-        _are_kept = former
+    return setting(_are_kept, are_kept)
 
 
 def underflow(roundings=1):
@@ -95,12 +91,12 @@ def underflow(roundings=1):
     roundings : float
         Relative errors of U that the result may have among the normal numbers.
     """
-    return roundings * _SUBNORMAL_ROUNDING if _are_kept else TINY
+    return roundings * _SUBNORMAL_ROUNDING if _are_kept.get() else TINY
 
 
 def may_be_flushed(x):
     """Return where an input may be read as zero though it is none, a bool ndarray of the shape of x."""
-    return (np.abs(x) < TINY) & (x != 0) & (not _are_kept)
+    return (np.abs(x) < TINY) & (x != 0) & (not _are_kept.get())
 
 
 def input_error(x, error=None):
@@ -117,7 +113,7 @@ def input_error(x, error=None):
     ndarray of float64, of the shape of x
     """
     error = np.zeros(x.shape) if error is None else np.asarray(error, dtype=np.float64)
-    if _are_kept:
+    if _are_kept.get():
         return error
     magnitude = np.abs(x.astype(np.float64))
     is_flushed = (magnitude - error < TINY) & (magnitude + error > 0)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import threading
 import warnings
 
 import numpy as np
@@ -31,6 +32,9 @@ _PNG_SAMPLES = {
     "RGB;16B": lambda sample: sample >> 8,
 }
 
+# Filters of warnings are the process's: threads that overlap would leave each other's behind.
+_filtering = threading.RLock()
+
 
 class _Bounded(io.BufferedReader):
     """A file that is asked for no more than it holds: so much is allocated at once, and Pillow asks for what it reads.
@@ -56,7 +60,7 @@ def opened(path):
 
     try:
         # Of damage that Pillow can read past it warns without naming the file; too large an image must not pass.
-        with warnings.catch_warnings():
+        with _filtering, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # Of a path Pillow would map uncompressed pixels into memory, and turn them while it reads them.

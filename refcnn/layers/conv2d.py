@@ -6,7 +6,7 @@ from .. import attributes as attribute
 from ..errors import ArgumentError, ShapeError
 from ..function import apply
 from ..initializers import GlorotNormal
-from ..layer import Layer
+from ..layer import Layer, making
 from ..shapes import window_output_shape
 from ..variable import as_variable
 
@@ -58,6 +58,11 @@ class Conv2d(Layer):
             channels = input_size[0] if isinstance(input_size, (tuple, list)) else input_size
             self._make_parameters(attribute.integer("Conv2d", "input_size", channels))
 
+    def parameter_shapes(self):
+        """Return w (channel, C/groups, kh, kw) and b (1, channel, 1, 1)."""
+        bias = {} if self.ignore_bias else {"b": (1, self.channel, 1, 1)}
+        return {"w": (self.channel, None, *self.filter), **bias}
+
     def _make_parameters(self, channels):
         groups = self.attributes["groups"]
         if channels % groups:
@@ -65,10 +70,13 @@ class Conv2d(Layer):
                 f"Conv2d: the input has {channels} channels, which {groups} groups do not divide. "
                 "Give images with a multiple of groups channels."
             )
-        arrays = {"w": self.initializer((self.channel, channels // groups, *self.filter))}
-        if not self.ignore_bias:
-            arrays["b"] = np.zeros((1, self.channel, 1, 1), dtype=np.float32)
-        self.set_parameters(arrays)
+        with making:
+            if self.params:
+                return
+            arrays = {"w": self.initializer((self.channel, channels // groups, *self.filter))}
+            if not self.ignore_bias:
+                arrays["b"] = np.zeros((1, self.channel, 1, 1), dtype=np.float32)
+            self.set_parameters(arrays)
 
     def forward(self, x):
         """x (N, C, H, W) -> (N, channel, out_h, out_w)."""

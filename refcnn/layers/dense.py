@@ -6,8 +6,11 @@ from .. import attributes as attribute
 from ..errors import ShapeError
 from ..function import apply
 from ..initializers import GlorotNormal
-from ..layer import Layer
+from ..layer import Layer, making
 from ..variable import as_variable
+
+#: What stands in the place of functions of NumPy, for messages.
+IN_PLACE_OF_NUMPY = {name: "refcnn.dense(x, w) for the product of two matrices" for name in ("matmul", "dot")}
 
 
 class Dense(Layer):
@@ -41,11 +44,19 @@ class Dense(Layer):
         if input_size is not None:
             self._make_parameters(attribute.integer("Dense", "input_size", input_size))
 
+    def parameter_shapes(self):
+        """Return w (input_size, output_size) and b (1, output_size)."""
+        bias = {} if self.ignore_bias else {"b": (1, self.output_size)}
+        return {"w": (None, self.output_size), **bias}
+
     def _make_parameters(self, input_size):
-        arrays = {"w": self.initializer((input_size, self.output_size))}
-        if not self.ignore_bias:
-            arrays["b"] = np.zeros((1, self.output_size), dtype=np.float32)
-        self.set_parameters(arrays)
+        with making:
+            if self.params:
+                return
+            arrays = {"w": self.initializer((input_size, self.output_size))}
+            if not self.ignore_bias:
+                arrays["b"] = np.zeros((1, self.output_size), dtype=np.float32)
+            self.set_parameters(arrays)
 
     def forward(self, x):
         """x (N, input_size) -> (N, output_size)."""

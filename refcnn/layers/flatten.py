@@ -5,6 +5,9 @@ from ..function import apply
 from ..layer import Layer
 from ..variable import as_variable
 
+#: What stands in the place of functions of NumPy, for messages.
+IN_PLACE_OF_NUMPY = {name: "refcnn.flatten(x) for rows of all but the first axis" for name in ("reshape", "ravel")}
+
 
 class Flatten(Layer):
     """All axes but the first become one."""

@@ -10,7 +10,7 @@ from ..errors import ArgumentError, ExportError
 from ..files import atomic_write
 from ..mode import is_training
 from ..model import Model
-from .program import require_same, trace
+from .program import OUTPUTS, require_same, trace
 
 #: Operator versions in which every mapping of refcnn means the same.
 OPSETS = range(13, 23)
@@ -95,7 +95,7 @@ def export(
 
     proto, outputs = graph.build(
         program, shapes, name=type(model).__name__, opset=opset, classes=classes, preprocessing=preprocessing,
-        output_name="probabilities" if softmax else "logits",
+        output_name=OUTPUTS[bool(softmax)],
     )  # fmt: skip
 
     def same(image):

@@ -5,12 +5,15 @@ import dataclasses
 
 import numpy as np
 
-from ..errors import ExportError
+from ..errors import ExportError, GradientError
 from ..layers.softmax import softmax as softmax_of
 from ..mode import recording
+from ..model import describe_unlisted, unlisted
 from ..variable import Variable, history
 
 IMAGE = "image"
+#: What the output is called, without and with the softmax.
+OUTPUTS = ("logits", "probabilities")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Program:
     steps : tuple of Step
         In an order in which they can be run; the last one gives the output.
     constants : dict of str to ndarray
-        Parameters under their names in the model, then ``constant.1``...; float32 as in the file.
+        Parameters under their names in the model (``parameter.`` before those that the graph needs for something
+        else), then ``constant.1``...; float32 as in the file.
     variables : dict of str to Variable
         What was recorded, by name.
     """
@@ -89,25 +93,31 @@ def trace(model, image, softmax):
     Raises
     ------
     ExportError
-        If the output is not computed from the input by recorded operations.
+        If the output is not computed from the input by recorded operations, or from parameters that the model does
+        not list.
     """
     variable = Variable(image)
     # A proof draws numbers with which a model may overflow; what comes of it is judged, so NumPy need not warn.
-    with recording(), np.errstate(all="ignore"):
-        output = model(variable)
-        if softmax:
-            output = softmax_of(output)
+    try:
+        with recording(), np.errstate(all="ignore"):
+            output = model(variable)
+            if softmax:
+                output = softmax_of(output)
+    except GradientError as error:
+        raise ExportError(f"the model cannot be written as a graph: {error}") from None
     if not isinstance(output, Variable) or output.node is None:
         raise ExportError(
             f"the model's output, a {type(output).__name__}, is not the result of refcnn's operations, so there is "
             "nothing to write. Let forward return what the layers gave."
         )
+    found = unlisted(model, output)
+    if found:
+        raise ExportError(f"the model cannot be written: {describe_unlisted(found)}")
     names, variables, constants = {id(variable): IMAGE}, {IMAGE: variable}, {}
-    parameters = {}
-    for name, parameter in model.parameters():
-        parameters.setdefault(id(parameter), name)
+    results = history(output)
+    parameters = {id(parameter): name for name, parameter in _renamed(model.parameters(), results)}
     count, steps, loose = collections.Counter(), [], 0
-    for result in history(output):
+    for result in results:
         for entry in result.node.inputs:
             if entry is not None and id(entry) not in names:
                 name = parameters.get(id(entry))
@@ -130,6 +140,25 @@ def trace(model, image, softmax):
             "forward(self, x) is given, without as_ndarray() in between."
         )
     return Program(tuple(steps), constants, variables)
+
+
+def _renamed(parameters, results):
+    """Yield (name, Parameter), with another name where the graph needs it for something else."""
+    count, taken = collections.Counter(), {IMAGE, *OUTPUTS}
+    for result in results:
+        count[result.node.operation] += 1
+        taken.add(f"{result.node.operation}_{count[result.node.operation]}")
+    parameters = list(parameters)
+    used = {name for name, _ in parameters}
+    for name, parameter in parameters:
+        stem, _, number = name.rpartition(".")
+        # What an operation of several operators has between them is numbered, and so are constants without a name.
+        if name in taken or (number.isdecimal() and (stem in taken or stem == "constant")):
+            name = f"parameter.{name}"
+            while name in used:
+                name = f"parameter.{name}"
+            used.add(name)
+        yield name, parameter
 
 
 def require_same(program, other, what):

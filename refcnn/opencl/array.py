@@ -57,9 +57,11 @@ class DeviceArray:
 
     def computed(self):
         """Return this array, whose launches are queued by now if they were put off."""
-        if self.pending is not None:
-            # Forgotten afterwards: an error, such as a lack of memory, may be met again.
-            self._memory = self.pending.compute()._memory
+        pending = self.pending
+        if pending is not None:
+            # Forgotten afterwards: an error, such as a lack of memory, may be met again. Two threads may compute it
+            # twice, to the same numbers.
+            self._memory = pending.compute()._memory
             self.pending = None
         return self
 

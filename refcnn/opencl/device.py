@@ -6,7 +6,7 @@ outside this package imports pyopencl.
 
 import collections
 import contextlib
-import functools
+import contextvars
 import math
 import os
 import re
@@ -15,6 +15,7 @@ import threading
 import numpy as np
 
 from ..errors import ArgumentError, BackendError, DeviceMemoryError, ShapeError
+from ..mode import setting
 from . import memory, program
 from .array import DeviceArray
 
@@ -27,6 +28,20 @@ _MOST_PREPARED = 4096
 _MOST_COPIES = 16
 # Bytes on which arrays begin, at least: a line of the cache.
 _LEAST_ALIGNMENT = 64
+
+
+class _once:
+    """An attribute that is made when first used: functools.cached_property lets two threads make two."""
+
+    def __init__(self, make):
+        self._make = make
+
+    def __get__(self, device, owner=None):
+        name = self._make.__name__
+        with device._lock:
+            if name not in vars(device):
+                vars(device)[name] = self._make(device)
+        return vars(device)[name]
 
 
 class LocalMemory:
@@ -79,8 +94,9 @@ class Device:
         self._kept_by_simulator = []
         self._prepared = {}
         self._copies = collections.deque()
-        self._recording = None
-        self._profile = None
+        # Of the thread or task that asked for them: what others launch is none of theirs.
+        self._recording = contextvars.ContextVar("refcnn recording of launches", default=None)
+        self._profile = contextvars.ContextVar("refcnn profile of launches", default=None)
         self.platform_index = platform_index
         self.device_index = device_index
         self.name = f"opencl:{platform_index}:{device_index}"
@@ -101,21 +117,21 @@ class Device:
     def __repr__(self):
         return f"Device({self.name}: {self.device_name}, {self.platform_name})"
 
-    @functools.cached_property
+    @_once
     def _context(self):
         import pyopencl as cl
 
         with _backend_errors(self, "a context could not be made"):
             return cl.Context([self._device])
 
-    @functools.cached_property
+    @_once
     def _queue(self):
         import pyopencl as cl
 
         with _backend_errors(self, "a command queue could not be made"):
             return cl.CommandQueue(self._context, self._device)
 
-    @functools.cached_property
+    @_once
     def _arena(self):
         import pyopencl as cl
 
@@ -144,8 +160,9 @@ class Device:
         shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(map(int, shape))
         array = DeviceArray(self, shape, dtype, None)
         array._memory = self._allocate(array)
-        if self._recording is not None:
-            self._recording.made(array)
+        recording = self._recording.get()
+        if recording is not None:
+            recording.made(array)
         return array
 
     def zeros(self, shape, dtype=np.float32):
@@ -161,9 +178,13 @@ class Device:
         array = self.empty(shape, dtype)
         if array.size:
             zero = np.zeros(1, dtype=array.dtype)
-            self._with_memory(array, lambda: cl.enqueue_fill_buffer(self._queue, array.buffer, zero, 0, array.nbytes))
-        if self._recording is not None:
-            self._recording.filled(array, np.zeros(array.shape, array.dtype))
+            with self._lock:
+                self._with_memory(
+                    array, lambda: cl.enqueue_fill_buffer(self._queue, array.buffer, zero, 0, array.nbytes)
+                )
+        recording = self._recording.get()
+        if recording is not None:
+            recording.filled(array, np.zeros(array.shape, array.dtype))
         return array
 
     def array(self, host):
@@ -180,12 +201,14 @@ class Device:
         host = np.array(host, order="C")
         array = self.empty(host.shape, host.dtype)
         if array.size:
-            copy = self._with_memory(
-                array, lambda: cl.enqueue_copy(self._queue, array.buffer, host, is_blocking=False)
-            )
+            with self._lock:
+                copy = self._with_memory(
+                    array, lambda: cl.enqueue_copy(self._queue, array.buffer, host, is_blocking=False)
+                )
             self._keep(copy)
-        if self._recording is not None:
-            self._recording.filled(array, host)
+        recording = self._recording.get()
+        if recording is not None:
+            recording.filled(array, host)
         return array
 
     def _keep(self, copy):
@@ -203,8 +226,10 @@ class Device:
 
         self._check_owner(array)
         memory = array.memory
-        if memory.copy is not None and self._arena.is_settled:
-            host, copied = memory.copy
+        # Read once: another thread's launch may take it away.
+        copy = memory.copy
+        if copy is not None and self._arena.is_settled:
+            host, copied = copy
             with _backend_errors(self, "the work queued so far failed"):
                 copied.wait()
             return host.reshape(array.shape).copy()
@@ -221,12 +246,13 @@ class Device:
         """
         import pyopencl as cl
 
-        if self._recording is not None:
+        if self._recording.get() is not None:
             return
         host, memory = np.empty(array.shape, array.dtype), array.memory
-        copied = self._with_memory(
-            array, lambda: cl.enqueue_copy(self._queue, host, memory.buffer, is_blocking=False)
-        )
+        with self._lock:
+            copied = self._with_memory(
+                array, lambda: cl.enqueue_copy(self._queue, host, memory.buffer, is_blocking=False)
+            )
         self._keep(copied)
         memory.copy = host, copied
 
@@ -248,22 +274,30 @@ class Device:
         """
         import pyopencl as cl
 
-        self.finish()
-        former, timings = self._queue, []
+        timings = []
         with _backend_errors(self, "a command queue that profiles could not be made"):
-            self._queue = cl.CommandQueue(
+            queue = cl.CommandQueue(
                 self._context, self._device, properties=cl.command_queue_properties.PROFILING_ENABLE
             )
-        self._profile = timings
+        former = self._replace_queue(queue)
         try:
-            yield timings
+            with setting(self._profile, timings):
+                yield timings
             self.finish()
             timings[:] = [
                 (file_stem, kernel_name, (event.profile.end - event.profile.start) * 1e-9, global_size)
                 for file_stem, kernel_name, event, global_size in timings
             ]
         finally:
-            self._profile, self._queue = None, former
+            self._replace_queue(former)
+
+    def _replace_queue(self, queue):
+        """Queue in another queue from now on, when the former one is empty; return that."""
+        # Nothing is queued meanwhile, since what follows in the new queue may read what it makes.
+        with self._lock:
+            self.finish()
+            former, self._queue = self._queue, queue
+        return former
 
     def launch(self, file_stem, kernel_name, global_size, local_size, *arguments, options=()):
         """Queue one kernel.
@@ -303,10 +337,11 @@ class Device:
             if type(argument) is DeviceArray and argument.pending is not None:
                 # Computed before this kernel's arguments are set, since that may launch the same kernel.
                 argument.computed()
-        if self._recording is not None:
+        recording = self._recording.get()
+        if recording is not None:
             rounded = _whole_groups(global_size, local_size)
-            self._recording.launched(file_stem, kernel_name, rounded, local_size, arguments, options)
-            if not self._recording.execute:
+            recording.launched(file_stem, kernel_name, rounded, local_size, arguments, options)
+            if not recording.execute:
                 return
         sizes = [argument for argument in arguments if type(argument) is int]
         key = file_stem, kernel_name, options, global_size, local_size, len(arguments), *sizes
@@ -321,8 +356,9 @@ class Device:
             except cl.Error:
                 what = f"launching {kernel_name} over {prepared.global_size} work-items in groups of {local_size}"
                 event = self._with_memory(what, lambda: cl.enqueue_nd_range_kernel(*work))
-            if self._profile is not None:
-                self._profile.append((file_stem, kernel_name, event, prepared.global_size))
+            profile = self._profile.get()
+            if profile is not None:
+                profile.append((file_stem, kernel_name, event, prepared.global_size))
 
     def _prepare(self, key, arguments):
         """Return a kernel object of its own for one kernel and its sizes, which are set for good."""
@@ -354,11 +390,9 @@ class Device:
         """
         from .recording import Recording
 
-        former, self._recording = self._recording, Recording(self, execute)
-        try:
-            yield self._recording
-        finally:
-            self._recording = former
+        recording = Recording(self, execute)
+        with setting(self._recording, recording):
+            yield recording
 
     def _check_owner(self, array):
         if array.device is not self:

@@ -6,6 +6,7 @@ trial (:mod:`~refcnn.opencl.trial`): a runtime may list a device that it cannot 
 
 import functools
 import os
+import threading
 
 from ..errors import BackendError
 from . import icd, trial
@@ -16,18 +17,26 @@ INSTALL_ADVICE = (
     "or the driver of your GPU's vendor."
 )
 
+_listing = threading.Lock()
+
 
 def available():
     """Return every device of every OpenCL platform, as a list of :class:`Device`; empty without OpenCL.
 
     Not all of them need compute: see :func:`usable`.
     """
-    return _listed()[0]
+    return _list_once()[0]
 
 
 def problems():
     """Return what kept runtimes, platforms or devices from being listed, a text for each."""
-    return _listed()[1]
+    return _list_once()[1]
+
+
+def _list_once():
+    # Of two threads one waits, lest a device become two.
+    with _listing:
+        return _listed()
 
 
 @functools.cache
@@ -86,7 +95,7 @@ def unusable():
 
 def remarks():
     """Return a line for each device that is passed over, with the cause."""
-    return [f"{describe(device)} is passed over: {verdict.problem}" for device, verdict in unusable()]
+    return [f"{describe(device)} is passed over: it {verdict.problem}" for device, verdict in unusable()]
 
 
 def describe(device):
@@ -130,7 +139,7 @@ def find(platform, device=0, *, tried=True):
             return candidate
     candidate, verdict = found[0]
     raise BackendError(
-        f"{describe(candidate)} is unusable: {verdict.problem}. Choose another device ('refcnn devices' lists them), "
+        f"{describe(candidate)} is unusable: it {verdict.problem}. Choose another device ('refcnn devices' lists them), "
         f"or mend its driver and have it tried again with 'refcnn devices --retry'.{verdict.indented_details}"
     )
 
@@ -151,14 +160,15 @@ def best():
         raise BackendError(f"the only OpenCL device is a simulator. {INSTALL_ADVICE}")
     passed = [one for one, verdict in zip(candidates, trial.verdicts(candidates), strict=True) if verdict.is_usable]
     if not passed:
-        raise BackendError(f"no OpenCL device is usable: {'; '.join(remarks())}. {INSTALL_ADVICE}")
+        causes = "; ".join(f"{describe(device)} {verdict.problem}" for device, verdict in unusable())
+        raise BackendError(f"no OpenCL device is usable: {causes}. {INSTALL_ADVICE}")
     return min(passed, key=_preference)
 
 
 def passed_over(taken):
     """Return the :func:`remarks` on the devices that would have been taken before the best, had they been usable."""
     before = [(device, verdict) for device, verdict in unusable() if _preference(device) < _preference(taken)]
-    return [f"{describe(device)} is passed over: {verdict.problem}" for device, verdict in before]
+    return [f"{describe(device)} is passed over: it {verdict.problem}" for device, verdict in before]
 
 
 def _preference(device):

@@ -103,15 +103,18 @@ _read_beside_pooling = set()
 
 def rectified(x):
     """Return an array that will be max(x, 0), computed together with x, or None if x is computed already."""
-    pending = x.pending and x.pending.rectified()
+    pending = x.pending
+    pending = pending and pending.rectified()
     return pending and pending.array()
 
 
 def pooled(x):
     """Return max pooling of x over 2x2 windows side by side, without storing x, or None if that cannot be had."""
-    return None if x.pending is None else x.pending.pooled()
+    pending = x.pending
+    return None if pending is None else pending.pooled()
 
 
 def unpooled(dy):
     """Return (gradient of the maxima, winner) of an :class:`Unpooled` array that is not computed, or (dy, None)."""
-    return (dy.pending.dy, dy.pending.winner) if isinstance(dy.pending, Unpooled) else (dy, None)
+    pending = dy.pending
+    return (pending.dy, pending.winner) if isinstance(pending, Unpooled) else (dy, None)

@@ -5,6 +5,7 @@ import functools
 import os
 import re
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -14,6 +15,8 @@ from ..errors import BackendError, KernelBuildError
 _LOG_LINES = 20
 # Seconds after which a lock of pyopencl's cache, held while a few small files are written, has no owner any more.
 _STALE_LOCK = 10
+# Held while a compiler runs: of two threads that turn the process's standard error away, one would not turn it back.
+_compiling = threading.Lock()
 _INCLUDE = re.compile(r'^#include "(\w+)\.cl"$', re.MULTILINE)
 
 
@@ -129,7 +132,7 @@ def _silent_compiler():
 
     PoCL's compiler writes to the process's standard error itself, beneath Python's.
     """
-    with warnings.catch_warnings(), open(os.devnull, "wb") as nowhere:
+    with _compiling, warnings.catch_warnings(), open(os.devnull, "wb") as nowhere:
         warnings.simplefilter("ignore")
         try:
             terminal = os.dup(2)

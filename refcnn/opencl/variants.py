@@ -1,9 +1,11 @@
 """Which of the kernels that compute the same thing runs on a device."""
 
 import contextlib
+import contextvars
 import typing
 
 from ..errors import ArgumentError
+from ..mode import setting
 from . import tuning
 
 #: For any operation that has variants: blocks in registers and long loops, one work-item in a work-group (``cpu``);
@@ -39,7 +41,8 @@ FUSED = {
 TILES = {"winograd_2x2": 2, "winograd_4x4": 4}
 
 _LEAST_CHANNELS = 8
-_forced, _has_small_strips = None, False
+#: The variant that is forced, and whether there are small strips: see :func:`use_variant`.
+_forced = contextvars.ContextVar("refcnn forced variant", default=(None, False))
 
 
 class Convolution(typing.NamedTuple):
@@ -55,7 +58,8 @@ class Convolution(typing.NamedTuple):
 
 def variant(device):
     """Return which of the general variants runs on a device, where an operation has several."""
-    return _forced if _forced in GENERAL else "cpu" if device.kind == "cpu" else "gpu"
+    name, _ = _forced.get()
+    return name if name in GENERAL else "cpu" if device.kind == "cpu" else "gpu"
 
 
 def candidates(direction, geometry):
@@ -90,14 +94,15 @@ def choose(device, direction, geometry):
     from . import direct
 
     able = candidates(direction, geometry)
-    if _forced in able:
-        return _forced
-    if _forced in (None, CHOSEN):
+    name, _ = _forced.get()
+    if name in able:
+        return name
+    if name in (None, CHOSEN):
         tuned = tuning.lookup(device, "conv2d", direction, geometry)
         if tuned in able:
             return tuned
     general = variant(device)
-    if _forced in GENERAL or general != "cpu":
+    if name in GENERAL or general != "cpu":
         return general
     if "direct" in able and direct.is_fast(direction, geometry):
         return "direct"
@@ -135,12 +140,12 @@ def with_fused(operation, variant):
 
 def forced():
     """Return what :func:`use_variant` was given last, to be given to it again."""
-    return _forced, _has_small_strips
+    return _forced.get()
 
 
 def has_small_strips(device):
     """Return whether Winograd's kernels are to cut images and channels into small parts, as they must cut larger ones."""
-    return _has_small_strips or device.is_simulator
+    return _forced.get()[1] or device.is_simulator
 
 
 @contextlib.contextmanager
@@ -159,12 +164,7 @@ def use_variant(name, small_strips=False):
     ArgumentError
         If it is another.
     """
-    global _forced, _has_small_strips
     if name is not None and name not in VARIANTS:
         raise ArgumentError(f"there is no variant {name!r} of the kernels. Name one of {', '.join(VARIANTS)}.")
-    former = forced()
-    _forced, _has_small_strips = name, small_strips
-    try:
+    with setting(_forced, (name, small_strips)):
         yield
-    finally:
-        _forced, _has_small_strips = former

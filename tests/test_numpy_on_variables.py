@@ -1,0 +1,190 @@
+"""What is no operation of refcnn would cut the gradient: while operations are recorded it raises, else it works."""
+
+import math
+
+import numpy as np
+import pytest
+
+import refcnn as rm
+from refcnn import models
+from refcnn.errors import GradientError
+from refcnn.mode import recording
+
+
+@pytest.fixture(autouse=True)
+def reference():
+    with rm.use_backend("reference:float64"):
+        yield
+
+
+VALUES = np.array([[0.25, 2.0], [0.5, 1.0]])
+ONES = np.ones((2, 2))
+
+
+def in_place(v):
+    array = ONES.copy()
+    array += v
+    return array
+
+
+# What computes with a Variable v, and the same with an array.
+COMPUTING = {
+    "tanh": np.tanh,
+    "array + v": lambda v: ONES + v,
+    "v + array": lambda v: v + ONES,
+    "array - v": lambda v: ONES - v,
+    "v / array": lambda v: v / (2 * ONES),
+    "array @ v": lambda v: ONES @ v,
+    "v @ array": lambda v: v @ ONES,
+    "scalar * v": lambda v: np.float32(2) * v,
+    "v * scalar": lambda v: v * np.float64(2),
+    "array ** v": lambda v: (2 * ONES) ** v,
+    "array += v": in_place,
+    "array < v": lambda v: ONES < v,
+    "array == v": lambda v: ONES == v,
+    "maximum": lambda v: np.maximum(v, 1),
+    "ufunc.reduce": np.add.reduce,
+    "ufunc.outer": lambda v: np.multiply.outer(v, ONES),
+    "mean": np.mean,
+    "sum of an axis": lambda v: np.sum(v, axis=0),
+    "reshape": lambda v: np.reshape(v, -1),
+    "stack": lambda v: np.stack([v, ONES]),
+    "stack of two": lambda v: np.stack([v, v]),
+    "concatenate": lambda v: np.concatenate((ONES, v)),
+    "where": lambda v: np.where(ONES > 0, v, ONES),
+    "norm": np.linalg.norm,
+    "einsum": lambda v: np.einsum("ij->i", v),
+    "argmax": lambda v: np.argmax(v, axis=1),
+}
+# What only makes an array of it.
+READING = {
+    "asarray": np.asarray,
+    "array of a list": lambda v: np.array([v, v]),
+    "vectorize": lambda v: np.vectorize(math.exp)(v),
+    "relu of a list": lambda v: relu([v, v]),
+    "variable of a variable": lambda v: rm.Variable(v).as_ndarray() if isinstance(v, rm.Variable) else v,
+    "parameter of a variable": lambda v: rm.Parameter(v).as_ndarray() if isinstance(v, rm.Variable) else v,
+    "one of a list": lambda v: relu([[v, ONES], [ONES, ONES]]),
+}
+
+
+def relu(x):
+    return rm.relu(x).as_ndarray()
+
+
+@pytest.mark.parametrize("call", [*COMPUTING.values(), *READING.values()], ids=[*COMPUTING, *READING])
+def test_while_recording_it_raises_and_else_it_computes_as_with_an_array(call):
+    variable, expected = rm.Variable(VALUES, requires_grad=True), call(VALUES)
+    with recording():
+        recorded = rm.relu(variable)
+        for argument in (variable, recorded):
+            with pytest.raises(GradientError, match="as_ndarray"):
+                call(argument)
+    for argument in (variable, recorded, rm.relu(variable)):
+        found = call(argument)
+        assert not isinstance(found, rm.Variable)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("call", COMPUTING.values(), ids=COMPUTING)
+def test_a_constant_is_no_exception_for_what_computes(call):
+    with recording(), pytest.raises(GradientError):
+        call(rm.Variable(VALUES))
+
+
+def test_a_constant_may_be_read():
+    with recording():
+        np.testing.assert_array_equal(np.asarray(rm.Variable(VALUES)), VALUES)
+        assert rm.relu([rm.Variable(VALUES), VALUES]).shape == (2, 2, 2)
+
+
+OPERATORS = [
+    lambda v, w: v + w, lambda v, w: v - w, lambda v, w: v * w, lambda v, w: v / w, lambda v, w: v // w,
+    lambda v, w: v % w, lambda v, w: v**w, lambda v, w: v @ w, divmod,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_operators_of_variables_and_numbers_raise(operator):
+    v, w = rm.Variable(VALUES, requires_grad=True), rm.Variable(ONES)
+    for one, other in ((v, w), (w, v), (v, 2), (2.0, v), (v, True)):
+        with recording(), pytest.raises(GradientError, match="operator"):
+            operator(one, other)
+        with pytest.raises(TypeError, match="unsupported operand"):
+            operator(one, other)
+
+
+def test_sum_and_assigning_operators_raise():
+    v = rm.Variable(VALUES, requires_grad=True)
+    with recording():
+        with pytest.raises(GradientError):
+            sum([v, v])
+        with pytest.raises(GradientError):
+            v += v
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda v: v + v, r"refcnn\.add"), (lambda v: np.add(v, v), r"refcnn\.add"),
+        (lambda v: np.maximum(v, 0), r"refcnn\.relu"), (lambda v: v @ ONES, r"refcnn\.dense"),
+        (lambda v: np.dot(v, ONES), r"refcnn\.dense"), (lambda v: np.reshape(v, (2, -1)), r"refcnn\.flatten"),
+    ],
+)  # fmt: skip
+def test_the_message_names_the_function_to_use(call, name):
+    with recording(), pytest.raises(GradientError, match=name):
+        call(rm.Variable(VALUES))
+
+
+def test_no_function_is_named_that_refcnn_lacks():
+    with recording(), pytest.raises(GradientError, match="numpy.tanh.*no function for it") as caught:
+        np.tanh(rm.Variable(VALUES))
+    assert "refcnn.tanh" not in str(caught.value)
+
+
+def test_numbers_can_be_read_while_recording():
+    v = rm.Variable(VALUES, requires_grad=True)
+    with recording():
+        loss = rm.softmax_cross_entropy(rm.relu(v), [[1.0, 0.0], [0.0, 1.0]])
+        assert float(loss) == loss.as_ndarray() > 0 and "Variable" in repr(loss)
+        np.testing.assert_array_equal(np.tanh(v.as_ndarray()), np.tanh(VALUES))
+    assert np.any(loss.grad().get(v).as_ndarray())
+
+
+def test_what_asks_for_the_shape_alone_is_no_computation():
+    with recording():
+        v = rm.relu(rm.Variable(VALUES, requires_grad=True))
+        assert np.shape(v) == (2, 2) and np.ndim(v) == 2 and np.size(v) == 4 and len(v) == 2
+        np.testing.assert_array_equal(rm.add(v, np.ones_like(v)).as_ndarray(), VALUES + 1)
+        np.testing.assert_array_equal(np.full_like(v, 3), 3 * ONES)
+
+
+def test_a_variable_takes_no_results_of_numpy():
+    v = rm.Variable(VALUES)
+    for call in (lambda: np.add(ONES, ONES, out=v), lambda: np.mean(ONES, axis=0, out=v), lambda: np.copyto(v, ONES)):
+        with pytest.raises(TypeError):
+            call()
+    np.testing.assert_array_equal(v.as_ndarray(), VALUES)
+
+
+def test_a_step_that_trains_nothing_is_refused():
+    dense, optimizer = rm.Dense(2, input_size=2), rm.Sgd()
+    with recording():
+        loss = rm.softmax_cross_entropy(dense(VALUES).as_ndarray(), np.eye(2))
+    with pytest.raises(GradientError, match="no Parameter"):
+        loss.grad().update(optimizer)
+
+
+def test_a_model_that_cuts_its_gradient_is_refused_before_it_trains(monkeypatch):
+    class Net(rm.Model):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.output = rm.Dense(4), rm.Dense(3)
+
+        def forward(self, x):
+            return self.output(np.tanh(self.hidden(rm.flatten(x))))
+
+    monkeypatch.setitem(models.NAMED, "net", lambda image_shape, classes: Net())
+    with pytest.raises(GradientError, match="numpy.tanh"):
+        models.build("net", (1, 4, 4), 3)
+    assert Net()(np.ones((2, 1, 4, 4))).shape == (2, 3)
