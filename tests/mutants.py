@@ -195,7 +195,8 @@ def _other_array(inner, random):
     )  # fmt: skip
     try:
         return _stored(random.choice(changes)())
-    except (ValueError, TypeError, OverflowError, IndexError):
+    except (ValueError, TypeError, OverflowError, IndexError, MemoryError):
+        # Without elements an array may have any shape, which no array of another dtype has.
         return inner
 
 
