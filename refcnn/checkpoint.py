@@ -5,9 +5,33 @@ import dataclasses
 import numpy as np
 
 from .errors import CheckpointError
-from .model import load_arrays, save_arrays
+from .model import check_parameters, load_arrays, save_arrays
+from .reading import COUNT, SEED, check, field, reading, schema_of
 
 FORMAT = "refcnn checkpoint 1"
+
+_POSITIVE = {"type": "integer", "minimum": 1}
+_DURATION = {"type": "number", "minimum": 0}
+
+
+@dataclasses.dataclass
+class Metrics:
+    """One row of metrics, a dict in checkpoints.
+
+    Attributes
+    ----------
+    epoch : int
+        Counted from 1.
+    train_loss, validation_loss, validation_accuracy : float
+    seconds, iterations_per_second : float
+    """
+
+    epoch: int = field(_POSITIVE)
+    train_loss: float = field({"type": "number"})
+    validation_loss: float = field({"type": "number"})
+    validation_accuracy: float = field({"type": "number", "minimum": 0, "maximum": 1})
+    seconds: float = field(_DURATION)
+    iterations_per_second: float = field(_DURATION)
 
 
 @dataclasses.dataclass
@@ -31,7 +55,9 @@ class Checkpoint:
     seed, stream : int
         The random generator's state.
     history : list of dict
-        One row of metrics for each epoch.
+        One row of metrics for each epoch, with the fields of :class:`Metrics`.
+    image_shape : tuple of int or None
+        (C, H, W) of the images; None if it is not known.
     """
 
     parameters: dict
@@ -43,6 +69,7 @@ class Checkpoint:
     seed: int
     stream: int
     history: list
+    image_shape: tuple | None = None
 
     def save(self, path):
         """Write an ``.npz`` file, whole or not at all.
@@ -56,8 +83,8 @@ class Checkpoint:
         for name, state in self.optimizer.items():
             arrays.update({f"optimizer/{name}/{slot}": array for slot, array in state.items()})
         arrays["losses"] = self.losses
-        fields = ("epoch", "shuffle", "seconds", "seed", "stream", "history")
-        save_arrays(path, arrays, {"format": FORMAT, **{name: getattr(self, name) for name in fields}})
+        names = [field.name for field in dataclasses.fields(_Header) if field.name != "format"]
+        save_arrays(path, arrays, {"format": FORMAT, **{name: getattr(self, name) for name in names}})
 
     @classmethod
     def load(cls, path):
@@ -66,27 +93,19 @@ class Checkpoint:
         Raises
         ------
         CheckpointError
-            If the file is missing, corrupt or no checkpoint.
+            If the file is missing, corrupt or no checkpoint, or something in it is of another type, shape or range
+            than training leaves there.
         """
-        arrays, metadata = load_arrays(path, FORMAT)
-        del metadata["format"]
-        parameters, optimizer = {}, {}
-        try:
-            losses = arrays.pop("losses")
-            for key, array in arrays.items():
-                kind, name, *slot = key.split("/")
-                if kind == "parameter" and not slot:
-                    parameters[name] = array
-                elif kind == "optimizer" and len(slot) == 1:
-                    optimizer.setdefault(name, {})[slot[0]] = array
-                else:
-                    raise KeyError(key)
-            return cls(parameters=parameters, optimizer=optimizer, losses=losses, **metadata)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"{path} is no whole checkpoint ({type(error).__name__}: {error}). Start the run anew, or put an "
-                "earlier copy of the file in its place."
-            ) from error
+        advice = "Start the run anew, or put an earlier copy of the file in its place."
+        with reading(path, "a whole checkpoint", CheckpointError, advice):
+            arrays, header = load_arrays(path, FORMAT)
+            check(header, schema_of(_Header))
+            del header["format"]
+            if header.get("image_shape") is not None:
+                header["image_shape"] = tuple(header["image_shape"])
+            checkpoint = cls(**_arrays(arrays), **header)
+            _check_history(checkpoint)
+        return checkpoint
 
     def restore(self, model, optimizer=None):
         """Give a model, and an optimizer, the state that was saved.
@@ -112,6 +131,67 @@ class Checkpoint:
         if optimizer is not None:
             for name, parameter in model.parameters():
                 optimizer.set_state(parameter, self.optimizer.get(name, {}))
+
+
+@dataclasses.dataclass
+class _Header:
+    """The fields of a checkpoint that are no arrays, as they stand in the file."""
+
+    format: str = field({"const": FORMAT})
+    epoch: int = field(COUNT)
+    shuffle: int | None = field({"anyOf": [{"type": "null"}, SEED]})
+    seconds: float = field(_DURATION)
+    seed: int = field(SEED)
+    stream: int = field(SEED)
+    history: list = field({"type": "array", "items": schema_of(Metrics)})
+    # Older checkpoints do not say it.
+    image_shape: list | None = field(
+        {"anyOf": [{"type": "null"}, {"type": "array", "items": _POSITIVE, "minItems": 3, "maxItems": 3}]}, default=None
+    )
+
+
+def _arrays(arrays):
+    """Return the fields of a checkpoint that are arrays, from those of a file."""
+    parameters, optimizer, losses = {}, {}, None
+    for key, array in arrays.items():
+        kind, _, name = key.partition("/")
+        parameter, _, slot = name.rpartition("/")
+        if key == "losses":
+            losses = array
+        elif kind == "parameter" and name:
+            parameters[name] = array
+        elif kind == "optimizer" and parameter and slot:
+            optimizer.setdefault(parameter, {})[slot] = array
+        else:
+            raise ValueError(f"it holds {key!r}, which no checkpoint does")
+    if losses is None or losses.ndim != 1 or losses.dtype != np.float64 or not np.isfinite(losses).all():
+        raise ValueError("its losses are no list of finite float64 numbers")
+    check_parameters(parameters)
+    for name, state in optimizer.items():
+        if name not in parameters:
+            raise ValueError(f"the optimizer has a state for {name!r}, which is no parameter")
+        _check_optimizer_state(name, state, parameters[name].shape)
+    return {"parameters": parameters, "optimizer": optimizer, "losses": losses}
+
+
+def _check_optimizer_state(name, state, shape):
+    for slot, array in state.items():
+        if slot == "step":
+            is_right = array.shape == () and array.dtype.kind == "i" and array > 0
+        else:
+            # The square of a large gradient is infinite in float32 without harm.
+            is_right = array.shape == shape and array.dtype in (np.float32, np.float64) and not np.isnan(array).any()
+        if not is_right:
+            raise ValueError(
+                f"the optimizer's {slot} of {name!r}, of shape {array.shape} and dtype {array.dtype}, does not belong "
+                f"to a parameter of shape {shape}, or holds NaN"
+            )
+
+
+def _check_history(checkpoint):
+    epochs = [row["epoch"] for row in checkpoint.history]
+    if epochs != list(range(1, checkpoint.epoch + 1)):
+        raise ValueError(f"it stands after {checkpoint.epoch} epochs, but its rows of metrics are of {len(epochs)}")
 
 
 def best_epoch(history):

@@ -6,10 +6,12 @@ import zipfile
 
 import numpy as np
 
-from .errors import ArgumentError, CheckpointError, RefcnnError, ShapeError
+from . import npz
+from .errors import ArgumentError, CheckpointError, ShapeError
 from .files import atomic_write
 from .layer import Layer, described, fits, watched
 from .mode import training
+from .reading import parse_json, reading
 from .variable import Parameter, history
 
 
@@ -163,9 +165,11 @@ class Model(Layer):
         Raises
         ------
         CheckpointError
-            If the file is missing, corrupt or of another model.
+            If the file is missing, corrupt or of another model, or holds NaN or infinity.
         """
-        arrays, _ = load_arrays(path, "refcnn parameters")
+        with reading(path, "a file of parameters", CheckpointError, "Give a file that refcnn wrote."):
+            arrays, _ = load_arrays(path, "refcnn parameters")
+            check_parameters(arrays)
         self.set_state(arrays)
 
 
@@ -321,20 +325,22 @@ def load_arrays(path, format):
     CheckpointError
         If the file is missing, corrupt, or of another format.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        metadata = json.loads(arrays.pop(_METADATA).tobytes())
-        if metadata["format"] != format:
-            raise CheckpointError(f"{path} holds {metadata['format']!r}, but {format!r} was expected.")
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist. Give the path of a file that refcnn wrote.") from None
-    except RefcnnError:
-        raise
-    # A broken archive makes zipfile, its decompressors and NumPy raise nearly anything, MemoryError among it.
-    except Exception as error:
-        raise CheckpointError(
-            f"{path} is no whole file of {format!r} ({type(error).__name__}: {error}). "
-            "Give a file that refcnn wrote, or an earlier copy of it."
-        ) from None
+    advice = "Give a file that refcnn wrote, or an earlier copy of it."
+    with reading(path, f"a whole file of {format!r}", CheckpointError, advice):
+        arrays = npz.read(path)
+        if _METADATA not in arrays:
+            raise ValueError(f"it holds no {_METADATA}, which tells what the file is")
+        metadata = parse_json(arrays.pop(_METADATA).tobytes())
+        found = metadata.get("format") if isinstance(metadata, dict) else None
+        if found != format:
+            raise ValueError(f"it holds {found!r}, but {format!r} was expected")
     return arrays, metadata
+
+
+def check_parameters(arrays):
+    """Raise ValueError unless host arrays could be parameters: float32 or float64, and finite."""
+    for name, array in arrays.items():
+        if array.dtype not in (np.float32, np.float64):
+            raise ValueError(f"the parameter {name!r} has dtype {array.dtype}, but float32 or float64 is expected")
+        if not np.isfinite(array).all():
+            raise ValueError(f"the parameter {name!r} holds NaN or infinity")

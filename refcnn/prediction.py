@@ -50,6 +50,7 @@ class Predictor:
         run = RunFolder.open(path, named_model) if os.path.isdir(path) else None
         if run is not None and run.has_own_model and named_model is None and run.is_exported:
             path, run = run.model_file, None
+        self._path = path
         if run is not None:
             model = run.best_model()
             self.classes, self.preprocessing = run.configuration.classes, run.configuration.preprocessing
@@ -77,6 +78,8 @@ class Predictor:
         ------
         DataError
             If the file cannot be read as an image; the message names it.
+        CheckpointError
+            If what the model computes is not finite.
         """
         if os.path.isdir(image_path):
             raise DataError(
@@ -85,10 +88,15 @@ class Predictor:
             )
         x = self.preprocessing.apply(self.preprocessing.load_image(image_path))[None]
         output = self._run(x)[0].astype(np.float64)
-        if self._is_softmax_done:
-            return output
-        powers = np.exp(output - output.max())
-        return powers / powers.sum()
+        with np.errstate(invalid="ignore"):
+            powers = output if self._is_softmax_done else np.exp(output - output.max())
+            probabilities = powers / powers.sum()
+        if not np.isfinite(probabilities).all():
+            raise CheckpointError(
+                f"{self._path} computes {output} for {image_path}, of which no probabilities can be made. Give another "
+                "model, or an earlier copy of this one."
+            )
+        return probabilities
 
     def top(self, image_path, count):
         """Return the ``count`` most probable (class, probability) of an image file, the most probable first."""

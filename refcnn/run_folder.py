@@ -13,11 +13,15 @@ from pathlib import Path
 from . import display, models
 from .checkpoint import Checkpoint
 from .data import Preprocessing
-from .errors import ArgumentError, CheckpointError, DataError, FileWriteError
+from .errors import ArgumentError, CheckpointError, FileWriteError
 from .files import atomic_write, is_unfinished
 from .locking import FOLDER_LOCK, locked_folder
+from .reading import COUNT, SEED, TEXT, TEXT_OR_NULL, check, field, parse_json, read_plain, reading, schema_of
 
 FORMAT = "refcnn run 1"
+
+_POSITIVE = {"type": "integer", "minimum": 1}
+_PART = {"type": ["number", "null"], "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,22 +55,22 @@ class Configuration:
         Whether the validation part was drawn class by class; of runs that do not say so, it was not.
     """
 
-    data: str
-    data_dir: str | None
-    data_digest: str
-    classes: tuple
-    preprocessing: Preprocessing
-    model: str
-    backend: str
-    device: str
-    epochs: int
-    batch_size: int
-    lr: float
-    optimizer: str
-    validation_split: float | None
-    seed: int
-    completed_epochs: int = 0
-    stratified: bool = False
+    data: str = field(TEXT)
+    data_dir: str | None = field(TEXT_OR_NULL)
+    data_digest: str = field({"type": "string", "pattern": "^[0-9a-f]{64}$"})
+    classes: tuple = field({"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True})
+    preprocessing: Preprocessing = field({"type": "object"})
+    model: str = field(TEXT)
+    backend: str = field(TEXT)
+    device: str = field({"type": "string"})
+    epochs: int = field(_POSITIVE)
+    batch_size: int = field(_POSITIVE)
+    lr: float = field({"type": "number", "exclusiveMinimum": 0})
+    optimizer: str = field(TEXT)
+    validation_split: float | None = field(_PART)
+    seed: int = field(SEED)
+    completed_epochs: int = field(COUNT, default=0)
+    stratified: bool = field({"type": "boolean"}, default=False)
 
     @property
     def pixel_range(self):
@@ -126,7 +130,7 @@ class RunFolder:
         Raises
         ------
         CheckpointError
-            If it holds no run, or the configuration is corrupt.
+            If it holds no run, or the configuration is corrupt, or a field is of another type or range.
         ArgumentError
             If the run is of another model than that.
         """
@@ -141,22 +145,19 @@ class RunFolder:
     @classmethod
     def _read(cls, path, named_model):
         file = Path(path) / "config.json"
-        try:
-            fields = json.loads(file.read_bytes())
-            if fields.pop("format") != FORMAT:
-                raise KeyError("format")
+        advice = "Give the folder that 'refcnn train' printed, or an earlier copy of the file."
+        with reading(file, "the configuration of a run", CheckpointError, advice):
+            if not file.exists():
+                raise CheckpointError(
+                    f"{path} holds no training run: there is no {file}. Give the folder that 'refcnn train' printed."
+                )
+            fields = parse_json(read_plain(file))
+            if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
+                raise ValueError(f"its format is not {FORMAT!r}")
+            check(fields, schema_of(Configuration))
             fields["classes"] = tuple(fields["classes"])
             fields["preprocessing"] = Preprocessing.from_json(fields["preprocessing"])
             return cls(path, Configuration(**fields), named_model)
-        except (FileNotFoundError, NotADirectoryError):
-            raise CheckpointError(
-                f"{path} holds no training run: there is no {file}. Give the folder that 'refcnn train' printed."
-            ) from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError) as error:
-            raise CheckpointError(
-                f"{file} is not the configuration of a run ({type(error).__name__}: {error}). "
-                "Give the folder that 'refcnn train' printed, or an earlier copy of the file."
-            ) from error
 
     def update(self, **changes):
         """Change fields of the configuration and write it.
@@ -211,6 +212,13 @@ class RunFolder:
             As :meth:`build_model`.
         """
         checkpoint = self._load(self.best)
+        image_shape = self.configuration.preprocessing.shape
+        # Before a model is built, which computes one such image.
+        if checkpoint.image_shape not in (None, image_shape):
+            raise CheckpointError(
+                f"{self.best} was trained on images of shape {checkpoint.image_shape}, but {self.path / 'config.json'} "
+                f"says {image_shape}. Put an earlier copy of the altered file in its place."
+            )
         model = self.build_model()
         checkpoint.restore(model)
         return model

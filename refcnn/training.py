@@ -164,6 +164,11 @@ def _resume(run, options):
             "The number of epochs can only be raised."
         )
     run.require_model()
+    if former.optimizer not in OPTIMIZERS:
+        raise CheckpointError(
+            f"the optimizer of the run in {run.path} is {former.optimizer!r}, but there are {', '.join(OPTIMIZERS)}. "
+            "Put an earlier copy of config.json in its place, or start a new run."
+        )
     _refuse_another_name(run, options)
     checkpoint = Checkpoint.load(run.last) if run.last.exists() else None
     active = backend.active()
@@ -233,6 +238,14 @@ def _load_parts(configuration):
     found = run_folder.digest(train, test)
     if found != configuration.data_digest:
         raise _OtherData(configuration, found)
+    # Before a model is built, which computes one image of the configuration's size.
+    written, image = configuration.preprocessing, train.preprocessing
+    if (written.shape, configuration.classes) != (image.shape, train.classes):
+        raise CheckpointError(
+            f"the configuration of the run says images of shape {written.shape} and {len(configuration.classes)} "
+            f"classes, but the images of {configuration.data} have shape {image.shape} and {len(train.classes)} "
+            "classes. Put an earlier copy of config.json in its place, or start a new run."
+        )
     return _parts(configuration.validation_split, train, test, configuration.stratified)
 
 
@@ -320,6 +333,7 @@ class Training:
             seed=self._generator.seed,
             stream=self._generator.stream,
             history=self.history,
+            image_shape=self.train.preprocessing.shape,
         )
 
     def set_state(self, checkpoint):
@@ -330,10 +344,10 @@ class Training:
         CheckpointError
             If it is not of this model and optimizer.
         """
-        if len(checkpoint.losses) > self.batches or len(checkpoint.history) != checkpoint.epoch:
+        if len(checkpoint.losses) > self.batches:
             raise CheckpointError(
-                f"{self.run.last} stands at batch {len(checkpoint.losses)} of {self.batches}, after {checkpoint.epoch} "
-                f"epochs with {len(checkpoint.history)} rows of metrics. Put an earlier copy of the file in its place."
+                f"{self.run.last} stands at batch {len(checkpoint.losses)} of {self.batches}. Put an earlier copy of "
+                "the file in its place."
             )
         checkpoint.restore(self.model, self.optimizer)
         self.history = checkpoint.history

@@ -2,8 +2,10 @@
 
 import dataclasses
 import functools
+import hashlib
 import importlib.metadata
 import json
+import os
 import re
 import runpy
 import subprocess
@@ -370,6 +372,95 @@ def test_missing_and_altered_files_are_named(tmp_path):
     (folder / "SHA256SUMS").write_text("")
     with pytest.raises(DataError, match="altered: arrays.npz, case.json"):
         read_case(folder)
+
+
+@pytest.fixture
+def resting(tmp_path):
+    """A bundle beside a file of others."""
+    write(tmp_path / "bundle", "softmax", "forward", None, CASES["softmax"])
+    (tmp_path / "secret").write_text("secret")
+    return tmp_path / "bundle"
+
+
+def add_digest(folder, name, content=b"secret"):
+    with open(folder / "SHA256SUMS", "a") as file:
+        file.write(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["/proc/kmsg", "/dev/zero", "../secret", "kernels/../../secret", "./case.json", "a//b", "", "..", "C:\\secret"],
+)
+def test_names_of_files_outside_are_not_looked_at(resting, name):
+    add_digest(resting, name)
+    with pytest.raises(DataError, match="SHA256SUMS"):
+        read_case(resting)
+
+
+@pytest.mark.parametrize(
+    "line", ["secret", "0" * 64, f"{'0' * 63}  a", f"{'0' * 64} *a", f"{'0' * 64}  a\tb", "\udcff"]
+)
+def test_lines_that_are_no_digests(resting, line):
+    with open(resting / "SHA256SUMS", "a", errors="surrogateescape") as file:
+        file.write(line + "\n")
+    with pytest.raises(DataError, match="SHA256SUMS"):
+        read_case(resting)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes of a POSIX system")
+@pytest.mark.parametrize("replaced", ["case.json", "arrays.npz", "SHA256SUMS", "added"])
+@pytest.mark.parametrize("kind", ["link", "link to a folder", "pipe", "device", "folder"])
+def test_only_plain_files_inside_are_read(resting, replaced, kind):
+    """A link to a file of the same content too: that file may be another by the next time."""
+    path = resting / replaced
+    content = path.read_bytes() if path.exists() else b"secret"
+    path.unlink(missing_ok=True)
+    outside = resting.parent / "outside"
+    outside.write_bytes(content)
+    if kind == "link":
+        path.symlink_to(outside)
+    elif kind == "link to a folder":
+        outside.unlink()
+        outside.mkdir()
+        path.symlink_to(outside)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    if replaced == "added":
+        add_digest(resting, "added", content)
+    with pytest.raises(DataError, match="bundle"):
+        read_case(resting)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links of a POSIX system")
+def test_a_link_on_the_way_is_not_followed(resting):
+    (resting.parent / "outside").mkdir()
+    (resting.parent / "outside" / "file").write_text("secret")
+    (resting / "kernels").symlink_to(resting.parent / "outside")
+    add_digest(resting, "kernels/file")
+    with pytest.raises(DataError, match="kernels/file"):
+        read_case(resting)
+
+
+def test_files_in_folders_of_a_bundle_are_compared(resting):
+    (resting / "kernels" / "more").mkdir(parents=True)
+    (resting / "kernels" / "more" / "relu.cl").write_text("kernel")
+    add_digest(resting, "kernels/more/relu.cl", b"kernel")
+    read_case(resting)
+    (resting / "kernels" / "more" / "relu.cl").write_text("altered")
+    with pytest.raises(DataError, match="altered: kernels/more/relu.cl"):
+        read_case(resting)
+
+
+def test_a_sparse_file_of_a_terabyte_is_not_read(resting):
+    with open(resting / "added", "wb") as file:
+        file.truncate(2**40)
+    add_digest(resting, "added")
+    with pytest.raises(DataError, match="added"):
+        read_case(resting)
 
 
 def test_a_bundle_replaces_a_bundle_and_nothing_else(tmp_path):

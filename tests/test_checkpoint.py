@@ -1,6 +1,7 @@
 """Checkpoints: the round trip, broken files, and files that would run code."""
 
 import io
+import json
 import os
 import pickle
 import zipfile
@@ -12,17 +13,40 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import refcnn as rm
+from refcnn import models
 from refcnn.checkpoint import Checkpoint, best_epoch
 from refcnn.errors import ArgumentError, CheckpointError
-from refcnn.run_folder import RunFolder, check_free, claim
+from refcnn.model import save_arrays
+from refcnn.run_folder import Configuration, RunFolder, check_free, claim
 
 from . import small_run
 
-ARRAYS = st.sampled_from([np.float32, np.float64, np.int64]).flatmap(
-    lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3))
-)
+
+def arrays(shape, infinite=False):
+    return st.sampled_from([np.float32, np.float64]).flatmap(
+        lambda dtype: hnp.arrays(
+            dtype, shape, elements=st.floats(allow_nan=False, allow_infinity=infinite, width=8 * dtype().itemsize)
+        )
+    )
+
+
+@st.composite
+def parameters_and_optimizer(draw):
+    """Parameters, and of some of them the state of an optimizer, in which a square may have become infinite."""
+    shapes = draw(st.dictionaries(NAMES, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3), max_size=3))
+    parameters = {name: draw(arrays(shape)) for name, shape in shapes.items()}
+    updated = [name for name in shapes if draw(st.booleans())]
+    slots = {name: {slot: draw(arrays(shapes[name], infinite=True)) for slot in "mr"} for name in updated}
+    return parameters, {name: {"step": np.asarray(draw(st.integers(1, 2**40)))} | slots[name] for name in updated}
+
+
 NAMES = st.from_regex(r"[A-Za-z_0-9]{1,9}(\.[A-Za-z_0-9]{1,9}){0,2}", fullmatch=True)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def row(epoch, loss=0.1):
+    times = {"seconds": 1.5, "iterations_per_second": 20.0}
+    return {"epoch": epoch, "train_loss": loss, "validation_loss": loss, "validation_accuracy": 0.9, **times}
 
 
 def example(**changes):
@@ -35,26 +59,25 @@ def example(**changes):
         "seconds": 1.5,
         "seed": 2**64 - 1,
         "stream": 9,
-        "history": [{"epoch": 1, "validation_loss": 0.1, "validation_accuracy": 0.9}],
+        "history": [row(1)],
+        "image_shape": (1, 8, 8),
     }
     return Checkpoint(**{**fields, **changes})
 
 
 @given(
-    parameters=st.dictionaries(NAMES, ARRAYS, max_size=3),
-    optimizer=st.dictionaries(
-        NAMES, st.dictionaries(st.sampled_from(["step", "m", "r"]), ARRAYS, min_size=1), max_size=2
-    ),
-    losses=hnp.arrays(np.float64, st.integers(0, 5)),
-    seconds=FINITE,
+    state=parameters_and_optimizer(),
+    losses=hnp.arrays(np.float64, st.integers(0, 5), elements=FINITE),
+    seconds=st.floats(0, allow_infinity=False),
     seed=st.integers(0, 2**64 - 1),
-    history=st.lists(st.dictionaries(st.text(max_size=5), FINITE), max_size=3),
+    shuffle=st.none() | st.integers(0, 2**64 - 1),
+    history=st.lists(FINITE, max_size=3).map(lambda losses: [row(*entry) for entry in enumerate(losses, 1)]),
+    image_shape=st.none() | st.tuples(*[st.integers(1, 10**6)] * 3),
 )
-def test_everything_comes_back_to_the_bit(tmp_path_factory, parameters, optimizer, losses, seconds, seed, history):
+def test_everything_comes_back_to_the_bit(tmp_path_factory, state, **fields):
     path = tmp_path_factory.mktemp("checkpoint") / "a.npz"
-    saved = example(
-        parameters=parameters, optimizer=optimizer, losses=losses, seconds=seconds, seed=seed, history=history
-    )
+    parameters, optimizer = state
+    saved = example(parameters=parameters, optimizer=optimizer, epoch=len(fields["history"]), **fields)
     saved.save(path)
     loaded = Checkpoint.load(path)
     for first, second in [(saved.parameters, loaded.parameters), ({"": saved.losses}, {"": loaded.losses})] + [
@@ -65,8 +88,18 @@ def test_everything_comes_back_to_the_bit(tmp_path_factory, parameters, optimize
             assert array.dtype == second[name].dtype and array.shape == second[name].shape
             assert array.tobytes() == second[name].tobytes()
     assert saved.optimizer.keys() == loaded.optimizer.keys()
-    for field in ("epoch", "shuffle", "seconds", "seed", "stream", "history"):
+    for field in ("epoch", "shuffle", "seconds", "seed", "stream", "history", "image_shape"):
         assert getattr(saved, field) == getattr(loaded, field)
+
+
+def test_a_checkpoint_from_before_tells_no_size_of_images(tmp_path):
+    example().save(tmp_path / "new.npz")
+    with np.load(tmp_path / "new.npz") as file:
+        arrays = dict(file)
+    header = json.loads(arrays.pop("refcnn.json").tobytes())
+    del header["image_shape"]
+    save_arrays(tmp_path / "old.npz", arrays, header)
+    assert Checkpoint.load(tmp_path / "old.npz").image_shape is None
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +139,64 @@ def refused_or_whole(path, good, changes):
         np.testing.assert_array_equal(loaded.parameters["0.w"], example().parameters["0.w"])
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parameters": {"0.w": np.array([np.nan], np.float32)}},
+        {"parameters": {"0.w": np.array([np.inf], np.float32)}},
+        {"parameters": {"0.w": np.arange(6).reshape(2, 3)}},
+        {"parameters": {"0.w": np.array(["a", "b"])}},
+        {"optimizer": {"0.w": {"v": np.ones((3, 2), np.float32)}}},
+        {"optimizer": {"0.w": {"v": np.full((2, 3), np.nan, np.float32)}}},
+        {"optimizer": {"0.w": {"step": np.asarray(-3), "v": np.ones((2, 3), np.float32)}}},
+        {"optimizer": {"0.w": {"step": np.asarray(2.5), "v": np.ones((2, 3), np.float32)}}},
+        {"optimizer": {"1.w": {"v": np.ones((2, 3), np.float32)}}},
+        {"losses": np.array([[0.5]])},
+        {"losses": np.array([0.5, np.nan])},
+        {"losses": np.array([1, 2])},
+        {"epoch": 2},
+        {"epoch": "1"},
+        {"epoch": True},
+        {"epoch": 1.0},
+        {"shuffle": -1},
+        {"shuffle": 2**64},
+        {"seconds": -1.0},
+        {"seconds": float("nan")},
+        {"seconds": float("inf")},
+        {"seconds": 10**400},
+        {"seed": -5},
+        {"seed": 2.5},
+        {"seed": None},
+        {"stream": "9"},
+        {"history": [1]},
+        {"history": {"1": 1}},
+        {"history": [row(2)]},
+        {"history": [row(1, "0.1")]},
+        {"history": [row(1, float("nan"))]},
+        {"history": [row(1) | {"validation_accuracy": 1.5}]},
+        {"history": [{"epoch": 1}]},
+        {"image_shape": (1, 8)},
+        {"image_shape": (1, 8, 0)},
+    ],
+    ids=repr,
+)
+def test_what_training_never_leaves_there_is_refused(tmp_path, changes):
+    example(**changes).save(tmp_path / "odd.npz")
+    with pytest.raises(CheckpointError, match="odd.npz"):
+        Checkpoint.load(tmp_path / "odd.npz")
+
+
+@pytest.mark.parametrize("values", [np.array([[np.nan]], np.float32), np.array([[np.inf]]), np.array([[1]])])
+def test_parameters_that_are_none_are_refused(tmp_path, values):
+    with rm.use_backend("reference"):
+        model = rm.Sequential([rm.Dense(1, input_size=1, ignore_bias=True)])
+        former = model.state()["0.w"]
+        save_arrays(tmp_path / "odd.npz", {"0.w": values}, {"format": "refcnn parameters"})
+        with pytest.raises(CheckpointError, match="odd.npz.*0.w"):
+            model.load(tmp_path / "odd.npz")
+        np.testing.assert_array_equal(model.state()["0.w"], former)
+
+
 def test_a_missing_file(tmp_path):
     with pytest.raises(CheckpointError, match="no.npz does not exist"):
         Checkpoint.load(tmp_path / "no.npz")
@@ -115,7 +206,7 @@ def test_another_kind_of_file(tmp_path):
     with rm.use_backend("reference"):
         model = rm.Sequential([rm.Dense(2, input_size=3)])
         model.save(tmp_path / "model.npz")
-    with pytest.raises(CheckpointError, match="'refcnn parameters', but 'refcnn checkpoint 1' was expected"):
+    with pytest.raises(CheckpointError, match="'refcnn parameters'.* 'refcnn checkpoint 1'"):
         Checkpoint.load(tmp_path / "model.npz")
     np.savez(tmp_path / "plain.npz", x=np.zeros(3))
     with pytest.raises(CheckpointError, match="plain.npz"):
@@ -209,6 +300,64 @@ def test_a_configuration_that_is_none(tmp_path, text):
     (tmp_path / "config.json").write_text(text, encoding="latin-1")
     with pytest.raises(CheckpointError, match="config.json is not the configuration of a run"):
         RunFolder.open(tmp_path)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of the chapter's network on images of 4x4 pixels, with a checkpoint."""
+    configuration = Configuration(
+        data="digits", data_dir=None, data_digest="0" * 64, classes=("a", "b"), model="chapter", backend="reference",
+        preprocessing=rm.data.Preprocessing(1 / 255, 1, 4, 4), device="NumPy", epochs=3, batch_size=2, lr=0.01,
+        optimizer="adam", validation_split=None, seed=7,
+    )  # fmt: skip
+    run = RunFolder(tmp_path / "run", configuration)
+    run.path.mkdir()
+    run.update()
+    with rm.use_backend("reference"):
+        state = models.build("chapter", (1, 4, 4), 2).state()
+    example(parameters=state, optimizer={}, image_shape=(1, 4, 4)).save(run.best)
+    return run
+
+
+def change(run, **changes):
+    path = run.path / "config.json"
+    fields = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({name: value for name, value in fields.items() if value is not ...}))
+
+
+def test_a_configuration_comes_back(run):
+    assert RunFolder.open(run.path).configuration == run.configuration
+    change(run, completed_epochs=...)
+    assert RunFolder.open(run.path).configuration == run.configuration
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epochs": "3"}, {"epochs": 0}, {"epochs": 3.0}, {"epochs": True}, {"epochs": None}, {"batch_size": 2.5},
+        {"batch_size": -1}, {"batch_size": [2]}, {"seed": -5}, {"seed": 2**64}, {"seed": "7"}, {"lr": 0}, {"lr": "0.1"},
+        {"lr": float("nan")}, {"lr": float("inf")}, {"lr": 10**400}, {"validation_split": 0}, {"validation_split": 1},
+        {"validation_split": True}, {"classes": []}, {"classes": "ab"}, {"classes": ["a", 1]}, {"classes": ["a", "a"]},
+        {"classes": {"a": 1}}, {"data": ""}, {"data": 3}, {"data_dir": 3}, {"data_digest": "0"}, {"model": ["chapter"]},
+        {"optimizer": 3}, {"optimizer": None}, {"backend": None}, {"device": 0}, {"completed_epochs": -1},
+        {"completed_epochs": "3"}, {"preprocessing": []}, {"preprocessing": {"scale": 1}}, {"surplus": 1}, {"model": ...},
+        {"format": "refcnn run 9"}, {"format": ["refcnn run 1"]},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_fields_of_another_type_or_range_are_refused(run, changes):
+    change(run, **changes)
+    with pytest.raises(CheckpointError, match="config.json"):
+        RunFolder.open(run.path)
+
+
+def test_the_size_of_images_is_held_against_the_checkpoint_before_a_model_is_built(run):
+    with rm.use_backend("reference"):
+        assert run.best_model()(np.zeros((1, 1, 4, 4))).shape == (1, 2)
+        fields = run.configuration.preprocessing.to_json()
+        change(run, preprocessing=fields | {"height": 40000, "width": 40000})
+        with pytest.raises(CheckpointError, match=r"\(1, 4, 4\).*\(1, 40000, 40000\)"):
+            RunFolder.open(run.path).best_model()
 
 
 def test_a_folder_without_a_run(tmp_path):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -336,6 +337,34 @@ def test_a_run_folder_that_holds_something(call, tmp_path):
     assert_refused(call("train", "--resume", tmp_path), "holds no training run", tmp_path)
     assert_refused(call("train", "--resume", "run", "--out", "x"), "--out", status=2)
     assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_parameters_that_are_none_are_not_predicted_with(call, folder, tmp_path, value):
+    shutil.copytree(folder / "run", tmp_path / "run")
+    best = RunFolder.open(tmp_path / "run").best
+    checkpoint = Checkpoint.load(best)
+    checkpoint.parameters["0.w"].flat[3] = value
+    checkpoint.save(best)
+    assert_refused(call("predict", tmp_path / "run", "class0.png", *NAMED), "best.npz", "0.w")
+    model = onnx.load(folder / "run" / "model.onnx")
+    weights = onnx.numpy_helper.to_array(model.graph.initializer[0]).copy()
+    weights.flat[0] = value
+    model.graph.initializer[0].raw_data = weights.tobytes()
+    onnx.save(model, tmp_path / "odd.onnx")
+    assert_refused(call("predict", tmp_path / "odd.onnx", "class0.png"), "odd.onnx")
+
+
+def test_a_model_whose_numbers_overflow_gives_no_probabilities(call, folder, tmp_path):
+    model = onnx.load(folder / "run" / "model.onnx")
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            weights = onnx.numpy_helper.to_array(tensor)
+            tensor.raw_data = np.full_like(weights, 1e38).tobytes()
+    onnx.save(model, tmp_path / "large.onnx")
+    result = call("predict", tmp_path / "large.onnx", "class0.png")
+    assert_refused(result, "large.onnx", "no probabilities")
+    assert "%" not in result.stdout
 
 
 def test_a_resume_that_contradicts(call):

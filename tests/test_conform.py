@@ -1,6 +1,7 @@
 """``refcnn conform``: verdicts on implementations that are right, wrong, broken, that crash and that hang."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -142,6 +143,72 @@ def test_reference_conforms(tmp_path):
     assert sgd.coverage["both signs"] > 0
     assert rows["relu", "forward"].worst_ulp == 0
     assert (tmp_path / "report" / "report.html").is_file()
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize("text", [DEEP, "{}", '{"schema": NaN}', '{"schema": 1, "seed": 1e999}', "[1e400]"])
+def test_a_report_that_cannot_be_read_is_no_verdict(tmp_path, text):
+    (tmp_path / "report.json").write_text(text)
+    done = run("--merge", tmp_path / "report.json", "--report", tmp_path / "page")
+    assert done.exit_code == 2 and "report.json" in done.stderr, done.output
+
+
+@pytest.mark.parametrize("text", [f"fault = {DEEP}", "[[fault]]\nid = nan", "fault = 1979-05-27", "\0"])
+def test_known_faults_that_cannot_be_read_are_no_verdict(tmp_path, monkeypatch, text):
+    (tmp_path / "faults.toml").write_text(text)
+    monkeypatch.setenv("REFCNN_KNOWN_FAULTS", str(tmp_path / "faults.toml"))
+    done = run("--device", "reference", "--operation", "relu", "--examples", 1)
+    assert done.exit_code == 2 and "faults.toml" in done.stderr, done.output
+
+
+@pytest.mark.parametrize("name", ["padding", "stride", "dilation", "groups"])
+@pytest.mark.parametrize("value", [20_000, 10**6, 10**300, -1, 2.5, None])
+def test_a_case_of_absurd_size_is_no_verdict(tmp_path, name, value):
+    attributes = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
+    attributes[name] = value if name == "groups" else (value,) * len(attributes[name])
+    case = Case((np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 3, 3), np.float32), None), attributes)
+    case_file.write_case(tmp_path / "case.npz", "conv2d", "forward", None, case)
+    done = run("--device", "reference", "--repro", tmp_path / "case.npz")
+    if name == "stride" and value in (20_000, 10**6):
+        # One pixel is left.
+        assert done.exit_code == 0, done.output
+    else:
+        assert done.exit_code == 2 and "case.npz" in done.stderr, done.output
+
+
+def test_a_fault_of_refcnn_itself_is_no_verdict(monkeypatch):
+    def fails(*_):
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(runner, "run", fails)
+    done = run("--device", "reference")
+    assert done.exit_code == 2 and "fault of refcnn" in done.stderr and "too deep" in done.stderr, done.output
+    assert "Traceback" not in done.output
+    monkeypatch.setenv("REFCNN_TRACEBACK", "1")
+    done = run("--device", "reference")
+    assert done.exit_code == 2 and "Traceback" in done.stderr and "in fails" in done.stderr
+
+
+def test_a_run_that_is_stopped_is_no_verdict(monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run", stopped)
+    assert run("--device", "reference").exit_code == 130
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+@pytest.mark.parametrize(("closed", "status"), [("2>&-", 0), ("<&- >&- 2>&-", 0), (">/dev/full", 2)])
+def test_streams_that_cannot_be_written_are_no_verdict(tmp_path, closed, status):
+    if "/dev/full" in closed and not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full")
+    conform = [sys.executable, "-m", "refcnn", "conform", "--device", "reference", "--operation", "relu"]
+    command = ["sh", "-c", f'"$@" --examples 2 --report {tmp_path / "report"} {closed}', "sh", *conform]
+    assert subprocess.run(command, timeout=120).returncode == status
+    if not status:
+        assert Report.load(tmp_path / "report" / "report.json").conforms
 
 
 def test_same_seed_same_cases(tmp_path):

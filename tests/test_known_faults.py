@@ -132,7 +132,7 @@ def test_a_list_that_is_wrong_is_said_before_the_run(faults, tmp_path, monkeypat
     monkeypatch.setenv("REFCNN_KNOWN_FAULTS", str(tmp_path / "faults.toml"))
     done = CliRunner().invoke(main, ["conform", "--device", "reference", "--operation", "relu"])
     assert done.exit_code == 2, done.output
-    assert "condition is 'sometimes'" in done.output
+    assert "condition" in done.output and "'sometimes'" in done.output
 
 
 def test_of_two_faults_one_may_be_fixed(faults):
@@ -153,13 +153,13 @@ def test_a_fault_hidden_behind_another_is_not_said_to_be_fixed(faults):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"link": None}, r"fault 1 \(wrong-padding\) lacks link"),
-        ({"id": None}, r"fault 1 \(without id\) lacks id"),
-        ({"vendor": "x"}, "has the unknown vendor"),
-        ({"seen": 3}, "seen is 3"),
-        ({"seen": " "}, "seen is ' '"),
-        ({"direction": "sideways"}, "forward, backward"),
-        ({"condition": "case.dy is None"}, "any, not finite"),
+        ({"link": None}, r"fault 1 \(wrong-padding\) .*'link'"),
+        ({"id": None}, r"fault 1 \(without id\) .*'id'"),
+        ({"vendor": "x"}, "'vendor'"),
+        ({"seen": 3}, "seen: 3"),
+        ({"seen": " "}, "seen: ' '"),
+        ({"direction": "sideways"}, "'forward', 'backward'"),
+        ({"condition": "case.dy is None"}, "'any', 'not finite'"),
     ],
 )
 def test_an_entry_that_is_wrong_is_named(faults, entry, message):

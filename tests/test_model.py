@@ -134,7 +134,7 @@ def test_load_of_a_file_that_claims_more_than_memory_holds(tmp_path):
     header = np.lib.format.header_data_from_array_1_0(np.zeros(1)) | {"shape": (1 << 50,)}
     with zipfile.ZipFile(tmp_path / "model.npz", "w") as archive, archive.open("0.w.npy", "w") as member:
         np.lib.format.write_array_header_1_0(member, header)
-    with pytest.raises(CheckpointError, match="MemoryError"):
+    with pytest.raises(CheckpointError, match="but 0 follow"):
         small_model().load(tmp_path / "model.npz")
 
 
@@ -147,7 +147,7 @@ def test_load_of_a_broken_file(tmp_path, content):
 
 def test_load_never_unpickles(tmp_path):
     np.savez(tmp_path / "model.npz", **{"refcnn.json": np.array([object()], dtype=object)})
-    with pytest.raises(CheckpointError, match="no whole file"):
+    with pytest.raises(CheckpointError, match="not a whole file"):
         small_model().load(tmp_path / "model.npz")
 
 
@@ -155,7 +155,7 @@ def test_load_of_a_missing_or_foreign_file(tmp_path):
     with pytest.raises(CheckpointError, match="does not exist"):
         small_model().load(tmp_path / "none.npz")
     np.savez(tmp_path / "foreign.npz", x=np.zeros(3))
-    with pytest.raises(CheckpointError, match="no whole file"):
+    with pytest.raises(CheckpointError, match="not a whole file"):
         small_model().load(tmp_path / "foreign.npz")
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import refcnn as rm
 from refcnn import models, training
 from refcnn.checkpoint import Checkpoint, best_epoch
-from refcnn.errors import ArgumentError, DataError, FileWriteError, NonFiniteLossError
+from refcnn.errors import ArgumentError, CheckpointError, DataError, FileWriteError, NonFiniteLossError
 from refcnn.interruption import Interrupted
 from refcnn.philox import Generator
 from refcnn.run_folder import RunFolder
@@ -402,6 +402,23 @@ def test_metrics_that_a_kill_kept_from_being_written_are_there_after_resuming(in
     metrics.unlink()
     training.resume(reopened(session.run.path), {}).finish(lambda line: None)
     assert metrics.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": "sgdd"}, "'sgdd'"),
+        ({"classes": ["a", "b"]}, "2 classes"),
+        ({"preprocessing": {"height": 40000, "width": 40000}}, r"\(1, 40000, 40000\).* \(1, 6, 6\)"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_the_data_is_refused(inside, tmp_path, changes, message):
+    run = begin(tmp_path).run
+    fields = json.loads((run.path / "config.json").read_text())
+    fields |= {name: value if name != "preprocessing" else fields[name] | value for name, value in changes.items()}
+    (run.path / "config.json").write_text(json.dumps(fields))
+    with pytest.raises(CheckpointError, match=message):
+        training.resume(RunFolder.open(run.path, "small_models:small"), {})
 
 
 @pytest.mark.parametrize(

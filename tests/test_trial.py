@@ -89,7 +89,7 @@ def test_another_environment_of_the_runtime_is_another_device(run):
     assert len(builds(run)) == 2
 
 
-@pytest.mark.parametrize("obstacle", ["damaged", "another form", "old"])
+@pytest.mark.parametrize("obstacle", ["damaged", "another form", "a pipe", "old"])
 def test_what_is_kept_is_not_trusted_blindly(run, obstacle, tmp_path):
     run("devices", kinds=("builds-nothing",))
     (kept,) = (tmp_path / "cache" / "refcnn" / "trials").iterdir()
@@ -97,6 +97,10 @@ def test_what_is_kept_is_not_trusted_blindly(run, obstacle, tmp_path):
         kept.write_bytes(kept.read_bytes()[:-20])
     elif obstacle == "another form":
         kept.write_text(json.dumps({"problem": 3, "details": []}))
+    elif obstacle == "a pipe":
+        # Nobody writes to it.
+        kept.unlink()
+        os.mkfifo(kept)
     else:
         # What failed may be mended by now.
         os.utime(kept, (0, 0))

@@ -108,13 +108,15 @@ def test_the_defaults_of_the_package():
 
 ALTERED = [
     ("not JSON at all", "Expecting value"),
-    ("[]", "list indices"),
+    ("[]", "object"),
     ('{"format": "something else", "devices": {}}', "'something else'"),
     ('{"format": "refcnn tuning 1", "devices": {}}', "digest"),
     ('{"format": "refcnn tuning 1", "devices": {}, "digest": "0"}', "altered"),
-    ('{"format": "refcnn tuning 1", "devices": {"a": []}, "digest": "0"}', "values"),
+    ('{"format": "refcnn tuning 1", "devices": {"a": []}, "digest": "0"}', "devices.a"),
     ('{"format": "refcnn tuning 1", "devices": {"a": {"conv2d": "rm -rf"}}, "digest": "0"}', "'rm -rf'"),
     ("[" * 100_000, "recursion"),
+    ('{"format": "refcnn tuning 1", "devices": {}, "digest": 1e999}', "too large"),
+    ('{"format": "refcnn tuning 1", "devices": {}, "devices": {}, "digest": "0"}', "twice"),
 ]
 
 

@@ -1,18 +1,52 @@
 """``refcnn conform``."""
 
 import math
+import os
 import secrets
 import sys
+import traceback
 
 import click
 
 from ..display import shown
+from ..errors import RefcnnError
 from ..tables import table, terminal_width
 from . import message, streams
 
 
 class _CouldNotRun(click.ClickException):
     exit_code = 2
+
+
+class _Command(click.Command):
+    """Ends with 1 where a device does not conform, and for no other reason: what is not foreseen could not run."""
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except RefcnnError as error:
+            raise _CouldNotRun(message(error)) from error
+        except OSError as error:
+            raise _CouldNotRun(f"the run could not go on: {error}. Nothing was found out about the devices.") from error
+        except Exception as error:
+            raise _CouldNotRun(_unforeseen(error)) from error
+
+
+def _unforeseen(error):
+    if os.environ.get(TRACEBACK):
+        traceback.print_exception(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"refcnn failed, which says nothing about the devices: {type(error).__name__}: {error} ({frame.filename}, line "
+        f"{frame.lineno}). This is a fault of refcnn. Please report it, with the output of the same command with "
+        f"{TRACEBACK}=1 set in the environment, and the files that it reads."
+    )
+
+
+#: The environment variable that has the traceback printed where refcnn itself fails.
+TRACEBACK = "REFCNN_TRACEBACK"
 
 
 class _Seconds(click.FloatRange):
@@ -22,7 +56,7 @@ class _Seconds(click.FloatRange):
         return self.fail(f"{value} is no number of seconds.", param, ctx) if math.isnan(seconds) else seconds
 
 
-@click.command("conform")
+@click.command("conform", cls=_Command)
 @click.option("--device", "devices", multiple=True, metavar="DEVICE", help="all, reference, opencl:PLATFORM:DEVICE, "
               "oclgrind, onnxruntime, onnxruntime:PROVIDER, or MODULE:OBJECT, an implementation of your own; may be "
               "given several times.  [default: all]")
@@ -55,7 +89,7 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
 
     Exit status: 0 if all conform, 1 if one does not, else 2 if it could not run, or nothing was tested on a device that
     is named: it offers none of the operations, or cannot be asked the case of --repro. Of those that "all" stands for
-    it is enough that one was tested.
+    it is enough that one was tested. After a fault of refcnn's own it is 2 too; REFCNN_TRACEBACK=1 shows where.
     """
     if merge:
         _merge(reports, folder)
@@ -63,7 +97,6 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     if reports:
         raise click.UsageError(f"{reports[0]} is not looked at without --merge.")
     from ..conformance import known_faults, runner, targets
-    from ..errors import RefcnnError
     from ..locking import locked_folder
 
     try:
@@ -136,7 +169,6 @@ def _lack(device):
 
 def _merge(paths, folder):
     from ..conformance import merge, runner
-    from ..errors import RefcnnError
 
     if not paths or folder is None:
         raise click.UsageError("--merge needs reports, and with --report the folder of the page to write.")

@@ -6,20 +6,23 @@ and no NaN, so those are written as ``{"tuple": [...]}`` and ``{"float": "nan"}`
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
 import math
 import os
-import tokenize
-import zipfile
-import zlib
-from pathlib import Path
+import re
+import stat
+from itertools import accumulate
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from .. import npz
 from ..errors import ArgumentError, DataError, FileWriteError
 from ..files import remedy
+from ..reading import TEXT, TEXT_OR_NULL, check, parse_json, read_plain, reading, reason
 from .results import DIRECTIONS
 from .strategies import Case
 
@@ -27,6 +30,54 @@ FORMAT = "refcnn case 1"
 #: In a bundle's folder: the header, the arrays, and the digest of every file, as ``sha256sum --check`` reads them.
 HEADER_FILE, ARRAYS_FILE, DIGESTS_FILE = "case.json", "arrays.npz", "SHA256SUMS"
 _HEADER = "header"
+#: A file of a bundle is rarely larger than a megabyte.
+_MOST_BYTES = 2**28
+
+_ARRAY = {
+    "type": ["object", "null"],
+    "properties": {
+        "dtype": {"const": "float32"},
+        "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+    },
+    "required": ["dtype", "shape"],
+    "additionalProperties": False,
+}
+_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "format": {"const": FORMAT},
+        "operation": TEXT,
+        "direction": {"enum": DIRECTIONS},
+        "variant": TEXT_OR_NULL,
+        "inputs": {"type": "array", "items": _ARRAY},
+        "dy": _ARRAY,
+        "integers": {"type": "boolean"},
+        "attributes": {"type": "object", "additionalProperties": {"$ref": "#/$defs/attribute"}},
+        # What else a bundle says of it.
+        "results": {"type": "array", "items": {"type": "string"}},
+        "device": {"type": "object"},
+        "message": {"type": "string"},
+        "known": TEXT_OR_NULL,
+        "signed_zeros": {"type": "boolean"},
+    },
+    "required": ["format", "operation", "direction", "variant", "inputs", "dy", "integers", "attributes"],
+    "additionalProperties": False,
+    "$defs": {
+        "attribute": {
+            "anyOf": [
+                {"type": ["null", "boolean", "number", "string"]},
+                {"$ref": "#/$defs/inside", "properties": {"tuple": {"items": {"$ref": "#/$defs/attribute"}}}},
+            ]
+        },
+        "inside": {
+            "type": "object",
+            "properties": {"tuple": {"type": "array"}, "float": {"enum": ["nan", "inf", "-inf"]}},
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+        },
+    },
+}
 
 
 def write_case(path, operation, direction, variant, case):
@@ -83,22 +134,17 @@ def read_case(path):
         one of its files is missing or altered.
     """
     path = Path(path)
-    if path.is_dir():
-        check_digests(path)
-        arrays = read_arrays(path / ARRAYS_FILE)
-        text = _read(path / HEADER_FILE)
-    else:
-        arrays = read_arrays(path)
-        if _HEADER not in arrays:
-            raise DataError(f"{path} has no header, so it is no case. Name a file or folder that refcnn saved as one.")
-        text = arrays.pop(_HEADER).tobytes()
-    try:
-        return _parse(json.loads(text), arrays)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(
-            f"{path} is no case that this version of refcnn reads ({type(error).__name__}: {error}). Name a file or "
-            "folder that refcnn saved as one, unaltered."
-        ) from error
+    advice = "Name a file or folder that refcnn saved as a case, unaltered."
+    with reading(path, "a case that this version of refcnn reads", DataError, advice):
+        if path.is_dir():
+            check_digests(path)
+            arrays, text = npz.read(path / ARRAYS_FILE), read_plain(path / HEADER_FILE, follow=False)
+        else:
+            arrays = npz.read(path)
+            if _HEADER not in arrays:
+                raise ValueError("it has no header")
+            text = arrays.pop(_HEADER).tobytes()
+        return _parse(parse_json(text), arrays)
 
 
 def header(operation, direction, variant, case):
@@ -131,38 +177,11 @@ def case_arrays(case):
     return arrays
 
 
-def read_arrays(path):
-    """Return the arrays of an ``.npz`` file by name.
-
-    Raises
-    ------
-    DataError
-        If there is no such file, or it is damaged.
-    """
-    content = _read(path)
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            # Checksums first: a damaged header could ask for any amount of memory.
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f"the checksum of {damaged} is wrong")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-        if not all(isinstance(array, np.ndarray) for array in found.values()):
-            raise ValueError("not all it holds are arrays")
-        return found
-    except (
-        ValueError, KeyError, EOFError, OSError, TypeError, NotImplementedError, RuntimeError, SyntaxError,
-        zipfile.BadZipFile, zlib.error, tokenize.TokenError,
-    ) as error:  # fmt: skip
-        raise DataError(f"{path} is damaged or no .npz file: {error}. Take an unaltered copy.") from error
-
-
 def digests(folder):
     """Return the text of ``SHA256SUMS`` for all other files of a folder and its folders."""
     folder = Path(folder)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return "".join(f"{_digest(folder / name)}  {name}\n" for name in names if name != DIGESTS_FILE)
+    return "".join(f"{_digest(folder, name)}  {name}\n" for name in names if name != DIGESTS_FILE)
 
 
 def check_digests(folder):
@@ -174,28 +193,38 @@ def check_digests(folder):
         That names every file that is missing or altered.
     """
     folder = Path(folder)
-    text = _read(folder / DIGESTS_FILE).decode("utf-8", errors="replace")
-    expected = {name: digest for digest, _, name in (line.partition("  ") for line in text.splitlines())}
+    with reading(folder / DIGESTS_FILE, "a list of digests", DataError, "Take an unaltered copy of the bundle."):
+        expected = dict(map(_digest_line, read_plain(folder / DIGESTS_FILE, follow=False).decode().splitlines()))
     needed = {HEADER_FILE, ARRAYS_FILE, *expected}
-    missing = sorted(name for name in needed if not (folder / name).is_file())
-    altered = sorted(name for name in needed - set(missing) if _digest(folder / name) != expected.get(name))
+    missing, altered = [], []
+    for name in sorted(needed):
+        try:
+            if _digest(folder, name) != expected.get(name):
+                altered.append(name)
+        except FileNotFoundError:
+            missing.append(name)
+        except (OSError, ValueError) as error:
+            altered.append(f"{name} ({reason(error)})")
     wrong = [f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("altered", altered)) if names]
     if wrong:
         raise DataError(f"the bundle {folder} is not as it was written; {'; '.join(wrong)}. Take an unaltered copy.")
 
 
-def _read(path):
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}. Name a case that refcnn saved.") from error
+def _digest_line(line):
+    """Return (name, digest) of a line, if it names a file that can only lie inside the bundle."""
+    match = re.fullmatch(r"([0-9a-f]{64})  ([\w.-]+(?:/[\w.-]+)*)", line)
+    if match is None or not {".", ".."}.isdisjoint(match[2].split("/")):
+        raise ValueError(f"the line {line[:100]!r} is not a digest and the name of a file inside the bundle")
+    return match[2], match[1]
 
 
-def _digest(path):
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None
+def _digest(folder, name):
+    """Return the digest of a plain file of a folder; OSError or ValueError if it is none, a link on the way included."""
+    *folders, _ = accumulate(PurePosixPath(name).parts, PurePosixPath)
+    for inner in folders:
+        if not stat.S_ISDIR(os.lstat(folder / inner).st_mode):
+            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    return hashlib.sha256(read_plain(folder / name, _MOST_BYTES, follow=False)).hexdigest()
 
 
 def _array_header(array):
@@ -216,31 +245,23 @@ def _encode(name, value):
 
 
 def _decode(value):
-    if isinstance(value, dict):
-        ((kind, inner),) = value.items()
-        return {"tuple": lambda: tuple(map(_decode, inner)), "float": lambda: float(inner)}[kind]()
-    if isinstance(value, list):
-        raise TypeError("a list stands where an attribute is needed")
-    return value
+    if not isinstance(value, dict):
+        return value
+    return float(value["float"]) if "float" in value else tuple(map(_decode, value["tuple"]))
 
 
 def _parse(entries, arrays):
-    if entries["format"] != FORMAT:
-        raise ValueError(f"the format is {entries['format']!r}, not {FORMAT!r}")
-    operation, direction, variant = (entries[name] for name in ("operation", "direction", "variant"))
-    if not isinstance(operation, str) or direction not in DIRECTIONS or not isinstance(variant, str | None):
-        raise ValueError(f"operation {operation!r}, direction {direction!r} or variant {variant!r} is not as needed")
-    if not isinstance(entries["integers"], bool):
-        raise ValueError(f"integers is {entries['integers']!r}, not true or false")
+    check(entries, _SCHEMA)
     inputs = tuple(_array(arrays, f"input_{index}", entry) for index, entry in enumerate(entries["inputs"]))
     attributes = {name: _decode(value) for name, value in entries["attributes"].items()}
-    return operation, direction, variant, Case(inputs, attributes, _array(arrays, "dy", entries["dy"]), entries["integers"])
+    called = (entries[name] for name in ("operation", "direction", "variant"))
+    return *called, Case(inputs, attributes, _array(arrays, "dy", entries["dy"]), entries["integers"])
 
 
 def _array(arrays, name, entry):
     if entry is None:
         return None
-    array = arrays[name]
+    array = arrays.get(name)
     if _array_header(array) != entry:
         raise ValueError(f"{name} is {_array_header(array)}, but the header says {entry}")
     return array

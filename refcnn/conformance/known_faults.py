@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..reading import check, field, read_plain, reading, schema_of
 from .bounds import TINY
 from .results import DIRECTIONS
 
@@ -34,19 +35,23 @@ CONDITIONS = {
 }
 
 
+#: More than spaces.
+_TEXT = {"type": "string", "pattern": r"\S"}
+
+
 @dataclasses.dataclass(frozen=True)
 class KnownFault:
     """One entry of the list; ``known_faults.toml`` says what each field means."""
 
-    id: str
-    operation: str
-    direction: str
-    device: str
-    driver: str
-    condition: str
-    link: str
-    seen: str
-    variant: str | None = None
+    id: str = field(_TEXT)
+    operation: str = field(_TEXT)
+    direction: str = field({"enum": DIRECTIONS})
+    device: str = field(_TEXT)
+    driver: str = field(_TEXT)
+    condition: str = field({"enum": tuple(CONDITIONS)})
+    link: str = field(_TEXT)
+    seen: str = field(_TEXT)
+    variant: str | None = field(_TEXT, default=None)
 
     def concerns(self, device, operation, direction, variant):
         """Return whether this is a fault of a device, in one row of its results.
@@ -130,39 +135,24 @@ def load(path):
     DataError
         If the file cannot be read, or an entry is not as it should be; it is named.
     """
-    try:
-        with open(path, "rb") as file:
-            content = tomllib.load(file)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}. Name a list of known faults.") from error
-    except ValueError as error:
-        raise DataError(f"{path} is no TOML file: {error}. Correct it.") from error
-    entries = content.get("fault", [])
-    if set(content) - {"fault"} or not isinstance(entries, list):
-        raise DataError(f"{path} holds {', '.join(content)}, but only [[fault]] entries belong there. Correct it.")
-    faults = tuple(_fault(path, number, entry) for number, entry in enumerate(entries, 1))
-    identifiers = [fault.id for fault in faults]
-    twice = sorted({one for one in identifiers if identifiers.count(one) > 1})
-    if twice:
-        raise DataError(f"{path} has more than one fault with the id {', '.join(twice)}. Give each an id of its own.")
-    return faults
+    with reading(path, "a list of known faults", DataError, "Correct it, or name another list."):
+        content = tomllib.loads(read_plain(path).decode())
+        check(content, {"type": "object", "properties": {"fault": {"type": "array"}}, "additionalProperties": False})
+        faults = tuple(_fault(number, entry) for number, entry in enumerate(content.get("fault", []), 1))
+        identifiers = [fault.id for fault in faults]
+        twice = sorted({one for one in identifiers if identifiers.count(one) > 1})
+        if twice:
+            raise ValueError(f"it has more than one fault with the id {', '.join(twice)}; each needs one of its own")
+        return faults
 
 
 _load_once = functools.cache(load)
 
 
-def _fault(path, number, entry):
-    entry = entry if isinstance(entry, dict) else {}
-    title = f"{path}: fault {number} ({entry.get('id', 'without id')})"
-    fields = {field.name: field.default for field in dataclasses.fields(KnownFault)}
-    needed = {name for name, default in fields.items() if default is dataclasses.MISSING}
-    for what, names in (("lacks", needed - entry.keys()), ("has the unknown", entry.keys() - fields.keys())):
-        if names:
-            raise DataError(f"{title} {what} {', '.join(sorted(names))}. Its fields are {', '.join(fields)}.")
-    for name, value in entry.items():
-        if not isinstance(value, str) or not value.strip():
-            raise DataError(f"{title}: {name} is {value!r}. Give a text that is not empty.")
-    for name, allowed in (("direction", DIRECTIONS), ("condition", tuple(CONDITIONS))):
-        if entry[name] not in allowed:
-            raise DataError(f"{title}: {name} is {entry[name]!r}. Give one of {', '.join(allowed)}.")
+def _fault(number, entry):
+    try:
+        check(entry, schema_of(KnownFault))
+    except ValueError as error:
+        identifier = entry.get("id") if isinstance(entry, dict) else None
+        raise ValueError(f"fault {number} ({identifier or 'without id'}) is wrong {error}") from None
     return KnownFault(**entry)

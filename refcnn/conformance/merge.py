@@ -1,13 +1,11 @@
 """Many machines' reports on one page: operations down, devices and their drivers across, and what changed since."""
 
 import dataclasses
-import datetime
-import json
 from pathlib import Path
 
 from ..errors import ArgumentError, DataError
 from .html import Key, by_operation, is_failure, number, ratio_class, target, write_page
-from .results import DeviceReport, Report, Row
+from .results import DeviceReport, Report, Row, moment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +140,7 @@ def load(paths):
         files = sorted(path.glob("*.json")) if path.is_dir() else [path]
         if not files:
             raise DataError(f"the folder {path} holds no .json file: name a folder of reports, or files.")
-        reports += map(_load, files)
+        reports += map(Report.load, files)
     return reports
 
 
@@ -174,7 +172,7 @@ def merge(reports):
     if not distinct:
         raise ArgumentError("no report was given: name at least one JSON file that refcnn conform --report wrote.")
     histories = {}
-    for report in sorted(distinct, key=lambda report: _moment(report.date)):
+    for report in sorted(distinct, key=lambda report: moment(report.date)):
         seen = []
         for device in report.devices:
             identity = _identity(device, report)
@@ -200,39 +198,6 @@ def render_merged(merged, path):
         If the page cannot be written.
     """
     write_page("merged.html.jinja", path, merged=merged)
-
-
-def _load(path):
-    import jsonschema
-
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
-        report = Report.from_json(entries)
-        schema = json.loads(Path(__file__).with_name("report.schema.json").read_text(encoding="utf-8"))
-        jsonschema.validate(entries, schema)
-        _moment(report.date)
-    except OSError as error:
-        raise DataError(f"the report {path} cannot be read: {error.strerror or error}.") from error
-    except jsonschema.ValidationError as error:
-        raise DataError(
-            f"{path} has not the form of a conformance report: at {error.json_path}, {error.message}. "
-            "Leave it out, or write it again with refcnn conform --report."
-        ) from error
-    except ValueError as error:
-        raise DataError(
-            f"{path} is no conformance report: {error} Leave it out, or write it again with refcnn conform --report."
-        ) from error
-    return report
-
-
-def _no_number(text):
-    """Refuse what Python's JSON takes beside JSON's: no schema would notice a NaN."""
-    raise ValueError(f"{text} is no number in JSON.")
-
-
-def _moment(date):
-    moment = datetime.datetime.fromisoformat(date)
-    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
 
 
 def _identity(device, report):

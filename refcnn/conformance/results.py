@@ -1,11 +1,14 @@
 """What a conformance run found: plain data, to a JSON file and back. ``report.schema.json`` describes the file."""
 
 import dataclasses
+import datetime
+import functools
 import json
 from pathlib import Path
 
 from ..errors import DataError
 from ..files import atomic_write
+from ..reading import check, parse_json, read_plain, reading
 
 SCHEMA = 1
 
@@ -184,17 +187,14 @@ class Report:
 
         Raises
         ------
-        DataError
-            If they are not those of a report.
+        ValueError
+            If they have not the form of ``report.schema.json``.
         """
-        schema = entries.get("schema") if isinstance(entries, dict) else None
-        if schema != SCHEMA:
-            raise DataError(f"the report has schema {schema!r}, but this version reads schema {SCHEMA}.")
-        try:
-            devices = [_device(device) for device in entries["devices"]]
-            return cls(**{**entries, "devices": devices})
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise DataError(f"the report has not the form of report.schema.json: {error}.") from error
+        check(entries, _schema())
+        report = cls(**{**entries, "devices": [_device(device) for device in entries["devices"]]})
+        # The schema only says what the text means.
+        moment(report.date)
+        return report
 
     def save(self, path):
         """Write the report as JSON, whole or not at all.
@@ -215,12 +215,20 @@ class Report:
         DataError
             If there is no such file, or it holds no report.
         """
-        try:
-            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
-        except OSError as error:
-            raise DataError(f"the report {path} cannot be read: {error.strerror}.") from error
-        except ValueError as error:
-            raise DataError(f"{path} is no conformance report: {error}") from error
+        advice = "Leave it out, or write it again with refcnn conform --report."
+        with reading(path, "a conformance report", DataError, advice):
+            return cls.from_json(parse_json(read_plain(path)))
+
+
+@functools.cache
+def _schema():
+    return json.loads(Path(__file__).with_name("report.schema.json").read_text(encoding="utf-8"))
+
+
+def moment(date):
+    """Return the datetime of a report's date, in UTC where it does not say; ValueError if it is none."""
+    found = datetime.datetime.fromisoformat(date)
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
 
 
 def row_from_json(entries):

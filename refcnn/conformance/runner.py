@@ -40,6 +40,12 @@ _ENDING = 5.0
 _SHRINKING_LIMIT = 60.0
 _SHRINKING_CASE_LIMIT = 1.0
 
+#: Elements that a saved case may become by padding, or so many times as many as it has, whichever is more.
+_PADDED, _PADDED_TIMES = 2**20, 100
+
+#: The smallest numbers that windows may have.
+_LEAST = {"kernel": 1, "stride": 1, "dilation": 1, "groups": 1, "padding": 0}
+
 _LOG_CHARACTERS = 3000
 _ANSWER_CHARACTERS = 200
 
@@ -161,6 +167,7 @@ def saved_case(path):
         raise DataError(f"{path} is a case of {operation} {direction}, but there is no such direction.")
     backward = direction == "backward"
     try:
+        _check_windows(case)
         (y, *_), _ = judge.exact(operation, case, tuple(backward and entry is not None for entry in case.inputs))
         if backward and case.dy.shape != y.shape:
             raise ShapeError(f"dy has the shape {case.dy.shape}, but the result {y.shape}")
@@ -171,6 +178,24 @@ def saved_case(path):
             f"({type(error).__name__}: {error}). Correct its shapes and attributes, or name another case."
         ) from error
     return operation, direction, variant, case
+
+
+def _check_windows(case):
+    """Raise ValueError for attributes of windows that no layer lets pass, and padding that is out of all proportion.
+
+    The reference takes them as they are, and allocates what padding makes of the images.
+    """
+    for name, least in _LEAST.items():
+        numbers = case.attributes.get(name, ())
+        for value in numbers if isinstance(numbers, tuple) else (numbers,):
+            if type(value) is not int or not least <= value < 2**31:
+                raise ValueError(f"{name} is {numbers}, but whole numbers of at least {least} are expected")
+    top, left, bottom, right = case.attributes.get("padding", (0, 0, 0, 0))
+    for images in (entry for entry in case.inputs if entry is not None and entry.ndim == 4):
+        count, channels, height, width = images.shape
+        padded = count * channels * (height + top + bottom) * (width + left + right)
+        if padded > max(_PADDED, _PADDED_TIMES * images.size):
+            raise ValueError(f"{images.size} elements would be padded to {padded:,}, which no case needs")
 
 
 def sizes(target, options):

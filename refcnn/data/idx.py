@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..reading import open_plain
 from .arrays import image_array, label_array
 from .dataset import data_sets
 
@@ -49,7 +50,7 @@ def read(path):
         was expected.
     """
     try:
-        with open(path, "rb") as file:
+        with open_plain(path) as file:
             on_disk = os.fstat(file.fileno()).st_size
             zipped = file.read(2) == b"\x1f\x8b"
             file.seek(0)

@@ -1,6 +1,7 @@
 """Reading one image file."""
 
 import contextlib
+import io
 import os
 import threading
 import warnings
@@ -8,6 +9,7 @@ import warnings
 import numpy as np
 
 from ..errors import DataError
+from ..reading import open_plain
 
 #: Pillow's names of the formats that are read. It knows others, of which some start programs (EPS) to be read.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
@@ -34,6 +36,23 @@ _PNG_SAMPLES = {
 _filtering = threading.RLock()
 
 
+class _Bounded(io.BufferedReader):
+    """A file that is asked for no more than it holds: so much is allocated at once, and Pillow asks for what it reads.
+
+    Parameters
+    ----------
+    file : binary file
+    """
+
+    def __init__(self, file):
+        self._size = os.fstat(file.fileno()).st_size
+        super().__init__(file.detach())
+
+    def read(self, size=-1):
+        """Read as a file does."""
+        return super().read(size if size is None else min(size, self._size))
+
+
 @contextlib.contextmanager
 def opened(path):
     """Open an image file with Pillow; whatever goes wrong inside becomes a DataError that names the file."""
@@ -45,7 +64,7 @@ def opened(path):
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # Of a path Pillow would map uncompressed pixels into memory, and turn them while it reads them.
-            with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+            with _Bounded(open_plain(path)) as file, Image.open(file, formats=FORMATS) as image:
                 _refuse_size(image, path, os.fstat(file.fileno()).st_size)
                 yield image
     except DataError:

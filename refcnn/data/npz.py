@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from .. import npz
 from ..errors import DataError
+from ..reading import reading
 from .arrays import image_array, label_array
 from .dataset import data_sets
 
@@ -56,18 +58,8 @@ def read(path):
 
 
 def _arrays(path):
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.ndarray):
-            with loaded:
-                return {name: loaded[name] for name in loaded.files}
-    # A broken archive makes zipfile, zlib and NumPy raise anything from BadZipFile to SyntaxError and MemoryError.
-    except Exception as error:
-        raise DataError(
-            f"{path} could not be read as an .npz file: {error or type(error).__name__}. "
-            f"Expected a file of numpy.savez with {KEYS}, and no arrays of objects."
-        ) from error
-    raise DataError(f"{path} holds a single array, not an .npz archive. Expected a file of numpy.savez with {KEYS}.")
+    with reading(path, "an .npz file of a data set", DataError, f"Give a file of numpy.savez with {KEYS}."):
+        return npz.read(path)
 
 
 def _missing(path, arrays, missing):

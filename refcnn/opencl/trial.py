@@ -22,8 +22,9 @@ import time
 from pathlib import Path
 
 from .. import __version__, processes
-from ..errors import FileWriteError
+from ..errors import BackendError, FileWriteError
 from ..files import atomic_write
+from ..reading import check, field, parse_json, read_plain, reading, schema_of
 from . import program
 
 #: Seconds that a device has.
@@ -52,8 +53,8 @@ class Verdict:
         What there is to add, on several lines.
     """
 
-    problem: str | None = None
-    details: str = ""
+    problem: str | None = field({"type": ["string", "null"]}, default=None)
+    details: str = field({"type": "string"}, default="")
 
     @property
     def is_usable(self):
@@ -195,12 +196,12 @@ def _read(device):
     """Return the verdict that is kept, or None if there is none that still holds."""
     try:
         file = _file(device)
-        entries = json.loads(file.read_bytes())
-        verdict = Verdict(entries["problem"], str(entries["details"]))
-        age = time.time() - file.stat().st_mtime
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-    if not isinstance(verdict.problem, str | None):
+        with reading(file, "a verdict on a device", BackendError, "Delete it."):
+            entries = parse_json(read_plain(file))
+            check(entries, schema_of(Verdict))
+            verdict, age = Verdict(**entries), time.time() - file.stat().st_mtime
+    except (OSError, BackendError):
+        # The device is tried again.
         return None
     return verdict if verdict.is_usable or 0 <= age < FAILURE_LASTS else None
 

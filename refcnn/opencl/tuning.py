@@ -16,6 +16,7 @@ from pathlib import Path
 from ..errors import BackendError
 from ..files import atomic_write, check_writable
 from ..locking import locked_file
+from ..reading import check, parse_json, read_plain, reading
 from ..shapes import window_output_shape
 
 FORMAT = "refcnn tuning 1"
@@ -172,34 +173,31 @@ def load(path):
     BackendError
         If it is not one of refcnn's, or was altered.
     """
+    advice = "Delete it, and let 'refcnn tune' make another; without one the package's defaults hold."
+    with reading(path, "a tuning database of this refcnn", BackendError, advice):
+        if not Path(path).exists():
+            return {}
+        content = parse_json(read_plain(path))
+        check(content, _schema())
+        if content["digest"] != _digest(content["devices"]):
+            raise ValueError("it was altered after it was written")
+        return content["devices"]
+
+
+def _schema():
     from .variants import GENERAL, SPECIAL
 
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
-        databases = content["devices"]
-        for entries in databases.values():
-            unknown = [variant for variant in entries.values() if variant not in (*GENERAL, *SPECIAL)]
-            if unknown:
-                raise ValueError(f"it names the variant {unknown[0]!r}")
-        if content["digest"] != _digest(databases):
-            raise ValueError("it was altered after it was written")
-    except FileNotFoundError:
-        return {}
-    # What is no tuning file makes json and the accesses above raise nearly anything.
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BackendError(
-            f"{path} is no tuning database of this refcnn: {_reason(error)}. Delete it, and let 'refcnn tune' make "
-            "another; without one the package's defaults hold."
-        ) from None
-    return databases
-
-
-def _reason(error):
-    if isinstance(error, KeyError):
-        return f"it has no {error}"
-    return str(error)
+    choices = {"type": "object", "additionalProperties": {"enum": [*GENERAL, *SPECIAL]}}
+    return {
+        "type": "object",
+        "properties": {
+            "format": {"const": FORMAT},
+            "digest": {"type": "string"},
+            "devices": {"type": "object", "additionalProperties": choices},
+        },
+        "required": ["format", "digest", "devices"],
+        "additionalProperties": False,
+    }
 
 
 def user_path():

@@ -1,7 +1,10 @@
+import contextlib
+import os
 import struct
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from refcnn.data import Preprocessing, load
+from refcnn.data import Preprocessing, idx, load
 from refcnn.data.image_file import read_image
 from refcnn.errors import DataError
 
@@ -429,3 +432,28 @@ def test_what_is_no_file_is_named_and_not_to_be_removed(tmp_path, name, reason):
     with pytest.raises(DataError, match=f"{name} could not be read: ({reason}).* Name an image file") as caught:
         Preprocessing(1.0, 1, 3, 3).load_image(tmp_path / name)
     assert "emove" not in str(caught.value)
+
+
+def test_no_more_is_allocated_than_the_file_holds(tmp_path):
+    """A PNG chunk may say that it has 4 GiB, and Pillow asks the file for as many."""
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((7, 6), np.uint8)).save(path)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"IDAT")
+    content[place - 4 : place] = b"\xf0\x00\x00\x00"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(DataError):
+            read_image(path, 1, 7, 6)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes of a POSIX system")
+@pytest.mark.parametrize("read", [lambda path: read_image(path, 1, 7, 6), idx.read])
+def test_a_pipe_is_no_file_to_wait_for(tmp_path, read):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(DataError, match="a.png"):
+        read(tmp_path / "a.png")

@@ -145,7 +145,7 @@ def test_files_that_are_no_archive(tmp_path):
         load(path)
     for contents in (b"", b"no archive at all", b"PK\x03\x04 cut off"):
         path.write_bytes(contents)
-        with pytest.raises(DataError, match="could not be read as an .npz file"):
+        with pytest.raises(DataError, match="set.npz is not an .npz file"):
             load(path)
 
 
@@ -163,7 +163,7 @@ def test_a_header_of_absurd_size(tmp_path):
     header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 1000000, 1000), }"
     with zipfile.ZipFile(tmp_path / "set.npz", "w") as archive:
         archive.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64))
-    with pytest.raises(DataError, match="could not be read as an .npz file"):
+    with pytest.raises(DataError, match="8,000,000,000,000,000 bytes, but 64 follow"):
         load(tmp_path / "set.npz")
 
 

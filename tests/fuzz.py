@@ -1,0 +1,460 @@
+"""A process that gives mutants to refcnn's readers, ``python -m tests.fuzz FOLDER COUNT SEED``.
+
+What comes out beside refcnn's own errors is written to ``FOLDER/found.jsonl``, the mutant itself lies in the folder
+until the next. Each mutant may take some seconds of the processor and some memory; one that takes more, or crashes the
+process, is the one that ``FOLDER/current.json`` names, behind which another process goes on.
+"""
+
+import contextlib
+import faulthandler
+import hashlib
+import io
+import json
+import random
+import resource
+import shutil
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+import refcnn as rm
+from refcnn import data, models
+from refcnn.checkpoint import Checkpoint
+from refcnn.errors import RefcnnError
+from refcnn.optimizers.adam import Adam
+from refcnn.run_folder import Configuration, RunFolder
+
+from . import mutants
+
+SECONDS, MEMORY = 5, 2**30
+SHAPE, CLASSES = (1, 4, 4), ("a", "b", "c")
+
+
+def small_model():
+    return rm.Sequential([rm.Flatten(), rm.Dense(3, input_size=16)])
+
+
+class Reader:
+    """A reader, the valid files that it is tried on, and how their mutants are made.
+
+    Parameters
+    ----------
+    write : callable
+        Makes the valid files in an empty folder; returns them.
+    read : callable
+        Reads one of them, and does what its user would do with it.
+    mutate : callable
+        Is given the content of one and a ``random.Random``; returns another. Half of the mutants are of bytes.
+    prepare : callable, optional
+        Is told when a file was changed.
+    """
+
+    def __init__(self, write, read, mutate=None, prepare=lambda path, random: None):
+        self.write, self.read, self.mutate, self.prepare = write, read, mutate, prepare
+
+
+# Runs
+
+PREPROCESSING = data.Preprocessing(1 / 255, *SHAPE, mean=0.25, deviation=0.5)
+
+
+def write_run(folder):
+    configuration = Configuration(
+        data="digits", data_dir=None, data_digest="0" * 64, classes=CLASSES, preprocessing=PREPROCESSING,
+        model="chapter", backend="reference", device="NumPy", epochs=3, batch_size=2, lr=0.01, optimizer="adam", validation_split=0.2,
+        seed=7,
+    )  # fmt: skip
+    run = RunFolder(folder / "run", configuration)
+    run.path.mkdir()
+    run.update()
+    rm.set_seed(1)
+    model = models.build("chapter", SHAPE, 3)
+    checkpoint(model).save(run.best)
+    return [run.path / "config.json"]
+
+
+def checkpoint(model, optimizer=None):
+    row = {"epoch": 1, "train_loss": 0.5, "validation_loss": 0.25, "validation_accuracy": 0.75, "seconds": 1.5,
+           "iterations_per_second": 20.0}  # fmt: skip
+    states = {name: optimizer.state(parameter) for name, parameter in model.parameters()} if optimizer else {}
+    return Checkpoint(
+        parameters=model.state(), optimizer={name: state for name, state in states.items() if state}, epoch=1,
+        shuffle=3, losses=np.array([0.5, 0.25]), seconds=0.75, seed=9, stream=5, history=[row], image_shape=SHAPE,
+    )  # fmt: skip
+
+
+def read_run(path):
+    run = RunFolder.open(path.parent)
+    # A module of another name is not there.
+    if run.configuration.model in models.NAMED:
+        assert run.best_model()(np.zeros((1, *SHAPE))).shape == (1, 3)
+
+
+def write_checkpoint(folder):
+    model, optimizer = small_model(), Adam()
+    with model.train():
+        loss = rm.softmax_cross_entropy(model(np.ones((1, *SHAPE))), [[1, 0, 0]])
+    loss.grad().update(optimizer)
+    checkpoint(model, optimizer).save(folder / "last.npz")
+    return [folder / "last.npz"]
+
+
+def read_checkpoint(path):
+    model, optimizer = small_model(), Adam()
+    Checkpoint.load(path).restore(model, optimizer)
+    assert np.isfinite(model(np.zeros((1, *SHAPE))).as_ndarray()).all()
+
+
+def write_parameters(folder):
+    small_model().save(folder / "model.npz")
+    return [folder / "model.npz"]
+
+
+def read_parameters(path):
+    model = small_model()
+    model.load(path)
+    assert np.isfinite(model(np.zeros((1, *SHAPE))).as_ndarray()).all()
+
+
+# Data
+
+
+def write_data(folder):
+    x, y = np.arange(96, dtype=np.uint8).reshape(6, 4, 4), np.array([0, 1, 2, 0, 1, 2])
+    np.savez(folder / "plain.npz", x=x, y=y, classes=np.array(CLASSES))
+    np.savez_compressed(folder / "parts.npz", x_train=x / 95, y_train=np.eye(3)[y], x_test=x[:3] / 95, y_test=y[:3])
+    return [folder / "plain.npz", folder / "parts.npz"]
+
+
+def read_data(path):
+    train, test = data.load(path)
+    assert train.x.ndim == 4 and len(train.x) == len(train.y) and (test is None or len(test.x) == len(test.y))
+
+
+def write_idx(folder):
+    x = np.arange(48, dtype=np.uint8).reshape(3, 4, 4)
+    header = bytes([0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 4])
+    import gzip
+
+    (folder / "images").write_bytes(header + x.tobytes())
+    (folder / "images.gz").write_bytes(gzip.compress(header + x.tobytes()))
+    (folder / "floats").write_bytes(bytes([0, 0, 13, 1, 0, 0, 0, 3]) + np.ones(3, ">f4").tobytes())
+    return [folder / "images", folder / "images.gz", folder / "floats"]
+
+
+def write_images(folder):
+    from PIL import Image
+
+    pixels = np.arange(7 * 6 * 3, dtype=np.uint8).reshape(7, 6, 3)
+    image, paths = Image.fromarray(pixels), []
+    orientation = Image.Exif()
+    orientation[0x0112] = 6
+    for name, options in {
+        "a.png": {}, "b.jpg": {}, "c.bmp": {}, "d.gif": {}, "e.tif": {"exif": orientation}, "f.webp": {},
+        "g.tif": {"compression": "tiff_deflate"}, "h.jpg": {"exif": orientation},
+    }.items():  # fmt: skip
+        image.save(folder / name, **options)
+        paths.append(folder / name)
+    Image.fromarray(np.arange(42, dtype=np.uint16).reshape(7, 6)).save(folder / "i.png")
+    return [*paths, folder / "i.png"]
+
+
+def read_image(path):
+    from refcnn.data import image_file
+
+    assert image_file.read_image(path, 3, 5, 4).shape == (3, 5, 4)
+
+
+# Models
+
+
+def write_onnx(folder):
+    rm.set_seed(3)
+    convolution = rm.Sequential([
+        rm.Conv2d(2, 3, padding=1), rm.Relu(), rm.MaxPool2d(2), rm.AveragePool2d(2, padding=1), rm.Flatten(),
+        rm.Dense(3),
+    ])  # fmt: skip
+    paths = folder / "convolution.onnx", folder / "dense.onnx"
+    options = {"classes": CLASSES, "examples": 1, "backends": ["reference"]}
+    from refcnn import onnx
+
+    onnx.export(convolution, paths[0], SHAPE, preprocessing=PREPROCESSING, **options)
+    onnx.export(small_model(), paths[1], SHAPE, softmax=True, opset=13, **options)
+    return list(paths)
+
+
+def read_onnx(path):
+    from refcnn import onnx
+
+    model = onnx.load(path)
+    assert model.predict(np.zeros((1, *model.input_shape), np.float32)).dtype == np.float32
+
+
+# Conformance
+
+
+def case():
+    from refcnn.conformance.strategies import Case
+
+    arrays = (np.arange(size, dtype=np.float32).reshape(shape) / 7 for size, shape in (
+        (32, (1, 2, 4, 4)), (18, (1, 2, 3, 3)), (1, (1, 1, 1, 1)), (9, (1, 1, 3, 3)),
+    ))  # fmt: skip
+    x, w, b, dy = arrays
+    return Case((x, w, b), {"stride": (2, 2), "padding": (1, 1, 2, 2), "dilation": (1, 1), "groups": 1}, dy)
+
+
+def write_case(folder):
+    from refcnn.conformance.case_file import write_case
+    from refcnn.conformance.strategies import Case
+
+    dropout = Case(
+        (np.ones((2, 3), np.float32),), {"ratio": 0.5, "seed": 2**63, "stream": 1}, np.ones((2, 3), np.float32)
+    )
+    write_case(folder / "conv2d.npz", "conv2d", "backward", "gpu", case())
+    write_case(folder / "dropout.npz", "dropout", "forward", None, dropout)
+    return [folder / "conv2d.npz", folder / "dropout.npz"]
+
+
+def read_case(path):
+    from refcnn.conformance import runner
+
+    runner.saved_case(path)
+
+
+def write_bundle(folder):
+    from refcnn.conformance import bundle
+
+    answers = bundle.expected("conv2d", "forward", case())
+    results = {name: (None, *entries) for name, entries in answers.items()}
+    bundle.write_bundle(
+        folder / "bundle", operation="conv2d", direction="forward", variant=None, case=case(), results=results,
+        device={"specification": "reference"}, message="found",
+    )  # fmt: skip
+    return [folder / "bundle" / name for name in ("case.json", "arrays.npz", "SHA256SUMS")]
+
+
+def prepare_bundle(path, random):
+    """Let most digests be right again, so that what they stand for is read."""
+    from refcnn.conformance import case_file
+
+    if path.name != case_file.DIGESTS_FILE and random.randrange(4):
+        (path.parent / case_file.DIGESTS_FILE).write_text(case_file.digests(path.parent))
+
+
+def mutate_bundle(content, random, path):
+    if path.name == "case.json":
+        return mutants.of_json(content, random)
+    if path.name == "arrays.npz":
+        return mutants.of_npz(content, random)
+    lines = content.decode().splitlines()
+    names = (
+        "/proc/kmsg",
+        "/dev/zero",
+        "../../secret",
+        "/proc/self/mem",
+        "arrays.npz/x",
+        ".",
+        "a\0b",
+        "x" * 5000,
+        "\ud800",
+    )
+    place = random.randrange(len(lines))
+    lines[place] = lines[place][: random.choice((0, 3, 64, 66))] + random.choice(names)
+    return "\n".join(lines).encode("utf-8", "surrogatepass")
+
+
+def write_report(folder):
+    from refcnn.conformance.results import BINS, DeviceReport, Failure, Report, Row
+
+    failure = Failure("wrong", {"inputs": ["x"], "attributes": {"stride": [1, 2]}, "dy": None}, "bundle", None)
+    rows = [Row("conv2d", "forward", "gpu", "wrong", 7, float("inf"), 2.5, 0.5, [1] * (BINS + 1), {"edge": 3}, failure),
+            Row("relu", "forward")]  # fmt: skip
+    device = DeviceReport("opencl:0:0", "GPU", "CL", "1.0", {"pyopencl": "2024"}, "-cl", True, rows)
+    report = Report("0.1", "2026-03-01T10:00:00+00:00", {"machine": "x"}, 3, "quick", 100, [device])
+    report.save(folder / "report.json")
+    return [folder / "report.json"]
+
+
+def read_report(path):
+    from refcnn.conformance import html, merge
+
+    reports = merge.load([path])
+    merge.render_merged(merge.merge(reports), path.with_name("merged.html"))
+    html.render(reports[0], path.with_name("report.html"))
+
+
+def write_faults(folder):
+    entry = {"id": "one", "operation": "relu", "direction": "forward", "device": "GPU", "driver": "1.*",
+             "condition": "any", "link": "https://example.org", "seen": "it"}  # fmt: skip
+    entries = [entry, entry | {"id": "two", "variant": "gpu"}]
+    lines = [line for one in entries for line in ["[[fault]]", *(f"{name} = {value!r}" for name, value in one.items())]]
+    (folder / "faults.toml").write_text("\n".join(lines))
+    return [folder / "faults.toml"]
+
+
+def read_faults(path):
+    from refcnn.conformance import known_faults
+
+    device = {"name": "GPU", "platform": "CL", "driver": "1.0"}
+    watch = known_faults.Watch(known_faults.load(path), device, "relu", "forward", "gpu")
+    watch.explain(case(), "found")
+
+
+def write_tuning(folder):
+    from refcnn.opencl import tuning
+
+    tuning.record("device", {"conv2d forward": "plain", "conv2d": "gpu"}, folder / "tuning.json")
+    return [folder / "tuning.json"]
+
+
+def prepare_tuning(path, random):
+    """Let most digests be right again."""
+    with contextlib.suppress(Exception):
+        content = json.loads(path.read_bytes())
+        if random.randrange(4):
+            devices = json.dumps(content["devices"], sort_keys=True)
+            content["digest"] = hashlib.sha256(devices.encode()).hexdigest()
+            path.write_text(json.dumps(content))
+
+
+def read_tuning(path):
+    from refcnn.opencl import tuning
+
+    for choices in tuning.load(path).values():
+        assert all(isinstance(name, str) for name in choices.values())
+
+
+def read_idx(path):
+    from refcnn.data import idx
+
+    assert idx.read(path).dtype.isnative
+
+
+def json_text(content, random, path):
+    return mutants.of_json(content, random)
+
+
+def archive(*texts):
+    return lambda content, random, path: mutants.of_npz(content, random, texts)
+
+
+READERS = {
+    "configuration": Reader(write_run, read_run, json_text),
+    "checkpoint": Reader(write_checkpoint, read_checkpoint, archive("refcnn.json")),
+    "parameters": Reader(write_parameters, read_parameters, archive("refcnn.json")),
+    "data": Reader(write_data, read_data, archive()),
+    "IDX": Reader(write_idx, read_idx),
+    "image": Reader(write_images, read_image),
+    "ONNX": Reader(write_onnx, read_onnx, lambda content, random, path: mutants.of_onnx(content, random)),
+    "case": Reader(write_case, read_case, archive("header")),
+    "bundle": Reader(write_bundle, read_case, mutate_bundle, prepare_bundle),
+    "report": Reader(write_report, read_report, json_text),
+    "known faults": Reader(
+        write_faults, read_faults, lambda content, random, path: mutants.of_toml(content.decode(), random)
+    ),
+    "tuning": Reader(write_tuning, read_tuning, json_text, prepare_tuning),
+}
+#: What a reader is given as path: of a bundle its folder.
+FOLDERS = {"bundle"}
+
+
+def main(folder, count, seed):
+    """Give each reader its mutants, from the one behind ``FOLDER/current.json``."""
+    folder = Path(folder)
+    begun = json.loads((folder / "current.json").read_text()) if (folder / "current.json").exists() else ["", -1]
+    warnings.simplefilter("ignore")
+    faulthandler.register(signal.SIGPROF, chain=True)
+    names = list(READERS)
+    with (
+        rm.use_backend("reference"),
+        contextlib.redirect_stdout(io.StringIO()),
+        open(folder / "found.jsonl", "a") as found,
+    ):
+        for name in names[names.index(begun[0]) if begun[0] else 0 :]:
+            place = folder / name.replace(" ", "_")
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir()
+            paths = READERS[name].write(place)
+            first = begun[1] + 1 if name == begun[0] else 0
+            _try_reader(
+                name,
+                paths,
+                range(first, int(count)),
+                seed,
+                folder,
+                lambda entry: print(json.dumps(entry), file=found, flush=True),
+            )
+
+
+def _try_reader(name, paths, numbers, seed, folder, tell):
+    reader, contents = READERS[name], [path.read_bytes() for path in paths]
+    for path in paths:
+        target = path.parent if name in FOLDERS else path
+        # What is read right once is imported and compiled by the time that memory is counted.
+        tell({"reader": name, "valid": path.name, "error": _outcome(lambda target=target: reader.read(target))})
+    files = {path: path.read_bytes() for path in paths[0].parent.rglob("*") if path.is_file()}
+    accepted = 0
+    for number in numbers:
+        chance = random.Random(f"{seed} {name} {number}")
+        place = chance.randrange(len(paths))
+        path, target = paths[place], paths[place].parent if name in FOLDERS else paths[place]
+        if reader.mutate is None or chance.randrange(2):
+            content = mutants.of_bytes(contents[place], chance, contents)
+        else:
+            content = reader.mutate(contents[place], chance, path)
+        path.write_bytes(content)
+        reader.prepare(path, chance)
+        (folder / "current.json").write_text(json.dumps([name, number]))
+        outcome = _limited(lambda target=target: _outcome(lambda: reader.read(target)))
+        accepted += outcome is None
+        if outcome is not None and outcome != "":
+            shutil.copy(path, folder / f"{name.replace(' ', '_')}-{number}-{path.name}")
+            tell({"reader": name, "number": number, "file": path.name, "error": outcome})
+        for file, former in files.items():
+            file.write_bytes(former)
+    tell({"reader": name, "accepted": accepted, "of": len(numbers)})
+
+
+def _outcome(read):
+    """Return None if a file is read, "" if it is refused by an error of refcnn's, else what came out."""
+    try:
+        read()
+    except RefcnnError as error:
+        kind = _memory_error(error)
+        return f"wanted more memory than it may: {error}" if kind else ""
+    except BaseException as error:
+        import traceback
+
+        frames = "".join(traceback.format_exception(error))
+        return frames[-3000:]
+    return None
+
+
+def _memory_error(error):
+    while error is not None:
+        if isinstance(error, MemoryError):
+            return True
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return False
+
+
+def _limited(call):
+    """Call with the limits of one mutant: beyond its seconds the process ends, beyond its memory nothing is had."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, resource.RLIM_INFINITY))
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    # What waits takes no time of the processor.
+    signal.alarm(20 * SECONDS)
+    try:
+        return call()
+    finally:
+        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
