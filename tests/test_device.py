@@ -55,6 +55,15 @@ def test_names_and_properties(each_device):
 def test_vectors_are_as_wide_as_registers_that_the_compiler_knows(native, platform_version, name, width):
     described = types.SimpleNamespace(platform_version=platform_version, device_name=name)
     assert device._vector_width(described, native) == width
+    assert width in device._vector_widths(described, native)
+
+
+def test_a_compiler_older_than_the_registers_is_not_asked_for_vectors_as_wide():
+    """On AMD's first CPUs with AVX-512 that of PoCL 3.0 crashes at them, or gives a program without kernels."""
+    old = types.SimpleNamespace(platform_version="OpenCL 3.0 PoCL 3.0-rc2", device_name="pthread-AMD EPYC")
+    assert device._vector_widths(old, 16) == (4, 8)
+    # Without such registers it cuts wide vectors into narrow ones.
+    assert device._vector_widths(old, 8) == (4, 8, 16)
 
 
 def test_vectors_of_another_width_can_be_forced(monkeypatch):

@@ -73,14 +73,14 @@ def on_device(backend, function, *inputs, **attributes):
     return backend.to_host(result)
 
 
-def cut_into(strip):
+def cut_into(strip, backend):
     """Cut convolutions into strips of so many bytes, or at least so many tiles, and gradients into shares."""
     _forget_plans()
     (nbytes, least_tiles, share), vectors = strip
     patches = contextlib.ExitStack()
     for module in (winograd, winograd_weights):
         patches.enter_context(mock.patch.multiple(module, _STRIP_BYTES=nbytes, _LEAST_TILES=least_tiles))
-        if vectors is not None:
+        if vectors is not None and vectors.width in backend.device.vector_widths:
             patches.enter_context(mock.patch.object(module, "vectors", lambda *_: vectors))
     patches.enter_context(mock.patch.object(winograd_weights, "_SHARE_CHANNELS", share))
     return patches
@@ -101,7 +101,7 @@ def plans_as_a_rule():
 def test_within_bound(opencl_backend, case, tile, strip):
     x, w, b, dy, padding, groups = case
     attributes = {"padding": padding, "groups": groups, "tile": tile}
-    with cut_into(strip):
+    with cut_into(strip, opencl_backend):
         y = on_device(opencl_backend, winograd.forward, x, w, b, **attributes)
         dx = on_device(opencl_backend, winograd.backward_x, dy, w, x.shape, **attributes)
         dw, db = on_device(opencl_backend, winograd_weights.backward_w, x, dy, w.shape, **attributes, bias=True)
@@ -124,7 +124,7 @@ def test_integers_exact(opencl_backend, case, strip):
     """F(2x2, 3x3) divides by 4 only, so that weights that are multiples of 4 leave nothing to round."""
     x, w, b, dy, padding, groups = case
     attributes = {"padding": padding, "groups": groups, "tile": 2}
-    with cut_into(strip):
+    with cut_into(strip, opencl_backend):
         y = on_device(opencl_backend, winograd.forward, x, w, b, **attributes)
         dx = on_device(opencl_backend, winograd.backward_x, dy, w, x.shape, **attributes)
         dw, db = on_device(opencl_backend, winograd_weights.backward_w, x, dy, w.shape, **attributes, bias=True)
@@ -138,7 +138,7 @@ def test_rectified_and_pooled_to_the_bit(opencl_backend, case, tile, strip):
     """Rectifying and pooling in the kernel, and masking a gradient there, is what one does to its results."""
     x, w, b, dy, padding, groups = case
     attributes = {"padding": padding, "groups": groups, "tile": tile}
-    with cut_into(strip):
+    with cut_into(strip, opencl_backend):
         y = on_device(opencl_backend, winograd.forward, x, w, b, **attributes)
         rectified = on_device(opencl_backend, winograd.forward, x, w, b, **attributes, relu=True)
         pooled, winner = on_device(opencl_backend, winograd.forward_pooled, x, w, b, **attributes)
@@ -177,7 +177,7 @@ def test_gradients_of_what_was_pooled_to_the_bit(opencl_backend, case, tile, str
 
         return Unpooled(device.array(of_maxima), device.array(winner), dy.shape, fail).array()
 
-    with cut_into(strip):
+    with cut_into(strip, opencl_backend):
         dx = on_device(opencl_backend, winograd.backward_x, dense, w, x.shape, **attributes)
         gradients = on_device(opencl_backend, winograd_weights.backward_w, x, dense, w.shape, **attributes, bias=True)
         same_dx = on_device(opencl_backend, winograd.backward_x, put_off(), w, x.shape, **attributes)

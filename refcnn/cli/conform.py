@@ -163,7 +163,7 @@ def _lack(device):
 
     if isinstance(targets.find(device.specification), targets.Implementation):
         functions = [row.operation + ("_backward" if row.direction == "backward" else "") for row in device.rows]
-        return f" has none of the functions that were looked for: {', '.join(functions)}"
+        return f"has none of the functions that were looked for: {', '.join(functions)}"
     return f"does not offer {', '.join(row.name for row in device.rows)}"
 
 

@@ -82,6 +82,8 @@ class Device:
         Whether it keeps float32 numbers below 2^-126 (``CL_FP_DENORM``).
     vector_width : int
         Floats of a vector in the kernels for CPU cores; :func:`forced_vector_width` if that says so.
+    vector_widths : tuple of int
+        Those of ``VECTOR_WIDTHS`` that its compiler can make code of.
     is_simulator : bool
     """
 
@@ -111,7 +113,9 @@ class Device:
         self.global_memory = cl_device.global_mem_size
         self.largest_allocation = cl_device.max_mem_alloc_size
         self.denormals = bool(cl_device.single_fp_config & cl.device_fp_config.DENORM)
-        self.vector_width = forced_vector_width() or _vector_width(self, cl_device.native_vector_width_float)
+        native = cl_device.native_vector_width_float
+        self.vector_width = forced_vector_width() or _vector_width(self, native)
+        self.vector_widths = _vector_widths(self, native)
         self.is_simulator = "oclgrind" in self.platform_name.lower()
 
     def __repr__(self):
@@ -626,12 +630,16 @@ def forced_vector_width():
     return int(named)
 
 
-def _vector_width(device, native):
-    """Return as many floats as a register holds, of 32 registers if it is 16, and as the compiler makes use of.
+def _vector_widths(device, native):
+    """Return the widths of vectors that a device's compiler makes code of.
 
-    PoCL before 3.1 comes with a compiler that is older than AMD's first CPU with AVX-512.
+    PoCL before 3.1 comes with a compiler that is older than AMD's first CPU with AVX-512, and crashes at its registers.
     """
     pocl = pocl_version(device)
     is_known = not (pocl and pocl < (3, 1)) or "intel" in device.device_name.lower()
-    most = VECTOR_WIDTHS[-1] if is_known else VECTOR_WIDTHS[-2]
-    return max((width for width in VECTOR_WIDTHS if width <= min(native, most)), default=VECTOR_WIDTHS[0])
+    return VECTOR_WIDTHS if is_known or native < VECTOR_WIDTHS[-1] else VECTOR_WIDTHS[:-1]
+
+
+def _vector_width(device, native):
+    """Return as many floats as a register holds, of 32 registers if it is 16, and as the compiler makes use of."""
+    return max((width for width in _vector_widths(device, native) if width <= native), default=VECTOR_WIDTHS[0])

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import numpy as np
 from hypothesis import given
 
 from refcnn.conformance import softmax
