@@ -207,8 +207,9 @@ class _OtherData(DataError):
     def __init__(self, configuration, found):
         self.digests = f"Its SHA-256 is {found}, but {configuration.data_digest} is expected."
         super().__init__(
-            f"the data set {configuration.data} has changed since the run was started: its SHA-256 is {found}, but "
-            f"was {configuration.data_digest}. Put the former data back, or start a new run."
+            f"the data set {configuration.data} is not what it was when the run was started: its SHA-256 is {found}, "
+            f"but was {configuration.data_digest}. If its files are the same, this version of refcnn reads them "
+            "otherwise, as it does labels that skip numbers. Put the former data back, or start a new run."
         )
 
 

@@ -373,7 +373,7 @@ def test_data_that_changed_in_their_place_are_said_to_have_changed(inside, tmp_p
     with np.load("data.npz") as file:
         np.savez(tmp_path / "data.npz", x=file["x"][::-1], y=file["y"])
     for options in ({}, {"data": str(tmp_path / "data.npz")}):
-        with pytest.raises(DataError, match="data.npz has changed.*SHA-256"):
+        with pytest.raises(DataError, match="data.npz is not what it was.*SHA-256"):
             training.resume(session.run, options)
 
 
