@@ -331,7 +331,7 @@ def test_tune_keeps_what_was_measured_and_stops(opencl_backend, tmp_path, monkey
     asked = at_call(signal.SIGTERM, 2)
     name = opencl_backend.name
     monkeypatch.setattr(running, "device_names", lambda wanted: [name, name])
-    monkeypatch.setattr(variants, "measure_directions", asked(lambda *_: {"forward": {"plain": 1.0}}))
+    monkeypatch.setattr(variants, "measure_directions", asked(lambda *_: {one: {"plain": 1.0} for one in variants.DIRECTIONS}))
     result = CliRunner().invoke(main, ["tune", "--model", "chapter"])
     assert result.exit_code == 143, result.output
     assert len(asked.calls) == 2 and str(tmp_path / "tuning.json") in result.stderr

@@ -157,6 +157,11 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     sys.exit(1 if failing else 2 if could_not_run else 0)
 
 
+def _ratio(ratio):
+    # Beyond the bound it may have forty digits.
+    return f"{ratio:.3f}" if ratio < 1000 else f"{ratio:.3g}"
+
+
 def _lack(device):
     """Return why no case ran on a device."""
     from ..conformance import targets
@@ -229,7 +234,7 @@ def results(device):
     cells = [("operation", "cases", "error/bound", "ULP", "verdict", "seconds")]
     offered = [row for row in device.rows if row.verdict != "not offered"]
     cells += [
-        (row.name, str(row.cases), f"{row.worst_ratio:.3f}", f"{row.worst_ulp:.3g}", row.verdict, f"{row.seconds:.1f}")
+        (row.name, str(row.cases), _ratio(row.worst_ratio), f"{row.worst_ulp:.3g}", row.verdict, f"{row.seconds:.1f}")
         for row in offered
     ]
     lines += table(cells, left=(0, 4), width=terminal_width())
