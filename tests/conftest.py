@@ -9,6 +9,7 @@ simulators; ``--hypothesis-profile`` is quick (the default), simulator, ci or lo
 import functools
 import os
 import secrets
+import signal
 import tempfile
 
 import pytest
@@ -23,6 +24,11 @@ settings.register_profile("ci", max_examples=60, **_COMMON)
 settings.register_profile("simulator", max_examples=8, **_COMMON)
 settings.register_profile("long", max_examples=10_000, **_COMMON)
 settings.load_profile("quick")
+
+# Where the tests run in the background of a shell, or under nohup, signals that they send would be ignored.
+for _number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 # A file that does not exist: what the user has tuned must not decide what is tested.
 os.environ["REFCNN_TUNING"] = os.path.join(tempfile.gettempdir(), "refcnn-tests-are-not-tuned.json")

