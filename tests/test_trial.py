@@ -110,7 +110,10 @@ def test_what_is_kept_is_not_trusted_blindly(run, obstacle, tmp_path):
 
 def test_without_a_cache_a_verdict_holds_for_the_process(run, tmp_path):
     (tmp_path / "file").write_text("")
-    code = "from refcnn.opencl import finding; print([finding.best().name, *map(len, (finding.usable(), finding.remarks()))])"
+    code = (
+        "from refcnn.opencl import finding; "
+        "print([finding.best().name, *map(len, (finding.usable(), finding.remarks()))])"
+    )
     done = run(kinds=("builds-nothing", "works"), code=code, XDG_CACHE_HOME=str(tmp_path / "file"))
     assert done.stdout.strip() == "['opencl:0:1', 1, 1]", done.stderr
     assert len(builds(run)) == 2
@@ -134,7 +137,8 @@ def test_training_proves_and_exports_where_every_device_is_broken(run, named, tm
     np.savez(tmp_path / "data.npz", x=images, y=np.arange(40) % 2)
     (tmp_path / "small.py").write_text(SMALL)
     done = run(
-        "train", "--model", "small:model", "--data", "data.npz", "--epochs", 1, "--out", "run", "--backend", named, "--seed", 1,
+        "train", "--model", "small:model", "--data", "data.npz", "--epochs", 1, "--out", "run", "--backend", named,
+        "--seed", 1,
         kinds=("builds-nothing",),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

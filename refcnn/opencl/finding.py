@@ -84,18 +84,26 @@ def _name(platform):
 
 def usable():
     """Return the devices that passed their trial, in the order of :func:`available`."""
-    return [device for device, verdict in zip(available(), trial.verdicts(available()), strict=True) if verdict.is_usable]
+    return [device for device, verdict in _judged(available()) if verdict.is_usable]
 
 
 def unusable():
     """Return the devices that failed their trial, each with its Verdict."""
-    found = zip(available(), trial.verdicts(available()), strict=True)
-    return [(device, verdict) for device, verdict in found if not verdict.is_usable]
+    return [(device, verdict) for device, verdict in _judged(available()) if not verdict.is_usable]
+
+
+def _judged(devices):
+    return list(zip(devices, trial.verdicts(devices), strict=True))
 
 
 def remarks():
     """Return a line for each device that is passed over, with the cause."""
-    return [f"{describe(device)} is passed over: it {verdict.problem}" for device, verdict in unusable()]
+    return list(map(_remark, unusable()))
+
+
+def _remark(judged):
+    device, verdict = judged
+    return f"{describe(device)} is passed over: it {verdict.problem}"
 
 
 def describe(device):
@@ -133,14 +141,14 @@ def find(platform, device=0, *, tried=True):
         )
     if not tried:
         return fitting[0]
-    found = list(zip(fitting, trial.verdicts(fitting), strict=True))
+    found = _judged(fitting)
     for candidate, verdict in found:
         if verdict.is_usable:
             return candidate
     candidate, verdict = found[0]
     raise BackendError(
-        f"{describe(candidate)} is unusable: it {verdict.problem}. Choose another device ('refcnn devices' lists them), "
-        f"or mend its driver and have it tried again with 'refcnn devices --retry'.{verdict.indented_details}"
+        f"{describe(candidate)} is unusable: it {verdict.problem}. Choose another device ('refcnn devices' lists "
+        f"them), or mend its driver and have it tried again with 'refcnn devices --retry'.{verdict.indented_details}"
     )
 
 
@@ -158,7 +166,7 @@ def best():
     candidates = [device for device in _require_devices() if not device.is_simulator]
     if not candidates:
         raise BackendError(f"the only OpenCL device is a simulator. {INSTALL_ADVICE}")
-    passed = [one for one, verdict in zip(candidates, trial.verdicts(candidates), strict=True) if verdict.is_usable]
+    passed = [device for device, verdict in _judged(candidates) if verdict.is_usable]
     if not passed:
         causes = "; ".join(f"{describe(device)} {verdict.problem}" for device, verdict in unusable())
         raise BackendError(f"no OpenCL device is usable: {causes}. {INSTALL_ADVICE}")
@@ -167,8 +175,7 @@ def best():
 
 def passed_over(taken):
     """Return the :func:`remarks` on the devices that would have been taken before the best, had they been usable."""
-    before = [(device, verdict) for device, verdict in unusable() if _preference(device) < _preference(taken)]
-    return [f"{describe(device)} is passed over: it {verdict.problem}" for device, verdict in before]
+    return [_remark(judged) for judged in unusable() if _preference(judged[0]) < _preference(taken)]
 
 
 def _preference(device):
