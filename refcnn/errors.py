@@ -25,6 +25,20 @@ class BackendError(RefcnnError, RuntimeError):
     """A backend or device that is unknown, absent or mixed with another."""
 
 
+class NoDeviceError(BackendError):
+    """No OpenCL device that computes.
+
+    Attributes
+    ----------
+    cause : str
+        The message without what to do about it.
+    """
+
+    def __init__(self, cause, advice):
+        super().__init__(f"{cause}. {advice}")
+        self.cause = cause
+
+
 class DeviceMemoryError(BackendError, MemoryError):
     """Device memory that ran out."""
 

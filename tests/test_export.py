@@ -262,12 +262,12 @@ def test_without_opencl_the_proof_says_so(tmp_path, monkeypatch):
 
     def without_opencl(name):
         if name == "opencl":
-            raise rm.errors.BackendError("no device")
+            raise rm.errors.NoDeviceError("no device", "Install one.")
         return find(name)
 
     monkeypatch.setattr(rm.backend, "find", without_opencl)
     proof = export(small_network(), tmp_path / "model.onnx", (1, 8, 8), examples=2)
-    assert "OpenCL: no device" in str(proof) and len(proof.ratios) == 2
+    assert "OpenCL: no device)" in str(proof) and len(proof.ratios) == 2
 
 
 def test_parameters_trained_in_float64_are_rounded(tmp_path):

@@ -7,7 +7,7 @@ import hypothesis
 import numpy as np
 
 from .. import backend as backends
-from ..errors import BackendError, ExportError
+from ..errors import ExportError, NoDeviceError
 from . import runtime
 from .drawing import failure, images
 from .exact import Exact, judge
@@ -208,8 +208,8 @@ def _choose(backend_list):
         return [*chosen, backends.active()], ""
     try:
         return [*chosen, backends.find("opencl")], ""
-    except BackendError as error:
-        return chosen, f" (not compared with OpenCL: {error})"
+    except NoDeviceError as error:
+        return chosen, f" (not compared with OpenCL: {error.cause})"
 
 
 def _explain(program, image, implementations, exactly):

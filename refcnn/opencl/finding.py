@@ -8,7 +8,7 @@ import functools
 import os
 import threading
 
-from ..errors import BackendError
+from ..errors import BackendError, NoDeviceError
 from . import icd, trial
 from .device import Device, keep_from_children, pocl_version
 
@@ -160,16 +160,16 @@ def best():
 
     Raises
     ------
-    BackendError
-        If there is no such device.
+    NoDeviceError
+        If there is none.
     """
     candidates = [device for device in _require_devices() if not device.is_simulator]
     if not candidates:
-        raise BackendError(f"the only OpenCL device is a simulator. {INSTALL_ADVICE}")
+        raise NoDeviceError("the only OpenCL device is a simulator", INSTALL_ADVICE)
     passed = [device for device, verdict in _judged(candidates) if verdict.is_usable]
     if not passed:
         causes = "; ".join(f"{describe(device)} {verdict.problem}" for device, verdict in unusable())
-        raise BackendError(f"no OpenCL device is usable: {causes}. {INSTALL_ADVICE}")
+        raise NoDeviceError(f"no OpenCL device is usable: {causes}", INSTALL_ADVICE)
     return min(passed, key=_preference)
 
 
@@ -187,7 +187,7 @@ def _preference(device):
 def _require_devices():
     if not available():
         causes = "".join(f"; {problem}" for problem in problems())
-        raise BackendError(f"no OpenCL device was found{causes}. {INSTALL_ADVICE}")
+        raise NoDeviceError(f"no OpenCL device was found{causes}", INSTALL_ADVICE)
     return available()
 
 
