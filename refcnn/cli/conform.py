@@ -99,40 +99,34 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     from ..conformance import known_faults, runner, targets
     from ..locking import locked_folder
 
-    try:
-        unknown = [name for name in operations if name not in targets.operations()]
-        if unknown:
-            raise _CouldNotRun(
-                f"there is no operation {unknown[0]!r} to test. There are: {', '.join(targets.operations())}."
-            )
-        if variant is not None and variant not in targets.variant_names():
-            raise _CouldNotRun(
-                f"there is no variant {variant!r} of the kernels. There are: {', '.join(targets.variant_names())}."
-            )
-        if case is not None:
-            if operations or examples:
-                raise click.UsageError("--repro runs the one case saved: leave --operation and --examples out.")
-            runner.saved_case(case)
-        known_faults.load(known_faults.file())
-        if folder is not None:
-            folder = runner.writable_folder(folder)
-            lock = locked_folder(folder, "name another folder with --report")
-            click.get_current_context().with_resource(lock)
-            streams.work_goes_on()
-        specifications = targets.expand(devices or ("all",))
-        named = targets.expand(name for name in devices if name != "all")
-    except RefcnnError as error:
-        raise _CouldNotRun(message(error)) from error
+    unknown = [name for name in operations if name not in targets.operations()]
+    if unknown:
+        raise _CouldNotRun(
+            f"there is no operation {unknown[0]!r} to test. There are: {', '.join(targets.operations())}."
+        )
+    if variant is not None and variant not in targets.variant_names():
+        raise _CouldNotRun(
+            f"there is no variant {variant!r} of the kernels. There are: {', '.join(targets.variant_names())}."
+        )
+    if case is not None:
+        if operations or examples:
+            raise click.UsageError("--repro runs the one case saved: leave --operation and --examples out.")
+        runner.saved_case(case)
+    known_faults.load(known_faults.file())
+    if folder is not None:
+        folder = runner.writable_folder(folder)
+        lock = locked_folder(folder, "name another folder with --report")
+        click.get_current_context().with_resource(lock)
+        streams.work_goes_on()
+    specifications = targets.expand(devices or ("all",))
+    named = targets.expand(name for name in devices if name != "all")
     options = runner.Options(
         profile=profile, examples=examples or runner.PROFILES[profile], operations=operations, variant=variant,
         seed=secrets.randbits(32) if seed is None else seed, case=case, case_limit=case_limit, folder=folder,
         named=named,
     )  # fmt: skip
     click.echo(f"seed {options.seed}, {1 if case else options.examples} cases of each row")
-    try:
-        report = runner.run(specifications, options, _printing(runner.Progress, 1 if case else options.examples))
-    except RefcnnError as error:
-        raise _CouldNotRun(message(error)) from error
+    report = runner.run(specifications, options, _printing(runner.Progress, 1 if case else options.examples))
     unsaved = None
     if folder is not None:
         from ..conformance import html
@@ -177,11 +171,8 @@ def _merge(paths, folder):
 
     if not paths or folder is None:
         raise click.UsageError("--merge needs reports, and with --report the folder of the page to write.")
-    try:
-        page = runner.writable_folder(folder) / "merged.html"
-        merge.render_merged(merge.merge(merge.load(paths)), page)
-    except RefcnnError as error:
-        raise _CouldNotRun(message(error)) from error
+    page = runner.writable_folder(folder) / "merged.html"
+    merge.render_merged(merge.merge(merge.load(paths)), page)
     click.echo(shown(f"The page is {page}."))
 
 
