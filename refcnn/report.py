@@ -10,7 +10,7 @@ from . import display, plotting
 from .checkpoint import best_epoch
 from .errors import ArgumentError
 from .interruption import stop_if_asked
-from .training import validation_set
+from .run_data import validation_set
 
 
 def write(run, validation, progress=None):

@@ -3,15 +3,14 @@
 import contextlib
 import dataclasses
 import math
-import os
 import secrets
 import time
 
 import numpy as np
 
-from . import attributes, backend, data, models, run_folder
+from . import attributes, backend, data, models, run_data, run_folder
 from .checkpoint import Checkpoint, best_epoch
-from .errors import ArgumentError, CheckpointError, DataError, NonFiniteLossError
+from .errors import ArgumentError, CheckpointError, NonFiniteLossError
 from .files import remove_leftovers
 from .interruption import Interrupted, interruptible
 from .layers.softmax_cross_entropy import softmax_cross_entropy
@@ -82,11 +81,11 @@ def start(options, out=None):
     train, test = data.load(options["data"], options.get("data_dir"), options.get("pixel_range"))
     split = options.get("validation_split", None if test else DEFAULT_VALIDATION_SPLIT)
     data.require_classes(train)
-    parts = _parts(split, train, test, stratify=True)
+    parts = run_data.divide(split, train, test, stratify=True)
     lr = attributes.number("train", "lr", options.get("lr", OPTIMIZERS[options["optimizer"]][1]), above=0)
     active = backend.active()
     configuration = Configuration(
-        **{"data_dir": None} | _places(options),
+        **{"data_dir": None} | run_data.places(options),
         data_digest=run_folder.digest(train, test),
         classes=train.classes,
         preprocessing=parts[0].preprocessing,
@@ -151,7 +150,7 @@ def resume(run, options):
 
 def _resume(run, options):
     former = run.configuration
-    changes = _places(options) | {key: value for key, value in options.items() if key == "epochs"}
+    changes = run_data.places(options) | {key: value for key, value in options.items() if key == "epochs"}
     for name, value in options.items():
         if name not in changes and value != getattr(former, name):
             raise ArgumentError(
@@ -169,95 +168,18 @@ def _resume(run, options):
             f"the optimizer of the run in {run.path} is {former.optimizer!r}, but there are {', '.join(OPTIMIZERS)}. "
             "Put an earlier copy of config.json in its place, or start a new run."
         )
-    _refuse_another_name(run, options)
+    run_data.refuse_another_name(run, options)
     checkpoint = Checkpoint.load(run.last) if run.last.exists() else None
     active = backend.active()
     configuration = dataclasses.replace(former, **changes, backend=active.name, device=active.description)
     set_seed(configuration.seed)
-    try:
-        parts = _load_parts(configuration)
-    except _OtherData as error:
-        named = [option for option in ("data", "data_dir") if getattr(configuration, option) != getattr(former, option)]
-        if not named:
-            raise
-        raise DataError(_another_data_set(run, named[0], options, former) + f" {error.digests}") from None
+    parts = run_data.load_again(run, configuration, options)
     training = Training(run, run.build_model(), *parts)
     if checkpoint is not None:
         training.set_state(checkpoint)
     if configuration != former:
         run.update(**{field: getattr(configuration, field) for field in (*changes, "backend", "device")})
     return training
-
-
-def validation_set(configuration):
-    """Return the images that a run was validated on.
-
-    Raises
-    ------
-    DataError
-        If the data set is gone, or has changed.
-    """
-    with own_generator((configuration.seed, 0)):
-        return _load_parts(configuration)[1]
-
-
-class _OtherData(DataError):
-    """Data of another digest than the run was started with."""
-
-    def __init__(self, configuration, found):
-        self.digests = f"Its SHA-256 is {found}, but {configuration.data_digest} is expected."
-        super().__init__(
-            f"the data set {configuration.data} is not what it was when the run was started: its SHA-256 is {found}, "
-            f"but was {configuration.data_digest}. If its files are the same, this version of refcnn reads them "
-            "otherwise, as it does labels that skip numbers. Put the former data back, or start a new run."
-        )
-
-
-def _refuse_another_name(run, options):
-    """Raise ArgumentError for the name of a data set that is known to be another than the run's, before it is read."""
-    former = run.configuration.data
-    if {former, options.get("data", former)} <= set(data.NAMES) and options.get("data", former) != former:
-        raise ArgumentError(_another_data_set(run, "data", options, run.configuration))
-
-
-def _another_data_set(run, option, options, former):
-    return (
-        f"--{option.replace('_', '-')} {options[option]} is not the data set that the run in {run.path} was started "
-        f"with, {former.data}{f' in {former.data_dir}' if former.data_dir else ''}. Leave the option out, name a copy "
-        "of the run's own data, or start a new run."
-    )
-
-
-def _places(options):
-    """Return where the data lie, as absolute paths, which hold in whatever folder the run goes on."""
-    places = {name: os.path.abspath(options[name]) for name in ("data", "data_dir") if options.get(name) is not None}
-    return places | {"data": options["data"]} if options.get("data") in data.NAMES else places
-
-
-def _load_parts(configuration):
-    train, test = data.load(configuration.data, configuration.data_dir)
-    found = run_folder.digest(train, test)
-    if found != configuration.data_digest:
-        raise _OtherData(configuration, found)
-    # Before a model is built, which computes one image of the configuration's size.
-    written, image = configuration.preprocessing, train.preprocessing
-    if (written.shape, configuration.classes) != (image.shape, train.classes):
-        raise CheckpointError(
-            f"the configuration of the run says images of shape {written.shape} and {len(configuration.classes)} "
-            f"classes, but the images of {configuration.data} have shape {image.shape} and {len(train.classes)} "
-            "classes. Put an earlier copy of config.json in its place, or start a new run."
-        )
-    return _parts(configuration.validation_split, train, test, configuration.stratified)
-
-
-def _parts(validation_split, train, test, stratify):
-    """Return the training and the validation set, both standardised by the former."""
-    # Drawn first of all after the seed is set, so that any process finds the same parts again.
-    parts = (train, test)
-    if validation_split is not None:
-        parts = data.split(train, validation_split, generator.permutation(len(train)), stratify)
-    preprocessing = parts[0].preprocessing.standardised(parts[0].x)
-    return [dataclasses.replace(part, preprocessing=preprocessing) for part in parts]
 
 
 class Training:

@@ -226,6 +226,8 @@ def of_onnx(content, random):
     """Return a protocol buffer of ONNX with fields of any message changed, set, removed or doubled."""
     import onnx
 
+    from refcnn.onnx.reading import messages as messages_of
+
     model = onnx.load_model_from_string(content)
     names = [name for node in model.graph.node for name in (*node.input, *node.output)]
     for _ in range(random.choice((1, 1, 2, 4))):
@@ -237,20 +239,12 @@ def of_onnx(content, random):
                 # Changed before.
                 entry.value = random.choice(JSON_VALUES[:-3])
             continue
-        messages = list(_messages(model))
+        messages = list(messages_of(model))
         # Weights are many bytes of one field: their messages are as likely as the others.
         message = random.choice(messages)
         field = random.choice(message.DESCRIPTOR.fields)
         _change(message, field, random, names)
     return model.SerializeToString()
-
-
-def _messages(message):
-    yield message
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for entry in [value] if hasattr(value, "ListFields") else value:
-                yield from _messages(entry)
 
 
 def _change(message, field, random, names):

@@ -14,7 +14,7 @@ import pytest
 
 import refcnn as rm
 from refcnn import backend as backends
-from refcnn import philox, training
+from refcnn import philox, run_data, training
 from refcnn.conformance import bounds
 from refcnn.mode import is_recording, is_training, recording
 from refcnn.opencl import program, variants
@@ -368,7 +368,7 @@ def test_a_thread_that_draws_does_not_change_a_training(tmp_path, monkeypatch):
 
     def look():
         with rm.use_backend("reference"):
-            training.validation_set(quiet.run.configuration)
+            run_data.validation_set(quiet.run.configuration)
 
     quiet = run("quiet", lambda: None)
     for name, disturb in (("drawing", draw), ("looking", look)):

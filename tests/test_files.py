@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -34,6 +35,28 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path):
     (tmp_path / "ordinary").write_bytes(b"")
     write(tmp_path / "file", b"")
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == stat.S_IMODE((tmp_path / "ordinary").stat().st_mode)
+
+
+def test_threads_that_write_at_once_leave_the_permissions_of_new_files_alone(tmp_path, monkeypatch):
+    """The umask is the process's, and can only be read by setting it."""
+    set_umask = os.umask
+    expected = set_umask(0o027)
+
+    def slow(mask):
+        former = set_umask(mask)
+        time.sleep(0.005)
+        return former
+
+    try:
+        monkeypatch.setattr(os, "umask", slow)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda number: write(tmp_path / str(number), b""), range(16)))
+        monkeypatch.undo()
+        left = set_umask(0o027)
+        assert left == 0o027
+        assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o640}
+    finally:
+        set_umask(expected)
 
 
 @pytest.mark.parametrize("error", [ValueError("wrong"), OSError(errno.ENOSPC, "No space left on device")])

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refcnn as rm
-from refcnn import models, training
+from refcnn import models, run_data, training
 from refcnn.checkpoint import Checkpoint, best_epoch
 from refcnn.errors import ArgumentError, CheckpointError, DataError, FileWriteError, NonFiniteLossError
 from refcnn.interruption import Interrupted
@@ -171,7 +171,7 @@ def test_a_second_ctrl_c_stops_at_once(inside, tmp_path):
 def test_the_metrics_are_those_of_the_best_model(inside):
     """The recorded figures against the predictions of the stored model, counted and averaged here."""
     run = reopened(inside / "whole")
-    validation = training.validation_set(run.configuration)
+    validation = run_data.validation_set(run.configuration)
     logits = run.best_model()(validation.preprocessing.apply(validation.x)).as_ndarray().astype(np.float64)
     with open(run.path / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -289,7 +289,7 @@ def test_a_run_from_before_there_were_strata_keeps_its_parts(inside, tmp_path):
     whole, _ = rm.data.load("data.npz")
     np.testing.assert_array_equal(resumed.validation.x, whole.x[permutation[80:]])
     assert not np.array_equal(session.validation.x, resumed.validation.x)
-    again = training.validation_set(resumed.run.configuration)
+    again = run_data.validation_set(resumed.run.configuration)
     np.testing.assert_array_equal(again.x, resumed.validation.x)
 
 

@@ -108,7 +108,7 @@ def _check_constants(model):
     """Hold every constant's size against its values, which must be finite; no other file is opened for them."""
     import onnx
 
-    for tensor in _messages(model):
+    for tensor in messages(model):
         if not isinstance(tensor, onnx.TensorProto):
             continue
         if onnx.external_data_helper.uses_external_data(tensor):
@@ -181,10 +181,10 @@ def _metadata(model, input_shape, output_shape):
     return classes, preprocessing
 
 
-def _messages(message):
+def messages(message):
     """Yield a protocol buffer message and all messages inside it."""
     yield message
     for field, value in message.ListFields():
         if field.message_type is not None:
             for entry in [value] if hasattr(value, "ListFields") else value:
-                yield from _messages(entry)
+                yield from messages(entry)

@@ -4,7 +4,9 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import tracemalloc
+import warnings
 import zlib
 from pathlib import Path
 
@@ -53,6 +55,40 @@ def test_jpeg(tmp_path, suffix):
     flat = np.full((16, 16, 3), (200, 100, 50), np.uint8)
     found = read_image(save(tmp_path / f"a{suffix}", flat, quality=95), 3, 16, 16)
     assert np.abs(found.astype(int) - np.array([200, 100, 50])[:, None, None]).max() <= 3
+
+
+def test_threads_that_read_at_once_leave_the_filters_of_warnings_alone(tmp_path, monkeypatch):
+    Image.new("L", (3, 3)).save(tmp_path / "image.png")
+    simplefilter, former = warnings.simplefilter, list(warnings.filters)
+    first_began, second_began, first_ended = threading.Event(), threading.Event(), threading.Event()
+
+    def filtering(*arguments):
+        simplefilter(*arguments)
+        if threading.current_thread() is first:
+            first_began.set()
+            # In vain where the second has to wait until the first has ended.
+            second_began.wait(0.3)
+        else:
+            second_began.set()
+            first_ended.wait(5)
+
+    def read_first():
+        read_image(tmp_path / "image.png", 1, 3, 3)
+        first_ended.set()
+
+    def read_second():
+        first_began.wait(5)
+        read_image(tmp_path / "image.png", 1, 3, 3)
+
+    # What Pillow imports by then takes no time.
+    read_image(tmp_path / "image.png", 1, 3, 3)
+    monkeypatch.setattr(warnings, "simplefilter", filtering)
+    first, second = threading.Thread(target=read_first), threading.Thread(target=read_second)
+    for thread in (first, second):
+        thread.start()
+    for thread in (first, second):
+        thread.join()
+    assert warnings.filters == former
 
 
 def test_colour_becomes_grey_by_the_luma_of_itu_r_601(tmp_path):
