@@ -129,6 +129,8 @@ def test_auto_passes_a_broken_device_over_with_one_line(run):
     assert passed.stdout.strip() == "opencl:0:0" and passed.stderr == ""
     first = run(kinds=("builds-nothing", "works"), code="from refcnn import backend; print(backend.find('auto').name)")
     assert first.stdout.strip() == "opencl:0:1"
+    (line,) = first.stderr.splitlines()
+    assert "opencl:0:0" in line and UNKNOWN_CPU in line
 
 
 @pytest.mark.parametrize("named", ["auto", "reference"])

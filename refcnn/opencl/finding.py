@@ -175,7 +175,8 @@ def best():
 
 def passed_over(taken):
     """Return the :func:`remarks` on the devices that would have been taken before the best, had they been usable."""
-    return [_remark(judged) for judged in unusable() if _preference(judged[0]) < _preference(taken)]
+    ranked = sorted(available(), key=_preference)
+    return [_remark(judged) for judged in unusable() if ranked.index(judged[0]) < ranked.index(taken)]
 
 
 def _preference(device):
