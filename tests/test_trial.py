@@ -195,6 +195,15 @@ def test_what_is_measured_is_never_a_broken_device(run, command):
     assert "no OpenCL device is usable" in done.stderr
 
 
+def test_what_is_passed_over_is_named_where_others_are_measured(run):
+    code = "from refcnn.cli.bench import device_names; import sys; print(device_names(sys.argv[1:]))"
+    done = run(kinds=("builds-nothing", "works"), code=code)
+    assert done.stdout.strip() == "['opencl:0:1']"
+    (line,) = done.stderr.splitlines()
+    assert "opencl:0:0" in line and UNKNOWN_CPU in line
+    assert run("opencl:0:1", kinds=("builds-nothing", "works"), code=code).stderr == ""
+
+
 def test_the_tests_pass_a_broken_device_over(run):
     code = "import pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
     done = run(
