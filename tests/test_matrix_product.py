@@ -19,8 +19,6 @@ CASES = {"conv2d": conv2d.cases, "dense": dense.cases}
 @pytest.mark.parametrize("operation", sorted(CASES))
 @given(data=st.data(), integers=st.booleans())
 def test_every_width_of_vectors(opencl_backend, operation, width, data, integers):
-    if width not in opencl_backend.device.vector_widths:
-        pytest.skip("the device's compiler makes no code of such vectors")
     case = data.draw(CASES[operation](SIZE, integers=integers))
     with variants.use_variant("cpu"), mock.patch.object(opencl_backend.device, "vector_width", width):
         check(operation, case, opencl_backend, to_the_bit=integers)
