@@ -128,6 +128,18 @@ def test_plan():
     assert plan("matrix_product", stems) == [*cpu, *gpu]
 
 
+def test_every_file_is_run_by_operations_that_there_are():
+    from mutate_kernels import kernel_files, plan
+
+    from refcnn.conformance.targets import operations
+
+    stems = {name.removesuffix(".cl") for name in kernel_files()}
+    assert "conv2d" in stems
+    for stem in stems:
+        found = {operation for operation, _ in plan(stem, stems)}
+        assert found and found <= set(operations()), stem
+
+
 def test_planted_faults():
     """In a process of its own: the bench forks, and what forks from one that used OpenCL inherits its kernels."""
     done = subprocess.run(

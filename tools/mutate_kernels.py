@@ -52,6 +52,9 @@ _PATIENCE = 4
 #: Files that several operations use, the operation that finds most faults first.
 USERS = {"matrix_product": ("conv2d", "dense")}
 
+#: Files that no operation runs: the kernel by which a device is tried before it is used (tests/test_trial.py).
+OF_NO_OPERATION = {"trial"}
+
 #: Files whose name does not tell by which operation they run, and in which variants.
 RUN_BY = {
     "conv2d_direct": ("conv2d", ("direct",)),
@@ -365,9 +368,14 @@ def read_survivors(path=SURVIVORS):
     return listed
 
 
+def kernel_files():
+    """Return the names of the files that operations run."""
+    return sorted(path.name for path in KERNELS.glob("*.cl") if path.stem not in OF_NO_OPERATION)
+
+
 def choose(arguments):
     """Return the mutants to run, and how many there are of the chosen files and kinds."""
-    files = sorted(path.name for path in KERNELS.glob("*.cl"))
+    files = kernel_files()
     wanted = [name if name.endswith(".cl") else f"{name}.cl" for name in arguments.file or files]
     unknown = sorted(set(wanted) - set(files))
     if unknown:
