@@ -30,15 +30,16 @@ name=$("$python" -P -c 'import sys; from refcnn import backend; print(backend.fi
 command -v nvidia-smi > /dev/null && nvidia-smi > "$output/nvidia-smi.txt"
 echo "checking $name; everything is kept in $output"
 
-# Runs a step for so many hundredths of the time at most; Ctrl-C's signal lets it keep what it has.
+# Runs a step for so many hundredths of the time at most. SIGTERM lets refcnn keep what it has, in the background too,
+# where shells have SIGINT ignored; pytest keeps it at SIGINT.
 step() {
     local what=$1 limit=$(($2 * total / 100)) start=$SECONDS status
     shift 2
-    timeout --signal=INT --kill-after=10 "$limit" "$@" > "$output/$what.txt" 2>&1
+    timeout --signal="${STOP_SIGNAL:-TERM}" --kill-after=10 "$limit" "$@" > "$output/$what.txt" 2>&1
     status=$?
     case $status in
         0) echo "$what: ok, $((SECONDS - start)) s" ;;
-        124 | 130 | 137) echo "$what: ended by its limit of $limit s" ;;
+        124 | 130 | 137 | 143) echo "$what: ended by its limit of $limit s" ;;
         *) echo "$what: FAILED with status $status, $((SECONDS - start)) s" ;;
     esac
     return $status
@@ -50,7 +51,7 @@ workers=()
 step conform 37 "$python" -P -m refcnn conform --device "$name" --report "$output/conform" &
 conform=$!
 cd "$checkout" || exit 2
-REFCNN_TEST_DEVICES="${name#opencl:}" step tests 37 "$python" -m pytest -q "${workers[@]}" -p no:cacheprovider \
+STOP_SIGNAL=INT REFCNN_TEST_DEVICES="${name#opencl:}" step tests 37 "$python" -m pytest -q "${workers[@]}" -p no:cacheprovider \
     tests/operations tests/test_device.py tests/test_winograd*.py tests/test_direct*.py || failed=1
 wait "$conform" || failed=1
 tail -n 5 "$output/tests.txt"
