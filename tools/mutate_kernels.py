@@ -20,8 +20,8 @@ import math
 import os
 import random
 import resource
-import signal
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
