@@ -115,8 +115,7 @@ class Model(Layer):
         missing = sorted(
             name
             for name, place in places.items()
-            if name not in arrays
-            and (place.parameter is not None or id(place.layer) in is_given or not self._has_run)
+            if name not in arrays and (place.parameter is not None or id(place.layer) in is_given or not self._has_run)
         )
         if unknown or missing:
             advice = "" if self._has_run else ", or call it once before, so that all its parameters are made"

@@ -32,13 +32,20 @@ def chapter(image_shape, classes):
     classes : int
         The number of logits.
     """
-    return Sequential([
-        Conv2d(channel=32, filter=3, padding=1), Relu(),
-        Conv2d(channel=64, filter=3, padding=1), Relu(),
-        MaxPool2d(filter=2, stride=2), Dropout(0.5), Flatten(),
-        Dense(128), Relu(),
-        Dense(classes),
-    ])  # fmt: skip
+    return Sequential(
+        [
+            Conv2d(channel=32, filter=3, padding=1),
+            Relu(),
+            Conv2d(channel=64, filter=3, padding=1),
+            Relu(),
+            MaxPool2d(filter=2, stride=2),
+            Dropout(0.5),
+            Flatten(),
+            Dense(128),
+            Relu(),
+            Dense(classes),
+        ]
+    )
 
 
 def lenet5(image_shape, classes):
@@ -59,13 +66,22 @@ def lenet5(image_shape, classes):
     """
     missing = [max(0, LENET5_FIELD - size) for size in image_shape[1:]]
     padding = *(pixels // 2 for pixels in missing), *(pixels - pixels // 2 for pixels in missing)
-    return Sequential([
-        Conv2d(channel=6, filter=5, padding=padding), Relu(), MaxPool2d(filter=2, stride=2),
-        Conv2d(channel=16, filter=5), Relu(), MaxPool2d(filter=2, stride=2),
-        Conv2d(channel=120, filter=5), Relu(), Flatten(),
-        Dense(84), Relu(),
-        Dense(classes),
-    ])  # fmt: skip
+    return Sequential(
+        [
+            Conv2d(channel=6, filter=5, padding=padding),
+            Relu(),
+            MaxPool2d(filter=2, stride=2),
+            Conv2d(channel=16, filter=5),
+            Relu(),
+            MaxPool2d(filter=2, stride=2),
+            Conv2d(channel=120, filter=5),
+            Relu(),
+            Flatten(),
+            Dense(84),
+            Relu(),
+            Dense(classes),
+        ]
+    )
 
 
 NAMED = {"chapter": chapter, "lenet5": lenet5}

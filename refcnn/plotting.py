@@ -152,8 +152,11 @@ def confusion(counts, classes, figure=None):
     bar = figure.colorbar(image, ax=axes, shrink=0.8, format=PercentFormatter(1))
     bar.set_label("share of the true class")
     correct, total = int(np.trace(counts)), int(counts.sum())
-    axes.set(title=f"{correct:,} of {total:,} right ({correct / max(total, 1):.2%})", xlabel="predicted class",
-             ylabel="true class")  # fmt: skip
+    axes.set(
+        title=f"{correct:,} of {total:,} right ({correct / max(total, 1):.2%})",
+        xlabel="predicted class",
+        ylabel="true class",
+    )
     if is_readable:
         names = _labels(classes)
         is_long = max(map(len, names)) > 2
@@ -162,8 +165,15 @@ def confusion(counts, classes, figure=None):
         axes.set_xticks(range(number), names, rotation=90 if is_long else 0, **as_it_is)
         axes.set_yticks(range(number), names, **as_it_is)
         for row, column in np.argwhere(counts):
-            axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=8,
-                      color="white" if shares[row, column] > 0.5 else "black")  # fmt: skip
+            axes.text(
+                column,
+                row,
+                f"{counts[row, column]}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if shares[row, column] > 0.5 else "black",
+            )
     else:
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(nbins=20, integer=True))

@@ -189,8 +189,9 @@ def _shortened(text):
 def _check_depth(value):
     level, depth = [value], 0
     while level:
-        inner = [entry.values() if isinstance(entry, dict) else entry for entry in level
-                 if isinstance(entry, dict | list)]  # fmt: skip
+        inner = [
+            entry.values() if isinstance(entry, dict) else entry for entry in level if isinstance(entry, dict | list)
+        ]
         level = [value for values in inner for value in values]
         depth += 1
         if depth > MOST_DEPTH:

@@ -71,9 +71,13 @@ def export(run, path, **options):
     preprocessing = configuration.preprocessing
     with _locked_for(run, path):
         return onnx.export(
-            run.best_model(), path, preprocessing.shape, classes=configuration.classes, preprocessing=preprocessing,
+            run.best_model(),
+            path,
+            preprocessing.shape,
+            classes=configuration.classes,
+            preprocessing=preprocessing,
             **options,
-        )  # fmt: skip
+        )
 
 
 def _locked_for(run, path):

@@ -299,9 +299,12 @@ class Training:
         # NumPy's own warnings would only come before the error that says more. Another thread that draws, for a model
         # that it builds for example, must not change what is drawn here.
         with (
-            self.lock, self.run.locked(), interruptible() as is_interrupted, np.errstate(all="ignore"),
+            self.lock,
+            self.run.locked(),
+            interruptible() as is_interrupted,
+            np.errstate(all="ignore"),
             drawing_from(self._generator),
-        ):  # fmt: skip
+        ):
             if self.history and not self.is_complete:
                 # A kill can come between a checkpoint and its row of metrics.
                 self.run.write_metrics(self.history)
@@ -320,14 +323,16 @@ class Training:
             bar.set_postfix_str("validating")
             loss, accuracy = self._validate(is_interrupted)
         sizes = [min(self.batch_size, len(self.train) - start) for start in range(0, len(self.train), self.batch_size)]
-        self.history.append({
-            "epoch": len(self.history) + 1,
-            "train_loss": float(np.average(self._losses, weights=sizes)),
-            "validation_loss": loss,
-            "validation_accuracy": accuracy,
-            "seconds": self._seconds,
-            "iterations_per_second": self.batches / self._seconds,
-        })
+        self.history.append(
+            {
+                "epoch": len(self.history) + 1,
+                "train_loss": float(np.average(self._losses, weights=sizes)),
+                "validation_loss": loss,
+                "validation_accuracy": accuracy,
+                "seconds": self._seconds,
+                "iterations_per_second": self.batches / self._seconds,
+            }
+        )
         self._shuffle, self._losses, self._seconds = None, [], 0.0
         # The best checkpoint first: should the process die in between, the epoch is done again, to the same end.
         checkpoint = self.state()

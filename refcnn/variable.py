@@ -223,10 +223,16 @@ def _operator(symbol, numpy_name):
 
 #: Python's names of the operators, without underscores: their signs, and NumPy's names of what they compute.
 _OPERATORS = {
-    "add": ("+", "add"), "sub": ("-", "subtract"), "mul": ("*", "multiply"), "truediv": ("/", "true_divide"),
-    "floordiv": ("//", "floor_divide"), "mod": ("%", "remainder"), "divmod": ("divmod", "divmod"),
-    "pow": ("**", "power"), "matmul": ("@", "matmul"),
-}  # fmt: skip
+    "add": ("+", "add"),
+    "sub": ("-", "subtract"),
+    "mul": ("*", "multiply"),
+    "truediv": ("/", "true_divide"),
+    "floordiv": ("//", "floor_divide"),
+    "mod": ("%", "remainder"),
+    "divmod": ("divmod", "divmod"),
+    "pow": ("**", "power"),
+    "matmul": ("@", "matmul"),
+}
 for _name, _described in _OPERATORS.items():
     for _prefix in ("", "r"):
         setattr(Variable, f"__{_prefix}{_name}__", _operator(*_described))

@@ -63,10 +63,21 @@ PREPROCESSING = data.Preprocessing(1 / 255, *SHAPE, mean=0.25, deviation=0.5)
 
 def write_run(folder):
     configuration = Configuration(
-        data="digits", data_dir=None, data_digest="0" * 64, classes=CLASSES, preprocessing=PREPROCESSING,
-        model="chapter", backend="reference", device="NumPy", epochs=3, batch_size=2, lr=0.01, optimizer="adam", validation_split=0.2,
+        data="digits",
+        data_dir=None,
+        data_digest="0" * 64,
+        classes=CLASSES,
+        preprocessing=PREPROCESSING,
+        model="chapter",
+        backend="reference",
+        device="NumPy",
+        epochs=3,
+        batch_size=2,
+        lr=0.01,
+        optimizer="adam",
+        validation_split=0.2,
         seed=7,
-    )  # fmt: skip
+    )
     run = RunFolder(folder / "run", configuration)
     run.path.mkdir()
     run.update()
@@ -77,13 +88,27 @@ def write_run(folder):
 
 
 def checkpoint(model, optimizer=None):
-    row = {"epoch": 1, "train_loss": 0.5, "validation_loss": 0.25, "validation_accuracy": 0.75, "seconds": 1.5,
-           "iterations_per_second": 20.0}  # fmt: skip
+    row = {
+        "epoch": 1,
+        "train_loss": 0.5,
+        "validation_loss": 0.25,
+        "validation_accuracy": 0.75,
+        "seconds": 1.5,
+        "iterations_per_second": 20.0,
+    }
     states = {name: optimizer.state(parameter) for name, parameter in model.parameters()} if optimizer else {}
     return Checkpoint(
-        parameters=model.state(), optimizer={name: state for name, state in states.items() if state}, epoch=1,
-        shuffle=3, losses=np.array([0.5, 0.25]), seconds=0.75, seed=9, stream=5, history=[row], image_shape=SHAPE,
-    )  # fmt: skip
+        parameters=model.state(),
+        optimizer={name: state for name, state in states.items() if state},
+        epoch=1,
+        shuffle=3,
+        losses=np.array([0.5, 0.25]),
+        seconds=0.75,
+        seed=9,
+        stream=5,
+        history=[row],
+        image_shape=SHAPE,
+    )
 
 
 def read_run(path):
@@ -153,9 +178,15 @@ def write_images(folder):
     orientation = Image.Exif()
     orientation[0x0112] = 6
     for name, options in {
-        "a.png": {}, "b.jpg": {}, "c.bmp": {}, "d.gif": {}, "e.tif": {"exif": orientation}, "f.webp": {},
-        "g.tif": {"compression": "tiff_deflate"}, "h.jpg": {"exif": orientation},
-    }.items():  # fmt: skip
+        "a.png": {},
+        "b.jpg": {},
+        "c.bmp": {},
+        "d.gif": {},
+        "e.tif": {"exif": orientation},
+        "f.webp": {},
+        "g.tif": {"compression": "tiff_deflate"},
+        "h.jpg": {"exif": orientation},
+    }.items():
         image.save(folder / name, **options)
         paths.append(folder / name)
     Image.fromarray(np.arange(42, dtype=np.uint16).reshape(7, 6)).save(folder / "i.png")
@@ -173,10 +204,16 @@ def read_image(path):
 
 def write_onnx(folder):
     rm.set_seed(3)
-    convolution = rm.Sequential([
-        rm.Conv2d(2, 3, padding=1), rm.Relu(), rm.MaxPool2d(2), rm.AveragePool2d(2, padding=1), rm.Flatten(),
-        rm.Dense(3),
-    ])  # fmt: skip
+    convolution = rm.Sequential(
+        [
+            rm.Conv2d(2, 3, padding=1),
+            rm.Relu(),
+            rm.MaxPool2d(2),
+            rm.AveragePool2d(2, padding=1),
+            rm.Flatten(),
+            rm.Dense(3),
+        ]
+    )
     paths = folder / "convolution.onnx", folder / "dense.onnx"
     options = {"classes": CLASSES, "examples": 1, "backends": ["reference"]}
     from refcnn import onnx
@@ -199,9 +236,10 @@ def read_onnx(path):
 def case():
     from refcnn.conformance.strategies import Case
 
-    arrays = (np.arange(size, dtype=np.float32).reshape(shape) / 7 for size, shape in (
-        (32, (1, 2, 4, 4)), (18, (1, 2, 3, 3)), (1, (1, 1, 1, 1)), (9, (1, 1, 3, 3)),
-    ))  # fmt: skip
+    arrays = (
+        np.arange(size, dtype=np.float32).reshape(shape) / 7
+        for size, shape in ((32, (1, 2, 4, 4)), (18, (1, 2, 3, 3)), (1, (1, 1, 1, 1)), (9, (1, 1, 3, 3)))
+    )
     x, w, b, dy = arrays
     return Case((x, w, b), {"stride": (2, 2), "padding": (1, 1, 2, 2), "dilation": (1, 1), "groups": 1}, dy)
 
@@ -230,9 +268,15 @@ def write_bundle(folder):
     answers = bundle.expected("conv2d", "forward", case())
     results = {name: (None, *entries) for name, entries in answers.items()}
     bundle.write_bundle(
-        folder / "bundle", operation="conv2d", direction="forward", variant=None, case=case(), results=results,
-        device={"specification": "reference"}, message="found",
-    )  # fmt: skip
+        folder / "bundle",
+        operation="conv2d",
+        direction="forward",
+        variant=None,
+        case=case(),
+        results=results,
+        device={"specification": "reference"},
+        message="found",
+    )
     return [folder / "bundle" / name for name in ("case.json", "arrays.npz", "SHA256SUMS")]
 
 
@@ -270,8 +314,10 @@ def write_report(folder):
     from refcnn.conformance.results import BINS, DeviceReport, Failure, Report, Row
 
     failure = Failure("wrong", {"inputs": ["x"], "attributes": {"stride": [1, 2]}, "dy": None}, "bundle", None)
-    rows = [Row("conv2d", "forward", "gpu", "wrong", 7, float("inf"), 2.5, 0.5, [1] * (BINS + 1), {"edge": 3}, failure),
-            Row("relu", "forward")]  # fmt: skip
+    rows = [
+        Row("conv2d", "forward", "gpu", "wrong", 7, float("inf"), 2.5, 0.5, [1] * (BINS + 1), {"edge": 3}, failure),
+        Row("relu", "forward"),
+    ]
     device = DeviceReport("opencl:0:0", "GPU", "CL", "1.0", {"pyopencl": "2024"}, "-cl", True, rows)
     report = Report("0.1", "2026-03-01T10:00:00+00:00", {"machine": "x"}, 3, "quick", 100, [device])
     report.save(folder / "report.json")
@@ -287,8 +333,16 @@ def read_report(path):
 
 
 def write_faults(folder):
-    entry = {"id": "one", "operation": "relu", "direction": "forward", "device": "GPU", "driver": "1.*",
-             "condition": "any", "link": "https://example.org", "seen": "it"}  # fmt: skip
+    entry = {
+        "id": "one",
+        "operation": "relu",
+        "direction": "forward",
+        "device": "GPU",
+        "driver": "1.*",
+        "condition": "any",
+        "link": "https://example.org",
+        "seen": "it",
+    }
     entries = [entry, entry | {"id": "two", "variant": "gpu"}]
     lines = [line for one in entries for line in ["[[fault]]", *(f"{name} = {value!r}" for name, value in one.items())]]
     (folder / "faults.toml").write_text("\n".join(lines))

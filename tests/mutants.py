@@ -9,15 +9,66 @@ import numpy as np
 
 #: JSON values of every type and size, as text: among them what Python's parser takes and JSON has not.
 JSON_VALUES = (
-    "null", "true", "false", "0", "-0.0", "-1", "1", "7", "2.5", "1.0", "-5", "40000", "1000000", str(2**31),
-    str(2**63), str(2**64), "1e308", "1e999", "1" + "0" * 400, "9" * 5000, "NaN", "Infinity", "-Infinity", '""', '"3"', '"nan"',
-    '"\\ud800"', '"\\u0000"', '"\\u001b[31m"', '"' + "a" * 5000 + '"', "[]", "{}", "[1, 2]", "[[]]", '{"": null}',
-    '{"a": 1, "a": 2}', "[" * 30 + "]" * 30, "[" * 300 + "]" * 300, "[" * 20_000,
-)  # fmt: skip
+    "null",
+    "true",
+    "false",
+    "0",
+    "-0.0",
+    "-1",
+    "1",
+    "7",
+    "2.5",
+    "1.0",
+    "-5",
+    "40000",
+    "1000000",
+    str(2**31),
+    str(2**63),
+    str(2**64),
+    "1e308",
+    "1e999",
+    "1" + "0" * 400,
+    "9" * 5000,
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    '""',
+    '"3"',
+    '"nan"',
+    '"\\ud800"',
+    '"\\u0000"',
+    '"\\u001b[31m"',
+    '"' + "a" * 5000 + '"',
+    "[]",
+    "{}",
+    "[1, 2]",
+    "[[]]",
+    '{"": null}',
+    '{"a": 1, "a": 2}',
+    "[" * 30 + "]" * 30,
+    "[" * 300 + "]" * 300,
+    "[" * 20_000,
+)
 TOML_VALUES = (
-    "nan", "inf", "-1", "1e400", "1979-05-27", "07:32:00", "true", '""', '" "', "[]", "{}", "{a = 1}", "[" * 20_000,
-    "[" * 200 + "]" * 200, '"\\u0000"', '"[[[*"', '"' + "a" * 5000 + '"', "9" * 5000,
-)  # fmt: skip
+    "nan",
+    "inf",
+    "-1",
+    "1e400",
+    "1979-05-27",
+    "07:32:00",
+    "true",
+    '""',
+    '" "',
+    "[]",
+    "{}",
+    "{a = 1}",
+    "[" * 20_000,
+    "[" * 200 + "]" * 200,
+    '"\\u0000"',
+    '"[[[*"',
+    '"' + "a" * 5000 + '"',
+    "9" * 5000,
+)
 INTEGERS = (0, 1, -1, 2, 7, 255, 40000, 10**6, 2**31 - 1, 2**31, 2**40, 2**62, 2**63 - 1, -(2**63))
 STRINGS = "", "x", "Relu", "Conv", "ConstantOfShape", "Expand", "Loop", "NOTSET", "SAME_UPPER"
 HEADERS = (
@@ -31,8 +82,14 @@ HEADERS = (
     "{'descr': '<U0', 'fortran_order': False, 'shape': (1099511627776,), }",
     "{'descr': [('a', '<f4', (1000000, 1000000))], 'fortran_order': False, 'shape': (1,), }",
     "{'descr': '<M8[D]', 'fortran_order': False, 'shape': (), }",
-    "(" * 5000, "-" * 9000 + "1", "[" * 150 + "]" * 150, "{'shape': " * 90, "", "{}", "__import__('os')",
-)  # fmt: skip
+    "(" * 5000,
+    "-" * 9000 + "1",
+    "[" * 150 + "]" * 150,
+    "{'shape': " * 90,
+    "",
+    "{}",
+    "__import__('os')",
+)
 
 
 def of_bytes(content, random, others=()):
@@ -193,9 +250,14 @@ def _other_array(inner, random):
         lambda: array.astype(random.choice(("f2", "f4", ">f4", "f8", "i4", "u1", "?", "c8", "U5", "S3"))),
         lambda: np.full_like(array, np.nan) if array.dtype.kind == "f" else array[None],
         lambda: np.full_like(array, np.inf) if array.dtype.kind == "f" else array.ravel()[:-1],
-        lambda: array.ravel(), lambda: array[None], lambda: array[..., None], lambda: array.T, lambda: array[:0],
-        lambda: np.asarray(random.choice((-1, 0, 2**62, 10**6, 0.5, "text"))), lambda: np.concatenate([array, array]),
-    )  # fmt: skip
+        lambda: array.ravel(),
+        lambda: array[None],
+        lambda: array[..., None],
+        lambda: array.T,
+        lambda: array[:0],
+        lambda: np.asarray(random.choice((-1, 0, 2**62, 10**6, 0.5, "text"))),
+        lambda: np.concatenate([array, array]),
+    )
     try:
         return _stored(random.choice(changes)())
     except (ValueError, TypeError, OverflowError, IndexError, MemoryError):
@@ -263,10 +325,11 @@ def _change(message, field, random, names):
                 value[place].CopyFrom(random.choice(value))
         return
     drawn = {
-        int: lambda: random.choice(INTEGERS), float: lambda: random.choice((0.0, float("nan"), float("inf"), -1e38)),
+        int: lambda: random.choice(INTEGERS),
+        float: lambda: random.choice((0.0, float("nan"), float("inf"), -1e38)),
         str: lambda: random.choice((*names, *STRINGS)),
         bytes: lambda: b"" if is_repeated else of_bytes(value, random),
-    }  # fmt: skip
+    }
     kind = {"double": float, "float": float, "string": str, "bytes": bytes}.get(
         field.type and _TYPES.get(field.type), int
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from refcnn.checkpoint import Checkpoint
 
-MODELS = '''
+MODELS = """
 import time
 import refcnn as rm
 
@@ -48,7 +48,7 @@ def demanding(image_shape, classes):
 
 
 other = 5
-'''
+"""
 
 # Trains or resumes without the pictures and the export that end a run on the command line.
 PROGRAM = """

@@ -63,10 +63,14 @@ def tiny(monkeypatch):
 
 
 @given(
-    n=st.integers(1, 2), groups=st.integers(1, 2), c=st.integers(1, 3), k=st.integers(1, 3),
-    size=st.tuples(st.integers(4, 7), st.integers(4, 7)), window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    n=st.integers(1, 2),
+    groups=st.integers(1, 2),
+    c=st.integers(1, 3),
+    k=st.integers(1, 3),
+    size=st.tuples(st.integers(4, 7), st.integers(4, 7)),
+    window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-)  # fmt: skip
+)
 def test_a_convolution_counts_each_product_twice(n, groups, c, k, size, window, stride):
     geometry = Convolution((n, c * groups, *size), (k * groups, c, *window), stride, (0, 0, 0, 0), (1, 1), groups)
     x, w = np.ones(geometry.x_shape), np.ones(geometry.w_shape)
@@ -129,8 +133,14 @@ def test_contestants_take_turns_of_like_length():
     log, ticks = [], []
     fakes = [Fake("a", 0.25, log), Fake("b", 2.0, log)]
     times = measuring.measure(fakes, WORKLOAD, 3, 1.0, lambda: ticks.append(1))
-    assert log[:6] == [("a", "prepare", None), ("a", "run", 1), ("a", "run", 2),
-                       ("b", "prepare", None), ("b", "run", 1), ("b", "run", 2)]  # fmt: skip
+    assert log[:6] == [
+        ("a", "prepare", None),
+        ("a", "run", 1),
+        ("a", "run", 2),
+        ("b", "prepare", None),
+        ("b", "run", 1),
+        ("b", "run", 2),
+    ]
     # A turn begins with a run for warming up, whose time does not count.
     assert log[6:] == [("a", "run", 1), ("a", "run", 4), ("b", "run", 1), ("b", "run", 1)] * 3
     assert times["a"].seconds == [0.25] * 3 and times["b"].seconds == [2.0] * 3 and len(ticks) == 6
@@ -257,8 +267,21 @@ def test_a_run_that_is_stopped_keeps_what_it_has(device, tiny):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_shows_what_was_measured(device, tmp_path, number):
-    command = [sys.executable, "-m", "refcnn", "bench", "--device", device, "--quick", "--part", "networks",
-               "--rounds", "200", "--json", str(tmp_path / "board.json")]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "refcnn",
+        "bench",
+        "--device",
+        device,
+        "--quick",
+        "--part",
+        "networks",
+        "--rounds",
+        "200",
+        "--json",
+        str(tmp_path / "board.json"),
+    ]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=small_run.environment()
     )
@@ -334,9 +357,11 @@ def test_no_table_is_wider_than_a_terminal_of_100_columns():
     for device in board.devices:
         device.first_step, device.memory = dict.fromkeys(("cold", "warm", "process"), 100.0), {"chapter": 2**35}
     found = profiling.Operation(
-        "conv2d backward 256x1024x128x128", 10**12, 10**12,
+        "conv2d backward 256x1024x128x128",
+        10**12,
+        10**12,
         {"x": profiling.Kernel("conv2d_winograd_weights.conv2d_winograd_weights_backward_reduced", 1, 1.0)},
-    )  # fmt: skip
+    )
     tables = [boards.result_lines(board, result) for result in board.results]
     tables += [boards.summary_lines(board), profiling.lines(profiling.Profile([found], 1, 1), 1e5, 1e3, width=100)[:-1]]
     assert max(len(line) for lines in tables for line in lines) <= 100

@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 
 from refcnn.backend import find
 from refcnn.conformance import (
-    adam, average_pool2d, conv2d, dense, judge, max_pool2d, sgd, softmax, softmax_cross_entropy
-)  # fmt: skip
+    adam,
+    average_pool2d,
+    conv2d,
+    dense,
+    judge,
+    max_pool2d,
+    sgd,
+    softmax,
+    softmax_cross_entropy,
+)
 from refcnn.conformance.bounds import LARGEST, TINY, Approximation, U, gamma, input_error, subnormals
 from refcnn.conformance.strategies import Case, arrays
 from refcnn.shapes import window_output_shape
@@ -31,8 +39,9 @@ def worst_of_orders(operation, case, implementation):
         checks.append((judge.check_backward, judge.expect_backward(operation, case, REFERENCE)))
     return max(
         check(operation, case, REFERENCE, implementation=implementation, expected=expected)
-        for _ in range(ORDERS) for check, expected in checks
-    )  # fmt: skip
+        for _ in range(ORDERS)
+        for check, expected in checks
+    )
 
 
 def note(worst, label):
@@ -54,8 +63,10 @@ def conv2d_table(x, w, y, stride, padding, dilation, groups):
             column = j * stride[1] + q * dilation[1] - padding[1]
             if 0 <= row < x[2] and 0 <= column < x[3]:
                 table.append(((n, k, i, j), (n, channel, row, column), (k, c, p, q)))
-    return [np.ravel_multi_index(np.array(places, int).reshape(-1, 4).T, shape)
-            for places, shape in zip(zip(*table, strict=True) if table else ((), (), ()), (y, x, w), strict=True)]
+    return [
+        np.ravel_multi_index(np.array(places, int).reshape(-1, 4).T, shape)
+        for places, shape in zip(zip(*table, strict=True) if table else ((), (), ()), (y, x, w), strict=True)
+    ]
 
 
 def dense_table(x, w, y):
@@ -320,9 +331,17 @@ def test_functions_at_their_limit_are_within(operation, cases, implement, data, 
 
 
 OPERATIONS = (
-    "add", "average_pool2d", "conv2d", "dense", "dropout", "max_pool2d", "relu", "sgd", "softmax",
+    "add",
+    "average_pool2d",
+    "conv2d",
+    "dense",
+    "dropout",
+    "max_pool2d",
+    "relu",
+    "sgd",
+    "softmax",
     "softmax_cross_entropy",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -333,8 +352,9 @@ def test_errors_of_inputs_are_carried_on(operation, data, seed, size):
     case = data.draw(module.cases("tiny", integers=True))
     rng = np.random.default_rng(seed)
     off = [None if e is None else (e + size * rng.uniform(-1, 1, e.shape)).astype(np.float32) for e in case.inputs]
-    errors = tuple(None if e is None else np.abs(o.astype(np.float64) - e)
-                   for e, o in zip(case.inputs, off, strict=True))
+    errors = tuple(
+        None if e is None else np.abs(o.astype(np.float64) - e) for e, o in zip(case.inputs, off, strict=True)
+    )
     outputs, _ = judge.exact(operation, case, (False,) * len(off))
     computed = REFERENCE.operation(operation).forward(*off, **case.attributes)
     computed = computed if operation == "sgd" else computed[:1]
@@ -375,9 +395,12 @@ ROUNDED = {
     "exp": (1, lambda a: a.exp() if isinstance(a, Approximation) else np.exp(a), lambda device, a: device.exp(a)),
     "log": (1, lambda a: a.log() if isinstance(a, Approximation) else np.log(a), lambda device, a: device.log(a)),
     "sqrt": (1, lambda a: a.sqrt() if isinstance(a, Approximation) else np.sqrt(a), lambda device, a: device.sqrt(a)),
-    "sum": (1, lambda a: a.sum(axis=0, **({} if isinstance(a, Approximation) else {"keepdims": True})),
-            lambda device, a: device.sum(a, 0)),
-}  # fmt: skip
+    "sum": (
+        1,
+        lambda a: a.sum(axis=0, **({} if isinstance(a, Approximation) else {"keepdims": True})),
+        lambda device, a: device.sum(a, 0),
+    ),
+}
 
 
 @pytest.mark.parametrize("name", sorted(ROUNDED))
@@ -428,7 +451,9 @@ def test_gamma_is_that_of_the_source():
 
 def test_a_device_that_keeps_subnormal_numbers_gets_no_room_to_flush_them():
     x = np.array([1e-40, 1], np.float32)
-    flushed = types.SimpleNamespace(forward=lambda x: (np.where(np.abs(x) < TINY, np.float32(0), x),) * 2, backward=None)
+    flushed = types.SimpleNamespace(
+        forward=lambda x: (np.where(np.abs(x) < TINY, np.float32(0), x),) * 2, backward=None
+    )
     case = Case((x,), {}, x)
     with pytest.raises(judge.ConformanceFailure, match="1 of 2 elements are wrong"):
         judge.check_forward("relu", case, REFERENCE, implementation=flushed)
@@ -443,11 +468,16 @@ def test_a_device_that_keeps_subnormal_numbers_gets_no_room_to_flush_them():
     ("w", "computed", "accepted"),
     [
         # The weight's left column meets the padding in y[..., 0] and x[..., 0] = 1 in y[..., 1].
-        (np.inf, [np.nan, np.inf], True), (np.inf, [0, np.inf], True), (np.inf, [0, np.nan], False),
-        (np.inf, [0, -np.inf], False), (np.nan, [0, np.nan], True), (np.nan, [0, np.inf], False),
-        (-np.inf, [np.nan, -np.inf], True), (-np.inf, [np.nan, 0], False),
+        (np.inf, [np.nan, np.inf], True),
+        (np.inf, [0, np.inf], True),
+        (np.inf, [0, np.nan], False),
+        (np.inf, [0, -np.inf], False),
+        (np.nan, [0, np.nan], True),
+        (np.nan, [0, np.inf], False),
+        (-np.inf, [np.nan, -np.inf], True),
+        (-np.inf, [np.nan, 0], False),
     ],
-)  # fmt: skip
+)
 def test_infinite_weights_reach_what_the_definition_says(w, computed, accepted):
     weights = np.array([w, 0], np.float32).reshape(1, 1, 1, 2)
     attributes = {"stride": (1, 1), "padding": (0, 1, 0, 0), "dilation": (1, 1), "groups": 1}
@@ -465,19 +495,26 @@ def test_inputs_below_the_normal_numbers_may_be_flushed():
     x = np.array([0, 2.0**-127, -(2.0**-130), 2.0**-126, 1], np.float32)
     assert input_error(x).tolist() == [0, 2.0**-127, 2.0**-130, 0, 0]
     assert input_error(x, np.full(5, 2.0**-128)).tolist() == [
-        2.0**-127, 2.0**-126, 2.0**-128 + 2.0**-130 + 2.0**-128, 2.0**-128 + 2.0**-126, 2.0**-128,
-    ]  # fmt: skip
+        2.0**-127,
+        2.0**-126,
+        2.0**-128 + 2.0**-130 + 2.0**-128,
+        2.0**-128 + 2.0**-126,
+        2.0**-128,
+    ]
 
 
 @given(case=conv2d.cases("tiny"), seed=seeds)
 def test_flushing_device_is_within(case, seed):
     """A device that reads and writes zero in place of every number below the normal ones."""
+
     def flush(array):
         return None if array is None else np.where(np.abs(array) < TINY, np.float32(0), array)
 
     rng = np.random.default_rng(seed)
-    small = [None if e is None else (rng.uniform(-4, 4, e.shape) * s).astype(np.float32)
-             for e, s in zip(case.inputs, (1e-19, 1e-19, 1e-38), strict=True)]  # fmt: skip
+    small = [
+        None if e is None else (rng.uniform(-4, 4, e.shape) * s).astype(np.float32)
+        for e, s in zip(case.inputs, (1e-19, 1e-19, 1e-38), strict=True)
+    ]
     case = dataclasses.replace(case, inputs=tuple(small))
     table, _ = linear("conv2d", case, seed)
     x, w, b = map(flush, small)
@@ -491,13 +528,22 @@ def test_flushing_device_is_within(case, seed):
 @pytest.mark.parametrize(
     ("computed", "expected", "bound", "accepted"),
     [
-        (np.nan, np.nan, 0, True), (np.nan, 1, 1e9, False), (1, np.nan, 1e9, False),
-        (np.inf, np.inf, 0, True), (-np.inf, np.inf, 1, False), (np.inf, 1, 1, False),
-        (np.inf, LARGEST, LARGEST * U, True), (-np.inf, LARGEST, LARGEST * U, False), (np.nan, LARGEST, np.inf, True),
-        (1, np.inf, np.inf, False), (1, 2, np.nan, False),
-        (-0.0, 0, 0, True), (1, 1 + 2.0**-24, 2.0**-24, True), (1, 1 + 2.0**-23, 2.0**-24, False),
+        (np.nan, np.nan, 0, True),
+        (np.nan, 1, 1e9, False),
+        (1, np.nan, 1e9, False),
+        (np.inf, np.inf, 0, True),
+        (-np.inf, np.inf, 1, False),
+        (np.inf, 1, 1, False),
+        (np.inf, LARGEST, LARGEST * U, True),
+        (-np.inf, LARGEST, LARGEST * U, False),
+        (np.nan, LARGEST, np.inf, True),
+        (1, np.inf, np.inf, False),
+        (1, 2, np.nan, False),
+        (-0.0, 0, 0, True),
+        (1, 1 + 2.0**-24, 2.0**-24, True),
+        (1, 1 + 2.0**-23, 2.0**-24, False),
     ],
-)  # fmt: skip
+)
 def test_verdict_on_what_is_no_ordinary_number(computed, expected, bound, accepted):
     entries = (np.array([entry], kind) for entry, kind in ((computed, np.float32), (expected, float), (bound, float)))
     if accepted:

@@ -96,9 +96,16 @@ def write(folder, operation, direction, variant, case, *, device=None, execute=T
     computed = [array.get() for array in recording[1]] if recording and execute else [None] * len(expected)
     results = {name: (found, *entry) for found, (name, entry) in zip(computed, expected.items(), strict=True)}
     bundle.write_bundle(
-        folder, operation=operation, direction=direction, variant=variant, case=case, results=results,
-        device={"specification": device.name if device else "somebody:theirs"}, recording=recording, message="found",
-    )  # fmt: skip
+        folder,
+        operation=operation,
+        direction=direction,
+        variant=variant,
+        case=case,
+        results=results,
+        device={"specification": device.name if device else "somebody:theirs"},
+        recording=recording,
+        message="found",
+    )
     return results
 
 
@@ -110,11 +117,16 @@ def script(folder):
 @pytest.mark.parametrize(
     ("operation", "direction", "variant"),
     [
-        ("conv2d", "forward", "cpu"), ("conv2d", "forward", "gpu"), ("conv2d", "backward", "cpu"),
-        ("conv2d", "backward", "gpu"), ("max_pool2d", "forward", None), ("max_pool2d", "backward", None),
-        ("softmax", "forward", None), ("softmax", "backward", None),
+        ("conv2d", "forward", "cpu"),
+        ("conv2d", "forward", "gpu"),
+        ("conv2d", "backward", "cpu"),
+        ("conv2d", "backward", "gpu"),
+        ("max_pool2d", "forward", None),
+        ("max_pool2d", "backward", None),
+        ("softmax", "forward", None),
+        ("softmax", "backward", None),
     ],
-)  # fmt: skip
+)
 def test_a_bundle_runs_without_refcnn(tmp_path, site, operation, direction, variant):
     device = finding.best()
     write(tmp_path / "right", operation, direction, variant, CASES[operation], device=device)
@@ -223,10 +235,15 @@ def test_every_kind_of_argument_is_run_again(tmp_path, monkeypatch):
         arguments = y, LocalMemory(4), -np.inf, np.uint32(2**32 - 256), True, np.uint8(200)
         device.launch("kinds_for_test", "kinds", (1,), (1,), *arguments, options=("-DFACTOR=3",))
     bundle.write_bundle(
-        tmp_path / "bundle", operation="dropout", direction="forward", variant=None, case=Case((normal(2),), {
-            "ratio": 0.5, "seed": 2**64 - 1, "stream": 3,
-        }), results={"y": (y.get(), np.zeros(5), np.zeros(5))}, device={}, recording=(recording, [y]),
-    )  # fmt: skip
+        tmp_path / "bundle",
+        operation="dropout",
+        direction="forward",
+        variant=None,
+        case=Case((normal(2),), {"ratio": 0.5, "seed": 2**64 - 1, "stream": 3}),
+        results={"y": (y.get(), np.zeros(5), np.zeros(5))},
+        device={},
+        recording=(recording, [y]),
+    )
     with np.load(tmp_path / "bundle" / "arrays.npz") as arrays:
         (again,) = script(tmp_path / "bundle")["replay"](None, dict(arrays))
     np.testing.assert_array_equal(again, np.array([-np.inf, 2**32 - 256, 1, 600, 0], np.float32))
@@ -252,9 +269,16 @@ finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
 numbers = st.one_of(st.floats(width=32), st.sampled_from([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, judge.LARGEST]))
 
 
-@given(st.lists(st.tuples(numbers, st.one_of(numbers, finite.map(lambda x: x * 1.0000001)), st.one_of(
-    st.floats(0, 1), st.just(0.0), st.just(np.inf), st.floats(0, 1e38),
-)), min_size=1))  # fmt: skip
+@given(
+    st.lists(
+        st.tuples(
+            numbers,
+            st.one_of(numbers, finite.map(lambda x: x * 1.0000001)),
+            st.one_of(st.floats(0, 1), st.just(0.0), st.just(np.inf), st.floats(0, 1e38)),
+        ),
+        min_size=1,
+    )
+)
 def test_the_script_judges_as_refcnn_does(tmp_path_factory, elements):
     computed, exact, bound = (np.array(entries) for entries in zip(*elements, strict=True))
     computed = computed.astype(np.float32)
@@ -326,10 +350,14 @@ def test_a_fault_of_onnxruntime_is_run_again_there(tmp_path):
     for change, status in ((0.0, 0), (0.5, 1)):
         exact, bound = expected["y"]
         bundle.write_bundle(
-            tmp_path / "bundle", operation="conv2d", direction="forward", variant=None, case=CASES["conv2d"],
+            tmp_path / "bundle",
+            operation="conv2d",
+            direction="forward",
+            variant=None,
+            case=CASES["conv2d"],
             results={"y": (None, exact + change, bound)},
             device={"specification": "onnxruntime:CPUExecutionProvider", "platform": "onnxruntime"},
-        )  # fmt: skip
+        )
         command = [sys.executable, "repro.py"]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "bundle", timeout=300)
         assert done.returncode == status, done.stderr
@@ -340,16 +368,24 @@ def test_the_model_of_a_bundle_is_what_onnxruntime_was_asked(tmp_path, monkeypat
     """To the byte; and what it computes is what the target computed, to the bit."""
     asked, session = [], onnxruntime_target.onnxruntime.InferenceSession
     monkeypatch.setattr(
-        onnxruntime_target.onnxruntime, "InferenceSession", lambda model, *rest, **named: asked.append(model)
-        or session(model, *rest, **named),
-    )  # fmt: skip
+        onnxruntime_target.onnxruntime,
+        "InferenceSession",
+        lambda model, *rest, **named: asked.append(model) or session(model, *rest, **named),
+    )
     onnxruntime_target._session.cache_clear()
     case = CASES["conv2d"]
     y, _ = targets.find("onnxruntime").operation("conv2d").forward(*case.inputs, **case.attributes)
     device = {"specification": "onnxruntime:CPUExecutionProvider", "platform": "onnxruntime"}
     ((exact, bound),) = bundle.expected("conv2d", "forward", case).values()
-    bundle.write_bundle(tmp_path / "bundle", operation="conv2d", direction="forward", variant=None, case=case,
-                        results={"y": (y, exact, bound)}, device=device)  # fmt: skip
+    bundle.write_bundle(
+        tmp_path / "bundle",
+        operation="conv2d",
+        direction="forward",
+        variant=None,
+        case=case,
+        results={"y": (y, exact, bound)},
+        device=device,
+    )
     assert asked == [(tmp_path / "bundle" / "model.onnx").read_bytes()]
     with np.load(tmp_path / "bundle" / "arrays.npz") as file:
         (again,) = script(tmp_path / "bundle")["run_model"]({"device": device}, dict(file))

@@ -17,9 +17,10 @@ from refcnn.errors import ArgumentError, DataError, FileWriteError
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text())
 ARRAYS = np_strategies.arrays(
-    np.float32, np_strategies.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3),
+    np.float32,
+    np_strategies.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3),
     elements=st.integers(0, 2**32 - 1).map(lambda word: np.uint32(word).view(np.float32)),
-)  # fmt: skip
+)
 
 
 def same_value(first, second):
@@ -56,13 +57,22 @@ def path(tmp_path_factory):
 
 @given(
     inputs=st.lists(st.none() | ARRAYS, max_size=4).map(tuple),
-    attributes=st.dictionaries(st.text(), st.one_of(SCALARS, st.recursive(
-        st.lists(SCALARS, max_size=3).map(tuple), lambda inner: st.lists(inner, max_size=3).map(tuple), max_leaves=4,
-    )), max_size=4),
+    attributes=st.dictionaries(
+        st.text(),
+        st.one_of(
+            SCALARS,
+            st.recursive(
+                st.lists(SCALARS, max_size=3).map(tuple),
+                lambda inner: st.lists(inner, max_size=3).map(tuple),
+                max_leaves=4,
+            ),
+        ),
+        max_size=4,
+    ),
     dy=st.none() | ARRAYS,
     direction=st.sampled_from(["forward", "backward"]),
     variant=st.none() | st.sampled_from(["cpu", "gpu"]),
-)  # fmt: skip
+)
 def test_everything_comes_back_to_the_bit(path, inputs, attributes, dy, direction, variant):
     case = Case(inputs, attributes, dy)
     write_case(path, "some_operation", direction, variant, case)
@@ -71,9 +81,11 @@ def test_everything_comes_back_to_the_bit(path, inputs, attributes, dy, directio
     assert_same(found, case)
 
 
-@given(drawn=st.one_of(
-    st.tuples(st.just("conv2d"), conv2d.cases("tiny")), st.tuples(st.just("dropout"), dropout.cases("tiny"))
-))  # fmt: skip
+@given(
+    drawn=st.one_of(
+        st.tuples(st.just("conv2d"), conv2d.cases("tiny")), st.tuples(st.just("dropout"), dropout.cases("tiny"))
+    )
+)
 def test_cases_of_operations_come_back(path, drawn):
     operation, case = drawn
     write_case(path, operation, "backward", None, case)

@@ -34,18 +34,20 @@ def test_the_program_of_the_chapter(opencl_active, tmp_path):
     rm.set_seed(0)
     mnist = rm.data.fetch_mnist(data_home=MNIST)
 
-    cnn = rm.Sequential([
-        rm.Conv2d(channel=32, filter=3, padding=1),
-        rm.Relu(),
-        rm.Conv2d(channel=64, filter=3, padding=1),
-        rm.Relu(),
-        rm.MaxPool2d(filter=2, stride=2),
-        rm.Dropout(0.5),
-        rm.Flatten(),
-        rm.Dense(128),
-        rm.Relu(),
-        rm.Dense(10),
-    ])  # fmt: skip
+    cnn = rm.Sequential(
+        [
+            rm.Conv2d(channel=32, filter=3, padding=1),
+            rm.Relu(),
+            rm.Conv2d(channel=64, filter=3, padding=1),
+            rm.Relu(),
+            rm.MaxPool2d(filter=2, stride=2),
+            rm.Dropout(0.5),
+            rm.Flatten(),
+            rm.Dense(128),
+            rm.Relu(),
+            rm.Dense(10),
+        ]
+    )
 
     data, targets = mnist["data"][:800], mnist["target"][:800]
     train_num = int(0.8 * len(data))
@@ -101,10 +103,16 @@ def test_both_backends_give_the_same_losses_but_for_rounding():
         rm.set_seed(0)
         mnist = rm.data.fetch_mnist(data_home=MNIST)
         x, t = mnist["data"][:128].reshape(-1, 1, 28, 28), np.eye(10)[mnist["target"][:128].astype(int)]
-        cnn = rm.Sequential([
-            rm.Conv2d(channel=8, filter=3, padding=1), rm.Relu(), rm.MaxPool2d(filter=2, stride=2), rm.Dropout(0.5),
-            rm.Flatten(), rm.Dense(10),
-        ])  # fmt: skip
+        cnn = rm.Sequential(
+            [
+                rm.Conv2d(channel=8, filter=3, padding=1),
+                rm.Relu(),
+                rm.MaxPool2d(filter=2, stride=2),
+                rm.Dropout(0.5),
+                rm.Flatten(),
+                rm.Dense(10),
+            ]
+        )
         optimizer, result = rm.Sgd(lr=0.001), []
         with rm.use_backend(backend):
             for step in range(4):

@@ -222,8 +222,10 @@ def test_a_file_with_code_inside_is_refused_and_nothing_runs(good, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|O", "fortran_order": False, "shape": ()})
-    for member, content in (("parameter/0.w.npy", header.getvalue() + pickle.dumps(Attack())),
-                            ("extra.npy", pickle.dumps(Attack()))):  # fmt: skip
+    for member, content in (
+        ("parameter/0.w.npy", header.getvalue() + pickle.dumps(Attack())),
+        ("extra.npy", pickle.dumps(Attack())),
+    ):
         with zipfile.ZipFile(io.BytesIO(good)) as former, zipfile.ZipFile("attack.npz", "w") as file:
             for name in former.namelist():
                 if name != member:
@@ -254,13 +256,15 @@ def test_a_checkpoint_of_another_model_or_optimizer():
 
 @given(
     st.lists(
-        st.fixed_dictionaries({
-            "validation_accuracy": st.sampled_from([0.5, 0.75, 1.0]),
-            "validation_loss": st.sampled_from([0.0, 0.1, 0.2]),
-        }),
+        st.fixed_dictionaries(
+            {
+                "validation_accuracy": st.sampled_from([0.5, 0.75, 1.0]),
+                "validation_loss": st.sampled_from([0.0, 0.1, 0.2]),
+            }
+        ),
         min_size=1,
     )
-)  # fmt: skip
+)
 def test_the_best_epoch(history):
     best = best_epoch(history)
     position = next(index for index, row in enumerate(history) if row is best)
@@ -306,10 +310,21 @@ def test_a_configuration_that_is_none(tmp_path, text):
 def run(tmp_path):
     """A run of the chapter's network on images of 4x4 pixels, with a checkpoint."""
     configuration = Configuration(
-        data="digits", data_dir=None, data_digest="0" * 64, classes=("a", "b"), model="chapter", backend="reference",
-        preprocessing=rm.data.Preprocessing(1 / 255, 1, 4, 4), device="NumPy", epochs=3, batch_size=2, lr=0.01,
-        optimizer="adam", validation_split=None, seed=7,
-    )  # fmt: skip
+        data="digits",
+        data_dir=None,
+        data_digest="0" * 64,
+        classes=("a", "b"),
+        model="chapter",
+        backend="reference",
+        preprocessing=rm.data.Preprocessing(1 / 255, 1, 4, 4),
+        device="NumPy",
+        epochs=3,
+        batch_size=2,
+        lr=0.01,
+        optimizer="adam",
+        validation_split=None,
+        seed=7,
+    )
     run = RunFolder(tmp_path / "run", configuration)
     run.path.mkdir()
     run.update()
@@ -334,17 +349,50 @@ def test_a_configuration_comes_back(run):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"epochs": "3"}, {"epochs": 0}, {"epochs": 3.0}, {"epochs": True}, {"epochs": None}, {"batch_size": 2.5},
-        {"batch_size": -1}, {"batch_size": [2]}, {"seed": -5}, {"seed": 2**64}, {"seed": "7"}, {"lr": 0}, {"lr": "0.1"},
-        {"lr": float("nan")}, {"lr": float("inf")}, {"lr": 10**400}, {"validation_split": 0}, {"validation_split": 1},
-        {"validation_split": True}, {"classes": []}, {"classes": "ab"}, {"classes": ["a", 1]}, {"classes": ["a", "a"]},
-        {"classes": {"a": 1}}, {"data": ""}, {"data": 3}, {"data_dir": 3}, {"data_digest": "0"}, {"model": ["chapter"]},
-        {"optimizer": 3}, {"optimizer": None}, {"backend": None}, {"device": 0}, {"completed_epochs": -1},
-        {"completed_epochs": "3"}, {"preprocessing": []}, {"preprocessing": {"scale": 1}}, {"surplus": 1}, {"model": ...},
-        {"format": "refcnn run 9"}, {"format": ["refcnn run 1"]},
+        {"epochs": "3"},
+        {"epochs": 0},
+        {"epochs": 3.0},
+        {"epochs": True},
+        {"epochs": None},
+        {"batch_size": 2.5},
+        {"batch_size": -1},
+        {"batch_size": [2]},
+        {"seed": -5},
+        {"seed": 2**64},
+        {"seed": "7"},
+        {"lr": 0},
+        {"lr": "0.1"},
+        {"lr": float("nan")},
+        {"lr": float("inf")},
+        {"lr": 10**400},
+        {"validation_split": 0},
+        {"validation_split": 1},
+        {"validation_split": True},
+        {"classes": []},
+        {"classes": "ab"},
+        {"classes": ["a", 1]},
+        {"classes": ["a", "a"]},
+        {"classes": {"a": 1}},
+        {"data": ""},
+        {"data": 3},
+        {"data_dir": 3},
+        {"data_digest": "0"},
+        {"model": ["chapter"]},
+        {"optimizer": 3},
+        {"optimizer": None},
+        {"backend": None},
+        {"device": 0},
+        {"completed_epochs": -1},
+        {"completed_epochs": "3"},
+        {"preprocessing": []},
+        {"preprocessing": {"scale": 1}},
+        {"surplus": 1},
+        {"model": ...},
+        {"format": "refcnn run 9"},
+        {"format": ["refcnn run 1"]},
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_fields_of_another_type_or_range_are_refused(run, changes):
     change(run, **changes)
     with pytest.raises(CheckpointError, match="config.json"):

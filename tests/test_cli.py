@@ -26,8 +26,21 @@ from refcnn.run_folder import RunFolder
 
 from . import small_run
 
-TRAIN = ["train", "--data", "data.npz", "--model", "small_models:small", "--backend", "reference", "--batch-size", "8",
-         "--lr", "0.02", "--seed", "3"]  # fmt: skip
+TRAIN = [
+    "train",
+    "--data",
+    "data.npz",
+    "--model",
+    "small_models:small",
+    "--backend",
+    "reference",
+    "--batch-size",
+    "8",
+    "--lr",
+    "0.02",
+    "--seed",
+    "3",
+]
 #: What names the model of the run anew, where its code is needed.
 NAMED = ["--model", "small_models:small"]
 
@@ -73,8 +86,17 @@ def assert_refused(result, *parts, status=1):
 
 def test_the_run_folder_and_the_last_lines(folder):
     run = folder / "run"
-    names = {"config.json", "metrics.csv", "last.npz", "best.npz", "model.onnx", "curves.png", "kernels.png",
-             "features_1.png", "confusion.png"}  # fmt: skip
+    names = {
+        "config.json",
+        "metrics.csv",
+        "last.npz",
+        "best.npz",
+        "model.onnx",
+        "curves.png",
+        "kernels.png",
+        "features_1.png",
+        "confusion.png",
+    }
     assert set(os.listdir(run)) == names
     for name in names:
         if name.endswith(".png"):
@@ -160,8 +182,17 @@ def test_image_files_are_recognised_as_well_as_the_floating_point_images_of_the_
             refused = call("predict", where, *files, "--backend", "reference")
             assert_refused(refused, "--pixel-range BLACK WHITE")
             assert len(refused.stderr.splitlines()) == 1
-        shown = ("show", "features", run, "--image", files[0], "--out", tmp_path / "features.png", "--model",
-                 "small_models:small")  # fmt: skip
+        shown = (
+            "show",
+            "features",
+            run,
+            "--image",
+            files[0],
+            "--out",
+            tmp_path / "features.png",
+            "--model",
+            "small_models:small",
+        )
         assert_refused(call(*shown), "--pixel-range BLACK WHITE")
         assert call(*shown, "--pixel-range", *pixel_range).exit_code == 0
     for where in (run, run / "model.onnx"):
@@ -497,8 +528,14 @@ def test_models_for_prediction_that_are_none(call, tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--epochs", "0"], ["--batch-size", "-3"], ["--validation-split", "1"], ["--seed", "-1"],
-     ["--optimizer", "newton"], ["--lr", "fast"]],
-)  # fmt: skip
+    [
+        ["--epochs", "0"],
+        ["--batch-size", "-3"],
+        ["--validation-split", "1"],
+        ["--seed", "-1"],
+        ["--optimizer", "newton"],
+        ["--lr", "fast"],
+    ],
+)
 def test_options_out_of_range_are_usage_errors(call, arguments):
     assert_refused(call("train", *arguments), arguments[0], status=2)

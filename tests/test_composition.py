@@ -149,12 +149,11 @@ def test_a_gradient_that_goes_elsewhere_without_need_is_a_failure(followers):
     rng = np.random.default_rng(0)
     x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((2, 2, 6, 6), (3, 2, 3, 3)))
     attributes = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1}
-    case = composition.followed(
-        conv2d.Case((x, w, None), attributes, np.ones((2, 3, 6, 6), np.float32)), followers
-    )  # fmt: skip
+    case = composition.followed(conv2d.Case((x, w, None), attributes, np.ones((2, 3, 6, 6), np.float32)), followers)
     sums = REFERENCE.operation("conv2d")
-    negated = types.SimpleNamespace(forward=lambda *a, **b: (-sums.forward(*a, **b)[0], sums.forward(*a, **b)[1]),
-                                    backward=sums.backward)  # fmt: skip
+    negated = types.SimpleNamespace(
+        forward=lambda *a, **b: (-sums.forward(*a, **b)[0], sums.forward(*a, **b)[1]), backward=sums.backward
+    )
     assert judge.check_backward("conv2d", case, REFERENCE, followers=followers) <= 1
     with pytest.raises(judge.ConformanceFailure, match=r"conv2d.backward\+relu"):
         judge.check_backward("conv2d", case, REFERENCE, implementation=negated, followers=followers)
@@ -162,9 +161,17 @@ def test_a_gradient_that_goes_elsewhere_without_need_is_a_failure(followers):
 
 def test_a_rectifier_that_is_forgotten_is_a_failure():
     case = conv2d_case()
-    forgetful = types.SimpleNamespace(operation=lambda stem: find("reference").operation(stem) if stem == "conv2d" else
-                                      types.SimpleNamespace(forward=lambda x: (x, x), backward=None),
-                                      array=np.array, to_host=np.array, name="forgetful", denormals=True)  # fmt: skip
+    forgetful = types.SimpleNamespace(
+        operation=lambda stem: (
+            find("reference").operation(stem)
+            if stem == "conv2d"
+            else types.SimpleNamespace(forward=lambda x: (x, x), backward=None)
+        ),
+        array=np.array,
+        to_host=np.array,
+        name="forgetful",
+        denormals=True,
+    )
     with pytest.raises(judge.ConformanceFailure, match=r"conv2d.forward\+relu"):
         judge.check_forward("conv2d", case, forgetful, followers=("relu",))
 
@@ -183,8 +190,12 @@ def test_a_mask_that_is_forgotten_is_a_failure():
         backward = staticmethod(lambda dy, saved, needs: (dy,))
 
     forgetful = types.SimpleNamespace(
-        operation=lambda stem: REFERENCE.operation(stem) if stem == "conv2d" else Unmasked, array=np.array,
-        to_host=np.array, name="forgetful", denormals=True, algorithms=lambda *arguments: {},
-    )  # fmt: skip
+        operation=lambda stem: REFERENCE.operation(stem) if stem == "conv2d" else Unmasked,
+        array=np.array,
+        to_host=np.array,
+        name="forgetful",
+        denormals=True,
+        algorithms=lambda *arguments: {},
+    )
     with pytest.raises(judge.ConformanceFailure, match=r"conv2d.backward\+relu"):
         judge.check_backward("conv2d", conv2d_case(), forgetful, followers=("relu",), to_the_bit=True)

@@ -62,16 +62,32 @@ def crossing(block, look):
 
 
 MODES = {
-    "training": (lambda number: rm.Sequential([]).train(), lambda: (is_training(), is_recording()), [(True, True)] * 2,
-                 (False, False)),
+    "training": (
+        lambda number: rm.Sequential([]).train(),
+        lambda: (is_training(), is_recording()),
+        [(True, True)] * 2,
+        (False, False),
+    ),
     "recording": (lambda number: recording(), is_recording, [True] * 2, False),
-    "variant": (lambda number: variants.use_variant(("gpu", "plain")[number], bool(number)), variants.forced,
-                [("gpu", False), ("plain", True)], (None, False)),
-    "subnormals": (lambda number: bounds.subnormals(not number), lambda: bounds.underflow() < bounds.TINY,
-                   [True, False], False),
-    "generator": (lambda number: philox.own_generator((number + 1, 5)), lambda: philox.generator.state,
-                  [(1, 5), (2, 5)], philox.generator.state),
-}  # fmt: skip
+    "variant": (
+        lambda number: variants.use_variant(("gpu", "plain")[number], bool(number)),
+        variants.forced,
+        [("gpu", False), ("plain", True)],
+        (None, False),
+    ),
+    "subnormals": (
+        lambda number: bounds.subnormals(not number),
+        lambda: bounds.underflow() < bounds.TINY,
+        [True, False],
+        False,
+    ),
+    "generator": (
+        lambda number: philox.own_generator((number + 1, 5)),
+        lambda: philox.generator.state,
+        [(1, 5), (2, 5)],
+        philox.generator.state,
+    ),
+}
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -197,7 +213,7 @@ def test_a_choice_without_a_block_is_the_processs_in_the_main_thread_and_else_th
         "reference reference",
         "reference:float64 reference reference",
         "7 8 7",
-    ], done.stderr  # fmt: skip
+    ], done.stderr
 
 
 OPENING = """
@@ -245,10 +261,16 @@ def test_threads_that_name_a_device_for_the_first_time_get_one_backend(opencl_ba
 
 
 def network():
-    return rm.Sequential([
-        rm.Conv2d(8, filter=3, padding=1), rm.Relu(), rm.MaxPool2d(2, stride=2), rm.Dropout(0.5), rm.Flatten(),
-        rm.Dense(3),
-    ])  # fmt: skip
+    return rm.Sequential(
+        [
+            rm.Conv2d(8, filter=3, padding=1),
+            rm.Relu(),
+            rm.MaxPool2d(2, stride=2),
+            rm.Dropout(0.5),
+            rm.Flatten(),
+            rm.Dense(3),
+        ]
+    )
 
 
 def test_predictions_are_right_while_another_model_trains(backend):
@@ -309,9 +331,9 @@ def test_of_two_threads_with_the_first_input_one_makes_the_parameters():
         time.sleep(0.05)
         return np.full(shape, len(calls), np.float32)
 
-    model = rm.Sequential([
-        rm.Conv2d(2, filter=1, initializer=initializer), rm.Flatten(), rm.Dense(2, initializer=initializer)
-    ])  # fmt: skip
+    model = rm.Sequential(
+        [rm.Conv2d(2, filter=1, initializer=initializer), rm.Flatten(), rm.Dense(2, initializer=initializer)]
+    )
 
     def call():
         with rm.use_backend("reference"):

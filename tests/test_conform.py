@@ -125,8 +125,20 @@ def failing_case(folder, row):
 
 
 def test_reference_conforms(tmp_path):
-    done = run("--device", "reference", "--operation", "relu", "--operation", "sgd", "--seed", 7, "--examples", 20,
-               "--report", tmp_path / "report")  # fmt: skip
+    done = run(
+        "--device",
+        "reference",
+        "--operation",
+        "relu",
+        "--operation",
+        "sgd",
+        "--seed",
+        7,
+        "--examples",
+        20,
+        "--report",
+        tmp_path / "report",
+    )
     assert done.exit_code == 0, done.output
     assert "seed 7, 20 cases" in done.output
     assert "All conform." in done.output
@@ -213,13 +225,25 @@ def test_streams_that_cannot_be_written_are_no_verdict(tmp_path, closed, status)
 
 def test_same_seed_same_cases(tmp_path):
     for name in ("first", "second"):
-        run("--device", "reference", "--operation", "softmax", "--seed", 11, "--examples", 15, "--report",
-            tmp_path / name)  # fmt: skip
+        run(
+            "--device",
+            "reference",
+            "--operation",
+            "softmax",
+            "--seed",
+            11,
+            "--examples",
+            15,
+            "--report",
+            tmp_path / name,
+        )
     first, second = (rows_of(tmp_path / name) for name in ("first", "second"))
     for key, row in first.items():
         assert (row.worst_ratio, row.coverage, row.histogram) == (
-            second[key].worst_ratio, second[key].coverage, second[key].histogram
-        )  # fmt: skip
+            second[key].worst_ratio,
+            second[key].coverage,
+            second[key].histogram,
+        )
 
 
 def test_wrong_answers_are_found_and_shrunk(faults):
@@ -229,10 +253,16 @@ def test_wrong_answers_are_found_and_shrunk(faults):
     rows = rows_of(faults / "report")
     verdicts = {f"{operation}.{direction}": row.verdict for (operation, direction), row in rows.items()}
     assert {name: verdict for name, verdict in verdicts.items() if verdict != "not offered"} == {
-        "add.forward": "wrong", "add.backward": "wrong", "conv2d.forward": "wrong", "dense.forward": "wrong",
-        "dropout.forward": "failed", "relu.forward": "wrong", "relu.backward": "conforms", "sgd.forward": "wrong",
+        "add.forward": "wrong",
+        "add.backward": "wrong",
+        "conv2d.forward": "wrong",
+        "dense.forward": "wrong",
+        "dropout.forward": "failed",
+        "relu.forward": "wrong",
+        "relu.backward": "conforms",
+        "sgd.forward": "wrong",
         "softmax.forward": "wrong",
-    }  # fmt: skip
+    }
     x, w, _ = failing_case(faults / "report", rows["conv2d", "forward"]).inputs
     assert x.size <= 6
     assert w.size <= 4
@@ -251,8 +281,26 @@ def test_wrong_answers_are_found_and_shrunk(faults):
 
 def test_crashes_and_hangs_are_results(faults, monkeypatch):
     monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 5)
-    done = run("--device", "faulty:deadly", "--device", "reference", "--seed", 1, "--examples", 20, "--case-limit", 0.5,
-               "--operation", "relu", "--operation", "add", "--operation", "dense", "--report", "report")  # fmt: skip
+    done = run(
+        "--device",
+        "faulty:deadly",
+        "--device",
+        "reference",
+        "--seed",
+        1,
+        "--examples",
+        20,
+        "--case-limit",
+        0.5,
+        "--operation",
+        "relu",
+        "--operation",
+        "add",
+        "--operation",
+        "dense",
+        "--report",
+        "report",
+    )
     assert done.exit_code == 1, done.output
     deadly, reference = Report.load(faults / "report" / "report.json").devices
     assert reference.conforms
@@ -279,8 +327,20 @@ def test_what_ends_a_process_is_shrunk_and_saved(faults, monkeypatch, operation,
     if verdict == "hung":
         # Each step costs the patience with it.
         monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 10)
-    done = run("--device", "faulty:deadly", "--operation", operation, "--seed", 1, "--examples", 40,
-               "--case-limit", 0.5, "--report", "report")  # fmt: skip
+    done = run(
+        "--device",
+        "faulty:deadly",
+        "--operation",
+        operation,
+        "--seed",
+        1,
+        "--examples",
+        40,
+        "--case-limit",
+        0.5,
+        "--report",
+        "report",
+    )
     assert done.exit_code == 1, done.output
     row = rows_of(faults / "report")[operation, "forward"]
     assert row.verdict == verdict
@@ -292,8 +352,16 @@ def test_what_ends_a_process_is_shrunk_and_saved(faults, monkeypatch, operation,
         assert sorted(case.attributes["stride"]) == [1, 2]
         assert case.inputs[0].size <= 2
     assert row.failure.case["attributes"]["stride"] == list(case.attributes["stride"])
-    again = run("--device", "faulty:deadly", "--device", "reference", "--repro", faults / "report" / row.failure.bundle,
-                "--case-limit", 0.5)  # fmt: skip
+    again = run(
+        "--device",
+        "faulty:deadly",
+        "--device",
+        "reference",
+        "--repro",
+        faults / "report" / row.failure.bundle,
+        "--case-limit",
+        0.5,
+    )
     assert again.exit_code == 1, again.output
     assert "Not conforming: faulty:deadly." in again.output
 
@@ -339,8 +407,20 @@ def test_a_bundle_that_cannot_be_saved_changes_no_verdict(faults, monkeypatch, d
     (faults / "report").mkdir()
     (faults / "report" / f"faulty-{device}-00-relu-forward").write_text("not a bundle")
     (faults / "report" / f"faulty-{device}-01-relu-backward").write_text("not a bundle")
-    done = run("--device", f"faulty:{device}", "--operation", "relu", "--seed", 1, "--examples", 20,
-               "--case-limit", 0.5, "--report", "report")  # fmt: skip
+    done = run(
+        "--device",
+        f"faulty:{device}",
+        "--operation",
+        "relu",
+        "--seed",
+        1,
+        "--examples",
+        20,
+        "--case-limit",
+        0.5,
+        "--report",
+        "report",
+    )
     assert done.exit_code == 1, done.output
     row = rows_of(faults / "report")["relu", "forward"]
     assert (row.verdict, row.failure.bundle) == (verdict, None)
@@ -554,8 +634,18 @@ def test_fault_in_a_kernel_is_found_and_shrunk(tmp_path, monkeypatch, file, righ
     assert right in text
     (tmp_path / "kernels" / file).write_text(text.replace(right, wrong, 1))
     monkeypatch.setenv("REFCNN_KERNELS", str(tmp_path / "kernels"))
-    done = run("--device", devices[0].name, "--operation", operation, "--variant", "plain", "--seed", 5, "--report",
-               tmp_path / "report")  # fmt: skip
+    done = run(
+        "--device",
+        devices[0].name,
+        "--operation",
+        operation,
+        "--variant",
+        "plain",
+        "--seed",
+        5,
+        "--report",
+        tmp_path / "report",
+    )
     assert done.exit_code == 1, done.output
     rows = rows_of(tmp_path / "report")
     row = rows[operation, "forward"]
@@ -602,8 +692,20 @@ def test_a_fused_variant_runs_alone(tmp_path):
     devices = [device for device in finding.usable() if not device.is_simulator]
     if not devices:
         pytest.skip("no OpenCL device was found")
-    done = run("--device", devices[0].name, "--operation", "dense", "--variant", "cpu+relu", "--seed", 1,
-               "--examples", 3, "--report", tmp_path)  # fmt: skip
+    done = run(
+        "--device",
+        devices[0].name,
+        "--operation",
+        "dense",
+        "--variant",
+        "cpu+relu",
+        "--seed",
+        1,
+        "--examples",
+        3,
+        "--report",
+        tmp_path,
+    )
     assert done.exit_code == 0, done.output
     assert {row.variant for row in rows_of(tmp_path).values()} == {"cpu+relu"}
 
@@ -654,8 +756,15 @@ def test_edges_of_a_case():
     x, w = np.zeros((1, 4, 3, 5), np.float32), np.ones((4, 1, 3, 1), np.float32)
     attributes = {"stride": (1, 2), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 4}
     found = reached("conv2d", Case((x, w, None), attributes, np.ones((1, 4, 1, 3), np.float32)))
-    expected = {"depthwise", "batch 1", "asymmetric stride", "stride larger than kernel", "no padding", "no bias",
-                "plane one less than a vector"}  # fmt: skip
+    expected = {
+        "depthwise",
+        "batch 1",
+        "asymmetric stride",
+        "stride larger than kernel",
+        "no padding",
+        "no bias",
+        "plane one less than a vector",
+    }
     assert expected <= found
     assert not {"every extent 1", "one group", "asymmetric padding", "NaN"} & found
     one = np.ones((1, 1, 1, 1), np.float32)
@@ -725,15 +834,30 @@ needs_oclgrind = pytest.mark.skipif(oclgrind.library() is None, reason="Oclgrind
 @needs_oclgrind
 def test_what_oclgrind_reports_fails_though_the_answer_is_right(tmp_path, relu_kernel):
     relu_kernel("y[i] = ", "y[i] = x[i + 1] == 0.1f ? 7.0f : ")
-    done = run("--device", "oclgrind", "--operation", "relu", "--operation", "add", "--seed", 1, "--examples", 4,
-               "--report", tmp_path / "report")  # fmt: skip
+    done = run(
+        "--device",
+        "oclgrind",
+        "--operation",
+        "relu",
+        "--operation",
+        "add",
+        "--seed",
+        1,
+        "--examples",
+        4,
+        "--report",
+        tmp_path / "report",
+    )
     assert done.exit_code == 1, done.output
     (device,) = Report.load(tmp_path / "report" / "report.json").devices
     assert (device.specification, device.platform) == ("oclgrind", "Oclgrind")
     rows = {row.name: row for row in device.rows}
     assert {name: row.verdict for name, row in rows.items()} == {
-        "relu.forward": "wrong", "relu.backward": "wrong", "add.forward": "conforms", "add.backward": "conforms",
-    }  # fmt: skip
+        "relu.forward": "wrong",
+        "relu.backward": "wrong",
+        "add.forward": "conforms",
+        "add.backward": "conforms",
+    }
     row = rows["relu.forward"]
     assert "Invalid read of size 4" in row.failure.message
     assert "Kernel: relu_forward" in row.failure.message

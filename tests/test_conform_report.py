@@ -51,15 +51,28 @@ def report(*devices, date="2026-03-01T10:00:00+00:00", **fields):
 def full_report():
     coverage = {"every extent 1": 12, "groups between 1 and C": 0, HOSTILE: 3}
     return report(
-        device(row(coverage=coverage), row(variant="gpu"), wrong(), row("softmax", verdict="known fault",
-               failure=Failure("softmax: a barrier is missing", known="pocl-softmax")), versions={"pyopencl": "2024.2"},
-               build_options="-cl-std=CL1.2", denormals=False),
-        device(row(coverage={"every extent 1": 1}), wrong(verdict="crashed", cases=3, worst_ratio=0.0),
-               row("dropout", verdict="not offered", cases=0, histogram=counts()),
-               name="Example CPU", specification="opencl:1:0", denormals=True),
+        device(
+            row(coverage=coverage),
+            row(variant="gpu"),
+            wrong(),
+            row(
+                "softmax", verdict="known fault", failure=Failure("softmax: a barrier is missing", known="pocl-softmax")
+            ),
+            versions={"pyopencl": "2024.2"},
+            build_options="-cl-std=CL1.2",
+            denormals=False,
+        ),
+        device(
+            row(coverage={"every extent 1": 1}),
+            wrong(verdict="crashed", cases=3, worst_ratio=0.0),
+            row("dropout", verdict="not offered", cases=0, histogram=counts()),
+            name="Example CPU",
+            specification="opencl:1:0",
+            denormals=True,
+        ),
         device(name="no rows", platform="", driver="", specification="mine:operations"),
         device(name="dead", error="clGetDeviceInfo: DEVICE_NOT_AVAILABLE", specification="opencl:2:0"),
-    )  # fmt: skip
+    )
 
 
 class Page(HTMLParser):
@@ -119,8 +132,11 @@ def test_page_holds_the_whole_report(tmp_path):
     page = rendered(full_report(), tmp_path)
     head, *rows = page.tables[0]
     assert [cell.split(" opencl")[0].split(" mine")[0] for cell in head[1:]] == [
-        "Example GPU 9000", "Example CPU", "no rows", "dead",
-    ]  # fmt: skip
+        "Example GPU 9000",
+        "Example CPU",
+        "no rows",
+        "dead",
+    ]
     assert [(entry[0], [re.split(r" \d|∞", cell)[0].strip() for cell in entry[1:]]) for entry in rows] == [
         ("conv2d forward", ["✓ conforms", "✓ conforms", "–", "–"]),
         ("conv2d forward · gpu", ["✓ conforms", "–", "–", "–"]),
@@ -134,11 +150,29 @@ def test_page_holds_the_whole_report(tmp_path):
     assert rows[0][1] == "✓ conforms 0.25 of the bound · 1.5 ULP 100 cases · 2 s"
     assert rows[2][1] == "✗ wrong ∞ of the bound · 8.4e+06 ULP 100 cases · 2 s"
     for entry in (
-        "3 of 4 do not conform", "1234567", "quick", "0.3.0", "2026-03-01 10:00 UTC", "x86_64", "Example CL", "535.1",
-        "-cl-std=CL1.2", "2024.2", "flushed to zero", "kept", "the device does not say", "DEVICE_NOT_AVAILABLE",
-        "3 of 12 elements are wrong", "stride = [2, 1]", "input 0: np.array([1.0], np.float32)", "dy: <float32 (9,)>",
-        "bundles/conv2d.backward gpu", "pocl-softmax", "groups between 1 and C", "every extent 1",
-    ):  # fmt: skip
+        "3 of 4 do not conform",
+        "1234567",
+        "quick",
+        "0.3.0",
+        "2026-03-01 10:00 UTC",
+        "x86_64",
+        "Example CL",
+        "535.1",
+        "-cl-std=CL1.2",
+        "2024.2",
+        "flushed to zero",
+        "kept",
+        "the device does not say",
+        "DEVICE_NOT_AVAILABLE",
+        "3 of 12 elements are wrong",
+        "stride = [2, 1]",
+        "input 0: np.array([1.0], np.float32)",
+        "dy: <float32 (9,)>",
+        "bundles/conv2d.backward gpu",
+        "pocl-softmax",
+        "groups between 1 and C",
+        "every extent 1",
+    ):
         assert entry in page.text
 
 
@@ -195,8 +229,13 @@ def hostile_report(**fields):
     failure = Failure(HOSTILE, {"inputs": [HOSTILE], "attributes": {HOSTILE: HOSTILE}, "dy": HOSTILE}, HOSTILE, HOSTILE)
     bad = row(HOSTILE, "forward", HOSTILE, "wrong", coverage={HOSTILE: 1}, failure=failure)
     texts = dict.fromkeys(("name", "platform", "driver", "specification", "build_options", "error"), HOSTILE)
-    return report(device(bad, **texts, versions={HOSTILE: HOSTILE}), refcnn=HOSTILE, profile=HOSTILE,
-                  host={HOSTILE: HOSTILE}, **fields)  # fmt: skip
+    return report(
+        device(bad, **texts, versions={HOSTILE: HOSTILE}),
+        refcnn=HOSTILE,
+        profile=HOSTILE,
+        host={HOSTILE: HOSTILE},
+        **fields,
+    )
 
 
 @pytest.mark.parametrize("draw", [rendered, lambda subject, folder: rendered_merged([subject], folder)])
@@ -249,7 +288,12 @@ def test_page_that_cannot_be_written_is_said(tmp_path, write):
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.0, "0 s"), (0.123, "0.12 s"), (9.97, "10 s"), (59.4, "59 s"), (59.8, "1 min 0 s"), (200.0, "3 min 20 s"),
+        (0.0, "0 s"),
+        (0.123, "0.12 s"),
+        (9.97, "10 s"),
+        (59.4, "59 s"),
+        (59.8, "1 min 0 s"),
+        (200.0, "3 min 20 s"),
         (math.inf, "∞"),
     ],
 )
@@ -270,10 +314,14 @@ def test_all_that_the_schema_allows_can_be_shown(tmp_path):
 @pytest.mark.parametrize(
     ("ratio", "name"),
     [
-        (0.0, "no error"), (0.1, "below a tenth"), (0.11, "below half"), (1.0, "within"), (1.01, "beyond"),
+        (0.0, "no error"),
+        (0.1, "below a tenth"),
+        (0.11, "below half"),
+        (1.0, "within"),
+        (1.01, "beyond"),
         (math.inf, "beyond"),
     ],
-)  # fmt: skip
+)
 def test_ratio_classes(ratio, name):
     assert html.ratio_class(ratio).startswith(name)
 
@@ -319,11 +367,12 @@ def test_worst_ratio_is_marked_where_its_class_changes():
     found = [changes(reports[: last + 1]) for last in range(len(ratios))]
     name = ("535.1", "conv2d.forward")
     assert found == [
-        [], [],
+        [],
+        [],
         [(*name, "was below half the bound (0.45)", reports[1].date, "535.1")],
         [],
         [(*name, "was within the bound (0.9)", reports[3].date, "535.1")],
-    ]  # fmt: skip
+    ]
 
 
 def test_dates_are_compared_as_moments():
@@ -372,12 +421,19 @@ def test_equal_devices_of_one_report_stay_apart():
 def test_implementations_without_a_platform_are_told_apart_by_machine():
     reports = [
         report(
-            device(row(), platform="", driver="", name=f"mine {version}", specification="mine:object",
-                   versions={"mine": version}),
-            host={"machine": machine}, date=f"2026-03-0{version[0]}T10:00:00+00:00",
+            device(
+                row(),
+                platform="",
+                driver="",
+                name=f"mine {version}",
+                specification="mine:object",
+                versions={"mine": version},
+            ),
+            host={"machine": machine},
+            date=f"2026-03-0{version[0]}T10:00:00+00:00",
         )
         for version, machine in (("1.0", "x86_64"), ("1.0", "aarch64"), ("2.0", "x86_64"))
-    ]  # fmt: skip
+    ]
     merged = merge(reports)
     drivers = [[column.driver for column in columns] for columns in merged.devices]
     assert drivers == [["mine 1.0"], ["mine 1.0", "mine 2.0"]]
@@ -403,17 +459,43 @@ def edited(**entries):
 @pytest.mark.parametrize(
     "text",
     [
-        "", "{", "[]", "null", "3", "\x00", '{"schema": 1}', edited(schema=99), edited(schema=None), edited(seed="one"),
-        edited(date="yesterday"), edited(date=3), edited(devices=[3]), edited(devices=None), edited(host=[]),
-        edited(devices=[{"name": "a"}]), edited(surplus=1),
+        "",
+        "{",
+        "[]",
+        "null",
+        "3",
+        "\x00",
+        '{"schema": 1}',
+        edited(schema=99),
+        edited(schema=None),
+        edited(seed="one"),
+        edited(date="yesterday"),
+        edited(date=3),
+        edited(devices=[3]),
+        edited(devices=None),
+        edited(host=[]),
+        edited(devices=[{"name": "a"}]),
+        edited(surplus=1),
         edited().replace('"seconds": 2.0', '"seconds": NaN'),
         edited(devices=[{**full_report().to_json()["devices"][0], "name": 3}]),
-        edited(devices=[{**full_report().to_json()["devices"][0], "rows": [
-            {**full_report().to_json()["devices"][0]["rows"][0], "verdict": "fine"}]}]),
-        edited(devices=[{**full_report().to_json()["devices"][0], "rows": [
-            {**full_report().to_json()["devices"][0]["rows"][0], "histogram": [1, 2]}]}]),
+        edited(
+            devices=[
+                {
+                    **full_report().to_json()["devices"][0],
+                    "rows": [{**full_report().to_json()["devices"][0]["rows"][0], "verdict": "fine"}],
+                }
+            ]
+        ),
+        edited(
+            devices=[
+                {
+                    **full_report().to_json()["devices"][0],
+                    "rows": [{**full_report().to_json()["devices"][0]["rows"][0], "histogram": [1, 2]}],
+                }
+            ]
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_report_is_said_with_its_name(tmp_path, text):
     full_report().save(tmp_path / "good.json")
     (tmp_path / "odd.json").write_text(text, encoding="utf-8")
@@ -443,12 +525,23 @@ def browse(tmp_path_factory):
     def open_page(path):
         folder = tmp_path_factory.mktemp("chromium")
         options = [
-            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-            "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-sync",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-dev-shm-usage",
             # The browser's own requests, for updates and the time, are to reach nobody from a test.
-            "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={folder / 'profile'}",
-            f"--log-net-log={folder / 'net.json'}", "--enable-logging=stderr", "--window-size=400,900", "--dump-dom",
-        ]  # fmt: skip
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            f"--user-data-dir={folder / 'profile'}",
+            f"--log-net-log={folder / 'net.json'}",
+            "--enable-logging=stderr",
+            "--window-size=400,900",
+            "--dump-dom",
+        ]
         done = subprocess.run(
             [CHROMIUM, *options, path.as_uri()], capture_output=True, encoding="utf-8", timeout=120, check=True
         )

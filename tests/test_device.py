@@ -15,7 +15,9 @@ from refcnn.conformance import targets
 from refcnn.errors import ArgumentError, BackendError, DeviceMemoryError, KernelBuildError, ShapeError
 from refcnn.opencl import conv2d, device, finding, matrix_product, program, variants
 
-pytestmark = pytest.mark.skipif(not finding.usable(), reason="no usable OpenCL device; see the README for how to get one")
+pytestmark = pytest.mark.skipif(
+    not finding.usable(), reason="no usable OpenCL device; see the README for how to get one"
+)
 
 SCALE = "__kernel void scale(__global float *x, int n, float by)\n{\n    int i = get_global_id(0);\n"
 SCALE_BODY = "    if (i < n)\n        x[i] *= by;\n}\n"
@@ -46,12 +48,15 @@ def test_names_and_properties(each_device):
 @pytest.mark.parametrize(
     ("native", "platform_version", "name", "width"),
     [
-        (16, "OpenCL 3.0 LINUX", "AMD EPYC", 16), (8, "OpenCL 3.0 LINUX", "AMD EPYC", 8),
+        (16, "OpenCL 3.0 LINUX", "AMD EPYC", 16),
+        (8, "OpenCL 3.0 LINUX", "AMD EPYC", 8),
         (1, "OpenCL 1.2", "Simulator", 4),
-        (16, "OpenCL 3.0 PoCL 3.0-rc2", "pthread-AMD EPYC", 8), (16, "OpenCL 3.0 PoCL 3.1", "pthread-AMD EPYC", 16),
-        (16, "OpenCL 3.0 PoCL 3.0-rc2", "pthread-Intel(R) Xeon(R)", 16), (4, "OpenCL 3.0 PoCL 3.0", "cortex-a57", 4),
+        (16, "OpenCL 3.0 PoCL 3.0-rc2", "pthread-AMD EPYC", 8),
+        (16, "OpenCL 3.0 PoCL 3.1", "pthread-AMD EPYC", 16),
+        (16, "OpenCL 3.0 PoCL 3.0-rc2", "pthread-Intel(R) Xeon(R)", 16),
+        (4, "OpenCL 3.0 PoCL 3.0", "cortex-a57", 4),
     ],
-)  # fmt: skip
+)
 def test_vectors_are_as_wide_as_registers_that_the_compiler_knows(native, platform_version, name, width):
     described = types.SimpleNamespace(platform_version=platform_version, device_name=name)
     assert device._vector_width(described, native) == width
@@ -288,12 +293,21 @@ def test_product_is_exact_for_integers(variant, data):
     c = one.array(np.full((chunks, rows, columns), np.nan, dtype=np.float32))
     with variants.use_variant(variant):
         matrix_product.product(
-            one, one.array(a.T if adjacent else a), one.array(padded[order]),
-            one.array((np.argsort(order) * stride).astype(np.int32)), c,
+            one,
+            one.array(a.T if adjacent else a),
+            one.array(padded[order]),
+            one.array((np.argsort(order) * stride).astype(np.int32)),
+            c,
             matrix_product.Places(columns, 0, columns, columns, c_y=0),
-            rows=rows, terms=terms, a_row=1 if adjacent else terms, a_term=rows if adjacent else 1,
-            c_row=columns, chunks=chunks, c_chunk=rows * columns, bias=one.array(bias) if with_bias else None,
-        )  # fmt: skip
+            rows=rows,
+            terms=terms,
+            a_row=1 if adjacent else terms,
+            a_term=rows if adjacent else 1,
+            c_row=columns,
+            chunks=chunks,
+            c_chunk=rows * columns,
+            bias=one.array(bias) if with_bias else None,
+        )
     exact = a.astype(np.float64) @ b + (chunks * bias[:, None] if with_bias else 0)
     np.testing.assert_array_equal(c.get().astype(np.float64).sum(axis=0), exact)
 
@@ -314,11 +328,22 @@ def test_dot_product_is_exact_for_integers(variant, data):
     b = _integers(generator, (images, groups, columns, room))
     with variants.use_variant(variant):
         c = matrix_product.dot_product(
-            one, one.array(a), one.array(b), one.array(np.arange(columns, dtype=np.int32) * room),
-            rows=rows, columns=columns, places=places, images=images, groups=groups, images_per_chunk=per_chunk,
-            a_row=room, a_group=rows * room, a_image=groups * rows * room,
-            b_group=columns * room, b_image=groups * columns * room,
-        )  # fmt: skip
+            one,
+            one.array(a),
+            one.array(b),
+            one.array(np.arange(columns, dtype=np.int32) * room),
+            rows=rows,
+            columns=columns,
+            places=places,
+            images=images,
+            groups=groups,
+            images_per_chunk=per_chunk,
+            a_row=room,
+            a_group=rows * room,
+            a_image=groups * rows * room,
+            b_group=columns * room,
+            b_image=groups * columns * room,
+        )
     exact = np.einsum("ngrp,ngcp->grc", a[..., :places].astype(np.float64), b[..., :places].astype(np.float64))
     np.testing.assert_array_equal(c.get(), exact)
 

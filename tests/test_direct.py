@@ -12,8 +12,16 @@ from refcnn.conformance import conv2d as bounds
 from refcnn.conformance.bounds import subnormals
 from refcnn.conformance.judge import compare
 from refcnn.conformance.strategies import (
-    FEW_NOT_FINITE, KERNELS, LIMITS, arrays, batches, extents, image_sizes, spans, windows,
-)  # fmt: skip
+    FEW_NOT_FINITE,
+    KERNELS,
+    LIMITS,
+    arrays,
+    batches,
+    extents,
+    image_sizes,
+    spans,
+    windows,
+)
 from refcnn.errors import ShapeError
 from refcnn.opencl import conv2d as operation
 from refcnn.opencl import direct, variants
@@ -70,9 +78,7 @@ def compute(backend, case, cut=(1 << 16, 4), relu=False):
 
 def exact(case):
     """Return the float64 reference's results by name."""
-    *arrays64, geometry = (
-        entry.astype(np.float64) if isinstance(entry, np.ndarray) else entry for entry in case
-    )
+    *arrays64, geometry = (entry.astype(np.float64) if isinstance(entry, np.ndarray) else entry for entry in case)
     x, w, b, dy = arrays64
     y, saved = conv2d.forward(x, w, b, **attributes(geometry))
     gradients = conv2d.backward(dy, saved, (True, True, True), **attributes(geometry))
@@ -120,9 +126,9 @@ def by_definition(case):
     (_, channels, height, width), (_, inputs, kernel_h, kernel_w) = geometry.x_shape, geometry.w_shape
     y, dx, dw = np.zeros(dy.shape), np.zeros(x.shape), np.zeros(w.shape)
     outputs = w.shape[0] // geometry.groups
-    rows, columns = (
-        [np.arange(side) * geometry.stride[axis] - geometry.padding[axis] for axis, side in enumerate(dy.shape[2:])]
-    )
+    rows, columns = [
+        np.arange(side) * geometry.stride[axis] - geometry.padding[axis] for axis, side in enumerate(dy.shape[2:])
+    ]
     for p, q in np.ndindex(kernel_h, kernel_w):
         of_row, of_column = rows + p * geometry.dilation[0], columns + q * geometry.dilation[1]
         i, j = (np.flatnonzero((0 <= at) & (at < side)) for at, side in ((of_row, height), (of_column, width)))
@@ -185,8 +191,16 @@ def test_no_images(opencl_backend):
 @pytest.mark.skipif(LIBRARY is None, reason="Oclgrind is not installed (Debian's package: oclgrind)")
 def test_inside_oclgrind(run):  # noqa: F811
     done, report = run(
-        sys.executable, "-m", "pytest", __file__, "-q", "-p", "no:cacheprovider", "--hypothesis-profile=simulator",
-        "-k", "exact or definition or rectified",
+        sys.executable,
+        "-m",
+        "pytest",
+        __file__,
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--hypothesis-profile=simulator",
+        "-k",
+        "exact or definition or rectified",
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert " passed" in done.stdout

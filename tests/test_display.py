@@ -33,9 +33,23 @@ from . import small_run
 file_names = st.binary(min_size=1, max_size=20).map(os.fsdecode).filter(lambda name: not {"\0", "/"} & set(name))
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 HOSTILE = [
-    "$\\frac$", "cheap $$", "$x$", "\x1b[31mred\x07", "two\nlines", "caf\udce9", "\u202egnp.exe", "_hidden", "a\\b", "猫",
-    "\N{DOG FACE}", "%s {x}", "tab\there", "\x9b1m", "\u2028", "back`id`",
-]  # fmt: skip
+    "$\\frac$",
+    "cheap $$",
+    "$x$",
+    "\x1b[31mred\x07",
+    "two\nlines",
+    "caf\udce9",
+    "\u202egnp.exe",
+    "_hidden",
+    "a\\b",
+    "猫",
+    "\N{DOG FACE}",
+    "%s {x}",
+    "tab\there",
+    "\x9b1m",
+    "\u2028",
+    "back`id`",
+]
 
 NAMED = ["--model", "small_models:small"]
 
@@ -71,9 +85,10 @@ def test_a_printed_command_gives_the_shell_those_very_words(words):
     line = display.command(*words)
     assert not acts(line)
     done = subprocess.run(
-        ["bash", "--norc", "-c", f"refcnn() {{ printf '%s\\0' \"$@\"; }}\n{line}"], capture_output=True,
+        ["bash", "--norc", "-c", f"refcnn() {{ printf '%s\\0' \"$@\"; }}\n{line}"],
+        capture_output=True,
         env={**os.environ, "LC_ALL": "C.UTF-8"},
-    )  # fmt: skip
+    )
     assert list(map(os.fsdecode, done.stdout.split(b"\0")[:-1])) == words, line
 
 
@@ -81,12 +96,15 @@ def test_a_path_that_looks_like_an_option_is_none(tmp_path):
     assert display.quoted(run_folder.Path("-run")) == "./-run"
 
 
-@pytest.mark.parametrize("variable, argv, expected", [
-    ("tools/refcnn", ["x"], "tools/refcnn devices"),
-    ("/my checkout/tools/refcnn", ["x"], "'/my checkout/tools/refcnn' devices"),
-    (None, ["pytest"], "refcnn devices"),
-    (None, [os.path.join(os.path.dirname(rm.__file__), "__main__.py")], f"{sys.executable} -m refcnn devices"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "variable, argv, expected",
+    [
+        ("tools/refcnn", ["x"], "tools/refcnn devices"),
+        ("/my checkout/tools/refcnn", ["x"], "'/my checkout/tools/refcnn' devices"),
+        (None, ["pytest"], "refcnn devices"),
+        (None, [os.path.join(os.path.dirname(rm.__file__), "__main__.py")], f"{sys.executable} -m refcnn devices"),
+    ],
+)
 def test_a_command_begins_as_refcnn_was_called(monkeypatch, variable, argv, expected):
     monkeypatch.delenv("REFCNN_COMMAND", raising=False)
     if variable is not None:
@@ -137,9 +155,14 @@ def test_any_names_are_drawn_and_exported(tmp_path_factory, classes):
         model = rm.Sequential([rm.Flatten(), rm.Dense(len(classes))])
         preprocessing = Preprocessing(1 / 255, 1, 2, 2)
         refcnn.onnx.export(
-            model, folder / "model.onnx", (1, 2, 2), classes=classes, preprocessing=preprocessing, examples=1,
+            model,
+            folder / "model.onnx",
+            (1, 2, 2),
+            classes=classes,
+            preprocessing=preprocessing,
+            examples=1,
             backends=["reference"],
-        )  # fmt: skip
+        )
     (stored,) = (entry.value for entry in onnx.load(folder / "model.onnx").metadata_props if "classes" in entry.key)
     assert json.loads(stored) == classes
     Image.fromarray(np.full((2, 2), 90, np.uint8)).save(folder / "a.png")
@@ -179,8 +202,22 @@ def trained(tmp_path_factory):
         context.chdir(folder)
         context.syspath_prepend(str(folder))
         (folder / "small_models.py").write_text(small_run.MODELS)
-        arguments = ["train", "--data", "data", *NAMED, "--backend", "reference", "--epochs", "1",
-                     "--seed", "1", "--validation-split", "0.34", "--out", "my runs/first try"]  # fmt: skip
+        arguments = [
+            "train",
+            "--data",
+            "data",
+            *NAMED,
+            "--backend",
+            "reference",
+            "--epochs",
+            "1",
+            "--seed",
+            "1",
+            "--validation-split",
+            "0.34",
+            "--out",
+            "my runs/first try",
+        ]
         result = CliRunner().invoke(main, arguments, prog_name="refcnn")
         assert result.exit_code == 0, result.output
     (folder / "output.txt").write_text(result.output)
@@ -204,8 +241,12 @@ def test_a_run_of_hostile_names_ends_with_its_pictures_and_its_model(trained):
 
 def test_printed_commands_are_quoted(trained):
     output = (trained / "output.txt").read_text()
-    for line in ("predict 'my runs/first try/model.onnx'", "show features 'my runs/first try'",
-                 "export 'my runs/first try'", "train --resume 'my runs/first try'"):  # fmt: skip
+    for line in (
+        "predict 'my runs/first try/model.onnx'",
+        "show features 'my runs/first try'",
+        "export 'my runs/first try'",
+        "train --resume 'my runs/first try'",
+    ):
         assert f"refcnn {line}" in output
 
 

@@ -77,9 +77,14 @@ sizes = st.tuples(st.integers(7, 10), st.integers(7, 10))
 def test_convolution(tmp_path_factory, window, groups, inputs, outputs, ignore_bias, size):
     kernel, padding, stride, dilation = window
     layer = rm.Conv2d(
-        groups * outputs, filter=kernel, padding=padding, stride=stride, dilation=dilation, groups=groups,
+        groups * outputs,
+        filter=kernel,
+        padding=padding,
+        stride=stride,
+        dilation=dilation,
+        groups=groups,
         ignore_bias=ignore_bias,
-    )  # fmt: skip
+    )
     model = assert_same_bits(tmp_path_factory.mktemp("conv"), rm.Sequential([layer]), (groups * inputs, *size))
     assert [entry.name for entry in model.graph.initializer] == ["0.w", "0.b"][: 2 - ignore_bias]
 
@@ -131,9 +136,7 @@ class Branches(rm.Model):
 def test_branches(tmp_path):
     model = assert_same_bits(tmp_path, Branches(), (2, 4, 5))
     names = {entry.name for entry in model.graph.initializer}
-    assert names == {
-        "shared.w", "shared.b", "kernels.0.w", "kernels.0.b", "kernels.1.w", "kernels.1.b", "constant.1"
-    }  # fmt: skip
+    assert names == {"shared.w", "shared.b", "kernels.0.w", "kernels.0.b", "kernels.1.w", "kernels.1.b", "constant.1"}
     assert sorted(node.name for node in model.graph.node if node.op_type == "Conv") == [
         f"conv2d_{number}" for number in (1, 2, 3, 4)
     ]
@@ -164,9 +167,12 @@ def test_an_operation_of_several_operators(tmp_path, monkeypatch):
     monkeypatch.setattr("refcnn.layers.relu.to_onnx", to_onnx)
     model = assert_same_bits(tmp_path, rm.Sequential([rm.Relu(), rm.Dense(2), rm.Relu()]), (3,))
     assert [(node.name, *node.output) for node in model.graph.node] == [
-        ("relu_1.1", "relu_1.1"), ("relu_1.2", "relu_1"), ("dense_1", "dense_1"),
-        ("relu_2.1", "relu_2.1"), ("relu_2.2", "logits"),
-    ]  # fmt: skip
+        ("relu_1.1", "relu_1.1"),
+        ("relu_1.2", "relu_1"),
+        ("dense_1", "dense_1"),
+        ("relu_2.1", "relu_2.1"),
+        ("relu_2.2", "logits"),
+    ]
 
 
 def test_an_operation_that_needs_no_operator(tmp_path, monkeypatch):
@@ -176,11 +182,18 @@ def test_an_operation_that_needs_no_operator(tmp_path, monkeypatch):
 
 
 def small_network():
-    return rm.Sequential([
-        rm.Conv2d(4, filter=3, padding=(0, 1, 2, 1)), rm.Relu(), rm.MaxPool2d(2, stride=2), rm.Dropout(0.5),
-        rm.Conv2d(4, filter=3, padding=1, groups=2), rm.AveragePool2d(2, padding=1, stride=2), rm.Flatten(),
-        rm.Dense(5),
-    ])  # fmt: skip
+    return rm.Sequential(
+        [
+            rm.Conv2d(4, filter=3, padding=(0, 1, 2, 1)),
+            rm.Relu(),
+            rm.MaxPool2d(2, stride=2),
+            rm.Dropout(0.5),
+            rm.Conv2d(4, filter=3, padding=1, groups=2),
+            rm.AveragePool2d(2, padding=1, stride=2),
+            rm.Flatten(),
+            rm.Dense(5),
+        ]
+    )
 
 
 @pytest.mark.parametrize("opset", range(13, 23))
@@ -200,9 +213,14 @@ def test_what_the_file_says(tmp_path):
     path, preprocessing = tmp_path / "model.onnx", Preprocessing(1 / 16, 1, 8, 8, white=16.0)
     classes = ("null", "eins", "zwei", "drei", "größer")
     export(
-        small_network(), path, (1, 8, 8), classes=classes, preprocessing=preprocessing, examples=3,
+        small_network(),
+        path,
+        (1, 8, 8),
+        classes=classes,
+        preprocessing=preprocessing,
+        examples=3,
         backends=["reference"],
-    )  # fmt: skip
+    )
     proto = onnx.load(path)
     onnx.checker.check_model(proto, full_check=True)
     assert (proto.producer_name, proto.producer_version) == ("refcnn", rm.__version__)
@@ -215,8 +233,14 @@ def test_what_the_file_says(tmp_path):
         assert value.type.tensor_type.shape.dim[0].dim_param == "N"
     # Dropout does nothing outside training, so it is not there.
     assert [node.name for node in proto.graph.node] == [
-        "conv2d_1", "relu_1", "max_pool2d_1", "conv2d_2", "average_pool2d_1", "flatten_1", "dense_1"
-    ]  # fmt: skip
+        "conv2d_1",
+        "relu_1",
+        "max_pool2d_1",
+        "conv2d_2",
+        "average_pool2d_1",
+        "flatten_1",
+        "dense_1",
+    ]
     model = load(path)
     assert (model.classes, model.preprocessing, model.input_shape) == (classes, preprocessing, (1, 8, 8))
     assert model.output_name == "logits"
@@ -235,9 +259,12 @@ def test_softmax_is_in_the_graph_when_asked_for(tmp_path):
 def test_the_proof_says_what_it_did(tmp_path):
     calls = []
     proof = export(
-        small_network(), tmp_path / "model.onnx", (1, 8, 8), backends=["reference"],
+        small_network(),
+        tmp_path / "model.onnx",
+        (1, 8, 8),
+        backends=["reference"],
         progress=lambda *arguments: calls.append(arguments),
-    )  # fmt: skip
+    )
     runtime = f"onnxruntime {onnxruntime.__version__}"
     assert calls == [(number, 20) for number in range(1, 21)]
     assert proof.examples == 20 and 1 in proof.batch_sizes and {3, 5} & set(proof.batch_sizes)
@@ -308,8 +335,6 @@ def test_an_export_is_quiet_and_leaves_one_file(tmp_path):
     (tmp_path / "program.py").write_text(program)
     folder = os.path.dirname(os.path.dirname(rm.__file__))
     environment = {**os.environ, "PYTHONPATH": folder, "REFCNN_BACKEND": "reference"}
-    done = subprocess.run(
-        [sys.executable, "program.py"], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )  # fmt: skip
+    done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert sorted(os.listdir(tmp_path)) == ["model.onnx", "program.py"]

@@ -71,9 +71,9 @@ def test_huge_parameters(tmp_path):
     model.set_state({"0.w": np.full((4, 3), 1e30), "0.b": np.full((1, 3), -1e30)})
     export(model, tmp_path / "model.onnx", (4,), examples=5, backends=["reference"])
     model = rm.Sequential([rm.Dense(3, input_size=4), rm.Dense(3, input_size=3)])
-    model.set_state({
-        "0.w": np.full((4, 3), 1e30), "0.b": np.zeros((1, 3)), "1.w": np.full((3, 3), 1e30), "1.b": np.zeros((1, 3))
-    })  # fmt: skip
+    model.set_state(
+        {"0.w": np.full((4, 3), 1e30), "0.b": np.zeros((1, 3)), "1.w": np.full((3, 3), 1e30), "1.b": np.zeros((1, 3))}
+    )
     with pytest.raises(ExportError, match="leave float32's range"):
         export(model, tmp_path / "overflow.onnx", (4,), backends=["reference"])
     assert os.listdir(tmp_path) == ["model.onnx"]

@@ -63,7 +63,10 @@ def test_threads_that_write_at_once_leave_the_permissions_of_new_files_alone(tmp
 def test_an_error_leaves_the_former_file(tmp_path, error):
     path = tmp_path / "file.bin"
     write(path, b"former")
-    with pytest.raises(FileWriteError if isinstance(error, OSError) else ValueError) as caught, atomic_write(path) as temporary:
+    with (
+        pytest.raises(FileWriteError if isinstance(error, OSError) else ValueError) as caught,
+        atomic_write(path) as temporary,
+    ):
         temporary.write_bytes(b"half")
         raise error
     assert path.read_bytes() == b"former" and os.listdir(tmp_path) == ["file.bin"]
@@ -73,9 +76,13 @@ def test_an_error_leaves_the_former_file(tmp_path, error):
 
 @pytest.mark.parametrize(
     ("number", "advice", "other"),
-    [(errno.ENOSPC, "Free some space", "can be written"), (errno.EACCES, "can be written", "space"),
-     (errno.EROFS, "can be written", "space"), (errno.ENOENT, "Make that folder", "space")],
-)  # fmt: skip
+    [
+        (errno.ENOSPC, "Free some space", "can be written"),
+        (errno.EACCES, "can be written", "space"),
+        (errno.EROFS, "can be written", "space"),
+        (errno.ENOENT, "Make that folder", "space"),
+    ],
+)
 def test_the_advice_fits_what_went_wrong(tmp_path, number, advice, other):
     with pytest.raises(FileWriteError, match=advice) as caught, atomic_write(tmp_path / "file"):
         raise OSError(number, os.strerror(number))
@@ -144,8 +151,11 @@ HALF_WRITTEN = """
 def half_written(folder):
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(HALF_WRITTEN)],
-        cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=small_run.environment(),
-    )  # fmt: skip
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=small_run.environment(),
+    )
     assert process.stdout.readline() == b"half\n"
     return process
 

@@ -303,7 +303,10 @@ def test_a_spawned_child_computes(each_device, tmp_path):
     """What the error of a forked one advises works."""
     (tmp_path / "program.py").write_text(SPAWN)
     done = subprocess.run(
-        [sys.executable, tmp_path / "program.py", each_device.name], capture_output=True, text=True, timeout=120,
+        [sys.executable, tmp_path / "program.py", each_device.name],
+        capture_output=True,
+        text=True,
+        timeout=120,
         check=True,
-    )  # fmt: skip
+    )
     assert done.stdout.strip() == "[[0.0, 2.0]]"

@@ -25,8 +25,24 @@ from . import small_run
 
 CHECKOUT = Path(rm.__file__).parents[1]
 #: Modules that refcnn, its libraries or Python itself import sooner or later, and the one that a file names.
-PLANTED = ("numpy", "json", "hypothesis", "click", "tqdm", "matplotlib", "PIL", "pyopencl", "onnx", "onnxruntime",
-           "dataclasses", "statistics", "venv", "ensurepip", "pip", "payload")  # fmt: skip
+PLANTED = (
+    "numpy",
+    "json",
+    "hypothesis",
+    "click",
+    "tqdm",
+    "matplotlib",
+    "PIL",
+    "pyopencl",
+    "onnx",
+    "onnxruntime",
+    "dataclasses",
+    "statistics",
+    "venv",
+    "ensurepip",
+    "pip",
+    "payload",
+)
 
 
 def plant(folder, marker, names=PLANTED):
@@ -43,9 +59,13 @@ def plant(folder, marker, names=PLANTED):
 
 def python(*arguments, cwd):
     return subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=cwd, env=small_run.environment() | {"MPLBACKEND": "agg"},
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        env=small_run.environment() | {"MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +150,13 @@ def test_a_run_whose_model_is_not_exported_yet_asks_for_it(call, trained, tmp_pa
 
 @pytest.mark.parametrize(
     "arguments",
-    [["predict", "run", "class1.png"], ["show", "kernels", "run"], ["export", "run", "--out", "x.onnx"],
-     ["train", "--resume", "run"]],
-)  # fmt: skip
+    [
+        ["predict", "run", "class1.png"],
+        ["show", "kernels", "run"],
+        ["export", "run", "--out", "x.onnx"],
+        ["train", "--resume", "run"],
+    ],
+)
 def test_another_model_than_that_of_the_run_is_refused(call, arguments):
     result = call(*arguments, "--model", "small_models:slow")
     assert result.exit_code == 1
@@ -190,10 +214,15 @@ def planted_bundle(tmp_path):
     folder = tmp_path / "bundle"
     expected = bundle.expected("add", "forward", CASE)
     bundle.write_bundle(
-        folder, operation="add", direction="forward", variant=None, case=CASE,
+        folder,
+        operation="add",
+        direction="forward",
+        variant=None,
+        case=CASE,
         results={name: (None, *entry) for name, entry in expected.items()},
-        device={"specification": "payload:implementation", "name": "payload"}, message="found",
-    )  # fmt: skip
+        device={"specification": "payload:implementation", "name": "payload"},
+        message="found",
+    )
     plant(folder, tmp_path / "marker")
     yield folder
     assert not (tmp_path / "marker").exists(), (tmp_path / "marker").read_text()

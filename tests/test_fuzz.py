@@ -28,9 +28,13 @@ def entries(tmp_path_factory):
     command = [sys.executable, "-m", "tests.fuzz", str(folder), str(MUTANTS), SEED]
     while True:
         done = subprocess.run(
-            command, cwd=Path(__file__).parents[1], env=small_run.environment(), capture_output=True, text=True,
+            command,
+            cwd=Path(__file__).parents[1],
+            env=small_run.environment(),
+            capture_output=True,
+            text=True,
             errors="replace",
-        )  # fmt: skip
+        )
         if done.returncode == 0:
             break
         assert (folder / "current.json").exists(), done.stderr

@@ -9,9 +9,7 @@ import pytest
 from refcnn.conformance import judge, worker
 from refcnn.conformance.strategies import Case
 from refcnn.conformance.targets import Implementation
-from refcnn.reference import (
-    adam, average_pool2d, conv2d, dropout, max_pool2d, sgd, softmax, softmax_cross_entropy
-)  # fmt: skip
+from refcnn.reference import adam, average_pool2d, conv2d, dropout, max_pool2d, sgd, softmax, softmax_cross_entropy
 
 RNG = np.random.default_rng(0)
 ATTRIBUTES = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1}
@@ -71,22 +69,27 @@ WRONG_ABOUT_SPECIAL_VALUES = [
     ("relu_backward", lambda dy, x: (dy * (x > 0),)),
     ("add_backward", lambda dy, a, b: (dy + np.float32(0), dy)),
     ("average_pool2d", lambda x, **options: average_pool2d.forward(np.nan_to_num(x), **options)[0]),
-    ("average_pool2d_backward", lambda dy, x, **options: average_pool2d.backward(
-        np.nan_to_num(dy), x.shape, (True,), **options
-    )),
-    ("max_pool2d_backward", lambda dy, x, **options: max_pool2d.backward(
-        dy, max_pool2d.forward(np.nan_to_num(x), **options)[1], (True,), **options
-    )),
+    (
+        "average_pool2d_backward",
+        lambda dy, x, **options: average_pool2d.backward(np.nan_to_num(dy), x.shape, (True,), **options),
+    ),
+    (
+        "max_pool2d_backward",
+        lambda dy, x, **options: max_pool2d.backward(
+            dy, max_pool2d.forward(np.nan_to_num(x), **options)[1], (True,), **options
+        ),
+    ),
     ("softmax", lambda x: softmax.forward(np.nan_to_num(x))[0]),
-    ("softmax_cross_entropy", lambda x, t, reduce_sum: softmax_cross_entropy.forward(
-        np.nan_to_num(x), t, reduce_sum=reduce_sum
-    )[0]),
+    (
+        "softmax_cross_entropy",
+        lambda x, t, reduce_sum: softmax_cross_entropy.forward(np.nan_to_num(x), t, reduce_sum=reduce_sum)[0],
+    ),
     ("softmax_cross_entropy", lambda x, t, reduce_sum: plain_cross_entropy(x, t, reduce_sum)),
     ("softmax_cross_entropy_backward", lambda dy, x, t, reduce_sum: plain_cross_entropy_backward(dy, x, t, reduce_sum)),
     ("dropout_backward", lambda dy, x, ratio, **_: (dropout_kept(dy, x, ratio, **_),)),
     ("sgd", lambda w, g, v, **options: sgd.forward(w, np.nan_to_num(g), v, **options)),
     ("adam", lambda w, g, m, r, **options: adam.forward(w, np.nan_to_num(g), m, r, **options)),
-]  # fmt: skip
+]
 
 
 def plain_cross_entropy(x, t, reduce_sum):

@@ -215,8 +215,21 @@ def test_a_training_whose_terminal_is_closed_saves_the_batch(folder, tmp_path):
     import pty
 
     run = tmp_path / "run"
-    arguments = ["-m", "refcnn", "train", "--data", "data.npz", "--model", "small_models:slow", "--backend",
-                 "reference", "--batch-size", "8", "--out", str(run)]  # fmt: skip
+    arguments = [
+        "-m",
+        "refcnn",
+        "train",
+        "--data",
+        "data.npz",
+        "--model",
+        "small_models:slow",
+        "--backend",
+        "reference",
+        "--batch-size",
+        "8",
+        "--out",
+        str(run),
+    ]
     # The terminal must be the controlling one of its session, as that of a shell is.
     program = (
         "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
@@ -224,9 +237,13 @@ def test_a_training_whose_terminal_is_closed_saves_the_batch(folder, tmp_path):
     )
     main_end, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", program, *arguments], cwd=folder, env=small_run.environment(), stdin=terminal,
-        stdout=terminal, stderr=terminal,
-    )  # fmt: skip
+        [sys.executable, "-c", program, *arguments],
+        cwd=folder,
+        env=small_run.environment(),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
     os.close(terminal)
     shown = b""
     while b"epoch 2/10:" not in shown:
@@ -331,7 +348,9 @@ def test_tune_keeps_what_was_measured_and_stops(opencl_backend, tmp_path, monkey
     asked = at_call(signal.SIGTERM, 2)
     name = opencl_backend.name
     monkeypatch.setattr(running, "device_names", lambda wanted: [name, name])
-    monkeypatch.setattr(variants, "measure_directions", asked(lambda *_: {one: {"plain": 1.0} for one in variants.DIRECTIONS}))
+    monkeypatch.setattr(
+        variants, "measure_directions", asked(lambda *_: {one: {"plain": 1.0} for one in variants.DIRECTIONS})
+    )
     result = CliRunner().invoke(main, ["tune", "--model", "chapter"])
     assert result.exit_code == 143, result.output
     assert len(asked.calls) == 2 and str(tmp_path / "tuning.json") in result.stderr

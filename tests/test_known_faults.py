@@ -20,9 +20,15 @@ from .test_layout import OPERATIONS
 
 DEVICE = {"name": "Some GPU 7", "platform": "Vendor OpenCL", "driver": "31.0.5", "specification": "opencl:0:0"}
 ENTRY = {
-    "id": "wrong-padding", "operation": "conv2d", "direction": "backward", "device": "some gpu", "driver": "31.0.*",
-    "condition": "padding", "link": "https://example.org/1", "seen": "an error of 3 where 1e-6 is allowed",
-}  # fmt: skip
+    "id": "wrong-padding",
+    "operation": "conv2d",
+    "direction": "backward",
+    "device": "some gpu",
+    "driver": "31.0.*",
+    "condition": "padding",
+    "link": "https://example.org/1",
+    "seen": "an error of 3 where 1e-6 is allowed",
+}
 ROW = {"device": DEVICE, "operation": "conv2d", "direction": "backward", "variant": "gpu"}
 
 
@@ -181,7 +187,7 @@ def test_a_file_that_is_wrong_is_an_error(tmp_path, text):
         load(tmp_path / "nowhere.toml")
 
 
-IMPLEMENTATION = '''
+IMPLEMENTATION = """
 import os, signal
 import numpy as np
 
@@ -208,7 +214,7 @@ class Device:
 
 
 device = Device()
-'''
+"""
 
 
 @pytest.fixture
@@ -225,8 +231,18 @@ def conform(faults, tmp_path, monkeypatch):
             entry.setdefault("operation", operation)
             entry.setdefault("driver", "*")
         faults(*entries)
-        arguments = ["--device", "implementation_with_faults:device", "--operation", operation, "--seed", "1",
-                     "--examples", "100", "--report", "report"]  # fmt: skip
+        arguments = [
+            "--device",
+            "implementation_with_faults:device",
+            "--operation",
+            operation,
+            "--seed",
+            "1",
+            "--examples",
+            "100",
+            "--report",
+            "report",
+        ]
         done = CliRunner().invoke(main, ["conform", *arguments])
         (device,) = Report.load(tmp_path / "report" / "report.json").devices
         return done, {row.direction: row for row in device.rows}
@@ -249,8 +265,9 @@ def test_what_is_known_lets_a_device_pass_and_is_shown(conform):
     )
     assert done.exit_code == 0, done.output
     assert {direction: (row.verdict, row.failure.known) for direction, row in rows.items()} == {
-        "forward": ("known fault", "nan"), "backward": ("known fault", "half"),
-    }  # fmt: skip
+        "forward": ("known fault", "nan"),
+        "backward": ("known fault", "half"),
+    }
     assert "nan" in rows["forward"].failure.message and rows["backward"].worst_ratio > 1
     assert rows["forward"].cases == rows["backward"].cases == 100
     assert_saved_as_known(rows)

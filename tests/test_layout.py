@@ -23,14 +23,46 @@ NO_ARITHMETIC = {"flatten"}
 SHARED = {
     "reference": set(),
     "opencl": {
-        "array", "conv2d_product", "device", "direct", "elementwise", "finding", "fusion", "icd", "matrix_product", "memory",
-        "pooling", "program", "recording", "trial", "trial_process", "tuning", "variants", "winograd", "winograd_weights",
-    },  # fmt: skip
+        "array",
+        "conv2d_product",
+        "device",
+        "direct",
+        "elementwise",
+        "finding",
+        "fusion",
+        "icd",
+        "matrix_product",
+        "memory",
+        "pooling",
+        "program",
+        "recording",
+        "trial",
+        "trial_process",
+        "tuning",
+        "variants",
+        "winograd",
+        "winograd_weights",
+    },
     "conformance": {
-        "bounds", "bundle", "case_file", "composition", "coverage", "html", "judge", "known_faults", "merge",
-        "oclgrind", "onnxruntime_target", "pytest_plugin", "results", "runner", "strategies", "targets", "winograd",
+        "bounds",
+        "bundle",
+        "case_file",
+        "composition",
+        "coverage",
+        "html",
+        "judge",
+        "known_faults",
+        "merge",
+        "oclgrind",
+        "onnxruntime_target",
+        "pytest_plugin",
+        "results",
+        "runner",
+        "strategies",
+        "targets",
+        "winograd",
         "worker",
-    },  # fmt: skip
+    },
     "layers": {"pooling"},
     "optimizers": {"optimizer"},
 }
@@ -86,8 +118,11 @@ def test_conformance_has_one_signature(operation):
     assert parameters(module.cases)[:2] == [("size", "small"), ("integers", False)]
     algorithms = [("algorithms", None)] * (operation == "conv2d")
     assert parameters(module.forward_bound) == [
-        ("inputs", inspect.Parameter.empty), ("attributes", inspect.Parameter.empty), ("errors", None), *algorithms,
-    ]  # fmt: skip
+        ("inputs", inspect.Parameter.empty),
+        ("attributes", inspect.Parameter.empty),
+        ("errors", None),
+        *algorithms,
+    ]
     if operation not in operations_in("optimizers"):
         names = ["dy", "inputs", "attributes", "needs", *(name for name, _ in algorithms)]
         assert [name for name, _ in parameters(module.backward_bound)] == names

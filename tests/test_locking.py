@@ -44,9 +44,14 @@ def process(program, folder):
     """Start a Python process, which says when it is ready, and goes on when it is sent a line."""
     program = textwrap.dedent(program).replace("PAUSE", 'print("ready", flush=True); sys.stdin.readline()')
     return subprocess.Popen(
-        [sys.executable, "-c", f"import sys\n{program}"], cwd=folder, stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=small_run.environment(),
-    )  # fmt: skip
+        [sys.executable, "-c", f"import sys\n{program}"],
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=small_run.environment(),
+    )
 
 
 def at_once(programs, folder):
@@ -165,13 +170,16 @@ def test_a_process_may_lock_what_it_has_locked(tmp_path):
     with locked_folder(tmp_path, "wait"), locked_folder(tmp_path, "wait"):
         pass
     assert os.listdir(tmp_path) == []
-    holder = process(f"""
+    holder = process(
+        f"""
         from refcnn.locking import locked_folder
         with locked_folder({str(tmp_path)!r}, ""):
             with locked_folder({str(tmp_path)!r}, ""):
                 pass
             PAUSE
-    """, tmp_path)  # fmt: skip
+    """,
+        tmp_path,
+    )
     with holder:
         assert holder.stdout.readline() == "ready\n"
         with pytest.raises(LockedError, match=f"process {holder.pid}.*or wait"), locked_folder(tmp_path, "wait"):
@@ -229,11 +237,14 @@ def test_a_locked_file_is_waited_for(tmp_path):
 
 
 def test_two_conformance_runs_do_not_write_one_report(tmp_path):
-    holder = process(f"""
+    holder = process(
+        f"""
         from refcnn.locking import locked_folder
         with locked_folder({str(tmp_path)!r}, ""):
             PAUSE
-    """, tmp_path)  # fmt: skip
+    """,
+        tmp_path,
+    )
     arguments = ["conform", "--device", "reference", "--operation", "relu", "--examples", "1", "--report", tmp_path]
     arguments = list(map(str, arguments))
     with holder:

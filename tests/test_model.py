@@ -16,9 +16,15 @@ def reference():
 
 
 def small_model():
-    return rm.Sequential([
-        rm.Conv2d(channel=3, filter=3, padding=1), rm.Relu(), rm.MaxPool2d(filter=2, stride=2), rm.Flatten(), rm.Dense(4)
-    ])  # fmt: skip
+    return rm.Sequential(
+        [
+            rm.Conv2d(channel=3, filter=3, padding=1),
+            rm.Relu(),
+            rm.MaxPool2d(filter=2, stride=2),
+            rm.Flatten(),
+            rm.Dense(4),
+        ]
+    )
 
 
 X = np.random.default_rng(0).normal(size=(2, 1, 6, 6))
@@ -50,9 +56,7 @@ def test_names_of_parameters():
     model = Branching()
     model(X)
     names = [name for name, _ in model.parameters()]
-    assert names == [
-        "stem.w", "stem.b", "blocks.0.w", "blocks.0.b", "blocks.1.0.w", "blocks.1.0.b", "head.w", "head.b"
-    ]  # fmt: skip
+    assert names == ["stem.w", "stem.b", "blocks.0.w", "blocks.0.b", "blocks.1.0.w", "blocks.1.0.b", "head.w", "head.b"]
 
 
 def test_shapes_come_from_the_first_input():
@@ -60,8 +64,11 @@ def test_shapes_come_from_the_first_input():
     assert not list(model.parameters())
     model(X)
     assert {name: parameter.shape for name, parameter in model.parameters()} == {
-        "0.w": (3, 1, 3, 3), "0.b": (1, 3, 1, 1), "4.w": (27, 4), "4.b": (1, 4)
-    }  # fmt: skip
+        "0.w": (3, 1, 3, 3),
+        "0.b": (1, 3, 1, 1),
+        "4.w": (27, 4),
+        "4.b": (1, 4),
+    }
 
 
 def test_input_size_makes_parameters_at_once():

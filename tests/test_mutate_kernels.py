@@ -31,7 +31,7 @@ def faults(kind, *lines):
         assert mutant.file == "f.cl" and mutant.function == "f"
         assert mutant.source.startswith(head) and mutant.source.endswith(tail)
         if mutant.kind == kind:
-            found.append(" ".join(mutant.source[len(head):-len(tail)].split()))
+            found.append(" ".join(mutant.source[len(head) : -len(tail)].split()))
     return found
 
 
@@ -44,7 +44,8 @@ def faults(kind, *lines):
         ("bound", ["if (n >= width) y[0] = 1;"], ["if (n >= -1 + width) y[0] = 1;"]),
         ("bound", ["y[0] = max(0, n);"], ["y[0] = max(1 + 0, n);"]),
         (
-            "bound", ["for (int i = 0; i < n; i++) y[i] = 1;"],
+            "bound",
+            ["for (int i = 0; i < n; i++) y[i] = 1;"],
             ["for (int i = 0 + 1; i < n; i++) y[i] = 1;", "for (int i = 0; i < -1 + n; i++) y[i] = 1;"],
         ),
         ("axis", ["y[n * s_h] = 1;"], ["y[n * s_w] = 1;"]),
@@ -63,33 +64,39 @@ def faults(kind, *lines):
         ("test", ["if (n < 3) y[0] = 1;"], ["if (1) y[0] = 1;"]),
         ("test", ["if (n > 1 && n < 3) y[0] = 1;"], ["if (1 && n < 3) y[0] = 1;", "if (n > 1 && 1) y[0] = 1;"]),
         (
-            "test", ["if ((n > 1) | (n < 3)) y[0] = 1;"],
+            "test",
+            ["if ((n > 1) | (n < 3)) y[0] = 1;"],
             ["if (1) y[0] = 1;", "if (0 | (n < 3)) y[0] = 1;", "if ((n > 1) | 0) y[0] = 1;"],
         ),
         ("test", ["y[0] = n < 3 ? y[1] : 2;"], ["y[0] = 1 ? y[1] : 2;"]),
         ("tile", ["for (int i = 0; i < ROWS; i++) y[i] = 1;"], ["for (int i = 0; i < (ROWS - 1); i++) y[i] = 1;"]),
         (
-            "barrier", ["y[0] = 1;", "barrier(CLK_LOCAL_MEM_FENCE);", "y[1] = 2;"],
-            [
-                "y[0] = 1; ; y[1] = 2;",
-                "y[0] = 1; y[1] = 2; barrier(CLK_LOCAL_MEM_FENCE);",
-            ],
+            "barrier",
+            ["y[0] = 1;", "barrier(CLK_LOCAL_MEM_FENCE);", "y[1] = 2;"],
+            ["y[0] = 1; ; y[1] = 2;", "y[0] = 1; y[1] = 2; barrier(CLK_LOCAL_MEM_FENCE);"],
         ),
         (
-            "barrier", ["while (n) {", "y[0] = 1;", "barrier(CLK_LOCAL_MEM_FENCE);", "}"],
+            "barrier",
+            ["while (n) {", "y[0] = 1;", "barrier(CLK_LOCAL_MEM_FENCE);", "}"],
             ["while (n) { y[0] = 1; ; }", "while (n) { y[0] = 1; } barrier(CLK_LOCAL_MEM_FENCE);"],
         ),
     ],
-)  # fmt: skip
+)
 def test_a_fault_changes_what_its_kind_says(kind, lines, expected):
     assert faults(kind, *lines) == expected
 
 
 @pytest.mark.parametrize(
     "text",
-    ["// a < b, 0.5f", "/* s_h += 1;\n   barrier(X); */", 'printf("%d < %d + s_h");', "#if WIDTH == 16",
-     "#pragma unroll", "__attribute__((reqd_work_group_size(GROUP_X, GROUP_Y, 1)))"],
-)  # fmt: skip
+    [
+        "// a < b, 0.5f",
+        "/* s_h += 1;\n   barrier(X); */",
+        'printf("%d < %d + s_h");',
+        "#if WIDTH == 16",
+        "#pragma unroll",
+        "__attribute__((reqd_work_group_size(GROUP_X, GROUP_Y, 1)))",
+    ],
+)
 def test_comments_strings_and_directives_stay(text):
     from kernel_faults import mutants
 
@@ -115,8 +122,20 @@ def test_every_kind_occurs_in_the_kernels_and_every_fault_is_told_from_the_other
 def test_plan():
     from mutate_kernels import plan
 
-    stems = {"conv2d", "conv2d_cpu", "conv2d_gpu", "matrix_product", "matrix_product_cpu", "matrix_product_gpu", "relu",
-             "dense", "softmax", "softmax_cross_entropy", "max_pool2d", "max_pool2d_cpu"}  # fmt: skip
+    stems = {
+        "conv2d",
+        "conv2d_cpu",
+        "conv2d_gpu",
+        "matrix_product",
+        "matrix_product_cpu",
+        "matrix_product_gpu",
+        "relu",
+        "dense",
+        "softmax",
+        "softmax_cross_entropy",
+        "max_pool2d",
+        "max_pool2d_cpu",
+    }
     assert plan("relu", stems) == [("relu", None)]
     assert plan("softmax_cross_entropy", stems) == [("softmax_cross_entropy", None)]
     assert plan("conv2d", stems) == [("conv2d", "plain")]
@@ -144,8 +163,11 @@ def test_planted_faults():
     """In a process of its own: the bench forks, and what forks from one that used OpenCL inherits its kernels."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "tests/mutation_bench.py"],
-        cwd=TOOLS.parent, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        cwd=TOOLS.parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -154,10 +176,13 @@ def test_survivors_are_explained_and_those_that_no_longer_apply_are_named(tmp_pa
     from mutate_kernels import Result, read_survivors, report
 
     path = tmp_path / "survivors.toml"
-    path.write_text("".join(
-        f'[[survivor]]\nfile = "f.cl"\nkind = "sign"\nfunction = "f"\nline = "y[0] = n + 1;"\nmutated = "{mutated}"\n'
-        'reason = "n is 0"\n' for mutated in ("y[0] = n - 1;", "y[0] = n * 1;")
-    ))  # fmt: skip
+    path.write_text(
+        "".join(
+            f'[[survivor]]\nfile = "f.cl"\nkind = "sign"\nfunction = "f"\nline = "y[0] = n + 1;"\nmutated = "{mutated}"\n'
+            'reason = "n is 0"\n'
+            for mutated in ("y[0] = n - 1;", "y[0] = n * 1;")
+        )
+    )
     listed = read_survivors(path)
     (mutant,) = [mutant for mutant in mutants("f.cl", wrap("y[0] = n + 1;")) if mutant.kind == "sign"]
     assert listed[mutant.identity] == "n is 0"

@@ -99,9 +99,16 @@ def test_a_constant_may_be_read():
 
 
 OPERATORS = [
-    lambda v, w: v + w, lambda v, w: v - w, lambda v, w: v * w, lambda v, w: v / w, lambda v, w: v // w,
-    lambda v, w: v % w, lambda v, w: v**w, lambda v, w: v @ w, divmod,
-]  # fmt: skip
+    lambda v, w: v + w,
+    lambda v, w: v - w,
+    lambda v, w: v * w,
+    lambda v, w: v / w,
+    lambda v, w: v // w,
+    lambda v, w: v % w,
+    lambda v, w: v**w,
+    lambda v, w: v @ w,
+    divmod,
+]
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -126,11 +133,14 @@ def test_sum_and_assigning_operators_raise():
 @pytest.mark.parametrize(
     ("call", "name"),
     [
-        (lambda v: v + v, r"refcnn\.add"), (lambda v: np.add(v, v), r"refcnn\.add"),
-        (lambda v: np.maximum(v, 0), r"refcnn\.relu"), (lambda v: v @ ONES, r"refcnn\.dense"),
-        (lambda v: np.dot(v, ONES), r"refcnn\.dense"), (lambda v: np.reshape(v, (2, -1)), r"refcnn\.flatten"),
+        (lambda v: v + v, r"refcnn\.add"),
+        (lambda v: np.add(v, v), r"refcnn\.add"),
+        (lambda v: np.maximum(v, 0), r"refcnn\.relu"),
+        (lambda v: v @ ONES, r"refcnn\.dense"),
+        (lambda v: np.dot(v, ONES), r"refcnn\.dense"),
+        (lambda v: np.reshape(v, (2, -1)), r"refcnn\.flatten"),
     ],
-)  # fmt: skip
+)
 def test_the_message_names_the_function_to_use(call, name):
     with recording(), pytest.raises(GradientError, match=name):
         call(rm.Variable(VALUES))

@@ -31,7 +31,15 @@ def run(tmp_path):
 
 def test_operations(run):
     done, report = run(
-        sys.executable, "-m", "pytest", "tests/operations", "-q", "-p", "no:cacheprovider", "-k", "opencl",
+        sys.executable,
+        "-m",
+        "pytest",
+        "tests/operations",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "opencl",
         "--hypothesis-profile=simulator",
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

@@ -66,15 +66,23 @@ class Everywhere(rm.Model):
 
 
 NAMES = {
-    "file": (1, 4), "own": (1, 4), "affine.shift": (1, 4),
+    "file": (1, 4),
+    "own": (1, 4),
+    "affine.shift": (1, 4),
     **{
         f"{layer}.{key}": shape
         for layer in (
-            "heads.digit", "heads.a%2Eb%2Fü.0", "heads.3.0", "deep.0.0", "deep.0.1.0", "deep.1.x.y", "affine.inner",
+            "heads.digit",
+            "heads.a%2Eb%2Fü.0",
+            "heads.3.0",
+            "deep.0.0",
+            "deep.0.1.0",
+            "deep.1.x.y",
+            "affine.inner",
         )
         for key, shape in (("w", (6, 4)), ("b", (1, 4)))
     },
-}  # fmt: skip
+}
 
 
 def test_parameters_are_found_in_every_place():

@@ -29,8 +29,12 @@ def texts_overlap(figure):
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             low, high = sorted(axis.get_view_interval())
-            beyond |= {label for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high
-                       for label in (tick.label1, tick.label2)}
+            beyond |= {
+                label
+                for tick in axis.get_major_ticks()
+                if not low <= tick.get_loc() <= high
+                for label in (tick.label1, tick.label2)
+            }
     shown = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
     shown = [text for text in shown if text not in beyond]
     boxes = [(text.get_text(), text.get_window_extent()) for text in shown]

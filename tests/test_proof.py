@@ -24,10 +24,16 @@ def reference():
 
 def network():
     rm.set_seed(5)
-    model = rm.Sequential([
-        rm.Conv2d(3, filter=3, padding=(1, 1, 0, 1)), rm.Relu(), rm.Conv2d(3, filter=3, padding=(1, 0, 1, 2)),
-        rm.AveragePool2d(2, padding=1, stride=2), rm.Flatten(), rm.Dense(4),
-    ])  # fmt: skip
+    model = rm.Sequential(
+        [
+            rm.Conv2d(3, filter=3, padding=(1, 1, 0, 1)),
+            rm.Relu(),
+            rm.Conv2d(3, filter=3, padding=(1, 0, 1, 2)),
+            rm.AveragePool2d(2, padding=1, stride=2),
+            rm.Flatten(),
+            rm.Dense(4),
+        ]
+    )
     model(np.zeros((1, *SHAPE)))
     random = np.random.default_rng(0)
     state = {name: random.standard_normal(value.shape) for name, value in model.state().items()}

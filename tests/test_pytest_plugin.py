@@ -33,7 +33,9 @@ def run(folder, *arguments):
         # On the path, but not installed.
         command += ["-p", "refcnn.conformance.pytest_plugin"]
     environment = {**os.environ, "PYTHONPATH": f"{folder}:{Path(__file__).parents[1]}"}
-    return subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, env=environment, timeout=300)
+    return subprocess.run(
+        [*command, *arguments], cwd=folder, capture_output=True, text=True, env=environment, timeout=300
+    )
 
 
 def test_what_conforms_passes(tmp_path):
@@ -45,7 +47,9 @@ def test_what_conforms_passes(tmp_path):
 def test_what_is_wrong_fails_with_its_smallest_case(tmp_path):
     done = run(tmp_path, "--refcnn-device", "implementation:wrong")
     assert done.returncode == 1 and "1 failed" in done.stdout
-    assert "relu.forward(np.array([" in done.stdout and "exact      0.0" in done.stdout and "Traceback" not in done.stdout
+    assert (
+        "relu.forward(np.array([" in done.stdout and "exact      0.0" in done.stdout and "Traceback" not in done.stdout
+    )
 
 
 def test_an_unknown_device_is_a_usage_error(tmp_path):

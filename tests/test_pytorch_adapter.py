@@ -12,9 +12,7 @@ from refcnn.conformance import judge
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 
-OPERATIONS = [
-    "add", "average_pool2d", "conv2d", "dense", "max_pool2d", "relu", "softmax", "softmax_cross_entropy"
-]  # fmt: skip
+OPERATIONS = ["add", "average_pool2d", "conv2d", "dense", "max_pool2d", "relu", "softmax", "softmax_cross_entropy"]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

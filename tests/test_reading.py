@@ -23,10 +23,17 @@ from . import mutants
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs pipes, links and devices of a POSIX system")
 
 
-@given(st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8,
-))  # fmt: skip
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**70), 2**70)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=8,
+    )
+)
 def test_json_is_read_as_python_reads_it(value):
     text = json.dumps(value)
     assert parse_json(text) == parse_json(text.encode()) == parse_json(b"\xef\xbb\xbf" + text.encode()) == value
@@ -35,11 +42,26 @@ def test_json_is_read_as_python_reads_it(value):
 @pytest.mark.parametrize(
     "text",
     [
-        "", "{", "NaN", "[Infinity]", "-Infinity", "1e999", "-1e400", "1" + "0" * 400, "9" * 5000, '{"a": 1, "a": 1}',
-        '{"b": {"a": 1, "c": 2, "a": 3}}', "[" * 100_000, "[" * 60 + "]" * 60, '{"a":' * 60 + "1" + "}" * 60, "'a'", "[1,]",
-        b"\xff", b"\xff\xfe1\x00",
+        "",
+        "{",
+        "NaN",
+        "[Infinity]",
+        "-Infinity",
+        "1e999",
+        "-1e400",
+        "1" + "0" * 400,
+        "9" * 5000,
+        '{"a": 1, "a": 1}',
+        '{"b": {"a": 1, "c": 2, "a": 3}}',
+        "[" * 100_000,
+        "[" * 60 + "]" * 60,
+        '{"a":' * 60 + "1" + "}" * 60,
+        "'a'",
+        "[1,]",
+        b"\xff",
+        b"\xff\xfe1\x00",
     ],
-)  # fmt: skip
+)
 def test_what_json_has_not_is_refused(text):
     with (
         pytest.raises(DataError, match="it.json is not a document"),

@@ -13,8 +13,25 @@ from refcnn.cli import main
 
 from . import small_run
 
-TRAIN = ["train", "--data", "data.npz", "--model", "small_models:small", "--backend", "reference", "--batch-size", "8",
-         "--lr", "0.02", "--seed", "3", "--epochs", "1", "--out", "run"]  # fmt: skip
+TRAIN = [
+    "train",
+    "--data",
+    "data.npz",
+    "--model",
+    "small_models:small",
+    "--backend",
+    "reference",
+    "--batch-size",
+    "8",
+    "--lr",
+    "0.02",
+    "--seed",
+    "3",
+    "--epochs",
+    "1",
+    "--out",
+    "run",
+]
 
 
 class Broken(io.StringIO):
@@ -84,8 +101,13 @@ def test_what_only_shows_something_ends_where_it_cannot(monkeypatch):
 def test_closed_streams_stop_no_training(folder, closed):
     done = subprocess.run(
         ["sh", "-c", f'exec "$0" "$@" {closed}', sys.executable, "-m", "refcnn", *TRAIN],
-        cwd=folder, env=small_run.environment(), capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env=small_run.environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0
     assert ("Validation accuracy" in done.stdout) is (">&-" not in closed.split())
     assert (folder / "run" / "model.onnx").exists()
@@ -96,8 +118,13 @@ def test_a_full_device_is_one_line_and_no_success(tmp_path):
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "refcnn", "--version"],
-            cwd=tmp_path, env=small_run.environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False,
-        )  # fmt: skip
+            cwd=tmp_path,
+            env=small_run.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
     assert done.returncode == 2
     assert done.stderr.startswith("Error: ") and len(done.stderr.splitlines()) == 1
 

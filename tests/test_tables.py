@@ -42,8 +42,10 @@ def test_columns_stand_below_each_other():
 def test_the_widest_column_is_cut_in_the_middle_and_remarks_are_not():
     rows = [("", "name", "size"), ("a", "pthread-skylake-avx512-EPYC", "12"), ("b", "failed: " + 40 * "x")]
     assert table(rows, left=(0, 1), width=24) == [
-        "   name             size", "a  pthrea...2-EPYC    12", f"b  failed: {40 * 'x'}"
-    ]  # fmt: skip
+        "   name             size",
+        "a  pthrea...2-EPYC    12",
+        f"b  failed: {40 * 'x'}",
+    ]
 
 
 def test_only_a_terminal_has_a_width(monkeypatch):

@@ -315,9 +315,9 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(inside, tmp_p
 def test_parameters_that_are_not_finite_are_never_saved(inside, tmp_path):
     """The last step of an epoch may spoil the parameters after the last loss was read as finite."""
     session = begin(tmp_path, epochs=1)
-    session._validate = lambda is_interrupted: session.model[0].set_parameters(
-        {"w": np.full((4, 1, 3, 3), np.nan, np.float32)}
-    ) or (0.1, 0.9)
+    session._validate = lambda is_interrupted: (
+        session.model[0].set_parameters({"w": np.full((4, 1, 3, 3), np.nan, np.float32)}) or (0.1, 0.9)
+    )
     with pytest.raises(NonFiniteLossError, match="parameter 0.w holds NaN"):
         session.finish(lambda line: None)
     assert not session.run.last.exists() and not session.run.best.exists()
@@ -520,10 +520,17 @@ def test_the_progress_bar_shows_epoch_loss_speed_and_time_left(folder, tmp_path)
 
 
 @given(
-    epochs=st.integers(1, 999), losses=st.tuples(*[st.floats(0, 9999)] * 2), accuracy=st.floats(0, 1),
+    epochs=st.integers(1, 999),
+    losses=st.tuples(*[st.floats(0, 9999)] * 2),
+    accuracy=st.floats(0, 1),
     seconds=st.floats(0, 9999),
-)  # fmt: skip
+)
 def test_the_line_of_an_epoch_is_not_wrapped_at_80_columns(epochs, losses, accuracy, seconds):
-    row = {"epoch": epochs, "train_loss": losses[0], "validation_loss": losses[1], "validation_accuracy": accuracy,
-           "seconds": seconds}  # fmt: skip
+    row = {
+        "epoch": epochs,
+        "train_loss": losses[0],
+        "validation_loss": losses[1],
+        "validation_accuracy": accuracy,
+        "seconds": seconds,
+    }
     assert len(training.epoch_line(row, epochs)) < 80

@@ -38,14 +38,24 @@ def run(tmp_path):
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("REFCNN_", "POCL_", "PYOPENCL_"))
         }
-        environment = kept | {
-            "PYTHONPATH": os.pathsep.join((str(STAND_IN), str(PACKAGE))), "REFCNN_STAND_IN": ",".join(kinds),
-            "REFCNN_STAND_IN_LOG": str(run.log), "XDG_CACHE_HOME": str(tmp_path / "cache"),
-        } | environment  # fmt: skip
+        environment = (
+            kept
+            | {
+                "PYTHONPATH": os.pathsep.join((str(STAND_IN), str(PACKAGE))),
+                "REFCNN_STAND_IN": ",".join(kinds),
+                "REFCNN_STAND_IN_LOG": str(run.log),
+                "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            }
+            | environment
+        )
         return subprocess.run(
-            [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=300,
-            env=environment, cwd=tmp_path,
-        )  # fmt: skip
+            [sys.executable, "-c", code, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=environment,
+            cwd=tmp_path,
+        )
 
     run.log = tmp_path / "builds.txt"
     return run
@@ -64,9 +74,14 @@ def test_devices_tells_what_is_wrong_with_each(run):
     assert {kind for kind, row in rows.items() if "unusable" in row} == set(kinds) - {"works"}
     assert [kind for kind, row in rows.items() if row.startswith("*")] == ["works"]
     for place, causes in enumerate(
-        (("builds nothing", UNKNOWN_CPU), ("computes wrongly", "35", "34"), ("ends the process", "SIGABRT"),
-         ("hangs", "10 s"), ("context", "DEVICE_NOT_AVAILABLE"))
-    ):  # fmt: skip
+        (
+            ("builds nothing", UNKNOWN_CPU),
+            ("computes wrongly", "35", "34"),
+            ("ends the process", "SIGABRT"),
+            ("hangs", "10 s"),
+            ("context", "DEVICE_NOT_AVAILABLE"),
+        )
+    ):
         (line,) = (line for line in done.stdout.splitlines() if line.startswith(f"opencl:0:{place} is unusable"))
         assert all(cause in line for cause in causes), line
     # What OpenCL does not list is said too.
@@ -139,10 +154,21 @@ def test_training_proves_and_exports_where_every_device_is_broken(run, named, tm
     np.savez(tmp_path / "data.npz", x=images, y=np.arange(40) % 2)
     (tmp_path / "small.py").write_text(SMALL)
     done = run(
-        "train", "--model", "small:model", "--data", "data.npz", "--epochs", 1, "--out", "run", "--backend", named,
-        "--seed", 1,
+        "train",
+        "--model",
+        "small:model",
+        "--data",
+        "data.npz",
+        "--epochs",
+        1,
+        "--out",
+        "run",
+        "--backend",
+        named,
+        "--seed",
+        1,
         kinds=("builds-nothing",),
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "model.onnx").exists()
     assert "proved on" in done.stdout and UNKNOWN_CPU in done.stdout
@@ -159,9 +185,20 @@ def test_a_broken_device_that_is_named_is_an_error(run, tmp_path):
 
 def test_conform_names_broken_devices_and_judges_the_others(run, tmp_path):
     done = run(
-        "conform", "--operation", "add", "--examples", 3, "--seed", 1, "--report", "report", "--device", "all",
-        kinds=("builds-nothing", "hangs"), limit=8,
-    )  # fmt: skip
+        "conform",
+        "--operation",
+        "add",
+        "--examples",
+        3,
+        "--seed",
+        1,
+        "--report",
+        "report",
+        "--device",
+        "all",
+        kinds=("builds-nothing", "hangs"),
+        limit=8,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("unusable:") == 2 and UNKNOWN_CPU in done.stdout
     report = Report.load(tmp_path / "report" / "report.json")
@@ -176,9 +213,17 @@ def test_conform_names_broken_devices_and_judges_the_others(run, tmp_path):
 
 def test_conform_of_a_broken_device_that_is_named_is_one_finding(run, tmp_path):
     done = run(
-        "conform", "--examples", 3, "--seed", 1, "--report", "report", "--device", "opencl:0:0",
+        "conform",
+        "--examples",
+        3,
+        "--seed",
+        1,
+        "--report",
+        "report",
+        "--device",
+        "opencl:0:0",
         kinds=("builds-nothing",),
-    )  # fmt: skip
+    )
     assert done.returncode == 1, done.stdout + done.stderr
     (device,) = Report.load(tmp_path / "report" / "report.json").devices
     (row,) = device.rows
@@ -207,9 +252,15 @@ def test_what_is_passed_over_is_named_where_others_are_measured(run):
 def test_the_tests_pass_a_broken_device_over(run):
     code = "import pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
     done = run(
-        "-q", "-p", "no:cacheprovider", PACKAGE / "tests" / "operations" / "test_flatten.py", "--rootdir", PACKAGE,
-        kinds=("builds-nothing",), code=code,
-    )  # fmt: skip
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        PACKAGE / "tests" / "operations" / "test_flatten.py",
+        "--rootdir",
+        PACKAGE,
+        kinds=("builds-nothing",),
+        code=code,
+    )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "no OpenCL device is usable" in done.stdout and " passed" in done.stdout
 
@@ -219,9 +270,17 @@ def test_pytests_plugin_has_one_test_for_a_broken_device(run, device, outcome, t
     code = "import pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
     select = ["-k", "device"] if device == "all" else []
     done = run(
-        "-rs", "-p", "no:cacheprovider", *select, "--pyargs", "refcnn.conformance", "--refcnn-device", device,
-        kinds=("builds-nothing",), code=code,
-    )  # fmt: skip
+        "-rs",
+        "-p",
+        "no:cacheprovider",
+        *select,
+        "--pyargs",
+        "refcnn.conformance",
+        "--refcnn-device",
+        device,
+        kinds=("builds-nothing",),
+        code=code,
+    )
     assert done.returncode == (outcome == "failed"), done.stdout[-2000:]
     assert f"1 {outcome}" in done.stdout and UNKNOWN_CPU in done.stdout and " passed" not in done.stdout
 

@@ -182,9 +182,9 @@ def test_the_plain_variant_is_chosen_for_what_was_measured_alone():
 def test_choices_weigh_shapes_by_their_quotients():
     small, large = CHAPTER, CHAPTER._replace(x_shape=(64, 32, 56, 56))
     # The second shape alone has the longer times; 4 times faster at the first weighs more than 2 times at the second.
-    chosen = measuring.choices({
-        ("forward", small): {"cpu": 0.001, "gpu": 0.004}, ("forward", large): {"cpu": 2.0, "gpu": 1.0},
-    })  # fmt: skip
+    chosen = measuring.choices(
+        {("forward", small): {"cpu": 0.001, "gpu": 0.004}, ("forward", large): {"cpu": 2.0, "gpu": 1.0}}
+    )
     assert chosen[tuning.keys("conv2d", "forward", small)[-1]] == "cpu"
 
 
@@ -196,8 +196,17 @@ def test_tune_measures_a_model_and_its_choices_hold(opencl_backend, database, tm
         "    return rm.Sequential([rm.Conv2d(3, 3, padding=1), rm.Flatten(), rm.Dense(classes)])\n"
     )
     monkeypatch.chdir(tmp_path)
-    arguments = ["tune", "--device", opencl_backend.name, "--model", "tiny_models:tiny", "--image-shape", "2,5,6",
-                 "--batch-size", "3"]  # fmt: skip
+    arguments = [
+        "tune",
+        "--device",
+        opencl_backend.name,
+        "--model",
+        "tiny_models:tiny",
+        "--image-shape",
+        "2,5,6",
+        "--batch-size",
+        "3",
+    ]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     assert "3x2x5x6 -> 3, 3x3" in result.output and str(database) in result.output

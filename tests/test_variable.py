@@ -48,12 +48,16 @@ class Graph(rm.Model):
         values = [x]
         for kind, first, second in self.steps:
             a, b = values[first % len(values)], values[second % len(values)]
-            values.append({"add": lambda: rm.add(a, b), "dense": lambda: self.shared(a), "softmax": lambda: rm.softmax(a)}[kind]())
+            values.append(
+                {"add": lambda: rm.add(a, b), "dense": lambda: self.shared(a), "softmax": lambda: rm.softmax(a)}[kind]()
+            )
         return values[-1]
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["add", "dense", "softmax"]), st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6
+    st.tuples(st.sampled_from(["add", "dense", "softmax"]), st.integers(0, 9), st.integers(0, 9)),
+    min_size=1,
+    max_size=6,
 )
 
 

@@ -13,9 +13,7 @@ from refcnn.conformance import winograd as bounds
 from refcnn.conformance.bounds import UNDEFINED, subnormals, sum_of_terms
 from refcnn.conformance.conv2d import channels
 from refcnn.conformance.judge import ConformanceFailure, compare
-from refcnn.conformance.strategies import (
-    FEW_NOT_FINITE, LIMITS, arrays, batches, image_sizes, winograd_windows,
-)  # fmt: skip
+from refcnn.conformance.strategies import FEW_NOT_FINITE, LIMITS, arrays, batches, image_sizes, winograd_windows
 from refcnn.errors import ArgumentError, ShapeError
 from refcnn.opencl import winograd, winograd_weights
 from refcnn.opencl.fusion import Unpooled
@@ -112,9 +110,11 @@ def test_within_bound(opencl_backend, case, tile, strip):
         exact = exact_forward(x, w, b, padding, groups), *exact_backward(x, w, dy, padding, groups)
         of_db = sum_of_terms(lambda of: of.sum(axis=(0, 2, 3), keepdims=True), dy, dy[:, 0].size)
         worst = max(
-            compare("y", y, exact[0], of_y), compare("dx", dx, exact[1], of_dx), compare("dw", dw, exact[2], of_dw),
+            compare("y", y, exact[0], of_y),
+            compare("dx", dx, exact[1], of_dx),
+            compare("dw", dw, exact[2], of_dw),
             compare("db", db, exact[3], of_db),
-        )  # fmt: skip
+        )
     target(worst, label="error / bound")
     event(f"error / bound in hundredths: {int(100 * worst)}")
 
@@ -231,8 +231,16 @@ def test_no_images(opencl_backend):
 @pytest.mark.skipif(LIBRARY is None, reason="Oclgrind is not installed (Debian's package: oclgrind)")
 def test_inside_oclgrind(run):  # noqa: F811
     done, report = run(
-        sys.executable, "-m", "pytest", __file__, "-q", "-p", "no:cacheprovider", "--hypothesis-profile=simulator",
-        "-k", "exact or bit",
+        sys.executable,
+        "-m",
+        "pytest",
+        __file__,
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--hypothesis-profile=simulator",
+        "-k",
+        "exact or bit",
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert " passed" in done.stdout

@@ -38,27 +38,79 @@ def _both_ways(*pairs):
 
 
 _AXES = _both_ways(
-    ("s_h", "s_w"), ("d_h", "d_w"), ("top", "left"), ("kh", "kw"), ("kernel_h", "kernel_w"), ("step_y", "step_x"),
-    ("base_y", "base_x"), ("row", "column"), ("p", "q"),
-)  # fmt: skip
+    ("s_h", "s_w"),
+    ("d_h", "d_w"),
+    ("top", "left"),
+    ("kh", "kw"),
+    ("kernel_h", "kernel_w"),
+    ("step_y", "step_x"),
+    ("base_y", "base_x"),
+    ("row", "column"),
+    ("p", "q"),
+)
 _EXTENTS = {
     **_both_ways(
-        ("height", "width"), ("H", "W"), ("out_h", "out_w"), ("rows", "columns"), ("C", "K"), ("IN", "OUT"),
-        ("inputs", "outputs"), ("factor_group", "factor_row"), ("row_stride", "column_stride"), ("c_row", "c_image"),
-        ("a_row", "a_term"), ("images", "places"),
+        ("height", "width"),
+        ("H", "W"),
+        ("out_h", "out_w"),
+        ("rows", "columns"),
+        ("C", "K"),
+        ("IN", "OUT"),
+        ("inputs", "outputs"),
+        ("factor_group", "factor_row"),
+        ("row_stride", "column_stride"),
+        ("c_row", "c_image"),
+        ("a_row", "a_term"),
+        ("images", "places"),
     ),
-    "N": "OUT", "pitch": "places", "packed_columns": "packed_rows", "plane_size": "plane_stride", "groups": "terms",
-    "b_group": "b_image", "a_group": "a_start", "c_group": "c_chunk", "copy_columns": "columns", "c_y": "c_x",
-    "terms_per_chunk": "terms", "images_per_chunk": "images", "rows_per_item": "rows",
-}  # fmt: skip
+    "N": "OUT",
+    "pitch": "places",
+    "packed_columns": "packed_rows",
+    "plane_size": "plane_stride",
+    "groups": "terms",
+    "b_group": "b_image",
+    "a_group": "a_start",
+    "c_group": "c_chunk",
+    "copy_columns": "columns",
+    "c_y": "c_x",
+    "terms_per_chunk": "terms",
+    "images_per_chunk": "images",
+    "rows_per_item": "rows",
+}
 _TILES = {
-    "GROUP", "GROUP_X", "GROUP_Y", "ROWS", "COLUMNS", "TILE_TERMS", "TILE_ROWS", "TILE_COLUMNS", "ITEMS", "WIDTH",
-    "VECTORS", "DOT_ROWS", "DOT_COLUMNS",
-}  # fmt: skip
+    "GROUP",
+    "GROUP_X",
+    "GROUP_Y",
+    "ROWS",
+    "COLUMNS",
+    "TILE_TERMS",
+    "TILE_ROWS",
+    "TILE_COLUMNS",
+    "ITEMS",
+    "WIDTH",
+    "VECTORS",
+    "DOT_ROWS",
+    "DOT_COLUMNS",
+}
 _DECLARES = {
-    "const", "int", "uint", "float", "float2", "float4", "float8", "float16", "size_t", "ulong", "vector", "typedef",
-    "unaligned_vector", "__global", "__local", "__kernel", "inline",
-}  # fmt: skip
+    "const",
+    "int",
+    "uint",
+    "float",
+    "float2",
+    "float4",
+    "float8",
+    "float16",
+    "size_t",
+    "ulong",
+    "vector",
+    "typedef",
+    "unaligned_vector",
+    "__global",
+    "__local",
+    "__kernel",
+    "inline",
+}
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -166,9 +218,12 @@ class _Code:
         return [
             (index - 1, self.partner[index])
             for index, token in enumerate(self.tokens)
-            if token.text == "(" and index in self.partner and self._text(self.partner[index] + 1) == "{"
-            and self._kind(index - 1) == "name" and self._text(index - 1) not in ("if", "for", "while", "switch")
-        ]  # fmt: skip
+            if token.text == "("
+            and index in self.partner
+            and self._text(self.partner[index] + 1) == "{"
+            and self._kind(index - 1) == "name"
+            and self._text(index - 1) not in ("if", "for", "while", "switch")
+        ]
 
     def function(self, position):
         names = [self.tokens[name].text for name, _ in self.headers if self.tokens[name].start <= position]
@@ -181,15 +236,19 @@ class _Code:
         return self.tokens[index].kind if 0 <= index < len(self.tokens) else ""
 
     def _follows_operand(self, index):
-        return self._kind(index - 1) in ("name", "number") and self._text(index - 1) != "return" or (
-            self._text(index - 1) in (")", "]") and not self._closes_cast(index - 1)
+        return (
+            self._kind(index - 1) in ("name", "number")
+            and self._text(index - 1) != "return"
+            or (self._text(index - 1) in (")", "]") and not self._closes_cast(index - 1))
         )
 
     def _closes_cast(self, index):
         """Whether a closing parenthesis ends a cast, such as (int)."""
         inside = range(self.partner.get(index, index) + 1, index)
-        return bool(inside) and self._text(index) == ")" and all(
-            self._text(place) in _DECLARES or self._text(place) == "*" for place in inside
+        return (
+            bool(inside)
+            and self._text(index) == ")"
+            and all(self._text(place) in _DECLARES or self._text(place) == "*" for place in inside)
         )
 
     def _in_header(self, index):
@@ -243,7 +302,7 @@ class _Code:
             return self.source
         name, last = starts[-1]
         end = self.partner.get(last + 1, len(self.tokens) - 1)
-        names = self.source[self.tokens[name].start:self.tokens[end].end]
+        names = self.source[self.tokens[name].start : self.tokens[end].end]
         return self.source if re.search(r"\bGEOMETRY\b", names) else names
 
     def _number_edits(self, index, token):
@@ -252,8 +311,10 @@ class _Code:
         elif token.text.endswith(("f", "F")):
             value = float(token.text[:-1])
             yield "constant", token.start, token.end, f"{value * 1.001 if value else 0.001:.6g}f"
-        elif self._text(index - 1) == "=" and self._text(index - 4) == "for" or (
-            self._text(index - 1) == "=" and self._text(index - 5) == "for"
+        elif (
+            self._text(index - 1) == "="
+            and self._text(index - 4) == "for"
+            or (self._text(index - 1) == "=" and self._text(index - 5) == "for")
         ):
             yield "bound", token.start, token.end, f"{token.text} + 1"
 

@@ -159,8 +159,13 @@ class Cases:
             first = len(drawn)
 
             @seed(seed_of_round)
-            @settings(max_examples=examples, database=None, deadline=None, phases=[Phase.generate],
-                      suppress_health_check=list(HealthCheck))
+            @settings(
+                max_examples=examples,
+                database=None,
+                deadline=None,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )
             @given(strategy)
             def draw(case):
                 drawn.append(case)
@@ -190,8 +195,10 @@ def judge_all(device, runs, expected):
     from refcnn.conformance import composition, judge, targets
     from refcnn.errors import BackendError, KernelBuildError
 
-    checks = {"forward": (judge.expect_forward, judge.check_forward),
-              "backward": (judge.expect_backward, judge.check_backward)}  # fmt: skip
+    checks = {
+        "forward": (judge.expect_forward, judge.check_forward),
+        "backward": (judge.expect_backward, judge.check_backward),
+    }
     count = 0
     try:
         backend = backends.find(device)
@@ -455,8 +462,11 @@ def run_all(benches, chosen, listed, outcomes, path):
             outcomes.append((mutant, explained(mutant, result, listed)))
             result = outcomes[-1][1]
             place = f"{mutant.file}:{mutant.number}"
-            print(f"[{number}/{len(chosen)}] {result.seconds:5.1f} s  {result.verdict:<14}{mutant.kind:<13}{place}  "
-                  f"{result.where} {result.how[:70]}", flush=True)  # fmt: skip
+            print(
+                f"[{number}/{len(chosen)}] {result.seconds:5.1f} s  {result.verdict:<14}{mutant.kind:<13}{place}  "
+                f"{result.where} {result.how[:70]}",
+                flush=True,
+            )
             if result.verdict == "survived":
                 print(show(mutant), flush=True)
             if path and time.monotonic() - written > 30:
@@ -509,22 +519,32 @@ def report(outcomes, listed, found, available):
     if survivors:
         print("Survived, and not explained:", *map(show, survivors), "", sep="\n")
     files, existing = {mutant.file for mutant in found}, {mutant.identity for mutant in found}
-    stale = [f"{identity}: no such fault is planted" for identity in listed
-             if identity[0] in files and identity not in existing]  # fmt: skip
-    stale += [f"{mutant.identity}: {result.verdict}" for mutant, result in outcomes
-              if mutant.identity in listed and result.verdict != "explained"]  # fmt: skip
+    stale = [
+        f"{identity}: no such fault is planted"
+        for identity in listed
+        if identity[0] in files and identity not in existing
+    ]
+    stale += [
+        f"{mutant.identity}: {result.verdict}"
+        for mutant, result in outcomes
+        if mutant.identity in listed and result.verdict != "explained"
+    ]
     if stale:
         print(f"Listed in {SURVIVORS.name}, but no longer true:", *stale, "", sep="\n")
     seconds = [result.seconds for _, result in outcomes]
     if seconds:
         cases = [result.cases for _, result in outcomes if result.verdict == "killed" and result.cases]
-        print(f"{statistics.mean(seconds):.1f} s a mutant, {statistics.median(seconds):.1f} s in the median, "
-              f"{sum(seconds) / 60:.1f} min in all; {available} mutants would take about "
-              f"{statistics.mean(seconds) * available / 60:.0f} min.")  # fmt: skip
+        print(
+            f"{statistics.mean(seconds):.1f} s a mutant, {statistics.median(seconds):.1f} s in the median, "
+            f"{sum(seconds) / 60:.1f} min in all; {available} mutants would take about "
+            f"{statistics.mean(seconds) * available / 60:.0f} min."
+        )
         if cases:
             spent = [result.seconds for _, result in outcomes if result.verdict == "killed" and result.cases]
-            print(f"The first case to fail was number {statistics.median(cases):.0f} in the median, "
-                  f"{statistics.median(spent):.1f} s after the start, the compiler's time included.")  # fmt: skip
+            print(
+                f"The first case to fail was number {statistics.median(cases):.0f} in the median, "
+                f"{statistics.median(spent):.1f} s after the start, the compiler's time included."
+            )
     return not survivors and not stale
 
 
@@ -536,11 +556,20 @@ def parse(arguments):
     parser.add_argument("--seed", type=int, default=0, help="of the sample and of the cases")
     parser.add_argument("--examples", type=int, default=25, help="cases of an operation, and as many of integers")
     parser.add_argument("--device", action="append", help="an OpenCL backend; several are tried in turn")
-    parser.add_argument("--vector-width", action="append", type=int, choices=(0, *VECTOR_WIDTHS),
-                        help="of kernels for CPUs; several are tried in turn, 0 is the device's own")
+    parser.add_argument(
+        "--vector-width",
+        action="append",
+        type=int,
+        choices=(0, *VECTOR_WIDTHS),
+        help="of kernels for CPUs; several are tried in turn, 0 is the device's own",
+    )
     parser.add_argument("--unoptimised", action="store_true", help="tell compilers to be quick, which some are by far")
-    parser.add_argument("--no-oclgrind", action="store_true", help="for a first pass: --resume takes its survivors there")
-    parser.add_argument("--time-limit", type=float, default=30, help="seconds of processor time for a mutant on a device")
+    parser.add_argument(
+        "--no-oclgrind", action="store_true", help="for a first pass: --resume takes its survivors there"
+    )
+    parser.add_argument(
+        "--time-limit", type=float, default=30, help="seconds of processor time for a mutant on a device"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes that run mutants side by side")
     parser.add_argument("--json", type=Path, help="write what became of each mutant to this file, as the run goes on")
     parser.add_argument("--resume", type=Path, help="take from such a file what was killed or did not build")

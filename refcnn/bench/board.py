@@ -104,9 +104,11 @@ class Board:
             If the file cannot be written.
         """
         host = {
-            "system": f"{platform.system()} {platform.release()}", "machine": platform.machine(),
-            "cores": os.cpu_count(), "python": platform.python_version(),
-        }  # fmt: skip
+            "system": f"{platform.system()} {platform.release()}",
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+        }
         content = {"format": FORMAT, "refcnn": __version__, "host": host, **dataclasses.asdict(self)}
         with atomic_write(Path(path)) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -49,9 +49,15 @@ class Process:
         self._log = tempfile.TemporaryFile()
         # In a session of its own: a Ctrl-C is for the one who measures, who then tells what there is.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, encoding="utf-8",
-            env={**os.environ, **(environment or {})}, start_new_session=True,
-        )  # fmt: skip
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        )
 
     def open(self, device):
         """Let it choose its device and as many threads as there are cores."""

@@ -23,8 +23,10 @@ def elementwise(backend):
     count = _ELEMENTS.get(backend.device.kind, _ELEMENTS["cpu"])
     x = backend.array(batches.random(count))
     add, relu = backend.operation("add").forward, backend.operation("relu").forward
-    return 4e-9 * count * max(
-        3 / _best(backend, lambda: add(x, x)[0].computed()), 2 / _best(backend, lambda: relu(x)[0].computed())
+    return (
+        4e-9
+        * count
+        * max(3 / _best(backend, lambda: add(x, x)[0].computed()), 2 / _best(backend, lambda: relu(x)[0].computed()))
     )
 
 

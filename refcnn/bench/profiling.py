@@ -234,13 +234,18 @@ def lines(found, gflops, bandwidth, width=None):
     for operation in found.operations:
         seconds = operation.seconds
         known = operation.bytes > 0
-        rows.append((
-            operation.label, "", f"{seconds * 1e3:.3f}", f"{operation.flop / 1e6:.1f}" if operation.flop else "",
-            f"{operation.bytes / 1e6:.2f}" if known else "",
-            f"{operation.flop / seconds / 1e9:.1f}" if operation.flop else "",
-            f"{operation.bytes / seconds / 1e9:.1f}" if known else "",
-            f"{operation.limit(gflops, bandwidth) / seconds:.0%}" if known else "",
-        ))  # fmt: skip
+        rows.append(
+            (
+                operation.label,
+                "",
+                f"{seconds * 1e3:.3f}",
+                f"{operation.flop / 1e6:.1f}" if operation.flop else "",
+                f"{operation.bytes / 1e6:.2f}" if known else "",
+                f"{operation.flop / seconds / 1e9:.1f}" if operation.flop else "",
+                f"{operation.bytes / seconds / 1e9:.1f}" if known else "",
+                f"{operation.limit(gflops, bandwidth) / seconds:.0%}" if known else "",
+            )
+        )
         for kernel in operation.kernels.values():
             rows.append((f"  {kernel.name}", f"{kernel.launches:g}", f"{kernel.seconds * 1e3:.3f}", *[""] * 5))
     kernels = math.fsum(operation.seconds for operation in found.operations)

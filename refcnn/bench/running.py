@@ -229,8 +229,11 @@ def first_step(device):
     """
     with tempfile.TemporaryDirectory(prefix="refcnn-bench-") as folder:
         # Of refcnn and PoCL, PoCL, and NVIDIA.
-        caches = {"XDG_CACHE_HOME": folder, "POCL_CACHE_DIR": str(Path(folder, "pocl")),
-                  "CUDA_CACHE_PATH": str(Path(folder, "nvidia"))}  # fmt: skip
+        caches = {
+            "XDG_CACHE_HOME": folder,
+            "POCL_CACHE_DIR": str(Path(folder, "pocl")),
+            "CUDA_CACHE_PATH": str(Path(folder, "nvidia")),
+        }
         workload = workloads.Book(folder).network("chapter", "training")
         found = {}
         for key in ("cold", "warm"):

@@ -79,13 +79,19 @@ def _in_one_process(device, book):
     process = measuring.refcnn(device)
     try:
         kind = "gpu" if process.kind == "gpu" else "cpu"
-        yield _growth("time over batch", process, [
-            (batch, book.network("chapter", "training", batch=batch)) for batch in BATCHES[kind]
-        ])  # fmt: skip
-        yield _growth("time over pixels", process, [
-            (size**2, book.network("chapter", "training", image_shape=(1, size, size), batch=_SIZES_BATCH[kind]))
-            for size in SIZES
-        ])  # fmt: skip
+        yield _growth(
+            "time over batch",
+            process,
+            [(batch, book.network("chapter", "training", batch=batch)) for batch in BATCHES[kind]],
+        )
+        yield _growth(
+            "time over pixels",
+            process,
+            [
+                (size**2, book.network("chapter", "training", image_shape=(1, size, size), batch=_SIZES_BATCH[kind]))
+                for size in SIZES
+            ],
+        )
         yield epoch(process, book, _EPOCH_STEPS[kind])
         yield host_memory(process, book)
     finally:
@@ -129,9 +135,7 @@ def needed_bytes(model, image_shape, batch):
     """
     with use_backend("reference"):
         nodes = workloads.record(models.build(model, image_shape, batches.CLASSES), image_shape)
-    parameters = sum(
-        math.prod(entry.shape) for node in nodes for entry in node.inputs[1:] if entry is not None
-    )
+    parameters = sum(math.prod(entry.shape) for node in nodes for entry in node.inputs[1:] if entry is not None)
     activations = sum(
         math.prod(node.inputs[0].shape) for node in nodes if node.operation in ("conv2d", "dense", "max_pool2d")
     )

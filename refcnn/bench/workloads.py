@@ -59,10 +59,17 @@ class Layer:
 def convolution(name, batch, channels, size, outputs, window, stride=1, groups=1):
     """Return a layer for square images whose padding is half the window."""
     pad = window // 2
-    return Layer(f"{name}, batch {batch}", Convolution(
-        (batch, channels, size, size), (outputs, channels // groups, window, window), (stride, stride),
-        (pad, pad, pad, pad), (1, 1), groups,
-    ))  # fmt: skip
+    return Layer(
+        f"{name}, batch {batch}",
+        Convolution(
+            (batch, channels, size, size),
+            (outputs, channels // groups, window, window),
+            (stride, stride),
+            (pad, pad, pad, pad),
+            (1, 1),
+            groups,
+        ),
+    )
 
 
 #: Sources: Simonyan and Zisserman (2014), table 1; He et al. (2015), table 1; Howard et al. (2017), table 1;
@@ -118,23 +125,42 @@ class Book:
             file = self._onnx((model, *image_shape), built, image_shape)
         name = model if image_shape == CHAPTER_IMAGE else f"{model} {image_shape[1]}x{image_shape[2]}"
         description = {
-            "kind": "network", "mode": mode, "model": model, "image_shape": image_shape, "batch": batch,
-            "layers": [_describe(node) for node in nodes], "onnx": file, "parameters": _parameters(built),
-        }  # fmt: skip
+            "kind": "network",
+            "mode": mode,
+            "model": model,
+            "image_shape": image_shape,
+            "batch": batch,
+            "layers": [_describe(node) for node in nodes],
+            "onnx": file,
+            "parameters": _parameters(built),
+        }
         return Workload(f"{name}, batch {batch}", mode, batch * network_flop(nodes, mode), description)
 
     def layer(self, layer, mode):
         """Return the workload of a layer of the grid."""
         geometry = layer.geometry
         channels, _, *window = geometry.w_shape
-        built = Sequential([
-            Conv2d(channels, tuple(window), geometry.padding, geometry.stride, geometry.dilation, geometry.groups,
-                   input_size=geometry.x_shape[1])
-        ])  # fmt: skip
+        built = Sequential(
+            [
+                Conv2d(
+                    channels,
+                    tuple(window),
+                    geometry.padding,
+                    geometry.stride,
+                    geometry.dilation,
+                    geometry.groups,
+                    input_size=geometry.x_shape[1],
+                )
+            ]
+        )
         description = {
-            "kind": "convolution", "mode": mode, **geometry._asdict(), "y_shape": output_shape(geometry),
-            "onnx": self._onnx(geometry, built, geometry.x_shape[1:]), "parameters": _parameters(built),
-        }  # fmt: skip
+            "kind": "convolution",
+            "mode": mode,
+            **geometry._asdict(),
+            "y_shape": output_shape(geometry),
+            "onnx": self._onnx(geometry, built, geometry.x_shape[1:]),
+            "parameters": _parameters(built),
+        }
         return Workload(layer.name, mode, convolution_flop(geometry) * (3 if mode == "training" else 1), description)
 
     def _onnx(self, key, model, image_shape):

@@ -9,21 +9,38 @@ from . import streams
 
 
 @click.command("bench")
-@click.option("--device", "devices", multiple=True, metavar="DEVICE", help="opencl:PLATFORM:DEVICE; may be given "
-              "several times.  [default: all OpenCL devices]")
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    metavar="DEVICE",
+    help="opencl:PLATFORM:DEVICE; may be given several times.  [default: all OpenCL devices]",
+)
 @click.option("--quick", is_flag=True, help="Less of everything: two to three minutes for a device.")
-@click.option("--rounds", type=click.IntRange(1), metavar="N", help="Turns that everyone has at each workload.  "
-              "[default: 7; with --quick 5]")
-@click.option("--part", "parts", multiple=True,
-              type=click.Choice(["networks", "first-step", "grid"], case_sensitive=False),
-              help="May be given several times.  [default: all]")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Turns that everyone has at each workload.  [default: 7; with --quick 5]",
+)
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(["networks", "first-step", "grid"], case_sensitive=False),
+    help="May be given several times.  [default: all]",
+)
 @click.option("--torch-python", metavar="PATH", help="The Python interpreter that has PyTorch, if not this one.")
 @click.option("--json", "json_file", metavar="FILE", help="Write all that was measured.")
 @click.option("--plot", metavar="FILE.png", help="Also measure over batch and image sizes, and draw the throughput.")
-@click.option("--profile", is_flag=True, help="In place of the scoreboard: the time of each operation and kernel of "
-              "the chapter's training step, by the device's clock, and the host's part.")
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="In place of the scoreboard: the time of each operation and kernel of "
+    "the chapter's training step, by the device's clock, and the host's part.",
+)
 @click.option("--scaling", is_flag=True, help="In place of the scoreboard: how time and memory grow, with a verdict.")
-def command(devices, quick, rounds, parts, torch_python, json_file, plot, profile, scaling):  # fmt: skip
+def command(devices, quick, rounds, parts, torch_python, json_file, plot, profile, scaling):
     """Measure training, inference and convolution layers beside PyTorch and onnxruntime, turn by turn.
 
     Everyone has as many threads as there are cores. "of peak" is the share of what the device's own matrix product
@@ -48,9 +65,13 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot, profil
         return
     _find_out_whether_it_can_be_saved(json_file, plot)
     options = running.Options(
-        devices=device_names(devices), parts=parts or running.PARTS, quick=quick, rounds=rounds or (5 if quick else 7),
-        curves=plot is not None, torch_python=torch_python or running.find_torch_python(),
-    )  # fmt: skip
+        devices=device_names(devices),
+        parts=parts or running.PARTS,
+        quick=quick,
+        rounds=rounds or (5 if quick else 7),
+        curves=plot is not None,
+        torch_python=torch_python or running.find_torch_python(),
+    )
     board = running.run(options, _printing(running.Progress))
     for line in boards.summary_lines(board):
         click.echo(line)

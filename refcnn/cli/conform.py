@@ -57,30 +57,56 @@ class _Seconds(click.FloatRange):
 
 
 @click.command("conform", cls=_Command)
-@click.option("--device", "devices", multiple=True, metavar="DEVICE", help="all, reference, opencl:PLATFORM:DEVICE, "
-              "oclgrind, onnxruntime, onnxruntime:PROVIDER, or MODULE:OBJECT, an implementation of your own; may be "
-              "given several times.  [default: all]")
-@click.option("--operation", "operations", multiple=True, metavar="NAME", help="May be given several times.  "
-              "[default: all]")
-@click.option("--variant", metavar="NAME", help="The only variant of the kernels to run on OpenCL devices, where an "
-              "operation has it: cpu, gpu, plain, direct, winograd_2x2, winograd_4x4, chosen (what the device takes for "
-              "each shape), or one of them with what is fused into it, such as cpu+relu.  [default: in the quick profile "
-              "the device's own, else all]")
-@click.option("--profile", type=click.Choice(["quick", "standard", "long"], case_sensitive=False), default="quick",
-              show_default=True, help="100, 400 or 10,000 cases of each operation and direction.")
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    metavar="DEVICE",
+    help="all, reference, opencl:PLATFORM:DEVICE, "
+    "oclgrind, onnxruntime, onnxruntime:PROVIDER, or MODULE:OBJECT, an implementation of your own; may be "
+    "given several times.  [default: all]",
+)
+@click.option(
+    "--operation", "operations", multiple=True, metavar="NAME", help="May be given several times.  [default: all]"
+)
+@click.option(
+    "--variant",
+    metavar="NAME",
+    help="The only variant of the kernels to run on OpenCL devices, where an "
+    "operation has it: cpu, gpu, plain, direct, winograd_2x2, winograd_4x4, chosen (what the device takes for "
+    "each shape), or one of them with what is fused into it, such as cpu+relu.  [default: in the quick profile "
+    "the device's own, else all]",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(["quick", "standard", "long"], case_sensitive=False),
+    default="quick",
+    show_default=True,
+    help="100, 400 or 10,000 cases of each operation and direction.",
+)
 @click.option("--examples", type=click.IntRange(1), metavar="N", help="So many cases instead.")
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Fixes the cases.  [default: drawn, and "
-              "printed]")
-@click.option("--case-limit", type=_Seconds(0, min_open=True), default=60.0, show_default=True,
-              metavar="SECONDS", help="A case that takes longer counts as hung; the first ones of each row, "
-              "which compile, may take five times as long.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Fixes the cases.  [default: drawn, and printed]"
+)
+@click.option(
+    "--case-limit",
+    type=_Seconds(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A case that takes longer counts as hung; the first ones of each row, "
+    "which compile, may take five times as long.",
+)
 @click.option("--report", "folder", metavar="DIR", help="Write report.json, report.html and a folder for each failure.")
 @click.option("--repro", "case", metavar="CASE", help="Run a saved case in place of drawn ones.")
-@click.option("--merge", is_flag=True, help="Test nothing; make one page, merged.html in the folder of --report, of "
-              "reports (or folders of them) that are named.")
+@click.option(
+    "--merge",
+    is_flag=True,
+    help="Test nothing; make one page, merged.html in the folder of --report, of "
+    "reports (or folders of them) that are named.",
+)
 @click.argument("reports", nargs=-1, metavar="[REPORT.json]...")
-def command(devices, operations, variant, profile, examples, seed, case_limit, folder, case, merge,
-            reports):  # fmt: skip
+def command(devices, operations, variant, profile, examples, seed, case_limit, folder, case, merge, reports):
     """Hold every operation on every device against a proved error bound.
 
     The device oclgrind runs the OpenCL kernels, in all variants, on tiny cases in the simulator Oclgrind, whose
@@ -121,10 +147,16 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     specifications = targets.expand(devices or ("all",))
     named = targets.expand(name for name in devices if name != "all")
     options = runner.Options(
-        profile=profile, examples=examples or runner.PROFILES[profile], operations=operations, variant=variant,
-        seed=secrets.randbits(32) if seed is None else seed, case=case, case_limit=case_limit, folder=folder,
+        profile=profile,
+        examples=examples or runner.PROFILES[profile],
+        operations=operations,
+        variant=variant,
+        seed=secrets.randbits(32) if seed is None else seed,
+        case=case,
+        case_limit=case_limit,
+        folder=folder,
         named=named,
-    )  # fmt: skip
+    )
     click.echo(f"seed {options.seed}, {1 if case else options.examples} cases of each row")
     report = runner.run(specifications, options, _printing(runner.Progress, 1 if case else options.examples))
     unsaved = None

@@ -27,11 +27,17 @@ def command(retry):
     unusable = dict(finding.unusable())
     rows = [("", "BACKEND", "TYPE", "NAME", "PLATFORM", "DRIVER", "MEMORY")]
     for device in finding.available():
-        rows.append((
-            "*" if device.name == auto else "", device.name, "unusable" if device in unusable else device.kind,
-            device.device_name, device.platform_name, device.driver_version,
-            f"{device.global_memory / 2**30:.1f} GiB",
-        ))  # fmt: skip
+        rows.append(
+            (
+                "*" if device.name == auto else "",
+                device.name,
+                "unusable" if device in unusable else device.kind,
+                device.device_name,
+                device.platform_name,
+                device.driver_version,
+                f"{device.global_memory / 2**30:.1f} GiB",
+            )
+        )
     rows.append(("*" if auto == reference.name else "", reference.name, "cpu", reference.description, "", "", ""))
     for line in table(rows, left=range(len(rows[0])), width=terminal_width()):
         click.echo(shown(line))

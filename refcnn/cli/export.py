@@ -10,11 +10,15 @@ from . import streams
 @click.command("export")
 @click.argument("run")
 @click.option("--out", required=True, metavar="FILE.onnx", help="The file to write.")
-@click.option("--model", "named_model", metavar="MODULE:FUNCTION", help="The model of a run that was trained with one "
-              "of your own: code is imported only if it is named here.")
+@click.option(
+    "--model",
+    "named_model",
+    metavar="MODULE:FUNCTION",
+    help="The model of a run that was trained with one of your own: code is imported only if it is named here.",
+)
 @click.option("--opset", type=click.IntRange(1), metavar="N", help="ONNX opset.  [default: refcnn's own]")
 @click.option("--softmax", is_flag=True, help="End the graph with a softmax: probabilities in place of logits.")
-def command(run, out, named_model, opset, softmax):  # fmt: skip
+def command(run, out, named_model, opset, softmax):
     """Export the best model of a run to ONNX; the file takes its name only when its proof is done."""
     from .. import report
     from ..display import command as command_line

@@ -10,14 +10,30 @@ import click
 @click.argument("path", metavar="MODEL.onnx|RUN")
 @click.argument("images", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many classes to name.")
-@click.option("--backend", metavar="BACKEND", envvar="REFCNN_BACKEND", default="auto",
-              help="What computes for a RUN, as in 'refcnn train'; .onnx files run in onnxruntime.  "
-              "[default: REFCNN_BACKEND, else auto]")
-@click.option("--pixel-range", type=float, nargs=2, metavar="BLACK WHITE", help="The values of a black and a white "
-              "pixel in the images that the model was trained on.  [default: as 'refcnn train' found or was told]")
-@click.option("--model", "named_model", metavar="MODULE:FUNCTION", help="The model of a RUN that was trained with one "
-              "of your own: code is imported only if it is named.  [default: the run's model.onnx, in onnxruntime]")
-def command(path, images, top, backend, pixel_range, named_model):  # fmt: skip
+@click.option(
+    "--backend",
+    metavar="BACKEND",
+    envvar="REFCNN_BACKEND",
+    default="auto",
+    help="What computes for a RUN, as in 'refcnn train'; .onnx files run in onnxruntime.  "
+    "[default: REFCNN_BACKEND, else auto]",
+)
+@click.option(
+    "--pixel-range",
+    type=float,
+    nargs=2,
+    metavar="BLACK WHITE",
+    help="The values of a black and a white "
+    "pixel in the images that the model was trained on.  [default: as 'refcnn train' found or was told]",
+)
+@click.option(
+    "--model",
+    "named_model",
+    metavar="MODULE:FUNCTION",
+    help="The model of a RUN that was trained with one "
+    "of your own: code is imported only if it is named.  [default: the run's model.onnx, in onnxruntime]",
+)
+def command(path, images, top, backend, pixel_range, named_model):
     """Print the most probable class of each image file, by an exported model or a run's best checkpoint."""
     from ..backend import use_backend
     from ..display import shown

@@ -8,14 +8,25 @@ from . import streams
 @click.command("show")
 @click.argument("kind", type=click.Choice(["kernels", "features", "curves"], case_sensitive=False))
 @click.argument("run")
-@click.option("--out", metavar="FILE", help="Picture file (.png, .pdf, .svg); of several each gets its number.  "
-              "[default: a window, or without a screen a file in the run folder]")
-@click.option("--image", metavar="IMAGE", help="The image whose features are shown.  [default: the first that the "
-              "run was validated on]")
+@click.option(
+    "--out",
+    metavar="FILE",
+    help="Picture file (.png, .pdf, .svg); of several each gets its number.  "
+    "[default: a window, or without a screen a file in the run folder]",
+)
+@click.option(
+    "--image",
+    metavar="IMAGE",
+    help="The image whose features are shown.  [default: the first that the run was validated on]",
+)
 @click.option("--pixel-range", type=float, nargs=2, metavar="BLACK WHITE", help="For IMAGE as in 'refcnn predict'.")
-@click.option("--model", "named_model", metavar="MODULE:FUNCTION", help="The model of a run that was trained with one "
-              "of your own: code is imported only if it is named here.")
-def command(kind, run, out, image, pixel_range, named_model):  # fmt: skip
+@click.option(
+    "--model",
+    "named_model",
+    metavar="MODULE:FUNCTION",
+    help="The model of a run that was trained with one of your own: code is imported only if it is named here.",
+)
+def command(kind, run, out, image, pixel_range, named_model):
     """Show the first layer's kernels, the feature maps after each convolution, or the curves of a run."""
     from .. import plotting, report
     from ..backend import use_backend

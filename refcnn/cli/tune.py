@@ -19,16 +19,30 @@ class _Shape(click.ParamType):
 
 
 @click.command("tune")
-@click.option("--device", "devices", multiple=True, metavar="DEVICE", help="opencl:PLATFORM:DEVICE; may be given "
-              "several times.  [default: all OpenCL devices]")
-@click.option("--model", metavar="MODEL", help="chapter, lenet5, or MODULE:FUNCTION as in 'refcnn train': the model "
-              "whose convolutions are measured.  [default: layers of VGG-16, ResNet-50, MobileNet and others]")
-@click.option("--image-shape", type=_Shape(), default="1,28,28", show_default=True, metavar="C,H,W",
-              help="The model's images.")
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    metavar="DEVICE",
+    help="opencl:PLATFORM:DEVICE; may be given several times.  [default: all OpenCL devices]",
+)
+@click.option(
+    "--model",
+    metavar="MODEL",
+    help="chapter, lenet5, or MODULE:FUNCTION as in 'refcnn train': the model "
+    "whose convolutions are measured.  [default: layers of VGG-16, ResNet-50, MobileNet and others]",
+)
+@click.option(
+    "--image-shape", type=_Shape(), default="1,28,28", show_default=True, metavar="C,H,W", help="The model's images."
+)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, metavar="N")
-@click.option("--defaults", metavar="FILE", help="Write for the device's family to this file, as the defaults of the "
-              "package are, and not to your own database.")
-def command(devices, model, image_shape, batch_size, defaults):  # fmt: skip
+@click.option(
+    "--defaults",
+    metavar="FILE",
+    help="Write for the device's family to this file, as the defaults of the "
+    "package are, and not to your own database.",
+)
+def command(devices, model, image_shape, batch_size, defaults):
     """Measure which variant of the convolution kernels is fastest for each shape, and keep it for all later runs.
 
     Without this the package's defaults hold, or else a rule from the device's properties; nothing is ever timed while

@@ -86,8 +86,9 @@ def expected(operation, direction, case, variant=None, target=None):
     return expect(operation, case, target, to_the_bit=to_the_bit, followers=followers).entries()
 
 
-def write_bundle(folder, *, operation, direction, variant, case, results, device, recording=None, message="",
-                 known=None):  # fmt: skip
+def write_bundle(
+    folder, *, operation, direction, variant, case, results, device, recording=None, message="", known=None
+):
     """Write a bundle, whole or not at all.
 
     Parameters
@@ -167,20 +168,25 @@ def _launches(recording, results, arrays):
     device = recording.device
     return {
         "device": {
-            "platform": device.platform_name, "version": device.platform_version, "name": device.device_name,
+            "platform": device.platform_name,
+            "version": device.platform_version,
+            "name": device.device_name,
             "driver": device.driver_version,
         },
         "buffers": buffers,
         "launches": [
             {
-                "file": f"{KERNELS_FOLDER}/{launch.file_stem}.cl", "kernel": launch.kernel_name,
-                "global_size": launch.global_size, "local_size": launch.local_size, "options": launch.options,
+                "file": f"{KERNELS_FOLDER}/{launch.file_stem}.cl",
+                "kernel": launch.kernel_name,
+                "global_size": launch.global_size,
+                "local_size": launch.local_size,
+                "options": launch.options,
                 "arguments": [[kind, _number(value)] for kind, value in launch.arguments],
             }
             for launch in recording.launches
         ],
         "results": result_entries,
-    }  # fmt: skip
+    }
 
 
 def _number(value):

@@ -115,9 +115,7 @@ def write_case(path, operation, direction, variant, case):
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise FileWriteError(
-            f"{path} could not be written: {error.strerror or error}. {remedy(error)}"
-        ) from error
+        raise FileWriteError(f"{path} could not be written: {error.strerror or error}. {remedy(error)}") from error
 
 
 def read_case(path):

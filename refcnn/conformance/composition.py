@@ -19,10 +19,7 @@ from ..shapes import window_output_shape
 from .bounds import UNDEFINED
 
 #: What can follow, with its attributes.
-FOLLOWERS = {
-    "relu": {},
-    "max_pool2d": {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0, 0, 0)},
-}
+FOLLOWERS = {"relu": {}, "max_pool2d": {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0, 0, 0)}}
 # Elements of a parameter beside the one that is judged: a multiple of what a kernel may take at once, so that one that
 # counts a part too many or too few is found.
 _OTHERS = 1024

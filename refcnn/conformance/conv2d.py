@@ -9,9 +9,19 @@ from ..shapes import window_output_shape
 from . import winograd
 from .bounds import sum_of_products, sum_of_terms, windows_over_a_pixel
 from .strategies import (
-    FEW_NOT_FINITE, KERNELS, LIMITS, Case, arrays, batches, extents, halving_windows, image_sizes, spans, windows,
+    FEW_NOT_FINITE,
+    KERNELS,
+    LIMITS,
+    Case,
+    arrays,
+    batches,
+    extents,
+    halving_windows,
+    image_sizes,
+    spans,
+    windows,
     winograd_windows,
-)  # fmt: skip
+)
 
 
 @st.composite
@@ -116,11 +126,7 @@ def backward_bound(dy, inputs, attributes, needs, algorithms=None):
         dw = sum_of_products(dw_product, dy, x, places, undefined=dw_undefined)
         if w_tile is not None:
             dw = winograd.backward_w_bound(x, dy, w.shape, tile=w_tile, **shared)
-    return (
-        dx,
-        dw,
-        sum_of_terms(lambda dy: dy.sum(axis=(0, 2, 3), keepdims=True), dy, places) if needs[2] else None,
-    )
+    return (dx, dw, sum_of_terms(lambda dy: dy.sum(axis=(0, 2, 3), keepdims=True), dy, places) if needs[2] else None)
 
 
 def _tile(algorithms, direction):

@@ -13,9 +13,12 @@ _MARKS = {"conforms": "✓", "not offered": "–", "known fault": "!"}
 
 #: Classes of the worst error / bound: the limit of each and what it is called.
 RATIO_CLASSES = (
-    (0.0, "no error"), (0.1, "below a tenth of the bound"), (0.5, "below half the bound"), (1.0, "within the bound"),
+    (0.0, "no error"),
+    (0.1, "below a tenth of the bound"),
+    (0.5, "below half the bound"),
+    (1.0, "within the bound"),
     (math.inf, "beyond the bound"),
-)  # fmt: skip
+)
 
 #: Size of a histogram in pixels: a bar's width, the gap before the bar beyond the bound, and the highest bar.
 _BAR, _GAP, _HEIGHT = 7, 6, 44

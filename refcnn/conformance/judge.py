@@ -239,7 +239,7 @@ def _with_open_gradient(operation, case, needs, bounds, open_dy):
     bounds = [
         bound if bound is None else np.where(bound == UNDEFINED, bound, bound + error)
         for bound, error in zip(bounds, errors, strict=True)
-    ]  # fmt: skip
+    ]
     if needs[0]:
         x = case.inputs[0]
         # Either will do where x may be read as 0; where it is 0 nothing passes.
@@ -248,9 +248,17 @@ def _with_open_gradient(operation, case, needs, bounds, open_dy):
 
 
 def check_backward(
-    operation, case, backend, *, needs=None, implementation=None, to_the_bit=False, statistics=None, followers=(),
+    operation,
+    case,
+    backend,
+    *,
+    needs=None,
+    implementation=None,
+    to_the_bit=False,
+    statistics=None,
+    followers=(),
     expected=None,
-):  # fmt: skip
+):
     """Run forward and backward on a backend and hold the gradients against their bounds.
 
     Parameters
@@ -315,7 +323,9 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None,
     """
     if not isinstance(computed, np.ndarray) or computed.shape != expected.shape or computed.dtype != np.float32:
         is_array = isinstance(computed, np.ndarray)
-        found = f"{computed.dtype} of shape {computed.shape}" if is_array else f"{computed!r} ({type(computed).__name__})"
+        found = (
+            f"{computed.dtype} of shape {computed.shape}" if is_array else f"{computed!r} ({type(computed).__name__})"
+        )
         raise ConformanceFailure(f"{title}: the result is {found}, but float32 of shape {expected.shape} is needed.")
     bound = np.zeros(expected.shape) if to_the_bit else np.broadcast_to(bound, expected.shape)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
@@ -364,9 +374,7 @@ def _compare(call, case, backend, computed, expected, statistics):
     title = f"{call}({', '.join(arguments)}) on {backend.name}"
     rows = zip(expected.names, computed, expected.exact, expected.bounds, expected.to_the_bit, strict=True)
     try:
-        return max(
-            compare(f"{title}: {name}", *entries, statistics, expected.signed_zeros) for name, *entries in rows
-        )
+        return max(compare(f"{title}: {name}", *entries, statistics, expected.signed_zeros) for name, *entries in rows)
     except ConformanceFailure as failure:
         answers = zip(expected.entries().items(), computed, strict=True)
         failure.results = {name: (found, *entries) for (name, entries), found in answers}

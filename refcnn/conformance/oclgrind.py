@@ -44,9 +44,12 @@ def environment(folder, runtime=None):
     (vendors / "oclgrind.icd").write_text(f"{runtime or library()}\n")
     log.unlink(missing_ok=True)
     return {
-        "OCL_ICD_VENDORS": str(vendors), "OCLGRIND_LOG": str(log), "OCLGRIND_DATA_RACES": "1",
-        "OCLGRIND_UNINITIALIZED": "1", "OCLGRIND_MAX_ERRORS": str(_MOST_REPORTS),
-    }  # fmt: skip
+        "OCL_ICD_VENDORS": str(vendors),
+        "OCLGRIND_LOG": str(log),
+        "OCLGRIND_DATA_RACES": "1",
+        "OCLGRIND_UNINITIALIZED": "1",
+        "OCLGRIND_MAX_ERRORS": str(_MOST_REPORTS),
+    }
 
 
 class Reports:

@@ -27,14 +27,19 @@ def node(operation, inputs, attributes):
     """
     if operation == "conv2d":
         x, w, b = inputs
-        return "Conv", [x, w] if b is None else [x, w, b.reshape(-1)], {
-            "kernel_shape": w.shape[2:], "strides": attributes["stride"], "pads": attributes["padding"],
-            "dilations": attributes["dilation"], "group": attributes["groups"],
-        }  # fmt: skip
+        return (
+            "Conv",
+            [x, w] if b is None else [x, w, b.reshape(-1)],
+            {
+                "kernel_shape": w.shape[2:],
+                "strides": attributes["stride"],
+                "pads": attributes["padding"],
+                "dilations": attributes["dilation"],
+                "group": attributes["groups"],
+            },
+        )
     if operation in ("max_pool2d", "average_pool2d"):
-        entries = {
-            "kernel_shape": attributes["kernel"], "strides": attributes["stride"], "pads": attributes["padding"],
-        }  # fmt: skip
+        entries = {"kernel_shape": attributes["kernel"], "strides": attributes["stride"], "pads": attributes["padding"]}
         if operation == "max_pool2d":
             return "MaxPool", list(inputs), entries
         return "AveragePool", list(inputs), {**entries, "count_include_pad": int(attributes["count_include_padding"])}
@@ -72,8 +77,12 @@ class OnnxRuntime(HostTarget):
             )
         self._provider = known[provider.lower()]
         self.name = self.specification = f"onnxruntime:{self._provider}"
-        self.description = {"name": self._provider, "platform": "onnxruntime", "driver": onnxruntime.__version__,
-                            "versions": _versions("onnx", "onnxruntime")}  # fmt: skip
+        self.description = {
+            "name": self._provider,
+            "platform": "onnxruntime",
+            "driver": onnxruntime.__version__,
+            "versions": _versions("onnx", "onnxruntime"),
+        }
 
     def offers(self, stem, direction):
         """Forward of what one node expresses."""
@@ -115,8 +124,10 @@ def _names(arrays):
 
 def _model(kind, shapes, attributes):
     names, kind_of_number = _names(shapes), onnx.TensorProto.FLOAT
-    inputs = [onnx.helper.make_tensor_value_info(*entry) for entry in
-              ((name, kind_of_number, shape) for name, shape in zip(names, shapes, strict=True))]  # fmt: skip
+    inputs = [
+        onnx.helper.make_tensor_value_info(*entry)
+        for entry in ((name, kind_of_number, shape) for name, shape in zip(names, shapes, strict=True))
+    ]
     output = onnx.helper.make_tensor_value_info("y", kind_of_number, None)
     call = onnx.helper.make_node(kind, names, ["y"], **dict(attributes))
     graph = onnx.helper.make_graph([call], kind, inputs, [output])

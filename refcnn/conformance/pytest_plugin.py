@@ -13,9 +13,12 @@ def pytest_addoption(parser):
     """Add the options."""
     group = parser.getgroup("refcnn", "conformance of devices with refcnn's reference")
     group.addoption(
-        "--refcnn-device", action="append", default=[], metavar="DEVICE",
+        "--refcnn-device",
+        action="append",
+        default=[],
+        metavar="DEVICE",
         help="test this device: all, reference, opencl:PLATFORM:DEVICE, onnxruntime or MODULE:OBJECT; may be repeated",
-    )  # fmt: skip
+    )
     group.addoption(
         "--refcnn-profile", choices=["quick", "standard", "long"], default="quick", help="how many cases [quick]"
     )
@@ -42,9 +45,12 @@ def pytest_collection_modifyitems(session, config, items):
                 name = f"device[{specification}]"
                 items.append(
                     Unusable.from_parent(
-                        session, name=name, nodeid=f"refcnn::{name}", is_named=specification in named,
+                        session,
+                        name=name,
+                        nodeid=f"refcnn::{name}",
+                        is_named=specification in named,
                         problem=f"{target.description['name']} is unusable: {target.unusable}",
-                    )  # fmt: skip
+                    )
                 )
                 continue
             for operation, direction, variant in runner.plan(target, options):
@@ -52,10 +58,14 @@ def pytest_collection_modifyitems(session, config, items):
                     name = f"{operation}-{direction}[{'-'.join(filter(None, (specification, variant)))}]"
                     items.append(
                         Conformance.from_parent(
-                            session, name=name, nodeid=f"refcnn::{name}", specification=specification,
-                            row=(operation, direction, variant), options=options,
+                            session,
+                            name=name,
+                            nodeid=f"refcnn::{name}",
+                            specification=specification,
+                            row=(operation, direction, variant),
+                            options=options,
                             sizes=runner.sizes(target, options),
-                        )  # fmt: skip
+                        )
                     )
     except RefcnnError as error:
         raise pytest.UsageError(str(error)) from None
@@ -102,12 +112,18 @@ class Conformance(_Item):
         operation, direction, variant = self._row
         with tempfile.TemporaryDirectory() as folder:
             job = worker.Job(
-                operation, direction, variant, self._options.examples, self._options.seed,
-                self._sizes, str(Path(folder) / "case.npz"),
-            )  # fmt: skip
+                operation,
+                direction,
+                variant,
+                self._options.examples,
+                self._options.seed,
+                self._sizes,
+                str(Path(folder) / "case.npz"),
+            )
             row = worker.Run(self._specification, job, lambda event: None).run()
         if not row.passes:
             raise _Outside(row.failure.message if row.failure else row.verdict)
+
 
 class _Outside(Exception):
     pass

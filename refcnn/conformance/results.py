@@ -18,8 +18,16 @@ BINS = 20
 DIRECTIONS = ("forward", "backward")
 
 VERDICTS = (
-    "conforms", "wrong", "failed", "crashed", "hung", "did not build", "not offered", "known fault", "fixed fault",
-)  # fmt: skip
+    "conforms",
+    "wrong",
+    "failed",
+    "crashed",
+    "hung",
+    "did not build",
+    "not offered",
+    "known fault",
+    "fixed fault",
+)
 
 #: Verdicts that let a device pass. A known fault that no longer fails does not: the list of faults must be put right.
 PASSING = ("conforms", "not offered", "known fault")

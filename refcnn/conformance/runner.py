@@ -119,11 +119,18 @@ def run(specifications, options, progress=None):
     """
     progress = progress or Progress()
     report = Report(
-        refcnn=__version__, date=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        host={"system": f"{platform.system()} {platform.release()}", "machine": platform.machine(),
-              "cores": str(os.cpu_count()), "Python": platform.python_version()},
-        seed=options.seed, profile=options.profile, examples=1 if options.case else options.examples,
-    )  # fmt: skip
+        refcnn=__version__,
+        date=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        host={
+            "system": f"{platform.system()} {platform.release()}",
+            "machine": platform.machine(),
+            "cores": str(os.cpu_count()),
+            "Python": platform.python_version(),
+        },
+        seed=options.seed,
+        profile=options.profile,
+        examples=1 if options.case else options.examples,
+    )
     with tempfile.TemporaryDirectory(prefix="refcnn-conform-") as scratch:
         for specification in specifications:
             device = _test(specification, options, progress, Path(scratch))
@@ -246,10 +253,16 @@ def _test(specification, options, progress, scratch):
                     break
                 device = dataclasses.replace(device, **worker.description)
             job = Job(
-                operation, direction, variant, options.examples, options.seed, sizes(target, options),
-                case_file=str(scratch / "case.npz"), bundle=_bundle(options, specification, number, rows[number]),
+                operation,
+                direction,
+                variant,
+                options.examples,
+                options.seed,
+                sizes(target, options),
+                case_file=str(scratch / "case.npz"),
+                bundle=_bundle(options, specification, number, rows[number]),
                 case=options.case,
-            )  # fmt: skip
+            )
             row = worker.run(job, lambda cases, row=rows[number]: progress.case_begins(row, cases))
             if row.verdict in ("crashed", "hung") and row.failure.case is not None:
                 _describe_death(target, worker.description, options, scratch, job, row)
@@ -369,10 +382,16 @@ class _Worker:
         with open(self._log, "wb") as log:
             # In a session of its own it can be ended with all that it started.
             self._process = subprocess.Popen(
-                processes.program(f"{__package__}.worker"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=log, text=True, encoding="utf-8", errors="replace", start_new_session=True,
+                processes.program(f"{__package__}.worker"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
                 env=processes.environment() | {"PYTHONFAULTHANDLER": "1"} | self._target.environment(self._scratch),
-            )  # fmt: skip
+            )
         reader = threading.Thread(target=self._read, args=(self._process.stdout, self._answers), daemon=True)
         reader.start()
         threading.Thread(target=self._watch, args=(self._process, reader, self._answers), daemon=True).start()

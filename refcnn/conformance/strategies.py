@@ -21,9 +21,7 @@ LIMITS = {"tiny": (5, 9, 25), "small": (65, 65, 330), "large": (70, 130, 1500)}
 #: Sizes of windows.
 KERNELS = {"tiny": (1, 2, 3), "small": (1, 2, 3, 4, 5), "large": (1, 2, 3, 4, 5, 7, 11)}
 
-_EDGES = (
-    1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 127, 128, 129,
-)  # fmt: skip
+_EDGES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 127, 128, 129)
 
 #: Rows and columns of results that are together as many as a vector has floats, or one less: kernels may take a plane as
 #: one row. Twice as many of both are so after pooling. And a row of more vectors than one has floats.

@@ -137,8 +137,10 @@ def _everything():
     from .onnxruntime_target import providers
 
     return [
-        "reference", *(device.name for device in available()), *(f"onnxruntime:{provider}" for provider in providers())
-    ]  # fmt: skip
+        "reference",
+        *(device.name for device in available()),
+        *(f"onnxruntime:{provider}" for provider in providers()),
+    ]
 
 
 class _Target:
@@ -212,9 +214,7 @@ class BackendTarget(_Target):
             "name": device.device_name + (f", vectors of {forced} floats" if forced else ""),
             "platform": device.platform_name,
             "driver": device.driver_version,
-            "versions": {
-                **_versions("pyopencl"), "platform": device.platform_version, "device": device.opencl_version,
-            },  # fmt: skip
+            "versions": {**_versions("pyopencl"), "platform": device.platform_version, "device": device.opencl_version},
             "build_options": "-cl-opt-disable" if device.is_simulator else "",
             "denormals": device.denormals,
         }

@@ -40,30 +40,36 @@ OF_PIXELS = {
     2: np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], dtype=np.float64),
     4: np.array(
         [
-            [4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
-            [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1],
+            [4, 0, -5, 0, 1, 0],
+            [0, -4, -4, 1, 1, 0],
+            [0, 4, -4, -1, 1, 0],
+            [0, -2, -1, 2, 1, 0],
+            [0, 2, -1, -2, 1, 0],
+            [0, 4, 0, -5, 0, 1],
         ],
         dtype=np.float64,
     ),
-}  # fmt: skip
+}
 
 #: G, which transforms kernels.
 OF_KERNELS = {
     2: np.array([[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]]),
     4: np.array(
         [
-            [1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6],
-            [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1],
+            [1 / 4, 0, 0],
+            [-1 / 6, -1 / 6, -1 / 6],
+            [-1 / 6, 1 / 6, -1 / 6],
+            [1 / 24, 1 / 12, 1 / 6],
+            [1 / 24, -1 / 12, 1 / 6],
+            [0, 0, 1],
         ]
     ),
-}  # fmt: skip
+}
 
 #: A', which transforms products.
 OF_PRODUCTS = {
     2: np.array([[1, 1, 1, 0], [0, 1, -1, -1]], dtype=np.float64),
-    4: np.array(
-        [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=np.float64
-    ),
+    4: np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=np.float64),
 }
 
 
@@ -158,9 +164,7 @@ def backward_w_bound(x, dy, w_shape, *, padding, groups, tile):
             entry = entry.reshape(*entry.shape[:4], -1).transpose(1, 4, 0, 2, 3)
             transformed.append(entry.reshape(groups, -1, *entry.shape[1:2], entry[0, 0].size))
     x_magnitude, x_error, dy_magnitude, dy_error = (entry.transpose(2, 0, 1, 3) for entry in transformed)
-    magnitude, error = _sums_of_products(
-        dy_magnitude, dy_error, x_magnitude.swapaxes(2, 3), x_error.swapaxes(2, 3)
-    )
+    magnitude, error = _sums_of_products(dy_magnitude, dy_error, x_magnitude.swapaxes(2, 3), x_error.swapaxes(2, 3))
     # (position, group, output, input) -> (output, input, row, column)
     of_kernels = [
         np.moveaxis(entry, 0, -1).reshape(w_shape[0], w_shape[1], tile + 2, tile + 2) for entry in (magnitude, error)
@@ -199,13 +203,12 @@ def _correlation_bound(image, kernels, before, out, tile, image_errors=None, ker
     of_kernels = _two_sided(OF_KERNELS[tile], np.abs(kernels), input_error(kernels, kernel_errors))
     # (position, group, K, C) times (position, group, C, tiles of all images)
     pixels = [
-        entry.reshape(N, groups, inputs, rows * columns, edge**2).transpose(4, 1, 2, 0, 3)
+        entry.reshape(N, groups, inputs, rows * columns, edge**2)
+        .transpose(4, 1, 2, 0, 3)
         .reshape(edge**2, groups, inputs, -1)
         for entry in pixels
-    ]  # fmt: skip
-    of_kernels = [
-        entry.reshape(groups, outputs, inputs, edge**2).transpose(3, 0, 1, 2) for entry in of_kernels
     ]
+    of_kernels = [entry.reshape(groups, outputs, inputs, edge**2).transpose(3, 0, 1, 2) for entry in of_kernels]
     products = [
         entry.reshape(edge, edge, groups, outputs, N, rows, columns).transpose(4, 2, 3, 5, 6, 0, 1)
         for entry in _sums_of_products(*of_kernels, *pixels)

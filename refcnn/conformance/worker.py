@@ -153,9 +153,13 @@ class Run:
         try:
             with self._watched(case):
                 worst = check(
-                    job.operation, composition.followed(case, self._followers), self.target, statistics=statistics,
-                    to_the_bit=judge.is_exact(job.operation, case), followers=self._followers,
-                )  # fmt: skip
+                    job.operation,
+                    composition.followed(case, self._followers),
+                    self.target,
+                    statistics=statistics,
+                    to_the_bit=judge.is_exact(job.operation, case),
+                    followers=self._followers,
+                )
         except (targets.NotExpressible, composition.NoSuchResult):
             is_counted = False
             if with_target:
@@ -257,10 +261,15 @@ def searches(job, check):
 
         @hypothesis.seed(seed)
         @settings(
-            max_examples=examples, database=None, deadline=None, print_blob=False, report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck), phases=(*phases, Phase.shrink),
+            max_examples=examples,
+            database=None,
+            deadline=None,
+            print_blob=False,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+            phases=(*phases, Phase.shrink),
             verbosity=hypothesis.Verbosity.quiet,
-        )  # fmt: skip
+        )
         @given(st.one_of(drawn))
         def search(case):
             check(case)
@@ -320,10 +329,17 @@ def save_bundle(job, case, target, message, results=None, execute=True, known=No
             # The case and its exact answer are worth having without.
             message += f"\nThe launches could not be recorded: {error!r}"
     write_bundle(
-        job.bundle, operation=job.operation, direction=job.direction, variant=job.variant, case=case, results=results,
-        device={"specification": target.specification, **target.description}, recording=recording, message=message,
+        job.bundle,
+        operation=job.operation,
+        direction=job.direction,
+        variant=job.variant,
+        case=case,
+        results=results,
+        device={"specification": target.specification, **target.description},
+        recording=recording,
+        message=message,
         known=known,
-    )  # fmt: skip
+    )
     return Path(job.bundle).name
 
 

@@ -56,6 +56,10 @@ def average_pool2d(x, filter=3, padding=0, stride=1, count_include_padding=True)
 def to_onnx(graph, x, *, kernel, stride, padding, count_include_padding):
     """Write ONNX's AveragePool."""
     return graph.node(
-        "AveragePool", [graph.tensor(x)], kernel_shape=kernel, strides=stride, pads=padding,
+        "AveragePool",
+        [graph.tensor(x)],
+        kernel_shape=kernel,
+        strides=stride,
+        pads=padding,
         count_include_pad=int(count_include_padding),
-    )  # fmt: skip
+    )

@@ -42,9 +42,17 @@ class Conv2d(Layer):
     """
 
     def __init__(
-        self, channel=32, filter=3, padding=0, stride=1, dilation=1, groups=1, input_size=None, ignore_bias=False,
+        self,
+        channel=32,
+        filter=3,
+        padding=0,
+        stride=1,
+        dilation=1,
+        groups=1,
+        input_size=None,
+        ignore_bias=False,
         initializer=GlorotNormal(),
-    ):  # fmt: skip
+    ):
         super().__init__()
         self.channel = attribute.integer("Conv2d", "channel", channel)
         self.filter = attribute.pair("Conv2d", "filter", filter)

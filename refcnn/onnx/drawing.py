@@ -81,10 +81,16 @@ def failure(strategy, examples, check):
             raise
 
     settings = hypothesis.settings(
-        max_examples=examples, database=None, deadline=None, derandomize=True, print_blob=False,
-        report_multiple_bugs=False, suppress_health_check=list(hypothesis.HealthCheck),
-        phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink), verbosity=hypothesis.Verbosity.quiet,
-    )  # fmt: skip
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        print_blob=False,
+        report_multiple_bugs=False,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
+        verbosity=hypothesis.Verbosity.quiet,
+    )
     with tempfile.TemporaryDirectory() as folder:
         # Hypothesis would leave a folder of its own in the current one.
         configuration.set_hypothesis_home_dir(folder)

@@ -21,9 +21,18 @@ _LARGEST_CONSTANTS = 2**31 - 2**24
 
 
 def export(
-    model, path, input_shape, *, classes=None, preprocessing=None, opset=None, softmax=False, examples=20,
-    backends=None, progress=None,
-):  # fmt: skip
+    model,
+    path,
+    input_shape,
+    *,
+    classes=None,
+    preprocessing=None,
+    opset=None,
+    softmax=False,
+    examples=20,
+    backends=None,
+    progress=None,
+):
     """Write a model as an ONNX file, after a proof that the file computes what the model does.
 
     The model is run in evaluation mode, and what it computes is written as
@@ -95,9 +104,14 @@ def export(
     from . import graph, proof
 
     proto, outputs = graph.build(
-        program, shapes, name=type(model).__name__, opset=opset, classes=classes, preprocessing=preprocessing,
+        program,
+        shapes,
+        name=type(model).__name__,
+        opset=opset,
+        classes=classes,
+        preprocessing=preprocessing,
         output_name=OUTPUTS[bool(softmax)],
-    )  # fmt: skip
+    )
 
     def same(image):
         require_same(program, trace(model, image, softmax), f"a batch of {len(image)} drawn images")
@@ -107,10 +121,17 @@ def export(
         temporary.write_bytes(content)
         _check(content)
         return proof.prove(
-            program, proto, outputs, input_shape=input_shape, opset=opset, examples=examples, same=same,
+            program,
+            proto,
+            outputs,
+            input_shape=input_shape,
+            opset=opset,
+            examples=examples,
+            same=same,
             top=preprocessing.largest_input if preprocessing is not None else 1.0,
-            backend_list=backends, progress=progress,
-        )  # fmt: skip
+            backend_list=backends,
+            progress=progress,
+        )
 
 
 def _check_arguments(model, input_shape, preprocessing):

@@ -132,18 +132,24 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
     outputs = {label: _tensor_type(tensor, shapes[label]) for label, tensor in graph.tensor_names.items()}
     inner = [value for label, value in outputs.items() if label != program.output]
     proto = helper.make_graph(
-        graph.nodes, name, [_tensor_type(IMAGE, shapes[IMAGE])], [outputs[program.output]],
+        graph.nodes,
+        name,
+        [_tensor_type(IMAGE, shapes[IMAGE])],
+        [outputs[program.output]],
         [numpy_helper.from_array(np.ascontiguousarray(array), key) for key, array in graph.initializers.items()],
         value_info=inner,
-    )  # fmt: skip
+    )
     version = helper.make_operatorsetid("", opset)
     model = helper.make_model(
-        proto, opset_imports=[version], producer_name=PRODUCER, producer_version=__version__,
+        proto,
+        opset_imports=[version],
+        producer_name=PRODUCER,
+        producer_version=__version__,
         # The oldest that these operators allow, so that every runtime that knows the operators reads the file.
         ir_version=helper.find_min_ir_version_for([version]),
         doc_string=f"{name}, written by refcnn {__version__}: {IMAGE} {_text(shapes[IMAGE])} -> {output_name} "
         f"{_text(shapes[program.output])}, float32.",
-    )  # fmt: skip
+    )
     metadata = {}
     if classes is not None:
         metadata[CLASSES_KEY] = json.dumps(list(classes), ensure_ascii=False)

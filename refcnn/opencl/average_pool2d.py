@@ -21,6 +21,4 @@ def backward(dy, saved, needs, *, kernel, stride, padding, count_include_padding
 
 
 def _geometry(image, output, kernel, stride, padding, count_include_padding):
-    return (
-        image[0] * image[1], *image[2:], *output[2:], *kernel, *stride, *padding[:2], int(count_include_padding)
-    )  # fmt: skip
+    return (image[0] * image[1], *image[2:], *output[2:], *kernel, *stride, *padding[:2], int(count_include_padding))

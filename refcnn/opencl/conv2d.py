@@ -66,9 +66,14 @@ class _Gradients:
             return _plain(device, "backward_x", x.shape, geometry, self._dy, w)
         if which in TILES:
             dx = winograd.backward_x(
-                self._dy, w, x.shape, padding=geometry.padding, groups=geometry.groups, tile=TILES[which],
+                self._dy,
+                w,
+                x.shape,
+                padding=geometry.padding,
+                groups=geometry.groups,
+                tile=TILES[which],
                 kept=x if x.rectified else None,
-            )  # fmt: skip
+            )
             dx.masked_by = x if x.rectified else None
             return dx
         if which == "direct":
@@ -117,12 +122,30 @@ def _plain(device, kernel, shape, geometry, *arguments):
     (N, C, H, W), (K, inputs, kernel_h, kernel_w) = geometry.x_shape, geometry.w_shape
     out_h, out_w = window_output_shape((H, W), (kernel_h, kernel_w), *geometry[2:5])
     size = {
-        "forward": (out_h * out_w, N * K), "backward_x": (H * W, N * C),
-        "backward_w": (inputs * kernel_h * kernel_w, K), "backward_b": (K,),
-    }[kernel]  # fmt: skip
+        "forward": (out_h * out_w, N * K),
+        "backward_x": (H * W, N * C),
+        "backward_w": (inputs * kernel_h * kernel_w, K),
+        "backward_b": (K,),
+    }[kernel]
     device.launch(
-        "conv2d", kernel, size, (_PLAIN_GROUP, 1)[: len(size)], *arguments, result,
-        N, C, H, W, K, kernel_h, kernel_w, out_h, out_w, geometry.groups, *geometry.padding[:2], *geometry.stride,
+        "conv2d",
+        kernel,
+        size,
+        (_PLAIN_GROUP, 1)[: len(size)],
+        *arguments,
+        result,
+        N,
+        C,
+        H,
+        W,
+        K,
+        kernel_h,
+        kernel_w,
+        out_h,
+        out_w,
+        geometry.groups,
+        *geometry.padding[:2],
+        *geometry.stride,
         *geometry.dilation,
-    )  # fmt: skip
+    )
     return result

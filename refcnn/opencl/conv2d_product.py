@@ -31,17 +31,33 @@ def forward(x, w, b, geometry, rectify=False):
     packed = _pack_x(x, layout)
     offsets, sources = layout.forward_tables(device)
     factor, places_of_factor = matrix_product.pack_factor(
-        w, sources, rows=layout.outputs, groups=groups, factor_group=layout.outputs * layout.terms,
+        w,
+        sources,
+        rows=layout.outputs,
+        groups=groups,
+        factor_group=layout.outputs * layout.terms,
         factor_row=layout.terms,
-    )  # fmt: skip
+    )
     matrix_product.product(
-        device, factor, packed, offsets, y,
+        device,
+        factor,
+        packed,
+        offsets,
+        y,
         Places(layout.places, 0, layout.pitch, layout.out_w, c_y=layout.out_w),
-        rows=layout.outputs, terms=layout.terms, **places_of_factor, b_image=layout.x_image, b_group=layout.x_image // groups,
-        c_row=layout.out_h * layout.out_w, c_image=layout.K * layout.out_h * layout.out_w,
-        c_group=layout.outputs * layout.out_h * layout.out_w, images=layout.N, groups=groups, bias=b,
+        rows=layout.outputs,
+        terms=layout.terms,
+        **places_of_factor,
+        b_image=layout.x_image,
+        b_group=layout.x_image // groups,
+        c_row=layout.out_h * layout.out_w,
+        c_image=layout.K * layout.out_h * layout.out_w,
+        c_group=layout.outputs * layout.out_h * layout.out_w,
+        images=layout.N,
+        groups=groups,
+        bias=b,
         rectify=rectify,
-    )  # fmt: skip
+    )
     return y, packed
 
 
@@ -64,16 +80,34 @@ class Backward:
         dx = device.empty((layout.N, layout.C, layout.H, layout.W))
         offsets, sources = layout.backward_tables(device)
         factor, places_of_factor = matrix_product.pack_factor(
-            w, sources, rows=layout.inputs, groups=groups, factor_group=layout.outputs * layout.terms,
+            w,
+            sources,
+            rows=layout.inputs,
+            groups=groups,
+            factor_group=layout.outputs * layout.terms,
             factor_row=layout.kernel_h * layout.kernel_w,
-        )  # fmt: skip
+        )
         for first_term, terms, places in layout.x_phases:
             matrix_product.product(
-                device, factor, self._packed, offsets, dx, places,
-                rows=layout.inputs, first_term=first_term, terms=terms, **places_of_factor, b_start=layout.y_lead,
-                b_image=layout.y_image, b_group=layout.y_image // groups, c_row=layout.H * layout.W, c_image=layout.C * layout.H * layout.W,
-                c_group=layout.inputs * layout.H * layout.W, images=layout.N, groups=groups,
-            )  # fmt: skip
+                device,
+                factor,
+                self._packed,
+                offsets,
+                dx,
+                places,
+                rows=layout.inputs,
+                first_term=first_term,
+                terms=terms,
+                **places_of_factor,
+                b_start=layout.y_lead,
+                b_image=layout.y_image,
+                b_group=layout.y_image // groups,
+                c_row=layout.H * layout.W,
+                c_image=layout.C * layout.H * layout.W,
+                c_group=layout.inputs * layout.H * layout.W,
+                images=layout.N,
+                groups=groups,
+            )
         return dx
 
     def w(self, x, packed=None):
@@ -81,12 +115,23 @@ class Backward:
         layout = self._layout
         packed = _pack_x(x, layout) if packed is None else packed
         return matrix_product.dot_product(
-            packed.device, self._packed, packed, layout.forward_tables(packed.device)[0],
-            rows=layout.outputs, columns=layout.terms, places=layout.places, images=layout.N, groups=self._groups,
-            a_start=layout.y_lead, a_row=layout.y_plane, a_image=layout.y_image, a_group=layout.y_image // self._groups,
-            b_image=layout.x_image, b_group=layout.x_image // self._groups,
+            packed.device,
+            self._packed,
+            packed,
+            layout.forward_tables(packed.device)[0],
+            rows=layout.outputs,
+            columns=layout.terms,
+            places=layout.places,
+            images=layout.N,
+            groups=self._groups,
+            a_start=layout.y_lead,
+            a_row=layout.y_plane,
+            a_image=layout.y_image,
+            a_group=layout.y_image // self._groups,
+            b_image=layout.x_image,
+            b_group=layout.x_image // self._groups,
             images_per_chunk=max(1, _CHUNK_BYTES // (4 * (layout.x_image + layout.y_image))),
-        ).reshape((layout.K, layout.inputs, layout.kernel_h, layout.kernel_w))  # fmt: skip
+        ).reshape((layout.K, layout.inputs, layout.kernel_h, layout.kernel_w))
 
     def b(self):
         """Return db (1, K, 1, 1)."""
@@ -98,10 +143,24 @@ def _pack_x(x, layout):
     packed = x.device.empty((layout.N * layout.x_image,))
     for index, (py, px) in enumerate(layout.phases):
         _pack(
-            x, packed, None, layout.N * layout.C, layout.H, layout.W, index * layout.x_plane,
-            len(layout.phases) * layout.x_plane, layout.x_plane, 0, layout.x_rows, layout.pitch, layout.pitch,
-            layout.s_h, py - layout.top, layout.s_w, px - layout.left,
-        )  # fmt: skip
+            x,
+            packed,
+            None,
+            layout.N * layout.C,
+            layout.H,
+            layout.W,
+            index * layout.x_plane,
+            len(layout.phases) * layout.x_plane,
+            layout.x_plane,
+            0,
+            layout.x_rows,
+            layout.pitch,
+            layout.pitch,
+            layout.s_h,
+            py - layout.top,
+            layout.s_w,
+            px - layout.left,
+        )
     return packed
 
 
@@ -109,9 +168,24 @@ def _pack_dy(dy, layout):
     packed = dy.device.empty((layout.N * layout.y_image,))
     sums = dy.device.empty((layout.N * layout.K,))
     _pack(
-        dy, packed, sums, layout.N * layout.K, layout.out_h, layout.out_w, 0, layout.y_plane, layout.y_plane,
-        layout.y_lead, layout.out_h, layout.out_w, layout.pitch, 1, 0, 1, 0,
-    )  # fmt: skip
+        dy,
+        packed,
+        sums,
+        layout.N * layout.K,
+        layout.out_h,
+        layout.out_w,
+        0,
+        layout.y_plane,
+        layout.y_plane,
+        layout.y_lead,
+        layout.out_h,
+        layout.out_w,
+        layout.pitch,
+        1,
+        0,
+        1,
+        0,
+    )
     return packed, sums
 
 
@@ -120,10 +194,18 @@ def _pack(image, packed, sums, planes, *geometry):
     which = variant(device)
     group = 1 if which == "cpu" else 8 if device.is_simulator else 64
     device.launch(
-        f"conv2d_{which}", "pack", (planes * group,), (group,),
-        image, packed, packed if sums is None else sums, int(sums is not None), planes, *geometry,
+        f"conv2d_{which}",
+        "pack",
+        (planes * group,),
+        (group,),
+        image,
+        packed,
+        packed if sums is None else sums,
+        int(sums is not None),
+        planes,
+        *geometry,
         options=(f"-DGROUP={group}",),
-    )  # fmt: skip
+    )
 
 
 @functools.lru_cache(maxsize=256)
@@ -191,9 +273,16 @@ class _Layout:
                 if i1 >= i0 and j1 >= j0:
                     first = i0 * self.pitch + j0
                     places = Places(
-                        i1 * self.pitch + j1 - first + 1, first, self.pitch, self.W, c_y=self.W,
-                        step_y=self.s_h, base_y=py - self.top, step_x=self.s_w, base_x=px - self.left,
-                    )  # fmt: skip
+                        i1 * self.pitch + j1 - first + 1,
+                        first,
+                        self.pitch,
+                        self.W,
+                        c_y=self.W,
+                        step_y=self.s_h,
+                        base_y=py - self.top,
+                        step_x=self.s_w,
+                        base_x=px - self.left,
+                    )
                     yield first_term, taps * self.outputs, places
                 first_term += taps * self.outputs
 

@@ -20,9 +20,19 @@ def forward(x, w, b):
     if variant(device) == "plain":
         y = device.empty((N, outputs))
         device.launch(
-            "dense", "forward", (outputs, N), (_PLAIN_GROUP, 1),
-            x, w, w if b is None else b, int(b is not None), y, N, inputs, outputs,
-        )  # fmt: skip
+            "dense",
+            "forward",
+            (outputs, N),
+            (_PLAIN_GROUP, 1),
+            x,
+            w,
+            w if b is None else b,
+            int(b is not None),
+            y,
+            N,
+            inputs,
+            outputs,
+        )
         return y, (x, w)
     return Pending(x.device, (N, outputs), functools.partial(_forward, x.computed(), w, b)).array(), (x, w)
 
@@ -33,9 +43,20 @@ def _forward(x, w, b, rectify):
     partial = device.empty((chunks, N, outputs))
     factor, stride = _columns(w, uses=N)
     matrix_product.product(
-        device, x, factor, matrix_product.regular_offsets(device, inputs, stride), partial, _matrix_places(outputs),
-        rows=N, terms=inputs, a_row=inputs, a_term=1, c_row=outputs, chunks=chunks, c_chunk=N * outputs,
-    )  # fmt: skip
+        device,
+        x,
+        factor,
+        matrix_product.regular_offsets(device, inputs, stride),
+        partial,
+        _matrix_places(outputs),
+        rows=N,
+        terms=inputs,
+        a_row=inputs,
+        a_term=1,
+        c_row=outputs,
+        chunks=chunks,
+        c_chunk=N * outputs,
+    )
     return matrix_product.sum_chunks(partial, b, rectify)
 
 
@@ -57,9 +78,18 @@ def backward(dy, saved, needs):
                 dy, rows=outputs, columns=N, row_stride=1, column_stride=outputs, copy_columns=stride
             )
             matrix_product.product(
-                device, w, transposed, matrix_product.regular_offsets(device, outputs, stride), dx,
-                Places(N, 0, N, N, c_y=0, c_x=inputs), rows=inputs, terms=outputs, a_row=outputs, a_term=1, c_row=1,
-            )  # fmt: skip
+                device,
+                w,
+                transposed,
+                matrix_product.regular_offsets(device, outputs, stride),
+                dx,
+                Places(N, 0, N, N, c_y=0, c_x=inputs),
+                rows=inputs,
+                terms=outputs,
+                a_row=outputs,
+                a_term=1,
+                c_row=1,
+            )
     if needs[1]:
         dw = device.empty(w.shape)
         if plain:
@@ -67,9 +97,18 @@ def backward(dy, saved, needs):
         else:
             factor, stride = _columns(dy, uses=inputs)
             matrix_product.product(
-                device, x, factor, matrix_product.regular_offsets(device, N, stride), dw, _matrix_places(outputs),
-                rows=inputs, terms=N, a_row=1, a_term=inputs, c_row=outputs,
-            )  # fmt: skip
+                device,
+                x,
+                factor,
+                matrix_product.regular_offsets(device, N, stride),
+                dw,
+                _matrix_places(outputs),
+                rows=inputs,
+                terms=N,
+                a_row=1,
+                a_term=inputs,
+                c_row=outputs,
+            )
     if needs[2]:
         db = device.empty((1, outputs))
         device.launch("dense", "backward_b", (outputs,), (_PLAIN_GROUP,), dy, db, N, outputs)
@@ -84,7 +123,7 @@ def _columns(matrix, uses):
         return matrix, columns
     return matrix_product.copy_matrix(
         matrix, rows=rows, columns=columns, row_stride=columns, column_stride=1, copy_columns=stride
-    ), stride  # fmt: skip
+    ), stride
 
 
 def _matrix_places(columns):

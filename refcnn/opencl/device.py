@@ -410,7 +410,9 @@ class Device:
         try:
             return cl.Kernel(self._program(file_stem, options), kernel_name)
         except cl.Error as error:
-            raise BackendError(f"kernels/{file_stem}.cl has no kernel {kernel_name} on {self.name}: {error}.") from error
+            raise BackendError(
+                f"kernels/{file_stem}.cl has no kernel {kernel_name} on {self.name}: {error}."
+            ) from error
 
     def _program(self, file_stem, options):
         key = file_stem, options

@@ -132,13 +132,35 @@ def backward_w(x, dy, geometry):
     partials = device.empty((chunks, outputs, sizes.terms + 1, _WIDTH))
     dw, db = device.empty(geometry.w_shape), device.empty((1, outputs, 1, 1))
     device.launch(
-        "conv2d_direct", "correlate_weights", (items,), (1,), x, dy, partials, device.empty((items * scratch_item,)),
-        scratch_item, items, *sizes.arguments, strip_rows, staged_rows, chunks, options=sizes.options,
-    )  # fmt: skip
-    device.launch(
-        "conv2d_direct", "sum_partials", (outputs,), (1,), partials, dw, db, outputs, sizes.terms, chunks,
+        "conv2d_direct",
+        "correlate_weights",
+        (items,),
+        (1,),
+        x,
+        dy,
+        partials,
+        device.empty((items * scratch_item,)),
+        scratch_item,
+        items,
+        *sizes.arguments,
+        strip_rows,
+        staged_rows,
+        chunks,
         options=sizes.options,
-    )  # fmt: skip
+    )
+    device.launch(
+        "conv2d_direct",
+        "sum_partials",
+        (outputs,),
+        (1,),
+        partials,
+        dw,
+        db,
+        outputs,
+        sizes.terms,
+        chunks,
+        options=sizes.options,
+    )
     return dw, db
 
 
@@ -175,19 +197,38 @@ class _Correlation:
         check_countable(geometry.x_shape, geometry.w_shape, (out_h, out_w))
         groups = geometry.groups
         return cls(
-            N, groups, inputs, K // groups, H, W, out_h, out_w, tuple(kernel), tuple(geometry.stride),
-            *geometry.padding[:2], tuple(geometry.dilation),
-        )  # fmt: skip
+            N,
+            groups,
+            inputs,
+            K // groups,
+            H,
+            W,
+            out_h,
+            out_w,
+            tuple(kernel),
+            tuple(geometry.stride),
+            *geometry.padding[:2],
+            tuple(geometry.dilation),
+        )
 
     @functools.cached_property
     def transposed(self):
         """The correlation that gives the gradient of x from that of y."""
         spans = [(side - 1) * step for side, step in zip(self.kernel, self.dilation, strict=True)]
         return dataclasses.replace(
-            self, inputs=self.outputs, outputs=self.inputs, height=self.out_h, width=self.out_w, out_h=self.height,
-            out_w=self.width, stride=(1, 1), top=spans[0] - self.top, left=spans[1] - self.left, spread=self.stride,
+            self,
+            inputs=self.outputs,
+            outputs=self.inputs,
+            height=self.out_h,
+            width=self.out_w,
+            out_h=self.height,
+            out_w=self.width,
+            stride=(1, 1),
+            top=spans[0] - self.top,
+            left=spans[1] - self.left,
+            spread=self.stride,
             is_transposed=True,
-        )  # fmt: skip
+        )
 
     @property
     def y_shape(self):
@@ -239,9 +280,22 @@ class _Correlation:
     def arguments(self):
         """The sizes in the order in which the kernels take them."""
         return (
-            self.images, self.groups, self.inputs, self.outputs, self.height, self.width, self.out_h, self.out_w,
-            *self.kernel, *self.stride, self.top, self.left, *self.dilation, self.phases, self.pitch,
-        )  # fmt: skip
+            self.images,
+            self.groups,
+            self.inputs,
+            self.outputs,
+            self.height,
+            self.width,
+            self.out_h,
+            self.out_w,
+            *self.kernel,
+            *self.stride,
+            self.top,
+            self.left,
+            *self.dilation,
+            self.phases,
+            self.pitch,
+        )
 
 
 def _correlate(correlation, x, w, b, relu, y):
@@ -255,8 +309,25 @@ def _correlate(correlation, x, w, b, relu, y):
     # From one output's kernels to the next one's, and from one input's.
     w_steps = (taps, sizes.outputs * taps) if sizes.is_transposed else (sizes.inputs * taps, taps)
     device.launch(
-        "conv2d_direct", "correlate", (items,), (1,),
-        x, w, w if b is None else b, int(b is not None), int(relu), y, device.empty((items * scratch_item,)),
-        scratch_item, items, *sizes.arguments, strip_rows, staged_rows, *sizes.spread,
-        sizes.outputs * sizes.inputs * taps, *w_steps, int(sizes.is_transposed), options=sizes.options,
-    )  # fmt: skip
+        "conv2d_direct",
+        "correlate",
+        (items,),
+        (1,),
+        x,
+        w,
+        w if b is None else b,
+        int(b is not None),
+        int(relu),
+        y,
+        device.empty((items * scratch_item,)),
+        scratch_item,
+        items,
+        *sizes.arguments,
+        strip_rows,
+        staged_rows,
+        *sizes.spread,
+        sizes.outputs * sizes.inputs * taps,
+        *w_steps,
+        int(sizes.is_transposed),
+        options=sizes.options,
+    )

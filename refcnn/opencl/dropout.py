@@ -14,9 +14,19 @@ def forward(x, *, ratio, seed, stream):
     threshold, factor = np.uint32(int(ratio * 2**32)), 1 / (1 - ratio)
     stream_words = [np.uint32(word) for word in (*words(seed), *words(stream))]
     launch_in_chunks(
-        x.device, "dropout", "dropout_forward", (x.size + 3) // 4, x, y, kept, x.size, threshold, factor,
-        *stream_words, chunk=_BLOCKS,
-    )  # fmt: skip
+        x.device,
+        "dropout",
+        "dropout_forward",
+        (x.size + 3) // 4,
+        x,
+        y,
+        kept,
+        x.size,
+        threshold,
+        factor,
+        *stream_words,
+        chunk=_BLOCKS,
+    )
     return y, kept
 
 

@@ -63,8 +63,10 @@ def _show_intels_runtime():
     if library is None:
         return None
     entries = _read_entries(SYSTEM_VENDORS)
-    if any(Path(text.decode(errors="replace").strip()).name.startswith(INTEL_LIBRARY) and _exists(text)
-           for text in entries.values()):
+    if any(
+        Path(text.decode(errors="replace").strip()).name.startswith(INTEL_LIBRARY) and _exists(text)
+        for text in entries.values()
+    ):
         return None
     entries["refcnn-intel.icd"] = os.fsencode(library) + b"\n"
     import platformdirs

@@ -100,9 +100,12 @@ class GroupTiling:
     @property
     def options(self):
         return (
-            f"-DGROUP_X={self.group_x}", f"-DGROUP_Y={self.group_y}", f"-DROWS={self.rows}",
-            f"-DCOLUMNS={self.columns}", f"-DTILE_TERMS={self.terms}",
-        )  # fmt: skip
+            f"-DGROUP_X={self.group_x}",
+            f"-DGROUP_Y={self.group_y}",
+            f"-DROWS={self.rows}",
+            f"-DCOLUMNS={self.columns}",
+            f"-DTILE_TERMS={self.terms}",
+        )
 
     def groups(self, rows, columns):
         """Return how many work-groups cover a matrix, across and down."""
@@ -117,9 +120,32 @@ def group_tiling(device, rows):
 
 
 def product(
-    device, a, b, offsets, c, places, *, rows, terms, a_row, a_term, a_block=0, b_image=0, c_row, c_image=0, images=1, groups=1,
-    a_group=0, b_group=0, c_group=0, b_start=0, first_term=0, bias=None, rectify=False,
-    chunks=1, c_chunk=0,
+    device,
+    a,
+    b,
+    offsets,
+    c,
+    places,
+    *,
+    rows,
+    terms,
+    a_row,
+    a_term,
+    a_block=0,
+    b_image=0,
+    c_row,
+    c_image=0,
+    images=1,
+    groups=1,
+    a_group=0,
+    b_group=0,
+    c_group=0,
+    b_start=0,
+    first_term=0,
+    bias=None,
+    rectify=False,
+    chunks=1,
+    c_chunk=0,
 ):
     """Queue ``c[row, place] = bias[row] + sum over t of a[row, t] b[offsets[t] + place]`` for every group and image.
 
@@ -150,8 +176,15 @@ def product(
     which = variant(device)
     options = ("-DADJACENT_ROWS",) if a_row == 1 else ()
     sizes = [
-        images, places.first, places.count, places.pitch,
-        places.step_y, places.base_y, places.step_x, places.base_x, places.width,
+        images,
+        places.first,
+        places.count,
+        places.pitch,
+        places.step_y,
+        places.base_y,
+        places.step_x,
+        places.base_x,
+        places.width,
     ]
     if which == "cpu":
         tile = _fitted(tiling(device), images * -(-places.count // tiling(device).width))
@@ -169,17 +202,59 @@ def product(
         global_size = blocks[0] * local_size[0], blocks[1] * local_size[1], groups * chunks
         options = (*tile.options, *options)
     device.launch(
-        f"matrix_product_{which}", "product", global_size, local_size,
-        a, a_group, *((a_block,) if which == "cpu" else ()), a_row, a_term, b, b_start, b_group, b_image, offsets,
-        a if bias is None else bias, int(bias is not None), int(rectify),
-        c, c_chunk, c_group, c_image, c_row, places.c_y, places.c_x,
-        rows, rows_per_item, first_term, terms, per_chunk, chunks, *sizes, options=options,
+        f"matrix_product_{which}",
+        "product",
+        global_size,
+        local_size,
+        a,
+        a_group,
+        *((a_block,) if which == "cpu" else ()),
+        a_row,
+        a_term,
+        b,
+        b_start,
+        b_group,
+        b_image,
+        offsets,
+        a if bias is None else bias,
+        int(bias is not None),
+        int(rectify),
+        c,
+        c_chunk,
+        c_group,
+        c_image,
+        c_row,
+        places.c_y,
+        places.c_x,
+        rows,
+        rows_per_item,
+        first_term,
+        terms,
+        per_chunk,
+        chunks,
+        *sizes,
+        options=options,
     )
 
 
 def dot_product(
-    device, a, b, offsets, *, rows, columns, places, images, a_row, a_image, b_image, groups=1, a_group=0, b_group=0,
-    a_start=0, images_per_chunk=1,
+    device,
+    a,
+    b,
+    offsets,
+    *,
+    rows,
+    columns,
+    places,
+    images,
+    a_row,
+    a_image,
+    b_image,
+    groups=1,
+    a_group=0,
+    b_group=0,
+    a_start=0,
+    images_per_chunk=1,
 ):
     """Return ``c[group, row, column] = sum over images and places of a[row, place] b[offsets[column] + place]``.
 
@@ -217,9 +292,27 @@ def dot_product(
     partial = device.empty((chunks, groups * rows, columns))
     global_size = blocks[0] * local_size[0], blocks[1] * local_size[1], groups * chunks
     device.launch(
-        f"matrix_product_{which}", "dot_product", global_size, local_size,
-        a, a_start, a_group, a_image, a_row, b, b_group, b_image, offsets, partial,
-        groups, rows, columns, images, images_per_chunk, places, options=options,
+        f"matrix_product_{which}",
+        "dot_product",
+        global_size,
+        local_size,
+        a,
+        a_start,
+        a_group,
+        a_image,
+        a_row,
+        b,
+        b_group,
+        b_image,
+        offsets,
+        partial,
+        groups,
+        rows,
+        columns,
+        images,
+        images_per_chunk,
+        places,
+        options=options,
     )
     return sum_chunks(partial).reshape((groups, rows, columns))
 
@@ -232,8 +325,18 @@ def sum_chunks(partial, bias=None, rectify=False):
     device = partial.device
     total = device.empty((rows, columns))
     device.launch(
-        "matrix_product", "sum_chunks", (columns, rows), (_HELPER_GROUP, 1),
-        partial, partial if bias is None else bias, int(bias is not None), int(rectify), total, chunks, rows, columns,
+        "matrix_product",
+        "sum_chunks",
+        (columns, rows),
+        (_HELPER_GROUP, 1),
+        partial,
+        partial if bias is None else bias,
+        int(bias is not None),
+        int(rectify),
+        total,
+        chunks,
+        rows,
+        columns,
     )
     return total
 
@@ -252,12 +355,22 @@ def pack_factor(factor, sources, *, rows, groups, factor_group, factor_row):
     blocks = -(-rows // block)
     packed = device.empty((groups, blocks, terms, block))
     device.launch(
-        "matrix_product", "pack_factor", (terms, blocks * block, groups), (_HELPER_GROUP, 1, 1),
-        factor, sources, packed, factor_group, factor_row, rows, terms, groups, block, blocks,
-    )  # fmt: skip
-    return packed, {
-        "a_row": 1, "a_term": block, "a_block": terms * block, "a_group": blocks * terms * block,
-    }  # fmt: skip
+        "matrix_product",
+        "pack_factor",
+        (terms, blocks * block, groups),
+        (_HELPER_GROUP, 1, 1),
+        factor,
+        sources,
+        packed,
+        factor_group,
+        factor_row,
+        rows,
+        terms,
+        groups,
+        block,
+        blocks,
+    )
+    return packed, {"a_row": 1, "a_term": block, "a_block": terms * block, "a_group": blocks * terms * block}
 
 
 def copy_matrix(matrix, *, rows, columns, row_stride, column_stride, copy_columns):
@@ -265,8 +378,17 @@ def copy_matrix(matrix, *, rows, columns, row_stride, column_stride, copy_column
     device = matrix.device
     copy = device.empty((rows, copy_columns))
     device.launch(
-        "matrix_product", "copy_matrix", (copy_columns, rows), (_HELPER_GROUP, 1),
-        matrix, copy, rows, columns, row_stride, column_stride, copy_columns,
+        "matrix_product",
+        "copy_matrix",
+        (copy_columns, rows),
+        (_HELPER_GROUP, 1),
+        matrix,
+        copy,
+        rows,
+        columns,
+        row_stride,
+        column_stride,
+        copy_columns,
     )
     return copy
 
@@ -292,8 +414,11 @@ def _block_rows(tile, rows):
 
 def _cpu_options(tile, block_rows):
     return (
-        f"-DWIDTH={tile.width}", f"-DROWS={block_rows}", f"-DVECTORS={tile.vectors}",
-        f"-DDOT_ROWS={tile.dot_rows}", f"-DDOT_COLUMNS={tile.dot_columns}",
+        f"-DWIDTH={tile.width}",
+        f"-DROWS={block_rows}",
+        f"-DVECTORS={tile.vectors}",
+        f"-DDOT_ROWS={tile.dot_rows}",
+        f"-DDOT_COLUMNS={tile.dot_columns}",
     )
 
 

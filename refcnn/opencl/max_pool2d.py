@@ -40,7 +40,15 @@ def _backward_rectified(dy, winner, shape):
     dx = dy.device.empty(shape)
     maps = shape[0] * shape[1]
     dy.device.launch(
-        "max_pool2d_rectified", "max_pool2d_backward_rectified", (maps,), (1,), dy, winner, dx, maps, *shape[2:],
+        "max_pool2d_rectified",
+        "max_pool2d_backward_rectified",
+        (maps,),
+        (1,),
+        dy,
+        winner,
+        dx,
+        maps,
+        *shape[2:],
         *dy.shape[2:],
-    )  # fmt: skip
+    )
     return dx

@@ -122,9 +122,12 @@ class _Process:
         # In a session of its own it can be ended with all that it started, and a Ctrl-C ends the waiting alone.
         self._process = subprocess.Popen(
             [*processes.program(f"{__package__}.trial_process"), json.dumps(identity(device)), device.name],
-            stdin=subprocess.DEVNULL, stdout=self._answer, stderr=self._log, start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=self._answer,
+            stderr=self._log,
+            start_new_session=True,
             env=processes.environment(),
-        )  # fmt: skip
+        )
 
     def verdict(self):
         """Wait for its end, or for the end of its time."""

@@ -30,10 +30,7 @@ OPERATIONS = {
 
 #: What is fused into the kernels of an operation, where it follows, and in which variants.
 FUSED = {
-    "conv2d": {
-        "relu": (CHOSEN, "cpu", "gpu", *SPECIAL),
-        "relu+max_pool2d": (CHOSEN, "winograd_2x2", "winograd_4x4"),
-    },
+    "conv2d": {"relu": (CHOSEN, "cpu", "gpu", *SPECIAL), "relu+max_pool2d": (CHOSEN, "winograd_2x2", "winograd_4x4")},
     "dense": {"relu": ("cpu", "gpu")},
 }
 

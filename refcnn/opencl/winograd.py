@@ -179,9 +179,17 @@ class Correlation:
     def transposed(self):
         """The correlation that gives the gradient of x from that of y."""
         return dataclasses.replace(
-            self, inputs=self.outputs, outputs=self.inputs, height=self.out_h, width=self.out_w, out_h=self.height,
-            out_w=self.width, top=KERNEL[0] - 1 - self.top, left=KERNEL[1] - 1 - self.left, is_transposed=True,
-        )  # fmt: skip
+            self,
+            inputs=self.outputs,
+            outputs=self.inputs,
+            height=self.out_h,
+            width=self.out_w,
+            out_h=self.height,
+            out_w=self.width,
+            top=KERNEL[0] - 1 - self.top,
+            left=KERNEL[1] - 1 - self.left,
+            is_transposed=True,
+        )
 
     def check_y(self, dy, x_shape, w_shape, padding):
         """Raise ShapeError if dy has not the shape of y."""
@@ -305,10 +313,22 @@ def _transform_weights(convolution, w):
     u = device.empty((groups, plan.blocks, convolution.positions, inputs, plan.vectors.block))
     strides = (taps, outputs * taps) if convolution.is_transposed else (inputs * taps, taps)
     device.launch(
-        "conv2d_winograd", "transform_weights", (groups * plan.blocks, -(-inputs // INPUTS_PER_ITEM)), (1, 1),
-        w, u, groups, plan.blocks, outputs, inputs, INPUTS_PER_ITEM, outputs * inputs * taps, *strides,
-        int(convolution.is_transposed), options=plan.vectors.options(convolution.tile),
-    )  # fmt: skip
+        "conv2d_winograd",
+        "transform_weights",
+        (groups * plan.blocks, -(-inputs // INPUTS_PER_ITEM)),
+        (1, 1),
+        w,
+        u,
+        groups,
+        plan.blocks,
+        outputs,
+        inputs,
+        INPUTS_PER_ITEM,
+        outputs * inputs * taps,
+        *strides,
+        int(convolution.is_transposed),
+        options=plan.vectors.options(convolution.tile),
+    )
     return u
 
 
@@ -319,12 +339,43 @@ def _convolve(convolution, x, u, b, relu, kept, y, winner):
     # A gradient that pooling hands back is read as it is, and spread over the windows in the kernel.
     read, read_winner = unpooled(x)
     device.launch(
-        "conv2d_winograd", "convolve", (plan.items,), (1,),
-        read, int(read_winner is not None), read if read_winner is None else read_winner,
-        u, u if b is None else b, int(b is not None), int(relu), u if kept is None else kept,
-        int(kept is not None), y, int(winner is not None), y if winner is None else winner, scratch,
-        plan.scratch_item, plan.v_size, plan.m_size, plan.items, sizes.images, sizes.groups, sizes.inputs,
-        sizes.outputs, sizes.height, sizes.width, sizes.out_h, sizes.out_w, sizes.top, sizes.left, sizes.tile_rows,
-        sizes.tile_columns, plan.strip_images, plan.strip_rows, plan.strip_columns, plan.blocks, plan.shares,
+        "conv2d_winograd",
+        "convolve",
+        (plan.items,),
+        (1,),
+        read,
+        int(read_winner is not None),
+        read if read_winner is None else read_winner,
+        u,
+        u if b is None else b,
+        int(b is not None),
+        int(relu),
+        u if kept is None else kept,
+        int(kept is not None),
+        y,
+        int(winner is not None),
+        y if winner is None else winner,
+        scratch,
+        plan.scratch_item,
+        plan.v_size,
+        plan.m_size,
+        plan.items,
+        sizes.images,
+        sizes.groups,
+        sizes.inputs,
+        sizes.outputs,
+        sizes.height,
+        sizes.width,
+        sizes.out_h,
+        sizes.out_w,
+        sizes.top,
+        sizes.left,
+        sizes.tile_rows,
+        sizes.tile_columns,
+        plan.strip_images,
+        plan.strip_rows,
+        plan.strip_columns,
+        plan.blocks,
+        plan.shares,
         options=plan.vectors.options(convolution.tile),
-    )  # fmt: skip
+    )

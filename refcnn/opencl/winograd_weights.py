@@ -12,9 +12,16 @@ from . import variants
 from .device import INT_MAX
 from .fusion import unpooled
 from .winograd import (
-    INPUTS_PER_ITEM, ITEMS_PER_CORE, SCRATCH_BYTES, TILES_OF_SMALL_STRIP, Correlation, Vectors, even_share, strip_pixels,
+    INPUTS_PER_ITEM,
+    ITEMS_PER_CORE,
+    SCRATCH_BYTES,
+    TILES_OF_SMALL_STRIP,
+    Correlation,
+    Vectors,
+    even_share,
+    strip_pixels,
     vectors,
-)  # fmt: skip
+)
 
 # Inputs and outputs for which a work-item keeps sums: 36 x 64 x 64 of them, in a core's cache.
 _SHARE_CHANNELS = 64
@@ -62,20 +69,57 @@ def backward_w(x, dy, w_shape, *, padding, groups, tile, bias=False):
     options = plan.vectors.options(tile)
     shares = plan.share_inputs, plan.share_outputs, plan.input_shares, plan.output_shares, plan.splits
     device.launch(
-        "conv2d_winograd_weights", "sum_products", (plan.items,), (1,),
-        x, read, int(winner is not None), read if winner is None else winner, sums, bias_sums, scratch,
-        plan.scratch_item, plan.x_size, plan.dy_size, plan.items, sizes.images, groups, sizes.inputs, sizes.outputs,
-        sizes.height, sizes.width, sizes.out_h, sizes.out_w, sizes.top, sizes.left,
-        sizes.tile_rows, sizes.tile_columns, plan.strip_images, plan.strip_rows, plan.strip_columns, *shares,
+        "conv2d_winograd_weights",
+        "sum_products",
+        (plan.items,),
+        (1,),
+        x,
+        read,
+        int(winner is not None),
+        read if winner is None else winner,
+        sums,
+        bias_sums,
+        scratch,
+        plan.scratch_item,
+        plan.x_size,
+        plan.dy_size,
+        plan.items,
+        sizes.images,
+        groups,
+        sizes.inputs,
+        sizes.outputs,
+        sizes.height,
+        sizes.width,
+        sizes.out_h,
+        sizes.out_w,
+        sizes.top,
+        sizes.left,
+        sizes.tile_rows,
+        sizes.tile_columns,
+        plan.strip_images,
+        plan.strip_rows,
+        plan.strip_columns,
+        *shares,
         options=options,
-    )  # fmt: skip
+    )
     dw, db = device.empty(w_shape), device.empty((1, w_shape[0], 1, 1)) if bias else None
     device.launch(
-        "conv2d_winograd_weights", "transform_gradient",
-        (groups * -(-sizes.outputs // plan.vectors.width), -(-sizes.inputs // INPUTS_PER_ITEM)), (1, 1),
-        sums, bias_sums, dw, dw if db is None else db, int(bias), groups, sizes.inputs, sizes.outputs, INPUTS_PER_ITEM,
-        *shares, options=options,
-    )  # fmt: skip
+        "conv2d_winograd_weights",
+        "transform_gradient",
+        (groups * -(-sizes.outputs // plan.vectors.width), -(-sizes.inputs // INPUTS_PER_ITEM)),
+        (1, 1),
+        sums,
+        bias_sums,
+        dw,
+        dw if db is None else db,
+        int(bias),
+        groups,
+        sizes.inputs,
+        sizes.outputs,
+        INPUTS_PER_ITEM,
+        *shares,
+        options=options,
+    )
     return dw, db
 
 
@@ -140,6 +184,19 @@ def _plan(device, sizes, has_small_strips):
             "variant, or fewer channels."
         )
     return _Plan(
-        of, strip_images, strip_rows, strip_columns, share_inputs, share_outputs, input_shares, output_shares, splits,
-        items, scratch_item, x_size, dy_size, sums, splits * sizes.groups * output_shares * share_outputs,
-    )  # fmt: skip
+        of,
+        strip_images,
+        strip_rows,
+        strip_columns,
+        share_inputs,
+        share_outputs,
+        input_shares,
+        output_shares,
+        splits,
+        items,
+        scratch_item,
+        x_size,
+        dy_size,
+        sums,
+        splits * sizes.groups * output_shares * share_outputs,
+    )

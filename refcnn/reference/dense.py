@@ -1,6 +1,6 @@
 """A fully connected layer: y = x w + b.
 
-    y[n, o] = b[o] + sum over i of x[n, i] w[i, o]
+y[n, o] = b[o] + sum over i of x[n, i] w[i, o]
 """
 
 import numpy as np

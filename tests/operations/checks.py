@@ -127,8 +127,10 @@ def check_onnxruntime(operation, case, node, inputs=None, attributes=None, opset
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node(node, names, ["y"], **(attributes or {}))],
         operation,
-        [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, e.shape)
-         for n, e in zip(names, inputs, strict=True)],
+        [
+            onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, e.shape)
+            for n, e in zip(names, inputs, strict=True)
+        ],
         [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, expected.shape)],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=8)

@@ -9,9 +9,14 @@ from .checks import SIZE, check, check_example, check_gradients, check_onnxrunti
 
 def test_worked_example(backend):
     check_example(
-        "add", ([1, -2, 0.5], [10, 2, 0.25]), {}, [11, 0, 0.75],
-        dy=[1, 2, 3], gradients=([1, 2, 3], [1, 2, 3]), backend=backend,
-    )  # fmt: skip
+        "add",
+        ([1, -2, 0.5], [10, 2, 0.25]),
+        {},
+        [11, 0, 0.75],
+        dy=[1, 2, 3],
+        gradients=([1, 2, 3], [1, 2, 3]),
+        backend=backend,
+    )
 
 
 @given(case=add.cases(SIZE))

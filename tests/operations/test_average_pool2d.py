@@ -16,9 +16,14 @@ def test_worked_example(backend):
     x = [[[[1, 3, 2], [4, 0, 6], [8, 4, 2]]]]
     attributes = {"kernel": (2, 2), "stride": (1, 1), "padding": (0, 0, 0, 0), "count_include_padding": True}
     check_example(
-        "average_pool2d", (x,), attributes, [[[[2, 2.75], [4, 3]]]],
-        dy=[[[[4, 8], [12, 16]]]], gradients=([[[[1, 3, 2], [4, 10, 6], [3, 7, 4]]]],), backend=backend,
-    )  # fmt: skip
+        "average_pool2d",
+        (x,),
+        attributes,
+        [[[[2, 2.75], [4, 3]]]],
+        dy=[[[[4, 8], [12, 16]]]],
+        gradients=([[[[1, 3, 2], [4, 10, 6], [3, 7, 4]]]],),
+        backend=backend,
+    )
 
 
 @pytest.mark.parametrize(("count_include_padding", "y", "dx"), [(True, 1.5, 1), (False, 3, 2)])
@@ -26,9 +31,14 @@ def test_padding_counts_or_not(backend, count_include_padding, y, dx):
     """One row of padding above the window's row of two pixels."""
     attributes = {"kernel": (2, 2), "stride": (2, 2), "padding": (1, 0, 0, 0)}
     check_example(
-        "average_pool2d", ([[[[2, 4]]]],), {**attributes, "count_include_padding": count_include_padding}, [[[[y]]]],
-        dy=[[[[4]]]], gradients=([[[[dx, dx]]]],), backend=backend,
-    )  # fmt: skip
+        "average_pool2d",
+        ([[[[2, 4]]]],),
+        {**attributes, "count_include_padding": count_include_padding},
+        [[[[y]]]],
+        dy=[[[[4]]]],
+        gradients=([[[[dx, dx]]]],),
+        backend=backend,
+    )
 
 
 @given(case=average_pool2d.cases(SIZE))
@@ -59,8 +69,13 @@ def test_gradients_of_reference(case, count_include_padding):
 def test_onnxruntime(case):
     attributes = case.attributes
     check_onnxruntime(
-        "average_pool2d", case, "AveragePool", attributes={
-            "kernel_shape": attributes["kernel"], "strides": attributes["stride"], "pads": attributes["padding"],
+        "average_pool2d",
+        case,
+        "AveragePool",
+        attributes={
+            "kernel_shape": attributes["kernel"],
+            "strides": attributes["stride"],
+            "pads": attributes["padding"],
             "count_include_pad": int(attributes["count_include_padding"]),
         },
-    )  # fmt: skip
+    )

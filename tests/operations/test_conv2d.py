@@ -16,7 +16,10 @@ def test_worked_example(backend):
     w = [[[[1, 0], [0, -1]]]]
     # Every window: its upper left pixel less its lower right one, plus 10.
     check_example(
-        "conv2d", (x, w, [[[[10]]]]), ATTRIBUTES, [[[[6, 6], [6, 6]]]],
+        "conv2d",
+        (x, w, [[[[10]]]]),
+        ATTRIBUTES,
+        [[[[6, 6], [6, 6]]]],
         dy=[[[[1, 2], [3, 4]]]],
         gradients=(
             [[[[1, 2, 0], [3, 4 - 1, -2], [0, -3, -4]]]],
@@ -24,7 +27,7 @@ def test_worked_example(backend):
             [[[[10]]]],
         ),
         backend=backend,
-    )  # fmt: skip
+    )
 
 
 def test_worked_example_with_every_attribute(backend):
@@ -79,9 +82,15 @@ def test_gradients_of_reference(case):
 def test_onnxruntime(case):
     x, w, b = case.inputs
     check_onnxruntime(
-        "conv2d", case, "Conv", (x, w, None if b is None else b.reshape(-1)),
+        "conv2d",
+        case,
+        "Conv",
+        (x, w, None if b is None else b.reshape(-1)),
         {
-            "kernel_shape": w.shape[2:], "strides": case.attributes["stride"], "pads": case.attributes["padding"],
-            "dilations": case.attributes["dilation"], "group": case.attributes["groups"],
+            "kernel_shape": w.shape[2:],
+            "strides": case.attributes["stride"],
+            "pads": case.attributes["padding"],
+            "dilations": case.attributes["dilation"],
+            "group": case.attributes["groups"],
         },
-    )  # fmt: skip
+    )

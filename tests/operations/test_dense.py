@@ -11,12 +11,14 @@ from .checks import SIZE, check, check_example, check_gradients, check_needs, ch
 
 def test_worked_example(backend):
     check_example(
-        "dense", ([[1, 2], [3, 4]], [[1, 0, -1], [2, 1, 0]], [[10, 20, 30]]), {},
+        "dense",
+        ([[1, 2], [3, 4]], [[1, 0, -1], [2, 1, 0]], [[10, 20, 30]]),
+        {},
         [[15, 22, 29], [21, 24, 27]],
         dy=[[1, 0, 2], [0, 3, 0]],
         gradients=([[-1, 2], [0, 3]], [[1, 9, 2], [2, 12, 4]], [[1, 3, 2]]),
         backend=backend,
-    )  # fmt: skip
+    )
 
 
 @given(case=dense.cases(SIZE))

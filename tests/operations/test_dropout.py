@@ -12,9 +12,14 @@ def test_worked_example(backend):
     """Random123's known answer for counter 0 and key 0: 6627e8d5 e169c58d bc57ac4c 9b00dbd8."""
     # A half is dropped: words of at least 80000000 are kept.
     check_example(
-        "dropout", ([1, 2, 3, 4],), {"ratio": 0.5, "seed": 0, "stream": 0}, [0, 4, 6, 8],
-        dy=[1, 1, 1, 5], gradients=([0, 2, 2, 10],), backend=backend,
-    )  # fmt: skip
+        "dropout",
+        ([1, 2, 3, 4],),
+        {"ratio": 0.5, "seed": 0, "stream": 0},
+        [0, 4, 6, 8],
+        dy=[1, 1, 1, 5],
+        gradients=([0, 2, 2, 10],),
+        backend=backend,
+    )
     # Three quarters: words of at least c0000000.
     check_example("dropout", ([1, 2, 3, 4],), {"ratio": 0.75, "seed": 0, "stream": 0}, [0, 8, 0, 0], backend=backend)
 

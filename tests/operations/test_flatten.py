@@ -10,9 +10,14 @@ from .checks import SIZE, check_example
 
 def test_worked_example(backend):
     check_example(
-        "flatten", ([[[1, 2], [3, 4]], [[5, 6], [7, 8]]],), {}, [[1, 2, 3, 4], [5, 6, 7, 8]],
-        dy=[[1, 2, 3, 4], [5, 6, 7, 8]], gradients=([[[1, 2], [3, 4]], [[5, 6], [7, 8]]],), backend=backend,
-    )  # fmt: skip
+        "flatten",
+        ([[[1, 2], [3, 4]], [[5, 6], [7, 8]]],),
+        {},
+        [[1, 2, 3, 4], [5, 6, 7, 8]],
+        dy=[[1, 2, 3, 4], [5, 6, 7, 8]],
+        gradients=([[[1, 2], [3, 4]], [[5, 6], [7, 8]]],),
+        backend=backend,
+    )
 
 
 @given(shape=shapes(SIZE))

@@ -16,26 +16,41 @@ def test_worked_example(backend):
     x = [[[[1, 5, 2], [4, 3, 5], [0, 1, 2]]]]
     # The 5 of the first row wins the two upper windows; the lower ones go to the 4 and to the 5 of the second row.
     check_example(
-        "max_pool2d", (x,), {"kernel": (2, 2), "stride": (1, 1), "padding": (0, 0, 0, 0)}, [[[[5, 5], [4, 5]]]],
-        dy=[[[[1, 2], [3, 4]]]], gradients=([[[[0, 3, 0], [3, 0, 4], [0, 0, 0]]]],), backend=backend,
-    )  # fmt: skip
+        "max_pool2d",
+        (x,),
+        {"kernel": (2, 2), "stride": (1, 1), "padding": (0, 0, 0, 0)},
+        [[[[5, 5], [4, 5]]]],
+        dy=[[[[1, 2], [3, 4]]]],
+        gradients=([[[[0, 3, 0], [3, 0, 4], [0, 0, 0]]]],),
+        backend=backend,
+    )
 
 
 def test_padding_never_wins(backend):
     attributes = {"kernel": (2, 2), "stride": (2, 2), "padding": (1, 1, 0, 0)}
     check_example(
-        "max_pool2d", ([[[[-1, -2], [-3, -np.inf]]]],), attributes, [[[[-1]]]],
-        dy=[[[[7]]]], gradients=([[[[7, 0], [0, 0]]]],), backend=backend,
-    )  # fmt: skip
+        "max_pool2d",
+        ([[[[-1, -2], [-3, -np.inf]]]],),
+        attributes,
+        [[[[-1]]]],
+        dy=[[[[7]]]],
+        gradients=([[[[7, 0], [0, 0]]]],),
+        backend=backend,
+    )
 
 
 def test_first_of_equals_wins_and_nan_before_all(backend):
     attributes = {"kernel": (1, 3), "stride": (1, 3), "padding": (0, 0, 0, 0)}
     x = [[[[2, 2, 1, 3, np.nan, np.nan, -np.inf, -np.inf, -np.inf]]]]
     check_example(
-        "max_pool2d", (x,), attributes, [[[[2, np.nan, -np.inf]]]],
-        dy=[[[[1, 2, 3]]]], gradients=([[[[1, 0, 0, 0, 2, 0, 3, 0, 0]]]],), backend=backend,
-    )  # fmt: skip
+        "max_pool2d",
+        (x,),
+        attributes,
+        [[[[2, np.nan, -np.inf]]]],
+        dy=[[[[1, 2, 3]]]],
+        gradients=([[[[1, 0, 0, 0, 2, 0, 3, 0, 0]]]],),
+        backend=backend,
+    )
 
 
 @given(case=max_pool2d.cases(SIZE))
@@ -67,10 +82,15 @@ def test_gradients_of_reference(case, data):
 def test_onnxruntime(case):
     attributes = case.attributes
     check_onnxruntime(
-        "max_pool2d", case, "MaxPool", attributes={
-            "kernel_shape": attributes["kernel"], "strides": attributes["stride"], "pads": attributes["padding"],
+        "max_pool2d",
+        case,
+        "MaxPool",
+        attributes={
+            "kernel_shape": attributes["kernel"],
+            "strides": attributes["stride"],
+            "pads": attributes["padding"],
         },
-    )  # fmt: skip
+    )
 
 
 def test_any_pixel_of_a_window_with_nan_may_have_its_gradient():

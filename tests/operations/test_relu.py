@@ -13,9 +13,14 @@ from .checks import SIZE, check, check_example, check_gradients, check_onnxrunti
 def test_worked_example(backend):
     x = [[-2, 0, 3], [np.nan, np.inf, -np.inf]]
     check_example(
-        "relu", (x,), {}, [[0, 0, 3], [np.nan, np.inf, 0]],
-        dy=[[1, 2, 3], [4, 5, 6]], gradients=([[0, 0, 3], [0, 5, 0]],), backend=backend,
-    )  # fmt: skip
+        "relu",
+        (x,),
+        {},
+        [[0, 0, 3], [np.nan, np.inf, 0]],
+        dy=[[1, 2, 3], [4, 5, 6]],
+        gradients=([[0, 0, 3], [0, 5, 0]],),
+        backend=backend,
+    )
 
 
 @given(case=relu.cases(SIZE))

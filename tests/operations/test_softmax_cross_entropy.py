@@ -20,17 +20,26 @@ def test_worked_example(backend):
     log_p = np.log([[0.125, 0.25, 0.625], [0.5, 0.5, 1]]) - [[0, 0, 0], [0, 0, 100 + math.log(2)]]
     # The first row loses log 4, the second log 2; dx = dy (p - t) / 2, dt = -dy log(p) / 2.
     check_example(
-        "softmax_cross_entropy", (X, T), {"reduce_sum": True}, 1.5 * math.log(2),
-        dy=4, gradients=([[0.25, -1.5, 1.25], [0, 0, 0]], -2 * log_p), backend=backend,
-    )  # fmt: skip
+        "softmax_cross_entropy",
+        (X, T),
+        {"reduce_sum": True},
+        1.5 * math.log(2),
+        dy=4,
+        gradients=([[0.25, -1.5, 1.25], [0, 0, 0]], -2 * log_p),
+        backend=backend,
+    )
 
 
 def test_worked_example_of_the_terms(backend):
     check_example(
-        "softmax_cross_entropy", (X, T), {"reduce_sum": False},
+        "softmax_cross_entropy",
+        (X, T),
+        {"reduce_sum": False},
         [[0, math.log(4), 0], [0.5 * math.log(2), 0.5 * math.log(2), 0]],
-        dy=[[9, 8, 9], [4, 0, 9]], gradients=([[1, -6, 5], [-1, 1, 0]], None), backend=backend,
-    )  # fmt: skip
+        dy=[[9, 8, 9], [4, 0, 9]],
+        gradients=([[1, -6, 5], [-1, 1, 0]], None),
+        backend=backend,
+    )
 
 
 # Logits with excluded classes or differences that float32 cannot hold, a target, what the row loses, and dx.
@@ -59,16 +68,26 @@ def test_targets_of_0_take_no_part(backend, logits, target, loss, dx):
 def test_slope_of_a_target_of_0(backend):
     # -log p, where log p is a number.
     check_example(
-        "softmax_cross_entropy", ([[-np.inf, 0, 1]], [[0, 1, 0]]), {"reduce_sum": False}, [[0, LOST, 0]],
-        dy=[[2, 2, 2]], gradients=(None, [[0, 2 * LOST, 2 * (LOST - 1)]]), backend=backend,
-    )  # fmt: skip
+        "softmax_cross_entropy",
+        ([[-np.inf, 0, 1]], [[0, 1, 0]]),
+        {"reduce_sum": False},
+        [[0, LOST, 0]],
+        dy=[[2, 2, 2]],
+        gradients=(None, [[0, 2 * LOST, 2 * (LOST - 1)]]),
+        backend=backend,
+    )
 
 
 def test_gradient_that_is_infinite_at_a_target_of_0(backend):
     check_example(
-        "softmax_cross_entropy", ([[0, 0]], [[0, 1]]), {"reduce_sum": False}, [[0, math.log(2)]],
-        dy=[[np.inf, 1]], gradients=([[0.5, -0.5]], None), backend=backend,
-    )  # fmt: skip
+        "softmax_cross_entropy",
+        ([[0, 0]], [[0, 1]]),
+        {"reduce_sum": False},
+        [[0, math.log(2)]],
+        dy=[[np.inf, 1]],
+        gradients=([[0.5, -0.5]], None),
+        backend=backend,
+    )
 
 
 @given(case=softmax_cross_entropy.cases(SIZE))

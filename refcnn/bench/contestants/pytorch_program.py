@@ -77,10 +77,19 @@ class PyTorch(Contestant):
         return model
 
     def _convolution(self, mode, x_shape, w_shape, stride, padding, dilation, groups, **_):
-        modules = nn.Sequential(*_modules("conv2d", {
-            "w_shape": w_shape, "bias": True, "stride": stride, "padding": padding, "dilation": dilation,
-            "groups": groups,
-        })).to(self.device)  # fmt: skip
+        modules = nn.Sequential(
+            *_modules(
+                "conv2d",
+                {
+                    "w_shape": w_shape,
+                    "bias": True,
+                    "stride": stride,
+                    "padding": padding,
+                    "dilation": dilation,
+                    "groups": groups,
+                },
+            )
+        ).to(self.device)
         x = self._tensor(batches.random(x_shape)).requires_grad_()
         wanted = [x, *modules.parameters()]
         dy = torch.rand_like(modules(x))
@@ -103,9 +112,15 @@ def _modules(operation, attributes):
         if not alike:
             yield nn.ZeroPad2d((left, right, top, bottom))
         yield nn.Conv2d(
-            inputs * groups, channels, tuple(window), attributes["stride"], (top, left) if alike else 0,
-            attributes["dilation"], groups, attributes["bias"],
-        )  # fmt: skip
+            inputs * groups,
+            channels,
+            tuple(window),
+            attributes["stride"],
+            (top, left) if alike else 0,
+            attributes["dilation"],
+            groups,
+            attributes["bias"],
+        )
     elif operation == "dense":
         yield nn.Linear(*attributes["w_shape"], bias=attributes["bias"])
     elif operation in ("max_pool2d", "average_pool2d"):

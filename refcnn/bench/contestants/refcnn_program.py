@@ -47,9 +47,18 @@ class Refcnn(Contestant):
         y = np.arange(count) % batches.CLASSES
         np.savez(f"{folder}/data.npz", x=x, y=y)
         session = training.start(
-            {"data": f"{folder}/data.npz", "model": "chapter", "epochs": 2, "batch_size": batch,
-             "optimizer": "momentum", "lr": 1e-4, "validation_split": validation / count, "seed": 0}, f"{folder}/run",
-        )  # fmt: skip
+            {
+                "data": f"{folder}/data.npz",
+                "model": "chapter",
+                "epochs": 2,
+                "batch_size": batch,
+                "optimizer": "momentum",
+                "lr": 1e-4,
+                "validation_split": validation / count,
+                "seed": 0,
+            },
+            f"{folder}/run",
+        )
         session.finish(lambda line: None)
         return {"seconds": session.history[-1]["seconds"]}
 

@@ -162,9 +162,10 @@ cl.get_platforms = _platforms
 _or_stand_in("Context", lambda devices: isinstance(devices[0], Device), lambda devices: Context(devices[0]))
 _or_stand_in("CommandQueue", lambda context, *_: isinstance(context, Context), lambda *_, **options: Queue())
 _or_stand_in(
-    "Buffer", lambda context, *_: isinstance(context, Context),
+    "Buffer",
+    lambda context, *_: isinstance(context, Context),
     lambda context, flags, nbytes: Buffer(np.zeros(nbytes, np.uint8)),
-)  # fmt: skip
+)
 _or_stand_in("Program", lambda context, *_: isinstance(context, Context), lambda context, text: Program(context))
 _or_stand_in("Kernel", lambda program, *_: isinstance(program, Program), lambda program, name: Kernel(program))
 _or_stand_in("enqueue_fill_buffer", lambda queue, *_: isinstance(queue, Queue), lambda *_: Event())
