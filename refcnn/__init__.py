@@ -9,7 +9,7 @@ if _module.partition(".")[0] == "refcnn" and not sys.flags.safe_path:
     del sys.path[0]
 
 from . import data, errors
-from .backend import use_backend
+from .backend import set_opencl_active, use_backend
 from .initializers import GlorotNormal, GlorotUniform, HeNormal
 from .layer import Layer
 from .layers.add import add
@@ -27,5 +27,4 @@ from .optimizers.adam import Adam
 from .optimizers.sgd import Sgd
 from .philox import set_seed
 from .variable import Grads, Parameter, Variable
-
-__version__ = "0.1.0"
+from .version import __version__

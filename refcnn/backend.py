@@ -2,7 +2,6 @@
 
 import contextvars
 import functools
-import importlib
 import os
 import sys
 import threading
@@ -11,6 +10,7 @@ import weakref
 
 import numpy as np
 
+from . import rooms
 from .errors import BackendError
 
 
@@ -42,52 +42,7 @@ class Reference:
 
     def operation(self, stem):
         """Return the module that holds ``forward`` and ``backward`` of an operation."""
-        return _operation("refcnn.reference", stem)
-
-
-class OpenCL:
-    """The OpenCL backend on one device.
-
-    Parameters
-    ----------
-    device : refcnn.opencl.device.Device
-    """
-
-    def __init__(self, device):
-        self.device = device
-        self.name = device.name
-        self.denormals = device.denormals
-        self.description = f"{device.device_name} ({device.platform_name}, driver {device.driver_version})"
-
-    def array(self, host):
-        """Copy a host array to the device as float32."""
-        return self.device.array(np.asarray(host, dtype=np.float32))
-
-    def to_host(self, array):
-        """Copy a device array to the host."""
-        return self.device.to_host(array)
-
-    def operation(self, stem):
-        """Return the module that holds ``forward`` and ``backward`` of an operation."""
-        return _operation("refcnn.opencl", stem)
-
-    def algorithms(self, stem, inputs, attributes):
-        """Return which variant of the kernels computes each direction, where they differ by more than their order.
-
-        Parameters
-        ----------
-        stem : str
-        inputs : tuple of array or None
-            Of which only the shapes matter.
-        attributes : dict
-
-        Returns
-        -------
-        dict of str to str
-            Empty for most operations.
-        """
-        find = getattr(self.operation(stem), "algorithms", None)
-        return {} if find is None else find(self.device, *(entry.shape for entry in inputs[:2]), **attributes)
+        return rooms.require(rooms.REFERENCE, stem)
 
 
 def algorithms_of(backend, stem, inputs, attributes):
@@ -98,7 +53,7 @@ def algorithms_of(backend, stem, inputs, attributes):
     backend : object
         A backend, or anything else that computes operations.
     stem, inputs, attributes
-        As in :meth:`OpenCL.algorithms`.
+        As in :meth:`refcnn.opencl.backend.OpenCL.algorithms`.
 
     Returns
     -------
@@ -110,34 +65,27 @@ def algorithms_of(backend, stem, inputs, attributes):
 
 
 @functools.cache
-def _operation(package, stem):
-    try:
-        return importlib.import_module(f"{package}.{stem}")
-    except ModuleNotFoundError as error:
-        if error.name != f"{package}.{stem}":
-            raise
-        raise BackendError(f"{package} has no operation {stem!r}. Use a backend that has it, or add it.") from None
-
-
-@functools.cache
 def _best():
-    from .opencl import finding
+    from .opencl.runtime import finding
 
     device = finding.best()
     for remark in finding.passed_over(device):
         print(f"refcnn: {remark}", file=sys.stderr)
-    return _on_device(device)
+    return on_device(device)
 
 
 @functools.cache
 def _opencl(platform, device, tried):
-    from .opencl import finding
+    from .opencl.runtime import finding
 
-    return _on_device(finding.find(platform, device, tried=tried))
+    return on_device(finding.find(platform, device, tried=tried))
 
 
 @functools.cache
-def _on_device(device):
+def on_device(device):
+    """Return the backend that computes on a :class:`~refcnn.opencl.runtime.device.Device`."""
+    from .opencl.backend import OpenCL
+
     # One backend for one device, however it was named: variables compare backends by identity.
     return OpenCL(device)
 
@@ -154,7 +102,7 @@ def find(specification, *, tried=True):
         the reference, with one line on standard error that says why.
     tried : bool
         Whether a device that is named must have passed its trial
-        (:mod:`refcnn.opencl.trial`), as it must where none is named.
+        (:mod:`refcnn.opencl.runtime.trial`), as it must where none is named.
 
     Raises
     ------
@@ -288,3 +236,40 @@ class use_backend:
 
     def __exit__(self, *exception):
         _of_context.set(self._former)
+
+
+def device_names():
+    """Return the names of all OpenCL devices as :func:`find` takes them, those that failed their trial too."""
+    from .opencl.runtime.finding import available
+
+    return [device.name for device in available()]
+
+
+def kernel_variants(stem=None):
+    """Return the names of the variants in which kernels for OpenCL devices come.
+
+    Parameters
+    ----------
+    stem : str, optional
+        Of that operation alone, each with and without what can be fused into it; empty if it has no choice.
+
+    Returns
+    -------
+    tuple of str
+    """
+    from .opencl import variants
+
+    return variants.VARIANTS if stem is None else variants.names(stem)
+
+
+def set_opencl_active(active=True):
+    """Compute on the best OpenCL device from now on, or on the reference backend again.
+
+    The short form of ``use_backend("opencl")`` and ``use_backend("reference")``.
+
+    Raises
+    ------
+    BackendError
+        If there is no OpenCL device.
+    """
+    use_backend("opencl" if active else "reference")

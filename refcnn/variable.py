@@ -1,11 +1,9 @@
 """Variables and the tape: what was computed from what, and the gradients that follow from it."""
 
-import importlib
-import pkgutil
-
 import numpy as np
 
 from . import backend as backends
+from . import rooms
 from .errors import BackendError, GradientError, ShapeError
 from .mode import is_recording
 
@@ -317,13 +315,10 @@ def _refuse_if_recording(what, numpy_name):
 
 def _counterpart(numpy_name):
     """Return what refcnn has in the place of a function of NumPy: a function of that name, or what a card says."""
-    from . import layers
-
-    for module in pkgutil.iter_modules(layers.__path__):
-        if module.name == numpy_name:
+    for stem in rooms.operations():
+        if stem == numpy_name:
             return f"refcnn.{numpy_name}"
-        card = importlib.import_module(f"{layers.__name__}.{module.name}")
-        found = getattr(card, "IN_PLACE_OF_NUMPY", {}).get(numpy_name)
+        found = getattr(rooms.card(stem), "IN_PLACE_OF_NUMPY", {}).get(numpy_name)
         if found:
             return found
     return None

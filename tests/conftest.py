@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from refcnn import backend as backends
-from refcnn.opencl import finding
+from refcnn.opencl.runtime import finding
 
 _COMMON = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("quick", max_examples=25, **_COMMON)

@@ -22,10 +22,10 @@ import numpy as np
 
 import refcnn as rm
 from refcnn import data, models
-from refcnn.checkpoint import Checkpoint
 from refcnn.errors import RefcnnError
 from refcnn.optimizers.adam import Adam
-from refcnn.run_folder import Configuration, RunFolder
+from refcnn.runs.checkpoint import Checkpoint
+from refcnn.runs.run_folder import Configuration, RunFolder
 
 from . import mutants
 
@@ -234,7 +234,7 @@ def read_onnx(path):
 
 
 def case():
-    from refcnn.conformance.strategies import Case
+    from refcnn.conformance.theory.strategies import Case
 
     arrays = (
         np.arange(size, dtype=np.float32).reshape(shape) / 7
@@ -245,8 +245,8 @@ def case():
 
 
 def write_case(folder):
-    from refcnn.conformance.case_file import write_case
-    from refcnn.conformance.strategies import Case
+    from refcnn.conformance.bundles.case_file import write_case
+    from refcnn.conformance.theory.strategies import Case
 
     dropout = Case(
         (np.ones((2, 3), np.float32),), {"ratio": 0.5, "seed": 2**63, "stream": 1}, np.ones((2, 3), np.float32)
@@ -257,13 +257,13 @@ def write_case(folder):
 
 
 def read_case(path):
-    from refcnn.conformance import runner
+    from refcnn.conformance.running import runner
 
     runner.saved_case(path)
 
 
 def write_bundle(folder):
-    from refcnn.conformance import bundle
+    from refcnn.conformance.bundles import bundle
 
     answers = bundle.expected("conv2d", "forward", case())
     results = {name: (None, *entries) for name, entries in answers.items()}
@@ -282,7 +282,7 @@ def write_bundle(folder):
 
 def prepare_bundle(path, random):
     """Let most digests be right again, so that what they stand for is read."""
-    from refcnn.conformance import case_file
+    from refcnn.conformance.bundles import case_file
 
     if path.name != case_file.DIGESTS_FILE and random.randrange(4):
         (path.parent / case_file.DIGESTS_FILE).write_text(case_file.digests(path.parent))
@@ -311,7 +311,7 @@ def mutate_bundle(content, random, path):
 
 
 def write_report(folder):
-    from refcnn.conformance.results import BINS, DeviceReport, Failure, Report, Row
+    from refcnn.conformance.reports.results import BINS, DeviceReport, Failure, Report, Row
 
     failure = Failure("wrong", {"inputs": ["x"], "attributes": {"stride": [1, 2]}, "dy": None}, "bundle", None)
     rows = [
@@ -325,7 +325,7 @@ def write_report(folder):
 
 
 def read_report(path):
-    from refcnn.conformance import html, merge
+    from refcnn.conformance.reports import html, merge
 
     reports = merge.load([path])
     merge.render_merged(merge.merge(reports), path.with_name("merged.html"))
@@ -350,7 +350,7 @@ def write_faults(folder):
 
 
 def read_faults(path):
-    from refcnn.conformance import known_faults
+    from refcnn.conformance.running import known_faults
 
     device = {"name": "GPU", "platform": "CL", "driver": "1.0"}
     watch = known_faults.Watch(known_faults.load(path), device, "relu", "forward", "gpu")
@@ -358,7 +358,7 @@ def read_faults(path):
 
 
 def write_tuning(folder):
-    from refcnn.opencl import tuning
+    from refcnn.opencl.convolution import tuning
 
     tuning.record("device", {"conv2d forward": "plain", "conv2d": "gpu"}, folder / "tuning.json")
     return [folder / "tuning.json"]
@@ -375,7 +375,7 @@ def prepare_tuning(path, random):
 
 
 def read_tuning(path):
-    from refcnn.opencl import tuning
+    from refcnn.opencl.convolution import tuning
 
     for choices in tuning.load(path).values():
         assert all(isinstance(name, str) for name in choices.values())

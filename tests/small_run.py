@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refcnn.checkpoint import Checkpoint
+from refcnn.runs.checkpoint import Checkpoint
 
 MODELS = """
 import time
@@ -54,7 +54,7 @@ other = 5
 PROGRAM = """
 import sys
 import refcnn
-from refcnn import run_folder, training
+from refcnn.runs import run_folder, training
 folder, epochs, backend = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 sys.path.insert(0, ".")
 with refcnn.use_backend(backend):

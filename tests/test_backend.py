@@ -48,7 +48,7 @@ def test_misspelt_backends(specification):
 def test_unknown_device_lists_those_present():
     with pytest.raises(BackendError) as caught:
         rm.use_backend("opencl:no-such-platform:0")
-    from refcnn.opencl.finding import available
+    from refcnn.opencl.runtime.finding import available
 
     for device in available():
         assert device.name in str(caught.value)
@@ -72,7 +72,7 @@ def test_environment_names_the_backend():
 
 def test_auto_without_opencl_computes_on_the_reference_and_says_why():
     code = (
-        "from refcnn.opencl import finding\n"
+        "from refcnn.opencl.runtime import finding\n"
         "finding.available = lambda: []\n"
         "import refcnn as rm\n"
         "print(rm.relu([1.0]).backend.name)"
@@ -85,7 +85,7 @@ def test_auto_without_opencl_computes_on_the_reference_and_says_why():
 
 def test_opencl_without_a_device_is_an_error():
     code = (
-        "from refcnn.opencl import finding\n"
+        "from refcnn.opencl.runtime import finding\n"
         "finding.available = lambda: []\n"
         "import refcnn as rm\n"
         "rm.use_backend('opencl')"

@@ -24,7 +24,7 @@ from refcnn.bench.measuring import ContestantError, Times
 from refcnn.bench.workloads import Layer, Workload
 from refcnn.cli import main
 from refcnn.errors import BackendError
-from refcnn.opencl.variants import Convolution
+from refcnn.opencl.convolution.sizes import Convolution
 from refcnn.reference import conv2d as reference
 
 from . import small_run

@@ -9,19 +9,19 @@ from hypothesis import assume, event, given, target
 from hypothesis import strategies as st
 
 from refcnn.backend import find
-from refcnn.conformance import (
+from refcnn.conformance.judging import judge
+from refcnn.conformance.operations import (
     adam,
     average_pool2d,
     conv2d,
     dense,
-    judge,
     max_pool2d,
     sgd,
     softmax,
     softmax_cross_entropy,
 )
-from refcnn.conformance.bounds import LARGEST, TINY, Approximation, U, gamma, input_error, subnormals
-from refcnn.conformance.strategies import Case, arrays
+from refcnn.conformance.theory.bounds import LARGEST, TINY, Approximation, U, gamma, input_error, subnormals
+from refcnn.conformance.theory.strategies import Case, arrays
 from refcnn.shapes import window_output_shape
 
 REFERENCE = find("reference")

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_strategies
 
-from refcnn.conformance import conv2d, dropout
-from refcnn.conformance.case_file import read_case, write_case
-from refcnn.conformance.strategies import Case
+from refcnn.conformance.bundles.case_file import read_case, write_case
+from refcnn.conformance.operations import conv2d, dropout
+from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError, DataError, FileWriteError
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text())

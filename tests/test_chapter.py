@@ -9,7 +9,6 @@ from sklearn.preprocessing import LabelBinarizer, MinMaxScaler
 from tqdm import tqdm
 
 import refcnn as rm
-from refcnn.opencl import set_opencl_active
 
 FOLDERS = [Path(os.environ.get("REFCNN_DATA", "none")), Path(__file__).parents[2] / "shared" / "mnist"]
 MNIST = next((folder for folder in FOLDERS if (folder / "train-images-idx3-ubyte.gz").exists()), None)
@@ -24,7 +23,7 @@ def opencl_active(request):
     with rm.use_backend("reference"):
         if request.param:
             try:
-                set_opencl_active(True)
+                rm.set_opencl_active(True)
             except rm.errors.BackendError as error:
                 pytest.skip(str(error))
         yield request.param

@@ -14,10 +14,10 @@ from hypothesis.extra import numpy as hnp
 
 import refcnn as rm
 from refcnn import models
-from refcnn.checkpoint import Checkpoint, best_epoch
 from refcnn.errors import ArgumentError, CheckpointError
 from refcnn.model import save_arrays
-from refcnn.run_folder import Configuration, RunFolder, check_free, claim
+from refcnn.runs.checkpoint import Checkpoint, best_epoch
+from refcnn.runs.run_folder import Configuration, RunFolder, check_free, claim
 
 from . import small_run
 

@@ -17,12 +17,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 import refcnn as rm
-import refcnn.onnx.proof
-import refcnn.report
-from refcnn.checkpoint import Checkpoint
+import refcnn.onnx.proof.proving
+import refcnn.runs.report
 from refcnn.cli import main
-from refcnn.opencl import finding
-from refcnn.run_folder import RunFolder
+from refcnn.opencl.runtime import finding
+from refcnn.runs.checkpoint import Checkpoint
+from refcnn.runs.run_folder import RunFolder
 
 from . import small_run
 
@@ -148,7 +148,7 @@ def test_a_file_that_cannot_be_written_is_found_out_before_the_work(call, monkey
     for ending in ("onnx", "png"):
         (tmp_path / "folder" / f"x.{ending}").mkdir(parents=True)
     model, picture = tmp_path / place / "x.onnx", tmp_path / place / "x.png"
-    monkeypatch.setattr(rm.onnx.proof, "prove", works)
+    monkeypatch.setattr(rm.onnx.proof.proving, "prove", works)
     assert_refused(call("export", "run", *NAMED, "--out", model), model, "be written")
     monkeypatch.setattr(rm.report, "draw", works)
     assert_refused(call("show", "features", "run", "--out", picture), picture, "be written")
@@ -317,7 +317,7 @@ def test_ctrl_c_while_the_model_is_proved_says_how_to_go_on(call, tmp_path, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as context:
-        context.setattr("refcnn.report.write", interrupted)
+        context.setattr("refcnn.runs.report.write", interrupted)
         result = call(*TRAIN, "--epochs", "1", "--out", tmp_path / "run")
     assert result.exit_code == 130
     assert f"Go on with: refcnn train --resume {tmp_path / 'run'} --model small_models:small" in result.stdout

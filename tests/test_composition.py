@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 
 import refcnn as rm
 from refcnn.backend import find
-from refcnn.conformance import bundle, composition, conv2d, dense, judge, targets
-from refcnn.conformance.bounds import subnormals
-from refcnn.opencl import variants, winograd, winograd_weights
+from refcnn.conformance.bundles import bundle
+from refcnn.conformance.judging import composition, judge
+from refcnn.conformance.operations import conv2d, dense
+from refcnn.conformance.targets import backends
+from refcnn.conformance.theory.bounds import subnormals
+from refcnn.opencl import variants
+from refcnn.opencl.convolution import winograd, winograd_weights
 
 REFERENCE = find("reference")
 
@@ -90,7 +94,7 @@ def test_some_numbers_of_images_are_cut_into_small_strips(opencl_backend, images
     shapes = (images, 2, 9, 9), (3, 2, 3, 3), (images, 3, 9, 9)
     x, w, dy = (np.ones(shape, np.float32) for shape in shapes)
     case = conv2d.Case((x, w, None), attributes, dy)
-    target = targets.BackendTarget(opencl_backend.name, "winograd_2x2")
+    target = backends.BackendTarget(opencl_backend.name, "winograd_2x2")
     for run in (
         lambda: judge.check_backward("conv2d", case, target),
         lambda: bundle.record(device, "conv2d", "backward", "winograd_2x2", case),

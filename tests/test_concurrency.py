@@ -14,10 +14,12 @@ import pytest
 
 import refcnn as rm
 from refcnn import backend as backends
-from refcnn import philox, run_data, training
-from refcnn.conformance import bounds
+from refcnn import philox
+from refcnn.conformance.theory import bounds
 from refcnn.mode import is_recording, is_training, recording
-from refcnn.opencl import program, variants
+from refcnn.opencl import variants
+from refcnn.opencl.runtime import program
+from refcnn.runs import run_data, training
 
 from . import small_run
 

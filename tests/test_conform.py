@@ -13,12 +13,17 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, settings
 
 from refcnn.cli import main
-from refcnn.conformance import case_file, coverage, html, judge, oclgrind, runner, targets, worker
-from refcnn.conformance.results import BINS, DeviceReport, Report
-from refcnn.conformance.strategies import Case
+from refcnn.conformance.bundles import case_file
+from refcnn.conformance.judging import judge
+from refcnn.conformance.reports import html
+from refcnn.conformance.reports.results import BINS, DeviceReport, Report
+from refcnn.conformance.running import coverage, runner, worker
+from refcnn.conformance.targets import base, oclgrind
+from refcnn.conformance.targets import finding as targets
+from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import BackendError, FileWriteError
-from refcnn.opencl import finding
-from refcnn.opencl.program import kernel_folder
+from refcnn.opencl.runtime import finding
+from refcnn.opencl.runtime.program import kernel_folder
 
 FAULTS = '''
 import os
@@ -432,7 +437,7 @@ def test_a_bundle_that_cannot_be_saved_changes_no_verdict(faults, monkeypatch, d
 
 
 def test_a_bundle_is_saved_without_launches_that_cannot_be_recorded(tmp_path):
-    class Broken(targets.Unavailable):
+    class Broken(base.Unavailable):
         device = "no device"
 
     case = Case((np.ones((1, 1), np.float32),), {}, np.ones((1, 1), np.float32))
@@ -545,12 +550,12 @@ def test_a_case_that_no_device_could_run_is_none_of_theirs(tmp_path, operation, 
     assert all(word in done.output for word in words), done.output
 
 
-@pytest.mark.parametrize("operation", targets.operations())
+@pytest.mark.parametrize("operation", base.operations())
 def test_every_case_that_is_drawn_can_be_run_again(tmp_path, operation):
     @settings(max_examples=10, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(judge.conformance(operation).cases("tiny"))
     def draw(case):
-        for direction in targets.directions(operation):
+        for direction in base.directions(operation):
             case_file.write_case(tmp_path / "case.npz", operation, direction, None, case)
             assert runner.saved_case(tmp_path / "case.npz")[:2] == (operation, direction)
 
@@ -739,7 +744,7 @@ def reached(operation, case):
     return {edge for edge, is_reached in coverage.edges(operation, case).items() if is_reached}
 
 
-@pytest.mark.parametrize("operation", targets.operations())
+@pytest.mark.parametrize("operation", base.operations())
 def test_every_case_of_an_operation_could_reach_the_same_edges(operation):
     found = set()
 
@@ -796,7 +801,7 @@ def test_report_is_of_its_schema(tmp_path):
     report = runner.run(["reference", "onnxruntime:CPUExecutionProvider"], options)
     report.devices.append(DeviceReport("mine:functions", "mine", error="it did not start"))
     report.save(tmp_path / "report.json")
-    schema = json.loads(Path(judge.__file__).with_name("report.schema.json").read_text())
+    schema = json.loads((Path(judge.__file__).parents[1] / "report.schema.json").read_text())
     jsonschema.validate(json.loads((tmp_path / "report.json").read_text()), schema)
     assert Report.load(tmp_path / "report.json") == report
 

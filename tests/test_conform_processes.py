@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from refcnn.conformance import judge, runner
+from refcnn.conformance.judging import judge
+from refcnn.conformance.running import runner
 
 PROCESSES = """
 import os

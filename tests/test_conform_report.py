@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from refcnn.conformance import html
-from refcnn.conformance.merge import load, merge, render_merged
-from refcnn.conformance.results import BINS, VERDICTS, DeviceReport, Failure, Report, Row
+from refcnn.conformance.reports import html
+from refcnn.conformance.reports.merge import load, merge, render_merged
+from refcnn.conformance.reports.results import BINS, VERDICTS, DeviceReport, Failure, Report, Row
 from refcnn.errors import ArgumentError, DataError, FileWriteError
 
 HOSTILE = "<script>alert('x')</script>\"&amp; </title></pre> \u202e \ud800"

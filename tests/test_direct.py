@@ -8,10 +8,10 @@ import pytest
 from hypothesis import event, given, target
 from hypothesis import strategies as st
 
-from refcnn.conformance import conv2d as bounds
-from refcnn.conformance.bounds import subnormals
-from refcnn.conformance.judge import compare
-from refcnn.conformance.strategies import (
+from refcnn.conformance.judging.judge import compare
+from refcnn.conformance.operations import conv2d as bounds
+from refcnn.conformance.theory.bounds import subnormals
+from refcnn.conformance.theory.strategies import (
     FEW_NOT_FINITE,
     KERNELS,
     LIMITS,
@@ -23,9 +23,10 @@ from refcnn.conformance.strategies import (
     windows,
 )
 from refcnn.errors import ShapeError
-from refcnn.opencl import conv2d as operation
-from refcnn.opencl import direct, variants
-from refcnn.opencl.variants import Convolution
+from refcnn.opencl import variants
+from refcnn.opencl.convolution import choice, direct
+from refcnn.opencl.convolution.sizes import Convolution
+from refcnn.opencl.operations import conv2d as operation
 from refcnn.reference import conv2d
 from refcnn.shapes import window_output_shape
 
@@ -221,8 +222,8 @@ MANY = geometry_of((64, 32, 28, 28), (64, 32, 5, 5), padding=1)
 def test_what_it_applies_to():
     assert [direct.applies("forward", one) for one in (FIRST, DEPTHWISE, COLUMN, MANY)] == [True, True, True, False]
     assert direct.applies("backward_x", DEPTHWISE) and not direct.applies("backward_x", FIRST)
-    assert "direct" in variants.candidates("backward_w", FIRST)
-    assert "direct" not in variants.candidates("backward_w", MANY)
+    assert "direct" in choice.candidates("backward_w", FIRST)
+    assert "direct" not in choice.candidates("backward_w", MANY)
 
 
 def test_where_it_is_chosen(opencl_backend):
@@ -230,9 +231,9 @@ def test_where_it_is_chosen(opencl_backend):
     chosen = "direct" if device.kind == "cpu" else "gpu"
     for geometry, directions in ((FIRST, ("forward", "backward_w")), (DEPTHWISE, ("forward", "backward_x"))):
         for direction in directions:
-            assert variants.choose(device, direction, geometry) == chosen
+            assert choice.choose(device, direction, geometry) == chosen
     for geometry in (COLUMN, PATCHES, MANY):
-        assert variants.choose(device, "forward", geometry) != "direct"
+        assert choice.choose(device, "forward", geometry) != "direct"
 
 
 @pytest.mark.parametrize("geometry", [FIRST, DEPTHWISE])

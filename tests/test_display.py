@@ -20,12 +20,13 @@ from PIL import Image
 
 import refcnn as rm
 import refcnn.onnx
-from refcnn import display, plotting, report, run_folder
+from refcnn import display
 from refcnn.cli import main
 from refcnn.data import Preprocessing, load
 from refcnn.data.image_folder import _class_names
 from refcnn.errors import ArgumentError, DataError
-from refcnn.prediction import Predictor
+from refcnn.runs import plotting, report, run_folder
+from refcnn.runs.prediction import Predictor
 
 from . import small_run
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import refcnn as rm
-from refcnn.conformance import average_pool2d as average_pool2d_bounds
+from refcnn.conformance.operations import average_pool2d as average_pool2d_bounds
 from refcnn.data import Preprocessing
 from refcnn.onnx import export, load
 

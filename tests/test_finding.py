@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from refcnn.errors import BackendError
-from refcnn.opencl import finding, icd, trial
+from refcnn.opencl.runtime import finding, icd, trial
 
 needs_device = pytest.mark.skipif(not finding.usable(), reason="no usable OpenCL device; see the README")
 
@@ -231,7 +231,7 @@ def test_a_cache_of_pocls_that_the_user_names_and_that_cannot_be_written_is_said
 @needs_device
 @pytest.mark.parametrize("home", ["a file", "a folder that cannot be written", "unset"])
 def test_no_device_is_lost_where_home_cannot_be_written(home, tmp_path):
-    code = "from refcnn.opencl import finding; print(*(one.name for one in finding.usable()), sep='\\n')"
+    code = "from refcnn.opencl.runtime import finding; print(*(one.name for one in finding.usable()), sep='\\n')"
     environment = {key: value for key, value in os.environ.items() if key not in ("XDG_CACHE_HOME", "HOME")}
     if home == "a file":
         (tmp_path / "home").write_text("")
@@ -252,7 +252,7 @@ import os, sys
 import numpy as np
 from refcnn import backend
 from refcnn.errors import BackendError
-from refcnn.opencl import finding
+from refcnn.opencl.runtime import finding
 
 name, used = sys.argv[1:]
 if used == "used":

@@ -14,12 +14,12 @@ import pytest
 from click.testing import CliRunner
 
 import refcnn as rm
-from refcnn import report, training
 from refcnn.bench import measuring
 from refcnn.cli import main
-from refcnn.conformance import bundle
-from refcnn.conformance.strategies import Case
-from refcnn.run_folder import RunFolder
+from refcnn.conformance.bundles import bundle
+from refcnn.conformance.theory.strategies import Case
+from refcnn.runs import report, training
+from refcnn.runs.run_folder import RunFolder
 
 from . import small_run
 

@@ -6,9 +6,10 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from refcnn.conformance import judge, worker
-from refcnn.conformance.strategies import Case
-from refcnn.conformance.targets import Implementation
+from refcnn.conformance.judging import judge
+from refcnn.conformance.running import worker
+from refcnn.conformance.targets.implementation import Implementation
+from refcnn.conformance.theory.strategies import Case
 from refcnn.reference import adam, average_pool2d, conv2d, dropout, max_pool2d, sgd, softmax, softmax_cross_entropy
 
 RNG = np.random.default_rng(0)

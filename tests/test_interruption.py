@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 import refcnn as rm
-from refcnn import plotting, training
-from refcnn.checkpoint import Checkpoint
 from refcnn.cli import main
 from refcnn.interruption import Interrupted, Stopped, interruptible, stop_if_asked, stoppable
-from refcnn.opencl import tuning
-from refcnn.run_folder import RunFolder
+from refcnn.opencl.convolution import tuning
+from refcnn.runs import plotting, training
+from refcnn.runs.checkpoint import Checkpoint
+from refcnn.runs.run_folder import RunFolder
 
 from . import small_run
 
@@ -274,10 +274,10 @@ def small(inside, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("function", "call", "pictures"),
     [
-        ("refcnn.plotting.save", 1, 0),
-        ("refcnn.plotting.save", 3, 2),
-        ("refcnn.onnx.proof.judge", 1, 4),
-        ("refcnn.onnx.proof.judge", 8, 4),
+        ("refcnn.runs.plotting.save", 1, 0),
+        ("refcnn.runs.plotting.save", 3, 2),
+        ("refcnn.onnx.proof.proving.judge", 1, 4),
+        ("refcnn.onnx.proof.proving.judge", 8, 4),
     ],
 )
 def test_a_signal_during_pictures_and_proof_stops_soon_and_tells_how_to_go_on(
@@ -298,7 +298,7 @@ def test_a_signal_during_pictures_and_proof_stops_soon_and_tells_how_to_go_on(
 def test_pictures_and_proof_that_were_stopped_are_made_when_the_run_goes_on(small, monkeypatch):
     trained, go_on = small
     with monkeypatch.context() as context:
-        context.setattr("refcnn.plotting.save", at_call(signal.SIGTERM, 2, dropped)(plotting.save))
+        context.setattr("refcnn.runs.plotting.save", at_call(signal.SIGTERM, 2, dropped)(plotting.save))
         assert go_on().exit_code == 143
     result = go_on()
     assert result.exit_code == 0, result.output
@@ -308,10 +308,13 @@ def test_pictures_and_proof_that_were_stopped_are_made_when_the_run_goes_on(smal
 @pytest.mark.parametrize(
     ("arguments", "function"),
     [
-        (["export", "RUN", "--out", "RUN/x.onnx"], "refcnn.onnx.proof.judge"),
-        (["predict", "RUN", "class0.png", "class1.png", "--backend", "reference"], "refcnn.prediction.Predictor.top"),
-        (["show", "curves", "RUN", "--out", "RUN/x.png"], "refcnn.plotting.save"),
-        (["conform", "--device", "reference", "--operation", "relu"], "refcnn.conformance.runner.plan"),
+        (["export", "RUN", "--out", "RUN/x.onnx"], "refcnn.onnx.proof.proving.judge"),
+        (
+            ["predict", "RUN", "class0.png", "class1.png", "--backend", "reference"],
+            "refcnn.runs.prediction.Predictor.top",
+        ),
+        (["show", "curves", "RUN", "--out", "RUN/x.png"], "refcnn.runs.plotting.save"),
+        (["conform", "--device", "reference", "--operation", "relu"], "refcnn.conformance.running.runner.plan"),
     ],
     ids=["export", "predict", "show", "conform"],
 )

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from refcnn.cli import main
-from refcnn.conformance.case_file import read_case
-from refcnn.conformance.known_faults import CONDITIONS, Watch, file, load
-from refcnn.conformance.results import Report
-from refcnn.conformance.strategies import Case
+from refcnn.conformance.bundles.case_file import read_case
+from refcnn.conformance.reports.results import Report
+from refcnn.conformance.running.known_faults import CONDITIONS, Watch, file, load
+from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import DataError
 
 from .test_layout import OPERATIONS

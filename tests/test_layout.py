@@ -1,7 +1,6 @@
-"""One operation, one name, five rooms: the files that belong together are all there and speak of the same arrays."""
+"""One operation, one name, one room in each wing; and a house in which whoever needs another looks downward."""
 
 import ast
-import importlib
 import inspect
 import re
 import subprocess
@@ -11,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import refcnn
-from refcnn.opencl.program import kernel_folder
+from refcnn import rooms
+from refcnn.opencl.runtime.program import kernel_folder
 
 PACKAGE = Path(refcnn.__file__).parent
 TESTS = Path(__file__).parent
@@ -19,93 +19,144 @@ TESTS = Path(__file__).parent
 #: Operations that compute nothing: they have no kernel, and no bound to be held against.
 NO_ARITHMETIC = {"flatten"}
 
-#: What each room holds beside its operations.
-SHARED = {
-    "reference": set(),
-    "opencl": {
-        "array",
-        "conv2d_product",
-        "device",
-        "direct",
-        "elementwise",
-        "finding",
-        "fusion",
-        "icd",
-        "matrix_product",
-        "memory",
-        "pooling",
-        "program",
-        "recording",
-        "trial",
-        "trial_process",
-        "tuning",
-        "variants",
-        "winograd",
-        "winograd_weights",
-    },
-    "conformance": {
-        "bounds",
-        "bundle",
-        "case_file",
-        "composition",
-        "coverage",
-        "html",
-        "judge",
-        "known_faults",
-        "merge",
-        "oclgrind",
-        "onnxruntime_target",
-        "pytest_plugin",
-        "results",
-        "runner",
-        "strategies",
-        "targets",
-        "winograd",
-        "worker",
-    },
-    "layers": {"pooling"},
-    "optimizers": {"optimizer"},
-}
+#: The house from the top to the ground: imports run downward, or along one floor. A module belongs to the entry that
+#: names most of it.
+FLOORS = (
+    ("", "__main__", "bench.contestants.refcnn_program"),
+    ("cli",),
+    ("bench",),
+    ("runs",),
+    ("onnx", "onnx.exporting"),
+    ("onnx.proof",),
+    ("conformance", "conformance.adapters", "conformance.running"),
+    ("conformance.bundles",),
+    ("conformance.targets",),
+    ("conformance.judging",),
+    ("conformance.operations",),
+    ("conformance.theory", "conformance.reports"),
+    ("onnx.reading", "onnx.writing", "onnx.runtime"),
+    ("models",),
+    ("program",),
+    ("layers", "optimizers"),
+    ("model",),
+    ("layer", "function"),
+    ("variable",),
+    ("backend",),
+    ("opencl", "opencl.backend"),
+    ("opencl.operations",),
+    ("opencl.convolution",),
+    ("opencl.shared",),
+    ("opencl.variants", "opencl.runtime", "reference", "data", "initializers"),
+    ("rooms", "shapes", "attributes", "philox", "npz", "files", "locking"),
+    (
+        *("display", "errors", "interruption", "mode", "own_code", "processes"),
+        *("reading", "suggestions", "tables", "version"),
+    ),
+)
+
+#: What lies beside the rooms in a wing.
+BESIDE = {"layers": {"pooling"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
     return {path.stem for path in folder.glob(pattern)} - {"__init__"}
 
 
-def operations_in(room):
-    found = stems(PACKAGE / room)
-    assert found >= SHARED[room], f"{SHARED[room] - found} is gone from refcnn/{room}: take it out of SHARED"
-    return found - SHARED[room]
+def rooms_of(wing):
+    found = stems(PACKAGE / wing.replace(".", "/")) - set(rooms.PAGES)
+    beside = BESIDE.get(wing, set())
+    assert found >= beside, f"{beside - found} is gone from refcnn/{wing}: take it out of BESIDE"
+    entries = (rooms.find(wing, operation) is not None for operation in OPERATIONS)
+    return found - beside | {operation for operation, is_there in zip(OPERATIONS, entries, strict=True) if is_there}
 
 
-OPERATIONS = sorted(operations_in("reference"))
+OPERATIONS = rooms.operations()
 
 
-def test_every_room_has_every_operation():
+def test_every_wing_has_every_operation():
     operations = set(OPERATIONS)
-    assert operations_in("opencl") == operations
-    assert operations_in("conformance") == operations - NO_ARITHMETIC
-    assert {stem.removeprefix("test_") for stem in stems(TESTS / "operations", "test_*.py")} == operations
-    layers, optimizers = operations_in("layers"), operations_in("optimizers")
+    assert rooms_of(rooms.OPENCL) == operations
+    assert rooms_of(rooms.CONFORMANCE) == operations - NO_ARITHMETIC
+    tests = {stem.removeprefix("test_") for stem in stems(TESTS / "operations", "test_*.py")}
+    assert tests - set(rooms.PAGES) == operations & stems(PACKAGE / "reference")
+    layers, optimizers = rooms_of(rooms.LAYERS), rooms_of(rooms.OPTIMIZERS)
     assert layers | optimizers == operations
     assert not layers & optimizers
 
 
 def test_every_kernel_belongs_to_an_operation():
     kernels = stems(kernel_folder(), "*.cl")
-    assert kernels >= set(OPERATIONS) - NO_ARITHMETIC
     texts = [path.read_text(encoding="utf-8") for path in kernel_folder().glob("*.cl")]
     included = {stem for text in texts for stem in re.findall(r'^#include "(\w+)\.cl"$', text, re.MULTILINE)}
-    owners = set(OPERATIONS) | SHARED["opencl"] | included
+    python = {stem for part in ("convolution", "runtime", "shared") for stem in stems(PACKAGE / "opencl" / part)}
+    owners = set(OPERATIONS) | included | python
     orphans = {stem for stem in kernels - owners if not any(stem.startswith(f"{owner}_") for owner in owners)}
     assert not orphans
 
 
+def modules():
+    """Return the path of each of refcnn's modules by its name below refcnn, that of a package without __init__."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imported(module):
+    """Yield the modules of refcnn that a module imports, wherever in its text; one that it imports names from once."""
+    path = MODULES[module]
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+            base = ".".join(filter(None, base))
+            for alias in node.names:
+                whole = f"{base}.{alias.name}".strip(".")
+                yield whole if whole in MODULES else base
+        else:
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            yield from (name.partition(".")[2] for name in names if name.partition(".")[0] == "refcnn")
+
+
+def floor(module):
+    """Return the number of a module's floor from the top."""
+    parts = module.split(".")
+    for length in range(len(parts), 0, -1):
+        for number, entries in enumerate(FLOORS):
+            if ".".join(parts[:length]) in entries:
+                return number
+    raise AssertionError(f"refcnn.{module} has no floor: enter it in FLOORS")
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_run_downward(module):
+    upward = [one for one in imported(module) if floor(one) < floor(module)]
+    assert not upward, f"refcnn.{module} imports from a floor above it: {upward}"
+
+
+def test_no_circle_of_imports():
+    left = {module: {one for one in imported(module) if one != module} for module in MODULES}
+    while free := [module for module, others in left.items() if not others & left.keys()]:
+        for module in free:
+            del left[module]
+    assert not left, f"these import each other in a circle, or import those that do: {sorted(left)}"
+
+
+def test_the_house_has_no_empty_room():
+    named = {entry for entries in FLOORS for entry in entries}
+    assert named <= set(MODULES), f"{named - set(MODULES)} is gone: take it out of FLOORS"
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_backends_have_one_signature(operation):
-    reference, opencl = (importlib.import_module(f"refcnn.{room}.{operation}") for room in ("reference", "opencl"))
+    reference, opencl = (rooms.find(wing, operation) for wing in (rooms.REFERENCE, rooms.OPENCL))
     assert parameters(opencl.forward) == parameters(reference.forward)
-    is_update = operation in operations_in("optimizers")
+    is_update = operation in rooms_of(rooms.OPTIMIZERS)
     assert hasattr(opencl, "backward") == hasattr(reference, "backward") == (not is_update)
     if not is_update:
         assert parameters(opencl.backward) == parameters(reference.backward)
@@ -114,7 +165,7 @@ def test_backends_have_one_signature(operation):
 
 @pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - NO_ARITHMETIC))
 def test_conformance_has_one_signature(operation):
-    module = importlib.import_module(f"refcnn.conformance.{operation}")
+    module = rooms.find(rooms.CONFORMANCE, operation)
     assert parameters(module.cases)[:2] == [("size", "small"), ("integers", False)]
     algorithms = [("algorithms", None)] * (operation == "conv2d")
     assert parameters(module.forward_bound) == [
@@ -123,17 +174,17 @@ def test_conformance_has_one_signature(operation):
         ("errors", None),
         *algorithms,
     ]
-    if operation not in operations_in("optimizers"):
+    if operation not in rooms_of(rooms.OPTIMIZERS):
         names = ["dy", "inputs", "attributes", "needs", *(name for name, _ in algorithms)]
         assert [name for name, _ in parameters(module.backward_bound)] == names
 
 
-@pytest.mark.parametrize("operation", sorted(operations_in("optimizers")))
+@pytest.mark.parametrize("operation", sorted(rooms_of(rooms.OPTIMIZERS)))
 def test_optimizer_gives_the_attributes_of_its_operation(operation):
-    module = importlib.import_module(f"refcnn.optimizers.{operation}")
+    module = rooms.find(rooms.OPTIMIZERS, operation)
     classes = [entry for _, entry in inspect.getmembers(module, inspect.isclass)]
     (optimizer,) = [entry for entry in classes if getattr(entry, "operation", None) == operation]
-    forward = importlib.import_module(f"refcnn.reference.{operation}").forward
+    forward = rooms.find(rooms.REFERENCE, operation).forward
     assert set(optimizer().attributes(step=1)) == attributes(forward)
     assert positional(forward) == ["w", "g", *optimizer.slots]
 

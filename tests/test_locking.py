@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 import refcnn as rm
-from refcnn import training
 from refcnn.cli import main
 from refcnn.errors import FileWriteError, LockedError
 from refcnn.locking import locked_file, locked_folder
-from refcnn.opencl import tuning
-from refcnn.run_folder import RunFolder
+from refcnn.opencl.convolution import tuning
+from refcnn.runs import training
+from refcnn.runs.run_folder import RunFolder
 
 from . import small_run
 
@@ -67,7 +67,7 @@ def at_once(programs, folder):
 
 START = """
     import refcnn
-    from refcnn import training
+    from refcnn.runs import training
     refcnn.use_backend("reference")
     PAUSE
     session = training.start({options} | dict(seed={seed}), {out})
@@ -108,7 +108,7 @@ def training_process(folder):
     """A process that trains in ``run``, and waits after its first epoch."""
     program = f"""
         import refcnn
-        from refcnn import training
+        from refcnn.runs import training
         refcnn.use_backend("reference")
         def echo(line):
             PAUSE
@@ -130,7 +130,7 @@ def training_process(folder):
     ],
 )
 def test_a_run_that_another_process_trains_is_left_alone(folder, training_process, arguments, advice, monkeypatch):
-    monkeypatch.setattr("refcnn.plotting.has_screen", lambda: False)
+    monkeypatch.setattr("refcnn.runs.plotting.has_screen", lambda: False)
     before = {path.name: path.stat().st_mtime_ns for path in (folder / "run").iterdir()}
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1
@@ -207,7 +207,7 @@ def test_a_file_system_without_locks_is_no_obstacle_but_it_is_said(tmp_path, mon
 def test_of_tunings_that_end_at_once_none_loses_its_choices(tmp_path):
     database = tmp_path / "tuning.json"
     program = """
-        from refcnn.opencl import tuning
+        from refcnn.opencl.convolution import tuning
         PAUSE
         for number in range(10):
             tuning.record("device {one}", {{f"conv2d forward {{number}}": "plain"}}, {database!r})

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refcnn.conformance import conv2d, dense
+from refcnn.conformance.operations import conv2d, dense
 from refcnn.opencl import variants
-from refcnn.opencl.device import VECTOR_WIDTHS
+from refcnn.opencl.runtime.device import VECTOR_WIDTHS
 
 from .operations.checks import SIZE, check
 

@@ -6,7 +6,7 @@ import threading
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refcnn.opencl.memory import Arena
+from refcnn.opencl.runtime.memory import Arena
 
 ALIGNMENT = 64
 

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refcnn as rm
-from refcnn import models, training
-from refcnn.checkpoint import Checkpoint
+from refcnn import models
 from refcnn.errors import ArgumentError, CheckpointError, ExportError, ShapeError
 from refcnn.mode import is_training
 from refcnn.model import save_arrays
 from refcnn.onnx import export
-from refcnn.run_folder import RunFolder
+from refcnn.runs import training
+from refcnn.runs.checkpoint import Checkpoint
+from refcnn.runs.run_folder import RunFolder
 
 from . import small_run
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
 import refcnn as rm
-from refcnn import plotting
 from refcnn.errors import ArgumentError, FileWriteError
+from refcnn.runs import plotting
 
 from . import small_run
 
@@ -176,7 +176,7 @@ def test_files(tmp_path):
 
 def test_pyplot_is_left_alone_and_without_a_screen_there_is_no_window():
     program = (
-        "import sys, numpy as np; from refcnn import plotting; plotting.kernels(np.zeros((2, 1, 3, 3)));"
+        "import sys, numpy as np; from refcnn.runs import plotting; plotting.kernels(np.zeros((2, 1, 3, 3)));"
         "assert 'matplotlib.pyplot' not in sys.modules; print(plotting.has_screen())"
     )
     environment = {key: value for key, value in small_run.environment().items() if "DISPLAY" not in key}

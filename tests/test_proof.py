@@ -11,7 +11,8 @@ import refcnn as rm
 from refcnn import backend as backends
 from refcnn.errors import ExportError
 from refcnn.layers import average_pool2d, conv2d, dense
-from refcnn.onnx import drawing, exact, export, runtime
+from refcnn.onnx import export, runtime
+from refcnn.onnx.proof import drawing, exact
 
 SHAPE = (2, 9, 9)
 
@@ -169,7 +170,7 @@ def wrong_shape(implementation, *arrays, **attributes):
 def test_a_backend_that_is_off_a_little(tmp_path, operation):
     message = refused(tmp_path, backends=["reference", Faulty(operation, scaled)])
     assert f"opencl:9:9 departs from the exact answer at {operation}_1 (" in message
-    assert f"refcnn/opencl/{operation}.py" in message
+    assert f"refcnn/opencl/operations/{operation}.py" in message
 
 
 def test_a_fault_smaller_than_the_bound_of_the_output(tmp_path):

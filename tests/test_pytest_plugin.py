@@ -31,7 +31,7 @@ def run(folder, *arguments):
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
     if not entry_points(group="pytest11", name="refcnn"):
         # On the path, but not installed.
-        command += ["-p", "refcnn.conformance.pytest_plugin"]
+        command += ["-p", "refcnn.conformance.running.pytest_plugin"]
     environment = {**os.environ, "PYTHONPATH": f"{folder}:{Path(__file__).parents[1]}"}
     return subprocess.run(
         [*command, *arguments], cwd=folder, capture_output=True, text=True, env=environment, timeout=300

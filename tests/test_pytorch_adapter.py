@@ -1,6 +1,5 @@
 """PyTorch, where it is installed, against the error bounds: an outside party on what each operation is."""
 
-import importlib
 import types
 
 import pytest
@@ -8,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refcnn.backend import find
-from refcnn.conformance import judge
+from refcnn.conformance.judging import judge
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -20,7 +19,7 @@ OPERATIONS = ["add", "average_pool2d", "conv2d", "dense", "max_pool2d", "relu", 
 def test_pytorch_is_within_the_bounds(operation, data):
     from refcnn.conformance.adapters.pytorch import implementation as pytorch
 
-    case = data.draw(importlib.import_module(f"refcnn.conformance.{operation}").cases("small"))
+    case = data.draw(judge.conformance(operation).cases("small"))
     forward, backward = getattr(pytorch, operation), getattr(pytorch, f"{operation}_backward")
     adapted = types.SimpleNamespace(
         forward=lambda *inputs, **attributes: (forward(*inputs, **attributes), inputs),

@@ -15,12 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refcnn as rm
-from refcnn import models, run_data, training
-from refcnn.checkpoint import Checkpoint, best_epoch
+from refcnn import models
 from refcnn.errors import ArgumentError, CheckpointError, DataError, FileWriteError, NonFiniteLossError
 from refcnn.interruption import Interrupted
 from refcnn.philox import Generator
-from refcnn.run_folder import RunFolder
+from refcnn.runs import run_data, training
+from refcnn.runs.checkpoint import Checkpoint, best_epoch
+from refcnn.runs.run_folder import RunFolder
 
 from . import small_run
 

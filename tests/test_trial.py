@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refcnn.conformance.results import Report
+from refcnn.conformance.reports.results import Report
 
 STAND_IN = Path(__file__).parent / "stand_in"
 PACKAGE = Path(__file__).parents[1]
@@ -34,7 +34,7 @@ def run(tmp_path):
     """Run the command line, or a program, where the stand-ins are the only devices; give its completed process."""
 
     def run(*arguments, kinds, code="from refcnn.cli import main; main()", limit=30, **environment):
-        code = f"from refcnn.opencl import trial; trial.LIMIT = {limit}; {code}"
+        code = f"from refcnn.opencl.runtime import trial; trial.LIMIT = {limit}; {code}"
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("REFCNN_", "POCL_", "PYOPENCL_"))
         }
@@ -126,7 +126,7 @@ def test_what_is_kept_is_not_trusted_blindly(run, obstacle, tmp_path):
 def test_without_a_cache_a_verdict_holds_for_the_process(run, tmp_path):
     (tmp_path / "file").write_text("")
     code = (
-        "from refcnn.opencl import finding; "
+        "from refcnn.opencl.runtime import finding; "
         "print([finding.best().name, *map(len, (finding.usable(), finding.remarks()))])"
     )
     done = run(kinds=("builds-nothing", "works"), code=code, XDG_CACHE_HOME=str(tmp_path / "file"))

@@ -12,8 +12,8 @@ import refcnn as rm
 from refcnn.bench import variants as measuring
 from refcnn.cli import main
 from refcnn.errors import BackendError, FileWriteError
-from refcnn.opencl import tuning, variants
-from refcnn.opencl.variants import Convolution
+from refcnn.opencl.convolution import choice, tuning
+from refcnn.opencl.convolution.sizes import Convolution
 
 CHAPTER = Convolution((64, 32, 28, 28), (64, 32, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1)
 CLASS = "3x3 stride 1x1 dilation 1x1 groups 1 c32 k64 p1024 n64"
@@ -214,19 +214,19 @@ def test_tune_measures_a_model_and_its_choices_hold(opencl_backend, database, tm
     entries = tuning.load(database)[tuning.identity(opencl_backend.device)]
     for direction in measuring.DIRECTIONS:
         found = tuning.lookup(opencl_backend.device, "conv2d", direction, geometry)
-        assert found in variants.candidates(direction, geometry)
+        assert found in choice.candidates(direction, geometry)
         assert set(tuning.keys("conv2d", direction, geometry)) <= set(entries)
-        assert variants.choose(opencl_backend.device, direction, geometry) == found
+        assert choice.choose(opencl_backend.device, direction, geometry) == found
         # Another choice in the database is another choice of the kernels.
-        for name in variants.candidates(direction, geometry):
+        for name in choice.candidates(direction, geometry):
             tuning.record(opencl_backend.device, {tuning.keys("conv2d", direction, geometry)[0]: name})
-            assert variants.choose(opencl_backend.device, direction, geometry) == name
+            assert choice.choose(opencl_backend.device, direction, geometry) == name
 
 
 def test_a_choice_that_cannot_compute_a_shape_is_passed_over(opencl_backend, database):
     wide = Convolution((1, 3, 9, 9), (4, 3, 5, 5), (1, 1), (0, 0, 0, 0), (1, 1), 1)
     tuning.record(opencl_backend.device, {"conv2d": "winograd_4x4"})
-    assert variants.choose(opencl_backend.device, "forward", wide) != "winograd_4x4"
+    assert choice.choose(opencl_backend.device, "forward", wide) != "winograd_4x4"
 
 
 def test_measuring_leaves_out_what_fails(opencl_backend, monkeypatch):
@@ -236,7 +236,7 @@ def test_measuring_leaves_out_what_fails(opencl_backend, monkeypatch):
         raise BackendError("no such kernel")
 
     with rm.use_backend(opencl_backend):
-        monkeypatch.setattr(variants, "candidates", lambda *_: ("cpu", "gpu"))
+        monkeypatch.setattr(choice, "candidates", lambda *_: ("cpu", "gpu"))
         monkeypatch.setattr(measuring, "_PLAIN_FLOP", {"cpu": 0, "gpu": 0})
         own = "cpu" if opencl_backend.device.kind == "cpu" else "gpu"
         assert set(measuring.measure(opencl_backend, geometry, "forward")) == {own}

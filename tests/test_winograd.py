@@ -9,14 +9,14 @@ import pytest
 from hypothesis import event, given, target
 from hypothesis import strategies as st
 
-from refcnn.conformance import winograd as bounds
-from refcnn.conformance.bounds import UNDEFINED, subnormals, sum_of_terms
-from refcnn.conformance.conv2d import channels
-from refcnn.conformance.judge import ConformanceFailure, compare
-from refcnn.conformance.strategies import FEW_NOT_FINITE, LIMITS, arrays, batches, image_sizes, winograd_windows
+from refcnn.conformance.judging.judge import ConformanceFailure, compare
+from refcnn.conformance.operations.conv2d import channels
+from refcnn.conformance.theory import winograd as bounds
+from refcnn.conformance.theory.bounds import UNDEFINED, subnormals, sum_of_terms
+from refcnn.conformance.theory.strategies import FEW_NOT_FINITE, LIMITS, arrays, batches, image_sizes, winograd_windows
 from refcnn.errors import ArgumentError, ShapeError
-from refcnn.opencl import winograd, winograd_weights
-from refcnn.opencl.fusion import Unpooled
+from refcnn.opencl.convolution import winograd, winograd_weights
+from refcnn.opencl.shared.fusion import Unpooled
 from refcnn.reference import conv2d, max_pool2d
 from refcnn.shapes import window_output_shape
 

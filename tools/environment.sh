@@ -25,7 +25,7 @@ if ! grep -qxF "$wanted" "$stamp" 2>/dev/null; then
     install_extras "$1"
     # Intel's runtime is a large download: only where nothing else computes.
     if [ "$(uname -sm)" = "Linux x86_64" ] && [[ ",$1," != *,intel,* ]] &&
-        ! "$environment/bin/python" -P -c 'from refcnn.opencl.finding import best; best()' >/dev/null 2>&1; then
+        ! "$environment/bin/python" -P -c 'from refcnn.opencl.runtime.finding import best; best()' >/dev/null 2>&1; then
         echo "No OpenCL runtime here computes: trying Intel's for CPUs." >&2
         install_extras "$1,intel" || echo "It could not be installed: refcnn computes without OpenCL." >&2
     fi

@@ -38,8 +38,8 @@ sys.path[:0] = [str(CHECKOUT), str(Path(__file__).resolve().parent)]
 
 from kernel_faults import KINDS, mutants  # noqa: E402
 
-from refcnn.conformance import oclgrind  # noqa: E402
-from refcnn.opencl.device import VECTOR_WIDTHS  # noqa: E402
+from refcnn.conformance.targets import oclgrind
+from refcnn.opencl.runtime.device import VECTOR_WIDTHS
 
 KERNELS = CHECKOUT / "kernels"
 SURVIVORS = Path(__file__).with_name("mutation_survivors.toml")
@@ -125,7 +125,7 @@ class Cases:
 
     def of_variant(self, operation, variant, size, divisor=1):
         """Return (case, whether integers) pairs as :meth:`get` does, of an operation with what a variant fuses."""
-        from refcnn.conformance import composition
+        from refcnn.conformance.judging import composition
 
         key = operation, variant, size, divisor
         if key not in self._drawn:
@@ -139,7 +139,7 @@ class Cases:
         """Return (case, whether integers) pairs, the two kinds in turn; a part of the usual number of them."""
         key = operation, size, divisor
         if key not in self._drawn:
-            from refcnn.conformance.judge import conformance, has_exact_cases
+            from refcnn.conformance.judging.judge import conformance, has_exact_cases
 
             kinds = (True, False) if has_exact_cases(operation) else (False,)
             count = max(2, self._examples // divisor)
@@ -152,7 +152,7 @@ class Cases:
     def _draw(self, strategy, count):
         from hypothesis import HealthCheck, Phase, given, seed, settings
 
-        from refcnn.conformance.strategies import rounds
+        from refcnn.conformance.theory.strategies import rounds
 
         drawn, simplest = [], []
         for seed_of_round, examples, _ in rounds(self._seed, count):
@@ -192,7 +192,8 @@ def judge_all(device, runs, expected):
     (verdict, how, number of cases)
     """
     from refcnn import backend as backends
-    from refcnn.conformance import composition, judge, targets
+    from refcnn.conformance.judging import composition, judge
+    from refcnn.conformance.targets.backends import BackendTarget
     from refcnn.errors import BackendError, KernelBuildError
 
     checks = {
@@ -207,7 +208,7 @@ def judge_all(device, runs, expected):
     try:
         for operation, variant, cases in runs:
             kernels, followers = composition.split(variant)
-            target = targets.BackendTarget(backend.name, kernels)
+            target = BackendTarget(backend.name, kernels)
             for case, integers in cases:
                 count += 1
                 for direction, (expect, check) in checks.items():

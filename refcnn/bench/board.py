@@ -8,9 +8,9 @@ import os
 import platform
 from pathlib import Path
 
-from .. import __version__
 from ..files import atomic_write
 from ..tables import table
+from ..version import __version__
 from .measuring import ratio
 
 FORMAT = "refcnn bench 1"

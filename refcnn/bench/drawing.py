@@ -1,6 +1,6 @@
 """The picture of a board: throughput against batch and image size."""
 
-from .. import plotting
+from ..runs import plotting
 
 _CURVES = {"batches": "batch size", "sizes": "pixels on a side"}
 
@@ -17,7 +17,7 @@ def save(board, path):
     Raises
     ------
     ArgumentError, FileWriteError
-        As :func:`refcnn.plotting.save`.
+        As :func:`refcnn.runs.plotting.save`.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -8,7 +8,8 @@ import statistics
 import time
 import types
 
-from ..backend import OpenCL, use_backend
+from ..backend import use_backend
+from ..opencl.backend import OpenCL
 from ..tables import table
 
 OTHER = "other"

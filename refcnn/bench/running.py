@@ -79,7 +79,7 @@ def device_names(wanted=()):
     BackendError
         If there is none, or one is unknown or unusable.
     """
-    from ..opencl import finding
+    from ..opencl.runtime import finding
 
     if wanted:
         return [_find(name) for name in wanted]

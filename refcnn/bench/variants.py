@@ -4,7 +4,8 @@ import math
 import time
 
 from ..errors import BackendError
-from ..opencl import tuning, variants
+from ..opencl import variants
+from ..opencl.convolution import choice, tuning
 from . import batches, workloads
 
 DIRECTIONS = ("forward", "backward_x", "backward_w")
@@ -96,7 +97,7 @@ def measure(backend, geometry, direction, forward=None):
     """
     # Of the two ways to make matrix products a device has one.
     others = {"plain", "cpu", "gpu"} - {variants.variant(backend.device)}
-    names = [name for name in variants.candidates(direction, geometry) if name not in others]
+    names = [name for name in choice.candidates(direction, geometry) if name not in others]
     if workloads.convolution_flop(geometry) <= _PLAIN_FLOP["cpu" if backend.device.kind == "cpu" else "gpu"]:
         names.append("plain")
     action = _action(backend, geometry, direction, forward)

@@ -11,7 +11,7 @@ from ..backend import use_backend
 from ..layers.conv2d import Conv2d
 from ..mode import training
 from ..model import Sequential
-from ..opencl.variants import Convolution
+from ..opencl.convolution.sizes import Convolution
 from ..shapes import window_output_shape
 from ..variable import Variable, history
 from . import batches
@@ -166,8 +166,9 @@ class Book:
     def _onnx(self, key, model, image_shape):
         """Return the path of a model's ONNX file, which is written without a proof: only its speed matters here."""
         if key not in self._files:
-            from ..onnx import graph, program
+            from .. import program
             from ..onnx.exporting import DEFAULT_OPSET
+            from ..onnx.writing import graph
 
             with use_backend("reference"):
                 traced = program.trace(model, np.zeros((1, *image_shape), np.float32), softmax=False)

@@ -8,10 +8,10 @@ import sys
 
 import click
 
-from .. import __version__
 from ..display import shown
 from ..errors import BackendError, ExportError, RefcnnError
 from ..interruption import exit_status, stoppable
+from ..version import __version__
 from . import streams
 
 _COMMANDS = ("train", "predict", "show", "export", "devices", "conform", "bench", "tune")

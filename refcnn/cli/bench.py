@@ -97,7 +97,7 @@ def _find_out_whether_it_can_be_saved(json_file, plot):
     if json_file is not None:
         check_writable(json_file)
     if plot is not None:
-        from ..plotting import check_picture
+        from ..runs.plotting import check_picture
 
         check_picture(plot)
 
@@ -105,7 +105,7 @@ def _find_out_whether_it_can_be_saved(json_file, plot):
 def device_names(wanted):
     """Return the names of the devices to measure; of those that are passed over, say why."""
     from ..bench import running
-    from ..opencl import finding
+    from ..opencl.runtime import finding
 
     names = running.device_names(wanted)
     if not wanted:

@@ -122,17 +122,17 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         return
     if reports:
         raise click.UsageError(f"{reports[0]} is not looked at without --merge.")
-    from ..conformance import known_faults, runner, targets
+    from ..conformance.running import known_faults, runner
+    from ..conformance.targets import base
+    from ..conformance.targets import finding as targets
     from ..locking import locked_folder
 
-    unknown = [name for name in operations if name not in targets.operations()]
+    unknown = [name for name in operations if name not in base.operations()]
     if unknown:
+        raise _CouldNotRun(f"there is no operation {unknown[0]!r} to test. There are: {', '.join(base.operations())}.")
+    if variant is not None and variant not in base.variant_names():
         raise _CouldNotRun(
-            f"there is no operation {unknown[0]!r} to test. There are: {', '.join(targets.operations())}."
-        )
-    if variant is not None and variant not in targets.variant_names():
-        raise _CouldNotRun(
-            f"there is no variant {variant!r} of the kernels. There are: {', '.join(targets.variant_names())}."
+            f"there is no variant {variant!r} of the kernels. There are: {', '.join(base.variant_names())}."
         )
     if case is not None:
         if operations or examples:
@@ -161,7 +161,7 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     report = runner.run(specifications, options, _printing(runner.Progress, 1 if case else options.examples))
     unsaved = None
     if folder is not None:
-        from ..conformance import html
+        from ..conformance.reports import html
 
         try:
             report.save(folder / "report.json")
@@ -190,16 +190,18 @@ def _ratio(ratio):
 
 def _lack(device):
     """Return why no case ran on a device."""
-    from ..conformance import targets
+    from ..conformance.targets import finding as targets
+    from ..conformance.targets import implementation
 
-    if isinstance(targets.find(device.specification), targets.Implementation):
+    if isinstance(targets.find(device.specification), implementation.Implementation):
         functions = [row.operation + ("_backward" if row.direction == "backward" else "") for row in device.rows]
         return f"has none of the functions that were looked for: {', '.join(functions)}"
     return f"does not offer {', '.join(row.name for row in device.rows)}"
 
 
 def _merge(paths, folder):
-    from ..conformance import merge, runner
+    from ..conformance.reports import merge
+    from ..conformance.running import runner
 
     if not paths or folder is None:
         raise click.UsageError("--merge needs reports, and with --report the folder of the page to write.")
@@ -240,7 +242,7 @@ def results(device):
 
     Parameters
     ----------
-    device : refcnn.conformance.results.DeviceReport
+    device : refcnn.conformance.reports.results.DeviceReport
 
     Returns
     -------

@@ -14,7 +14,7 @@ def command(retry):
     from ..backend import Reference
     from ..display import shown
     from ..errors import BackendError
-    from ..opencl import finding, trial
+    from ..opencl.runtime import finding, trial
     from ..tables import table, terminal_width
 
     if retry:

@@ -20,10 +20,10 @@ from . import streams
 @click.option("--softmax", is_flag=True, help="End the graph with a softmax: probabilities in place of logits.")
 def command(run, out, named_model, opset, softmax):
     """Export the best model of a run to ONNX; the file takes its name only when its proof is done."""
-    from .. import report
     from ..display import command as command_line
     from ..display import shown
-    from ..run_folder import RunFolder
+    from ..runs import report
+    from ..runs.run_folder import RunFolder
 
     streams.work_goes_on()
     proof = report.export(RunFolder.open(run, named_model), out, opset=opset, softmax=softmax)

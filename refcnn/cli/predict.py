@@ -39,7 +39,7 @@ def command(path, images, top, backend, pixel_range, named_model):
     from ..display import shown
     from ..errors import DataError
     from ..interruption import stop_if_asked
-    from ..prediction import Predictor
+    from ..runs.prediction import Predictor
 
     if named_model is not None and not os.path.isdir(path):
         raise click.UsageError(f"--model is for the folder of a run: leave it out for {shown(path)}.")

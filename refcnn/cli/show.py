@@ -28,10 +28,10 @@ from . import streams
 )
 def command(kind, run, out, image, pixel_range, named_model):
     """Show the first layer's kernels, the feature maps after each convolution, or the curves of a run."""
-    from .. import plotting, report
     from ..backend import use_backend
     from ..display import shown
-    from ..run_folder import RunFolder
+    from ..runs import plotting, report
+    from ..runs.run_folder import RunFolder
 
     if image is not None and kind != "features":
         raise click.UsageError(f"--image is for features; {kind} need no image.")

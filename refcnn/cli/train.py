@@ -2,7 +2,7 @@
 
 import click
 
-from ..training import DEFAULT_VALIDATION_SPLIT, DEFAULTS, OPTIMIZERS
+from ..runs.training import DEFAULT_VALIDATION_SPLIT, DEFAULTS, OPTIMIZERS
 from . import streams
 
 
@@ -78,11 +78,11 @@ from . import streams
 )
 def command(backend, out, resume, **options):
     """Train a network. The run folder holds the checkpoints, metrics, pictures and the exported model."""
-    from .. import report, training
     from ..backend import use_backend
     from ..display import shown
     from ..interruption import Interrupted, stoppable
-    from ..run_folder import RunFolder
+    from ..runs import report, training
+    from ..runs.run_folder import RunFolder
     from . import leave
 
     streams.work_goes_on()

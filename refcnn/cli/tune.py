@@ -53,7 +53,7 @@ def command(devices, model, image_shape, batch_size, defaults):
     from ..backend import use_backend
     from ..bench import variants
     from ..interruption import stop_if_asked
-    from ..opencl import tuning
+    from ..opencl.convolution import tuning
     from . import leave
     from .bench import device_names
 

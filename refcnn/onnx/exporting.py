@@ -10,7 +10,7 @@ from ..errors import ArgumentError, ExportError
 from ..files import atomic_write, check_writable
 from ..mode import is_training
 from ..model import Model
-from .program import OUTPUTS, require_same, trace
+from ..program import OUTPUTS, require_same, trace
 
 #: Operator versions in which every mapping of refcnn means the same.
 OPSETS = range(13, 23)
@@ -101,7 +101,8 @@ def export(
     _check_output(shapes[program.output], classes)
     _check_constants(program)
 
-    from . import graph, proof
+    from .proof import proving as proof
+    from .writing import graph
 
     proto, outputs = graph.build(
         program,

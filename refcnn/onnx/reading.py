@@ -90,7 +90,8 @@ def load(path):
 
         import onnx
 
-        from . import graph, runtime
+        from . import runtime
+        from .writing import graph
 
         model = onnx.load_model_from_string(content)
         if model.producer_name != graph.PRODUCER:
@@ -159,7 +160,7 @@ def _example(values):
 
 
 def _metadata(model, input_shape, output_shape):
-    from . import graph
+    from .writing import graph
 
     entries = {entry.key: entry.value for entry in model.metadata_props}
     classes, fields = (parse_json(entries.get(key, "null")) for key in (graph.CLASSES_KEY, graph.PREPROCESSING_KEY))

@@ -2,11 +2,9 @@
 
 import contextlib
 import contextvars
-import typing
 
 from ..errors import ArgumentError
 from ..mode import setting
-from . import tuning
 
 #: For any operation that has variants: blocks in registers and long loops, one work-item in a work-group (``cpu``);
 #: tiles in local memory (``gpu``); one work-item for each element of the result (``plain``).
@@ -37,20 +35,8 @@ FUSED = {
 #: Winograd's variants, and the side of their tiles.
 TILES = {"winograd_2x2": 2, "winograd_4x4": 4}
 
-_LEAST_CHANNELS = 8
 #: The variant that is forced, and whether there are small strips: see :func:`use_variant`.
 _forced = contextvars.ContextVar("refcnn forced variant", default=(None, False))
-
-
-class Convolution(typing.NamedTuple):
-    """The sizes and attributes of a convolution; padding is (top, left, bottom, right)."""
-
-    x_shape: tuple
-    w_shape: tuple
-    stride: tuple
-    padding: tuple
-    dilation: tuple
-    groups: int
 
 
 def variant(device):
@@ -59,74 +45,28 @@ def variant(device):
     return name if name in GENERAL else "cpu" if device.kind == "cpu" else "gpu"
 
 
-def candidates(direction, geometry):
-    """Return the variants that can compute one direction of a convolution.
-
-    Parameters
-    ----------
-    direction : str
-        ``forward``, ``backward_x`` or ``backward_w``.
-    geometry : Convolution
-    """
-    from . import direct, winograd
-
-    of_definition = ("direct",) if direct.applies(direction, geometry) else ()
-    has_tiles = winograd.applies(geometry.w_shape, geometry.stride, geometry.dilation)
-    of_tiles = tuple(TILES) if has_tiles else ()
-    return (*GENERAL, *of_definition, *of_tiles)
-
-
-def choose(device, direction, geometry):
-    """Return the variant that computes one direction of a convolution on a device.
-
-    It is the one that :func:`use_variant` names, if that can compute it; else the one that was measured to be the
-    fastest (:mod:`.tuning`); where nothing is known it follows from the device's kind and the sizes.
-
-    Parameters
-    ----------
-    device : Device
-    direction, geometry
-        As in :func:`candidates`.
-    """
-    from . import direct
-
-    able = candidates(direction, geometry)
-    name, _ = _forced.get()
-    if name in able:
-        return name
-    if name in (None, CHOSEN):
-        tuned = tuning.lookup(device, "conv2d", direction, geometry)
-        if tuned in able:
-            return tuned
-    general = variant(device)
-    if name in GENERAL or general != "cpu":
-        return general
-    if "direct" in able and direct.is_fast(direction, geometry):
-        return "direct"
-    outputs, inputs = geometry.w_shape[0] // geometry.groups, geometry.w_shape[1]
-    # Lanes are channels: with few of them most of a vector would be idle.
-    if "winograd_4x4" in able and min(inputs, outputs) >= _LEAST_CHANNELS:
-        return "winograd_4x4"
-    return general
-
-
 def names(operation):
     """Return the names of an operation's variants, each followed by those with something fused into it.
 
     Parameters
     ----------
     operation : str
-        One of ``OPERATIONS``.
+
+    Returns
+    -------
+    tuple of str
+        Empty where there is no choice.
     """
-    return [name for one in OPERATIONS[operation] for name in with_fused(operation, one)]
+    return tuple(name for one in OPERATIONS.get(operation, ()) for name in with_fused(operation, one))
 
 
 def of_operation(operation, device):
-    """Return the variant of one of ``OPERATIONS`` that runs on a device."""
-    if CHOSEN in OPERATIONS[operation]:
+    """Return the variant of an operation that runs on a device."""
+    able = OPERATIONS.get(operation, ())
+    if CHOSEN in able:
         return CHOSEN
     chosen = variant(device)
-    return chosen if chosen in OPERATIONS[operation] else "plain"
+    return chosen if chosen in able else "plain"
 
 
 def with_fused(operation, variant):

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import event, target
 
 from refcnn.backend import find
-from refcnn.conformance import judge
+from refcnn.conformance.judging import judge
 
 SIZE = os.environ.get("REFCNN_TEST_SIZE", "small")
 

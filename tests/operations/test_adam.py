@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refcnn as rm
-from refcnn.conformance import adam
+from refcnn.conformance.operations import adam
 
 from .checks import SIZE, check, check_all_at_once
 

@@ -2,7 +2,7 @@
 
 from hypothesis import given
 
-from refcnn.conformance import add
+from refcnn.conformance.operations import add
 
 from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime
 

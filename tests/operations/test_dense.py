@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 
-from refcnn.conformance import dense
+from refcnn.conformance.operations import dense
 from refcnn.opencl import variants
 
 from .checks import SIZE, check, check_example, check_gradients, check_needs, check_onnxruntime, check_special_numbers

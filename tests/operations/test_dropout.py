@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import given
 
-from refcnn.conformance import dropout
+from refcnn.conformance.operations import dropout
 
 from .checks import SIZE, check, check_example, check_gradients
 

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import given
 
-from refcnn.conformance.strategies import shapes
+from refcnn.conformance.theory.strategies import shapes
 
 from .checks import SIZE, check_example
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refcnn.conformance import max_pool2d
-from refcnn.conformance.strategies import Case
+from refcnn.conformance.operations import max_pool2d
+from refcnn.conformance.theory.strategies import Case
 from refcnn.opencl import variants
 
 from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime

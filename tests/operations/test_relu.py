@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from hypothesis import assume, given
 
-from refcnn.conformance import relu
+from refcnn.conformance.operations import relu
 
 from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime
 

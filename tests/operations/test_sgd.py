@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refcnn.conformance import sgd
+from refcnn.conformance.operations import sgd
 
 from .checks import SIZE, check, check_all_at_once
 

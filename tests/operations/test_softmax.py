@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from refcnn.conformance import softmax
-from refcnn.conformance.strategies import Case
+from refcnn.conformance.operations import softmax
+from refcnn.conformance.theory.strategies import Case
 
 from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime
 

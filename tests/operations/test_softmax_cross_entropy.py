@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from refcnn.conformance import softmax_cross_entropy
-from refcnn.conformance.strategies import Case
+from refcnn.conformance.operations import softmax_cross_entropy
+from refcnn.conformance.theory.strategies import Case
 
 from .checks import SIZE, check, check_example, check_gradients
 

@@ -7,10 +7,10 @@ import numpy as np
 
 import refcnn as rm
 
-from ... import training
 from ...backend import use_backend
 from ...mode import recording
-from ...models import build
+from ...models.building import build
+from ...runs import training
 from .. import batches
 from .serving import Contestant, serve
 

@@ -1,0 +1,1 @@
+"""Cases and faults in files and folders, which others can read."""

@@ -1,0 +1,204 @@
+"""Bundles: folders that show a fault to someone who has not refcnn.
+
+A bundle holds the case (``case.json``), its arrays, exact answers and bounds
+(``arrays.npz``), the launches that computed it with their kernels and build
+options (``launches.json``, ``kernels/``), the one-node ONNX model that
+onnxruntime is tested with where there is one, and ``repro.py``, which runs it all again on numpy and pyopencl alone.
+:func:`refcnn.conformance.bundles.case_file.read_case` reads the case back.
+"""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from ...backend import on_device
+from ...errors import ArgumentError, FileWriteError
+from ...files import atomic_folder, remedy
+from ..judging import composition, judge
+from .case_file import ARRAYS_FILE, DIGESTS_FILE, HEADER_FILE, case_arrays, digests, header
+
+LAUNCHES_FILE, MODEL_FILE, SCRIPT_FILE, KERNELS_FOLDER = "launches.json", "model.onnx", "repro.py", "kernels"
+SCRIPT_TEMPLATE = Path(__file__).with_name("repro_template.py.txt")
+
+
+def record(device, operation, direction, variant, case, *, execute=True):
+    """Run a case on an OpenCL device and record its launches.
+
+    Parameters
+    ----------
+    device : refcnn.opencl.runtime.device.Device
+    operation, direction, variant, case
+        As in :func:`refcnn.conformance.bundles.case_file.write_case`.
+    execute : bool
+        Whether the launches also run. Without, none of the device's kernels
+        is built or run: for a case that crashes or hangs the device.
+
+    Returns
+    -------
+    recording : refcnn.opencl.runtime.recording.Recording
+    results : list of DeviceArray
+        In the order of :func:`expected`.
+
+    Raises
+    ------
+    RefcnnError
+        What running the case raises.
+    """
+    backend = on_device(device)
+    kernels, followers = composition.split(variant)
+    implementation = composition.Composition.on(backend, backend.operation(operation), followers)
+    case = composition.followed(case, followers)
+    small_strips = composition.has_small_strips(case.inputs[0])
+    with backend.use_variant(kernels, small_strips), device.recording(execute) as recording:
+        arrays = [None if entry is None else backend.array(entry) for entry in case.inputs]
+        result = implementation.forward(*arrays, **case.attributes)
+        if not hasattr(implementation, "backward"):
+            return recording, list(result)
+        y, saved = result
+        if direction == "forward":
+            return recording, [y.computed()]
+        needs = tuple(entry is not None for entry in case.inputs)
+        gradients = implementation.backward(backend.array(case.dy), saved, needs, **case.attributes)
+    return recording, [gradient for gradient, need in zip(gradients, needs, strict=True) if need]
+
+
+def expected(operation, direction, case, variant=None, target=None):
+    """Return by the name of each result the exact answer and its bound, named and bounded as the judge does.
+
+    Parameters
+    ----------
+    operation, direction, case, variant
+        As in :func:`refcnn.conformance.bundles.case_file.write_case`.
+    target : object, optional
+        What the case was run on, as in :mod:`~refcnn.conformance.targets.finding`; the reference as a rule.
+
+    Returns
+    -------
+    dict of str to (ndarray of float64, ndarray of float64)
+    """
+    _, followers = composition.split(variant)
+    expect = judge.expect_backward if direction == "backward" else judge.expect_forward
+    to_the_bit = judge.is_exact(operation, case)
+    case = composition.followed(case, followers)
+    target = target or judge.find("reference")
+    return expect(operation, case, target, to_the_bit=to_the_bit, followers=followers).entries()
+
+
+def write_bundle(
+    folder, *, operation, direction, variant, case, results, device, recording=None, message="", known=None
+):
+    """Write a bundle, whole or not at all.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+        The folder to make; the folder around it must exist. A bundle that stands there is replaced.
+    operation, direction, variant, case
+        As in :func:`refcnn.conformance.bundles.case_file.write_case`.
+    results : dict of str to (ndarray or None, ndarray, ndarray)
+        By the name of each result: what was computed (None if nothing was),
+        the exact answer, and the bound: ``ConformanceFailure.results``, or
+        what :func:`expected` returns with None before.
+    device : dict of str to str
+        What is said of the device: ``specification``, ``name``, ``driver``...
+    recording : (Recording, list of DeviceArray), optional
+        As :func:`record` returns it; without it the bundle has no kernels.
+    message : str
+        What was found.
+    known : str, optional
+        The identifier of the known fault that this is.
+
+    Raises
+    ------
+    ArgumentError
+        If something else than a bundle stands at ``folder``.
+    FileWriteError
+        If it cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / DIGESTS_FILE).is_file():
+        raise ArgumentError(f"the bundle {folder} cannot be written: something else stands there. Name another folder.")
+    arrays = case_arrays(case)
+    for number, (computed, exact, bound) in enumerate(results.values()):
+        arrays |= {f"exact_{number}": exact, f"bound_{number}": np.broadcast_to(bound, exact.shape)}
+        if isinstance(computed, np.ndarray) and computed.dtype != object:
+            arrays[f"computed_{number}"] = computed
+    entries = header(operation, direction, variant, case)
+    entries |= {"results": list(results), "device": device, "message": message, "known": known}
+    entries["signed_zeros"] = not composition.split(variant)[1] and judge.are_copies(operation, direction, case)
+    texts = {HEADER_FILE: _json(entries), SCRIPT_FILE: SCRIPT_TEMPLATE.read_text(encoding="utf-8")}
+    if recording is not None:
+        texts[LAUNCHES_FILE] = _json(_launches(*recording, arrays))
+        texts |= {f"{KERNELS_FOLDER}/{stem}.cl": text for stem, text in recording[0].sources.items()}
+    from ..targets.onnxruntime import one_node_model
+
+    is_one_node = direction == "forward" and not composition.split(variant)[1]
+    model = one_node_model(operation, case.inputs, case.attributes) if is_one_node else None
+
+    try:
+        with atomic_folder(folder) as temporary:
+            for name, text in texts.items():
+                (temporary / name).parent.mkdir(exist_ok=True)
+                (temporary / name).write_text(text, encoding="utf-8")
+            np.savez(temporary / ARRAYS_FILE, **arrays)
+            if model is not None:
+                (temporary / MODEL_FILE).write_bytes(model)
+            (temporary / DIGESTS_FILE).write_text(digests(temporary), encoding="utf-8")
+    except OSError as error:
+        raise FileWriteError(
+            f"the bundle {folder} could not be written: {error.strerror or error}. {remedy(error)}"
+        ) from error
+
+
+def _launches(recording, results, arrays):
+    """Return what ``launches.json`` holds; what buffers held at first goes to ``arrays`` if it is not there already."""
+    stored = {(entry.dtype.name, entry.tobytes()): name for name, entry in reversed(arrays.items())}
+    result_entries = [
+        {"buffer": recording.number(array), "dtype": array.dtype.name, "shape": list(array.shape)} for array in results
+    ]
+    buffers = []
+    for number, buffer in enumerate(recording.buffers):
+        name = None
+        if buffer.contents is not None:
+            name = stored.setdefault((buffer.dtype.name, buffer.contents.tobytes()), f"buffer_{number}")
+            arrays.setdefault(name, buffer.contents)
+        buffers.append({"dtype": buffer.dtype.name, "nbytes": buffer.nbytes, "contents": name})
+    device = recording.device
+    return {
+        "device": {
+            "platform": device.platform_name,
+            "version": device.platform_version,
+            "name": device.device_name,
+            "driver": device.driver_version,
+        },
+        "buffers": buffers,
+        "launches": [
+            {
+                "file": f"{KERNELS_FOLDER}/{launch.file_stem}.cl",
+                "kernel": launch.kernel_name,
+                "global_size": launch.global_size,
+                "local_size": launch.local_size,
+                "options": launch.options,
+                "arguments": [[kind, _number(value)] for kind, value in launch.arguments],
+            }
+            for launch in recording.launches
+        ],
+        "results": result_entries,
+    }
+
+
+def _number(value):
+    """JSON has no NaN and no infinity; numpy's scalars read their names."""
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _json(entries):
+    """Return JSON with a line for each entry, and for each element of a list."""
+
+    def lines(value):
+        texts = [json.dumps(element, allow_nan=False) for element in value] if isinstance(value, list) else ()
+        return "[\n  " + ",\n  ".join(texts) + "\n ]" if texts else json.dumps(value, allow_nan=False)
+
+    return "{\n" + ",\n".join(f" {json.dumps(name)}: {lines(value)}" for name, value in entries.items()) + "\n}\n"

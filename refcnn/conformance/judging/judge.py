@@ -1,0 +1,426 @@
+"""Running one case on a backend and comparing each element with the exact answer and its bound."""
+
+import dataclasses
+
+import numpy as np
+
+from ... import rooms
+from ...backend import algorithms_of, find
+from ..reports.results import BINS
+from ..theory.bounds import LARGEST, UNDEFINED, may_be_flushed, subnormals
+from ..theory.strategies import LARGEST_INTEGER, describe
+from .composition import Composition, routed
+from .composition import bound as composed_bound
+
+
+class ConformanceFailure(AssertionError):
+    """A result further from the exact answer than any correct implementation can be.
+
+    Attributes
+    ----------
+    results : dict of str to (ndarray, ndarray, ndarray)
+        By the name of each result: what was computed, the exact answer, and the bound. Empty where nothing was
+        compared.
+    """
+
+    results = {}
+
+
+@dataclasses.dataclass
+class Statistics:
+    """What comparisons found, element by element; hand one to the checks to have it filled.
+
+    Attributes
+    ----------
+    worst_ratio : float
+        Error divided by its bound.
+    worst_ulp : float
+        Error in units in the last place of float32 at the exact answer, of those elements whose bound leaves the
+        leading 12 of their 24 bits: what cancels further has no digits that could be counted.
+    histogram : list of int
+        Elements by error / bound, as in :class:`~refcnn.conformance.reports.results.Row`.
+    """
+
+    worst_ratio: float = 0.0
+    worst_ulp: float = 0.0
+    histogram: list = dataclasses.field(default_factory=lambda: [0] * (BINS + 1))
+
+    def add(self, ratio, ulp):
+        """Count the elements of one result."""
+        self.worst_ratio = max(self.worst_ratio, float(ratio.max()))
+        self.worst_ulp = max(self.worst_ulp, float(ulp.max()))
+        bins = np.where(ratio > 1, BINS, np.minimum(np.minimum(ratio, 1) * BINS, BINS - 1)).astype(int)
+        counts = np.bincount(bins.ravel(), minlength=BINS + 1)
+        self.histogram = [before + int(now) for before, now in zip(self.histogram, counts, strict=True)]
+
+
+def conformance(operation):
+    """Return the module that holds an operation's cases and bounds."""
+    return rooms.require(rooms.CONFORMANCE, operation)
+
+
+#: Operations that add and multiply only, and the attributes with which they stay among numbers that float32 holds.
+_EXACT_ON_INTEGERS = {
+    "add": lambda attributes: True,
+    "average_pool2d": lambda attributes: (
+        attributes["count_include_padding"] and all(side in (1, 2, 4) for side in attributes["kernel"])
+    ),
+    "conv2d": lambda attributes: True,
+    "dense": lambda attributes: True,
+    "dropout": lambda attributes: attributes["ratio"] in (0.0, 0.5, 0.75),
+    "max_pool2d": lambda attributes: True,
+    "relu": lambda attributes: True,
+    "sgd": lambda attributes: attributes["lr"] in (0.5, 1.0) and attributes["momentum"] in (0.0, 0.5),
+}
+
+
+def has_exact_cases(operation):
+    """Return whether an operation's integer-valued cases must match to the bit."""
+    return operation in _EXACT_ON_INTEGERS
+
+
+def are_copies(operation, direction, case):
+    """Return whether results are copies, of which the definition fixes the sign of zeros too."""
+    if operation == "add":
+        return direction == "backward"
+    return operation == "max_pool2d" and direction == "forward" and case.attributes["kernel"] == (1, 1)
+
+
+def is_exact(operation, case):
+    """Return whether no correct implementation can round anywhere in a case, whatever its order of summation.
+
+    So it was drawn, or it happens to be so: every partial sum is then a small multiple of a power of two; the sums have
+    no more terms than the largest array has elements.
+    """
+    if case.integers:
+        return has_exact_cases(operation)
+    if not has_exact_cases(operation) or not _EXACT_ON_INTEGERS[operation](case.attributes):
+        return False
+    entries = [entry for entry in (*case.inputs, case.dy) if entry is not None]
+    return max(entry.size for entry in entries) * LARGEST_INTEGER**2 < 2**22 and all(
+        (np.abs(entry) <= LARGEST_INTEGER).all() and (entry == np.rint(entry)).all() for entry in entries
+    )
+
+
+def exact(operation, case, needs=None, followers=()):
+    """Return the exact answers of a case: the float64 reference's.
+
+    Parameters
+    ----------
+    operation : str
+    case : Case
+    needs : tuple of bool, optional
+        Whose gradients are wanted; all as a rule.
+    followers : sequence of str
+        What follows the operation, as in :mod:`~refcnn.conformance.judging.composition`.
+
+    Returns
+    -------
+    (outputs, gradients) : tuples of (ndarray of float64, or None)
+        An operation has one output, an optimizer's update several and no
+        gradients (None).
+    """
+    reference = find("reference:float64")
+    return _run(operation, case, reference, Composition.on(reference, reference.operation(operation), followers), needs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Expectation:
+    """What the results of a case may be, whoever computes them.
+
+    Attributes
+    ----------
+    names : list of str
+    exact, bounds : list of ndarray of float64
+    to_the_bit : list of bool
+    signed_zeros : bool
+        Whether zeros must have the sign that they have in the exact answer.
+    """
+
+    names: list
+    exact: list
+    bounds: list
+    to_the_bit: list
+    signed_zeros: bool = False
+
+    def entries(self):
+        """Return (exact answer, bound of each element) by the name of the result."""
+        rows = zip(self.names, self.exact, self.bounds, self.to_the_bit, strict=True)
+        return {
+            name: (exact, np.zeros(exact.shape) if exactly else np.broadcast_to(bound, exact.shape))
+            for name, exact, bound, exactly in rows
+        }
+
+
+def expect_forward(operation, case, backend, *, to_the_bit=False, followers=()):
+    """Return the :class:`Expectation` of forward on a backend; parameters as in :func:`check_forward`."""
+    algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
+    to_the_bit = to_the_bit and _rounds_nowhere(algorithms, "forward")
+    outputs, _ = exact(operation, case, _no_gradient(case), followers)
+    with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
+        bounds = conformance(operation).forward_bound(case.inputs, case.attributes, **algorithms)
+        bounds = bounds if isinstance(bounds, tuple) else (bounds,)
+        bounds = [composed_bound(bound, followers) for bound in bounds]
+    names = ["y"] if len(outputs) == 1 else [f"result {index}" for index in range(len(outputs))]
+    signed_zeros = not followers and are_copies(operation, "forward", case)
+    return Expectation(names, list(outputs), bounds, [to_the_bit] * len(names), signed_zeros)
+
+
+def check_forward(
+    operation, case, backend, *, implementation=None, to_the_bit=False, statistics=None, followers=(), expected=None
+):
+    """Run forward on a backend and hold it against the bound.
+
+    Parameters
+    ----------
+    operation : str
+        The operation's stem.
+    case : Case
+    backend : Backend
+        Has ``array``, ``to_host``, ``operation``, ``name``, ``denormals`` and perhaps ``algorithms``, as in
+        :mod:`refcnn.backend`.
+    implementation : object, optional
+        What has ``forward``, in place of ``backend.operation(operation)``.
+    to_the_bit : bool
+        Allow no difference, whatever the bound: for integer-valued cases.
+    statistics : Statistics, optional
+        Is told of every element.
+    followers : sequence of str
+        What follows the operation, as in :mod:`~refcnn.conformance.judging.composition`.
+    expected : Expectation, optional
+        What :func:`expect_forward` returned for the same, if it is known.
+
+    Returns
+    -------
+    float
+        The worst error divided by its bound, 0 to 1.
+
+    Raises
+    ------
+    ConformanceFailure
+        If an element is further from the exact answer than its bound, or the
+        result has not the shape or dtype it should have.
+    """
+    expected = expected or expect_forward(operation, case, backend, to_the_bit=to_the_bit, followers=followers)
+    implementation = Composition.on(backend, implementation or backend.operation(operation), followers)
+    computed, _ = _run(operation, case, backend, implementation, _no_gradient(case))
+    return _compare("+".join((f"{operation}.forward", *followers)), case, backend, computed, expected, statistics)
+
+
+def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, followers=()):
+    """Return the :class:`Expectation` of backward on a backend; parameters and errors as in :func:`check_backward`."""
+    needs = _all_gradients(case) if needs is None else tuple(needs)
+    algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
+    # Of a convolution's gradients that of b is a plain sum, whatever computes the others.
+    of_gradients = ("backward_x", "backward_w", "backward_b")[: len(needs)]
+    # What follows sends the gradient where the rounded result says.
+    exactly = to_the_bit and _rounds_nowhere(algorithms, "forward")
+    to_the_bit = exactly if followers else to_the_bit
+    to_the_bit = [to_the_bit and _rounds_nowhere(algorithms, direction) for direction in of_gradients]
+    _, gradients = exact(operation, case, needs, followers)
+    module, dy, open_dy = conformance(operation), case.dy, None
+    with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
+        if followers:
+            (y,), _ = exact(operation, case, _no_gradient(case))
+            error = module.forward_bound(case.inputs, case.attributes, **algorithms)
+            dy, open_dy = routed(y, np.zeros(y.shape) if exactly else error, dy.astype(np.float64), followers)
+        bounds = list(module.backward_bound(dy.astype(np.float32), case.inputs, case.attributes, needs, **algorithms))
+        if followers:
+            bounds = _with_open_gradient(operation, case, needs, bounds, open_dy)
+    names = [f"gradient of input {index}" for index in range(len(needs))]
+    signed_zeros = not followers and are_copies(operation, "backward", case)
+    return Expectation(*(_wanted(entries, needs) for entries in (names, gradients, bounds, to_the_bit)), signed_zeros)
+
+
+def _with_open_gradient(operation, case, needs, bounds, open_dy):
+    """Return the bounds of gradients where the gradient of the result may be off, and x was rectified before."""
+    magnitudes = tuple(None if entry is None else np.abs(entry) for entry in case.inputs)
+    _, errors = exact(operation, dataclasses.replace(case, inputs=magnitudes, dy=open_dy), needs)
+    bounds = [
+        bound if bound is None else np.where(bound == UNDEFINED, bound, bound + error)
+        for bound, error in zip(bounds, errors, strict=True)
+    ]
+    if needs[0]:
+        x = case.inputs[0]
+        # Either will do where x may be read as 0; where it is 0 nothing passes.
+        bounds[0] = np.where(x > 0, np.where(may_be_flushed(x), np.inf, bounds[0]), 0)
+    return bounds
+
+
+def check_backward(
+    operation,
+    case,
+    backend,
+    *,
+    needs=None,
+    implementation=None,
+    to_the_bit=False,
+    statistics=None,
+    followers=(),
+    expected=None,
+):
+    """Run forward and backward on a backend and hold the gradients against their bounds.
+
+    Parameters
+    ----------
+    needs : tuple of bool, optional
+        Whose gradients to ask for; every input's as a rule.
+    operation, case, backend, implementation, to_the_bit, statistics, followers
+        As in :func:`check_forward`; the implementation has ``backward`` too.
+    expected : Expectation, optional
+        What :func:`expect_backward` returned for the same, if it is known.
+
+    Returns
+    -------
+    float
+        The worst error divided by its bound, 0 to 1.
+
+    Raises
+    ------
+    ConformanceFailure
+        As in :func:`check_forward`, or if a gradient is missing.
+    NoSuchResult
+        If there are followers, and something is not finite.
+    """
+    needs = _all_gradients(case) if needs is None else tuple(needs)
+    expected = expected or expect_backward(
+        operation, case, backend, needs=needs, to_the_bit=to_the_bit, followers=followers
+    )
+    implementation = Composition.on(backend, implementation or backend.operation(operation), followers)
+    _, gradients = _run(operation, case, backend, implementation, needs)
+    call = "+".join((f"{operation}.backward", *followers))
+    return _compare(call, case, backend, _wanted(gradients, needs), expected, statistics)
+
+
+def compare(title, computed, expected, bound, to_the_bit=False, statistics=None, signed_zeros=False):
+    """Hold one array against the exact one and its bound.
+
+    Where the exact answer is NaN or infinite, the same is asked for; where it
+    comes so near the largest float32 that its bound passes that, infinity of
+    its sign is taken too. Where it is finite and the bound infinite, or the bound UNDEFINED, anything is taken.
+
+    Parameters
+    ----------
+    title : str
+        What the message begins with.
+    computed : ndarray of float32
+    expected, bound : ndarray of float64
+    to_the_bit : bool
+        Allow no difference but between the zeros.
+    statistics : Statistics, optional
+        Is told of every element.
+    signed_zeros : bool
+        Allow none between the zeros either.
+
+    Returns
+    -------
+    float
+        The worst error divided by its bound.
+
+    Raises
+    ------
+    ConformanceFailure
+    """
+    if not isinstance(computed, np.ndarray) or computed.shape != expected.shape or computed.dtype != np.float32:
+        is_array = isinstance(computed, np.ndarray)
+        found = (
+            f"{computed.dtype} of shape {computed.shape}" if is_array else f"{computed!r} ({type(computed).__name__})"
+        )
+        raise ConformanceFailure(f"{title}: the result is {found}, but float32 of shape {expected.shape} is needed.")
+    bound = np.zeros(expected.shape) if to_the_bit else np.broadcast_to(bound, expected.shape)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        difference = np.abs(computed.astype(np.float64) - expected)
+        ratio = np.where(difference == 0, 0, difference / bound)
+        overflows = np.isinf(computed) & (np.sign(computed) == np.sign(expected)) & (np.abs(expected) + bound > LARGEST)
+        free = (bound == UNDEFINED) | (np.isposinf(bound) & np.isfinite(expected))
+        same = (np.isnan(expected) & np.isnan(computed)) | (computed == expected) | overflows | free
+        if signed_zeros:
+            has_other_sign = (expected == 0) & (computed == 0) & (np.signbit(expected) != np.signbit(computed))
+            same, ratio = same & ~has_other_sign, np.where(has_other_sign, np.inf, ratio)
+    ratio = np.where(same, 0, np.where(np.isnan(ratio), np.inf, ratio))
+    if not ratio.size:
+        return 0.0
+    if statistics is not None:
+        statistics.add(ratio, np.where(same, 0, _in_ulp(difference, expected, bound)))
+    worst = np.unravel_index(np.argmax(ratio), ratio.shape)
+    if ratio[worst] > 1:
+        index = tuple(map(int, worst))
+        raise ConformanceFailure(
+            f"{title}\n  {int((ratio > 1).sum())} of {ratio.size} elements are wrong; the worst is {index}:\n"
+            f"  computed   {computed[worst]!r}\n  exact      {float(expected[worst])!r}\n"
+            f"  difference {float(difference[worst])!r}\n  bound      {float(bound[worst])!r}"
+            + ("  (every partial result is below 2^24 times one power of two: no rounding)" if to_the_bit else "")
+        )
+    return float(ratio[worst])
+
+
+def _in_ulp(difference, expected, bound):
+    """Units in the last place of the exact answer, where its leading half is sure; 0 where terms cancelled further."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        magnitude = np.minimum(np.abs(expected), 2.0**127).astype(np.float32)
+        ulp = difference / np.spacing(magnitude).astype(np.float64)
+        return np.where((bound <= 2.0**-12 * np.abs(expected)) & ~np.isnan(ulp), ulp, 0)
+
+
+def _compare(call, case, backend, computed, expected, statistics):
+    if len(computed) != len(expected.exact):
+        raise ConformanceFailure(
+            f"{call} on {backend.name}: {len(computed)} results, but {len(expected.exact)} are needed."
+        )
+    arguments = [describe(entry) if entry is not None else "None" for entry in case.inputs]
+    arguments += [f"{name}={value!r}" for name, value in case.attributes.items()]
+    if ".backward" in call:
+        arguments.append(f"dy={describe(case.dy)}")
+    title = f"{call}({', '.join(arguments)}) on {backend.name}"
+    rows = zip(expected.names, computed, expected.exact, expected.bounds, expected.to_the_bit, strict=True)
+    try:
+        return max(compare(f"{title}: {name}", *entries, statistics, expected.signed_zeros) for name, *entries in rows)
+    except ConformanceFailure as failure:
+        answers = zip(expected.entries().items(), computed, strict=True)
+        failure.results = {name: (found, *entries) for (name, entries), found in answers}
+        raise
+
+
+def _wanted(entries, needs):
+    return [entry for entry, need in zip(entries, needs, strict=True) if need]
+
+
+def _rounds_nowhere(algorithms, direction):
+    """Whether sums of small integers have no rounding: the constants of Winograd's larger tiles are no binary fractions."""
+    return algorithms.get("algorithms", {}).get(direction) != "winograd_4x4"
+
+
+def _run(operation, case, backend, implementation, needs):
+    """Return outputs and gradients on the host; no gradients where the operation has no backward or none is asked.
+
+    An implementation whose ``needs_forward`` is false has a ``backward`` that
+    takes the inputs in the place of what forward saved, and can be run alone.
+    """
+    arrays = [None if entry is None else backend.array(entry) for entry in case.inputs]
+    with np.errstate(all="ignore"):
+        if needs is not None and any(needs) and not getattr(implementation, "needs_forward", True):
+            result = None, arrays
+        else:
+            result = implementation.forward(*arrays, **case.attributes)
+        if not hasattr(implementation, "backward"):
+            return tuple(backend.to_host(array) for array in result), None
+        y, saved = result
+        outputs = (backend.to_host(y),)
+        needs = _all_gradients(case) if needs is None else needs
+        if not any(needs):
+            return outputs, None
+        gradients = implementation.backward(backend.array(case.dy), saved, needs, **case.attributes)
+    gradients = tuple(None if not need else _host(backend, array) for array, need in zip(gradients, needs, strict=True))
+    return outputs, gradients
+
+
+def _host(backend, array):
+    return None if array is None else backend.to_host(array)
+
+
+def _all_gradients(case):
+    return tuple(entry is not None for entry in case.inputs)
+
+
+def _no_gradient(case):
+    return (False,) * len(case.inputs)

@@ -1,0 +1,42 @@
+"""Average pooling: cases and error bounds."""
+
+import dataclasses
+
+from hypothesis import strategies as st
+
+from ...reference import average_pool2d
+from ..theory.bounds import QUOTIENT_ROUNDINGS, sum_of_terms, windows_over_a_pixel
+from ..theory.strategies import FEW_NOT_FINITE, pooling_cases
+
+
+@st.composite
+def cases(draw, size="small", integers=False):
+    """Draw images and all attributes; with ``integers`` windows that divide by a power of two, so exactly."""
+    if integers:
+        case = draw(pooling_cases(size, integers, kernels=(1, 2, 4)))
+        return dataclasses.replace(case, attributes={**case.attributes, "count_include_padding": True})
+    case = draw(pooling_cases(size, integers, **FEW_NOT_FINITE))
+    return dataclasses.replace(case, attributes={**case.attributes, "count_include_padding": draw(st.booleans())})
+
+
+def forward_bound(inputs, attributes, errors=None):
+    """One term for each pixel of the window, and the division by their number."""
+    k_h, k_w = attributes["kernel"]
+
+    def total(x):
+        return average_pool2d.forward(x, **attributes)[0]
+
+    return sum_of_terms(total, inputs[0], k_h * k_w, QUOTIENT_ROUNDINGS, errors and errors[0])
+
+
+def backward_bound(dy, inputs, attributes, needs):
+    """One term for each window that holds the pixel, each the quotient of a dy and the number of pixels."""
+    if not needs[0]:
+        return (None,)
+
+    terms = windows_over_a_pixel(attributes["kernel"], attributes["stride"])
+
+    def total(dy):
+        return average_pool2d.backward(dy, inputs[0].shape, needs, **attributes)[0]
+
+    return (sum_of_terms(total, dy, terms, QUOTIENT_ROUNDINGS),)

@@ -1,0 +1,28 @@
+"""The rectifier: cases and error bounds. It is exact, and no error grows in it."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..theory.bounds import input_error, may_be_flushed
+from ..theory.strategies import SUBNORMALS, ZEROS_AND_NOT_FINITE, Case, arrays, shapes
+
+_SPECIAL = (*ZEROS_AND_NOT_FINITE, *SUBNORMALS)
+
+
+@st.composite
+def cases(draw, size="small", integers=False):
+    """Draw an array of any shape."""
+    shape = draw(shapes(size))
+    x = draw(arrays(shape, integers, scales=(1.0, 1e30, 1e-30), special=_SPECIAL))
+    return Case((x,), {}, draw(arrays(shape, integers, scales=(1.0, 1e30, 1e-30), special=_SPECIAL)))
+
+
+def forward_bound(inputs, attributes, errors=None):
+    """|max(a, 0) - max(b, 0)| <= |a - b|."""
+    return input_error(inputs[0], errors and errors[0])
+
+
+def backward_bound(dy, inputs, attributes, needs):
+    """Each dy is passed on or not; where x is NaN, or may be flushed to zero, either will do."""
+    x = inputs[0]
+    return (np.where(np.isnan(x) | may_be_flushed(x), np.inf, input_error(dy)) if needs[0] else None,)

@@ -1,0 +1,57 @@
+"""Softmax: cases and error bounds, by running error analysis of the formula."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..theory.bounds import Approximation
+from ..theory.strategies import FEW_NOT_FINITE, LIMITS, Case, arrays, extents
+
+#: At the last of these one value in a row takes all, and exp underflows.
+LOGIT_SCALES = (1.0, 1e-3, 10.0, 1e3, 1e30)
+
+# NaN spreads over its row, so that there are few; a class is excluded by a logit of -infinity.
+_FEW_NAN = {"special": (np.nan,), "shares": FEW_NOT_FINITE["shares"]}
+_EXCLUDED = {"special": (-np.inf,), "shares": (0, 1e-9, 0.2)}
+_FAR_APART = {"special": (-3e38, 3e38, -np.inf), "shares": (0, 0.2)}
+
+
+@st.composite
+def cases(draw, size="small", integers=False):
+    """Draw rows of logits."""
+    shape = draw(logit_shapes(size))
+    return Case((draw(logits(shape, integers)),), {}, draw(arrays(shape, integers, **FEW_NOT_FINITE)))
+
+
+@st.composite
+def logits(draw, shape, integers):
+    """Draw rows of logits, at times with NaN, with excluded classes, or with differences beyond the largest float32."""
+    # Of a logit of infinity the formula makes NaN, where others make the limit.
+    special = draw(st.sampled_from((_FEW_NAN, _EXCLUDED, _FAR_APART)))
+    return draw(arrays(shape, integers, scales=LOGIT_SCALES, **special))
+
+
+@st.composite
+def logit_shapes(draw, size):
+    """Draw (batch, classes)."""
+    largest = LIMITS[size][1]
+    return draw(extents(largest)), draw(extents(largest if size == "tiny" else 8 * largest))
+
+
+def forward_bound(inputs, attributes, errors=None):
+    """y = exp(x - m) / sum of exp(x - m)."""
+    return _forward(inputs, errors).bound
+
+
+def backward_bound(dy, inputs, attributes, needs):
+    """dx = y (dy - sum of dy y), with y as forward rounded it."""
+    if not needs[0]:
+        return (None,)
+    y, dy = _forward(inputs), Approximation.of_input(dy)
+    return ((y * (dy - (dy * y).sum(axis=1))).bound,)
+
+
+def _forward(inputs, errors=None):
+    x = Approximation.of_input(inputs[0], errors and errors[0])
+    largest = x.max(axis=1)
+    exponential = (x - largest).exp(x.is_far_below(largest))
+    return exponential / exponential.sum(axis=1)

@@ -1,0 +1,62 @@
+"""Cross entropy of the softmax: cases and error bounds, by running error analysis of the formulas."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..theory.bounds import Approximation
+from ..theory.strategies import FEW_NOT_FINITE, Case, arrays
+from .softmax import logit_shapes, logits
+
+
+@st.composite
+def cases(draw, size="small", integers=False):
+    """Draw rows of logits, and targets: one-hot rows, some of which may be left out by zeros, or arbitrary numbers."""
+    shape = draw(logit_shapes(size))
+    x = draw(logits(shape, integers))
+    if draw(st.booleans()):
+        rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+        t = np.eye(shape[1], dtype=np.float32)[rng.integers(0, shape[1], shape[0])]
+        left_out = rng.random(shape[0]) < draw(st.sampled_from((0, 0.3)))
+        t[left_out], x[left_out, 0] = 0, draw(st.sampled_from((0,) if integers else (0, np.nan)))
+    else:
+        t = draw(arrays(shape, integers, scales=(1.0, 1e-3)))
+    reduce_sum = draw(st.booleans())
+    dy = draw(arrays(() if reduce_sum else shape, integers, scales=(1.0, 1e-3, 1e3), **FEW_NOT_FINITE))
+    return Case((x, t), {"reduce_sum": reduce_sum}, dy)
+
+
+def forward_bound(inputs, attributes, errors=None):
+    """loss = -t log p, 0 where t is; with reduce_sum the sum of all, divided by the batch."""
+    log_p, _, t = _log_p_p_and_t(inputs, errors)
+    loss = -log_p.weighted(t)
+    if attributes["reduce_sum"]:
+        loss = loss.sum() / _batch(inputs)
+    return loss.bound
+
+
+def backward_bound(dy, inputs, attributes, needs):
+    """dx = p sum of g t - g t and dt = -g log p, with log p as forward rounded it; g is dy, or dy / N.
+
+    Where t is 0, so are g t and, if log p is not finite, dt; of a row of zeros alone dx is 0.
+    """
+    log_p, p, t = _log_p_p_and_t(inputs)
+    g = Approximation.of_input(dy)
+    if attributes["reduce_sum"]:
+        g = g / _batch(inputs)
+    gt = g.weighted(t)
+    dx = p * gt.sum(axis=1) - gt
+    dx = dx.where(t.is_not_zero.any(axis=1, keepdims=True), t.is_surely_not_zero.any(axis=1, keepdims=True))
+    dt = (-g * log_p).where(np.isfinite(log_p.exact) | t.is_not_zero, t.is_surely_not_zero)
+    return dx.bound if needs[0] else None, dt.bound if needs[1] else None
+
+
+def _log_p_p_and_t(inputs, errors=None):
+    x, t = map(Approximation.of_input, inputs, errors or (None, None))
+    largest = x.max(axis=1)
+    vanishes, shifted = x.is_far_below(largest), x - largest
+    log_p = shifted - shifted.exp(vanishes).sum(axis=1).log()
+    return log_p, log_p.exp(vanishes), t
+
+
+def _batch(inputs):
+    return Approximation(inputs[0].shape[0])

@@ -1,0 +1,1 @@
+"""What runs found: results, pages, and several reports in one."""

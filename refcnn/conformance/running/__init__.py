@@ -1,0 +1,1 @@
+"""The conformance run: which cases, in which processes, and what came of them."""

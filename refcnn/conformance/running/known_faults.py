@@ -1,0 +1,158 @@
+"""Known faults of devices: the list in ``known_faults.toml``, and which case is explained by which of them."""
+
+import dataclasses
+import fnmatch
+import functools
+import os
+import tomllib
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import DataError
+from ...reading import check, field, read_plain, reading, schema_of
+from ..reports.results import DIRECTIONS
+from ..theory.bounds import TINY
+
+
+def _arrays(case):
+    return [entry for entry in (*case.inputs, case.dy) if entry is not None]
+
+
+def _size(case):
+    return sum(entry.size for entry in _arrays(case))
+
+
+#: The cases that a fault concerns, by the name that stands in the file.
+CONDITIONS = {
+    "any": lambda case: True,
+    "not finite": lambda case: any(not np.isfinite(entry).all() for entry in _arrays(case)),
+    "subnormal": lambda case: any(((entry != 0) & (np.abs(entry) < TINY)).any() for entry in _arrays(case)),
+    "padding": lambda case: any(case.attributes.get("padding", ())),
+    "stride": lambda case: any(step != 1 for step in case.attributes.get("stride", ())),
+    "dilation": lambda case: any(step != 1 for step in case.attributes.get("dilation", ())),
+    "groups": lambda case: case.attributes.get("groups", 1) != 1,
+}
+
+
+#: More than spaces.
+_TEXT = {"type": "string", "pattern": r"\S"}
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownFault:
+    """One entry of the list; ``known_faults.toml`` says what each field means."""
+
+    id: str = field(_TEXT)
+    operation: str = field(_TEXT)
+    direction: str = field({"enum": DIRECTIONS})
+    device: str = field(_TEXT)
+    driver: str = field(_TEXT)
+    condition: str = field({"enum": tuple(CONDITIONS)})
+    link: str = field(_TEXT)
+    seen: str = field(_TEXT)
+    variant: str | None = field(_TEXT, default=None)
+
+    def concerns(self, device, operation, direction, variant):
+        """Return whether this is a fault of a device, in one row of its results.
+
+        Parameters
+        ----------
+        device : dict of str to str
+            Has ``name``, ``platform`` and ``driver``.
+        operation, direction : str
+        variant : str or None
+        """
+        return (
+            (self.operation, self.direction) == (operation, direction)
+            and self.variant in (None, variant)
+            and any(self.device.lower() in device.get(key, "").lower() for key in ("name", "platform"))
+            and fnmatch.fnmatchcase(device.get("driver", ""), self.driver)
+        )
+
+    def explains(self, case):
+        """Return whether a case is among those that it concerns."""
+        return CONDITIONS[self.condition](case)
+
+
+class Watch:
+    """The known faults in one row of a device's results: which cases they explain, and whether they are still there.
+
+    Parameters
+    ----------
+    faults : iterable of KnownFault
+        What :func:`load` returns.
+    device, operation, direction, variant
+        As in :meth:`KnownFault.concerns`.
+
+    Attributes
+    ----------
+    seen : dict of str to (Case, object)
+        By a fault's identifier the smallest case that it explained, and what was found.
+    """
+
+    def __init__(self, faults, device, operation, direction, variant):
+        self._faults = [fault for fault in faults if fault.concerns(device, operation, direction, variant)]
+        self._tried, self._failing = set(), set()
+        self.seen = {}
+
+    def ran(self, case):
+        """Note a case that was run to its end, whether it conforms or not."""
+        self._tried |= {fault.id for fault in self._faults if fault.explains(case)}
+
+    def explain(self, case, found):
+        """Return the first fault that explains a case that failed, or None; ``found`` is kept in :attr:`seen`."""
+        faults = [fault for fault in self._faults if fault.explains(case)]
+        # Of several any may be what failed, so that none of them can be said to be gone.
+        self._failing |= {fault.id for fault in faults}
+        if not faults:
+            return None
+        smallest, _ = self.seen.get(faults[0].id, (None, None))
+        if smallest is None or _size(case) < _size(smallest):
+            self.seen[faults[0].id] = case, found
+        return faults[0]
+
+    def fixed(self):
+        """Return the faults whose cases were run and none of which failed."""
+        return [fault for fault in self._faults if fault.id in self._tried - self._failing]
+
+
+def file():
+    """Return the path of the list: this package's, or what the environment variable ``REFCNN_KNOWN_FAULTS`` names."""
+    return Path(os.environ.get("REFCNN_KNOWN_FAULTS") or Path(__file__).parents[1] / "known_faults.toml")
+
+
+def watch(device, operation, direction, variant):
+    """Return the :class:`Watch` over one row, with the list that :func:`file` names; raise as :func:`load`."""
+    return Watch(_load_once(file()), device, operation, direction, variant)
+
+
+def load(path):
+    """Return the list of known faults.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or an entry is not as it should be; it is named.
+    """
+    with reading(path, "a list of known faults", DataError, "Correct it, or name another list."):
+        content = tomllib.loads(read_plain(path).decode())
+        check(content, {"type": "object", "properties": {"fault": {"type": "array"}}, "additionalProperties": False})
+        faults = tuple(_fault(number, entry) for number, entry in enumerate(content.get("fault", []), 1))
+        identifiers = [fault.id for fault in faults]
+        twice = sorted({one for one in identifiers if identifiers.count(one) > 1})
+        if twice:
+            raise ValueError(f"it has more than one fault with the id {', '.join(twice)}; each needs one of its own")
+        return faults
+
+
+_load_once = functools.cache(load)
+
+
+def _fault(number, entry):
+    try:
+        check(entry, schema_of(KnownFault))
+    except ValueError as error:
+        identifier = entry.get("id") if isinstance(entry, dict) else None
+        raise ValueError(f"fault {number} ({identifier or 'without id'}) is wrong {error}") from None
+    return KnownFault(**entry)

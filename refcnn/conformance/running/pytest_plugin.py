@@ -1,0 +1,130 @@
+"""The conformance run as a pytest plugin: a test for each operation, direction and variant on each device.
+
+``pytest --pyargs refcnn.conformance --refcnn-device all`` runs these tests
+alone; added to another call of pytest they run beside its tests. Each runs in
+pytest's own process, so that a crash of a device ends it: ``refcnn conform``
+runs each device in a process apart.
+"""
+
+import pytest
+
+
+def pytest_addoption(parser):
+    """Add the options."""
+    group = parser.getgroup("refcnn", "conformance of devices with refcnn's reference")
+    group.addoption(
+        "--refcnn-device",
+        action="append",
+        default=[],
+        metavar="DEVICE",
+        help="test this device: all, reference, opencl:PLATFORM:DEVICE, onnxruntime or MODULE:OBJECT; may be repeated",
+    )
+    group.addoption(
+        "--refcnn-profile", choices=["quick", "standard", "long"], default="quick", help="how many cases [quick]"
+    )
+    group.addoption("--refcnn-seed", type=int, default=0, metavar="N", help="fixes what is drawn [0]")
+
+
+def pytest_collection_modifyitems(session, config, items):
+    """Add the tests of the devices that were named."""
+    specifications = config.getoption("--refcnn-device")
+    if not specifications:
+        return
+    from ...errors import RefcnnError
+    from ..targets import finding as targets
+    from . import runner
+
+    profile = config.getoption("--refcnn-profile")
+    options = runner.Options(profile, runner.PROFILES[profile], config.getoption("--refcnn-seed"))
+    try:
+        named = targets.expand(one for one in specifications if one != "all")
+        for specification in targets.expand(specifications):
+            target = targets.find(specification)
+            if target.specification == "oclgrind":
+                raise pytest.UsageError("oclgrind needs a process of its own: run refcnn conform --device oclgrind.")
+            if target.unusable is not None:
+                name = f"device[{specification}]"
+                items.append(
+                    Unusable.from_parent(
+                        session,
+                        name=name,
+                        nodeid=f"refcnn::{name}",
+                        is_named=specification in named,
+                        problem=f"{target.description['name']} is unusable: {target.unusable}",
+                    )
+                )
+                continue
+            for operation, direction, variant in runner.plan(target, options):
+                if target.offers(operation, direction):
+                    name = f"{operation}-{direction}[{'-'.join(filter(None, (specification, variant)))}]"
+                    items.append(
+                        Conformance.from_parent(
+                            session,
+                            name=name,
+                            nodeid=f"refcnn::{name}",
+                            specification=specification,
+                            row=(operation, direction, variant),
+                            options=options,
+                            sizes=runner.sizes(target, options),
+                        )
+                    )
+    except RefcnnError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+class _Item(pytest.Item):
+    def repr_failure(self, excinfo):
+        """What was found says it all; a traceback through refcnn does not help."""
+        return str(excinfo.value) if isinstance(excinfo.value, _Outside) else super().repr_failure(excinfo)
+
+    def reportinfo(self):
+        """Where the test stands, for messages."""
+        return "refcnn", None, self.name
+
+
+class Unusable(_Item):
+    """A device that failed its trial: one finding if it was named, else passed over."""
+
+    def __init__(self, *, is_named, problem, **keywords):
+        super().__init__(**keywords)
+        self._is_named, self._problem = is_named, problem
+
+    def runtest(self):
+        """Fail, or skip."""
+        if not self._is_named:
+            pytest.skip(self._problem)
+        raise _Outside(self._problem)
+
+
+class Conformance(_Item):
+    """One row of a conformance run."""
+
+    def __init__(self, *, specification, row, options, sizes, **keywords):
+        super().__init__(**keywords)
+        self._specification, self._row, self._options, self._sizes = specification, row, options, sizes
+
+    def runtest(self):
+        """Run the row's cases, and fail with the smallest that fails."""
+        import tempfile
+        from pathlib import Path
+
+        from . import worker
+
+        operation, direction, variant = self._row
+        with tempfile.TemporaryDirectory() as folder:
+            job = worker.Job(
+                operation,
+                direction,
+                variant,
+                self._options.examples,
+                self._options.seed,
+                self._sizes,
+                str(Path(folder) / "case.npz"),
+            )
+            row = worker.Run(self._specification, job, lambda event: None).run()
+        if not row.passes:
+            raise _Outside(row.failure.message if row.failure else row.verdict)
+
+
+class _Outside(Exception):
+    pass

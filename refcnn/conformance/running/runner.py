@@ -1,0 +1,514 @@
+"""Testing many targets, each in a process of its own that may crash or hang without ending the run."""
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import queue
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import hypothesis
+
+from ... import processes
+from ...errors import DataError, FileWriteError, ShapeError
+from ...interruption import stop_if_asked
+from ...version import __version__
+from ..bundles.case_file import read_case, write_case
+from ..judging import composition, judge
+from ..reports.results import DeviceReport, Failure, Report, Row, row_from_json
+from ..targets import base
+from ..targets import finding as targets
+from . import known_faults
+from .worker import Job, not_saved, save_bundle, searches, summary
+
+#: Examples of each row by profile.
+PROFILES = {"quick": 100, "standard": 400, "long": 10_000}
+
+#: Seconds that one case may take; the first ones of each row may take more, for kernels to be compiled.
+CASE_LIMIT = 60.0
+_COMPILING = 5
+_SIMULATOR = 10
+_START_LIMIT = 300.0
+
+#: Seconds for a process that is to end, and for what it still had to say.
+_ENDING = 5.0
+
+#: Seconds that a search for a smaller case that ends its process may take, and each case of it where it hangs.
+_SHRINKING_LIMIT = 60.0
+_SHRINKING_CASE_LIMIT = 1.0
+
+#: Elements that a saved case may become by padding, or so many times as many as it has, whichever is more.
+_PADDED, _PADDED_TIMES = 2**20, 100
+
+#: The smallest numbers that windows may have.
+_LEAST = {"kernel": 1, "stride": 1, "dilation": 1, "groups": 1, "padding": 0}
+
+_LOG_CHARACTERS = 3000
+_ANSWER_CHARACTERS = 200
+
+
+@dataclasses.dataclass
+class Options:
+    """What to run on every target.
+
+    Attributes
+    ----------
+    profile : str
+        A key of ``PROFILES``.
+    examples : int
+        Cases of each row.
+    seed : int
+    operations : sequence of str
+        All as a rule.
+    variant : str, optional
+        The only variant to run; in the quick profile each device's own choice as a rule, else all.
+    case : str, optional
+        A saved case to run in place of drawn ones.
+    case_limit : float
+        Seconds; infinity for any time.
+    folder : pathlib.Path, optional
+        Where bundles go; there are none otherwise.
+    named : sequence of str, optional
+        The devices that are tested though they failed their trial, up to the first row that fails; of others that is
+        only said. All if not given.
+    """
+
+    profile: str
+    examples: int
+    seed: int
+    operations: tuple = ()
+    variant: str | None = None
+    case: str | None = None
+    case_limit: float = CASE_LIMIT
+    folder: Path | None = None
+    named: tuple | None = None
+
+
+class Progress:
+    """Is told how a run goes on; this one keeps it to itself."""
+
+    def device_begins(self, specification, rows):
+        """A device comes, with so many rows."""
+
+    def case_begins(self, row, cases):
+        """A row runs its next case, after so many."""
+
+    def row_ends(self, row):
+        """A row is done."""
+
+    def device_ends(self, device):
+        """A device is done."""
+
+
+def run(specifications, options, progress=None):
+    """Test targets one after the other.
+
+    Parameters
+    ----------
+    specifications : sequence of str
+        As :func:`refcnn.conformance.targets.finding.expand` gives them.
+    options : Options
+    progress : Progress, optional
+
+    Returns
+    -------
+    Report
+    """
+    progress = progress or Progress()
+    report = Report(
+        refcnn=__version__,
+        date=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        host={
+            "system": f"{platform.system()} {platform.release()}",
+            "machine": platform.machine(),
+            "cores": str(os.cpu_count()),
+            "Python": platform.python_version(),
+        },
+        seed=options.seed,
+        profile=options.profile,
+        examples=1 if options.case else options.examples,
+    )
+    with tempfile.TemporaryDirectory(prefix="refcnn-conform-") as scratch:
+        for specification in specifications:
+            device = _test(specification, options, progress, Path(scratch))
+            report.devices.append(device)
+            progress.device_ends(device)
+    return report
+
+
+def plan(target, options):
+    """Return (operation, direction, variant) of every row of a target."""
+    if options.case is not None:
+        operation, direction, variant, _ = read_case(options.case)
+        known = target.variants(operation)
+        return [(operation, direction, one) for one in ([variant] if variant in known else known)]
+    rows = []
+    for operation in options.operations or base.operations():
+        variants = target.variants(operation)
+        if options.variant is not None:
+            # An operation without this variant runs as the device chooses: nothing is left out unsaid.
+            variants = [options.variant if options.variant in variants else variants[0]]
+        elif options.profile == "quick" and not target.is_simulator:
+            own, _ = composition.split(variants[0])
+            variants = [one for one in variants if composition.split(one)[0] == own]
+        rows += [(operation, direction, one) for direction in base.directions(operation) for one in variants]
+    return rows
+
+
+def saved_case(path):
+    """Return the operation, direction, variant and case that were saved, if any device could run them.
+
+    Raises
+    ------
+    DataError
+        If there is no case, or it fits no operation: that would be laid to the devices.
+    """
+    operation, direction, variant, case = read_case(path)
+    if operation not in base.operations():
+        known = ", ".join(base.operations())
+        raise DataError(f"{path} is a case of {operation!r}, but there is no such operation. There are: {known}.")
+    if direction not in base.directions(operation):
+        raise DataError(f"{path} is a case of {operation} {direction}, but there is no such direction.")
+    backward = direction == "backward"
+    try:
+        _check_windows(case)
+        (y, *_), _ = judge.exact(operation, case, tuple(backward and entry is not None for entry in case.inputs))
+        if backward and case.dy.shape != y.shape:
+            raise ShapeError(f"dy has the shape {case.dy.shape}, but the result {y.shape}")
+    except Exception as error:
+        # The reference takes for granted what the model has checked, and may raise anything.
+        raise DataError(
+            f"{path} is no case of {operation}.{direction}: not even the float64 reference can run it "
+            f"({type(error).__name__}: {error}). Correct its shapes and attributes, or name another case."
+        ) from error
+    return operation, direction, variant, case
+
+
+def _check_windows(case):
+    """Raise ValueError for attributes of windows that no layer lets pass, and padding that is out of all proportion.
+
+    The reference takes them as they are, and allocates what padding makes of the images.
+    """
+    for name, least in _LEAST.items():
+        numbers = case.attributes.get(name, ())
+        for value in numbers if isinstance(numbers, tuple) else (numbers,):
+            if type(value) is not int or not least <= value < 2**31:
+                raise ValueError(f"{name} is {numbers}, but whole numbers of at least {least} are expected")
+    top, left, bottom, right = case.attributes.get("padding", (0, 0, 0, 0))
+    for images in (entry for entry in case.inputs if entry is not None and entry.ndim == 4):
+        count, channels, height, width = images.shape
+        padded = count * channels * (height + top + bottom) * (width + left + right)
+        if padded > max(_PADDED, _PADDED_TIMES * images.size):
+            raise ValueError(f"{images.size} elements would be padded to {padded:,}, which no case needs")
+
+
+def sizes(target, options):
+    """Return the sizes of cases to draw from for a target."""
+    if target.is_simulator:
+        return ("tiny",)
+    return ("small", "large") if options.profile == "long" else ("small",)
+
+
+def writable_folder(path):
+    """Make a folder if there is none, and return it.
+
+    Raises
+    ------
+    FileWriteError
+        If nothing can be written there.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise FileWriteError(
+            f"no report can be written to {path}: {error.strerror or error}. Name a folder that can be written."
+        ) from error
+    return path
+
+
+def _test(specification, options, progress, scratch):
+    target = targets.find(specification)
+    rows = plan(target, options)
+    device = DeviceReport(specification, target.name)
+    if target.unusable is not None:
+        device = dataclasses.replace(device, **target.description, unusable=target.unusable)
+        if options.named is not None and specification not in options.named:
+            rows = []
+    progress.device_begins(specification, rows)
+    worker = None
+    try:
+        for number, (operation, direction, variant) in enumerate(rows):
+            stop_if_asked()
+            if worker is None or worker.is_gone:
+                worker = _Worker(target, scratch, options.case_limit)
+                error = worker.start()
+                if error is not None:
+                    device.error = error
+                    break
+                device = dataclasses.replace(device, **worker.description)
+            job = Job(
+                operation,
+                direction,
+                variant,
+                options.examples,
+                options.seed,
+                sizes(target, options),
+                case_file=str(scratch / "case.npz"),
+                bundle=_bundle(options, specification, number, rows[number]),
+                case=options.case,
+            )
+            row = worker.run(job, lambda cases, row=rows[number]: progress.case_begins(row, cases))
+            if row.verdict in ("crashed", "hung") and row.failure.case is not None:
+                _describe_death(target, worker.description, options, scratch, job, row)
+            device.rows.append(row)
+            progress.row_ends(row)
+            if device.unusable is not None and not row.passes:
+                # The others would fail of the same cause.
+                break
+    finally:
+        if worker is not None:
+            worker.stop()
+    return device
+
+
+def _describe_death(target, description, options, scratch, job, row):
+    """Say of a row that ended its process whether that is known, and else find a smaller case; save its bundle."""
+    case = read_case(job.case_file)[3]
+    watch = known_faults.watch(description, job.operation, job.direction, job.variant)
+    fault = watch.explain(case, row.failure.message)
+    if fault is None and job.case is None:
+        case, row.failure.message = _smallest_killer(target, options, scratch, job, case, row, watch)
+        row.failure.case = summary(case)
+    if job.bundle is not None:
+        known = fault and fault.id
+        try:
+            row.failure.bundle = _save_killer(target, options, scratch, job, case, row.failure.message, known)
+        except Exception as error:
+            row.failure.message += f"\n{not_saved(error)}"
+    if fault is not None:
+        row.verdict, row.failure.known = "known fault", fault.id
+
+
+def _smallest_killer(target, options, scratch, job, case, row, watch):
+    """Search once more, each case in a process that it may end as the row's did; return the smallest, its message."""
+    killers, file = [(case, row.failure.message)], scratch / "trial.npz"
+    trial = dataclasses.replace(job, case=str(file), bundle=None)
+    deadline = time.monotonic() + _SHRINKING_LIMIT
+    worker = None
+
+    def kills(case, case_limit):
+        nonlocal worker
+        if worker is None or worker.is_gone:
+            worker = _Worker(target, scratch, case_limit)
+            if worker.start() is not None:
+                return False
+        write_case(file, job.operation, job.direction, job.variant, case)
+        ended = worker.run(trial, lambda cases: None)
+        if ended.verdict == row.verdict:
+            killers.append((case, ended.failure.message))
+        return ended.verdict == row.verdict
+
+    def check(case):
+        if time.monotonic() < deadline and kills(case, min(options.case_limit, _SHRINKING_CASE_LIMIT)):
+            if watch.explain(case, "") is None:
+                raise _Killed
+            killers.pop()
+
+    try:
+        for search in searches(job, check):
+            # Past the deadline nothing fails any more, which Hypothesis finds fault with.
+            with contextlib.suppress(_Killed, hypothesis.errors.Flaky):
+                search()
+            if len(killers) > 1:
+                break
+        # In the time of a trial also what is only slow seems to hang.
+        if row.verdict == "hung" and len(killers) > 1:
+            worker.stop()
+            if not kills(killers[-1][0], options.case_limit):
+                return killers[0]
+    finally:
+        if worker is not None:
+            worker.stop()
+    return killers[-1]
+
+
+class _Killed(Exception):
+    """A case ended its process."""
+
+
+def _save_killer(target, options, scratch, job, case, message, known):
+    """Write the bundle of a case that ended its process, in another one; without kernels, where that ends too."""
+    file = scratch / "killer.npz"
+    write_case(file, job.operation, job.direction, job.variant, case)
+    job = dataclasses.replace(job, case=str(file), killed=message, known=known)
+    worker = _Worker(target, scratch, options.case_limit)
+    try:
+        saved = worker.start() is None and worker.run(job, lambda cases: None).failure is None
+    finally:
+        worker.stop()
+    if not saved:
+        save_bundle(job, case, base.Unavailable(target.specification), message, known=known)
+    return Path(job.bundle).name
+
+
+def _bundle(options, specification, number, row):
+    if options.folder is None:
+        return None
+    name = "-".join(filter(None, (specification, f"{number:02}", *row)))
+    return str(options.folder / "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name))
+
+
+class _Worker:
+    """A worker process, its answers, and the patience with it."""
+
+    def __init__(self, target, scratch, case_limit):
+        self._target, self._scratch, self._case_limit = target, scratch, case_limit
+        self._log = scratch / "log.txt"
+        self._process = None
+        self._answers = queue.Queue()
+
+    @property
+    def is_gone(self):
+        return self._process is None
+
+    def start(self):
+        """Start the process; return what went wrong, or None."""
+        with open(self._log, "wb") as log:
+            # In a session of its own it can be ended with all that it started.
+            self._process = subprocess.Popen(
+                processes.program(f"{__package__}.worker"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+                env=processes.environment() | {"PYTHONFAULTHANDLER": "1"} | self._target.environment(self._scratch),
+            )
+        reader = threading.Thread(target=self._read, args=(self._process.stdout, self._answers), daemon=True)
+        reader.start()
+        threading.Thread(target=self._watch, args=(self._process, reader, self._answers), daemon=True).start()
+        self._send({"specification": self._target.specification})
+        answer = self._next(_START_LIMIT)
+        if answer.get("event") == "ready":
+            self.description = answer["description"]
+            self._patience = self._case_limit * (_SIMULATOR if answer["is_simulator"] else 1)
+            return None
+        if answer.get("event") == "error":
+            self.stop()
+            return answer["message"]
+        return self._end(answer, "it was started", _START_LIMIT)
+
+    def run(self, job, case_begins):
+        """Run a job and return its row, whatever becomes of the process."""
+        Path(job.case_file).unlink(missing_ok=True)
+        start = time.perf_counter()
+        self._send(dataclasses.asdict(job))
+        limit, cases = self._patience * _COMPILING, 0
+        while True:
+            answer = self._next(limit)
+            if answer.get("event") == "row":
+                return row_from_json(answer["row"])
+            if answer.get("event") != "case":
+                break
+            cases = answer["cases"]
+            limit = self._patience * (_COMPILING if answer["slow"] else 1)
+            case_begins(cases)
+        begun = Path(job.case_file).exists()
+        seconds = time.perf_counter() - start
+        row = Row(job.operation, job.direction, job.variant, cases=cases + begun, seconds=seconds)
+        if answer.get("event") == "error":
+            row.verdict, message = "failed", answer["message"]
+            self.stop()
+        else:
+            row.verdict = {"silence": "hung", "end": "crashed"}.get(answer.get("event"), "failed")
+            message = self._end(answer, f"{row.name} ran", limit)
+        row.failure = Failure(message)
+        with contextlib.suppress(Exception):
+            # Killed before it had begun, a row has no case.
+            case = read_case(job.case_file)[3]
+            row.failure.case = summary(case)
+        return row
+
+    def stop(self):
+        """End the process and all that it started."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        with contextlib.suppress(OSError, AttributeError):
+            # There is none on Windows.
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # A driver may hold it even so.
+            process.wait(_ENDING)
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+
+    def _end(self, answer, when, limit):
+        """Stop the process and say how it ended."""
+        if answer.get("event") == "silence":
+            text = f"nothing came for {limit:g} s while {when}; the process was killed."
+        elif answer.get("event") == "end":
+            try:
+                text = f"the process ended with {_exit(self._process.wait(_ENDING))} while {when}."
+            except subprocess.TimeoutExpired:
+                text = f"the process stopped answering while {when}, but did not end; it was killed."
+        else:
+            text = (
+                f"the process answered {str(answer)[:_ANSWER_CHARACTERS]} while {when}, but only refcnn may write "
+                "where it answers; it was killed. Leave files alone that the implementation did not open."
+            )
+        self.stop()
+        log = self._log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:].strip()
+        return text + (f" It wrote:\n{log}" if log else "")
+
+    def _send(self, entries):
+        # A process that is gone says so by the end of its answers.
+        with contextlib.suppress(OSError):
+            self._process.stdin.write(json.dumps(entries) + "\n")
+            self._process.stdin.flush()
+
+    def _next(self, limit):
+        try:
+            return self._answers.get(timeout=min(limit, threading.TIMEOUT_MAX))
+        except queue.Empty:
+            return {"event": "silence"}
+
+    @staticmethod
+    def _read(stream, answers):
+        # Closed here, where nobody waits for it: it may be held open by what the process started.
+        with stream, contextlib.suppress(OSError):
+            for line in stream:
+                try:
+                    answer = json.loads(line)
+                except ValueError:
+                    answer = line
+                answers.put(answer if isinstance(answer, dict) else {"no answer": answer})
+        answers.put({"event": "end"})
+
+    @staticmethod
+    def _watch(process, reader, answers):
+        """Tell of the end of a process also where its answers are held open by what it started."""
+        process.wait()
+        reader.join(_ENDING)
+        answers.put({"event": "end"})
+
+
+def _exit(code):
+    if code >= 0:
+        return f"exit status {code}"
+    with contextlib.suppress(ValueError):
+        return f"signal {-code} ({signal.Signals(-code).name})"
+    return f"signal {-code}"

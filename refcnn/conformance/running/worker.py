@@ -1,0 +1,391 @@
+"""A process that tests one target, ``python -m refcnn.conformance.running.worker``.
+
+:mod:`~refcnn.conformance.running.runner` starts it.
+
+It reads jobs from its standard input, a JSON object on each line, and answers
+with such lines on what was its standard output; what compilers and drivers
+print there goes to standard error. The first line in is ``{"specification":
+...}``, the first out ``{"event": "ready", "description": ...}`` or ``{"event":
+"error", "message": ...}``. Then, for each job,
+
+- ``{"event": "case", "cases": n, "slow": bool}`` before each case, which is by
+  then in the file ``case_file``; the first ones may have kernels to compile;
+- ``{"event": "row", "row": ...}`` at the end.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from ...errors import KernelBuildError, RefcnnError
+from ..bundles.case_file import read_case, write_case
+from ..judging import composition, judge
+from ..reports.results import Failure, Row
+from ..targets import base
+from ..targets import finding as targets
+from ..theory.strategies import describe, rounds
+from . import coverage, known_faults
+
+
+@dataclasses.dataclass
+class Job:
+    """What to run.
+
+    Attributes
+    ----------
+    operation, direction : str
+    variant : str or None
+    examples, seed : int
+    sizes : sequence of str
+        Keys of :data:`refcnn.conformance.theory.strategies.LIMITS` to draw from.
+    case_file : str
+        Where each case is written before it runs.
+    bundle : str, optional
+        The folder to make where a case fails.
+    case : str, optional
+        A saved case to run, in place of drawn ones.
+    killed : str, optional
+        How running ``case`` ended a former process: it is not run again, only its bundle is written.
+    known : str, optional
+        The identifier of the known fault that this is.
+    """
+
+    operation: str
+    direction: str
+    variant: str | None
+    examples: int
+    seed: int
+    sizes: tuple
+    case_file: str
+    bundle: str | None = None
+    case: str | None = None
+    killed: str | None = None
+    known: str | None = None
+
+
+#: Of what is reported of one case the first is the most telling.
+_REPORT_CHARACTERS = 3000
+
+
+class _Stop(BaseException):
+    """Ends a run of Hypothesis at once: there is nothing to shrink."""
+
+
+class Run:
+    """One job on one target.
+
+    Parameters
+    ----------
+    specification : str
+    job : Job
+    report : callable
+        Is given a dict before each case.
+    """
+
+    def __init__(self, specification, job, report):
+        self.job, self._report = job, report
+        self.row = Row(job.operation, job.direction, job.variant)
+        self.target = targets.find(specification, job.variant)
+        _, self._followers = composition.split(job.variant)
+        self._statistics = judge.Statistics()
+        self._coverage = Counter()
+        self._calls = 0
+        self._is_stable = True
+        # The case, its error and what to say of it.
+        self._failed = None
+        self._known = known_faults.watch(self.target.description, job.operation, job.direction, job.variant)
+
+    def run(self):
+        """Run all cases and return the row, with a bundle written where one failed."""
+        if not self.target.offers(self.job.operation, self.job.direction):
+            self.row.verdict = "not offered"
+            return self.row
+        start = time.perf_counter()
+        if self.job.killed is not None:
+            case = read_case(self.job.case)[3]
+            save_bundle(self.job, case, self.target, self.job.killed, execute=False, known=self.job.known)
+            return self.row
+        if self.job.case is not None:
+            with contextlib.suppress(Exception, _Stop):
+                self._check(read_case(self.job.case)[3], with_target=False)
+        else:
+            self._search()
+        self.row.worst_ratio, self.row.worst_ulp = self._statistics.worst_ratio, self._statistics.worst_ulp
+        self.row.histogram, self.row.coverage = self._statistics.histogram, dict(sorted(self._coverage.items()))
+        if self._failed is not None:
+            self._describe_failure(*self._failed)
+        elif self._known.seen or self.job.case is None and self._known.fixed():
+            self._describe_known_faults()
+        elif not self.row.cases:
+            self.row.verdict = "not offered"
+        self.row.seconds = time.perf_counter() - start
+        return self.row
+
+    def _search(self):
+        for search in searches(self.job, self._check):
+            # What failed is kept by _check. Hypothesis adds that a failure is not the same each time, if so.
+            try:
+                search()
+            except hypothesis.errors.Flaky:
+                case, error, message = self._failed
+                self._failed = case, error, f"This failure is not the same each time that the case runs.\n{message}"
+                self._is_stable = False
+            except (Exception, _Stop):
+                if self._failed is None:
+                    raise
+            if self._failed is not None:
+                break
+
+    def _check(self, case, with_target=True):
+        job, is_counted = self.job, self._failed is None
+        self._calls += 1
+        write_case(job.case_file, job.operation, job.direction, job.variant, case)
+        self._report({"event": "case", "cases": self.row.cases, "slow": self._calls <= 3})
+        check = judge.check_forward if job.direction == "forward" else judge.check_backward
+        # Those of shrinking are not counted: they would hide how many it took.
+        statistics = self._statistics if is_counted else judge.Statistics()
+        try:
+            with self._watched(case):
+                worst = check(
+                    job.operation,
+                    composition.followed(case, self._followers),
+                    self.target,
+                    statistics=statistics,
+                    to_the_bit=judge.is_exact(job.operation, case),
+                    followers=self._followers,
+                )
+        except (base.NotExpressible, composition.NoSuchResult):
+            is_counted = False
+            if with_target:
+                hypothesis.reject()
+            return
+        except Exception as error:
+            is_plain = isinstance(error, judge.ConformanceFailure | RefcnnError)
+            message = str(error) if is_plain else "".join(traceback.format_exception(error))
+            if self._known.explain(case, (error, message)) is not None:
+                return
+            self._failed = case, error, message
+            if isinstance(error, KernelBuildError):
+                raise _Stop from error
+            raise
+        finally:
+            if is_counted:
+                self.row.cases += 1
+                self._known.ran(case)
+                for edge, is_reached in coverage.edges(job.operation, case).items():
+                    self._coverage[edge] += is_reached
+                    if is_reached and with_target:
+                        hypothesis.event(edge)
+        if with_target:
+            hypothesis.target(worst, label="error / bound")
+
+    @contextlib.contextmanager
+    def _watched(self, case):
+        """Make a failure of what is reported while a case runs."""
+        # What came before was told of another case.
+        self.target.reported()
+        try:
+            yield
+        except judge.ConformanceFailure as failure:
+            reported = self.target.reported()
+            if reported:
+                failure.args = (f"{failure}\n{self._report_text(reported)}",)
+            raise
+        reported = self.target.reported()
+        if reported:
+            raise judge.ConformanceFailure(f"{self.row.name}, {case!r}\n{self._report_text(reported)}")
+
+    def _report_text(self, reported):
+        rest = "..." if len(reported) > _REPORT_CHARACTERS else ""
+        return f"{self.target.name} reported while it ran:\n{reported[:_REPORT_CHARACTERS]}{rest}"
+
+    def _describe_failure(self, case, error, message):
+        wrong = isinstance(error, judge.ConformanceFailure)
+        self.row.verdict = "wrong" if wrong else "did not build" if isinstance(error, KernelBuildError) else "failed"
+        job = self.job
+        self.row.failure = Failure(message, summary(case))
+        if job.bundle is not None:
+            self._save(case, error, message, execute=wrong and self._is_stable)
+
+    def _describe_known_faults(self):
+        self.row.verdict = "known fault"
+        messages, identifier = [], None
+        for fault in self._known.fixed() if self.job.case is None else ():
+            self.row.verdict, identifier = "fixed fault", fault.id
+            messages.append(
+                f"The known fault {fault.id} was not seen in any case that it concerns. If it is fixed, take it out of "
+                f"{known_faults.file()}, or narrow its driver ({fault.driver})."
+            )
+        messages += [f"The known fault {seen}: {message}" for seen, (_, (_, message)) in self._known.seen.items()]
+        self.row.failure = Failure("\n".join(messages), known=identifier)
+        for seen, (found, (error, message)) in list(self._known.seen.items())[:1]:
+            self.row.failure.case, self.row.failure.known = summary(found), identifier or seen
+            if self.job.bundle is not None:
+                self._save(found, error, message, execute=isinstance(error, judge.ConformanceFailure), known=seen)
+
+    def _save(self, case, error, message, *, execute, known=None):
+        """Write the bundle; what the row found stands also where that fails."""
+        results = error.results if isinstance(error, judge.ConformanceFailure) else None
+        try:
+            self.row.failure.bundle = save_bundle(
+                self.job, case, self.target, message, results, execute=execute, known=known
+            )
+        except Exception as failed:
+            self.row.failure.message += f"\n{not_saved(failed)}"
+
+
+def searches(job, check):
+    """Yield the runs of Hypothesis that a job consists of, each to be called.
+
+    Parameters
+    ----------
+    job : Job
+    check : callable
+        Is given each case; the one at which it raises an exception is shrunk.
+    """
+    module = judge.conformance(job.operation)
+    drawn = [module.cases(size) for size in job.sizes]
+    if judge.has_exact_cases(job.operation):
+        drawn += [
+            module.cases(size, integers=True).map(lambda case: dataclasses.replace(case, integers=True))
+            for size in job.sizes
+        ]
+
+    for seed, examples, phases in rounds(job.seed, job.examples):
+
+        @hypothesis.seed(seed)
+        @settings(
+            max_examples=examples,
+            database=None,
+            deadline=None,
+            print_blob=False,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+            phases=(*phases, Phase.shrink),
+            verbosity=hypothesis.Verbosity.quiet,
+        )
+        @given(st.one_of(drawn))
+        def search(case):
+            check(case)
+
+        yield search
+
+
+def summary(case):
+    """Return what :class:`~refcnn.conformance.reports.results.Failure` says of a case."""
+    texts = [None if entry is None else describe(entry) for entry in (*case.inputs, case.dy)]
+    return {"inputs": [text or "None" for text in texts[:-1]], "attributes": case.attributes, "dy": texts[-1]}
+
+
+def not_saved(error):
+    """Return what is added to a row's message where :func:`save_bundle` raised an error."""
+    return f"the bundle could not be saved: {error if isinstance(error, RefcnnError) else repr(error)}"
+
+
+def save_bundle(job, case, target, message, results=None, execute=True, known=None):
+    """Write what reproduces a failure without refcnn to the folder ``job.bundle``.
+
+    Parameters
+    ----------
+    job : Job
+    case : Case
+    target : object
+        As in :mod:`~refcnn.conformance.targets.finding`; one with a ``device`` is asked for its kernels.
+    message : str
+        What went wrong.
+    results : dict, optional
+        As in :class:`~refcnn.conformance.judging.judge.ConformanceFailure`, where something was computed.
+    execute : bool
+        Whether the device can be trusted to run the case once more.
+    known : str, optional
+        The identifier of the known fault that this is.
+
+    Returns
+    -------
+    str
+        The folder's name.
+
+    Raises
+    ------
+    RefcnnError
+    """
+    from ..bundles.bundle import expected, record, write_bundle
+
+    if not results:
+        answers = expected(job.operation, job.direction, case, job.variant, target)
+        results = {name: (None, *entries) for name, entries in answers.items()}
+    recording = None
+    if target.device is not None:
+        # A kernel that does not build is recorded all the same when it need not run.
+        try:
+            recording = record(target.device, job.operation, job.direction, job.variant, case, execute=execute)
+        except Exception as error:
+            # The case and its exact answer are worth having without.
+            message += f"\nThe launches could not be recorded: {error!r}"
+    write_bundle(
+        job.bundle,
+        operation=job.operation,
+        direction=job.direction,
+        variant=job.variant,
+        case=case,
+        results=results,
+        device={"specification": target.specification, **target.description},
+        recording=recording,
+        message=message,
+        known=known,
+    )
+    return Path(job.bundle).name
+
+
+def serve(read, write):
+    """Answer jobs until there are no more.
+
+    Parameters
+    ----------
+    read : iterable of str
+    write : callable
+        Is given dicts.
+    """
+    lines = iter(read)
+    specification = json.loads(next(lines))["specification"]
+    try:
+        target = targets.find(specification)
+        write({"event": "ready", "description": target.description, "is_simulator": target.is_simulator})
+        for line in lines:
+            write({"event": "row", "row": dataclasses.asdict(Run(specification, Job(**json.loads(line)), write).run())})
+    except RefcnnError as error:
+        write({"event": "error", "message": str(error)})
+    except Exception:
+        write({"event": "error", "message": traceback.format_exc()})
+
+
+def main():
+    """Keep standard input for the jobs and standard output for the answers, and serve."""
+    from threadpoolctl import threadpool_limits
+
+    jobs, answers = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+
+    def write(entries):
+        answers.write(json.dumps(entries) + "\n")
+        answers.flush()
+
+    # Answers end with the jobs, though threads of an implementation may live on. The reference's many small products
+    # lose by threads.
+    with answers, threadpool_limits(limits=1, user_api="blas"):
+        serve(jobs, write)
+
+
+if __name__ == "__main__":
+    main()

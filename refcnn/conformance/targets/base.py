@@ -1,0 +1,87 @@
+"""What all targets have in common."""
+
+import platform
+
+import numpy as np
+
+from ... import backend, rooms
+from ...version import __version__
+
+
+class NotExpressible(Exception):
+    """A case that a target has no way to be asked."""
+
+
+def operations():
+    """Return the names of all operations that can be tested."""
+    return [stem for stem in rooms.operations() if rooms.find(rooms.CONFORMANCE, stem) is not None]
+
+
+def directions(operation):
+    """Return the directions of an operation; an optimizer's update has no backward."""
+    is_update = rooms.find(rooms.OPTIMIZERS, operation) is not None
+    return ("forward",) if is_update else ("forward", "backward")
+
+
+def variant_names():
+    """Return all variants of kernels for OpenCL devices, with and without what can be fused into them."""
+    return list(dict.fromkeys(name for stem in operations() for name in backend.kernel_variants(stem)))
+
+
+class Target:
+    """A target in whose process there is nothing out of the common."""
+
+    is_simulator = False
+    unusable = None
+
+    def environment(self, folder):
+        """Nothing."""
+        return {}
+
+    def reported(self):
+        """Nothing."""
+        return ""
+
+
+class HostTarget(Target):
+    """A target of NumPy arrays, of which it is given copies, so that it cannot alter a case."""
+
+    device = None
+    denormals = True
+
+    def array(self, host):
+        """A copy."""
+        return np.array(host, dtype=np.float32, order="C")
+
+    def to_host(self, array):
+        """What the implementation gave, whatever it is: the judge says if it is no array."""
+        # NumPy's own sums are such numbers, not arrays without axes.
+        return np.asarray(array) if isinstance(array, np.generic) else array
+
+    def variants(self, stem):
+        """There is no choice."""
+        return (None,)
+
+
+class Unavailable(HostTarget):
+    """In the place of a target that ends every process that asks for it."""
+
+    def __init__(self, specification):
+        self.specification = self.name = specification
+        self.description = {"name": specification}
+
+    def offers(self, stem, direction):
+        """Nothing."""
+        return False
+
+    def operation(self, stem):
+        """None."""
+        return None
+
+
+def versions(*libraries):
+    """Return the versions of refcnn, Python and libraries, a dict of str to str."""
+    from importlib import metadata
+
+    found = {name: metadata.version(name) for name in libraries}
+    return {"refcnn": __version__, "Python": platform.python_version(), **found}

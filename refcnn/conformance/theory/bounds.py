@@ -1,0 +1,392 @@
+"""How far a correct float32 computation may be from the exact result.
+
+The model. A device computes a float32 sum, difference or product as the
+exact one, rounded to the nearest number: fl(a op b) = (a op b)(1 + d),
+|d| <= U = 2^-24. A chain of n roundings multiplies a term by a factor within
+1 + gamma(n) of one, gamma(n) = n U / (1 - n U). Source: Higham, Accuracy and
+Stability of Numerical Algorithms (2nd edition, 2002), lemma 3.1.
+
+Sums of products, in any order and with or without fused multiply-add:
+
+    |computed - exact| <= gamma(n) (|x| |w| + |b|)
+
+where n counts the roundings that one term can pass: its product, and one
+fewer additions than there are terms (Higham, section 3.1; adding a zero
+rounds nothing). For every n there holds the sharper n U in place of gamma(n)
+(Jeannerod and Rump, "Improved error bounds for inner products in
+floating-point arithmetic", 2013); what lies between the two, about
+n^2 2^-48, outweighs by far the error of the exact answer, which is computed
+in float64, n 2^-53.
+
+Underflow. A device that keeps subnormal numbers (``CL_FP_DENORM``) rounds
+below TINY = 2^-126 to a multiple of 2^-149, so that each rounding may be off
+by 2^-150 more. One that does not may flush numbers below TINY to zero,
+whether it reads or writes them. A number that is written may then be off by
+TINY, once: what was flushed at the writing is read as the zero that it is. An
+input below TINY may be read as zero, so it counts as an input that is off by
+as much, and errs a product with w by |w| TINY. :func:`subnormals` says which
+of the two holds; flushing is allowed where nothing is said.
+
+Functions. The OpenCL C specification (table "ULP values for single precision
+built-in math functions", full profile) allows exp, log and sqrt 3 units in
+the last place and division 2.5; the extended versions of the specification
+name this section "Relative Error as ULPs". One unit in the last place of v is
+at most 2 U |v|, so k units count as 2 k roundings.
+
+Where the sums' magnitude passes the largest float32, intermediate results may
+overflow in one order and not in another: the bound is infinite there, and any
+number will do. Where the definition leaves open even whether the result is a
+number, as where a zero of the padding meets an infinite weight and may be
+multiplied or skipped, the bound is UNDEFINED.
+"""
+
+import contextvars
+import math
+
+import numpy as np
+
+from ...mode import setting
+
+U = 2.0**-24
+TINY = 2.0**-126
+LARGEST = float(np.finfo(np.float32).max)
+
+#: In the place of a bound: anything is taken, NaN and infinity too.
+UNDEFINED = -1.0
+
+# exp of what is this far below 0 is 0, in float64 too.
+_FAR = 1000.0
+
+# Half the distance of two subnormal numbers.
+_SUBNORMAL_ROUNDING = 2.0**-150
+_are_kept = contextvars.ContextVar("refcnn subnormal numbers are kept", default=False)
+
+EXP_ULP = 3.0
+LOG_ULP = 3.0
+SQRT_ULP = 3.0
+DIVIDE_ULP = 2.5
+
+#: Roundings of a quotient, computed as such or as the product with a reciprocal.
+QUOTIENT_ROUNDINGS = 2 * DIVIDE_ULP + 1
+
+
+def gamma(n):
+    """Return n U / (1 - n U): n roundings together change a number relatively by no more.
+
+    Parameters
+    ----------
+    n : float or ndarray
+        Less than 2**24.
+    """
+    return n * U / (1 - n * U)
+
+
+def subnormals(are_kept):
+    """Bound, inside a ``with`` block, what a device does that keeps subnormal numbers, or may flush them."""
+    return setting(_are_kept, are_kept)
+
+
+def underflow(roundings=1):
+    """Return how far a result may be off because it is too small for the normal numbers.
+
+    Parameters
+    ----------
+    roundings : float
+        Relative errors of U that the result may have among the normal numbers.
+    """
+    return roundings * _SUBNORMAL_ROUNDING if _are_kept.get() else TINY
+
+
+def may_be_flushed(x):
+    """Return where an input may be read as zero though it is none, a bool ndarray of the shape of x."""
+    return (np.abs(x) < TINY) & (x != 0) & (not _are_kept.get())
+
+
+def input_error(x, error=None):
+    """Return how far an input may be off when it is read: by its own error, and by TINY where it may be flushed.
+
+    Parameters
+    ----------
+    x : ndarray
+    error : ndarray, optional
+        By how much x may be off already.
+
+    Returns
+    -------
+    ndarray of float64, of the shape of x
+    """
+    error = np.zeros(x.shape) if error is None else np.asarray(error, dtype=np.float64)
+    if _are_kept.get():
+        return error
+    magnitude = np.abs(x.astype(np.float64))
+    is_flushed = (magnitude - error < TINY) & (magnitude + error > 0)
+    return error + np.where(is_flushed, np.minimum(magnitude + error, TINY), 0)
+
+
+def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None), undefined=None):
+    """Return the bound of y = product(x, w) + b, an operation that is linear in x and in w.
+
+    With inputs that are off by e_x, e_w and e_b, and X = |x| + e_x,
+    W = |w| + e_w, B = |b| + e_b:
+
+        product(e_x, |w|) + product(X, e_w) + e_b              the inputs' errors
+        + gamma(n) (product(X, W) + B)                         n roundings of each term
+        + 2 n (1 + gamma(n)) times the underflow of one of as many results
+
+    where n is ``terms``, plus one for b.
+
+    Parameters
+    ----------
+    product : callable
+        The operation on float64 arrays; it is called with magnitudes.
+    x, w : ndarray
+    terms : int
+        Products that are summed for one element at most.
+    b : ndarray, optional
+    errors : tuple of (ndarray or None)
+        By how much x, w and b may be off.
+    undefined : ndarray of bool, optional
+        Where the definition leaves the result open.
+
+    Returns
+    -------
+    ndarray of float64
+    """
+    inputs = [entry for entry in (x, w, b) if entry is not None]
+    if not all(np.isfinite(entry).all() for entry in inputs):
+        # What is NaN or infinite must be just that, unless finite terms beside it may overflow.
+        finite = [None if entry is None else np.where(np.isfinite(entry), entry, 0) for entry in (x, w, b)]
+        of_finite = sum_of_products(product, *finite[:2], terms, finite[2], errors)
+        touched = product(*(np.where(np.isfinite(entry), np.abs(entry), np.inf) for entry in (x, w)))
+        touched = touched if b is None else touched + b
+        bound = np.where(np.isinf(of_finite), UNDEFINED, 0.0)
+        # A subnormal number that is read as zero makes NaN of an infinity.
+        if may_be_flushed(x).any() or may_be_flushed(w).any():
+            bound = np.full_like(bound, UNDEFINED)
+        bound = np.where(np.isfinite(touched), of_finite, bound)
+        return bound if undefined is None else np.where(undefined, UNDEFINED, bound)
+    x_error, w_error = input_error(x, errors[0]), input_error(w, errors[1])
+    x, w = np.abs(x.astype(np.float64)), np.abs(w.astype(np.float64))
+    n = terms + (b is not None)
+    magnitude = product(x + x_error, w + w_error)
+    propagated = np.zeros_like(magnitude)
+    if x_error.any():
+        propagated += product(x_error, w)
+    if w_error.any():
+        propagated += product(x + x_error, w_error)
+    if b is not None:
+        b_error = input_error(b, errors[2])
+        magnitude = magnitude + np.abs(b.astype(np.float64)) + b_error
+        propagated = propagated + b_error
+    return overflowing(propagated + gamma(n) * magnitude + 2 * n * underflow() * (1 + gamma(n)), magnitude)
+
+
+def sum_of_terms(total, x, terms, extra_roundings=0, error=None):
+    """Return the bound of y = total(x), an operation that adds elements of x, each weighted by at most one.
+
+    Parameters
+    ----------
+    total : callable
+        The operation on a float64 array; it is called with magnitudes.
+    x : ndarray
+    terms : int
+        Elements that are summed for one result at most.
+    extra_roundings : float
+        Roundings of the weight and of the product with it; each term may be weighted by itself.
+    error : ndarray, optional
+        By how much x may be off.
+
+    Returns
+    -------
+    ndarray of float64
+    """
+    if not np.isfinite(x).all():
+        finite = np.isfinite(x)
+        of_finite = sum_of_terms(total, np.where(finite, x, 0), terms, extra_roundings, error)
+        bound = np.where(np.isinf(of_finite), UNDEFINED, 0.0)
+        return np.where(total((~finite).astype(np.float64)) > 0, bound, of_finite)
+    x_error = input_error(x, error)
+    n = terms - 1 + extra_roundings
+    magnitude = total(np.abs(x.astype(np.float64)) + x_error)
+    propagated = total(x_error) if x_error.any() else np.zeros_like(magnitude)
+    # A term passes n roundings, but what each of them is off by below the normal numbers adds up over all terms.
+    smallest = (terms - 1 + terms * extra_roundings) * underflow()
+    return overflowing(propagated + gamma(n) * magnitude + smallest * (1 + gamma(n)), magnitude * terms)
+
+
+def overflowing(bound, magnitude):
+    """Return the bound, infinite where sums of that magnitude may overflow in some order."""
+    return np.where(magnitude * (1 + 2**-10) > LARGEST, np.inf, bound)
+
+
+def _or_any(exact, error, magnitude, is_lost):
+    """Return the error of a result that is computed from others, and infinity where it can be anything.
+
+    A number can be anything that may overflow, or is computed from what can be anything. NaN and infinity are
+    computed as such from exact ones.
+    """
+    is_lost = is_lost | (np.isfinite(exact) & (np.isnan(error) | (magnitude * (1 + 2**-10) > LARGEST)))
+    return np.where(is_lost, np.inf, np.where(np.isfinite(exact), error, 0))
+
+
+def windows_over_a_pixel(kernel, stride, dilation=(1, 1)):
+    """Return how many places of a window have a tap on one pixel, at most.
+
+    Along one axis tap p of the window at place i lies on pixel i s + p d
+    (padding only moves this). Two taps can lie on one pixel if (p - p') d is a
+    multiple of s, so p - p' one of s / gcd(s, d).
+
+    Parameters
+    ----------
+    kernel, stride, dilation : (int, int)
+    """
+    places = 1
+    for taps, step, spread in zip(kernel, stride, dilation, strict=True):
+        places *= math.ceil(taps / (step // math.gcd(step, spread)))
+    return places
+
+
+class Approximation:
+    """Exact numbers, and how far float32 results in their place may be off: running error analysis.
+
+    Each operation gives the exact result and a bound of the computed one's
+    error: what the operands' errors make of it, then the rounding of the
+    result as large as it may have become, then its underflow.
+    Source: Higham, section 3.3.
+
+    Attributes
+    ----------
+    exact, error : ndarray of float64
+    """
+
+    # An ndarray on the left must leave the operation to this class.
+    __array_ufunc__ = None
+
+    def __init__(self, exact, error=0.0):
+        self.exact = np.asarray(exact, dtype=np.float64)
+        self.error = np.broadcast_to(np.asarray(error, dtype=np.float64), self.exact.shape)
+
+    @classmethod
+    def of_input(cls, x, error=None):
+        """An input of the operation."""
+        return cls(x, input_error(np.asarray(x), error))
+
+    @classmethod
+    def of_attribute(cls, value):
+        """A number that is rounded to float32 once: an attribute, or what the host computes from attributes."""
+        return cls(value, U * abs(value) + underflow())
+
+    @property
+    def bound(self):
+        """The error, UNDEFINED where NaN or infinity is computed from what can be anything."""
+        return np.where(np.isinf(self.error) & ~np.isfinite(self.exact), UNDEFINED, self.error)
+
+    @property
+    def _may_be_zero(self):
+        return (self.error > 0) & (np.abs(self.exact) <= self.error)
+
+    @property
+    def is_not_zero(self):
+        """Where the computed number need not be exactly 0, a bool ndarray."""
+        return (self.exact != 0) | (self.error > 0)
+
+    @property
+    def is_surely_not_zero(self):
+        """Where the computed number cannot be 0, a bool ndarray; NaN is none."""
+        return self.is_not_zero & ~self._may_be_zero
+
+    def _rounded(self, exact, error, roundings=1, is_lost=False):
+        magnitude = np.abs(exact) + error
+        error = error + gamma(roundings) * magnitude + underflow(roundings)
+        return Approximation(exact, _or_any(exact, error, magnitude, is_lost | np.isinf(self.error)))
+
+    def __neg__(self):
+        return Approximation(-self.exact, self.error)
+
+    def __add__(self, other):
+        return self._rounded(self.exact + other.exact, self.error + other.error, is_lost=np.isinf(other.error))
+
+    def __sub__(self, other):
+        return self + -other
+
+    def __mul__(self, other):
+        # (a + da)(b + db) - a b = da b + a db + da db
+        error = self.error * np.abs(other.exact) + (np.abs(self.exact) + self.error) * other.error
+        is_lost = np.isinf(other.error) | self._may_be_zero & np.isinf(other.exact)
+        is_lost = is_lost | other._may_be_zero & np.isinf(self.exact)
+        return self._rounded(self.exact * other.exact, error, is_lost=is_lost)
+
+    def __truediv__(self, other):
+        # (a + da)/(b + db) - a/b = (da - (a/b) db)/(b + db)
+        quotient = self.exact / other.exact
+        smallest = np.maximum(np.abs(other.exact) - other.error, 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error = np.where(smallest > 0, (self.error + np.abs(quotient) * other.error) / smallest, np.inf)
+        return self._rounded(quotient, error, QUOTIENT_ROUNDINGS, np.isinf(other.error) | other._may_be_zero)
+
+    def or_as(self, other):
+        """The same number where it may be computed in two ways."""
+        return Approximation(self.exact, np.maximum(self.error, other.error))
+
+    def max(self, axis):
+        """The largest over an axis (kept): as far off as the one that is furthest off, at most."""
+        return Approximation(self.exact.max(axis, keepdims=True), self.error.max(axis, keepdims=True))
+
+    def sum(self, axis=None):
+        """The sum over an axis (kept), or over all, in any order."""
+        terms = self.exact.size if axis is None else self.exact.shape[axis]
+        keep = axis is not None
+        exact, error = self.exact.sum(axis, keepdims=keep), self.error.sum(axis, keepdims=keep)
+        magnitude = (np.abs(self.exact) + self.error).sum(axis, keepdims=keep)
+        bound = error + gamma(terms - 1) * magnitude + terms * underflow() * (1 + gamma(terms))
+        is_lost = np.isinf(self.error).any(axis, keepdims=keep)
+        return Approximation(exact, _or_any(exact, bound, magnitude, is_lost))
+
+    @classmethod
+    def total(cls, *terms):
+        """The sum of several of one shape, in any order."""
+        stacked = cls(np.stack([term.exact for term in terms]), np.stack([term.error for term in terms])).sum(axis=0)
+        return cls(stacked.exact[0], stacked.error[0])
+
+    def where(self, holds, surely):
+        """The same where a condition holds, exactly 0 elsewhere, and either where it holds but not surely."""
+        is_lost = ~surely & ~np.isfinite(self.exact)
+        return Approximation(np.where(holds, self.exact, 0), np.where(holds, np.where(is_lost, np.inf, self.error), 0))
+
+    def weighted(self, weight):
+        """The product with a weight, which takes no part where it is 0, even of what is not finite."""
+        return (self * weight).where(weight.is_not_zero, weight.is_surely_not_zero)
+
+    def is_far_below(self, other):
+        """Return where the difference to another is surely so far below 0 that its exp is 0, a bool ndarray.
+
+        The difference may pass the largest float32 there, and its error be infinite.
+        """
+        return self.exact - other.exact + self.error + other.error < -_FAR
+
+    def exp(self, vanishes=False):
+        """The exponential function, whose argument's error e gives exp(v + e) - exp(v).
+
+        Parameters
+        ----------
+        vanishes : ndarray of bool, optional
+            Where the argument is known to be far below 0, perhaps -infinity, whatever its error is.
+        """
+        argument, error = np.where(vanishes, -np.inf, self.exact), np.where(vanishes, 0, self.error)
+        exact = np.exp(argument)
+        return Approximation(exact, error)._rounded(exact, np.exp(argument + error) - exact, 2 * EXP_ULP)
+
+    def log(self):
+        """The natural logarithm, whose argument's error e gives log(v) - log(v - e)."""
+        with np.errstate(divide="ignore"):
+            error = -np.log1p(-np.minimum(self.error / self.exact, 1))
+        return self._rounded(np.log(self.exact), error, 2 * LOG_ULP)
+
+    def sqrt(self):
+        """The square root, whose argument's error e gives sqrt(v) - sqrt(v - e), or sqrt(e) at zero."""
+        exact = np.sqrt(self.exact)
+        lost = np.minimum(self.exact, self.error)
+        with np.errstate(invalid="ignore"):
+            below = np.where(lost > 0, lost / (exact + np.sqrt(self.exact - lost)), 0)
+        above = np.sqrt(self.exact + self.error) - exact
+        return self._rounded(exact, np.maximum(below, above), 2 * SQRT_ULP)

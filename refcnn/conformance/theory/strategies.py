@@ -1,0 +1,278 @@
+"""What the operations' cases are drawn from: extents, attributes of windows, and arrays.
+
+Arrays are drawn as a pattern and a seed, not element by element: large ones
+then cost no more than small ones, and shrinking changes the shape first. The
+first of every choice is what a failure shrinks to.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+from hypothesis import Phase
+from hypothesis import strategies as st
+
+from ...shapes import window_extent, window_output_shape
+
+#: Largest extents by size: images and batches, channels and features, pixels of one output image.
+#: "tiny" is for simulators, "large" for devices with large tiles; the reference takes its time over the latter.
+LIMITS = {"tiny": (5, 9, 25), "small": (65, 65, 330), "large": (70, 130, 1500)}
+
+#: Sizes of windows.
+KERNELS = {"tiny": (1, 2, 3), "small": (1, 2, 3, 4, 5), "large": (1, 2, 3, 4, 5, 7, 11)}
+
+_EDGES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 127, 128, 129)
+
+#: Rows and columns of results that are together as many as a vector has floats, or one less: kernels may take a plane as
+#: one row. Twice as many of both are so after pooling. And a row of more vectors than one has floats.
+_PLANES = ((1, 7), (3, 5), (1, 15), (1, 8), (4, 4), (1, 65))
+
+#: Integer-valued arrays keep to this magnitude, so that sums of 2^17 products stay below 2^24.
+LARGEST_INTEGER = 8
+
+#: What all integers of an array are multiplied by. Beside products of two small arrays a bias that is not small has
+#: 2^23 times their unit: sums stay exact. Small ones show a test for zero that is off.
+_INTEGER_SCALES = (1.0, 1.0, 2.0**-10)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+    """One call of an operation.
+
+    Attributes
+    ----------
+    inputs : tuple of (ndarray of float32, or None)
+        The arrays of ``forward``, in its order.
+    attributes : dict
+        Its keywords.
+    dy : ndarray of float32, optional
+        The gradient that ``backward`` is given, in the shape of the result.
+    integers : bool
+        Whether its arrays were drawn so that no sum of products is rounded: saved, it is judged as it was drawn.
+    """
+
+    inputs: tuple
+    attributes: dict
+    dy: np.ndarray | None = None
+    integers: bool = False
+
+    def __repr__(self):
+        inputs = ", ".join("None" if entry is None else describe(entry) for entry in self.inputs)
+        dy = "" if self.dy is None else f", dy={describe(self.dy)}"
+        return f"Case(({inputs}), {self.attributes}{dy})"
+
+
+def describe(array):
+    """Return an array's shape and dtype, and its values where they are few."""
+    if array.size > 24:
+        return f"<{array.dtype} {array.shape}>"
+    return f"np.array({array.tolist()}, np.{array.dtype})"
+
+
+#: Examples of a run before Hypothesis begins to vary those that it has drawn, rather than to draw new ones.
+_BEFORE_VARIATIONS = 10
+
+
+def rounds(seed, examples):
+    """Cut a search into runs of Hypothesis: several that draw new cases, and a last that climbs to the worst error.
+
+    In one long run most cases are variations of few: of 100 convolutions a
+    quarter differ in their geometry, and half of the seeds miss a stride that
+    is taken from the wrong axis. In short runs every seed of twelve finds it.
+
+    Parameters
+    ----------
+    seed, examples : int
+
+    Yields
+    ------
+    (seed, examples, phases)
+    """
+    exploring = examples * 3 // 4
+    for number, start in enumerate(range(0, exploring, _BEFORE_VARIATIONS)):
+        yield f"{seed} {number}", min(_BEFORE_VARIATIONS, exploring - start), (Phase.generate,)
+    yield f"{seed}", examples - exploring, (Phase.generate, Phase.target)
+
+
+def extents(largest):
+    """Draw 1 .. largest: the edges of tiles and vectors as often as all the rest."""
+    return st.one_of(st.sampled_from([edge for edge in _EDGES if edge <= largest]), st.integers(1, largest))
+
+
+def batches(size):
+    """Draw a batch: one, odd or even."""
+    return st.sampled_from([1, 2, 3, 5] if size == "tiny" else [1, 2, 3, 4, 5, 6, 7, 9])
+
+
+@st.composite
+def image_sizes(draw, size, window, padding, stride=(1, 1)):
+    """Draw (height, width) into which a window fits, at times only just.
+
+    Parameters
+    ----------
+    size : str
+        A key of :data:`LIMITS`.
+    window : (int, int)
+        Pixels that the window spans.
+    padding : (int, int, int, int)
+    stride : (int, int), optional
+        Counts where it is the result's size that is chosen.
+    """
+    largest, _, pixels = LIMITS[size]
+    top, left, bottom, right = padding
+    single = window[0] - top - bottom, window[1] - left - right
+    least = max(1, single[0]), max(1, single[1])
+    height = max(least[0], draw(st.one_of(st.just(1), extents(largest))))
+    width = max(least[1], draw(st.one_of(st.just(1), extents(max(1, min(largest, pixels // height))))))
+    if draw(st.booleans()):
+        height, width = max(least[0], width), max(least[1], height)
+    planes = sorted((rows * pooled - 1, columns * pooled - 1) for rows, columns in _PLANES for pooled in (1, 2))
+    # Small ones come first, to which a failure is shrunk that needs more than one pixel.
+    planes = [(0, 1), (1, 0), (1, 1), *planes, *((columns, rows) for rows, columns in planes)]
+    sizes = [
+        (max(1, single[0] + rows * stride[0]), max(1, single[1] + columns * stride[1])) for rows, columns in planes
+    ]
+    # Last, and beside sizes that are drawn in any case: what failed so is then tried with those, and with the first.
+    if draw(st.sampled_from((False, False, True))):
+        chosen = draw(st.sampled_from(sizes))
+        if math.prod(chosen) <= pixels:
+            return chosen
+    return height, width
+
+
+_UNLIKE_STRIDES = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2))
+
+
+def _pairs(values):
+    """Draw (vertical, horizontal), both the same or each by itself."""
+    value = st.sampled_from(values)
+    return st.one_of(value.map(lambda one: (one, one)), st.tuples(value, value))
+
+
+@st.composite
+def windows(draw, kernels, dilations=False, padding_below_kernel=False):
+    """Draw the kernel's size, stride, padding and dilation, each vertical and horizontal by itself.
+
+    Parameters
+    ----------
+    kernels : sequence of int
+        Sizes of the kernel to choose from.
+    dilations : bool
+        Whether to draw dilations other than one.
+    padding_below_kernel : bool
+        Whether each padding is to be less than the kernel.
+
+    Returns
+    -------
+    dict of kernel, stride, padding (top, left, bottom, right) and dilation
+    """
+    kernel = draw(_pairs(kernels))
+    # Strides that differ by themselves too, or a hundred cases may have few of them that any result shows.
+    stride = draw(st.one_of(st.just((1, 1)), st.sampled_from(_UNLIKE_STRIDES), _pairs((1, 2, 2, 3, 4, 5))))
+    dilation = draw(st.one_of(st.just((1, 1)), _pairs((1, 2, 3)))) if dilations else (1, 1)
+    most = [min(3, side - 1) if padding_below_kernel else 3 for side in kernel]
+    padding = tuple(draw(st.integers(0, most[axis])) for axis in (0, 1, 0, 1))
+    return {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+
+
+@st.composite
+def winograd_windows(draw):
+    """Draw as :func:`windows` what Winograd's algorithm serves: 3 x 3 taps, stride 1 and dilation 1, any padding."""
+    padding = tuple(draw(st.integers(0, 3)) for _ in range(4))
+    return {"kernel": (3, 3), "stride": (1, 1), "padding": padding, "dilation": (1, 1)}
+
+
+@st.composite
+def halving_windows(draw, kernels):
+    """Draw as :func:`windows` what makes images half as large: stride 2, and padding that is about half a kernel."""
+    side = draw(st.sampled_from(kernels))
+    before, after = side // 2, draw(st.sampled_from((side // 2, (side - 1) // 2)))
+    return {"kernel": (side, side), "stride": (2, 2), "padding": (before, before, after, after), "dilation": (1, 1)}
+
+
+def spans(kernel, dilation=(1, 1)):
+    """Return how many pixels a kernel spans, vertically and horizontally."""
+    return tuple(window_extent(taps, step) for taps, step in zip(kernel, dilation, strict=True))
+
+
+#: Of products of two arrays so scaled most stay finite, and some underflow; the last scale is below the normal numbers.
+_SCALES = (1.0, 1.0, 1.0, 2.0**-10, 1e3, 1e-20, 1e14, 1e-30, 1e30, 1e-40)
+
+#: Numbers below the normal ones, the smallest among them.
+SUBNORMALS = (1e-40, -3e-39, 2.0**-149)
+
+#: What any array may hold beside numbers: zeros of both signs, and what is no number or infinite.
+ZEROS_AND_NOT_FINITE = (0.0, -0.0, np.nan, np.inf, -np.inf)
+
+#: For sums of products, which such numbers spread over: seldom, and one or a few of them, so that each can be told.
+FEW_NOT_FINITE = {"special": (np.nan, np.inf, -np.inf), "shares": (0,) * 10 + (1e-9, 0.02)}
+
+_PATTERNS = {
+    # Different from one element to the next, and easy to follow by hand.
+    "counting": lambda rng, size: np.arange(size) % 7 + 1.0,
+    "ones": lambda rng, size: np.ones(size),
+    "integers": lambda rng, size: rng.integers(-LARGEST_INTEGER, LARGEST_INTEGER, size, endpoint=True),
+    "sparse": lambda rng, size: rng.integers(-LARGEST_INTEGER, LARGEST_INTEGER, size) * (rng.random(size) < 0.3),
+    "ties": lambda rng, size: rng.integers(-1, 1, size, endpoint=True),
+    "normal": lambda rng, size: rng.standard_normal(size),
+    "positive": lambda rng, size: rng.random(size) + 0.5,
+    # Neighbours that all but cancel.
+    "cancelling": lambda rng, size: np.where(np.arange(size) % 2, -1, 1) * (100 + rng.random(size)),
+    # Magnitudes from 2^-8 to 2^8 beside each other.
+    "spread": lambda rng, size: rng.standard_normal(size) * 2.0 ** rng.integers(-8, 8, size),
+}
+_INTEGER_PATTERNS = ("counting", "ones", "integers", "sparse", "ties")
+
+
+@st.composite
+def arrays(draw, shape, integers=False, patterns=None, scales=_SCALES, special=(), shares=(0, 0.2)):
+    """Draw a float32 array of a shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    integers : bool
+        Integers of at most :data:`LARGEST_INTEGER` only, at times all of them scaled down by a power of two.
+    patterns : sequence of str, optional
+        Those to choose from; all as a rule.
+    scales : sequence of float
+        What the array is multiplied by.
+    special : sequence of float
+        Values, such as NaN, that at times take the place of some elements.
+    shares : sequence of float
+        How large a part of the elements that are, of which one is drawn; at least one element if it is not 0.
+    """
+    pattern = draw(st.sampled_from(patterns or (_INTEGER_PATTERNS if integers else tuple(_PATTERNS))))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    size = int(np.prod(shape))
+    values = np.asarray(_PATTERNS[pattern](rng, size), dtype=np.float64)
+    values = values * draw(st.sampled_from(_INTEGER_SCALES if integers else scales))
+    if not integers:
+        share = draw(st.sampled_from(shares)) if special else 0
+        if share:
+            places = rng.permutation(size)[: max(1, int(share * size))]
+            values[places] = rng.choice(special, len(places))
+    return values.astype(np.float32).reshape(shape)
+
+
+@st.composite
+def shapes(draw, size, axes=4):
+    """Draw a shape of one to ``axes`` axes."""
+    largest = LIMITS[size][0]
+    shape = ()
+    for _ in range(draw(st.integers(1, axes))):
+        shape += (draw(extents(max(1, min(largest, 20_000 // int(np.prod(shape)))))),)
+    return shape
+
+
+@st.composite
+def pooling_cases(draw, size, integers, kernels=None, **special):
+    """Draw a case of pooling: images, with special values as in :func:`arrays`, and kernel, stride and padding."""
+    window = draw(windows(kernels or KERNELS[size], padding_below_kernel=True))
+    del window["dilation"]
+    height, width = draw(image_sizes(size, window["kernel"], window["padding"], window["stride"]))
+    batch, c = draw(batches(size)), draw(extents(5 if size == "tiny" else 17))
+    out = window_output_shape((height, width), **window)
+    x = draw(arrays((batch, c, height, width), integers, **special))
+    dy = draw(arrays((batch, c, *out), integers, **(FEW_NOT_FINITE if special.get("special") else {})))
+    return Case((x,), window, dy)

@@ -1,0 +1,198 @@
+"""Models by name: the chapter's network, LeNet-5, and the user's own."""
+
+import os
+import traceback
+
+import numpy as np
+
+from .. import own_code
+from ..errors import ArgumentError, RefcnnError
+from ..layers.conv2d import Conv2d
+from ..layers.dense import Dense
+from ..layers.dropout import Dropout
+from ..layers.flatten import Flatten
+from ..layers.max_pool2d import MaxPool2d
+from ..layers.relu import Relu
+from ..mode import recording
+from ..model import Model, Sequential, describe_unlisted, unlisted
+from ..suggestions import did_you_mean
+from ..variable import Variable
+
+#: The side of the field that LeNet-5 centres its images in, in pixels.
+LENET5_FIELD = 32
+
+
+def chapter(image_shape, classes):
+    """Return the network of the tutorial chapter; images of any size and number of channels.
+
+    Parameters
+    ----------
+    image_shape : (int, int, int)
+        (C, H, W); the parameters take their shapes from the first image.
+    classes : int
+        The number of logits.
+    """
+    return Sequential(
+        [
+            Conv2d(channel=32, filter=3, padding=1),
+            Relu(),
+            Conv2d(channel=64, filter=3, padding=1),
+            Relu(),
+            MaxPool2d(filter=2, stride=2),
+            Dropout(0.5),
+            Flatten(),
+            Dense(128),
+            Relu(),
+            Dense(classes),
+        ]
+    )
+
+
+def lenet5(image_shape, classes):
+    """Return LeNet-5 with rectifiers, max pooling and a linear output in place of the paper's units.
+
+    The paper centres its 28x28 images in a field of 32x32. Here the first
+    convolution's padding does that, 32 - size pixels along each axis, so that
+    smaller images, 8x8 digits among them, are taken too; larger ones get none.
+    Source: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied
+    to document recognition" (1998), section II.B.
+
+    Parameters
+    ----------
+    image_shape : (int, int, int)
+        (C, H, W)
+    classes : int
+        The number of logits.
+    """
+    missing = [max(0, LENET5_FIELD - size) for size in image_shape[1:]]
+    padding = *(pixels // 2 for pixels in missing), *(pixels - pixels // 2 for pixels in missing)
+    return Sequential(
+        [
+            Conv2d(channel=6, filter=5, padding=padding),
+            Relu(),
+            MaxPool2d(filter=2, stride=2),
+            Conv2d(channel=16, filter=5),
+            Relu(),
+            MaxPool2d(filter=2, stride=2),
+            Conv2d(channel=120, filter=5),
+            Relu(),
+            Flatten(),
+            Dense(84),
+            Relu(),
+            Dense(classes),
+        ]
+    )
+
+
+NAMED = {"chapter": chapter, "lenet5": lenet5}
+
+
+def build(name, image_shape, classes):
+    """Return a model with its parameters made, checked to give one logit for each class.
+
+    Parameters
+    ----------
+    name : str
+        ``chapter``, ``lenet5``, or ``MODULE:FUNCTION``: that function of a
+        module which can be imported, at last from the current folder too, is called as
+        ``FUNCTION(image_shape=(C, H, W), classes=n)`` and returns a
+        :class:`~refcnn.model.Model`. It must come from the user, never from a file.
+    image_shape : (int, int, int)
+        (C, H, W)
+    classes : int
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such model, or the user's code raises or returns something else, or computes its output from
+        parameters that the model does not list, or from none.
+    ShapeError
+        If the model does not take the images.
+    """
+    function = NAMED.get(name) or _import(name)
+    image_shape = tuple(image_shape)
+    model = _call(name, "building the model", lambda: function(image_shape=image_shape, classes=classes))
+    if not isinstance(model, Model):
+        raise ArgumentError(
+            f"the model {name}: the function returned {type(model).__name__}, but a refcnn Model is expected. "
+            "Return a Sequential or an instance of your own subclass of Model."
+        )
+    # One image makes the parameters, in the order of the layers, and finds what does not fit before any work is done.
+    # It is recorded, so that what the tape would miss in training is found too.
+    with recording():
+        output = _call(name, "running one image of zeros", lambda: model(np.zeros((1, *image_shape), dtype=np.float32)))
+    if getattr(output, "shape", None) != (1, classes):
+        raise ArgumentError(
+            f"the model {name} gives {getattr(output, 'shape', type(output).__name__)} for one image of shape "
+            f"{image_shape}, but {(1, classes)}, one logit for each of the {classes} classes, is expected. "
+            f"End it with Dense({classes})."
+        )
+    _check_tape(name, model, output)
+    return model
+
+
+def _check_tape(name, model, output):
+    is_recorded = isinstance(output, Variable) and output.node is not None
+    found = unlisted(model, output) if is_recorded else []
+    if found:
+        raise ArgumentError(f"the model {name}: {describe_unlisted(found)}")
+    if not (is_recorded and output.requires_grad) and next(model.parameters(), None) is not None:
+        raise ArgumentError(
+            f"the model {name}: no parameter takes part in what forward returns, a {type(output).__name__}, by refcnn's "
+            "operations, so none would be trained. Compute it with refcnn's functions and layers alone, without "
+            "as_ndarray() in between."
+        )
+
+
+def _import(name):
+    module_name, _, function_name = name.partition(":")
+    if not module_name or not function_name:
+        raise ArgumentError(
+            f"the model is {name!r}, but the models are {', '.join(NAMED)}, and MODULE:FUNCTION for a function of "
+            "your own, such as my_models:small for small(image_shape, classes) in my_models.py in this folder."
+            + did_you_mean(name, NAMED)
+        )
+    try:
+        module = own_code.import_named(module_name)
+    except ModuleNotFoundError as error:
+        raise ArgumentError(
+            f"the model {name}: there is no module {error.name!r} in {os.getcwd()} or among the installed packages. "
+            f"Run the command in the folder that holds {module_name.partition('.')[0]}.py, or install it."
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise ArgumentError(_failure(name, f"importing {module_name}", error)) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        state = "no function" if function is None else f"{type(function).__name__}, which is no function,"
+        raise ArgumentError(
+            f"the model {name}: {module.__file__ or module_name} has {state} by the name {function_name!r}. "
+            f"{_advice(module_name, function_name)}"
+        )
+    return function
+
+
+def _advice(module_name, function_name):
+    hidden = own_code.hidden(module_name)
+    if hidden is not None:
+        return f"{hidden} is not looked at, since an installed module has its name: give it another one."
+    return f"Define {function_name}(image_shape, classes) there; it returns a Model."
+
+
+def _call(name, action, function):
+    try:
+        return function()
+    except RefcnnError:
+        raise
+    except (Exception, SystemExit) as error:
+        if name in NAMED:
+            # A fault of refcnn's own, which no advice to the user would mend.
+            raise
+        raise ArgumentError(_failure(name, action, error)) from error
+
+
+def _failure(name, action, error):
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"the model {name}: {action} raised {type(error).__name__}: {error} ({frame.filename}, line {frame.lineno}). "
+        "Mend the function; it is called as FUNCTION(image_shape=(C, H, W), classes=n)."
+    )

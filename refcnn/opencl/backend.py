@@ -1,0 +1,69 @@
+"""The backend of one OpenCL device."""
+
+import numpy as np
+
+from .. import rooms
+from . import variants
+from .runtime import trial
+
+
+class OpenCL:
+    """The OpenCL backend on one device.
+
+    Parameters
+    ----------
+    device : refcnn.opencl.runtime.device.Device
+    """
+
+    def __init__(self, device):
+        self.device = device
+        self.name = device.name
+        self.denormals = device.denormals
+        self.description = f"{device.device_name} ({device.platform_name}, driver {device.driver_version})"
+
+    def array(self, host):
+        """Copy a host array to the device as float32."""
+        return self.device.array(np.asarray(host, dtype=np.float32))
+
+    def to_host(self, array):
+        """Copy a device array to the host."""
+        return self.device.to_host(array)
+
+    def operation(self, stem):
+        """Return the module that holds ``forward`` and ``backward`` of an operation."""
+        return rooms.require(rooms.OPENCL, stem)
+
+    def algorithms(self, stem, inputs, attributes):
+        """Return which variant of the kernels computes each direction, where they differ by more than their order.
+
+        Parameters
+        ----------
+        stem : str
+        inputs : tuple of array or None
+            Of which only the shapes matter.
+        attributes : dict
+
+        Returns
+        -------
+        dict of str to str
+            Empty for most operations.
+        """
+        find = getattr(self.operation(stem), "algorithms", None)
+        return {} if find is None else find(self.device, *(entry.shape for entry in inputs[:2]), **attributes)
+
+    @property
+    def problem(self):
+        """What the device's trial found wrong, or None."""
+        return trial.verdicts([self.device])[0].problem
+
+    def variants(self, stem):
+        """Return the names of the variants of an operation's kernels, each with and without what is fused into it.
+
+        Those that the device takes by itself come first; the tuple is empty where there is no choice.
+        """
+        own = variants.of_operation(stem, self.device)
+        return tuple(sorted(variants.names(stem), key=lambda name: name.partition("+")[0] != own))
+
+    def use_variant(self, name, small_strips=False):
+        """Return a context manager in which one variant of the kernels runs: :func:`~.variants.use_variant`."""
+        return variants.use_variant(name, small_strips)

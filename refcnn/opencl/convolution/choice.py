@@ -1,0 +1,54 @@
+"""Which of the kernels that compute one convolution runs on a device."""
+
+from .. import variants
+from ..variants import CHOSEN, GENERAL, TILES
+from . import direct, tuning, winograd
+
+_LEAST_CHANNELS = 8
+
+
+def candidates(direction, geometry):
+    """Return the variants that can compute one direction of a convolution.
+
+    Parameters
+    ----------
+    direction : str
+        ``forward``, ``backward_x`` or ``backward_w``.
+    geometry : Convolution
+    """
+    of_definition = ("direct",) if direct.applies(direction, geometry) else ()
+    has_tiles = winograd.applies(geometry.w_shape, geometry.stride, geometry.dilation)
+    of_tiles = tuple(TILES) if has_tiles else ()
+    return (*GENERAL, *of_definition, *of_tiles)
+
+
+def choose(device, direction, geometry):
+    """Return the variant that computes one direction of a convolution on a device.
+
+    It is the one that :func:`~refcnn.opencl.variants.use_variant` names, if that can compute it; else the one that was measured to be the
+    fastest (:mod:`.tuning`); where nothing is known it follows from the device's kind and the sizes.
+
+    Parameters
+    ----------
+    device : Device
+    direction, geometry
+        As in :func:`candidates`.
+    """
+    able = candidates(direction, geometry)
+    name, _ = variants.forced()
+    if name in able:
+        return name
+    if name in (None, CHOSEN):
+        tuned = tuning.lookup(device, "conv2d", direction, geometry)
+        if tuned in able:
+            return tuned
+    general = variants.variant(device)
+    if name in GENERAL or general != "cpu":
+        return general
+    if "direct" in able and direct.is_fast(direction, geometry):
+        return "direct"
+    outputs, inputs = geometry.w_shape[0] // geometry.groups, geometry.w_shape[1]
+    # Lanes are channels: with few of them most of a vector would be idle.
+    if "winograd_4x4" in able and min(inputs, outputs) >= _LEAST_CHANNELS:
+        return "winograd_4x4"
+    return general

@@ -1,0 +1,326 @@
+"""Convolution as matrix products: forward as one matrix product over a padded copy of x, backward as two.
+
+With a stride, the copy holds one plane for each residue of a pixel's position
+modulo the stride (a *phase*). Inside a phase a step of the window is a step of
+one pixel, so that every stride and dilation is read without gaps, and the
+input gradient of one phase is a convolution with the taps that meet it.
+
+All planes have rows of one ``pitch``. A place in a plane is i pitch + j; the
+last places of each row belong to no window and their results are not stored.
+The copy of dy has the same pitch, with zeros around it.
+"""
+
+import functools
+
+import numpy as np
+
+from ...errors import ShapeError
+from ...shapes import window_output_shape
+from ..shared import matrix_product
+from ..shared.matrix_product import LARGEST_VECTOR, Places
+from ..variants import variant
+
+# What the images of one partial sum of the weight gradient may occupy, so that a CPU core's cache holds them.
+_CHUNK_BYTES = 3 << 19
+
+
+def forward(x, w, b, geometry, rectify=False):
+    """x (N, C, H, W), w (K, C/groups, kh, kw), b (1, K, 1, 1) or None -> y (N, K, out_h, out_w), packed x."""
+    device, layout, groups = x.device, _layout(geometry), geometry.groups
+    y = device.empty((layout.N, layout.K, layout.out_h, layout.out_w))
+    packed = _pack_x(x, layout)
+    offsets, sources = layout.forward_tables(device)
+    factor, places_of_factor = matrix_product.pack_factor(
+        w,
+        sources,
+        rows=layout.outputs,
+        groups=groups,
+        factor_group=layout.outputs * layout.terms,
+        factor_row=layout.terms,
+    )
+    matrix_product.product(
+        device,
+        factor,
+        packed,
+        offsets,
+        y,
+        Places(layout.places, 0, layout.pitch, layout.out_w, c_y=layout.out_w),
+        rows=layout.outputs,
+        terms=layout.terms,
+        **places_of_factor,
+        b_image=layout.x_image,
+        b_group=layout.x_image // groups,
+        c_row=layout.out_h * layout.out_w,
+        c_image=layout.K * layout.out_h * layout.out_w,
+        c_group=layout.outputs * layout.out_h * layout.out_w,
+        images=layout.N,
+        groups=groups,
+        bias=b,
+        rectify=rectify,
+    )
+    return y, packed
+
+
+class Backward:
+    """The gradients of one dy, (N, K, out_h, out_w), of which one packed copy serves all.
+
+    Parameters
+    ----------
+    dy : DeviceArray
+    geometry : Convolution
+    """
+
+    def __init__(self, dy, geometry):
+        self._layout, self._groups = _layout(geometry), geometry.groups
+        self._packed, self._sums = _pack_dy(dy, self._layout)
+
+    def x(self, w):
+        """Return dx (N, C, H, W)."""
+        device, layout, groups = w.device, self._layout, self._groups
+        dx = device.empty((layout.N, layout.C, layout.H, layout.W))
+        offsets, sources = layout.backward_tables(device)
+        factor, places_of_factor = matrix_product.pack_factor(
+            w,
+            sources,
+            rows=layout.inputs,
+            groups=groups,
+            factor_group=layout.outputs * layout.terms,
+            factor_row=layout.kernel_h * layout.kernel_w,
+        )
+        for first_term, terms, places in layout.x_phases:
+            matrix_product.product(
+                device,
+                factor,
+                self._packed,
+                offsets,
+                dx,
+                places,
+                rows=layout.inputs,
+                first_term=first_term,
+                terms=terms,
+                **places_of_factor,
+                b_start=layout.y_lead,
+                b_image=layout.y_image,
+                b_group=layout.y_image // groups,
+                c_row=layout.H * layout.W,
+                c_image=layout.C * layout.H * layout.W,
+                c_group=layout.inputs * layout.H * layout.W,
+                images=layout.N,
+                groups=groups,
+            )
+        return dx
+
+    def w(self, x, packed=None):
+        """Return dw (K, C/groups, kh, kw), from x or its packed copy."""
+        layout = self._layout
+        packed = _pack_x(x, layout) if packed is None else packed
+        return matrix_product.dot_product(
+            packed.device,
+            self._packed,
+            packed,
+            layout.forward_tables(packed.device)[0],
+            rows=layout.outputs,
+            columns=layout.terms,
+            places=layout.places,
+            images=layout.N,
+            groups=self._groups,
+            a_start=layout.y_lead,
+            a_row=layout.y_plane,
+            a_image=layout.y_image,
+            a_group=layout.y_image // self._groups,
+            b_image=layout.x_image,
+            b_group=layout.x_image // self._groups,
+            images_per_chunk=max(1, _CHUNK_BYTES // (4 * (layout.x_image + layout.y_image))),
+        ).reshape((layout.K, layout.inputs, layout.kernel_h, layout.kernel_w))
+
+    def b(self):
+        """Return db (1, K, 1, 1)."""
+        layout = self._layout
+        return matrix_product.sum_chunks(self._sums.reshape((layout.N, 1, layout.K))).reshape((1, layout.K, 1, 1))
+
+
+def _pack_x(x, layout):
+    packed = x.device.empty((layout.N * layout.x_image,))
+    for index, (py, px) in enumerate(layout.phases):
+        _pack(
+            x,
+            packed,
+            None,
+            layout.N * layout.C,
+            layout.H,
+            layout.W,
+            index * layout.x_plane,
+            len(layout.phases) * layout.x_plane,
+            layout.x_plane,
+            0,
+            layout.x_rows,
+            layout.pitch,
+            layout.pitch,
+            layout.s_h,
+            py - layout.top,
+            layout.s_w,
+            px - layout.left,
+        )
+    return packed
+
+
+def _pack_dy(dy, layout):
+    packed = dy.device.empty((layout.N * layout.y_image,))
+    sums = dy.device.empty((layout.N * layout.K,))
+    _pack(
+        dy,
+        packed,
+        sums,
+        layout.N * layout.K,
+        layout.out_h,
+        layout.out_w,
+        0,
+        layout.y_plane,
+        layout.y_plane,
+        layout.y_lead,
+        layout.out_h,
+        layout.out_w,
+        layout.pitch,
+        1,
+        0,
+        1,
+        0,
+    )
+    return packed, sums
+
+
+def _pack(image, packed, sums, planes, *geometry):
+    device = image.device
+    which = variant(device)
+    group = 1 if which == "cpu" else 8 if device.is_simulator else 64
+    device.launch(
+        f"conv2d_{which}",
+        "pack",
+        (planes * group,),
+        (group,),
+        image,
+        packed,
+        packed if sums is None else sums,
+        int(sums is not None),
+        planes,
+        *geometry,
+        options=(f"-DGROUP={group}",),
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _layout(geometry):
+    return _Layout(*geometry)
+
+
+class _Layout:
+    """Where everything lies in the packed copies of x and dy, for one geometry."""
+
+    def __init__(self, x_shape, w_shape, stride, padding, dilation, groups):
+        self.N, self.C, self.H, self.W = x_shape
+        self.K, self.inputs, self.kernel_h, self.kernel_w = w_shape
+        self.groups, self.outputs = groups, self.K // groups
+        self.s_h, self.s_w = stride
+        self.d_h, self.d_w = dilation
+        self.top, self.left = padding[:2]
+        self.out_h, self.out_w = window_output_shape(x_shape[2:], w_shape[2:], stride, padding, dilation)
+        self.terms = self.inputs * self.kernel_h * self.kernel_w
+
+        # A tap lies in a phase, so many rows below and columns to the right of the window's first pixel there.
+        rows = [divmod(p * self.d_h, self.s_h) for p in range(self.kernel_h)]
+        columns = [divmod(q * self.d_w, self.s_w) for q in range(self.kernel_w)]
+        self._on_devices = {}
+        self.taps = [(row, column) for row in rows for column in columns]
+        self.phases = sorted({(row[1], column[1]) for row, column in self.taps})
+        down, right = rows[-1][0], columns[-1][0]
+
+        self.pitch = self._pitch(right)
+        self.places = (self.out_h - 1) * self.pitch + self.out_w
+        self.x_rows = self.out_h + down
+        # The vectors of dot products read past the last place: into zeros, for what follows may be NaN or infinity.
+        self.x_plane = _whole_vectors(self.places + down * self.pitch + right) + LARGEST_VECTOR
+        self.x_image = self.C * len(self.phases) * self.x_plane
+        self.y_lead = _whole_vectors(down * self.pitch + right)
+        self.x_phases = list(self._x_phases())
+        last = max([self.places] + [places.first + places.count for _, _, places in self.x_phases])
+        self.y_plane = self.y_lead + _whole_vectors(last) + LARGEST_VECTOR
+        self.y_image = self.K * self.y_plane
+        largest = self.N * max(self.x_image, self.y_image)
+        if largest >= 2**31:
+            raise ShapeError(
+                f"Conv2d: x of shape {x_shape} with w of shape {w_shape} needs a working copy of {largest} elements, "
+                f"but the kernels count in 32 bits, up to {2**31 - 1}. Use a smaller batch."
+            )
+
+    def _pitch(self, right):
+        """Elements from one row of a plane to the next; the zeros at a row's right can serve at the next one's left."""
+        columns = max(self.out_w + right, -(-(self.W + self.left) // self.s_w))
+        shared = columns - self.out_w
+        for px in range(self.s_w):
+            before = max(0, -(-(self.left - px) // self.s_w))
+            pixels = max(0, (self.W - 1 + self.left - px) // self.s_w + 1 - before)
+            shared = min(shared, before, columns - before - pixels)
+        return columns - shared
+
+    def _x_phases(self):
+        """For each phase of x: the first of its terms in the backward tables, their number, and its places."""
+        first_term = 0
+        for py in range(self.s_h):
+            for px in range(self.s_w):
+                taps = sum((row[1], column[1]) == (py, px) for row, column in self.taps)
+                i0, j0 = max(0, -(-(self.top - py) // self.s_h)), max(0, -(-(self.left - px) // self.s_w))
+                i1, j1 = (self.H - 1 + self.top - py) // self.s_h, (self.W - 1 + self.left - px) // self.s_w
+                if i1 >= i0 and j1 >= j0:
+                    first = i0 * self.pitch + j0
+                    places = Places(
+                        i1 * self.pitch + j1 - first + 1,
+                        first,
+                        self.pitch,
+                        self.W,
+                        c_y=self.W,
+                        step_y=self.s_h,
+                        base_y=py - self.top,
+                        step_x=self.s_w,
+                        base_x=px - self.left,
+                    )
+                    yield first_term, taps * self.outputs, places
+                first_term += taps * self.outputs
+
+    def forward_tables(self, device):
+        """For each term (c, p, q): where it begins in packed x, and in the weights of one output channel."""
+        return self._tables(device, self._forward_tables)
+
+    def backward_tables(self, device):
+        """For each term (phase, k, tap): where it begins in packed dy, and in the weights of one input channel."""
+        return self._tables(device, self._backward_tables)
+
+    def _tables(self, device, compute):
+        key = device, compute.__name__
+        if key not in self._on_devices:
+            self._on_devices[key] = tuple(device.array(table.astype(np.int32)) for table in compute())
+        return self._on_devices[key]
+
+    def _forward_tables(self):
+        plane = {phase: index * self.x_plane for index, phase in enumerate(self.phases)}
+        taps = [plane[row[1], column[1]] + row[0] * self.pitch + column[0] for row, column in self.taps]
+        channels = np.arange(self.inputs) * len(self.phases) * self.x_plane
+        offsets = (channels[:, None] + np.array(taps)).ravel()
+        return offsets, np.arange(self.terms)
+
+    def _backward_tables(self):
+        offsets, sources = [], []
+        k = np.arange(self.outputs)[:, None]
+        for phase in ((py, px) for py in range(self.s_h) for px in range(self.s_w)):
+            taps = [
+                (index, row[0] * self.pitch + column[0])
+                for index, (row, column) in enumerate(self.taps)
+                if (row[1], column[1]) == phase
+            ]
+            index, shift = np.array(taps, dtype=np.int64).reshape(-1, 2).T
+            offsets.append((k * self.y_plane - shift).ravel())
+            sources.append((k * self.terms + index).ravel())
+        return np.concatenate(offsets), np.concatenate(sources)
+
+
+def _whole_vectors(count):
+    return -(-count // LARGEST_VECTOR) * LARGEST_VECTOR

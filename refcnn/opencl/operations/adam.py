@@ -1,0 +1,14 @@
+"""Adam on an OpenCL device."""
+
+from ..shared.elementwise import update_in_chunks
+
+
+def forward(w, g, m, r, *, lr, beta1, beta2, epsilon, step):
+    """Parameter w, gradient g, first moment m, second moment r, of one shape; step from 1 -> (w, m, r)."""
+    return forward_all([(w, g, m, r)], lr=lr, beta1=beta1, beta2=beta2, epsilon=epsilon, step=step)[0]
+
+
+def forward_all(rows, *, lr, beta1, beta2, epsilon, step):
+    """(w, g, m, r) of each parameter -> (w, m, r) of each."""
+    numbers = (lr, beta1, beta2, 1 - beta1, 1 - beta2, epsilon, 1 - beta1**step, 1 - beta2**step)
+    return update_in_chunks(rows[0][0].device, "adam", "adam_forward", rows, 3, *map(float, numbers))

@@ -1,0 +1,150 @@
+"""Convolution on an OpenCL device: for each direction the variant that suits the device and the sizes.
+
+The result is computed when it is first needed, and not before: what follows
+it, a rectifier for example, can then be done in the same kernel.
+"""
+
+import functools
+
+from ...shapes import window_output_shape
+from ..convolution import direct, product, winograd, winograd_weights
+from ..convolution.choice import choose
+from ..convolution.sizes import Convolution
+from ..shared.fusion import Pending
+from ..variants import TILES
+
+_PLAIN_GROUP = 64
+
+
+def forward(x, w, b, *, stride, padding, dilation, groups):
+    """x (N, C, H, W), w (K, C/groups, kh, kw), b (1, K, 1, 1) or None -> y (N, K, out_h, out_w)."""
+    geometry = Convolution(x.shape, w.shape, stride, padding, dilation, groups)
+    shape = x.shape[0], w.shape[0], *window_output_shape(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    saved = _Saved(x.computed(), w, geometry)
+    which = choose(x.device, "forward", geometry)
+    if which == "plain":
+        return _plain(x.device, "forward", shape, geometry, x, w, w if b is None else b, int(b is not None)), saved
+    if which in TILES:
+        attributes = {"padding": padding, "groups": groups, "tile": TILES[which]}
+        run_pooled = functools.partial(winograd.forward_pooled, x, w, b, **attributes)
+
+        def run(rectify):
+            return winograd.forward(x, w, b, relu=rectify, **attributes)
+
+        return Pending(x.device, shape, run, run_pooled).array(), saved
+    if which == "direct":
+        return Pending(x.device, shape, functools.partial(direct.forward, saved.x, w, b, geometry)).array(), saved
+    return Pending(x.device, shape, functools.partial(_product, saved, b)).array(), saved
+
+
+def _product(saved, b, rectify):
+    y, saved.packed = product.forward(saved.x, saved.w, b, saved.geometry, rectify)
+    return y
+
+
+def backward(dy, saved, needs, *, stride, padding, dilation, groups):
+    """dy (N, K, out_h, out_w) -> dx, dw, db: each window hands its share of dy back to what it read."""
+    gradients = _Gradients(dy, saved)
+    dx = gradients.x() if needs[0] else None
+    dw, db = gradients.w_and_b(needs[1], needs[2]) if any(needs[1:]) else (None, None)
+    return dx, dw, db
+
+
+class _Gradients:
+    """The gradients that follow from one dy, each by the variant that suits it."""
+
+    def __init__(self, dy, saved):
+        self._dy, self._saved, self._geometry = dy, saved, saved.geometry
+
+    @functools.cached_property
+    def _product(self):
+        return product.Backward(self._dy, self._geometry)
+
+    def x(self):
+        x, w, geometry, device = self._saved.x, self._saved.w, self._geometry, self._dy.device
+        which = choose(device, "backward_x", geometry)
+        if which == "plain":
+            return _plain(device, "backward_x", x.shape, geometry, self._dy, w)
+        if which in TILES:
+            dx = winograd.backward_x(
+                self._dy,
+                w,
+                x.shape,
+                padding=geometry.padding,
+                groups=geometry.groups,
+                tile=TILES[which],
+                kept=x if x.rectified else None,
+            )
+            dx.masked_by = x if x.rectified else None
+            return dx
+        if which == "direct":
+            return direct.backward_x(self._dy, w, geometry)
+        return self._product.x(w)
+
+    def w_and_b(self, needs_w, needs_b):
+        x, w, geometry, device = self._saved.x, self._saved.w, self._geometry, self._dy.device
+        which = choose(device, "backward_w", geometry)
+        if which == "plain":
+            dw = _plain(device, "backward_w", w.shape, geometry, x, self._dy) if needs_w else None
+            db = _plain(device, "backward_b", (1, w.shape[0], 1, 1), geometry, self._dy) if needs_b else None
+            return dw, db
+        if which in TILES and needs_w:
+            return winograd_weights.backward_w(
+                x, self._dy, w.shape, padding=geometry.padding, groups=geometry.groups, tile=TILES[which], bias=needs_b
+            )
+        if which == "direct" and needs_w:
+            dw, db = direct.backward_w(x, self._dy, geometry)
+            return dw, db if needs_b else None
+        dw = self._product.w(x, self._saved.packed) if needs_w else None
+        db = self._product.b() if needs_b else None
+        return dw, db
+
+
+def algorithms(device, x_shape, w_shape, *, stride, padding, dilation, groups):
+    """Return the variant that computes each direction on a device, by ``forward``, ``backward_x`` and ``backward_w``."""
+    geometry = Convolution(x_shape, w_shape, stride, padding, dilation, groups)
+    return {direction: choose(device, direction, geometry) for direction in ("forward", "backward_x", "backward_w")}
+
+
+class _Saved:
+    """What backward needs; ``packed`` is the copy of x that the forward product made, if there was one."""
+
+    __slots__ = ("x", "w", "geometry", "packed")
+
+    def __init__(self, x, w, geometry):
+        self.x, self.w, self.geometry, self.packed = x, w, geometry, None
+
+
+def _plain(device, kernel, shape, geometry, *arguments):
+    """Run a kernel of conv2d.cl and return its result, of the given shape."""
+    result = device.empty(shape)
+    (N, C, H, W), (K, inputs, kernel_h, kernel_w) = geometry.x_shape, geometry.w_shape
+    out_h, out_w = window_output_shape((H, W), (kernel_h, kernel_w), *geometry[2:5])
+    size = {
+        "forward": (out_h * out_w, N * K),
+        "backward_x": (H * W, N * C),
+        "backward_w": (inputs * kernel_h * kernel_w, K),
+        "backward_b": (K,),
+    }[kernel]
+    device.launch(
+        "conv2d",
+        kernel,
+        size,
+        (_PLAIN_GROUP, 1)[: len(size)],
+        *arguments,
+        result,
+        N,
+        C,
+        H,
+        W,
+        K,
+        kernel_h,
+        kernel_w,
+        out_h,
+        out_w,
+        geometry.groups,
+        *geometry.padding[:2],
+        *geometry.stride,
+        *geometry.dilation,
+    )
+    return result

@@ -1,0 +1,14 @@
+"""Gradient descent with momentum on an OpenCL device."""
+
+from ..shared.elementwise import update_in_chunks
+
+
+def forward(w, g, v, *, lr, momentum, nesterov):
+    """Parameter w, its gradient g, its velocity v, all of one shape -> (w, v)."""
+    return forward_all([(w, g, v)], lr=lr, momentum=momentum, nesterov=nesterov)[0]
+
+
+def forward_all(rows, *, lr, momentum, nesterov):
+    """(w, g, v) of each parameter -> (w, v) of each."""
+    device = rows[0][0].device
+    return update_in_chunks(device, "sgd", "sgd_forward", rows, 2, float(lr), float(momentum), int(nesterov))

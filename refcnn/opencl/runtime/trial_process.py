@@ -1,0 +1,67 @@
+"""A process that tries one device, ``python -m refcnn.opencl.runtime.trial_process IDENTITY NAME``.
+
+:mod:`~refcnn.opencl.runtime.trial` starts it, and reads the verdict that it prints.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+
+import numpy as np
+
+from ...errors import KernelBuildError, RefcnnError
+from . import finding
+from .trial import MARK, Verdict, identity
+
+_GROUP = 16
+_SIZE = 1000
+_FACTOR = 3.0
+
+
+def run(device):
+    """Return the Verdict on a device by running the trial in this process.
+
+    Parameters
+    ----------
+    device : refcnn.opencl.runtime.device.Device
+    """
+    x = np.arange(1, _SIZE + 1, dtype=np.float32)
+    try:
+        y = device.array(np.full(_SIZE, np.nan, np.float32))
+        device.launch("trial", "trial", (_SIZE,), (_GROUP,), device.array(x), y, _SIZE, _FACTOR)
+        found = y.get()
+    except KernelBuildError as error:
+        first = next((line for line in error.log.splitlines() if line.strip()), "its compiler does not say why")
+        return Verdict(f"builds nothing: {first.strip()}", error.log)
+    except RefcnnError as error:
+        first, _, rest = str(error).partition("\n")
+        return Verdict(f"runs nothing: {first}", rest)
+    i = np.arange(_SIZE)
+    padded = np.zeros(-(-_SIZE // _GROUP) * _GROUP, np.float32)
+    padded[:_SIZE] = x
+    expected = _FACTOR * padded.reshape(-1, _GROUP)[:, ::-1].reshape(-1)[:_SIZE] + i
+    wrong = np.flatnonzero(found != expected)
+    if not len(wrong):
+        return Verdict()
+    place = wrong[0]
+    return Verdict(
+        f"computes wrongly: {len(wrong)} of {_SIZE} numbers are wrong, at {place} {found[place]:g} where "
+        f"{expected[place]:g} is right"
+    )
+
+
+def main(expected, name):
+    """Try one device and print the verdict; none if another device has its name here."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # What compilers and drivers print is not the answer.
+    os.dup2(2, 1)
+    device = next(device for device in finding.available() if device.name == name)
+    if identity(device) != json.loads(expected):
+        raise SystemExit(f"{name} is another device here")
+    with answers:
+        answers.write(f"\n{MARK}{json.dumps(dataclasses.asdict(run(device)))}\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

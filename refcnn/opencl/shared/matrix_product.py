@@ -1,0 +1,438 @@
+"""Matrix products with gathered factors, on which convolution and Dense are built.
+
+Two primitives, each in a variant for CPU cores and one for GPUs:
+
+- :func:`product`: ``c[row, place] = bias[row] + sum over t of a[row, t] b[offsets[t] + place]``;
+  places next to each other lie next to each other in b, wherever a term begins.
+- :func:`dot_product`: ``c[row, column] = sum over places of a[row, place] b[offsets[column] + place]``.
+
+Elements are counted in 32 bits: no array may have more than 2**31 - 1 elements.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from ..runtime.device import VECTOR_WIDTHS
+from ..variants import variant
+
+# Floats that are read at once on any device, at most.
+LARGEST_VECTOR = VECTOR_WIDTHS[-1]
+# Floats of 4 KiB, over which first-level caches spread their lines.
+_FEW_PLACES = 1024
+# A block with fewer vectors, and the share of the work that must be left for it to be worth its fewer accumulators.
+_FEWER_VECTORS, _WORTHWHILE = 2, 0.95
+# Work-items of a work-group of the small helper kernels.
+_HELPER_GROUP = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where the columns of a product lie in b, and to which pixels of c they go.
+
+    Place ``first + m``, for m below ``count``, is at ``(i, j) = divmod(place,
+    pitch)`` and goes to the pixel ``(i step_y + base_y, j step_x + base_x)``
+    of an image with rows of ``width``, ``c_y`` and ``c_x`` elements apart;
+    those that fall outside a row are not stored, and none may lie above or below the image.
+    """
+
+    count: int
+    first: int
+    pitch: int
+    width: int
+    c_y: int
+    c_x: int = 1
+    step_y: int = 1
+    base_y: int = 0
+    step_x: int = 1
+    base_x: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiling:
+    """The block sizes of one variant on one device.
+
+    ``width`` floats are read at once; ``columns`` of them belong to one block of :func:`product`.
+    """
+
+    width: int
+    rows: int
+    vectors: int
+    dot_rows: int
+    dot_columns: int
+
+    @property
+    def columns(self):
+        return self.width * self.vectors
+
+
+# By the width of vectors. With AVX-512 there are 32 registers, which hold 24 accumulators; else 16, which hold 12.
+_TILINGS = {4: Tiling(4, 4, 3, 3, 3), 8: Tiling(8, 4, 3, 3, 3), 16: Tiling(16, 8, 3, 5, 5)}
+
+
+def tiling(device):
+    """Return the block sizes of the ``cpu`` variant on a device, from its vector registers."""
+    return _TILINGS[device.vector_width]
+
+
+def _fitted(tile, vectors):
+    """Return block sizes of :func:`product` that suit so many vectors of columns: fewer, where the last block is idle."""
+    computed = -(-vectors // tile.vectors) * tile.vectors
+    fewer = -(-vectors // _FEWER_VECTORS) * _FEWER_VECTORS
+    return dataclasses.replace(tile, vectors=_FEWER_VECTORS) if fewer < _WORTHWHILE * computed else tile
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupTiling:
+    """The block sizes of the ``gpu`` variant, which its kernel file explains."""
+
+    group_x: int
+    group_y: int
+    rows: int
+    columns: int
+    terms: int
+
+    @property
+    def local_size(self):
+        return self.group_x, self.group_y, 1
+
+    @property
+    def options(self):
+        return (
+            f"-DGROUP_X={self.group_x}",
+            f"-DGROUP_Y={self.group_y}",
+            f"-DROWS={self.rows}",
+            f"-DCOLUMNS={self.columns}",
+            f"-DTILE_TERMS={self.terms}",
+        )
+
+    def groups(self, rows, columns):
+        """Return how many work-groups cover a matrix, across and down."""
+        return -(-columns // (self.group_x * self.columns)), -(-rows // (self.group_y * self.rows))
+
+
+def group_tiling(device, rows):
+    """Return the block sizes of the ``gpu`` variant for a product with so many rows."""
+    if device.is_simulator:
+        return GroupTiling(2, 2, 1, 2, 4)
+    return GroupTiling(16, 8, 8 if rows > 32 else 4, 4, 16)
+
+
+def product(
+    device,
+    a,
+    b,
+    offsets,
+    c,
+    places,
+    *,
+    rows,
+    terms,
+    a_row,
+    a_term,
+    a_block=0,
+    b_image=0,
+    c_row,
+    c_image=0,
+    images=1,
+    groups=1,
+    a_group=0,
+    b_group=0,
+    c_group=0,
+    b_start=0,
+    first_term=0,
+    bias=None,
+    rectify=False,
+    chunks=1,
+    c_chunk=0,
+):
+    """Queue ``c[row, place] = bias[row] + sum over t of a[row, t] b[offsets[t] + place]`` for every group and image.
+
+    Parameters
+    ----------
+    device : Device
+    a, b, c : DeviceArray
+        Float32. An element of a is found at ``group a_group + row a_row + t
+        a_term``, or if ``a_block`` is given, which :func:`pack_factor` does, in the blocks that it made; of b at ``b_start + group b_group + image b_image +
+        offsets[t] + place``, and of c at ``chunk c_chunk + group c_group +
+        image c_image + row c_row`` and the pixel that ``places`` tells.
+        If ``places.count`` is less than 16, b must be readable, but need not
+        have any particular values, up to 16 places.
+    offsets : DeviceArray
+        Int32, indexed by term.
+    places : Places
+    rows, terms, images, groups : int
+    first_term : int
+        The terms are ``first_term`` to ``first_term + terms - 1``.
+    bias : DeviceArray or None
+        (groups * rows,)
+    rectify : bool
+        Store 0 in the place of what is not above 0.
+    chunks : int
+        The terms are cut into so many parts, each of which writes a c of its own.
+    """
+    per_chunk = -(-terms // chunks) if terms else 0
+    which = variant(device)
+    options = ("-DADJACENT_ROWS",) if a_row == 1 else ()
+    sizes = [
+        images,
+        places.first,
+        places.count,
+        places.pitch,
+        places.step_y,
+        places.base_y,
+        places.step_x,
+        places.base_x,
+        places.width,
+    ]
+    if which == "cpu":
+        tile = _fitted(tiling(device), images * -(-places.count // tiling(device).width))
+        block_rows = _block_rows(tile, rows)
+        column_blocks = -(-images * -(-places.count // tile.width) // tile.vectors)
+        rows_per_item = _rows_per_item(rows, block_rows, per_chunk, column_blocks * groups * chunks)
+        global_size = column_blocks, -(-rows // rows_per_item), groups * chunks
+        local_size = 1, 1, 1
+        options = (*_cpu_options(tile, block_rows), *options)
+    else:
+        tile = group_tiling(device, rows)
+        rows_per_item = tile.rows
+        blocks = tile.groups(rows, images * places.count)
+        local_size = tile.local_size
+        global_size = blocks[0] * local_size[0], blocks[1] * local_size[1], groups * chunks
+        options = (*tile.options, *options)
+    device.launch(
+        f"matrix_product_{which}",
+        "product",
+        global_size,
+        local_size,
+        a,
+        a_group,
+        *((a_block,) if which == "cpu" else ()),
+        a_row,
+        a_term,
+        b,
+        b_start,
+        b_group,
+        b_image,
+        offsets,
+        a if bias is None else bias,
+        int(bias is not None),
+        int(rectify),
+        c,
+        c_chunk,
+        c_group,
+        c_image,
+        c_row,
+        places.c_y,
+        places.c_x,
+        rows,
+        rows_per_item,
+        first_term,
+        terms,
+        per_chunk,
+        chunks,
+        *sizes,
+        options=options,
+    )
+
+
+def dot_product(
+    device,
+    a,
+    b,
+    offsets,
+    *,
+    rows,
+    columns,
+    places,
+    images,
+    a_row,
+    a_image,
+    b_image,
+    groups=1,
+    a_group=0,
+    b_group=0,
+    a_start=0,
+    images_per_chunk=1,
+):
+    """Return ``c[group, row, column] = sum over images and places of a[row, place] b[offsets[column] + place]``.
+
+    The images are summed in chunks and the chunks' sums then added, always in the same order.
+
+    Parameters
+    ----------
+    a, b : DeviceArray
+        Float32, addressed as in :func:`product`, but with a place in both, and a beginning at ``a_start``. Up to a
+        whole number of 16 places, a must be zero and b finite.
+    offsets : DeviceArray
+        Int32, indexed by column.
+    rows, columns, places, images, groups : int
+    images_per_chunk : int
+
+    Returns
+    -------
+    DeviceArray
+        (groups, rows, columns)
+    """
+    which = variant(device)
+    if which == "cpu":
+        tile = tiling(device)
+        blocks = -(-columns // tile.dot_columns), -(-rows // tile.dot_rows)
+        local_size = 1, 1, 1
+        options = _cpu_options(tile, tile.rows)
+    else:
+        tile = group_tiling(device, rows)
+        blocks = tile.groups(rows, columns)
+        local_size = tile.local_size
+        options = tile.options
+    images_per_chunk = max(images_per_chunk, -(-_LEAST_PLACES // max(1, places)))
+    images_per_chunk = max(1, min(images_per_chunk, images * blocks[0] * blocks[1] * groups // _LEAST_GROUPS[which]))
+    chunks = -(-images // images_per_chunk)
+    partial = device.empty((chunks, groups * rows, columns))
+    global_size = blocks[0] * local_size[0], blocks[1] * local_size[1], groups * chunks
+    device.launch(
+        f"matrix_product_{which}",
+        "dot_product",
+        global_size,
+        local_size,
+        a,
+        a_start,
+        a_group,
+        a_image,
+        a_row,
+        b,
+        b_group,
+        b_image,
+        offsets,
+        partial,
+        groups,
+        rows,
+        columns,
+        images,
+        images_per_chunk,
+        places,
+        options=options,
+    )
+    return sum_chunks(partial).reshape((groups, rows, columns))
+
+
+def sum_chunks(partial, bias=None, rectify=False):
+    """Return the sum over the first axis of (chunks, rows, columns), with a bias (columns,) added, perhaps rectified."""
+    chunks, rows, columns = partial.shape
+    if chunks == 1 and bias is None and not rectify:
+        return partial.reshape((rows, columns))
+    device = partial.device
+    total = device.empty((rows, columns))
+    device.launch(
+        "matrix_product",
+        "sum_chunks",
+        (columns, rows),
+        (_HELPER_GROUP, 1),
+        partial,
+        partial if bias is None else bias,
+        int(bias is not None),
+        int(rectify),
+        total,
+        chunks,
+        rows,
+        columns,
+    )
+    return total
+
+
+def pack_factor(factor, sources, *, rows, groups, factor_group, factor_row):
+    """Return ``a[group, row, term] = factor[group factor_group + sources[term] + row factor_row]`` and where it is.
+
+    Returns
+    -------
+    (DeviceArray, dict)
+        The second has the keywords that tell :func:`product` where an element of the first is found.
+    """
+    device, terms = factor.device, sources.size
+    # As the rows of one block are read together, term after term, so they lie.
+    block = _block_rows(tiling(device), rows) if variant(device) == "cpu" else rows
+    blocks = -(-rows // block)
+    packed = device.empty((groups, blocks, terms, block))
+    device.launch(
+        "matrix_product",
+        "pack_factor",
+        (terms, blocks * block, groups),
+        (_HELPER_GROUP, 1, 1),
+        factor,
+        sources,
+        packed,
+        factor_group,
+        factor_row,
+        rows,
+        terms,
+        groups,
+        block,
+        blocks,
+    )
+    return packed, {"a_row": 1, "a_term": block, "a_block": terms * block, "a_group": blocks * terms * block}
+
+
+def copy_matrix(matrix, *, rows, columns, row_stride, column_stride, copy_columns):
+    """Return (rows, copy_columns): a strided view of a matrix, with zeros behind its columns."""
+    device = matrix.device
+    copy = device.empty((rows, copy_columns))
+    device.launch(
+        "matrix_product",
+        "copy_matrix",
+        (copy_columns, rows),
+        (_HELPER_GROUP, 1),
+        matrix,
+        copy,
+        rows,
+        columns,
+        row_stride,
+        column_stride,
+        copy_columns,
+    )
+    return copy
+
+
+def row_stride(columns):
+    """Return the length of rows for so many columns: no less than a vector, and none at which caches hold few rows.
+
+    Elements that are a multiple of _FEW_PLACES apart have a few places in a cache, for which all rows then contend.
+    """
+    stride = max(columns, LARGEST_VECTOR)
+    return stride if stride % _FEW_PLACES else stride + LARGEST_VECTOR
+
+
+@functools.lru_cache(maxsize=256)
+def regular_offsets(device, count, step):
+    """Return the int32 table 0, step, 2 step, ... on a device."""
+    return device.array(np.arange(count, dtype=np.int32) * np.int32(step))
+
+
+def _block_rows(tile, rows):
+    return next(size for size in (8, 4, 2, 1) if size <= min(rows, tile.rows))
+
+
+def _cpu_options(tile, block_rows):
+    return (
+        f"-DWIDTH={tile.width}",
+        f"-DROWS={block_rows}",
+        f"-DVECTORS={tile.vectors}",
+        f"-DDOT_ROWS={tile.dot_rows}",
+        f"-DDOT_COLUMNS={tile.dot_columns}",
+    )
+
+
+# Vector operations that a work-item should at least do, so that starting it does not show.
+_LEAST_WORK = 20_000
+# Places over which a partial sum of dot products should at least run, so that adding those up does not show.
+_LEAST_PLACES = 1024
+# Work-groups that there should at least be, so that all of the device has work until nearly the end.
+_LEAST_GROUPS = {"cpu": 64, "gpu": 512}
+
+
+def _rows_per_item(rows, block_rows, terms, other_items):
+    """How many rows one work-item of the ``cpu`` variant does: all of them, unless there would be too few items."""
+    blocks = -(-rows // block_rows)
+    shares = -(-_LEAST_GROUPS["cpu"] // other_items)
+    least_blocks = -(-_LEAST_WORK // max(1, terms * 24))
+    return max(-(-blocks // shares), min(least_blocks, blocks)) * block_rows

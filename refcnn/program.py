@@ -1,0 +1,197 @@
+"""What a model computes, read off the tape: its operations in order, their inputs by name, and its constants."""
+
+import collections
+import dataclasses
+
+import numpy as np
+
+from .errors import ExportError, GradientError
+from .layers.softmax import softmax as softmax_of
+from .mode import recording
+from .model import describe_unlisted, unlisted
+from .variable import Variable, history
+
+IMAGE = "image"
+#: What the output is called, without and with the softmax.
+OUTPUTS = ("logits", "probabilities")
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One operation of a program.
+
+    Attributes
+    ----------
+    label : str
+        The stem and a running number, such as ``conv2d_2``; the name of the result too.
+    operation : str
+        The operation's stem.
+    inputs : tuple of str or None
+        Names: ``image``, constants, labels of earlier steps.
+    attributes : dict
+    """
+
+    label: str
+    operation: str
+    inputs: tuple
+    attributes: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """The operations of one forward pass.
+
+    Attributes
+    ----------
+    steps : tuple of Step
+        In an order in which they can be run; the last one gives the output.
+    constants : dict of str to ndarray
+        Parameters under their names in the model (``parameter.`` before those that the graph needs for something
+        else), then ``constant.1``...; float32 as in the file.
+    variables : dict of str to Variable
+        What was recorded, by name.
+    """
+
+    steps: tuple
+    constants: dict
+    variables: dict
+
+    @property
+    def output(self):
+        """The name of the output."""
+        return self.steps[-1].label
+
+    def run(self, backend, constants, image):
+        """Compute every step on a backend from arrays of that backend; return all arrays by name."""
+        arrays = {**constants, IMAGE: image}
+        for step in self.steps:
+            inputs = [None if name is None else arrays[name] for name in step.inputs]
+            arrays[step.label] = backend.operation(step.operation).forward(*inputs, **step.attributes)[0]
+        return arrays
+
+    def describe(self, step):
+        """Return which operation a step is, for messages: its label, parameters and place."""
+        names = ", ".join(name for name in step.inputs if name in self.constants)
+        place = f"operation {self.steps.index(step) + 1} of {len(self.steps)}"
+        return f"{step.label} ({f'with {names}, ' * bool(names)}{place})"
+
+
+def trace(model, image, softmax):
+    """Run a model once in evaluation mode and return what it computed.
+
+    Parameters
+    ----------
+    model : Model
+    image : ndarray, (N, ...)
+    softmax : bool
+        Whether the softmax of the model's output is taken too.
+
+    Returns
+    -------
+    Program
+
+    Raises
+    ------
+    ExportError
+        If the output is not computed from the input by recorded operations, or from parameters that the model does
+        not list.
+    """
+    variable = Variable(image)
+    # A proof draws numbers with which a model may overflow; what comes of it is judged, so NumPy need not warn.
+    try:
+        with recording(), np.errstate(all="ignore"):
+            output = model(variable)
+            if softmax:
+                output = softmax_of(output)
+    except GradientError as error:
+        raise ExportError(f"the model cannot be written as a graph: {error}") from None
+    if not isinstance(output, Variable) or output.node is None:
+        raise ExportError(
+            f"the model's output, a {type(output).__name__}, is not the result of refcnn's operations, so there is "
+            "nothing to write. Let forward return what the layers gave."
+        )
+    found = unlisted(model, output)
+    if found:
+        raise ExportError(f"the model cannot be written: {describe_unlisted(found)}")
+    names, variables, constants = {id(variable): IMAGE}, {IMAGE: variable}, {}
+    results = history(output)
+    parameters = {id(parameter): name for name, parameter in _renamed(model.parameters(), results)}
+    count, steps, loose = collections.Counter(), [], 0
+    for result in results:
+        for entry in result.node.inputs:
+            if entry is not None and id(entry) not in names:
+                name = parameters.get(id(entry))
+                if name is None:
+                    loose += 1
+                    name = f"constant.{loose}"
+                names[id(entry)], variables[name] = name, entry
+                # float32, since that is what the file holds: parameters trained in float64 are rounded here.
+                with np.errstate(over="ignore"):
+                    constants[name] = entry.as_ndarray().astype(np.float32)
+        node = result.node
+        count[node.operation] += 1
+        label = f"{node.operation}_{count[node.operation]}"
+        inputs = tuple(None if entry is None else names[id(entry)] for entry in node.inputs)
+        steps.append(Step(label, node.operation, inputs, node.attributes))
+        names[id(result)], variables[label] = label, result
+    if not any(IMAGE in step.inputs for step in steps):
+        raise ExportError(
+            "the model's output does not depend on its input by refcnn's operations. Compute it from the Variable that "
+            "forward(self, x) is given, without as_ndarray() in between."
+        )
+    return Program(tuple(steps), constants, variables)
+
+
+def _renamed(parameters, results):
+    """Yield (name, Parameter), with another name where the graph needs it for something else."""
+    count, taken = collections.Counter(), {IMAGE, *OUTPUTS}
+    for result in results:
+        count[result.node.operation] += 1
+        taken.add(f"{result.node.operation}_{count[result.node.operation]}")
+    parameters = list(parameters)
+    used = {name for name, _ in parameters}
+    for name, parameter in parameters:
+        stem, _, number = name.rpartition(".")
+        # What an operation of several operators has between them is numbered, and so are constants without a name.
+        if name in taken or (number.isdecimal() and (stem in taken or stem == "constant")):
+            name = f"parameter.{name}"
+            while name in used:
+                name = f"parameter.{name}"
+            used.add(name)
+        yield name, parameter
+
+
+def require_same(program, other, what):
+    """Raise ExportError unless two traces of a model show the same operations on the same constants.
+
+    Parameters
+    ----------
+    program, other : Program
+    what : str
+        What the second run was given, for the message.
+    """
+    advice = (
+        "An ONNX file holds one fixed sequence of operations: let forward(self, x) decide nothing by the batch size or "
+        "the values of x, and compute only with refcnn's operations."
+    )
+    for number, (step, twin) in enumerate(zip(program.steps, other.steps)):
+        if step != twin:
+            raise ExportError(
+                f"the model's operation {number + 1} is {_call(step)}, but {_call(twin)} when run on {what}. {advice}"
+            )
+    if len(program.steps) != len(other.steps):
+        raise ExportError(
+            f"the model has {len(program.steps)} operations, but {len(other.steps)} when run on {what}. {advice}"
+        )
+    for name, value in program.constants.items():
+        if not np.array_equal(value, other.constants[name], equal_nan=True):
+            user = next(step for step in program.steps if name in step.inputs)
+            raise ExportError(
+                f"{name}, which {program.describe(user)} reads, has other values or another shape when the model is "
+                f"run on {what}. {advice}"
+            )
+
+
+def _call(step):
+    attributes = ", ".join(f"{name}={value}" for name, value in step.attributes.items())
+    return f"{step.operation}({', '.join(map(str, step.inputs))}{', ' * bool(attributes)}{attributes})"

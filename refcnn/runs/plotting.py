@@ -1,0 +1,317 @@
+"""Pictures of a training run: kernels, feature maps, curves, confusion matrix.
+
+Each function returns a Matplotlib figure made without pyplot's global state;
+given a figure, such as one of :func:`window`, it draws there.
+"""
+
+import contextlib
+import functools
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+
+from ..display import shown
+from ..errors import ArgumentError
+from ..files import atomic_write, check_writable
+from ..interruption import stop_if_asked
+from ..mode import recording
+from ..variable import history as recorded
+
+_COLUMNS = 8
+_DOTS_PER_INCH = 150
+#: Up to so many classes each gets its tick, and each cell of the confusion matrix its count.
+_READABLE_CLASSES = 25
+
+
+def convolutions(model, x):
+    """Run a model and return its convolutions in order, a list of (weights, feature maps).
+
+    Parameters
+    ----------
+    model : Model
+    x : array_like, (N, C, H, W)
+
+    Returns
+    -------
+    list of (ndarray (K, C/groups, kh, kw), ndarray (N, K, out_h, out_w))
+
+    Raises
+    ------
+    ArgumentError
+        If the model has no convolution.
+    """
+    with recording():
+        y = model(x)
+    found = [
+        (variable.node.inputs[1].as_ndarray(), variable.as_ndarray())
+        for variable in recorded(y)
+        if variable.node.operation == "conv2d"
+    ]
+    if not found:
+        raise ArgumentError("the model has no convolution, so there are no kernels or feature maps to show.")
+    return found
+
+
+def kernels(weights, figure=None):
+    """Draw the kernels of a layer as a grid, each scaled to its own range.
+
+    Parameters
+    ----------
+    weights : ndarray, (K, C, kh, kw)
+        Kernels for three channels are shown in colour, others by their first channel in grey.
+    figure : matplotlib.figure.Figure, optional
+    """
+    count, channels, height, width = weights.shape
+    images = [_scaled(kernel.transpose(1, 2, 0) if channels == 3 else kernel[0]) for kernel in weights]
+    note = f", channel 1 of {channels}" if channels not in (1, 3) else ""
+    return _grid(images, f"{count} kernels of {height}x{width}{note}, each scaled to its own range", figure)
+
+
+def feature_maps(image, maps, title, figure=None):
+    """Draw an image and the feature maps that a convolution made of it, each scaled to its own range.
+
+    Parameters
+    ----------
+    image : ndarray, (C, H, W)
+    maps : ndarray, (K, h, w)
+    title : str
+    figure : matplotlib.figure.Figure, optional
+    """
+    shown = image.transpose(1, 2, 0) if len(image) == 3 else image[0]
+    return _grid([_scaled(one) for one in maps], title, figure, first=_scaled(shown))
+
+
+def curves(history, figure=None):
+    """Draw loss and accuracy over the epochs.
+
+    Parameters
+    ----------
+    history : list of dict
+        Rows as in ``metrics.csv``.
+    figure : matplotlib.figure.Figure, optional
+    """
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    figure = _figure(figure, 9, 4)
+    epochs = [row["epoch"] for row in history]
+    loss, accuracy = figure.subplots(1, 2)
+    loss.plot(epochs, [row["train_loss"] for row in history], marker="o", markersize=3, label="training")
+    loss.plot(epochs, [row["validation_loss"] for row in history], marker="o", markersize=3, label="validation")
+    loss.set(title="Loss", xlabel="epoch", ylabel="cross entropy", ylim=(0, None))
+    loss.legend()
+    values = [row["validation_accuracy"] for row in history]
+    best = int(np.argmax(values))
+    accuracy.plot(epochs, values, marker="o", markersize=3, color="C1")
+    accuracy.set(title=f"Validation accuracy (best {values[best]:.2%})", xlabel="epoch", ylabel="accuracy")
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1))
+    for axes in (loss, accuracy):
+        axes.grid(alpha=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+    return figure
+
+
+def confusion_counts(labels, predictions, classes):
+    """Return the confusion matrix: how often a label (row) was predicted as a class (column).
+
+    Parameters
+    ----------
+    labels, predictions : ndarray of int, (N,)
+    classes : int
+
+    Returns
+    -------
+    ndarray of int64, (classes, classes)
+    """
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (labels, predictions), 1)
+    return counts
+
+
+def confusion(counts, classes, figure=None):
+    """Draw a confusion matrix, its rows coloured by the share of their class.
+
+    Parameters
+    ----------
+    counts : ndarray of int, (K, K)
+        Rows: true classes; columns: predicted ones.
+    classes : sequence of str
+    figure : matplotlib.figure.Figure, optional
+    """
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    number = len(classes)
+    is_readable = number <= _READABLE_CLASSES
+    side = 3 + 0.45 * number if is_readable else 9
+    figure = _figure(figure, side + 1, side)
+    axes = figure.subplots()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, format=PercentFormatter(1))
+    bar.set_label("share of the true class")
+    correct, total = int(np.trace(counts)), int(counts.sum())
+    axes.set(
+        title=f"{correct:,} of {total:,} right ({correct / max(total, 1):.2%})",
+        xlabel="predicted class",
+        ylabel="true class",
+    )
+    if is_readable:
+        names = _labels(classes)
+        is_long = max(map(len, names)) > 2
+        # A name is no formula, whatever dollars are in it.
+        as_it_is = {"parse_math": False, "usetex": False}
+        axes.set_xticks(range(number), names, rotation=90 if is_long else 0, **as_it_is)
+        axes.set_yticks(range(number), names, **as_it_is)
+        for row, column in np.argwhere(counts):
+            axes.text(
+                column,
+                row,
+                f"{counts[row, column]}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if shares[row, column] > 0.5 else "black",
+            )
+    else:
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(nbins=20, integer=True))
+        axes.set(xlabel="predicted class (index)", ylabel="true class (index)")
+    return figure
+
+
+def _labels(names):
+    """Return names as they can be drawn: in one line, short, and with characters that no font here has escaped."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    fonts = []
+    for family in FontProperties().get_family():
+        with contextlib.suppress(ValueError):
+            fonts.append(get_font(findfont(FontProperties(family=[family]), fallback_to_default=False)))
+
+    @functools.cache
+    def drawn(letter):
+        is_there = letter == " " or any(font.get_char_index(ord(letter)) for font in fonts)
+        return letter if is_there else letter.encode("unicode_escape").decode("ascii")
+
+    def within(letters, length):
+        ends = itertools.accumulate(map(len, letters))
+        return list(itertools.compress(letters, (end <= length for end in ends)))
+
+    labels = []
+    for name in names:
+        letters = list(map(drawn, shown(name)))
+        if sum(map(len, letters)) > 20:
+            # Shortened in the middle: what tells names apart is often at their end.
+            letters = [*within(letters, 10), "…", *within(letters[::-1], 9)[::-1]]
+        labels.append("".join(letters))
+    if len(set(labels)) < len(labels):
+        return [f"{index}: {label}" for index, label in enumerate(labels)]
+    return labels
+
+
+def save(figure, path):
+    """Write a figure in the format that the file's ending names, PNG as a rule, whole or not at all.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such format.
+    FileWriteError
+        If it cannot be written.
+    """
+    stop_if_asked()
+    kind = _format(path)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format=kind, dpi=_DOTS_PER_INCH)
+
+
+def check_picture(path):
+    """Find out, before long work, whether :func:`save` could write a picture; the errors are those of it."""
+    _format(path)
+    check_writable(path)
+
+
+def _format(path):
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    formats = FigureCanvasBase.get_supported_filetypes()
+    kind = Path(path).suffix[1:].lower()
+    if kind not in formats:
+        raise ArgumentError(
+            f"the picture {path} ends in {kind!r}, but one of {', '.join(sorted(formats))} is expected. "
+            "Name another file."
+        )
+    return kind
+
+
+def has_screen():
+    """Return whether windows can be opened: there is a screen, and a toolkit for windows."""
+    try:
+        from matplotlib import pyplot
+
+        figure = pyplot.figure()
+    except Exception:  # A toolkit that is half there raises whatever it likes.
+        return False
+    pyplot.close(figure)
+    return figure.canvas.required_interactive_framework is not None
+
+
+def window():
+    """Return an empty figure of pyplot's, which :func:`show_windows` then shows."""
+    from matplotlib import pyplot
+
+    return pyplot.figure()
+
+
+def show_windows():
+    """Show the figures that :func:`window` gave, until their windows are closed."""
+    from matplotlib import pyplot
+
+    pyplot.show()
+
+
+def _figure(figure, width, height):
+    if figure is None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure()
+        FigureCanvasAgg(figure)
+    figure.set_size_inches(width, height)
+    figure.set_layout_engine("constrained")
+    return figure
+
+
+def _grid(images, title, figure, first=None):
+    columns = min(max(len(images), 5), _COLUMNS) if len(images) <= _COLUMNS**2 else 2 * _COLUMNS
+    rows = math.ceil(len(images) / columns)
+    # The image in front gets a column two cells wide of its own.
+    widths = [1] * columns if first is None else [2, *[1] * columns]
+    scale = min(1, _COLUMNS / columns)
+    figure = _figure(figure, scale * (sum(widths) + 0.2), scale * max(rows, 1 if first is None else 2.2) + 0.5)
+    figure.suptitle(title, fontsize=11)
+    grid = figure.add_gridspec(max(rows, 1), len(widths), width_ratios=widths)
+    if first is not None:
+        axes = figure.add_subplot(grid[:, 0])
+        _draw_cell(axes, first)
+        axes.set_title("image", fontsize=9)
+    for index, image in enumerate(images):
+        axes = figure.add_subplot(grid[index // columns, index % columns + (first is not None)])
+        _draw_cell(axes, image)
+    return figure
+
+
+def _draw_cell(axes, image):
+    axes.imshow(image, cmap="gray", vmin=0, vmax=1)
+    axes.set(xticks=[], yticks=[])
+    # A thin frame, for a white corner would be lost on the white page.
+    for spine in axes.spines.values():
+        spine.set(color="0.6", linewidth=0.5)
+
+
+def _scaled(values):
+    """Bring values to [0, 1]; where all are equal, to 0."""
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low) if high > low else np.zeros_like(values)

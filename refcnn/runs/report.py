@@ -1,0 +1,207 @@
+"""What a finished run leaves for people: the exported model and the pictures."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from .. import display
+from ..errors import ArgumentError
+from ..interruption import stop_if_asked
+from . import plotting
+from .checkpoint import best_epoch
+from .run_data import validation_set
+
+
+def write(run, validation, progress=None):
+    """Write the pictures and the exported model of a run, both of its best checkpoint, and note that it is complete.
+
+    Parameters
+    ----------
+    run : RunFolder
+    validation : DataSet
+    progress : callable, optional
+        Handed to :func:`refcnn.onnx.export`.
+
+    Returns
+    -------
+    refcnn.onnx.Proof
+
+    Raises
+    ------
+    ExportError
+        If the exported model fails its proof; the pictures are written by then.
+    FileWriteError
+        If a file cannot be written.
+    LockedError
+        If another process is writing in the run folder.
+    """
+    with run.locked():
+        return _write(run, validation, progress)
+
+
+def _write(run, validation, progress):
+    model = run.best_model()
+    history = run.history()
+    plotting.save(plotting.curves(history), run.path / "curves.png")
+    counts = plotting.confusion_counts(validation.y, predict(model, validation), len(validation.classes))
+    plotting.save(plotting.confusion(counts, validation.classes), run.path / "confusion.png")
+    image = validation.preprocessing.apply(validation.x[0])
+    try:
+        found = plotting.convolutions(model, image[None])
+    except ArgumentError:
+        found = []
+    for index, (weights, maps) in enumerate(found, 1):
+        if index == 1:
+            plotting.save(plotting.kernels(weights), run.path / "kernels.png")
+        plotting.save(plotting.feature_maps(image, maps[0], _title(index, maps)), run.path / f"features_{index}.png")
+    proof = export(run, run.model_file, progress=progress)
+    run.update(completed_epochs=len(history))
+    return proof
+
+
+def export(run, path, **options):
+    """Export the best model of a run; the options are those of :func:`refcnn.onnx.export`, which see for the errors.
+
+    If the path leads into the run folder, LockedError is raised where another process is writing there.
+    """
+    from .. import onnx
+
+    configuration = run.configuration
+    preprocessing = configuration.preprocessing
+    with _locked_for(run, path):
+        return onnx.export(
+            run.best_model(),
+            path,
+            preprocessing.shape,
+            classes=configuration.classes,
+            preprocessing=preprocessing,
+            **options,
+        )
+
+
+def _locked_for(run, path):
+    """Return a context in which no other process writes in the run folder, if that is where the path leads."""
+    if os.path.realpath(Path(path).parent) != os.path.realpath(run.path):
+        return contextlib.nullcontext()
+    return run.locked("name a file elsewhere with --out")
+
+
+def predict(model, dataset, batch_size=64):
+    """Return the index of the most probable class for each image of a data set, (N,)."""
+    found = []
+    for start in range(0, len(dataset), batch_size):
+        stop_if_asked()
+        x = dataset.preprocessing.apply(dataset.x[start : start + batch_size])
+        found.append(model(x).as_ndarray().argmax(axis=1))
+    return np.concatenate(found)
+
+
+def summary(run):
+    """Return the lines that say how good the run's best model is, where everything lies and what to type next."""
+    configuration, history = run.configuration, run.history()
+    best = best_epoch(history)
+    explanations = {
+        "model.onnx": "the exported model",
+        "metrics.csv": "losses, accuracy and speed of each epoch",
+        "curves.png": "the same as curves",
+        "kernels.png": "the first layer's kernels",
+        "features_*.png": "an image after each convolution",
+        "confusion.png": "which classes were taken for which",
+        "best.npz": "checkpoint with the best accuracy",
+        "last.npz": "checkpoint to resume from",
+        "config.json": "the configuration",
+    }
+    part = "the test part" if configuration.validation_split is None else f"{configuration.validation_split:.0%}"
+    lines = [
+        f"Validation accuracy {best['validation_accuracy']:.2%}, loss {best['validation_loss']:.4f} (best of "
+        f"{len(history)} epochs: {best['epoch']}), on {part} of {configuration.data}.",
+        f"In {run.path}:",
+    ]
+    lines += [f"  {name:<15} {text}" for name, text in explanations.items() if any(run.path.glob(name))]
+    return [
+        *lines,
+        "Next:",
+        f"  {display.command('predict', run.model_file, 'IMAGE...')}",
+        f"  {run.command('show', 'features', run.path, '--image', 'IMAGE')}",
+        f"  {run.command('export', run.path, '--out', 'FILE.onnx')}",
+        f"  {run.command('train', '--resume', run.path, '--epochs', 2 * len(history))}",
+    ]
+
+
+def draw(run, kind, image_path=None, figure=None, pixel_range=None):
+    """Draw kernels, features or curves of a run.
+
+    Parameters
+    ----------
+    run : RunFolder
+    kind : str
+        ``kernels`` (of the first convolution), ``features`` (after each convolution) or ``curves``.
+    image_path : str, optional
+        The image whose features are shown; by default the first that the run was validated on.
+    figure : callable, optional
+        Gives an empty figure for each picture.
+    pixel_range : (float, float), optional
+        The values of a black and a white pixel, as in :class:`refcnn.runs.prediction.Predictor`.
+
+    Returns
+    -------
+    list of matplotlib.figure.Figure
+
+    Raises
+    ------
+    CheckpointError, DataError, ArgumentError
+        If the run has no checkpoint yet, the image cannot be read, or the model has no convolution.
+    """
+    figure = figure or (lambda: None)
+    preprocessing = run.configuration.preprocessing
+    if kind == "curves":
+        return [plotting.curves(run.history(), figure())]
+    model = run.best_model()
+    if kind == "kernels":
+        weights, _ = plotting.convolutions(model, np.zeros((1, *preprocessing.shape)))[0]
+        return [plotting.kernels(weights, figure())]
+    reader = preprocessing.with_pixel_range(pixel_range)
+    stored = reader.load_image(image_path) if image_path else validation_set(run.configuration).x[0]
+    image = preprocessing.apply(stored)
+    found = plotting.convolutions(model, image[None])
+    return [
+        plotting.feature_maps(image, maps[0], _title(index, maps), figure()) for index, (_, maps) in enumerate(found, 1)
+    ]
+
+
+def _title(index, maps):
+    _, count, height, width = maps.shape
+    return f"After convolution {index}: {count} feature maps of {height}x{width}, each scaled to its own range"
+
+
+def save_drawings(figures, run, kind, out=None, image_path=None):
+    """Save what :func:`draw` returned, by default in the run folder, and return the paths.
+
+    Parameters
+    ----------
+    figures : list of matplotlib.figure.Figure
+    run : RunFolder
+    kind : str
+    out : str or os.PathLike, optional
+        The file; of several pictures each gets its number before the ending.
+    image_path : str, optional
+        The image that was given; the default name tells it, so that the run's own example stays.
+
+    Raises
+    ------
+    FileWriteError, ArgumentError
+        If a file cannot be written, or has an ending that is no picture's.
+    LockedError
+        If it is to be written in the run folder, where another process is writing.
+    """
+    stem = kind if image_path is None or kind != "features" else f"features_{Path(image_path).stem}"
+    path = run.path / f"{stem}.png" if out is None else Path(out)
+    is_numbered = len(figures) > 1 or (out is None and kind == "features")
+    paths = []
+    with _locked_for(run, path):
+        for index, figure in enumerate(figures, 1):
+            paths.append(path.with_stem(f"{path.stem}_{index}") if is_numbered else path)
+            plotting.save(figure, paths[-1])
+    return paths

@@ -1,0 +1,354 @@
+"""Run folders: where the files of a training run lie, and its configuration."""
+
+import contextlib
+import csv
+import dataclasses
+import hashlib
+import itertools
+import json
+import os
+import re
+from pathlib import Path
+
+from .. import display, models
+from ..data import Preprocessing
+from ..errors import ArgumentError, CheckpointError, FileWriteError
+from ..files import atomic_write, is_unfinished
+from ..locking import FOLDER_LOCK, locked_folder
+from ..reading import COUNT, SEED, TEXT, TEXT_OR_NULL, check, field, parse_json, read_plain, reading, schema_of
+from .checkpoint import Checkpoint
+
+FORMAT = "refcnn run 1"
+
+_POSITIVE = {"type": "integer", "minimum": 1}
+_PART = {"type": ["number", "null"], "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """What a run is, all that is needed to do it again.
+
+    Attributes
+    ----------
+    data : str
+        As :func:`refcnn.data.load` takes it; a path is absolute.
+    data_dir : str or None
+    data_digest : str
+        SHA-256 of the images, labels and classes.
+    classes : tuple of str
+    preprocessing : Preprocessing
+    model : str
+        As :func:`refcnn.models.build` takes it.
+    backend : str
+        The name of the backend that computed last.
+    device : str
+        Its description.
+    epochs, batch_size : int
+    lr : float
+    optimizer : str
+    validation_split : float or None
+        None: the data set's own test part is the validation part.
+    seed : int
+    completed_epochs : int
+        The number of epochs for which the exported model and the pictures were made.
+    stratified : bool
+        Whether the validation part was drawn class by class; of runs that do not say so, it was not.
+    """
+
+    data: str = field(TEXT)
+    data_dir: str | None = field(TEXT_OR_NULL)
+    data_digest: str = field({"type": "string", "pattern": "^[0-9a-f]{64}$"})
+    classes: tuple = field({"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True})
+    preprocessing: Preprocessing = field({"type": "object"})
+    model: str = field(TEXT)
+    backend: str = field(TEXT)
+    device: str = field({"type": "string"})
+    epochs: int = field(_POSITIVE)
+    batch_size: int = field(_POSITIVE)
+    lr: float = field({"type": "number", "exclusiveMinimum": 0})
+    optimizer: str = field(TEXT)
+    validation_split: float | None = field(_PART)
+    seed: int = field(SEED)
+    completed_epochs: int = field(COUNT, default=0)
+    stratified: bool = field({"type": "boolean"}, default=False)
+
+    @property
+    def pixel_range(self):
+        """The values of a black and a white pixel; that of white is None where it is not known."""
+        return self.preprocessing.black, self.preprocessing.white
+
+
+class RunFolder:
+    """A folder that holds one training run.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    configuration : Configuration
+    named_model : str or None
+        The model that the user named: only this may be code to import.
+    """
+
+    def __init__(self, path, configuration, named_model=None):
+        self.path, self.configuration, self.named_model = Path(path), configuration, named_model
+
+    def create(self):
+        """Begin a run in a folder that :func:`claim` gave: write the configuration.
+
+        Raises
+        ------
+        ArgumentError
+            If the folder holds anything already.
+        LockedError
+            If another process is writing there.
+        FileWriteError
+            If it cannot be written.
+        """
+        with self.locked():
+            # Another process may have begun a run there since it was looked at.
+            check_free(self.path)
+            self.update()
+
+    def locked(self, advice="stop it"):
+        """Return a context in which no other process writes in the folder; a process may enter it again within.
+
+        Entering raises LockedError if another process is writing there, with the advice what to do beside waiting, and
+        FileWriteError if nothing can be written there.
+        """
+        return locked_folder(self.path, advice)
+
+    @classmethod
+    def open(cls, path, named_model=None):
+        """Open a folder in which a run was started; nothing that it names is imported.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+        named_model : str, optional
+            The run's model, named by the user: without it a run of a model of one's own cannot build it.
+
+        Raises
+        ------
+        CheckpointError
+            If it holds no run, or the configuration is corrupt, or a field is of another type or range.
+        ArgumentError
+            If the run is of another model than that.
+        """
+        run = cls._read(path, named_model)
+        if named_model is not None and named_model != run.configuration.model:
+            raise ArgumentError(
+                f"--model is {named_model}, but the run in {path} was started with {run.configuration.model}. "
+                "Name that, or leave the option out."
+            )
+        return run
+
+    @classmethod
+    def _read(cls, path, named_model):
+        file = Path(path) / "config.json"
+        advice = "Give the folder that 'refcnn train' printed, or an earlier copy of the file."
+        with reading(file, "the configuration of a run", CheckpointError, advice):
+            if not file.exists():
+                raise CheckpointError(
+                    f"{path} holds no training run: there is no {file}. Give the folder that 'refcnn train' printed."
+                )
+            fields = parse_json(read_plain(file))
+            if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
+                raise ValueError(f"its format is not {FORMAT!r}")
+            check(fields, schema_of(Configuration))
+            fields["classes"] = tuple(fields["classes"])
+            fields["preprocessing"] = Preprocessing.from_json(fields["preprocessing"])
+            return cls(path, Configuration(**fields), named_model)
+
+    def update(self, **changes):
+        """Change fields of the configuration and write it.
+
+        Raises
+        ------
+        FileWriteError
+            If it cannot be written; the former file is unchanged.
+        """
+        self.configuration = dataclasses.replace(self.configuration, **changes)
+        fields = {field.name: getattr(self.configuration, field.name) for field in dataclasses.fields(Configuration)}
+        fields["preprocessing"] = self.configuration.preprocessing.to_json()
+        with atomic_write(self.path / "config.json") as temporary:
+            temporary.write_text(json.dumps({"format": FORMAT, **fields}, indent=2) + "\n", encoding="utf-8")
+
+    @property
+    def last(self):
+        """Path of the checkpoint to resume from."""
+        return self.path / "last.npz"
+
+    @property
+    def best(self):
+        """Path of the checkpoint with the best validation accuracy."""
+        return self.path / "best.npz"
+
+    @property
+    def model_file(self):
+        """Path of the exported model."""
+        return self.path / "model.onnx"
+
+    def write_metrics(self, history):
+        """Write ``metrics.csv``, one row for each epoch.
+
+        Raises
+        ------
+        FileWriteError
+            If it cannot be written; the former file is unchanged.
+        """
+        with atomic_write(self.path / "metrics.csv") as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, list(history[0]))
+            writer.writeheader()
+            writer.writerows(history)
+
+    def best_model(self):
+        """Return the model with the parameters of the best checkpoint, on the active backend.
+
+        Raises
+        ------
+        CheckpointError
+            If there is no such checkpoint yet, or it is corrupt or of another model.
+        ArgumentError
+            As :meth:`build_model`.
+        """
+        checkpoint = self._load(self.best)
+        image_shape = self.configuration.preprocessing.shape
+        # Before a model is built, which computes one such image.
+        if checkpoint.image_shape not in (None, image_shape):
+            raise CheckpointError(
+                f"{self.best} was trained on images of shape {checkpoint.image_shape}, but {self.path / 'config.json'} "
+                f"says {image_shape}. Put an earlier copy of the altered file in its place."
+            )
+        model = self.build_model()
+        checkpoint.restore(model)
+        return model
+
+    @property
+    def is_complete(self):
+        """Whether the exported model and the pictures of all the epochs are there."""
+        return self.configuration.completed_epochs >= self.configuration.epochs
+
+    @property
+    def is_exported(self):
+        """Whether the exported model is there, and that of the best checkpoint."""
+        return self.is_complete and self.model_file.exists()
+
+    @property
+    def has_own_model(self):
+        """Whether the model is code of the user's own, MODULE:FUNCTION, and none of refcnn's."""
+        return self.configuration.model not in models.NAMED
+
+    def build_model(self):
+        """Return the model as new.
+
+        Raises
+        ------
+        ArgumentError
+            If it is code that the user has not named: a run's folder may come from anyone.
+        """
+        self.require_model()
+        configuration = self.configuration
+        return models.build(configuration.model, configuration.preprocessing.shape, len(configuration.classes))
+
+    def require_model(self):
+        """Raise as :meth:`build_model` does if the user must name the model first."""
+        name = self.configuration.model
+        if self.has_own_model and self.named_model != name:
+            raise ArgumentError(
+                f"the run in {self.path} is of the model {name}, code that refcnn does not import because a file says "
+                f"so. If you trust it, name it: --model {display.quoted(name)}"
+            )
+
+    def command(self, *arguments):
+        """Return the line to type for a command on this run, such as ``("train", "--resume", run.path)``."""
+        named = ("--model", self.configuration.model) if self.has_own_model else ()
+        return display.command(*arguments, *named)
+
+    def history(self):
+        """Return the rows of metrics of the last checkpoint; CheckpointError as in :meth:`best_model`."""
+        return self._load(self.last).history
+
+    def _load(self, path):
+        if not self.best.exists():
+            raise CheckpointError(
+                f"{self.path} holds no trained model yet: no epoch was finished. "
+                f"Go on with: {self.command('train', '--resume', self.path)}"
+            )
+        return Checkpoint.load(path)
+
+
+def check_free(path):
+    """Raise ArgumentError unless ``path`` is missing or an empty folder, so that a run can start there."""
+    path = Path(path)
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise ArgumentError(f"--out {path} is a file, but a folder is needed. Name another one.")
+    try:
+        names = (entry.name for entry in path.iterdir())
+        entries = sorted(name for name in names if name != FOLDER_LOCK and not is_unfinished(name))
+    except FileNotFoundError:
+        entries = []
+    except OSError as error:
+        raise ArgumentError(f"--out {path} cannot be read: {error.strerror}. Name another folder.") from error
+    if "config.json" in entries:
+        with contextlib.suppress(CheckpointError):
+            RunFolder.open(path)
+            raise ArgumentError(
+                f"--out {path} holds a training run already. Go on with it by --resume {display.quoted(path)}, or name "
+                "another folder."
+            )
+    if entries:
+        shown = ", ".join(entries[:5]) + (f" and {len(entries) - 5} more" if len(entries) > 5 else "")
+        raise ArgumentError(
+            f"--out {path} is not empty: it holds {shown}. Name a folder that is empty or does not exist yet."
+        )
+
+
+def claim(out, data, model, root="runs"):
+    """Make the folder of a new run.
+
+    Parameters
+    ----------
+    out : str or os.PathLike or None
+        The folder, which may be there already.
+    data, model : str
+        Without ``out`` they name the folder, the first of ``runs/<data>-<model>-1``, ``-2``... that is not there; of
+        processes that start at once each gets its own.
+    root : str or os.PathLike
+        In place of ``runs``.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    FileWriteError
+        If it cannot be made.
+    """
+    stem = "-".join(re.sub(r"[^\w.]+", "_", Path(name).name) for name in (data, model))
+    path = Path(root) if out is None else Path(out)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if out is not None:
+            return path
+        for number in itertools.count(1):
+            path = Path(root) / f"{stem}-{number}"
+            with contextlib.suppress(FileExistsError):
+                path.mkdir()
+                return path
+    except OSError as error:
+        raise FileWriteError(
+            f"the run folder {path} could not be made: {error.strerror}. Name another one with --out."
+        ) from error
+
+
+def digest(*parts):
+    """Return the SHA-256 (hex) of data sets' images, labels and classes; None among them counts as absent."""
+    total = hashlib.sha256()
+    for part in parts:
+        description = None if part is None else (part.x.shape, part.x.dtype.str, part.classes)
+        total.update(repr(description).encode())
+        if part is not None:
+            total.update(part.x.tobytes())
+            total.update(part.y.tobytes())
+    return total.hexdigest()
