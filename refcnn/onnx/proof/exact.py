@@ -10,9 +10,6 @@ from ... import rooms
 from ...errors import ExportError
 from ...program import IMAGE
 
-#: Operations without arithmetic, which therefore have no bound of their own in refcnn.conformance.
-_MOVING = ("flatten",)
-
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
@@ -127,8 +124,6 @@ class Exact:
 
 
 def _forward_bound(operation):
-    if operation in _MOVING:
-        return functools.partial(_moved, rooms.require(rooms.REFERENCE, operation).forward)
     room = rooms.find(rooms.CONFORMANCE, operation)
     if room is None:
         raise ExportError(
@@ -136,9 +131,3 @@ def _forward_bound(operation):
             f"forward_bound in {rooms.path(rooms.CONFORMANCE, operation)}."
         )
     return room.forward_bound
-
-
-def _moved(forward, inputs, attributes, errors):
-    """The bound of an operation that only moves numbers: their errors go where they go."""
-    zero = np.zeros(inputs[0].shape)
-    return forward(zero if errors[0] is None else errors[0], **attributes)[0]
