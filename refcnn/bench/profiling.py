@@ -11,6 +11,7 @@ import types
 from ..backend import use_backend
 from ..opencl.backend import OpenCL
 from ..tables import table
+from .workloads import backward_flop, flop
 
 OTHER = "other"
 
@@ -124,7 +125,7 @@ class _Labelled(OpenCL):
         with self._during(cost):
             y, saved, *more = forward(*arrays, **attributes)
         cost.bytes = _bytes((*arrays, y))
-        cost.flop = _forward_flop(stem, arrays, y)
+        cost.flop = flop(stem, arrays, attributes)
         # Kept with what forward saved, so that its id stays its own.
         self._of_forward[id(saved)] = saved, cost
         if getattr(y, "pending", None) is not None:
@@ -150,7 +151,7 @@ class _Labelled(OpenCL):
         with self._during(cost):
             gradients = backward(dy, saved, needs, **attributes)
         cost.bytes = forward.bytes + _bytes(gradients)
-        cost.flop = forward.flop * sum(needs[:2])
+        cost.flop = backward_flop(forward.flop, needs)
         return gradients
 
     def _cost(self, name, array):
@@ -171,14 +172,6 @@ class _Labelled(OpenCL):
         """What was launched since the last time belongs to the present operation."""
         if self._launched is not None:
             self._owners += [self._now] * (len(self._launched) - len(self._owners))
-
-
-def _forward_flop(stem, arrays, y):
-    """The operations of a convolution or product: two for each weight that a result's sum runs over."""
-    if stem not in ("conv2d", "dense"):
-        return 0
-    w = arrays[1]
-    return 2 * math.prod(y.shape) * math.prod(w.shape[1:] if stem == "conv2d" else w.shape[:1])
 
 
 def _bytes(arrays):

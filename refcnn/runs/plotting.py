@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import rooms
 from ..display import shown
 from ..errors import ArgumentError
 from ..files import atomic_write, check_writable
@@ -44,10 +45,11 @@ def convolutions(model, x):
     """
     with recording():
         y = model(x)
+    kernels_of = [(variable, rooms.trait(rooms.LAYERS, variable.node.operation, "KERNELS")) for variable in recorded(y)]
     found = [
-        (variable.node.inputs[1].as_ndarray(), variable.as_ndarray())
-        for variable in recorded(y)
-        if variable.node.operation == "conv2d"
+        (variable.node.inputs[index].as_ndarray(), variable.as_ndarray())
+        for variable, index in kernels_of
+        if index is not None
     ]
     if not found:
         raise ArgumentError("the model has no convolution, so there are no kernels or feature maps to show.")

@@ -32,9 +32,10 @@ class PyTorch:
 
     def __getattr__(self, name):
         operation = name.removesuffix("_backward")
-        if operation not in _OPERATIONS:
+        forward = vars(_Operations).get(operation)
+        if operation.startswith("_") or forward is None:
             raise AttributeError(name)
-        return functools.partial(self._backward if name != operation else self._forward, _OPERATIONS[operation])
+        return functools.partial(self._backward if name != operation else self._forward, forward)
 
     def _forward(self, operation, *inputs, **attributes):
         with torch.no_grad():
@@ -93,16 +94,17 @@ def _softmax_cross_entropy(x, t, *, reduce_sum):
     return loss.sum() / len(x) if reduce_sum else loss
 
 
-_OPERATIONS = {
-    "add": torch.add,
-    "average_pool2d": _average_pool2d,
-    "conv2d": _conv2d,
-    "dense": _dense,
-    "max_pool2d": _max_pool2d,
-    "relu": functional.relu,
-    "softmax": lambda x: functional.softmax(x, 1),
-    "softmax_cross_entropy": _softmax_cross_entropy,
-}
+class _Operations:
+    """PyTorch's forward of each operation, under its name in refcnn."""
+
+    add = torch.add
+    average_pool2d = _average_pool2d
+    conv2d = _conv2d
+    dense = _dense
+    max_pool2d = _max_pool2d
+    relu = functional.relu
+    softmax = functools.partial(functional.softmax, dim=1)
+    softmax_cross_entropy = _softmax_cross_entropy
 
 
 def __getattr__(name):
