@@ -66,6 +66,10 @@ def _dense(x, w, b):
     return functional.linear(x, w.T, None if b is None else b.reshape(-1))
 
 
+def _flatten(x):
+    return x.reshape(len(x), -1)
+
+
 def _max_pool2d(x, *, kernel, stride, padding):
     # PyTorch pads opposite sides alike only. Here the padding is the least of all, less than a pixel of -infinity too.
     ranked = _pad(x.detach().clamp(min=torch.finfo(x.dtype).min), padding, -torch.inf)
@@ -101,6 +105,7 @@ class _Operations:
     average_pool2d = _average_pool2d
     conv2d = _conv2d
     dense = _dense
+    flatten = _flatten
     max_pool2d = _max_pool2d
     relu = functional.relu
     softmax = functools.partial(functional.softmax, dim=1)
