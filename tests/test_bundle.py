@@ -194,7 +194,9 @@ def test_what_was_not_run_is_recorded_too(tmp_path, monkeypatch):
     assert recorded.launches == executed.launches and recorded.sources == executed.sources
     with np.load(tmp_path / "bundle" / "arrays.npz") as arrays:
         again = script(tmp_path / "bundle")["replay"](None, dict(arrays))
-    for found, (exact, bound) in zip(again, bundle.expected("conv2d", "backward", CASES["conv2d"]).values()):
+    for found, (exact, bound) in zip(
+        again, bundle.expected("conv2d", "backward", CASES["conv2d"]).values(), strict=True
+    ):
         judge.compare("run again", found, exact, bound)
 
 
@@ -311,7 +313,7 @@ def test_without_kernels_arrays_are_judged(tmp_path, site):
     nothing = run_alone(site, tmp_path / "bundle")
     assert nothing.returncode == 2 and "--results 0.npy 1.npy 2.npy" in nothing.stdout
     files = []
-    for number, (exact, _) in enumerate(bundle.expected("conv2d", "backward", CASES["conv2d"]).values()):
+    for number, (exact, _) in enumerate(bundle.expected("conv2d", "backward", CASES["conv2d"]).values(), strict=True):
         files.append(tmp_path / f"{number}.npy")
         np.save(files[-1], exact.astype(np.float32))
     assert run_alone(site, tmp_path / "bundle", "--results", *files).returncode == 0

@@ -46,7 +46,7 @@ class Process:
 
     def __init__(self, command, environment=None):
         self.name = self.about = self.kind = None
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         # In a session of its own: a Ctrl-C is for the one who measures, who then tells what there is.
         self._process = subprocess.Popen(
             command,
@@ -157,7 +157,7 @@ class Times:
 
 def ratio(ours, theirs):
     """Return how many times faster the first is: the median over rounds of the quotients within a round."""
-    pairs = zip(theirs.seconds, ours.seconds)
+    pairs = zip(theirs.seconds, ours.seconds, strict=False)
     return statistics.median(their / our for their, our in pairs)
 
 

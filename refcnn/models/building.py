@@ -138,9 +138,9 @@ def _check_tape(name, model, output):
         raise ArgumentError(f"the model {name}: {describe_unlisted(found)}")
     if not (is_recorded and output.requires_grad) and next(model.parameters(), None) is not None:
         raise ArgumentError(
-            f"the model {name}: no parameter takes part in what forward returns, a {type(output).__name__}, by refcnn's "
-            "operations, so none would be trained. Compute it with refcnn's functions and layers alone, without "
-            "as_ndarray() in between."
+            f"the model {name}: no parameter takes part in what forward returns, a {type(output).__name__}, by "
+            "refcnn's operations, so none would be trained. Compute it with refcnn's functions and layers alone, "
+            "without as_ndarray() in between."
         )
 
 

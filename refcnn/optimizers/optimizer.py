@@ -62,7 +62,7 @@ class Optimizer:
                 state.slots = tuple(Variable.of(backend, array) for array in arrays)
 
     def state(self, parameter):
-        """Return what is kept for a parameter: a dict of host arrays, ``step`` among them, or empty before its first."""
+        """Return what is kept for a parameter: a dict of host arrays, ``step`` among them; empty before its first."""
         state = self._states.get(id(parameter))
         if state is None:
             return {}
@@ -80,7 +80,7 @@ class Optimizer:
         if not arrays:
             self._states.pop(id(parameter), None)
             return
-        expected = {"step": (), **{name: parameter.shape for name in self.slots}}
+        expected = {"step": (), **dict.fromkeys(self.slots, parameter.shape)}
         found = {name: array.shape for name, array in arrays.items()}
         if found != expected:
             raise CheckpointError(

@@ -10,8 +10,8 @@ from torch import nn
 _FOLDER = Path(__file__).resolve().parent
 sys.path += [str(_FOLDER), str(_FOLDER.parent)]
 
-import batches  # noqa: E402
-from serving import Contestant, serve  # noqa: E402
+import batches
+from serving import Contestant, serve
 
 
 class PyTorch(Contestant):

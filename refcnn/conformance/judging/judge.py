@@ -386,7 +386,7 @@ def _wanted(entries, needs):
 
 
 def _rounds_nowhere(algorithms, direction):
-    """Whether sums of small integers have no rounding: the constants of Winograd's larger tiles are no binary fractions."""
+    """Whether sums of small integers have no rounding: constants of Winograd's larger tiles are no binary fractions."""
     return algorithms.get("algorithms", {}).get(direction) != "winograd_4x4"
 
 

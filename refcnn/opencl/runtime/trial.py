@@ -118,7 +118,7 @@ class _Process:
     """A process that tries a device."""
 
     def __init__(self, device):
-        self._log, self._answer = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        self._log, self._answer = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         self._deadline = time.monotonic() + LIMIT
         # In a session of its own it can be ended with all that it started, and a Ctrl-C ends the waiting alone.
         self._process = subprocess.Popen(
