@@ -313,7 +313,7 @@ def test_without_kernels_arrays_are_judged(tmp_path, site):
     nothing = run_alone(site, tmp_path / "bundle")
     assert nothing.returncode == 2 and "--results 0.npy 1.npy 2.npy" in nothing.stdout
     files = []
-    for number, (exact, _) in enumerate(bundle.expected("conv2d", "backward", CASES["conv2d"]).values(), strict=True):
+    for number, (exact, _) in enumerate(bundle.expected("conv2d", "backward", CASES["conv2d"]).values()):
         files.append(tmp_path / f"{number}.npy")
         np.save(files[-1], exact.astype(np.float32))
     assert run_alone(site, tmp_path / "bundle", "--results", *files).returncode == 0
