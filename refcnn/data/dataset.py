@@ -212,6 +212,11 @@ class DataSet:
     classes: tuple
     preprocessing: Preprocessing
 
+    def __repr__(self):
+        size = "x".join(map(str, self.x.shape[1:]))
+        names = ", ".join(map(str, self.classes[:10])) + ", ..." * (len(self.classes) > 10)
+        return f"DataSet of {len(self.x):,} images {size} ({self.x.dtype}) in {len(self.classes)} classes: {names}"
+
     def __post_init__(self):
         if self.x.ndim != 4 or self.x.dtype not in (np.uint8, np.float32):
             raise DataError(

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from ..arguments import Written
 from ..errors import CheckpointError
 from ..variable import Variable
 
 
-class Optimizer:
+class Optimizer(Written):
     """Base class of the optimizers.
 
     Attributes
@@ -20,6 +21,7 @@ class Optimizer:
 
     operation = None
     slots = ()
+    _shows_all = True
 
     def __init__(self):
         self._states = {}
