@@ -50,7 +50,7 @@ FLOORS = (
     ("rooms", "shapes", "attributes", "philox", "npz", "files", "locking"),
     (
         *("arguments", "display", "errors", "interruption", "mode", "own_code", "processes"),
-        *("reading", "suggestions", "tables", "version"),
+        *("reading", "suggestions", "tables", "typing", "version"),
     ),
 )
 
