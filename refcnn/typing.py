@@ -2,12 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
-
-from numpy.typing import ArrayLike
-
-if TYPE_CHECKING:
-    from .variable import Variable
+from typing import TypeAlias
 
 #: A number for both axes, or (vertical, horizontal).
 Pair: TypeAlias = int | tuple[int, int] | Sequence[int]
@@ -15,5 +10,3 @@ Pair: TypeAlias = int | tuple[int, int] | Sequence[int]
 Padding: TypeAlias = int | Sequence[int]
 #: Where a file lies.
 PathLike: TypeAlias = str | os.PathLike[str]
-#: What an operation takes for an array.
-Input: TypeAlias = "Variable | ArrayLike"
