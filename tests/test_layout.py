@@ -49,7 +49,7 @@ FLOORS = (
     ("opencl.variants", "opencl.runtime", "reference", "data", "initializers"),
     ("rooms", "shapes", "attributes", "philox", "npz", "files", "locking"),
     (
-        *("display", "errors", "interruption", "mode", "own_code", "processes"),
+        *("answering", "display", "errors", "interruption", "mode", "own_code", "processes"),
         *("reading", "suggestions", "tables", "version"),
     ),
 )
