@@ -49,7 +49,7 @@ FLOORS = (
     ("opencl.variants", "opencl.runtime", "reference", "data", "initializers"),
     ("rooms", "shapes", "attributes", "philox", "npz", "files", "locking"),
     (
-        *("arguments", "display", "errors", "interruption", "mode", "own_code", "processes"),
+        *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "processes"),
         *("reading", "suggestions", "tables", "typing", "version"),
     ),
 )
