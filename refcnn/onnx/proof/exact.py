@@ -1,7 +1,5 @@
 """The exact answers of a program, how far float32 may be from them, and the verdict on each step."""
 
-import functools
-
 import numpy as np
 
 from ... import backend as backends
@@ -10,9 +8,6 @@ from ...conformance.judging import judge
 from ...conformance.theory.bounds import UNDEFINED, widest
 from ...errors import ExportError
 from ...program import IMAGE
-
-#: Operations without arithmetic, which therefore have no bound of their own in refcnn.conformance.
-_MOVING = ("flatten",)
 
 
 class Exact:
@@ -90,8 +85,6 @@ class Exact:
 
 
 def _forward_bound(operation):
-    if operation in _MOVING:
-        return functools.partial(_moved, rooms.require(rooms.REFERENCE, operation).forward)
     room = rooms.find(rooms.CONFORMANCE, operation)
     if room is None:
         raise ExportError(
@@ -99,9 +92,3 @@ def _forward_bound(operation):
             f"forward_bound in {rooms.path(rooms.CONFORMANCE, operation)}."
         )
     return room.forward_bound
-
-
-def _moved(forward, inputs, attributes, errors):
-    """The bound of an operation that only moves numbers: their errors go where they go."""
-    zero = np.zeros(inputs[0].shape)
-    return forward(zero if errors[0] is None else errors[0], **attributes)[0]
