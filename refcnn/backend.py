@@ -45,6 +45,11 @@ class Reference:
         return rooms.require(rooms.REFERENCE, stem)
 
 
+def results_of(y):
+    """Return what an operation's ``forward`` gave as a tuple of arrays: a tuple of results, or one result."""
+    return y if isinstance(y, tuple) else (y,)
+
+
 def algorithms_of(backend, stem, inputs, attributes):
     """Return what a backend's ``algorithms`` says, as the keyword that error bounds take; none if it says nothing.
 
