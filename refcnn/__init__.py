@@ -26,5 +26,5 @@ from .model import Model, Sequential
 from .optimizers.adam import Adam
 from .optimizers.sgd import Sgd
 from .philox import set_seed
-from .variable import Grads, Parameter, Variable
+from .variable import Buffer, Grads, Parameter, Variable
 from .version import __version__
