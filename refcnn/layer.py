@@ -7,6 +7,7 @@ import re
 import threading
 import urllib.parse
 
+from .arguments import Written
 from .errors import ArgumentError, ShapeError
 from .mode import setting
 from .variable import Buffer, Parameter, Stored, as_variable
@@ -44,7 +45,7 @@ class Buffers(_ByName):
     _kind = "buffer"
 
 
-class Layer:
+class Layer(Written):
     """Base class of layers and models.
 
     Attributes
@@ -56,7 +57,7 @@ class Layer:
     """
 
     #: The attributes whose entries are named as if they were attributes themselves, as those of ``buffers`` are too.
-    _unnamed = ("params",)
+    _unnamed: tuple[str, ...] = ("params",)
 
     def __init__(self):
         self.params, self.buffers = Parameters(), Buffers()
@@ -255,7 +256,8 @@ def _word(layer, key):
     if not _is_stable(key):
         raise ArgumentError(
             f"{type(layer).__name__}: a dict has a layer, parameter or buffer under the key {key!r}, a "
-            f"{type(key).__name__}, from which no name follows that would be the same in every process. Use strings or numbers as keys."
+            f"{type(key).__name__}, from which no name follows that would be the same in every process. Use strings or "
+            "numbers as keys."
         )
     return re.sub(r"[^\w-]", _quoted, str(key))
 

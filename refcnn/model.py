@@ -76,24 +76,34 @@ class Model(Layer):
             (C, H, W) of one image, or of a model with several inputs a shape for each: shapes are found by running one
             example of zeros. Needed if the parameters are not made yet.
         """
-        shapes = {}
-        if input_shape is not None:
-            shapes = self._output_shapes(input_shape)
-        kinds = {"parameters": Parameter, "buffers": Buffer}
-        if next(self.named_buffers(), None) is None:
-            del kinds["buffers"]
-        rows = [("layer", "output shape", *kinds)]
+        print(self._table({} if input_shape is None else self._output_shapes(input_shape)))
+
+    def __repr__(self):
+        return self._table({})
+
+    def _table(self, shapes):
+        """Return the layers as text, each with its output shape, by the layer's id, and how much it stores."""
+        places = {id(layer): list(_places(layer).values()) for _, layer in _walk(self)}
+        stores_buffers = any(issubclass(place.kind, Buffer) for of_layer in places.values() for place in of_layer)
+        kinds = (Parameter, Buffer) if stores_buffers else (Parameter,)
+        rows = [("layer", "output shape", *(f"{kind.__name__.lower()}s" for kind in kinds))]
         for name, layer in _walk(self):
-            own = list(layer.own_state())
-            if own or not isinstance(layer, Model):
-                label = f"{name}: {type(layer).__name__}" if name else type(layer).__name__
-                counts = (_count(_once(own, kind)) for kind in kinds.values())
-                rows.append((label, shapes.get(id(layer), ""), *counts))
-        rows.append(("total", "", *(_count(_once(self._named_state(), kind)) for kind in kinds.values())))
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        for row in rows:
-            cells = (f"{cell:{'<' if column < 2 else '>'}{widths[column]}}" for column, cell in enumerate(row))
-            print("  ".join(cells).rstrip())
+            own = places[id(layer)]
+            if own or layer is self or not isinstance(layer, Model):
+                written = type(layer).__name__ if isinstance(layer, Model) else repr(layer)
+                counts = (_count_of_layer(place for place in own if issubclass(place.kind, kind)) for kind in kinds)
+                rows.append((f"{name}: {written}" if name else written, shapes.get(id(layer), ""), *counts))
+        rows.append(("total", "", *(_count(_once(self._named_state(), kind)) for kind in kinds)))
+        if not shapes:
+            rows = [(row[0], *row[2:]) for row in rows]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lefts = len(widths) - len(kinds)
+        return "\n".join(
+            "  ".join(
+                f"{cell:{'<' if column < lefts else '>'}{widths[column]}}" for column, cell in enumerate(row)
+            ).rstrip()
+            for row in rows
+        )
 
     def _output_shapes(self, input_shape):
         shapes = {}
@@ -292,6 +302,12 @@ def _once(named, kind):
 
 def _joined(name, key):
     return f"{name}.{key}" if name else key
+
+
+def _count_of_layer(places):
+    places = list(places)
+    made = [("", place.stored) for place in places if place.stored is not None]
+    return _count(_once(made, Stored)) if made or not places else "not made yet"
 
 
 def _count(named):

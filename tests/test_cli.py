@@ -272,7 +272,7 @@ def test_devices(call):
 
 
 def test_devices_without_any(call, monkeypatch):
-    monkeypatch.setattr(finding, "available", lambda: [])
+    monkeypatch.setattr(finding, "available", list)
     result = call("devices")
     assert result.exit_code == 0 and "*  reference" in result.stdout
     assert "no OpenCL device was found" in result.stdout and "pip install" in result.stdout
@@ -462,7 +462,7 @@ def test_an_unknown_device_lists_those_present(call, tmp_path):
 def test_no_opencl_at_all(call, monkeypatch, tmp_path):
     from refcnn import backend
 
-    monkeypatch.setattr(finding, "available", lambda: [])
+    monkeypatch.setattr(finding, "available", list)
     backend._best.cache_clear()
     try:
         result = call("train", "--backend", "opencl", "--out", tmp_path / "run")

@@ -40,7 +40,7 @@ def main():
         trees = [_checked_out(commit, Path(folder) / name) for commit, name in _named(arguments)]
         try:
             devices = arguments.device or ["reference", *_opencl_devices()]
-            is_same = all([_same_bits(trees, device) for device in devices])
+            is_same = not sum(_differing(trees, device) for device in devices)
             for device in devices:
                 if arguments.rounds and device != "reference":
                     _speed(trees, device, arguments.rounds)
@@ -83,11 +83,11 @@ def _child(tree, task, device):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _same_bits(trees, device):
+def _differing(trees, device):
     before, after = (_child(tree, "hashes", device) for tree in trees)
     differing = sorted(name for name in before if after.get(name) != before[name])
     print(f"{device}: {len(before)} results, {len(differing)} differ", *differing, sep="\n  ", flush=True)
-    return not differing
+    return len(differing)
 
 
 def _speed(trees, device, rounds):
@@ -159,11 +159,9 @@ def _calls():
         ((7, 7), (2, 2), (3, 3, 3, 3), (1, 1)),
     ]
     channels = [(1, 5, 1), (3, 32, 1), (16, 33, 1), (40, 24, 4), (6, 6, 6), (64, 64, 1)]
-    number = 0
-    for (kernel, stride, padding, dilation), (c, k, groups), (n, height, width) in itertools.product(
-        windows, channels, [(2, 15, 17), (3, 28, 8)]
-    ):
-        number += 1
+    geometries = itertools.product(windows, channels, [(2, 15, 17), (3, 28, 8)])
+    for number, (window, (c, k, groups), (n, height, width)) in enumerate(geometries):
+        kernel, stride, padding, dilation = window
         attributes = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         b = draw(1, k, 1, 1) if number % 3 else None
         yield "conv2d", number, (draw(n, c, height, width), draw(k, c // groups, *kernel), b), attributes
