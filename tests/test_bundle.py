@@ -22,6 +22,7 @@ from refcnn.conformance.judging import judge
 from refcnn.conformance.targets import finding as targets
 from refcnn.conformance.targets import onnxruntime as onnxruntime_target
 from refcnn.conformance.targets.onnxruntime import one_node_model
+from refcnn.conformance.theory.bounds import UNDEFINED
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError, DataError, FileWriteError
 from refcnn.opencl.runtime import finding, program
@@ -194,7 +195,9 @@ def test_what_was_not_run_is_recorded_too(tmp_path, monkeypatch):
     assert recorded.launches == executed.launches and recorded.sources == executed.sources
     with np.load(tmp_path / "bundle" / "arrays.npz") as arrays:
         again = script(tmp_path / "bundle")["replay"](None, dict(arrays))
-    for found, (exact, bound) in zip(again, bundle.expected("conv2d", "backward", CASES["conv2d"]).values()):
+    for found, (exact, bound) in zip(
+        again, bundle.expected("conv2d", "backward", CASES["conv2d"]).values(), strict=True
+    ):
         judge.compare("run again", found, exact, bound)
 
 
@@ -204,9 +207,11 @@ def test_recording_ends_with_its_block_and_sees_what_was_before():
     before = device.array(np.arange(6, dtype=np.float32))
     with pytest.raises(ZeroDivisionError), device.recording() as recording:
         y = device.empty((6,))
-        device.launch("relu", "relu_forward", (6,), (2,), before.reshape((2, 3)), y, 6, options=("-DCHUNK=1",))
+        device.launch(
+            "relu", "relu_forward", (6,), (2,), options=("-DCHUNK=1",), x=before.reshape((2, 3)), y=y, count=6
+        )
         raise ZeroDivisionError
-    device.launch("relu", "relu_forward", (6,), (2,), before, y, 6, options=("-DCHUNK=1",))
+    device.launch("relu", "relu_forward", (6,), (2,), options=("-DCHUNK=1",), x=before, y=y, count=6)
     (launch,) = recording.launches
     assert launch.arguments == [("buffer", 1), ("buffer", 0), ("int32", 6)]
     assert (launch.global_size, launch.local_size) == ((6,), (2,))
@@ -234,8 +239,8 @@ def test_every_kind_of_argument_is_run_again(tmp_path, monkeypatch):
     device = finding.best()
     with device.recording() as recording:
         y = device.empty((4,))
-        arguments = y, -np.inf, np.uint32(2**32 - 256), True, np.uint8(200)
-        device.launch("kinds_for_test", "kinds", (1,), (1,), *arguments, options=("-DFACTOR=3",))
+        arguments = {"y": y, "a": -np.inf, "b": np.uint32(2**32 - 256), "c": True, "d": 200}
+        device.launch("kinds_for_test", "kinds", (1,), (1,), options=("-DFACTOR=3",), **arguments)
     bundle.write_bundle(
         tmp_path / "bundle",
         operation="dropout",
@@ -276,7 +281,7 @@ numbers = st.one_of(st.floats(width=32), st.sampled_from([0.0, -0.0, 1.0, np.inf
         st.tuples(
             numbers,
             st.one_of(numbers, finite.map(lambda x: x * 1.0000001)),
-            st.one_of(st.floats(0, 1), st.just(0.0), st.just(np.inf), st.floats(0, 1e38)),
+            st.one_of(st.floats(0, 1), st.sampled_from([0.0, np.inf, np.nan, UNDEFINED]), st.floats(0, 1e38)),
         ),
         min_size=1,
     )

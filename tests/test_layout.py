@@ -46,8 +46,8 @@ FLOORS = (
     ("opencl.variants", "opencl.runtime", "reference", "data", "initializers"),
     ("rooms", "shapes", "attributes", "philox", "npz", "files", "locking"),
     (
-        *("display", "errors", "interruption", "mode", "own_code", "processes"),
-        *("reading", "suggestions", "tables", "version"),
+        *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "processes"),
+        *("reading", "suggestions", "tables", "typing", "version"),
     ),
 )
 
@@ -139,6 +139,8 @@ def test_imports_run_downward(module):
 #: Modules and packages that name operations because they are about them, beside the rooms, with the reason.
 ABOUT_OPERATIONS = {
     "opencl.convolution": "the variants of one operation, too many for its room",
+    "": "the public names, the operations' functions among them",
+    "tools.compare_commits": "results at two commits, of which the earlier may have no traits",
     "conformance.targets.onnxruntime": "which of ONNX's nodes computes which operation",
 }
 

@@ -18,7 +18,7 @@ from ..errors import ArgumentError
 from ..files import atomic_write, check_writable
 from ..interruption import stop_if_asked
 from ..mode import recording
-from ..variable import history as recorded
+from ..variable import tape
 
 _COLUMNS = 8
 _DOTS_PER_INCH = 150
@@ -45,10 +45,10 @@ def convolutions(model, x):
     """
     with recording():
         y = model(x)
-    kernels_of = [(variable, rooms.trait(rooms.LAYERS, variable.node.operation, "KERNELS")) for variable in recorded(y)]
+    kernels_of = [(node, rooms.trait(rooms.LAYERS, node.operation, "KERNELS")) for node in tape(y)]
     found = [
-        (variable.node.inputs[index].as_ndarray(), variable.as_ndarray())
-        for variable, index in kernels_of
+        (node.inputs[index].as_ndarray(), node.results()[0].as_ndarray())
+        for node, index in kernels_of
         if index is not None
     ]
     if not found:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from ... import rooms
-from ...backend import algorithms_of, find
+from ...backend import algorithms_of, find, results_of
 from ..reports.results import BINS
 from ..theory.bounds import LARGEST, UNDEFINED, subnormals
 from ..theory.strategies import LARGEST_INTEGER, describe
@@ -80,9 +80,8 @@ def is_exact(operation, case):
     is_exact_with = rooms.trait(rooms.CONFORMANCE, operation, "is_exact_with")
     if not has_exact_cases(operation) or not is_exact_with(case.attributes):
         return False
-    entries = [entry for entry in (*case.inputs, case.dy) if entry is not None]
-    return max(entry.size for entry in entries) * LARGEST_INTEGER**2 < 2**22 and all(
-        (np.abs(entry) <= LARGEST_INTEGER).all() and (entry == np.rint(entry)).all() for entry in entries
+    return max(entry.size for entry in case.arrays) * LARGEST_INTEGER**2 < 2**22 and all(
+        (np.abs(entry) <= LARGEST_INTEGER).all() and (entry == np.rint(entry)).all() for entry in case.arrays
     )
 
 
@@ -101,9 +100,13 @@ def exact(operation, case, needs=None, followers=()):
     Returns
     -------
     (outputs, gradients) : tuples of (ndarray of float64, or None)
-        An operation has one output, an optimizer's update several and no
-        gradients (None).
+        An optimizer's update has no gradients (None).
     """
+    y, gradients = _exact(operation, case, needs, followers)
+    return results_of(y), gradients
+
+
+def _exact(operation, case, needs, followers):
     reference = find("reference:float64")
     return _run(operation, case, reference, Composition.on(reference, reference.operation(operation), followers), needs)
 
@@ -119,6 +122,8 @@ class Expectation:
     to_the_bit : list of bool
     signed_zeros : bool
         Whether zeros must have the sign that they have in the exact answer.
+    in_tuple : bool
+        Whether they are the results of ``forward`` in a tuple, even if there is one alone.
     """
 
     names: list
@@ -126,6 +131,7 @@ class Expectation:
     bounds: list
     to_the_bit: list
     signed_zeros: bool = False
+    in_tuple: bool = False
 
     def entries(self):
         """Return (exact answer, bound of each element) by the name of the result."""
@@ -140,14 +146,14 @@ def expect_forward(operation, case, backend, *, to_the_bit=False, followers=()):
     """Return the :class:`Expectation` of forward on a backend; parameters as in :func:`check_forward`."""
     algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
     to_the_bit = to_the_bit and not _rounds(operation, algorithms)
-    outputs, _ = exact(operation, case, _no_gradient(case), followers)
+    y, _ = _exact(operation, case, _no_gradient(case), followers)
     with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
-        bounds = conformance(operation).forward_bound(case.inputs, case.attributes, **algorithms)
-        bounds = bounds if isinstance(bounds, tuple) else (bounds,)
+        bounds = results_of(conformance(operation).forward_bound(case.inputs, case.attributes, **algorithms))
         bounds = [composed_bound(bound, followers) for bound in bounds]
-    names = ["y"] if len(outputs) == 1 else [f"result {index}" for index in range(len(outputs))]
+    in_tuple = isinstance(y, tuple)
+    names = [f"result {index}" for index in range(len(y))] if in_tuple else ["y"]
     signed_zeros = not followers and are_copies(operation, "forward", case)
-    return Expectation(names, list(outputs), bounds, [to_the_bit] * len(names), signed_zeros)
+    return Expectation(names, list(results_of(y)), bounds, [to_the_bit] * len(names), signed_zeros, in_tuple)
 
 
 def check_forward(
@@ -187,7 +193,8 @@ def check_forward(
     """
     expected = expected or expect_forward(operation, case, backend, to_the_bit=to_the_bit, followers=followers)
     implementation = Composition.on(backend, implementation or backend.operation(operation), followers)
-    computed, _ = _run(operation, case, backend, implementation, _no_gradient(case))
+    y, _ = _run(operation, case, backend, implementation, _no_gradient(case))
+    computed = y if expected.in_tuple and isinstance(y, tuple) else (y,)
     return _compare("+".join((f"{operation}.forward", *followers)), case, backend, computed, expected, statistics)
 
 
@@ -206,7 +213,8 @@ def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, f
             (y,), _ = exact(operation, case, _no_gradient(case))
             error = module.forward_bound(case.inputs, case.attributes, **algorithms)
             dy, open_dy = routed(y, np.zeros(y.shape) if exactly else error, dy.astype(np.float64), followers)
-        bounds = list(module.backward_bound(dy.astype(np.float32), case.inputs, case.attributes, needs, **algorithms))
+            dy = dy.astype(np.float32)
+        bounds = list(module.backward_bound(dy, case.inputs, case.attributes, needs, **algorithms))
         if followers:
             bounds = _with_open_gradient(operation, case, needs, bounds, open_dy)
             bounds[:1] = [masked_bound(case.inputs[0], bound, followers) for bound in bounds[:1]]
@@ -270,8 +278,43 @@ def check_backward(
     return _compare(call, case, backend, _wanted(gradients, needs), expected, statistics)
 
 
-def compare(title, computed, expected, bound, to_the_bit=False, statistics=None, signed_zeros=False):
-    """Hold one array against the exact one and its bound.
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """How a result compares with the exact one.
+
+    Attributes
+    ----------
+    ratio : float
+        The worst error divided by its bound; it is within if that is 1 at most.
+    difference : float
+        The largest absolute difference, but where the definition leaves the result open.
+    worst : tuple of int or None
+        The element with that ratio; None if there is none, or nothing that could be compared.
+    text : str
+        What is worst, for messages.
+    table : str
+        The same, with the numbers below each other.
+    """
+
+    ratio: float
+    difference: float
+    worst: tuple | None
+    text: str
+    table: str
+
+    @property
+    def within(self):
+        """Whether every element is within its bound."""
+        return self.ratio <= 1
+
+    @classmethod
+    def incomparable(cls, text):
+        """The verdict on a result whose elements cannot be held against the exact ones."""
+        return cls(np.inf, np.inf, None, text, text)
+
+
+def verdict(computed, expected, bound, *, dtype=np.float32, statistics=None, signed_zeros=False):
+    """Hold a result against the exact one and its bound: the only judge of what is right.
 
     Where the exact answer is NaN or infinite, the same is asked for; where it
     comes so near the largest float32 that its bound passes that, infinity of
@@ -279,16 +322,68 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None,
 
     Parameters
     ----------
-    title : str
-        What the message begins with.
-    computed : ndarray of float32
+    computed : ndarray
     expected, bound : ndarray of float64
-    to_the_bit : bool
-        Allow no difference but between the zeros.
+        A bound of 0 allows no difference but between the zeros.
+    dtype : numpy dtype, optional
+        What the result must have; None takes any.
     statistics : Statistics, optional
         Is told of every element.
     signed_zeros : bool
-        Allow none between the zeros either.
+        Allow no difference between the zeros either.
+
+    Returns
+    -------
+    Verdict
+    """
+    is_array = isinstance(computed, np.ndarray)
+    if not is_array or computed.shape != expected.shape or (dtype is not None and computed.dtype != dtype):
+        needed = "an array" if dtype is None else np.dtype(dtype)
+        found = (
+            f"{computed.dtype} of shape {computed.shape}" if is_array else f"{computed!r} ({type(computed).__name__})"
+        )
+        return Verdict.incomparable(f"the result is {found}, but {needed} of shape {expected.shape} is needed")
+    if not expected.size:
+        return Verdict(0.0, 0.0, None, "there are no elements", "there are no elements")
+    bound = np.broadcast_to(bound, expected.shape)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        difference = np.abs(computed.astype(np.float64) - expected)
+        ratio = np.where(difference == 0, 0, difference / bound)
+        overflows = np.isinf(computed) & (np.sign(computed) == np.sign(expected)) & (np.abs(expected) + bound > LARGEST)
+    is_open = (bound == UNDEFINED) | (np.isposinf(bound) & np.isfinite(expected))
+    same = (np.isnan(expected) & np.isnan(computed)) | (computed == expected)
+    accepted = same | overflows | is_open
+    if signed_zeros:
+        has_other_sign = (expected == 0) & (computed == 0) & (np.signbit(expected) != np.signbit(computed))
+        accepted, ratio = accepted & ~has_other_sign, np.where(has_other_sign, np.inf, ratio)
+    ratio = np.where(accepted, 0, np.where(np.isnan(ratio), np.inf, ratio))
+    if statistics is not None:
+        statistics.add(ratio, np.where(accepted, 0, _in_ulp(difference, expected, bound)))
+    worst = tuple(map(int, np.unravel_index(np.argmax(ratio), ratio.shape)))
+    largest = np.where(same | is_open, 0, np.where(np.isnan(difference), np.inf, difference)).max()
+    return Verdict(
+        float(ratio[worst]),
+        float(largest),
+        worst,
+        f"element {worst} is {computed[worst]:.9g}, where {expected[worst]:.9g} is exact and {bound[worst]:.2g} the "
+        "error bound",
+        f"{int((ratio > 1).sum())} of {ratio.size} elements are wrong; the worst is {worst}:\n"
+        f"  computed   {computed[worst]!r}\n  exact      {float(expected[worst])!r}\n"
+        f"  difference {float(difference[worst])!r}\n  bound      {float(bound[worst])!r}",
+    )
+
+
+def compare(title, computed, expected, bound, to_the_bit=False, statistics=None, signed_zeros=False):
+    """Hold a float32 result against the exact one and its bound, as :func:`verdict` does, and raise what it finds.
+
+    Parameters
+    ----------
+    title : str
+        What the message begins with.
+    to_the_bit : bool
+        Allow no difference but between the zeros.
+    computed, expected, bound, statistics, signed_zeros
+        As in :func:`verdict`.
 
     Returns
     -------
@@ -299,37 +394,14 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None,
     ------
     ConformanceFailure
     """
-    if not isinstance(computed, np.ndarray) or computed.shape != expected.shape or computed.dtype != np.float32:
-        is_array = isinstance(computed, np.ndarray)
-        found = (
-            f"{computed.dtype} of shape {computed.shape}" if is_array else f"{computed!r} ({type(computed).__name__})"
-        )
-        raise ConformanceFailure(f"{title}: the result is {found}, but float32 of shape {expected.shape} is needed.")
-    bound = np.zeros(expected.shape) if to_the_bit else np.broadcast_to(bound, expected.shape)
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        difference = np.abs(computed.astype(np.float64) - expected)
-        ratio = np.where(difference == 0, 0, difference / bound)
-        overflows = np.isinf(computed) & (np.sign(computed) == np.sign(expected)) & (np.abs(expected) + bound > LARGEST)
-        free = (bound == UNDEFINED) | (np.isposinf(bound) & np.isfinite(expected))
-        same = (np.isnan(expected) & np.isnan(computed)) | (computed == expected) | overflows | free
-        if signed_zeros:
-            has_other_sign = (expected == 0) & (computed == 0) & (np.signbit(expected) != np.signbit(computed))
-            same, ratio = same & ~has_other_sign, np.where(has_other_sign, np.inf, ratio)
-    ratio = np.where(same, 0, np.where(np.isnan(ratio), np.inf, ratio))
-    if not ratio.size:
-        return 0.0
-    if statistics is not None:
-        statistics.add(ratio, np.where(same, 0, _in_ulp(difference, expected, bound)))
-    worst = np.unravel_index(np.argmax(ratio), ratio.shape)
-    if ratio[worst] > 1:
-        index = tuple(map(int, worst))
-        raise ConformanceFailure(
-            f"{title}\n  {int((ratio > 1).sum())} of {ratio.size} elements are wrong; the worst is {index}:\n"
-            f"  computed   {computed[worst]!r}\n  exact      {float(expected[worst])!r}\n"
-            f"  difference {float(difference[worst])!r}\n  bound      {float(bound[worst])!r}"
-            + ("  (every partial result is below 2^24 times one power of two: no rounding)" if to_the_bit else "")
-        )
-    return float(ratio[worst])
+    bound = np.zeros(expected.shape) if to_the_bit else bound
+    found = verdict(computed, expected, bound, statistics=statistics, signed_zeros=signed_zeros)
+    if found.within:
+        return found.ratio
+    if found.worst is None:
+        raise ConformanceFailure(f"{title}: {found.text}.")
+    rounded = "  (every partial result is below 2^24 times one power of two: no rounding)" if to_the_bit else ""
+    raise ConformanceFailure(f"{title}\n  {found.table}{rounded}")
 
 
 def _in_ulp(difference, expected, bound):
@@ -345,7 +417,7 @@ def _compare(call, case, backend, computed, expected, statistics):
         raise ConformanceFailure(
             f"{call} on {backend.name}: {len(computed)} results, but {len(expected.exact)} are needed."
         )
-    arguments = [describe(entry) if entry is not None else "None" for entry in case.inputs]
+    arguments = list(map(describe, case.inputs))
     arguments += [f"{name}={value!r}" for name, value in case.attributes.items()]
     if ".backward" in call:
         arguments.append(f"dy={describe(case.dy)}")
@@ -370,31 +442,37 @@ def _rounds(operation, algorithms, gradient=None):
 
 
 def _run(operation, case, backend, implementation, needs):
-    """Return outputs and gradients on the host; no gradients where the operation has no backward or none is asked.
+    """Return what forward gave, and the gradients, on the host; None where there is no backward or none is asked for.
 
     An implementation whose ``needs_forward`` is false has a ``backward`` that
     takes the inputs in the place of what forward saved, and can be run alone.
     """
-    arrays = [None if entry is None else backend.array(entry) for entry in case.inputs]
+    arrays = [_or_none(backend.array, entry) for entry in case.inputs]
     with np.errstate(all="ignore"):
         if needs is not None and any(needs) and not getattr(implementation, "needs_forward", True):
             result = None, arrays
         else:
             result = implementation.forward(*arrays, **case.attributes)
         if not hasattr(implementation, "backward"):
-            return tuple(backend.to_host(array) for array in result), None
+            return tuple(map(backend.to_host, result)), None
         y, saved = result
-        outputs = (backend.to_host(y),)
+        y = tuple(map(backend.to_host, y)) if isinstance(y, tuple) else backend.to_host(y)
         needs = _all_gradients(case) if needs is None else needs
         if not any(needs):
-            return outputs, None
-        gradients = implementation.backward(backend.array(case.dy), saved, needs, **case.attributes)
-    gradients = tuple(None if not need else _host(backend, array) for array, need in zip(gradients, needs, strict=True))
-    return outputs, gradients
+            return y, None
+        gradients = implementation.backward(given_gradient(backend, case), saved, needs, **case.attributes)
+    rows = zip(gradients, needs, strict=True)
+    return y, tuple(_or_none(backend.to_host, array) if need else None for array, need in rows)
 
 
-def _host(backend, array):
-    return None if array is None else backend.to_host(array)
+def given_gradient(backend, case):
+    """Return what ``backward`` is given on a backend: an array, or a tuple of them."""
+    given = tuple(_or_none(backend.array, entry) for entry in results_of(case.dy))
+    return given if isinstance(case.dy, tuple) else given[0]
+
+
+def _or_none(function, array):
+    return None if array is None else function(array)
 
 
 def _all_gradients(case):

@@ -60,7 +60,7 @@ def rounds_integers(algorithms, gradient=None):
 
 
 def edges(case):
-    """Return the edges of the operation's own that a case could reach, a dict of str to bool: the same for all cases."""
+    """Return the edges of the operation's own that a case could reach, a dict of str to bool, the same for all."""
     return {}
 
 

@@ -11,9 +11,10 @@ VARIANTS = ()
 #: What is fused into its kernels, where it follows, and in which variants: by names joined by ``+``.
 FUSED = {}
 
-#: Which of its variants run a file of kernels, by the file's stem, where that does not tell; (None,) where there are no
-#: variants. The file that bears the operation's name is run by the plain variant, or by all of an operation without
-#: variants, and one with ``_`` and a variant behind the name by that variant. Whoever runs a file runs what it includes.
+#: Which of its variants run a file of kernels, by the file's stem, where that does not tell; (None,) where there are
+#: no variants. The file that bears the operation's name is run by the plain variant, or by all of an operation
+#: without variants; one with ``_`` and a variant behind the name by that variant. Whoever runs a file runs what it
+#: includes.
 KERNELS = {}
 
 
