@@ -87,7 +87,7 @@ class Child:
     """
 
     def __init__(self, command, environment=None):
-        self._log, self._kept_log = tempfile.TemporaryFile(), b""
+        self._log, self._kept_log = tempfile.TemporaryFile(), b""  # noqa: SIM115
         try:
             self._process = subprocess.Popen(
                 command,

@@ -174,7 +174,7 @@ def require_same(program, other, what):
         "An ONNX file holds one fixed sequence of operations: let forward(self, x) decide nothing by the batch size or "
         "the values of x, and compute only with refcnn's operations."
     )
-    for number, (step, twin) in enumerate(zip(program.steps, other.steps)):
+    for number, (step, twin) in enumerate(zip(program.steps, other.steps, strict=False)):
         if step != twin:
             raise ExportError(
                 f"the model's operation {number + 1} is {_call(step)}, but {_call(twin)} when run on {what}. {advice}"

@@ -280,6 +280,10 @@ class Grads:
                 "result, or it was made without requires_grad=True."
             ) from None
 
+    def __repr__(self):
+        shapes = "".join(f"\n  {tuple(array.shape)}" for _, array in self)
+        return f"Grads of {len(self._entries)} variables on {self.backend.name}{shapes}"
+
     def __iter__(self):
         """Iterate over (variable, gradient array on the backend)."""
         return iter(self._entries.values())

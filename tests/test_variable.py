@@ -48,9 +48,8 @@ class Graph(rm.Model):
         values = [x]
         for kind, first, second in self.steps:
             a, b = values[first % len(values)], values[second % len(values)]
-            values.append(
-                {"add": lambda: rm.add(a, b), "dense": lambda: self.shared(a), "softmax": lambda: rm.softmax(a)}[kind]()
-            )
+            step = {"add": rm.add, "dense": lambda a, _: self.shared(a), "softmax": lambda a, _: rm.softmax(a)}[kind]
+            values.append(step(a, b))
         return values[-1]
 
 

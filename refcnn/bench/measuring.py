@@ -130,7 +130,7 @@ class Times:
 
 def ratio(ours, theirs):
     """Return how many times faster the first is: the median over rounds of the quotients within a round."""
-    pairs = zip(theirs.seconds, ours.seconds)
+    pairs = zip(theirs.seconds, ours.seconds, strict=False)
     return statistics.median(their / our for their, our in pairs)
 
 
