@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ... import npz
 from ...backend import on_device, results_of
 from ...errors import ArgumentError, FileWriteError
 from ...files import atomic_folder, remedy
@@ -142,7 +143,7 @@ def write_bundle(
             for name, text in texts.items():
                 (temporary / name).parent.mkdir(exist_ok=True)
                 (temporary / name).write_text(text, encoding="utf-8")
-            np.savez(temporary / ARRAYS_FILE, **arrays)
+            npz.write(temporary / ARRAYS_FILE, arrays)
             if model is not None:
                 (temporary / MODEL_FILE).write_bytes(model)
             (temporary / DIGESTS_FILE).write_text(digests(temporary), encoding="utf-8")
