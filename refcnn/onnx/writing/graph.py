@@ -1,4 +1,15 @@
-"""Writing a program as an ONNX graph; each operation's card says which ONNX operators stand for it."""
+"""Writing a program as an ONNX graph; each operation's card says which ONNX operators stand for it.
+
+A card's ``to_onnx`` gets the graph, the operation's inputs and its attributes, and returns the name of the result::
+
+    def to_onnx(graph, x, *, axes):
+        return graph.node("ReduceSum", [graph.tensor(x)], axes=axes, keepdims=0)
+
+Arrays are ``inputs``; whatever is an attribute on the card goes by ONNX's name for it. Whether ONNX wants it as an
+attribute or as an input, as it does of ReduceSum's ``axes``, ReduceMean's from opset 18 on, Reshape's ``shape``,
+Slice's ``starts`` and ``ends``, Clip's ``min`` and ``max`` or Pad's ``pads``, :meth:`Graph.node` finds out from ONNX's
+schema of the version that is written.
+"""
 
 import json
 
@@ -6,10 +17,11 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from ... import rooms
-from ...errors import ExportError
-from ...program import IMAGE
+from ... import backend as backends
+from ...program import IMAGE, Program, Step
+from ...variable import Variable
 from ...version import __version__
+from .. import operators
 
 CLASSES_KEY, PREPROCESSING_KEY = "refcnn.classes", "refcnn.preprocessing"
 PRODUCER = "refcnn"
@@ -31,12 +43,14 @@ class Graph:
         The version of ONNX's operators that is written.
     nodes : list of onnx.NodeProto
     initializers : dict of str to ndarray
+    constants : dict of str to str
+        For each initializer that is a constant of the program its name there.
     tensor_names : dict of str to str
         For each step's label the name of its tensor in the graph.
     """
 
     def __init__(self, program, output_name, opset):
-        self.opset, self.nodes, self.initializers, self.tensor_names = opset, [], {}, {}
+        self.opset, self.nodes, self.initializers, self.constants, self.tensor_names = opset, [], {}, {}, {}
         self._constants = program.constants
         self._names = {id(variable): name for name, variable in program.variables.items()}
         for step in program.steps:
@@ -55,9 +69,11 @@ class Graph:
         name = self._names[id(variable)]
         if name in self._constants:
             array = self._constants[name]
-            return self.constant(array if shape is None else array.reshape(shape), name)
+            initializer = self.constant(array if shape is None else array.reshape(shape), name)
+            self.constants[initializer] = name
+            return initializer
         name = self.tensor_names.get(name, name)
-        return name if shape is None else self.node("Reshape", [name, self.constant(np.array(shape, np.int64))])
+        return name if shape is None else self.node("Reshape", [name], shape=shape)
 
     def constant(self, array, name=None):
         """Return the name of an initializer that holds an array; the same name and shape give the same one."""
@@ -79,17 +95,28 @@ class Graph:
         inputs : list of str or None
             Names of tensors; None for an optional input that is left out.
         **attributes
-            The operator's attributes.
+            What else the operator takes, by ONNX's names: its attributes, and inputs of a fixed value, which become
+            initializers of ONNX's type: numbers, lists, or ndarrays whose dtype counts. What is None is left out.
+
+        Raises
+        ------
+        ExportError
+            If the version that is written has no such operator.
         """
         name = f"{self._label}.{len(self.nodes) - self._first + 1}"
         inputs = ["" if entry is None else entry for entry in inputs]
+        for place, entry in enumerate(operators.schema(op_type, self.opset).inputs):
+            value = attributes.pop(entry.name, None)
+            if value is not None:
+                inputs += [""] * (place + 1 - len(inputs))
+                inputs[place] = self.constant(_as_array(value, entry.types), f"{self._label}.{entry.name}")
         self.nodes.append(helper.make_node(op_type, inputs, [name], name=name, **attributes))
         return name
 
     def _write(self, program, step, tensor_name):
         self._label, self._first = step.label, len(self.nodes)
         inputs = [None if name is None else program.variables[name] for name in step.inputs]
-        result = _card(step.operation).to_onnx(self, *inputs, **step.attributes)
+        result = operators.mapping(step.operation)(self, *inputs, **step.attributes)
         own = self.nodes[self._first :]
         if not any(result in node.output for node in own):
             result = self.node("Identity", [result])
@@ -126,7 +153,7 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
     Raises
     ------
     ExportError
-        If an operation has no ONNX mapping.
+        If an operation has no ONNX mapping, or none in this opset.
     """
     graph = Graph(program, output_name, opset)
     outputs = {label: _tensor_type(tensor, shapes[label]) for label, tensor in graph.tensor_names.items()}
@@ -136,17 +163,14 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
         name,
         [_tensor_type(IMAGE, shapes[IMAGE])],
         [outputs[program.output]],
-        [numpy_helper.from_array(np.ascontiguousarray(array), key) for key, array in graph.initializers.items()],
+        _initializers(graph.initializers),
         value_info=inner,
     )
-    version = helper.make_operatorsetid("", opset)
-    model = helper.make_model(
+    model = _model(
         proto,
-        opset_imports=[version],
+        opset,
         producer_name=PRODUCER,
         producer_version=__version__,
-        # The oldest that these operators allow, so that every runtime that knows the operators reads the file.
-        ir_version=helper.find_min_ir_version_for([version]),
         doc_string=f"{name}, written by refcnn {__version__}: {IMAGE} {_text(shapes[IMAGE])} -> {output_name} "
         f"{_text(shapes[program.output])}, float32.",
     )
@@ -159,22 +183,78 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
     return model, outputs
 
 
-def _card(operation):
-    card = rooms.card(operation)
-    if not hasattr(card, "to_onnx"):
-        raise ExportError(
-            f"the model uses {operation}, which has no ONNX mapping. Export the model without it, or define to_onnx in "
-            f"{rooms.path(rooms.LAYERS, operation)}."
-        )
-    return card
+def build_alone(operation, inputs, attributes, opset=operators.DEFAULT_OPSET):
+    """Return one operation as an ONNX model whose inputs are its arrays, and what the model is to be fed.
+
+    Parameters
+    ----------
+    operation : str
+    inputs : sequence of (ndarray or None)
+    attributes : dict
+    opset : int, optional
+
+    Returns
+    -------
+    model : onnx.ModelProto
+        Its inputs are ``input_0`` and so on, or of an array that the mapping takes in a second shape ``input_0.2``;
+        its output is ``y``.
+    feeds : dict of str to ndarray
+        The arrays in the shapes of the model's inputs.
+
+    Raises
+    ------
+    ExportError
+        If the operation has no ONNX mapping, or none in this opset.
+    """
+    arrays = {f"input_{number}": array for number, array in enumerate(inputs) if array is not None}
+    names = tuple(None if array is None else f"input_{number}" for number, array in enumerate(inputs))
+    reference = backends.find("reference")
+    variables = {name: Variable.of(reference, array) for name, array in arrays.items()}
+    graph = Graph(Program((Step(operation, operation, names, attributes),), arrays, variables), "y", opset)
+    feeds = {name: array for name, array in graph.initializers.items() if name in graph.constants}
+    proto = helper.make_graph(
+        graph.nodes,
+        operation,
+        [_tensor_type(name, array.shape, array.dtype) for name, array in feeds.items()],
+        [onnx.ValueInfoProto(name="y")],
+        _initializers({name: array for name, array in graph.initializers.items() if name not in feeds}),
+    )
+    model = _model(proto, opset)
+    # Its shape follows from those of the inputs, and it is for onnxruntime to find it.
+    inferred = onnx.shape_inference.infer_shapes(model).graph.output[0].type.tensor_type.elem_type
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", inferred, None))
+    return model, feeds
+
+
+def _model(graph, opset, **fields):
+    version = helper.make_operatorsetid("", opset)
+    return helper.make_model(
+        graph,
+        opset_imports=[version],
+        # The oldest that these operators allow, so that every runtime that knows the operators reads the file.
+        ir_version=helper.find_min_ir_version_for([version]),
+        **fields,
+    )
+
+
+def _initializers(arrays):
+    return [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()]
+
+
+def _as_array(value, types):
+    """Return a value as an array of a type that an input takes: floats in float32, indices in int64."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return np.asarray(value)
+    kinds = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(bool)": np.bool_}
+    return np.asarray(value, next(kind for name, kind in kinds.items() if name in types))
 
 
 def _identical(first, second):
     return first.dtype == second.dtype and first.shape == second.shape and np.array_equal(first, second)
 
 
-def _tensor_type(name, shape):
-    return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+def _tensor_type(name, shape, dtype=np.float32):
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
 
 
 def _text(shape):
