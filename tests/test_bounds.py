@@ -416,7 +416,7 @@ ROUNDED = {
 @pytest.mark.parametrize("name", sorted(ROUNDED))
 @given(data=st.data(), seed=seeds, size=st.sampled_from([0, 1e-7, 1e-3, 0.5]))
 def test_each_rule_of_running_error_analysis(name, data, seed, size):
-    """With operands off by their errors and a function at its limit, the result is off by no more than the rule says."""
+    """With operands off by their errors and a function at its limit, the result is off by no more than the rule."""
     count, formula, compute = ROUNDED[name]
     rng = np.random.default_rng(seed)
     computed, operands = [], []

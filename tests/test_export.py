@@ -312,10 +312,10 @@ def test_parameters_trained_in_float64_are_rounded(tmp_path):
 def test_an_export_changes_neither_model_nor_random_numbers(tmp_path):
     model = small_network()
     model(np.zeros((1, 1, 8, 8)))
-    before, state = model.state(), np.random.get_state()[1].copy()
+    before, state = model.state(), np.random.get_state()[1].copy()  # noqa: NPY002
     export(model, tmp_path / "model.onnx", (1, 8, 8), examples=3, backends=["reference"])
     assert all(np.array_equal(before[name], value) for name, value in model.state().items())
-    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):

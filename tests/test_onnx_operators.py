@@ -15,6 +15,8 @@ from refcnn.errors import ExportError
 from refcnn.onnx import operators
 from refcnn.onnx.writing.graph import build_alone
 
+from . import split_for_test
+
 MAPPED = [operation for operation in rooms.operations() if operators.is_mapped(operation)]
 TESTED = [operation for operation in MAPPED if operation in base.operations()]
 
@@ -136,6 +138,16 @@ def test_the_target_asks_for_all_nodes_of_an_operation(monkeypatch):
     assert target.offers("relu", "forward")
     assert [node.op_type for node in build_alone("relu", [x], {})[0].graph.node] == ["Neg", "Neg", "Relu"]
     np.testing.assert_array_equal(target.operation("relu").forward(x)[0], [[0, 2]])
+
+
+@pytest.mark.parametrize("sizes", [(1, 2), (3,)])
+def test_the_target_returns_all_results_of_an_operation(monkeypatch, sizes):
+    split_for_test.enter(monkeypatch)
+    operation, x = targets.find("onnxruntime").operation(split_for_test.STEM), np.arange(6, dtype=np.float32)
+    results, _ = operation.forward(x.reshape(2, 3), sizes=sizes)
+    assert isinstance(results, tuple)
+    np.testing.assert_array_equal(np.concatenate(results, axis=1), x.reshape(2, 3))
+    assert [result.shape[1] for result in results] == list(sizes)
 
 
 @pytest.mark.parametrize(

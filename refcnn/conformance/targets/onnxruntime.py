@@ -65,7 +65,9 @@ class _Alone:
     def forward(self, *inputs, **attributes):
         model, feeds = build_alone(self._stem, inputs, attributes)
         session = _session(model.SerializeToString(deterministic=True), self._provider)
-        return session.run(None, feeds)[0], None
+        results = session.run(None, feeds)
+        # An operation has one result, or a tuple of results.
+        return results[0] if model.graph.output[0].name == "y" else tuple(results), None
 
     def backward(self, dy, saved, needs, **attributes):
         raise NotExpressible(f"onnxruntime computes no gradients of {self._stem}")

@@ -18,7 +18,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ... import backend as backends
-from ...program import IMAGE, Program, Step
+from ...program import IMAGE, Step
 from ...variable import Variable
 from ...version import __version__
 from .. import operators
@@ -32,9 +32,9 @@ class Graph:
 
     Parameters
     ----------
-    program : Program
-    output_name : str
-        The name of the output.
+    constants : dict of str to ndarray
+    variables : dict of str to Variable
+        By name what was recorded: the image, the constants and the results.
     opset : int
 
     Attributes
@@ -44,17 +44,12 @@ class Graph:
     nodes : list of onnx.NodeProto
     initializers : dict of str to ndarray
     constants : dict of str to str
-        For each initializer that is a constant of the program its name there.
-    tensor_names : dict of str to str
-        For each step's label the name of its tensor in the graph.
+        For each initializer that is one of the constants its name among them.
     """
 
-    def __init__(self, program, output_name, opset):
-        self.opset, self.nodes, self.initializers, self.constants, self.tensor_names = opset, [], {}, {}, {}
-        self._constants = program.constants
-        self._names = {id(variable): name for name, variable in program.variables.items()}
-        for step in program.steps:
-            self._write(program, step, output_name if step.label == program.output else step.label)
+    def __init__(self, constants, variables, opset):
+        self.opset, self.nodes, self.initializers, self.constants = opset, [], {}, {}
+        self._constants, self._names = constants, {id(variable): name for name, variable in variables.items()}
 
     def tensor(self, variable, shape=None):
         """Return the name of a variable's tensor: the graph's input, an earlier result, or an initializer.
@@ -72,7 +67,6 @@ class Graph:
             initializer = self.constant(array if shape is None else array.reshape(shape), name)
             self.constants[initializer] = name
             return initializer
-        name = self.tensor_names.get(name, name)
         return name if shape is None else self.node("Reshape", [name], shape=shape)
 
     def constant(self, array, name=None):
@@ -85,7 +79,7 @@ class Graph:
         self.initializers[candidate] = array
         return candidate
 
-    def node(self, op_type, inputs, **attributes):
+    def node(self, op_type, inputs, *, outputs=None, **attributes):
         """Add an ONNX operator and return the name of its output.
 
         Parameters
@@ -94,6 +88,8 @@ class Graph:
             Such as ``"Conv"``.
         inputs : list of str or None
             Names of tensors; None for an optional input that is left out.
+        outputs : int, optional
+            How many outputs it has; a tuple of their names is returned then.
         **attributes
             What else the operator takes, by ONNX's names: its attributes, and inputs of a fixed value, which become
             initializers of ONNX's type: numbers, lists, or ndarrays whose dtype counts. What is None is left out.
@@ -110,22 +106,37 @@ class Graph:
             if value is not None:
                 inputs += [""] * (place + 1 - len(inputs))
                 inputs[place] = self.constant(_as_array(value, entry.types), f"{self._label}.{entry.name}")
-        self.nodes.append(helper.make_node(op_type, inputs, [name], name=name, **attributes))
-        return name
+        names = [name] if outputs is None else [f"{name}:{index}" for index in range(outputs)]
+        self.nodes.append(helper.make_node(op_type, inputs, names, name=name, **attributes))
+        return name if outputs is None else tuple(names)
 
-    def _write(self, program, step, tensor_name):
+    def write(self, step, inputs, name_results):
+        """Write a step.
+
+        Parameters
+        ----------
+        step : Step
+        inputs : list of Variable or None
+        name_results : callable
+            Given what the card returned, the name of a tensor or a tuple of several, it returns what each is to be
+            called; None leaves one as it is, which nothing reads.
+        """
         self._label, self._first = step.label, len(self.nodes)
-        inputs = [None if name is None else program.variables[name] for name in step.inputs]
-        result = operators.mapping(step.operation)(self, *inputs, **step.attributes)
+        tensors = operators.mapping(step.operation)(self, *inputs, **step.attributes)
+        renamed = {}
+        for name, tensor in zip(name_results(tensors), backends.results_of(tensors), strict=True):
+            if name is None:
+                continue
+            # What the operation hands on as it is, or gives twice, has no name of its own yet.
+            if tensor in renamed or not any(tensor in node.output for node in self.nodes[self._first :]):
+                tensor = self.node("Identity", [tensor])
+            renamed[tensor] = name
         own = self.nodes[self._first :]
-        if not any(result in node.output for node in own):
-            result = self.node("Identity", [result])
-            own = self.nodes[self._first :]
         if len(own) == 1:
             own[0].name = step.label
         for node in own:
-            node.output[:] = [tensor_name if name == result else name for name in node.output]
-        self.tensor_names[step.label] = tensor_name
+            node.input[:] = [renamed.get(name, name) for name in node.input]
+            node.output[:] = [renamed.get(name, name) for name in node.output]
 
 
 def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
@@ -135,8 +146,8 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
     ----------
     program : Program
     shapes : dict of str to tuple
-        For the image and each step's label its shape: numbers, ``"N"`` for the batch size, None for other
-        sizes that change with it.
+        For the image and each result its shape: numbers, ``"N"`` for the batch size, None for other sizes that change
+        with it.
     name : str
         The graph's name.
     opset : int
@@ -148,16 +159,21 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
     -------
     model : onnx.ModelProto
     outputs : dict of str to onnx.ValueInfoProto
-        For each step's label the type of its tensor.
+        For the name of each result the type of its tensor.
 
     Raises
     ------
     ExportError
         If an operation has no ONNX mapping, or none in this opset.
     """
-    graph = Graph(program, output_name, opset)
-    outputs = {label: _tensor_type(tensor, shapes[label]) for label, tensor in graph.tensor_names.items()}
-    inner = [value for label, value in outputs.items() if label != program.output]
+    graph = Graph(program.constants, program.variables, opset)
+    tensor_names = {program.output: output_name}
+    for step in program.steps:
+        inputs = [None if entry is None else program.variables[entry] for entry in step.inputs]
+        graph.write(step, inputs, lambda tensors, step=step: [tensor_names.get(entry, entry) for entry in step.results])
+    results = [entry for step in program.steps for entry in step.results if entry is not None]
+    outputs = {entry: _tensor_type(tensor_names.get(entry, entry), shapes[entry]) for entry in results}
+    inner = [value for entry, value in outputs.items() if entry != program.output]
     proto = helper.make_graph(
         graph.nodes,
         name,
@@ -197,7 +213,7 @@ def build_alone(operation, inputs, attributes, opset=operators.DEFAULT_OPSET):
     -------
     model : onnx.ModelProto
         Its inputs are ``input_0`` and so on, or of an array that the mapping takes in a second shape ``input_0.2``;
-        its output is ``y``.
+        its output is ``y``, or of several results ``y:0`` and so on.
     feeds : dict of str to ndarray
         The arrays in the shapes of the model's inputs.
 
@@ -210,19 +226,27 @@ def build_alone(operation, inputs, attributes, opset=operators.DEFAULT_OPSET):
     names = tuple(None if array is None else f"input_{number}" for number, array in enumerate(inputs))
     reference = backends.find("reference")
     variables = {name: Variable.of(reference, array) for name, array in arrays.items()}
-    graph = Graph(Program((Step(operation, operation, names, attributes),), arrays, variables), "y", opset)
+    graph, outputs = Graph(arrays, variables, opset), []
+
+    def name_results(tensors):
+        outputs.extend([f"y:{index}" for index in range(len(tensors))] if isinstance(tensors, tuple) else ["y"])
+        return outputs
+
+    step = Step(operation, operation, names, attributes, ())
+    graph.write(step, [variables.get(name) for name in names], name_results)
     feeds = {name: array for name, array in graph.initializers.items() if name in graph.constants}
     proto = helper.make_graph(
         graph.nodes,
         operation,
         [_tensor_type(name, array.shape, array.dtype) for name, array in feeds.items()],
-        [onnx.ValueInfoProto(name="y")],
+        [onnx.ValueInfoProto(name=name) for name in outputs],
         _initializers({name: array for name, array in graph.initializers.items() if name not in feeds}),
     )
     model = _model(proto, opset)
-    # Its shape follows from those of the inputs, and it is for onnxruntime to find it.
-    inferred = onnx.shape_inference.infer_shapes(model).graph.output[0].type.tensor_type.elem_type
-    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", inferred, None))
+    for output, inferred in zip(model.graph.output, onnx.shape_inference.infer_shapes(model).graph.output, strict=True):
+        # The shape follows from those of the inputs, and it is for onnxruntime to find it.
+        dtype = inferred.type.tensor_type.elem_type
+        output.CopyFrom(helper.make_tensor_value_info(output.name, dtype, None))
     return model, feeds
 
 
@@ -238,7 +262,7 @@ def _model(graph, opset, **fields):
 
 
 def _initializers(arrays):
-    return [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()]
+    return [numpy_helper.from_array(np.asarray(array, order="C"), name) for name, array in arrays.items()]
 
 
 def _as_array(value, types):
