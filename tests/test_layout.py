@@ -19,7 +19,7 @@ TESTS = Path(__file__).parent
 #: The house from the top to the ground: imports run downward, or along one floor. A module belongs to the entry that
 #: names most of it.
 FLOORS = (
-    ("", "__main__", "bench.contestants.refcnn_program"),
+    ("", "__main__", "bench.contestants.refcnn_process"),
     ("cli",),
     ("bench",),
     ("runs",),

@@ -147,10 +147,10 @@ class Book:
                 Conv2d(
                     channels,
                     tuple(window),
-                    geometry.padding,
-                    geometry.stride,
-                    geometry.dilation,
-                    geometry.groups,
+                    padding=geometry.padding,
+                    stride=geometry.stride,
+                    dilation=geometry.dilation,
+                    groups=geometry.groups,
                     input_size=geometry.x_shape[1],
                 )
             ]
