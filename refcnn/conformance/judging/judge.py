@@ -292,8 +292,43 @@ def check_backward(
     return _compare(call, case, backend, _wanted(gradients, needs), expected, statistics)
 
 
-def compare(title, computed, expected, bound, to_the_bit=False, statistics=None, signed_zeros=False):
-    """Hold one array against the exact one and its bound.
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """How a result compares with the exact one.
+
+    Attributes
+    ----------
+    ratio : float
+        The worst error divided by its bound; it is within if that is 1 at most.
+    difference : float
+        The largest absolute difference, but where the definition leaves the result open.
+    worst : tuple of int or None
+        The element with that ratio; None if there is none, or nothing that could be compared.
+    text : str
+        What is worst, for messages.
+    table : str
+        The same, with the numbers below each other.
+    """
+
+    ratio: float
+    difference: float
+    worst: tuple | None
+    text: str
+    table: str
+
+    @property
+    def within(self):
+        """Whether every element is within its bound."""
+        return self.ratio <= 1
+
+    @classmethod
+    def incomparable(cls, text):
+        """The verdict on a result whose elements cannot be held against the exact ones."""
+        return cls(np.inf, np.inf, None, text, text)
+
+
+def verdict(computed, expected, bound, *, dtype=np.float32, statistics=None, signed_zeros=False):
+    """Hold a result against the exact one and its bound: the only judge of what is right.
 
     Where the exact answer is NaN or infinite, the same is asked for; where it
     comes so near the largest float32 that its bound passes that, infinity of
@@ -301,16 +336,68 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None,
 
     Parameters
     ----------
-    title : str
-        What the message begins with.
-    computed : ndarray of float32
+    computed : ndarray
     expected, bound : ndarray of float64
-    to_the_bit : bool
-        Allow no difference but between the zeros.
+        A bound of 0 allows no difference but between the zeros.
+    dtype : numpy dtype, optional
+        What the result must have; None takes any.
     statistics : Statistics, optional
         Is told of every element.
     signed_zeros : bool
-        Allow none between the zeros either.
+        Allow no difference between the zeros either.
+
+    Returns
+    -------
+    Verdict
+    """
+    is_array = isinstance(computed, np.ndarray)
+    if not is_array or computed.shape != expected.shape or (dtype is not None and computed.dtype != dtype):
+        needed = "an array" if dtype is None else np.dtype(dtype)
+        found = (
+            f"{computed.dtype} of shape {computed.shape}" if is_array else f"{computed!r} ({type(computed).__name__})"
+        )
+        return Verdict.incomparable(f"the result is {found}, but {needed} of shape {expected.shape} is needed")
+    if not expected.size:
+        return Verdict(0.0, 0.0, None, "there are no elements", "there are no elements")
+    bound = np.broadcast_to(bound, expected.shape)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        difference = np.abs(computed.astype(np.float64) - expected)
+        ratio = np.where(difference == 0, 0, difference / bound)
+        overflows = np.isinf(computed) & (np.sign(computed) == np.sign(expected)) & (np.abs(expected) + bound > LARGEST)
+    is_open = (bound == UNDEFINED) | (np.isposinf(bound) & np.isfinite(expected))
+    same = (np.isnan(expected) & np.isnan(computed)) | (computed == expected)
+    accepted = same | overflows | is_open
+    if signed_zeros:
+        has_other_sign = (expected == 0) & (computed == 0) & (np.signbit(expected) != np.signbit(computed))
+        accepted, ratio = accepted & ~has_other_sign, np.where(has_other_sign, np.inf, ratio)
+    ratio = np.where(accepted, 0, np.where(np.isnan(ratio), np.inf, ratio))
+    if statistics is not None:
+        statistics.add(ratio, np.where(accepted, 0, _in_ulp(difference, expected, bound)))
+    worst = tuple(map(int, np.unravel_index(np.argmax(ratio), ratio.shape)))
+    largest = np.where(same | is_open, 0, np.where(np.isnan(difference), np.inf, difference)).max()
+    return Verdict(
+        float(ratio[worst]),
+        float(largest),
+        worst,
+        f"element {worst} is {computed[worst]:.9g}, where {expected[worst]:.9g} is exact and {bound[worst]:.2g} the "
+        "error bound",
+        f"{int((ratio > 1).sum())} of {ratio.size} elements are wrong; the worst is {worst}:\n"
+        f"  computed   {computed[worst]!r}\n  exact      {float(expected[worst])!r}\n"
+        f"  difference {float(difference[worst])!r}\n  bound      {float(bound[worst])!r}",
+    )
+
+
+def compare(title, computed, expected, bound, to_the_bit=False, statistics=None, signed_zeros=False):
+    """Hold a float32 result against the exact one and its bound, as :func:`verdict` does, and raise what it finds.
+
+    Parameters
+    ----------
+    title : str
+        What the message begins with.
+    to_the_bit : bool
+        Allow no difference but between the zeros.
+    computed, expected, bound, statistics, signed_zeros
+        As in :func:`verdict`.
 
     Returns
     -------
@@ -321,37 +408,14 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None,
     ------
     ConformanceFailure
     """
-    if not isinstance(computed, np.ndarray) or computed.shape != expected.shape or computed.dtype != np.float32:
-        is_array = isinstance(computed, np.ndarray)
-        found = (
-            f"{computed.dtype} of shape {computed.shape}" if is_array else f"{computed!r} ({type(computed).__name__})"
-        )
-        raise ConformanceFailure(f"{title}: the result is {found}, but float32 of shape {expected.shape} is needed.")
-    bound = np.zeros(expected.shape) if to_the_bit else np.broadcast_to(bound, expected.shape)
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        difference = np.abs(computed.astype(np.float64) - expected)
-        ratio = np.where(difference == 0, 0, difference / bound)
-        overflows = np.isinf(computed) & (np.sign(computed) == np.sign(expected)) & (np.abs(expected) + bound > LARGEST)
-        free = (bound == UNDEFINED) | (np.isposinf(bound) & np.isfinite(expected))
-        same = (np.isnan(expected) & np.isnan(computed)) | (computed == expected) | overflows | free
-        if signed_zeros:
-            has_other_sign = (expected == 0) & (computed == 0) & (np.signbit(expected) != np.signbit(computed))
-            same, ratio = same & ~has_other_sign, np.where(has_other_sign, np.inf, ratio)
-    ratio = np.where(same, 0, np.where(np.isnan(ratio), np.inf, ratio))
-    if not ratio.size:
-        return 0.0
-    if statistics is not None:
-        statistics.add(ratio, np.where(same, 0, _in_ulp(difference, expected, bound)))
-    worst = np.unravel_index(np.argmax(ratio), ratio.shape)
-    if ratio[worst] > 1:
-        index = tuple(map(int, worst))
-        raise ConformanceFailure(
-            f"{title}\n  {int((ratio > 1).sum())} of {ratio.size} elements are wrong; the worst is {index}:\n"
-            f"  computed   {computed[worst]!r}\n  exact      {float(expected[worst])!r}\n"
-            f"  difference {float(difference[worst])!r}\n  bound      {float(bound[worst])!r}"
-            + ("  (every partial result is below 2^24 times one power of two: no rounding)" if to_the_bit else "")
-        )
-    return float(ratio[worst])
+    bound = np.zeros(expected.shape) if to_the_bit else bound
+    found = verdict(computed, expected, bound, statistics=statistics, signed_zeros=signed_zeros)
+    if found.within:
+        return found.ratio
+    if found.worst is None:
+        raise ConformanceFailure(f"{title}: {found.text}.")
+    rounded = "  (every partial result is below 2^24 times one power of two: no rounding)" if to_the_bit else ""
+    raise ConformanceFailure(f"{title}\n  {found.table}{rounded}")
 
 
 def _in_ulp(difference, expected, bound):

@@ -1,57 +1,18 @@
-"""The exact answers of a program, how far float32 may be from them, and the verdict on an array."""
+"""The exact answers of a program, how far float32 may be from them, and the verdict on each step."""
 
-import dataclasses
 import functools
 
 import numpy as np
 
 from ... import backend as backends
 from ... import rooms
+from ...conformance.judging import judge
+from ...conformance.theory.bounds import UNDEFINED, widest
 from ...errors import ExportError
 from ...program import IMAGE
 
 #: Operations without arithmetic, which therefore have no bound of their own in refcnn.conformance.
 _MOVING = ("flatten",)
-
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """How an array compares with the exact one.
-
-    Attributes
-    ----------
-    ratio : float
-        The worst error divided by its bound; it is within if that is 1 at most.
-    difference : float
-        The largest absolute difference.
-    text : str
-        What is worst, for messages.
-    """
-
-    ratio: float
-    difference: float
-    text: str
-
-    @property
-    def within(self):
-        """Whether every element is within its bound."""
-        return self.ratio <= 1
-
-
-def judge(computed, exact, bound):
-    """Return the verdict on a computed array, given the exact one and the bound of the error, both float64."""
-    if computed.shape != exact.shape:
-        return Verdict(np.inf, np.inf, f"the result has shape {computed.shape}, but {exact.shape} is right")
-    with np.errstate(all="ignore"):
-        difference = np.abs(computed.astype(np.float64) - exact)
-        ratio = np.where((difference == 0) | np.isposinf(bound), 0, difference / bound)
-    ratio = np.where(np.isnan(ratio), np.inf, ratio)
-    worst = tuple(map(int, np.unravel_index(np.argmax(ratio), ratio.shape)))
-    text = (
-        f"element {worst} is {computed[worst]:.9g}, where {exact[worst]:.9g} is exact and {bound[worst]:.2g} the error "
-        "bound"
-    )
-    return Verdict(float(ratio[worst]), float(difference.max()), text)
 
 
 class Exact:
@@ -76,7 +37,9 @@ class Exact:
         self._bounds = {step.operation: _forward_bound(step.operation) for step in program.steps}
 
     def output(self, image):
-        """Return the exact output and its bound, chained through all steps, or None if float32 may overflow.
+        """Return the exact output and its bound, chained through all steps.
+
+        There is none (None) if float32 may overflow, or the definition of an operation leaves its result open.
 
         Parameters
         ----------
@@ -89,7 +52,7 @@ class Exact:
         arrays, errors = {**self._constants, IMAGE: image.astype(np.float64)}, {}
         for step in self._program.steps:
             exact, bound = self._step(step, arrays, errors, [None, *self._judged])
-            if not (np.isfinite(exact).all() and np.isfinite(bound).all()):
+            if not (np.isfinite(exact).all() and np.isfinite(bound).all()) or (bound == UNDEFINED).any():
                 return None
             arrays[step.label], errors[step.label] = exact, bound
         return exact, bound
@@ -108,7 +71,7 @@ class Exact:
         arrays = {label: array.astype(np.float64) for label, array in computed.items()}
         arrays |= {**self._constants, IMAGE: image.astype(np.float64)}
         for step in self._program.steps:
-            verdict = judge(computed[step.label], *self._step(step, arrays, {}, [backend]))
+            verdict = judge.verdict(computed[step.label], *self._step(step, arrays, {}, [backend]), dtype=None)
             yield step, verdict
             if not verdict.within:
                 return
@@ -123,7 +86,7 @@ class Exact:
             for backend in judged:
                 algorithms = backends.algorithms_of(backend, step.operation, inputs, step.attributes)
                 bounds.append(self._bounds[step.operation](inputs, step.attributes, errors, **algorithms))
-        return exact, np.broadcast_to(functools.reduce(np.maximum, bounds), exact.shape)
+        return exact, np.broadcast_to(widest(bounds), exact.shape)
 
 
 def _forward_bound(operation):

@@ -8,10 +8,11 @@ import numpy as np
 
 from ... import backend as backends
 from ... import rooms
+from ...conformance.judging import judge
 from ...errors import ExportError, NoDeviceError
 from .. import runtime
 from .drawing import failure, images
-from .exact import Exact, judge
+from .exact import Exact
 
 #: One drawn input in so many is judged at every operation too, the others at the output alone. The bound of the output
 #: grows from layer to layer, far beyond what rounding does, so that a small fault could hide in it; the bound of one
@@ -167,7 +168,7 @@ def prove(program, model, outputs, *, input_shape, top, opset, examples, backend
         stepwise = failed or number % STEPWISE_EVERY == 0 or number == examples
         outside = []
         for entry in implementations:
-            found = [judge(entry.output(image), *answer)]
+            found = [judge.verdict(entry.output(image), *answer, dtype=None)]
             if stepwise and found[0].within:
                 found += (verdict for _, verdict in exactly.verdicts(image, entry.arrays(image), entry.backend))
             if all(verdict.within for verdict in found):
