@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 
 from .errors import ExportError, GradientError
+from .formats import FLOAT32, kept
 from .layers.softmax import softmax as softmax_of
 from .mode import recording
 from .model import describe_unlisted, unlisted
@@ -47,7 +48,7 @@ class Program:
         In an order in which they can be run; the last one gives the output.
     constants : dict of str to ndarray
         Parameters under their names in the model (``parameter.`` before those that the graph needs for something
-        else), then ``constant.1``...; float32 as in the file.
+        else), then ``constant.1``...; floats in float32, as in the file.
     variables : dict of str to Variable
         What was recorded, by name.
     """
@@ -125,9 +126,9 @@ def trace(model, image, softmax):
                     loose += 1
                     name = f"constant.{loose}"
                 names[id(entry)], variables[name] = name, entry
-                # float32, since that is what the file holds: parameters trained in float64 are rounded here.
+                # Floats in float32, since that is what the file holds: those trained in float64 are rounded here.
                 with np.errstate(over="ignore"):
-                    constants[name] = entry.as_ndarray().astype(np.float32)
+                    constants[name] = entry.as_ndarray().astype(kept(entry.dtype, FLOAT32.dtype))
         node = result.node
         count[node.operation] += 1
         label = f"{node.operation}_{count[node.operation]}"

@@ -59,7 +59,7 @@ def record(device, operation, direction, variant, case, *, execute=True):
         y, saved = result
         if direction == "forward":
             return recording, [y.computed()]
-        needs = tuple(entry is not None for entry in case.inputs)
+        needs = judge.all_gradients(case)
         gradients = implementation.backward(backend.array(case.dy), saved, needs, **case.attributes)
     return recording, [gradient for gradient, need in zip(gradients, needs, strict=True) if need]
 

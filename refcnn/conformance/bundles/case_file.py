@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ... import npz
+from ... import formats, npz
 from ...errors import ArgumentError, DataError, FileWriteError
 from ...files import remedy
 from ...reading import TEXT, TEXT_OR_NULL, check, parse_json, read_plain, reading, reason
@@ -36,7 +36,7 @@ _MOST_BYTES = 2**28
 _ARRAY = {
     "type": ["object", "null"],
     "properties": {
-        "dtype": {"const": "float32"},
+        "dtype": {"enum": [entry.name for entry in (formats.FLOAT32, *formats.EXACT)]},
         "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
     },
     "required": ["dtype", "shape"],

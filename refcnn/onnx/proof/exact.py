@@ -9,6 +9,7 @@ from ... import rooms
 from ...conformance.judging import judge
 from ...conformance.theory.bounds import UNDEFINED, widest
 from ...errors import ExportError
+from ...formats import FLOAT64, kept
 from ...program import IMAGE
 
 #: Operations without arithmetic, which therefore have no bound of their own in refcnn.conformance.
@@ -33,7 +34,7 @@ class Exact:
     def __init__(self, program, judged=()):
         self._program, self._judged = program, judged
         self._backend = backends.find("reference:float64")
-        self._constants = {name: array.astype(np.float64) for name, array in program.constants.items()}
+        self._constants = {name: _exact(array) for name, array in program.constants.items()}
         self._bounds = {step.operation: _forward_bound(step.operation) for step in program.steps}
 
     def output(self, image):
@@ -49,7 +50,7 @@ class Exact:
         -------
         (ndarray of float64, ndarray of float64) or None
         """
-        arrays, errors = {**self._constants, IMAGE: image.astype(np.float64)}, {}
+        arrays, errors = {**self._constants, IMAGE: _exact(image)}, {}
         for step in self._program.steps:
             exact, bound = self._step(step, arrays, errors, [None, *self._judged])
             if not (np.isfinite(exact).all() and np.isfinite(bound).all()) or (bound == UNDEFINED).any():
@@ -68,10 +69,10 @@ class Exact:
         backend : backend, optional
             What computed them, if it is one.
         """
-        arrays = {label: array.astype(np.float64) for label, array in computed.items()}
-        arrays |= {**self._constants, IMAGE: image.astype(np.float64)}
+        arrays = {label: _exact(array) for label, array in computed.items()}
+        arrays |= {**self._constants, IMAGE: _exact(image)}
         for step in self._program.steps:
-            verdict = judge.verdict(computed[step.label], *self._step(step, arrays, {}, [backend]), dtype=None)
+            verdict = judge.verdict(computed[step.label], *self._step(step, arrays, {}, [backend]))
             yield step, verdict
             if not verdict.within:
                 return
@@ -86,7 +87,12 @@ class Exact:
             for backend in judged:
                 algorithms = backends.algorithms_of(backend, step.operation, inputs, step.attributes)
                 bounds.append(self._bounds[step.operation](inputs, step.attributes, errors, **algorithms))
-        return exact, np.broadcast_to(widest(bounds), exact.shape)
+        return _exact(exact), np.broadcast_to(widest(bounds), exact.shape)
+
+
+def _exact(array):
+    """Return the floats of an array in float64, integers and truth values as they are."""
+    return array.astype(kept(array.dtype, FLOAT64.dtype))
 
 
 def _forward_bound(operation):

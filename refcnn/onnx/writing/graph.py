@@ -3,11 +3,11 @@
 import json
 
 import numpy as np
-import onnx
 from onnx import helper, numpy_helper
 
 from ... import rooms
 from ...errors import ExportError
+from ...formats import FLOAT32, kept
 from ...program import IMAGE
 from ...version import __version__
 
@@ -86,6 +86,10 @@ class Graph:
         self.nodes.append(helper.make_node(op_type, inputs, [name], name=name, **attributes))
         return name
 
+    def type_of(self, dtype):
+        """Return ONNX's number of a tensor's type; every float is float32 in files, as in :class:`Program`."""
+        return _element_type(dtype)
+
     def _write(self, program, step, tensor_name):
         self._label, self._first = step.label, len(self.nodes)
         inputs = [None if name is None else program.variables[name] for name in step.inputs]
@@ -129,12 +133,15 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
         If an operation has no ONNX mapping.
     """
     graph = Graph(program, output_name, opset)
-    outputs = {label: _tensor_type(tensor, shapes[label]) for label, tensor in graph.tensor_names.items()}
+    outputs = {
+        label: _tensor_type(tensor, shapes[label], program.variables[label].dtype)
+        for label, tensor in graph.tensor_names.items()
+    }
     inner = [value for label, value in outputs.items() if label != program.output]
     proto = helper.make_graph(
         graph.nodes,
         name,
-        [_tensor_type(IMAGE, shapes[IMAGE])],
+        [_tensor_type(IMAGE, shapes[IMAGE], program.variables[IMAGE].dtype)],
         [outputs[program.output]],
         [numpy_helper.from_array(np.ascontiguousarray(array), key) for key, array in graph.initializers.items()],
         value_info=inner,
@@ -148,7 +155,7 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
         # The oldest that these operators allow, so that every runtime that knows the operators reads the file.
         ir_version=helper.find_min_ir_version_for([version]),
         doc_string=f"{name}, written by refcnn {__version__}: {IMAGE} {_text(shapes[IMAGE])} -> {output_name} "
-        f"{_text(shapes[program.output])}, float32.",
+        f"{_text(shapes[program.output])}, {FLOAT32.name}.",
     )
     metadata = {}
     if classes is not None:
@@ -173,8 +180,12 @@ def _identical(first, second):
     return first.dtype == second.dtype and first.shape == second.shape and np.array_equal(first, second)
 
 
-def _tensor_type(name, shape):
-    return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+def _tensor_type(name, shape, dtype):
+    return helper.make_tensor_value_info(name, _element_type(dtype), shape)
+
+
+def _element_type(dtype):
+    return helper.np_dtype_to_tensor_dtype(kept(np.dtype(dtype), FLOAT32.dtype))
 
 
 def _text(shape):
