@@ -41,7 +41,7 @@ class Layer(Written):
     """
 
     #: The attributes whose entries are named as if they were attributes themselves.
-    _unnamed = ("params",)
+    _unnamed: tuple[str, ...] = ("params",)
 
     def __init__(self):
         self.params = Parameters()

@@ -12,7 +12,7 @@ from .files import atomic_write
 from .layer import Layer, described, fits, watched
 from .mode import training
 from .reading import parse_json, reading
-from .variable import Parameter, history
+from .variable import Parameter, tape
 
 
 class Model(Layer):
@@ -271,10 +271,10 @@ def unlisted(model, result):
         Each with the stem of an operation that reads it.
     """
     listed, found = {id(parameter) for _, parameter in model.parameters()}, {}
-    for variable in history(result):
-        for entry in variable.node.inputs:
+    for node in tape(result):
+        for entry in node.inputs:
             if isinstance(entry, Parameter) and id(entry) not in listed:
-                found.setdefault(id(entry), (variable.node.operation, entry))
+                found.setdefault(id(entry), (node.operation, entry))
     return list(found.values())
 
 

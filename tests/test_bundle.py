@@ -30,7 +30,7 @@ from refcnn.opencl.runtime import finding, program
 from refcnn.opencl.variants import VARIANTS
 
 from .test_case_file import assert_same
-from .test_layout import NO_ARITHMETIC, OPERATIONS
+from .test_layout import OPERATIONS
 
 needs_device = pytest.mark.skipif(not finding.usable(), reason="no OpenCL device; see the README for how to get one")
 ALONE = """
@@ -164,7 +164,7 @@ def test_a_wrong_integer_is_told_without_refcnn(tmp_path, site):
 
 
 @needs_device
-@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - NO_ARITHMETIC))
+@pytest.mark.parametrize("operation", OPERATIONS)
 @settings(max_examples=5)
 @given(data=st.data())
 def test_the_launches_run_again_to_the_bit(tmp_path_factory, operation, data):
@@ -342,7 +342,7 @@ def test_without_kernels_arrays_are_judged(tmp_path, site):
 ONNX_OPERATIONS = ("add", "average_pool2d", "conv2d", "dense", "max_pool2d", "relu", "softmax")
 
 
-@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - NO_ARITHMETIC))
+@pytest.mark.parametrize("operation", OPERATIONS)
 @settings(max_examples=10)
 @given(data=st.data())
 def test_the_model_has_one_node_and_computes_the_case(operation, data):

@@ -19,8 +19,8 @@ class Optimizer(Written):
         Names of the arrays that it keeps for each parameter, zero at first.
     """
 
-    operation = None
-    slots = ()
+    operation: str | None = None
+    slots: tuple[str, ...] = ()
     _shows_all = True
 
     def __init__(self):

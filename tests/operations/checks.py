@@ -4,10 +4,11 @@ import dataclasses
 import os
 
 import numpy as np
-from hypothesis import event, target
+from hypothesis import assume, event, target
 
 from refcnn.backend import find
 from refcnn.conformance.judging import judge
+from refcnn.formats import FLOAT32, kept
 
 SIZE = os.environ.get("REFCNN_TEST_SIZE", "small")
 
@@ -65,6 +66,7 @@ def check_gradients(operation, case, step, tolerance=0.0):
     """
     reference = find("reference:float64").operation(operation)
     inputs = [None if entry is None else entry.astype(np.float64) for entry in case.inputs]
+    assume(case.dy is not None)
     dy = case.dy.astype(np.float64)
     needs = tuple(entry is not None for entry in inputs)
     y, saved = reference.forward(*inputs, **case.attributes)
@@ -124,14 +126,15 @@ def check_onnxruntime(operation, case, node, inputs=None, attributes=None, opset
     inputs = [entry for entry in (case.inputs if inputs is None else inputs) if entry is not None]
     names = [f"x{index}" for index in range(len(inputs))]
     (expected,), _ = judge.exact(operation, case, (False,) * len(case.inputs))
+    result_type = onnx.helper.np_dtype_to_tensor_dtype(kept(expected.dtype, FLOAT32.dtype))
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node(node, names, ["y"], **(attributes or {}))],
         operation,
         [
-            onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, e.shape)
+            onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(e.dtype), e.shape)
             for n, e in zip(names, inputs, strict=True)
         ],
-        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, expected.shape)],
+        [onnx.helper.make_tensor_value_info("y", result_type, expected.shape)],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=8)
     onnx.checker.check_model(model, full_check=True)

@@ -1,12 +1,13 @@
 """The same numbers in another dtype."""
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 
 from refcnn.conformance.operations import cast
 
-from .checks import SIZE, check
+from .checks import SIZE, check, check_onnxruntime
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,12 @@ def test_worked_example(backend, x, dtype, expected):
 @given(case=cast.cases(SIZE))
 def test_exact(backend, case):
     check("cast", case, backend, to_the_bit=True)
+
+
+@given(case=cast.cases(SIZE))
+def test_onnxruntime(case):
+    wanted = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(case.attributes["dtype"]))
+    check_onnxruntime("cast", case, "Cast", attributes={"to": wanted})
 
 
 def test_only_floats_have_a_gradient(backend):

@@ -7,9 +7,9 @@ import numpy as np
 from ... import formats, rooms
 from ...backend import algorithms_of, find
 from ..reports.results import BINS
-from ..theory.bounds import UNDEFINED, may_be_flushed, number_format, subnormals
+from ..theory.bounds import UNDEFINED, number_format, subnormals
 from ..theory.strategies import LARGEST_INTEGER, describe
-from .composition import Composition, routed
+from .composition import Composition, masked_bound, routed
 from .composition import bound as composed_bound
 
 
@@ -59,31 +59,14 @@ def conformance(operation):
     return rooms.require(rooms.CONFORMANCE, operation)
 
 
-#: Operations that add and multiply only, and the attributes with which they stay among numbers that float32 holds.
-_EXACT_ON_INTEGERS = {
-    "add": lambda attributes: True,
-    "average_pool2d": lambda attributes: (
-        attributes["count_include_padding"] and all(side in (1, 2, 4) for side in attributes["kernel"])
-    ),
-    "conv2d": lambda attributes: True,
-    "dense": lambda attributes: True,
-    "dropout": lambda attributes: attributes["ratio"] in (0.0, 0.5, 0.75),
-    "max_pool2d": lambda attributes: True,
-    "relu": lambda attributes: True,
-    "sgd": lambda attributes: attributes["lr"] in (0.5, 1.0) and attributes["momentum"] in (0.0, 0.5),
-}
-
-
 def has_exact_cases(operation):
     """Return whether an operation's integer-valued cases must match to the bit."""
-    return operation in _EXACT_ON_INTEGERS
+    return rooms.trait(rooms.CONFORMANCE, operation, "EXACT_ON_INTEGERS")
 
 
 def are_copies(operation, direction, case):
     """Return whether results are copies, of which the definition fixes the sign of zeros too."""
-    if operation == "add":
-        return direction == "backward"
-    return operation == "max_pool2d" and direction == "forward" and case.attributes["kernel"] == (1, 1)
+    return rooms.trait(rooms.CONFORMANCE, operation, "is_copy")(direction, case.attributes)
 
 
 def is_exact(operation, case):
@@ -94,11 +77,14 @@ def is_exact(operation, case):
     """
     if case.integers:
         return has_exact_cases(operation)
-    if not has_exact_cases(operation) or not _EXACT_ON_INTEGERS[operation](case.attributes):
+    is_exact_with = rooms.trait(rooms.CONFORMANCE, operation, "is_exact_with")
+    if not has_exact_cases(operation) or not is_exact_with(case.attributes):
         return False
     entries = [entry for entry in (*case.inputs, case.dy) if entry is not None]
     return max(entry.size for entry in entries) * LARGEST_INTEGER**2 < 2**22 and all(
-        (np.abs(entry) <= LARGEST_INTEGER).all() and (entry == np.rint(entry)).all() for entry in entries
+        # As float64, for the smallest int64 has no magnitude.
+        (np.abs(entry.astype(np.float64)) <= LARGEST_INTEGER).all() and (entry == np.rint(entry)).all()
+        for entry in entries
     )
 
 
@@ -155,7 +141,7 @@ class Expectation:
 def expect_forward(operation, case, backend, *, to_the_bit=False, followers=()):
     """Return the :class:`Expectation` of forward on a backend; parameters as in :func:`check_forward`."""
     algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
-    to_the_bit = to_the_bit and _rounds_nowhere(algorithms, "forward")
+    to_the_bit = to_the_bit and not _rounds(operation, algorithms)
     outputs, _ = exact(operation, case, _no_gradient(case), followers)
     with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
         bounds = conformance(operation).forward_bound(case.inputs, case.attributes, **algorithms)
@@ -211,12 +197,10 @@ def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, f
     """Return the :class:`Expectation` of backward on a backend; parameters and errors as in :func:`check_backward`."""
     needs = all_gradients(case) if needs is None else tuple(needs)
     algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
-    # Of a convolution's gradients that of b is a plain sum, whatever computes the others.
-    of_gradients = ("backward_x", "backward_w", "backward_b")[: len(needs)]
     # What follows sends the gradient where the rounded result says.
-    exactly = to_the_bit and _rounds_nowhere(algorithms, "forward")
+    exactly = to_the_bit and not _rounds(operation, algorithms)
     to_the_bit = exactly if followers else to_the_bit
-    to_the_bit = [to_the_bit and _rounds_nowhere(algorithms, direction) for direction in of_gradients]
+    to_the_bit = [to_the_bit and not _rounds(operation, algorithms, gradient) for gradient in range(len(needs))]
     _, gradients = exact(operation, case, needs, followers)
     module, dy, open_dy = conformance(operation), case.dy, None
     with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
@@ -228,24 +212,20 @@ def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, f
         bounds = list(module.backward_bound(dy, case.inputs, case.attributes, needs, **algorithms))
         if followers:
             bounds = _with_open_gradient(operation, case, needs, bounds, open_dy)
+            bounds[:1] = [masked_bound(case.inputs[0], bound, followers) for bound in bounds[:1]]
     names = [f"gradient of input {index}" for index in range(len(needs))]
     signed_zeros = not followers and are_copies(operation, "backward", case)
     return Expectation(*(_wanted(entries, needs) for entries in (names, gradients, bounds, to_the_bit)), signed_zeros)
 
 
 def _with_open_gradient(operation, case, needs, bounds, open_dy):
-    """Return the bounds of gradients where the gradient of the result may be off, and x was rectified before."""
+    """Return the bounds of gradients where the gradient of the result may be off."""
     magnitudes = tuple(None if entry is None else np.abs(entry) for entry in case.inputs)
     _, errors = exact(operation, dataclasses.replace(case, inputs=magnitudes, dy=open_dy), needs)
-    bounds = [
+    return [
         bound if bound is None else np.where(bound == UNDEFINED, bound, bound + error)
         for bound, error in zip(bounds, errors, strict=True)
     ]
-    if needs[0]:
-        x = case.inputs[0]
-        # Either will do where x may be read as 0; where it is 0 nothing passes.
-        bounds[0] = np.where(x > 0, np.where(may_be_flushed(x), np.inf, bounds[0]), 0)
-    return bounds
 
 
 def check_backward(
@@ -470,9 +450,10 @@ def _wanted(entries, needs):
     return [entry for entry, need in zip(entries, needs, strict=True) if need]
 
 
-def _rounds_nowhere(algorithms, direction):
-    """Whether sums of small integers have no rounding: constants of Winograd's larger tiles are no binary fractions."""
-    return algorithms.get("algorithms", {}).get(direction) != "winograd_4x4"
+def _rounds(operation, algorithms, gradient=None):
+    """Whether sums of small integers are rounded, though the operation's cases of integers are exact."""
+    rounds = rooms.trait(rooms.CONFORMANCE, operation, "rounds_integers")
+    return rounds(algorithms.get("algorithms", {}), gradient)
 
 
 def _run(operation, case, backend, implementation, needs):

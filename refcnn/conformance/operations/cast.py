@@ -7,6 +7,8 @@ from ... import formats
 from ..theory.bounds import number_format
 from ..theory.strategies import ZEROS_AND_NOT_FINITE, Case, arrays, exact_arrays, shapes, subnormal_numbers
 
+EXACT_ON_INTEGERS = True
+
 
 @st.composite
 def cases(draw, size="small", integers=False):
@@ -43,3 +45,15 @@ def forward_bound(inputs, attributes, errors=None):
 def backward_bound(dy, inputs, attributes, needs):
     """dy is passed on as it is."""
     return (np.zeros(dy.shape) if needs[0] else None,)
+
+
+def is_copy(direction, attributes):
+    """Where floats are made: those of floats keep their sign, and an integer's zero has none."""
+    return formats.of(attributes["dtype"]).is_float
+
+
+def edges(case):
+    """Each dtype of x with each of the result."""
+    dtypes = [of.name for of in (number_format(), *formats.EXACT)]
+    found = case.inputs[0].dtype.name, case.attributes["dtype"]
+    return {f"{one} to {other}": found == (one, other) for one in dtypes for other in dtypes}

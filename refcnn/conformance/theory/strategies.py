@@ -12,6 +12,7 @@ import numpy as np
 from hypothesis import Phase
 from hypothesis import strategies as st
 
+from ... import formats
 from ...shapes import window_extent, window_output_shape
 from .bounds import number_format
 
@@ -285,6 +286,16 @@ def exact_arrays(draw, shape, of):
         edges = [edge for edge in _INTEGER_EDGES if -of.largest - 1 <= edge <= of.largest]
         values = np.where(rng.random(shape) < share, rng.choice(np.array(edges, of.dtype), shape), values)
     return values
+
+
+@st.composite
+def arrays_of_any_format(draw, shape, integers=False, **options):
+    """Draw an array of floats as :func:`arrays`, or one of integers or truth values, for what moves whatever there is.
+
+    The latter have no gradient, so that such a case has no ``dy``.
+    """
+    of = draw(st.sampled_from((number_format(), number_format(), *formats.EXACT)))
+    return draw(arrays(shape, integers, **options) if of.is_float else exact_arrays(shape, of))
 
 
 @st.composite

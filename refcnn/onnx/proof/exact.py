@@ -1,7 +1,5 @@
 """The exact answers of a program, how far float32 may be from them, and the verdict on each step."""
 
-import functools
-
 import numpy as np
 
 from ... import backend as backends
@@ -10,10 +8,7 @@ from ...conformance.judging import judge
 from ...conformance.theory.bounds import UNDEFINED, widest
 from ...errors import ExportError
 from ...formats import FLOAT64, kept
-from ...program import IMAGE
-
-#: Operations without arithmetic, which therefore have no bound of their own in refcnn.conformance.
-_MOVING = ("flatten",)
+from ...program import IMAGE, named
 
 
 class Exact:
@@ -52,33 +47,34 @@ class Exact:
         """
         arrays, errors = {**self._constants, IMAGE: _exact(image)}, {}
         for step in self._program.steps:
-            exact, bound = self._step(step, arrays, errors, [None, *self._judged])
-            if not (np.isfinite(exact).all() and np.isfinite(bound).all()) or (bound == UNDEFINED).any():
-                return None
-            arrays[step.label], errors[step.label] = exact, bound
-        return exact, bound
+            for name, (exact, bound) in self._step(step, arrays, errors, [None, *self._judged]).items():
+                if not (np.isfinite(exact).all() and np.isfinite(bound).all()) or (bound == UNDEFINED).any():
+                    return None
+                arrays[name], errors[name] = exact, bound
+        return arrays[self._program.output], errors[self._program.output]
 
     def verdicts(self, image, computed, backend=None):
-        """Yield (step, verdict) of each step on an implementation's own inputs, up to the first that is outside.
+        """Yield (step, verdict) of each result on an implementation's own inputs, up to the first that is outside.
 
         Parameters
         ----------
         image : ndarray of float32
         computed : dict of str to ndarray
-            The implementation's results by label.
+            The implementation's results by name.
         backend : backend, optional
             What computed them, if it is one.
         """
-        arrays = {label: _exact(array) for label, array in computed.items()}
+        arrays = {name: _exact(array) for name, array in computed.items()}
         arrays |= {**self._constants, IMAGE: _exact(image)}
         for step in self._program.steps:
-            verdict = judge.verdict(computed[step.label], *self._step(step, arrays, {}, [backend]))
-            yield step, verdict
-            if not verdict.within:
-                return
+            for name, answer in self._step(step, arrays, {}, [backend]).items():
+                verdict = judge.verdict(computed[name], *answer)
+                yield step, verdict
+                if not verdict.within:
+                    return
 
     def _step(self, step, arrays, errors, judged):
-        """Return a step's exact result, and how far each of the backends may be from it; None is any other."""
+        """Return by name a step's exact results, and how far each of the backends may be off; None is any other."""
         inputs = tuple(None if name is None else arrays[name] for name in step.inputs)
         errors = tuple(map(errors.get, step.inputs))
         with np.errstate(all="ignore"):
@@ -86,8 +82,11 @@ class Exact:
             bounds = []
             for backend in judged:
                 algorithms = backends.algorithms_of(backend, step.operation, inputs, step.attributes)
-                bounds.append(self._bounds[step.operation](inputs, step.attributes, errors, **algorithms))
-        return _exact(exact), np.broadcast_to(widest(bounds), exact.shape)
+                bound = self._bounds[step.operation](inputs, step.attributes, errors, **algorithms)
+                bounds.append(backends.results_of(bound))
+        largest = (widest(of_result) for of_result in zip(*bounds, strict=True))
+        answers = zip(backends.results_of(exact), largest, strict=True)
+        return named(step, [(_exact(exact), np.broadcast_to(bound, exact.shape)) for exact, bound in answers])
 
 
 def _exact(array):
@@ -96,8 +95,6 @@ def _exact(array):
 
 
 def _forward_bound(operation):
-    if operation in _MOVING:
-        return functools.partial(_moved, rooms.require(rooms.REFERENCE, operation).forward)
     room = rooms.find(rooms.CONFORMANCE, operation)
     if room is None:
         raise ExportError(
@@ -105,9 +102,3 @@ def _forward_bound(operation):
             f"forward_bound in {rooms.path(rooms.CONFORMANCE, operation)}."
         )
     return room.forward_bound
-
-
-def _moved(forward, inputs, attributes, errors):
-    """The bound of an operation that only moves numbers: their errors go where they go."""
-    zero = np.zeros(inputs[0].shape)
-    return forward(zero if errors[0] is None else errors[0], **attributes)[0]

@@ -76,7 +76,7 @@ class _OnnxRuntime:
             return self._session.run(image)[self._output]
 
     def arrays(self, image):
-        """Return every step's result by label, from a copy of the file that has all of them as outputs."""
+        """Return every step's results by name, from a copy of the file that has all of them as outputs."""
         with self._explained("cannot run the file with every intermediate tensor as an output"):
             if self._stepwise is None:
                 model = type(self._model)()
@@ -85,7 +85,7 @@ class _OnnxRuntime:
                 model.graph.output.extend(self._outputs.values())
                 self._stepwise = runtime.Session(model.SerializeToString())
             arrays = self._stepwise.run(image)
-        return {label: arrays[value.name] for label, value in self._outputs.items()}
+        return {name: arrays[value.name] for name, value in self._outputs.items()}
 
     @contextlib.contextmanager
     def _explained(self, what):
@@ -114,7 +114,8 @@ class _Backend:
 
     def arrays(self, image):
         arrays = self._run(image)
-        return {step.label: self.backend.to_host(arrays[step.label]) for step in self._program.steps}
+        results = (name for step in self._program.steps for name in step.results if name is not None)
+        return {name: self.backend.to_host(arrays[name]) for name in results}
 
 
 def prove(program, model, outputs, *, input_shape, top, opset, examples, backend_list, same, progress):
@@ -125,7 +126,7 @@ def prove(program, model, outputs, *, input_shape, top, opset, examples, backend
     program : Program
     model : onnx.ModelProto
     outputs : dict of str to onnx.ValueInfoProto
-        For each step's label its tensor in the model.
+        For the name of each result its tensor in the model.
     input_shape : tuple of int
         One example's.
     top : float
