@@ -18,7 +18,7 @@ from PIL import Image
 
 import refcnn as rm
 from refcnn.bench import board as boards
-from refcnn.bench import drawing, measuring, profiling, running, scaling, workloads
+from refcnn.bench import measuring, plotting, profiling, running, scaling, workloads
 from refcnn.bench.board import Board, Device, Result
 from refcnn.bench.measuring import ContestantError, Times
 from refcnn.bench.workloads import Layer, Workload
@@ -253,7 +253,7 @@ def test_a_run_and_its_board(device, tiny, tmp_path):
     content = json.loads((tmp_path / "board.json").read_text())
     assert content["format"] == boards.FORMAT and content["is_complete"] and len(content["results"]) == len(parts)
     assert len(content["results"][0]["times"][device]["seconds"]) == 2
-    drawing.save(board, tmp_path / "curves.png")
+    plotting.save(board, tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as image:
         assert min(image.size) > 500 and len(np.unique(np.asarray(image.convert("L")))) > 10
 

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from refcnn import rooms
 from refcnn.conformance.bundles import bundle
 from refcnn.conformance.bundles.case_file import read_case
 from refcnn.conformance.judging import judge
 from refcnn.conformance.targets import finding as targets
 from refcnn.conformance.targets import onnxruntime as onnxruntime_target
-from refcnn.conformance.targets.onnxruntime import one_node_model
 from refcnn.conformance.theory.bounds import UNDEFINED
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError, DataError, FileWriteError
@@ -222,9 +222,11 @@ def test_recording_ends_with_its_block_and_sees_what_was_before():
     before = device.array(np.arange(6, dtype=np.float32))
     with pytest.raises(ZeroDivisionError), device.recording() as recording:
         y = device.empty((6,))
-        device.launch("relu", "relu_forward", (6,), (2,), before.reshape((2, 3)), y, 6, options=("-DCHUNK=1",))
+        device.launch(
+            "relu", "relu_forward", (6,), (2,), options=("-DCHUNK=1",), x=before.reshape((2, 3)), y=y, count=6
+        )
         raise ZeroDivisionError
-    device.launch("relu", "relu_forward", (6,), (2,), before, y, 6, options=("-DCHUNK=1",))
+    device.launch("relu", "relu_forward", (6,), (2,), options=("-DCHUNK=1",), x=before, y=y, count=6)
     (launch,) = recording.launches
     assert launch.arguments == [("buffer", 1), ("buffer", 0), ("int32", 6)]
     assert (launch.global_size, launch.local_size) == ((6,), (2,))
@@ -252,8 +254,8 @@ def test_every_kind_of_argument_is_run_again(tmp_path, monkeypatch):
     device = finding.best()
     with device.recording() as recording:
         y = device.empty((4,))
-        arguments = y, -np.inf, np.uint32(2**32 - 256), True, np.uint8(200)
-        device.launch("kinds_for_test", "kinds", (1,), (1,), *arguments, options=("-DFACTOR=3",))
+        arguments = {"y": y, "a": -np.inf, "b": np.uint32(2**32 - 256), "c": True, "d": 200}
+        device.launch("kinds_for_test", "kinds", (1,), (1,), options=("-DFACTOR=3",), **arguments)
     bundle.write_bundle(
         tmp_path / "bundle",
         operation="dropout",
@@ -339,32 +341,6 @@ def test_without_kernels_arrays_are_judged(tmp_path, site):
     assert wrong.returncode == 1 and "gradient of input 1: WRONG" in wrong.stdout
 
 
-ONNX_OPERATIONS = ("add", "average_pool2d", "conv2d", "dense", "max_pool2d", "relu", "softmax")
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-@settings(max_examples=10)
-@given(data=st.data())
-def test_the_model_has_one_node_and_computes_the_case(operation, data):
-    import onnx
-    import onnxruntime
-
-    case = data.draw(judge.conformance(operation).cases("tiny", integers=operation in ONNX_OPERATIONS))
-    model = one_node_model(operation, case.inputs, case.attributes)
-    assert (model is not None) == (operation in ONNX_OPERATIONS)
-    if model is None:
-        return
-    # Without a shape of the result, which onnxruntime infers.
-    onnx.checker.check_model(onnx.shape_inference.infer_shapes(onnx.load_model_from_string(model)), full_check=True)
-    assert len(onnx.load_model_from_string(model).graph.node) == 1
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    inputs = {entry.name: case.inputs[number].reshape(entry.shape) for number, entry in enumerate(session.get_inputs())}
-    assert list(inputs) == [f"input_{number}" for number, entry in enumerate(case.inputs) if entry is not None]
-    (computed,) = session.run(None, inputs)
-    ((exact, bound),) = bundle.expected(operation, "forward", case).values()
-    judge.compare(operation, computed, exact, bound)
-
-
 def test_a_fault_of_onnxruntime_is_run_again_there(tmp_path):
     expected = bundle.expected("conv2d", "forward", CASES["conv2d"])
     for change, status in ((0.0, 0), (0.5, 1)):
@@ -410,6 +386,20 @@ def test_the_model_of_a_bundle_is_what_onnxruntime_was_asked(tmp_path, monkeypat
     with np.load(tmp_path / "bundle" / "arrays.npz") as file:
         (again,) = script(tmp_path / "bundle")["run_model"]({"device": device}, dict(file))
     np.testing.assert_array_equal(again, y)
+
+
+def test_the_model_of_a_bundle_may_take_an_array_in_two_shapes(tmp_path, monkeypatch):
+    def to_onnx(graph, x):
+        rows = graph.node("Relu", [graph.tensor(x, shape=(-1,))])
+        return graph.node("Sum", [graph.node("Reshape", [rows], shape=x.shape), graph.tensor(x)])
+
+    monkeypatch.setattr(rooms.card("relu"), "to_onnx", to_onnx)
+    case = Case((np.arange(-3, 3, dtype=np.float32).reshape(2, 3),), {})
+    device = {"specification": "onnxruntime:CPUExecutionProvider", "platform": "onnxruntime"}
+    write(tmp_path / "bundle", "relu", "forward", None, case)
+    with np.load(tmp_path / "bundle" / "arrays.npz") as file:
+        (y,) = script(tmp_path / "bundle")["run_model"]({"device": device}, dict(file))
+    np.testing.assert_array_equal(y, [[-3, -2, -1], [0, 2, 4]])
 
 
 def test_missing_and_altered_files_are_named(tmp_path):

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refcnn as rm
-from refcnn import models
+from refcnn import models, npz
 from refcnn.errors import ArgumentError, CheckpointError, ExportError, ShapeError
 from refcnn.mode import is_training
-from refcnn.model import save_arrays
 from refcnn.onnx import export
 from refcnn.runs import training
 from refcnn.runs.checkpoint import Checkpoint
@@ -378,7 +377,7 @@ REFUSED = {
 @pytest.mark.parametrize("is_run", [False, True], ids=["unmade", "made"])
 def test_parameters_of_another_model_are_refused(tmp_path, changes, is_run):
     path = tmp_path / "model.npz"
-    save_arrays(path, state(changes), {"format": "refcnn parameters"})
+    npz.save(path, state(changes), {"format": "refcnn parameters"})
     model = small()
     if is_run:
         model(np.zeros((1, 2, 4, 4)))
@@ -389,7 +388,7 @@ def test_parameters_of_another_model_are_refused(tmp_path, changes, is_run):
     for name, array in model.state().items():
         np.testing.assert_array_equal(array, before[name])
     # What fits is taken by the same model afterwards.
-    save_arrays(path, state(), {"format": "refcnn parameters"})
+    npz.save(path, state(), {"format": "refcnn parameters"})
     model.load(path)
     assert {name: array.shape for name, array in model.state().items()} == STATE
     assert model(np.zeros((1, 2, 4, 4))).shape == (1, 3)

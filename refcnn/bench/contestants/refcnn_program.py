@@ -7,6 +7,7 @@ import numpy as np
 
 import refcnn as rm
 
+from ... import npz
 from ...answering import Parent
 from ...backend import use_backend
 from ...mode import recording
@@ -46,7 +47,7 @@ class Refcnn(Contestant):
         count = steps * batch + validation
         x = np.random.default_rng(0).integers(0, 256, (count, 28, 28), dtype=np.uint8)
         y = np.arange(count) % batches.CLASSES
-        np.savez(f"{folder}/data.npz", x=x, y=y)
+        npz.write(f"{folder}/data.npz", {"x": x, "y": y})
         session = training.start(
             {
                 "data": f"{folder}/data.npz",

@@ -5,10 +5,8 @@ variant, each array's shape and dtype, and the attributes. JSON has no tuples
 and no NaN, so those are written as ``{"tuple": [...]}`` and ``{"float": "nan"}``.
 """
 
-import contextlib
 import errno
 import hashlib
-import io
 import json
 import math
 import os
@@ -20,8 +18,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ... import formats, npz
-from ...errors import ArgumentError, DataError, FileWriteError
-from ...files import remedy
+from ...errors import ArgumentError, DataError
+from ...files import atomic_write
 from ...reading import TEXT, TEXT_OR_NULL, check, parse_json, read_plain, reading, reason
 from ..reports.results import DIRECTIONS
 from ..theory.strategies import Case
@@ -50,7 +48,8 @@ _SCHEMA = {
         "direction": {"enum": DIRECTIONS},
         "variant": TEXT_OR_NULL,
         "inputs": {"type": "array", "items": _ARRAY},
-        "dy": _ARRAY,
+        # A list of operations with several results.
+        "dy": {"anyOf": [_ARRAY, {"type": "array", "items": _ARRAY, "minItems": 1}]},
         "integers": {"type": "boolean"},
         "attributes": {"type": "object", "additionalProperties": {"$ref": "#/$defs/attribute"}},
         # What else a bundle says of it.
@@ -104,18 +103,10 @@ def write_case(path, operation, direction, variant, case):
     FileWriteError
         If the file cannot be written.
     """
-    path = Path(path)
     text = json.dumps(header(operation, direction, variant, case), allow_nan=False)
-    content = io.BytesIO()
-    np.savez(content, **{_HEADER: np.frombuffer(text.encode(), np.uint8)}, **case_arrays(case))
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        temporary.write_bytes(content.getbuffer())
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise FileWriteError(f"{path} could not be written: {error.strerror or error}. {remedy(error)}") from error
+    arrays = {_HEADER: np.frombuffer(text.encode(), np.uint8), **case_arrays(case)}
+    with atomic_write(path, durable=False) as temporary:
+        npz.write(temporary, arrays)
 
 
 def read_case(path):
@@ -161,18 +152,20 @@ def header(operation, direction, variant, case):
         "direction": direction,
         "variant": variant,
         "inputs": [_array_header(entry) for entry in case.inputs],
-        "dy": _array_header(case.dy),
+        "dy": list(map(_array_header, case.dy)) if isinstance(case.dy, tuple) else _array_header(case.dy),
         "integers": case.integers,
         "attributes": {name: _encode(name, value) for name, value in case.attributes.items()},
     }
 
 
 def case_arrays(case):
-    """Return the arrays of a case by the names they have in files: ``input_0``, ..., ``dy``."""
-    arrays = {f"input_{index}": entry for index, entry in enumerate(case.inputs) if entry is not None}
-    if case.dy is not None:
+    """Return the arrays of a case by the names they have in files: ``input_0``, ..., ``dy``, or ``dy_0``, ..."""
+    arrays = {f"input_{index}": entry for index, entry in enumerate(case.inputs)}
+    if isinstance(case.dy, tuple):
+        arrays |= {f"dy_{index}": entry for index, entry in enumerate(case.dy)}
+    else:
         arrays["dy"] = case.dy
-    return arrays
+    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def digests(folder):
@@ -253,7 +246,12 @@ def _parse(entries, arrays):
     inputs = tuple(_array(arrays, f"input_{index}", entry) for index, entry in enumerate(entries["inputs"]))
     attributes = {name: _decode(value) for name, value in entries["attributes"].items()}
     called = (entries[name] for name in ("operation", "direction", "variant"))
-    return *called, Case(inputs, attributes, _array(arrays, "dy", entries["dy"]), entries["integers"])
+    dy = entries["dy"]
+    if isinstance(dy, list):
+        dy = tuple(_array(arrays, f"dy_{index}", entry) for index, entry in enumerate(dy))
+    else:
+        dy = _array(arrays, "dy", dy)
+    return *called, Case(inputs, attributes, dy, entries["integers"])
 
 
 def _array(arrays, name, entry):

@@ -15,20 +15,16 @@ from ..reports.results import DIRECTIONS
 from ..theory.bounds import number_format
 
 
-def _arrays(case):
-    return [entry for entry in (*case.inputs, case.dy) if entry is not None]
-
-
 def _size(case):
-    return sum(entry.size for entry in _arrays(case))
+    return sum(entry.size for entry in case.arrays)
 
 
 #: The cases that a fault concerns, by the name that stands in the file.
 CONDITIONS = {
     "any": lambda case: True,
-    "not finite": lambda case: any(not np.isfinite(entry).all() for entry in _arrays(case)),
+    "not finite": lambda case: any(not np.isfinite(entry).all() for entry in case.arrays),
     "subnormal": lambda case: any(
-        ((entry != 0) & (np.abs(entry) < number_format().smallest_normal)).any() for entry in _arrays(case)
+        ((entry != 0) & (np.abs(entry) < number_format().smallest_normal)).any() for entry in case.arrays
     ),
     "padding": lambda case: any(case.attributes.get("padding", ())),
     "stride": lambda case: any(step != 1 for step in case.attributes.get("stride", ())),

@@ -152,54 +152,82 @@ def prove(program, model, outputs, *, input_shape, top, opset, examples, backend
     exactly = Exact(program, chosen)
     implementations = [_OnnxRuntime(model, outputs, program.output)]
     implementations += [_Backend(program, backend) for backend in chosen]
-    verdicts = {entry.name: [] for entry in implementations}
-    batch_sizes, overflowing, failed = [], 0, False
-
-    def check(image):
-        nonlocal overflowing, failed
-        if overflowing > examples:
-            return
-        same(image)
-        answer = exactly.output(image)
-        if answer is None:
-            overflowing += 1
-            hypothesis.reject()
-        number = len(batch_sizes) + 1
-        # While a failing input is made simpler, every one is judged at every operation.
-        stepwise = failed or number % STEPWISE_EVERY == 0 or number == examples
-        outside = []
-        for entry in implementations:
-            found = [judge.verdict(entry.output(image), *answer, dtype=None)]
-            if stepwise and found[0].within:
-                found += (verdict for _, verdict in exactly.verdicts(image, entry.arrays(image), entry.backend))
-            if all(verdict.within for verdict in found):
-                verdicts[entry.name].append((max(verdict.ratio for verdict in found), found[0].difference))
-            else:
-                outside.append(entry)
-        if outside:
-            failed = True
-            raise _Outside(outside)
-        batch_sizes.append(len(image))
-        if progress is not None and not failed:
-            progress(number, examples)
-
-    found = failure(images(input_shape, top), examples, check)
+    trial = _Trial(exactly, implementations, examples, same, progress)
+    found = failure(images(input_shape, top), examples, trial.check)
     if found is not None:
         image, error = found
         if isinstance(error, _Outside):
             raise ExportError(_explain(program, image, error.implementations, exactly))
         # Anew, without Hypothesis's note, which prints the whole input.
         raise type(error)(str(error)) from None
-    if overflowing > examples:
-        raise ExportError(
-            f"the model's values leave float32's range on {overflowing} of {overflowing + len(batch_sizes)} drawn "
-            f"inputs of usual size (about {top:g}), so that its answers mean nothing there. The file was not written. "
-            "Look at the parameters' sizes: training may have diverged."
+    return trial.proof(opset, top, remark)
+
+
+class _Trial:
+    """Implementations held against the exact answers, input by input, and what was found."""
+
+    def __init__(self, exactly, implementations, examples, same, progress):
+        self._exactly, self._implementations, self._same, self._progress = exactly, implementations, same, progress
+        self._examples, self._batch_sizes, self._overflowing, self._has_failed = examples, [], 0, False
+        self._verdicts = {entry.name: [] for entry in implementations}
+
+    def check(self, image):
+        """Judge all implementations on an input, or reject it where float32 may overflow.
+
+        Raises
+        ------
+        _Outside
+            With those that are outside of the bound.
+        ExportError
+            If the model is no longer the same program, or cannot be run.
+        """
+        if self._overflowing > self._examples:
+            return
+        self._same(image)
+        answer = self._exactly.output(image)
+        if answer is None:
+            self._overflowing += 1
+            hypothesis.reject()
+        number = len(self._batch_sizes) + 1
+        # While a failing input is made simpler, every one is judged at every operation.
+        stepwise = self._has_failed or number % STEPWISE_EVERY == 0 or number == self._examples
+        outside = [entry for entry in self._implementations if not self._keeps_to(answer, entry, image, stepwise)]
+        if outside:
+            self._has_failed = True
+            raise _Outside(outside)
+        self._batch_sizes.append(len(image))
+        if self._progress is not None and not self._has_failed:
+            self._progress(number, self._examples)
+
+    def _keeps_to(self, answer, entry, image, stepwise):
+        found = [judge.verdict(entry.output(image), *answer, dtype=None)]
+        if stepwise and found[0].within:
+            found += (verdict for _, verdict in self._exactly.verdicts(image, entry.arrays(image), entry.backend))
+        if not all(verdict.within for verdict in found):
+            return False
+        self._verdicts[entry.name].append((max(verdict.ratio for verdict in found), found[0].difference))
+        return True
+
+    def proof(self, opset, top, remark):
+        """Return the Proof, all inputs having been judged.
+
+        Raises
+        ------
+        ExportError
+            If the model overflowed on more inputs than were to be judged.
+        """
+        judged = len(self._batch_sizes)
+        if self._overflowing > self._examples:
+            raise ExportError(
+                f"the model's values leave float32's range on {self._overflowing} of {self._overflowing + judged} "
+                f"drawn inputs of usual size (about {top:g}), so that its answers mean nothing there. The file was not "
+                "written. Look at the parameters' sizes: training may have diverged."
+            )
+        ratios, differences = (
+            {name: max(entry[place] for entry in entries) for name, entries in self._verdicts.items()}
+            for place in (0, 1)
         )
-    ratios, differences = (
-        {name: max(entry[place] for entry in entries) for name, entries in verdicts.items()} for place in (0, 1)
-    )
-    return Proof(len(batch_sizes), tuple(sorted(set(batch_sizes))), opset, ratios, differences, remark)
+        return Proof(judged, tuple(sorted(set(self._batch_sizes))), opset, ratios, differences, remark)
 
 
 def _choose(backend_list):

@@ -14,7 +14,7 @@ def forward(x, *, dtype):
     y = x.device.empty(x.shape, wanted.dtype)
     options = [f"-DFROM={found.c_type}", f"-DTO={wanted.c_type}"]
     options += ["-DIS_TRUTH"] * (wanted is formats.BOOL) + ["-DOF_FLOATS"] * found.is_float
-    launch_in_chunks(x.device, "cast", "cast_forward", x.size, x, y, x.size, options=tuple(options))
+    launch_in_chunks(x.device, "cast", "cast_forward", x.size, x=x, y=y, count=x.size, options=tuple(options))
     return y, x.dtype
 
 
