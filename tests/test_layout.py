@@ -45,7 +45,7 @@ FLOORS = (
     ("opencl.convolution",),
     ("opencl.shared",),
     ("opencl.variants", "opencl.runtime", "reference", "data", "initializers"),
-    ("rooms", "shapes", "attributes", "philox", "npz", "files", "locking"),
+    ("rooms", "shapes", "attributes", "formats", "philox", "npz", "files", "locking"),
     (
         *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "processes"),
         *("reading", "suggestions", "tables", "typing", "version"),

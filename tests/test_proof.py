@@ -10,8 +10,8 @@ import pytest
 import refcnn as rm
 from refcnn import backend as backends
 from refcnn import rooms
-from refcnn.conformance.judging import judge
 from refcnn.errors import ExportError
+from refcnn.formats import FLOAT32
 from refcnn.layers import average_pool2d, conv2d, dense, relu
 from refcnn.onnx import export, runtime
 from refcnn.onnx.proof import drawing, exact
@@ -203,7 +203,7 @@ def verdict_on(model, x, computed):
 
 def test_infinity_is_right_where_it_is_exact():
     assert verdict_on(rm.Sequential([rm.Relu()]), [[np.inf, 1]], [[np.inf, 1]]).within
-    assert not verdict_on(rm.Sequential([rm.Relu()]), [[np.inf, 1]], [[judge.LARGEST, 1]]).within
+    assert not verdict_on(rm.Sequential([rm.Relu()]), [[np.inf, 1]], [[FLOAT32.largest, 1]]).within
     assert not verdict_on(rm.Sequential([rm.Relu()]), [[np.inf, 1]], [[np.nan, 1]]).within
     assert verdict_on(rm.Sequential([rm.Relu()]), [[np.nan, 1]], [[np.nan, 1]]).within
 
@@ -217,9 +217,9 @@ def weighing(*weights):
 @pytest.mark.parametrize("computed", [np.nan, np.inf, -np.inf, 0])
 def test_anything_is_right_where_the_definition_leaves_it_open(computed):
     # The sum is infinity and what passes the largest float32, or not, by its order.
-    assert verdict_on(weighing(1, -8, 8), [[np.inf, judge.LARGEST, judge.LARGEST]], [[computed]]).within
+    assert verdict_on(weighing(1, -8, 8), [[np.inf, FLOAT32.largest, FLOAT32.largest]], [[computed]]).within
     # Likewise without infinity: large numbers of either sign.
-    assert verdict_on(weighing(-8, 8), [[judge.LARGEST, judge.LARGEST]], [[computed]]).within
+    assert verdict_on(weighing(-8, 8), [[FLOAT32.largest, FLOAT32.largest]], [[computed]]).within
 
 
 def leaking(graph, x):

@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import DataError
 from ...reading import check, field, read_plain, reading, schema_of
 from ..reports.results import DIRECTIONS
-from ..theory.bounds import TINY
+from ..theory.bounds import number_format
 
 
 def _size(case):
@@ -23,7 +23,9 @@ def _size(case):
 CONDITIONS = {
     "any": lambda case: True,
     "not finite": lambda case: any(not np.isfinite(entry).all() for entry in case.arrays),
-    "subnormal": lambda case: any(((entry != 0) & (np.abs(entry) < TINY)).any() for entry in case.arrays),
+    "subnormal": lambda case: any(
+        ((entry != 0) & (np.abs(entry) < number_format().smallest_normal)).any() for entry in case.arrays
+    ),
     "padding": lambda case: any(case.attributes.get("padding", ())),
     "stride": lambda case: any(step != 1 for step in case.attributes.get("stride", ())),
     "dilation": lambda case: any(step != 1 for step in case.attributes.get("dilation", ())),
