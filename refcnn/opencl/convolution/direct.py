@@ -10,7 +10,7 @@ import functools
 import math
 
 from ...shapes import window_output_shape
-from ..runtime.device import check_countable
+from .sizes import check_countable
 
 #: Channels of a group that are summed over, at most.
 MOST_INPUTS = 4

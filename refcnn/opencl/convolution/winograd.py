@@ -16,8 +16,8 @@ import numpy as np
 from ...errors import ArgumentError, ShapeError
 from ...shapes import window_output_shape
 from .. import variants
-from ..runtime.device import INT_MAX, check_countable
 from ..shared.fusion import unpooled
+from .sizes import INT_MAX, check_countable
 
 KERNEL = (3, 3)
 TILES = (2, 4)

@@ -9,8 +9,8 @@ import functools
 
 from ...errors import ShapeError
 from .. import variants
-from ..runtime.device import INT_MAX
 from ..shared.fusion import unpooled
+from .sizes import INT_MAX
 from .winograd import (
     INPUTS_PER_ITEM,
     ITEMS_PER_CORE,
