@@ -4,6 +4,7 @@ import collections
 
 import numpy as np
 
+from ...formats import FLOAT32
 from .array import DeviceArray, check_owner
 from .connection import opencl_errors
 from .memory import Memory
@@ -29,7 +30,7 @@ class Storage:
         self._copies = collections.deque()
         self._kept_by_simulator = []
 
-    def empty(self, shape, dtype=np.float32):
+    def empty(self, shape, dtype=FLOAT32.dtype):
         """Return a new array whose contents are undefined.
 
         Raises
