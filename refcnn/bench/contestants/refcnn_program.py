@@ -103,7 +103,8 @@ class Refcnn(Contestant):
 
     def _convolution(self, mode, x_shape, w_shape, stride, padding, dilation, groups, **_):
         channels, _, *window = w_shape
-        layer = rm.Conv2d(channels, tuple(window), tuple(padding), tuple(stride), tuple(dilation), groups)
+        pairs = {"padding": tuple(padding), "stride": tuple(stride), "dilation": tuple(dilation)}
+        layer = rm.Conv2d(channels, tuple(window), **pairs, groups=groups)
         x = rm.Variable(batches.random(x_shape), requires_grad=True)
         with recording():
             y = layer(x)
