@@ -209,6 +209,33 @@ def test_a_contestant_that_dies_is_told():
         measuring.pytorch("no/python", "cpu")
 
 
+TORCH = """
+import sys, types
+
+print("a greeting of the library's own")
+cuda = types.SimpleNamespace(matmul=types.SimpleNamespace())
+backends = types.SimpleNamespace(cuda=cuda, cudnn=types.SimpleNamespace())
+device = lambda name: types.SimpleNamespace(type=name)
+get_num_threads, set_num_threads = (lambda: 1), (lambda count: None)
+nn = sys.modules["torch.nn"] = types.ModuleType("torch.nn")
+__version__ = "0.0"
+"""
+
+
+def test_pytorchs_process_needs_no_refcnn(tmp_path, monkeypatch):
+    """Its Python has PyTorch and NumPy; the rest is found by its path, whatever the library prints."""
+    (tmp_path / "torch.py").write_text(TORCH)
+    (tmp_path / "refcnn.py").write_text("raise ImportError('this Python has no refcnn')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    process = measuring.pytorch(sys.executable, "cpu")
+    try:
+        assert process.name == "PyTorch" and "0.0 on cpu" in process.about
+        with pytest.raises(ContestantError, match="KeyError: 'nothing'"):
+            process.ask("prepare", workload={"kind": "nothing"})
+    finally:
+        process.stop()
+
+
 # The whole run.
 
 

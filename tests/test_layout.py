@@ -20,7 +20,7 @@ TESTS = Path(__file__).parent
 #: The house from the top to the ground: imports run downward, or along one floor. A module belongs to the entry that
 #: names most of it.
 FLOORS = (
-    ("", "__main__", "bench.contestants.refcnn_program"),
+    ("", "__main__", "bench.contestants.refcnn_process"),
     ("cli",),
     ("bench",),
     ("runs",),
@@ -46,7 +46,7 @@ FLOORS = (
     ("opencl.convolution",),
     ("opencl.shared",),
     ("opencl.variants", "opencl.runtime", "reference", "data", "initializers"),
-    ("rooms", "shapes", "attributes", "philox", "npz", "files", "locking"),
+    ("rooms", "shapes", "attributes", "formats", "philox", "npz", "files", "locking"),
     (
         *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "processes"),
         *("reading", "suggestions", "tables", "typing", "version"),
@@ -151,6 +151,7 @@ OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
     ("runs.training", "", "adam"): "the option's default, among names that the optimizers' cards give",
     ("variable", "", "add"): "Python's and NumPy's name of an operator",
+    ("variable", "Variable.astype", "cast"): "the method is the operation",
     ("variable", "Variable.grad", "add"): "gradients are summed, as the chain rule has it",
 }
 

@@ -1,4 +1,4 @@
-"""PyTorch in eager mode and float32: a program for any Python that has PyTorch, without refcnn."""
+"""PyTorch in eager mode and float32: a process of any Python that has PyTorch, without refcnn."""
 
 import importlib.util
 from pathlib import Path
@@ -21,10 +21,10 @@ def _load(path):
 _CONTESTANTS, _BENCH, _REFCNN, *_ = Path(__file__).resolve().parents
 answering = _load(_REFCNN / "answering.py")
 batches = _load(_BENCH / "batches.py")
-serving = _load(_CONTESTANTS / "serving.py")
+contestant = _load(_CONTESTANTS / "contestant.py")
 
 
-class PyTorch(serving.Contestant):
+class PyTorch(contestant.Contestant):
     """PyTorch on the device that ``open`` names, ``cpu`` or ``cuda``."""
 
     def open(self, device, threads):
