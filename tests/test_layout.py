@@ -171,6 +171,24 @@ def test_shared_code_names_no_operation():
     assert not gone, f"take out of OTHER_MEANINGS or ABOUT_OPERATIONS what names no operation: {gone}"
 
 
+#: Modules that import rooms of operations, beside the rooms, with the reason.
+NEED_ROOMS = {
+    "": "the public names",
+    "bench.peaks": "a device's limits are those of some operations",
+    "bench.workloads": "a grid of convolutions is measured",
+    "models.building": "networks are made of layers",
+    "program": "a network is exported with a softmax behind it, if that is asked for",
+    "runs.training": "the loss of a classifier",
+}
+
+
+def test_shared_code_imports_no_room():
+    importing = {module for module in serving_modules().keys() & MODULES.keys() if own_rooms() & set(imported(module))}
+    found = importing - NEED_ROOMS.keys()
+    assert not found, f"let refcnn.rooms find the room, or say in NEED_ROOMS for what it is needed: {found}"
+    assert importing == NEED_ROOMS.keys(), f"take out of NEED_ROOMS: {NEED_ROOMS.keys() - importing}"
+
+
 def test_a_trait_is_the_room_s_or_else_the_default():
     assert rooms.trait(rooms.OPENCL, "dense", "FUSED") is rooms.find(rooms.OPENCL, "dense").FUSED
     assert rooms.trait(rooms.OPENCL, "softmax", "FUSED") == {}
@@ -231,10 +249,14 @@ def test_a_name_of_an_operation_is_found_wherever_it_stands(tmp_path):
 
 def serving_modules():
     """Return the path of each module and tool that is no room and no page, by its name."""
-    wings = (rooms.REFERENCE, rooms.OPENCL, rooms.CONFORMANCE, rooms.LAYERS, rooms.OPTIMIZERS)
-    own = {f"{wing}.{stem}" for wing in wings for stem in (*OPERATIONS, *rooms.PAGES)}
     tools = {f"tools.{path.stem}": path for path in (TESTS.parent / "tools").glob("*.py")}
-    return tools | {module: path for module, path in MODULES.items() if module not in own}
+    return tools | {module: path for module, path in MODULES.items() if module not in own_rooms()}
+
+
+def own_rooms():
+    """Return the names of the modules that are rooms of operations, or pages."""
+    wings = (rooms.REFERENCE, rooms.OPENCL, rooms.CONFORMANCE, rooms.LAYERS, rooms.OPTIMIZERS)
+    return {f"{wing}.{stem}" for wing in wings for stem in (*OPERATIONS, *rooms.PAGES)} & MODULES.keys()
 
 
 def names_of_operations(module, path):
