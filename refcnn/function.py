@@ -47,9 +47,8 @@ def apply(operation, *inputs, **attributes):
 def taken(operation, inputs):
     """Return the inputs of an operation in dtypes that it takes, as its card's ``DTYPES`` says.
 
-    ``DTYPES`` is a tuple of sets of dtypes, such as :data:`refcnn.formats.INTEGERS`, one for each input, of which the
-    last holds for all further ones; operations without it take floats. Integers and truth values that were given as an
-    array_like are taken as floats, and as what they are where the operation takes no floats.
+    Integers and truth values that were given as an array_like are taken as floats, and as what they are where the
+    operation takes no floats.
 
     Parameters
     ----------
@@ -67,7 +66,7 @@ def taken(operation, inputs):
     """
     dtypes = _dtypes(operation)
     # As nearly always, and before every operation, so that it must be quick.
-    if dtypes is _FLOATS_ALONE and all(map(_is_float, inputs)):
+    if dtypes == _FLOATS_ALONE and all(map(_is_float, inputs)):
         return inputs
     return tuple(
         entry if entry is None else _taken(operation, number, entry, dtypes[min(number, len(dtypes) - 1)])
@@ -80,7 +79,7 @@ _FLOATS_ALONE = (formats.FLOATS,)
 
 @functools.cache
 def _dtypes(operation):
-    return getattr(rooms.card(operation), "DTYPES", _FLOATS_ALONE)
+    return rooms.trait(rooms.LAYERS, operation, "DTYPES")
 
 
 def _is_float(entry):

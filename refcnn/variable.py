@@ -479,7 +479,7 @@ def _counterpart(numpy_name):
     for stem in rooms.operations():
         if stem == numpy_name:
             return f"refcnn.{numpy_name}"
-        found = getattr(rooms.card(stem), "IN_PLACE_OF_NUMPY", {}).get(numpy_name)
+        found = rooms.trait(rooms.LAYERS, stem, "IN_PLACE_OF_NUMPY").get(numpy_name)
         if found:
             return found
     return None
