@@ -18,8 +18,9 @@ from .variable import DESTINATION, Buffer, Parameter, Stored, tape
 class Model(Layer):
     """Base class of models: assign layers to attributes and define ``forward(self, x)``.
 
-    Layers and parameters are found in the model's attributes, in those of its layers, and in lists, tuples and dicts
-    there, however deep; not in sets, closures or other objects.
+    Layers, parameters and buffers are found in the model's attributes, in those of its layers, and in lists, tuples and
+    dicts there, however deep; not in sets, closures or other objects. What two layers share is trained once, with the
+    sum of the gradients, and saved under each name.
 
     Examples
     --------
