@@ -14,6 +14,7 @@ from .initializers import GlorotNormal, GlorotUniform, HeNormal
 from .layer import Layer
 from .layers.add import add
 from .layers.average_pool2d import AveragePool2d, average_pool2d
+from .layers.cast import cast
 from .layers.conv2d import Conv2d, conv2d
 from .layers.dense import Dense, dense
 from .layers.dropout import Dropout, dropout

@@ -61,7 +61,7 @@ def record(device, operation, direction, variant, case, *, execute=True):
         y, saved = result
         if direction == "forward":
             return recording, [result.computed() for result in results_of(y)]
-        needs = tuple(entry is not None for entry in case.inputs)
+        needs = judge.all_gradients(case)
         gradients = implementation.backward(judge.given_gradient(backend, case), saved, needs, **case.attributes)
     return recording, [gradient for gradient, need in zip(gradients, needs, strict=True) if need]
 

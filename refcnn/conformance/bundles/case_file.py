@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ... import npz
+from ... import formats, npz
 from ...errors import ArgumentError, DataError
 from ...files import atomic_write
 from ...reading import TEXT, TEXT_OR_NULL, check, parse_json, read_plain, reading, reason
@@ -34,7 +34,7 @@ _MOST_BYTES = 2**28
 _ARRAY = {
     "type": ["object", "null"],
     "properties": {
-        "dtype": {"const": "float32"},
+        "dtype": {"enum": [entry.name for entry in (formats.FLOAT32, *formats.EXACT)]},
         "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
     },
     "required": ["dtype", "shape"],
