@@ -9,6 +9,7 @@ from . import backend as backends
 from . import npz
 from .backend import results_of
 from .errors import CheckpointError, ShapeError
+from .formats import EXACT
 from .layer import Layer, described, fits, making, watched
 from .mode import training
 from .reading import reading
@@ -167,10 +168,11 @@ class Model(Layer):
         Raises
         ------
         CheckpointError
-            If the names or shapes are not this model's, or an array holds no numbers, or a parameter that has several
-            names has other values under each; the model is then unchanged.
+            If the names or shapes are not this model's, or an array holds no numbers, or whole ones where a buffer
+            holds floats or the other way round, or a parameter that has several names has other values under each; the
+            model is then unchanged.
         """
-        places = {_joined(name, key): place for name, layer in _walk(self) for key, place in _places(layer).items()}
+        places = _all_places(self)
         unknown = sorted(set(arrays) - set(places))
         # A layer that the model did not need when it was run has no parameters where it was saved either.
         is_given = {id(places[name].layer) for name in arrays if name in places}
@@ -197,6 +199,7 @@ class Model(Layer):
                 fresh[name] = places[name].kind(array)
             except ShapeError as error:
                 raise CheckpointError(f"the {places[name].word} {name} cannot be taken over: {error}") from None
+        _check_dtypes(fresh, places)
         _check_shared(fresh, places)
         for name, entry in fresh.items():
             place = places[name]
@@ -231,8 +234,8 @@ class Model(Layer):
         """
         with reading(path, "a file of parameters", CheckpointError, "Give a file that refcnn wrote."):
             arrays, _ = npz.load(path, "refcnn parameters")
-            check_parameters(arrays)
-        self.set_state(arrays)
+            check_saved(arrays)
+        set_saved_state(self, arrays)
 
 
 class Sequential(Model):
@@ -314,6 +317,21 @@ def _places(layer):
     return made | {key: place for key, place in places.items() if key not in made}
 
 
+def _all_places(model):
+    return {_joined(name, key): place for name, layer in _walk(model) for key, place in _places(layer).items()}
+
+
+def _check_dtypes(fresh, places):
+    """Raise CheckpointError where a buffer would get numbers of another dtype; of floats each backend has its own."""
+    for name, entry in fresh.items():
+        stored = places[name].stored
+        if stored is not None and stored.dtype != entry.dtype and {stored.dtype.kind, entry.dtype.kind} != {"f"}:
+            raise CheckpointError(
+                f"the {places[name].word} {name} is of {entry.dtype} in the file and of {stored.dtype} in this model. "
+                "Build the model as it was when it was saved."
+            )
+
+
 def _check_shared(fresh, places):
     """Raise CheckpointError where one parameter or buffer would be given other values under each of its names."""
     names = {}
@@ -384,10 +402,31 @@ def describe_unlisted(found):
     )
 
 
-def check_parameters(arrays):
-    """Raise ValueError unless host arrays could be parameters: float32 or float64, and finite."""
+#: Of what a model stores; all but the floats are dtypes of buffers alone.
+_SAVED_DTYPES = (np.float32, np.float64, *(entry.dtype for entry in EXACT))
+
+
+def check_saved(arrays):
+    """Raise ValueError unless host arrays could be a model's parameters and buffers: of their dtypes, and finite."""
     for name, array in arrays.items():
-        if array.dtype not in (np.float32, np.float64):
-            raise ValueError(f"the parameter {name!r} has dtype {array.dtype}, but float32 or float64 is expected")
+        if array.dtype not in _SAVED_DTYPES:
+            raise ValueError(f"{name!r} has dtype {array.dtype}, but float32 or float64 is expected")
         if not np.isfinite(array).all():
-            raise ValueError(f"the parameter {name!r} holds NaN or infinity")
+            raise ValueError(f"{name!r} holds NaN or infinity")
+
+
+def set_saved_state(model, arrays):
+    """Give a model the arrays of a file, as :meth:`Model.set_state`.
+
+    Raises
+    ------
+    CheckpointError
+        As there, or if a parameter's are no floats, of which they were made.
+    """
+    for name, place in _all_places(model).items():
+        if place.kind is Parameter and name in arrays and arrays[name].dtype.kind != "f":
+            raise CheckpointError(
+                f"the parameter {name} is of {arrays[name].dtype} in the file, but float32 or float64 is expected. "
+                "Give a file that refcnn wrote, or an earlier copy of it."
+            )
+    model.set_state(arrays)

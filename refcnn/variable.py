@@ -376,7 +376,12 @@ class Buffer(Stored):
     """A variable that is saved, resumed, copied and exported with a model, but has no gradient.
 
     A layer that learns something of its inputs in training, such as their mean, keeps it so and changes it by
-    :meth:`set`.
+    :meth:`set`. Numbers that are counted are whole ones, and stay so.
+
+    Parameters
+    ----------
+    value, dtype
+        As of :class:`Variable`.
 
     Examples
     --------
@@ -395,8 +400,8 @@ class Buffer(Stored):
     ...         return rm.dense(x, np.eye(x.shape[1]), -mean.as_ndarray())
     """
 
-    def __init__(self, value):
-        super().__init__(value)
+    def __init__(self, value, dtype=None):
+        super().__init__(value, dtype=dtype)
 
 
 class Grads:
