@@ -234,8 +234,8 @@ class Model(Layer):
         """
         with reading(path, "a file of parameters", CheckpointError, "Give a file that refcnn wrote."):
             arrays, _ = npz.load(path, "refcnn parameters")
-            check_saved(arrays)
-        set_saved_state(self, arrays)
+            check_saved(arrays, self)
+        self.set_state(arrays)
 
 
 class Sequential(Model):
@@ -403,30 +403,23 @@ def describe_unlisted(found):
 
 
 #: Of what a model stores; all but the floats are dtypes of buffers alone.
-_SAVED_DTYPES = (np.float32, np.float64, *(entry.dtype for entry in EXACT))
+_FLOATS = (np.float32, np.float64)
+_SAVED_DTYPES = (*_FLOATS, *(entry.dtype for entry in EXACT))
 
 
-def check_saved(arrays):
-    """Raise ValueError unless host arrays could be a model's parameters and buffers: of their dtypes, and finite."""
+def check_saved(arrays, model=None):
+    """Raise ValueError unless host arrays could be a model's parameters and buffers: of their dtypes, and finite.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+    model : Model, optional
+        Whose parameters must be floats among them.
+    """
+    places = {} if model is None else _all_places(model)
     for name, array in arrays.items():
-        if array.dtype not in _SAVED_DTYPES:
+        of_parameter = name in places and places[name].kind is Parameter
+        if array.dtype not in (_FLOATS if of_parameter else _SAVED_DTYPES):
             raise ValueError(f"{name!r} has dtype {array.dtype}, but float32 or float64 is expected")
         if not np.isfinite(array).all():
             raise ValueError(f"{name!r} holds NaN or infinity")
-
-
-def set_saved_state(model, arrays):
-    """Give a model the arrays of a file, as :meth:`Model.set_state`.
-
-    Raises
-    ------
-    CheckpointError
-        As there, or if a parameter's are no floats, of which they were made.
-    """
-    for name, place in _all_places(model).items():
-        if place.kind is Parameter and name in arrays and arrays[name].dtype.kind != "f":
-            raise CheckpointError(
-                f"the parameter {name} is of {arrays[name].dtype} in the file, but float32 or float64 is expected. "
-                "Give a file that refcnn wrote, or an earlier copy of it."
-            )
-    model.set_state(arrays)

@@ -160,10 +160,10 @@ def test_a_file_in_which_a_parameter_is_of_whole_numbers_is_refused(tmp_path):
     model = rm.Sequential([rm.Dense(2, input_size=3)])
     before = model.state()
     save(tmp_path / "model.npz", before | {"0.b": np.ones((1, 2), np.int64)}, {"format": "refcnn parameters"})
-    with pytest.raises(CheckpointError, match=r"0\.b is of int64"):
+    with pytest.raises(CheckpointError, match=r"0\.b.*int64"):
         model.load(tmp_path / "model.npz")
     checkpoint = Checkpoint(before | {"0.b": np.ones((1, 2), np.int64)}, {}, 0, None, np.zeros(0), 0.0, 0, 0, [])
-    with pytest.raises(CheckpointError, match=r"0\.b is of int64"):
+    with pytest.raises(CheckpointError, match=r"0\.b.*int64"):
         checkpoint.restore(model)
     np.testing.assert_array_equal(model.state()["0.b"], before["0.b"])
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import npz
 from ..errors import CheckpointError
-from ..model import check_saved, set_saved_state
+from ..model import check_saved
 from ..reading import COUNT, SEED, check, field, reading, schema_of
 
 FORMAT = "refcnn checkpoint 1"
@@ -128,7 +128,13 @@ class Checkpoint:
                 f"the checkpoint holds the optimizer's state for {unknown}, but no such parameters. Put an earlier "
                 "copy of the file in its place."
             )
-        set_saved_state(model, self.parameters)
+        try:
+            check_saved(self.parameters, model)
+        except ValueError as error:
+            raise CheckpointError(
+                f"the checkpoint is not of this model: {error}. Put an earlier copy of the file in its place."
+            ) from None
+        model.set_state(self.parameters)
         if optimizer is not None:
             for name, parameter in model.parameters():
                 optimizer.set_state(parameter, self.optimizer.get(name, {}))
