@@ -275,7 +275,7 @@ class Sequential(Model):
         """Call each layer with the result of the one before, or with all of its results if it has several."""
         y = (x, *others) if others else x
         for layer in self._layers:
-            y = layer(*results_of(y))
+            y = layer(*y) if isinstance(y, tuple) else layer(y)
         return y
 
 

@@ -308,7 +308,7 @@ class Variable:
             dy = node.take_gradient(self.backend, gradients)
             if dy is None:
                 continue
-            needs = tuple(entry is not None and entry.requires_grad for entry in node.inputs)
+            needs = tuple([entry is not None and entry.requires_grad for entry in node.inputs])
             derivatives = node.implementation.backward(dy, node.saved, needs, **node.attributes)
             for entry, needed, derivative in zip(node.inputs, needs, derivatives, strict=True):
                 if needed:
@@ -512,7 +512,7 @@ def tape(variable):
         elif node is not None and id(node) not in seen:
             seen.add(id(node))
             stack.append((node, True))
-            stack.extend((entry.node, False) for entry in node.inputs if entry is not None)
+            stack.extend([(entry.node, False) for entry in node.inputs if entry is not None and entry.node is not None])
     return order
 
 
