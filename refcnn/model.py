@@ -1,17 +1,19 @@
 """Models: layers put together, their parameters by name, saving and loading."""
 
+import copy
 import typing
 
 import numpy as np
 
+from . import backend as backends
 from . import npz
 from .backend import results_of
 from .errors import CheckpointError, ShapeError
 from .formats import EXACT, FLOAT32, FLOAT64, kept
-from .layer import Layer, described, fits, watched
+from .layer import Layer, described, fits, making, watched
 from .mode import training
 from .reading import reading
-from .variable import Buffer, Parameter, Stored, tape
+from .variable import DESTINATION, Buffer, Parameter, Stored, tape
 
 
 class Model(Layer):
@@ -37,7 +39,9 @@ class Model(Layer):
     def __call__(self, *inputs, **keywords):
         """Return what ``forward`` makes of the inputs, as :meth:`Layer.__call__`."""
         y = super().__call__(*inputs, **keywords)
-        self._has_run = True
+        if not self._has_run:
+            with making:
+                self._has_run = True
         return y
 
     def layers(self):
@@ -115,6 +119,40 @@ class Model(Layer):
         with watched(note):
             self(*(np.zeros((1, *shape)) for shape in of_inputs))
         return shapes
+
+    def replica(self, backend=None):
+        """Return a copy of the model on a device, which shares nothing with the original.
+
+        Whatever becomes of either, the other stays as it is: a thread can train the one while others serve with
+        replicas. What is shared within the model, such as a parameter of two layers, is shared within the replica.
+        ``replica.set_state(model.state())`` brings it up to date. A replica of a model whose parameters are not made
+        yet makes its own.
+
+        Parameters
+        ----------
+        backend : str or backend, optional
+            Where its parameters and buffers shall lie, as :class:`refcnn.use_backend` takes it; the active backend if
+            it is not given. Computed is on the active backend, as with every model.
+
+        Returns
+        -------
+        Model
+            Of the same class.
+
+        Raises
+        ------
+        BackendError
+            If there is no such backend or device.
+        GradientError
+            If the model keeps a result whose gradient is recorded.
+        """
+        if backend is None:
+            backend = backends.active()
+        elif isinstance(backend, str):
+            backend = backends.find(backend)
+        # No parameters are made meanwhile.
+        with making:
+            return copy.deepcopy(self, {DESTINATION: backend})
 
     def state(self):
         """Return every parameter and buffer as a host array, by name; one that has several names under each of them."""

@@ -1,5 +1,6 @@
 """Variables and the tape: what was computed from what, and the gradients that follow from it."""
 
+import copy
 import weakref
 
 import numpy as np
@@ -11,6 +12,10 @@ from .mode import is_recording
 
 #: Functions of NumPy that read no numbers, so that they cut nothing off.
 _OF_SHAPES_ALONE = {"shape", "ndim", "size", "empty_like", "zeros_like", "ones_like", "full_like"}
+
+
+#: In the memo of ``copy.deepcopy``, whose other keys are integers: the backend to which arrays are copied.
+DESTINATION = "refcnn backend"
 
 
 class Node:
@@ -180,6 +185,21 @@ class Variable:
         if backend not in place.copies:
             place.copies[backend] = backend.array(place.backend.to_host(place.array))
         return place.copies[backend]
+
+    def __deepcopy__(self, memo):
+        if self.node is not None:
+            raise GradientError(
+                f"a result of shape {self.shape} was to be copied while it is recorded how it was computed, which no "
+                "copy can know: its gradient would be cut off. Copy it, or the model that keeps it, after grad() or "
+                "outside of `with model.train():`."
+            )
+        place = self._place
+        backend = memo.get(DESTINATION, place.backend)
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        others = {name: value for name, value in vars(self).items() if name != "_place"}
+        vars(twin).update(copy.deepcopy(others, memo))
+        twin._place = _Place(backend, backend.array(place.backend.to_host(place.array)))
+        return twin
 
     def astype(self, dtype):
         """Return a Variable of the same numbers in another dtype: :func:`refcnn.cast`."""

@@ -76,7 +76,7 @@ def test_a_convolution_counts_each_product_twice(n, groups, c, k, size, window, 
     x, w = np.ones(geometry.x_shape), np.ones(geometry.w_shape)
     # Of ones without padding the sum of the results is the number of products.
     y, _ = reference.forward(x, w, None, stride=stride, padding=(0, 0, 0, 0), dilation=(1, 1), groups=groups)
-    assert workloads.convolution_flop(geometry) == 2 * y.sum()
+    assert workloads.layer_flop(geometry) == 2 * y.sum()
     assert workloads.output_shape(geometry) == y.shape
 
 
@@ -106,7 +106,7 @@ def test_workloads_travel_as_json(book):
     for workload in (book.network("lenet5", "training"), book.layer(TINY, "inference")):
         description = json.loads(json.dumps(workload.description))
         assert description["parameters"] > 0 and os.path.getsize(description["onnx"]) > 4 * description["parameters"]
-    names = [operation for operation, _ in book.network("chapter", "training").description["layers"]]
+    names = [operation for operation, *_ in book.network("chapter", "training").description["layers"]]
     assert names == ["conv2d", "relu", "conv2d", "relu", "max_pool2d", "dropout", "flatten", "dense", "relu", "dense"]
 
 
@@ -207,6 +207,33 @@ def test_a_contestant_that_dies_is_told():
     process.stop()
     with pytest.raises(ContestantError, match="no/python could not be started"):
         measuring.pytorch("no/python", "cpu")
+
+
+TORCH = """
+import sys, types
+
+print("a greeting of the library's own")
+cuda = types.SimpleNamespace(matmul=types.SimpleNamespace())
+backends = types.SimpleNamespace(cuda=cuda, cudnn=types.SimpleNamespace())
+device = lambda name: types.SimpleNamespace(type=name)
+get_num_threads, set_num_threads = (lambda: 1), (lambda count: None)
+nn = sys.modules["torch.nn"] = types.ModuleType("torch.nn")
+__version__ = "0.0"
+"""
+
+
+def test_pytorchs_process_needs_no_refcnn(tmp_path, monkeypatch):
+    """Its Python has PyTorch and NumPy; the rest is found by its path, whatever the library prints."""
+    (tmp_path / "torch.py").write_text(TORCH)
+    (tmp_path / "refcnn.py").write_text("raise ImportError('this Python has no refcnn')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    process = measuring.pytorch(sys.executable, "cpu")
+    try:
+        assert process.name == "PyTorch" and "0.0 on cpu" in process.about
+        with pytest.raises(ContestantError, match="KeyError: 'nothing'"):
+            process.ask("prepare", workload={"kind": "nothing"})
+    finally:
+        process.stop()
 
 
 # The whole run.

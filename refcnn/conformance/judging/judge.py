@@ -21,9 +21,12 @@ class ConformanceFailure(AssertionError):
     results : dict of str to (ndarray, ndarray, ndarray)
         By the name of each result: what was computed, the exact answer, and the bound. Empty where nothing was
         compared.
+    difference : float
+        The largest absolute difference; infinity where nothing was compared.
     """
 
     results = {}
+    difference = np.inf
 
 
 @dataclasses.dataclass
@@ -421,7 +424,9 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None,
     if found.worst is None:
         raise ConformanceFailure(f"{title}: {found.text}.")
     rounded = "  (every partial result is below 2^24 times one power of two: no rounding)" if to_the_bit else ""
-    raise ConformanceFailure(f"{title}\n  {found.table}{rounded}")
+    failure = ConformanceFailure(f"{title}\n  {found.table}{rounded}")
+    failure.difference = found.difference
+    raise failure
 
 
 def _in_ulp(difference, expected, bound):

@@ -376,7 +376,7 @@ class _Worker:
     def start(self):
         """Start the process; return what went wrong, or None."""
         environment = processes.environment() | {"PYTHONFAULTHANDLER": "1"} | self._target.environment(self._scratch)
-        self._child = processes.Child(processes.program(f"{__package__}.worker"), environment)
+        self._child = processes.Child(processes.command(f"{__package__}.worker"), environment)
         try:
             answer = self._child.ask("open", _START_LIMIT, specification=self._target.specification)
         except processes.NoAnswer as error:

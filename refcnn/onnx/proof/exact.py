@@ -6,6 +6,7 @@ from ... import backend as backends
 from ... import rooms
 from ...conformance.judging import judge
 from ...conformance.theory.bounds import UNDEFINED, widest
+from ...conformance.theory.strategies import Case
 from ...errors import ExportError
 from ...formats import FLOAT64, kept
 from ...program import IMAGE, named
@@ -54,7 +55,7 @@ class Exact:
         return arrays[self._program.output], errors[self._program.output]
 
     def verdicts(self, image, computed, backend=None):
-        """Yield (step, verdict) of each result on an implementation's own inputs, up to the first that is outside.
+        """Yield (step, case, verdict) of each result of each step on an implementation's own inputs, the case.
 
         Parameters
         ----------
@@ -67,11 +68,9 @@ class Exact:
         arrays = {name: _exact(array) for name, array in computed.items()}
         arrays |= {**self._constants, IMAGE: _exact(image)}
         for step in self._program.steps:
+            case = Case(tuple(None if name is None else arrays[name] for name in step.inputs), step.attributes)
             for name, answer in self._step(step, arrays, {}, [backend]).items():
-                verdict = judge.verdict(computed[name], *answer)
-                yield step, verdict
-                if not verdict.within:
-                    return
+                yield step, case, judge.verdict(computed[name], *answer)
 
     def _step(self, step, arrays, errors, judged):
         """Return by name a step's exact results, and how far each of the backends may be off; None is any other."""

@@ -1,4 +1,4 @@
-"""refcnn on one backend, through its public interface: ``python -m refcnn.bench.contestants.refcnn_program``."""
+"""refcnn on one backend, through its public interface: ``python -m refcnn.bench.contestants.refcnn_process``."""
 
 import dataclasses
 import os
@@ -14,7 +14,7 @@ from ...mode import recording
 from ...models.building import build
 from ...runs import training
 from .. import batches
-from .serving import Contestant
+from .contestant import Contestant
 
 
 class Refcnn(Contestant):
@@ -103,7 +103,14 @@ class Refcnn(Contestant):
 
     def _convolution(self, mode, x_shape, w_shape, stride, padding, dilation, groups, **_):
         channels, _, *window = w_shape
-        layer = rm.Conv2d(channels, tuple(window), tuple(padding), tuple(stride), tuple(dilation), groups)
+        layer = rm.Conv2d(
+            channels,
+            tuple(window),
+            padding=tuple(padding),
+            stride=tuple(stride),
+            dilation=tuple(dilation),
+            groups=groups,
+        )
         x = rm.Variable(batches.random(x_shape), requires_grad=True)
         with recording():
             y = layer(x)
