@@ -14,7 +14,8 @@ EXACT_ON_INTEGERS = True
 def cases(draw, size="small", integers=False):
     """Draw an array of any shape and dtype, and what it becomes; of floats no more than an integer can hold."""
     floats = number_format()
-    found, wanted = (draw(st.sampled_from((floats, *formats.EXACT))) for _ in range(2))
+    # Floats twice, for between them alone there is a gradient.
+    found, wanted = (draw(st.sampled_from((floats, floats, *formats.EXACT))) for _ in range(2))
     shape, attributes = draw(shapes(size)), {"dtype": wanted.name}
     if not found.is_float:
         return Case((draw(exact_arrays(shape, found)),), attributes)
