@@ -151,6 +151,7 @@ OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
     ("runs.training", "", "adam"): "the option's default, among names that the optimizers' cards give",
     ("variable", "", "add"): "Python's and NumPy's name of an operator",
+    ("variable", "Variable.astype", "cast"): "the method is the operation",
     ("variable", "Variable.grad", "add"): "gradients are summed, as the chain rule has it",
 }
 
