@@ -9,7 +9,6 @@ from . import backend as backends
 from . import npz
 from .backend import results_of
 from .errors import CheckpointError, ShapeError
-from .formats import EXACT, FLOAT32, FLOAT64, kept
 from .layer import Layer, described, fits, making, watched
 from .mode import training
 from .reading import reading
@@ -167,10 +166,10 @@ class Model(Layer):
         Raises
         ------
         CheckpointError
-            If the names, shapes or dtypes are not this model's, or an array holds no numbers, or a parameter that has
-            several names has other values under each; the model is then unchanged.
+            If the names or shapes are not this model's, or an array holds no numbers, or a parameter that has several
+            names has other values under each; the model is then unchanged.
         """
-        places = self._all_places()
+        places = {_joined(name, key): place for name, layer in _walk(self) for key, place in _places(layer).items()}
         unknown = sorted(set(arrays) - set(places))
         # A layer that the model did not need when it was run has no parameters where it was saved either.
         is_given = {id(places[name].layer) for name in arrays if name in places}
@@ -197,13 +196,6 @@ class Model(Layer):
                 fresh[name] = places[name].kind(array)
             except ShapeError as error:
                 raise CheckpointError(f"the {places[name].word} {name} cannot be taken over: {error}") from None
-            former = places[name].stored
-            # A backend's floats take the place of another's.
-            if former is not None and kept(fresh[name].dtype, FLOAT32.dtype) != kept(former.dtype, FLOAT32.dtype):
-                raise CheckpointError(
-                    f"the {places[name].word} {name} is of {fresh[name].dtype} in the file and of {former.dtype} in "
-                    "this model. Build the model as it was when it was saved."
-                )
         _check_shared(fresh, places)
         for name, entry in fresh.items():
             place = places[name]
@@ -212,9 +204,6 @@ class Model(Layer):
                 place.container[place.key] = entry
             else:
                 place.stored.set(entry.backend, entry.on(entry.backend))
-
-    def _all_places(self):
-        return {_joined(name, key): place for name, layer in _walk(self) for key, place in _places(layer).items()}
 
     def save(self, path):
         """Write the parameters and buffers to an ``.npz`` file, whole or not at all.
@@ -241,7 +230,7 @@ class Model(Layer):
         """
         with reading(path, "a file of parameters", CheckpointError, "Give a file that refcnn wrote."):
             arrays, _ = npz.load(path, "refcnn parameters")
-            check_parameters(arrays, [name for name, place in self._all_places().items() if place.kind is Buffer])
+            check_parameters(arrays)
         self.set_state(arrays)
 
 
@@ -394,20 +383,10 @@ def describe_unlisted(found):
     )
 
 
-def check_parameters(arrays, buffers=()):
-    """Raise ValueError unless host arrays could be parameters and buffers.
-
-    Parameters
-    ----------
-    arrays : dict of str to ndarray
-        float32 or float64, and finite.
-    buffers : collection of str
-        The names of those that may be integers or truth values too.
-    """
+def check_parameters(arrays):
+    """Raise ValueError unless host arrays could be parameters: float32 or float64, and finite."""
     for name, array in arrays.items():
-        allowed = (FLOAT32, FLOAT64, *EXACT) if name in buffers else (FLOAT32, FLOAT64)
-        if array.dtype not in [of.dtype for of in allowed]:
-            expected = " or ".join(of.name for of in allowed)
-            raise ValueError(f"the parameter {name!r} has dtype {array.dtype}, but {expected} is expected")
+        if array.dtype not in (np.float32, np.float64):
+            raise ValueError(f"the parameter {name!r} has dtype {array.dtype}, but float32 or float64 is expected")
         if not np.isfinite(array).all():
             raise ValueError(f"the parameter {name!r} holds NaN or infinity")

@@ -11,9 +11,7 @@ from refcnn.runs.checkpoint import Checkpoint
 
 MODELS = """
 import time
-import numpy as np
 import refcnn as rm
-from refcnn.mode import is_training
 
 
 def small(image_shape, classes):
@@ -25,25 +23,6 @@ class Wait(rm.Layer):
     def forward(self, x):
         time.sleep(0.02)
         return x
-
-
-class Count(rm.Layer):
-    # Counts the images of training from where float32 could not go on.
-    def __init__(self):
-        super().__init__()
-        self.buffers["seen"] = rm.Buffer(np.array([2**53 + 1]))
-
-    def forward(self, x):
-        seen = self.buffers.seen
-        if is_training():
-            seen.set(x.backend, x.backend.array(seen.as_ndarray() + len(x)))
-        return x
-
-
-def counting(image_shape, classes):
-    model = small(image_shape, classes)
-    model.append(Count())
-    return model
 
 
 def slow(image_shape, classes):

@@ -91,25 +91,12 @@ def test_everything_comes_back_to_the_bit(tmp_path_factory, state, **fields):
         assert getattr(saved, field) == getattr(loaded, field)
 
 
-def test_buffers_of_integers_and_truth_values_come_back(tmp_path):
-    buffers = {"count": np.array([2**53 + 1]), "mask": np.array([True, False])}
-    parameters = {**example().parameters, **buffers}
-    example(parameters=parameters, buffers=("count", "mask")).save(tmp_path / "a.npz")
-    loaded = Checkpoint.load(tmp_path / "a.npz")
-    for name, array in buffers.items():
-        assert loaded.parameters[name].dtype == array.dtype
-        np.testing.assert_array_equal(loaded.parameters[name], array)
-    example(parameters=parameters, buffers=("mask",)).save(tmp_path / "odd.npz")
-    with pytest.raises(CheckpointError, match="odd.npz.*count"):
-        Checkpoint.load(tmp_path / "odd.npz")
-
-
 def test_a_checkpoint_from_before_tells_no_size_of_images(tmp_path):
     example().save(tmp_path / "new.npz")
     with np.load(tmp_path / "new.npz") as file:
         arrays = dict(file)
     header = json.loads(arrays.pop("refcnn.json").tobytes())
-    del header["image_shape"], header["buffers"]
+    del header["image_shape"]
     npz.save(tmp_path / "old.npz", arrays, header)
     assert Checkpoint.load(tmp_path / "old.npz").image_shape is None
 

@@ -232,31 +232,3 @@ def test_models_say_what_they_take_where_an_integer_variable_is_given():
     with pytest.raises(ArgumentError, match="conv2d"):
         model(rm.Variable(np.zeros((1, 1, 28, 28), np.int64)))
     assert model(np.zeros((1, 1, 28, 28), np.int64)).dtype == np.float32
-
-
-class Counting(rm.Model):
-    """Counts its calls in an int64 from which float32 could not count on, and keeps a mask."""
-
-    def __init__(self, start=2**53 + 1):
-        super().__init__()
-        self.dense = rm.Dense(2, input_size=2)
-        self.calls, self.mask = rm.Buffer(np.array([start])), rm.Buffer(np.array([True, False]))
-
-    def forward(self, x):
-        return self.dense(x)
-
-
-def test_buffers_of_integers_are_saved_and_read_as_they_are(backend, tmp_path):
-    with rm.use_backend(backend):
-        Counting().save(tmp_path / "model.npz")
-        other = Counting(start=0)
-        other.load(tmp_path / "model.npz")
-        assert other.calls.dtype == np.int64 and int(other.calls.as_ndarray()[0]) == 2**53 + 1
-        assert other.mask.dtype == bool and other.mask.as_ndarray().tolist() == [True, False]
-
-
-def test_a_buffer_of_another_dtype_is_refused():
-    model, state = Counting(), Counting().state()
-    with pytest.raises(rm.errors.CheckpointError, match="calls.*float32.*int64"):
-        model.set_state({**state, "calls": np.array([1.0], np.float32)})
-    model.set_state({**state, "dense.w": state["dense.w"].astype(np.float64)})

@@ -241,16 +241,6 @@ def test_more_epochs_after_the_end(inside, tmp_path, optimizer):
     small_run.assert_same(whole.run.best, part.run.best)
 
 
-def test_a_buffer_of_integers_goes_on_where_it_was(inside, tmp_path):
-    name = "small_models:counting"
-    session = begin(tmp_path, epochs=1, model=name)
-    session.finish(lambda line: None)
-    training.resume(RunFolder.open(session.run.path, name), {"epochs": 3}).finish(lambda line: None)
-    parameters = Checkpoint.load(session.run.path / "last.npz").parameters
-    (seen,) = (array for array in parameters.values() if array.dtype == np.int64)
-    assert seen.tolist() == [2**53 + 1 + 3 * 80]
-
-
 def test_a_run_moves_to_another_backend(inside, tmp_path, opencl_backend):
     """On OpenCL from the second epoch on, the run ends where the reference ends, but for rounding."""
     session = begin(tmp_path, epochs=1)

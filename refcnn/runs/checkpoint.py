@@ -6,9 +6,8 @@ import numpy as np
 
 from .. import npz
 from ..errors import CheckpointError
-from ..formats import FLOAT32, FLOAT64
 from ..model import check_parameters
-from ..reading import COUNT, SEED, TEXT, check, field, reading, schema_of
+from ..reading import COUNT, SEED, check, field, reading, schema_of
 
 FORMAT = "refcnn checkpoint 1"
 
@@ -60,8 +59,6 @@ class Checkpoint:
         One row of metrics for each epoch, with the fields of :class:`Metrics`.
     image_shape : tuple of int or None
         (C, H, W) of the images; None if it is not known.
-    buffers : tuple of str
-        Which of the parameters are buffers of integers or truth values.
     """
 
     parameters: dict
@@ -74,7 +71,6 @@ class Checkpoint:
     stream: int
     history: list
     image_shape: tuple | None = None
-    buffers: tuple = ()
 
     def save(self, path):
         """Write an ``.npz`` file, whole or not at all.
@@ -108,8 +104,7 @@ class Checkpoint:
             del header["format"]
             if header.get("image_shape") is not None:
                 header["image_shape"] = tuple(header["image_shape"])
-            header["buffers"] = tuple(header.get("buffers", ()))
-            checkpoint = cls(**_arrays(arrays, header["buffers"]), **header)
+            checkpoint = cls(**_arrays(arrays), **header)
             _check_history(checkpoint)
         return checkpoint
 
@@ -154,10 +149,9 @@ class _Header:
     image_shape: list | None = field(
         {"anyOf": [{"type": "null"}, {"type": "array", "items": _POSITIVE, "minItems": 3, "maxItems": 3}]}, default=None
     )
-    buffers: list = field({"type": "array", "items": TEXT}, default=())
 
 
-def _arrays(arrays, buffers):
+def _arrays(arrays):
     """Return the fields of a checkpoint that are arrays, from those of a file."""
     parameters, optimizer, losses = {}, {}, None
     for key, array in arrays.items():
@@ -173,7 +167,7 @@ def _arrays(arrays, buffers):
             raise ValueError(f"it holds {key!r}, which no checkpoint does")
     if losses is None or losses.ndim != 1 or losses.dtype != np.float64 or not np.isfinite(losses).all():
         raise ValueError("its losses are no list of finite float64 numbers")
-    check_parameters(parameters, buffers)
+    check_parameters(parameters)
     for name, state in optimizer.items():
         if name not in parameters:
             raise ValueError(f"the optimizer has a state for {name!r}, which is no parameter")
@@ -187,9 +181,7 @@ def _check_optimizer_state(name, state, shape):
             is_right = array.shape == () and array.dtype.kind == "i" and array > 0
         else:
             # The square of a large gradient is infinite in float32 without harm.
-            is_right = (
-                array.shape == shape and array.dtype in (FLOAT32.dtype, FLOAT64.dtype) and not np.isnan(array).any()
-            )
+            is_right = array.shape == shape and array.dtype in (np.float32, np.float64) and not np.isnan(array).any()
         if not is_right:
             raise ValueError(
                 f"the optimizer's {slot} of {name!r}, of shape {array.shape} and dtype {array.dtype}, does not belong "

@@ -256,8 +256,6 @@ class Training:
             stream=self._generator.stream,
             history=self.history,
             image_shape=self.train.preprocessing.shape,
-            # Parameters are floats, all of them.
-            buffers=tuple(name for name, array in parameters.items() if array.dtype.kind != "f"),
         )
 
     def set_state(self, checkpoint):
