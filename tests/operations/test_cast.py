@@ -50,10 +50,9 @@ def test_the_errors_of_x_are_in_the_bound(data, dtype, is_whole):
     rows = data.draw(st.lists(st.tuples(numbers, errors, st.sampled_from([-1, 0, 1])), min_size=1, max_size=9))
     x, error, side = (np.array(column) for column in zip(*rows, strict=True))
     bound = cast.forward_bound((x,), {"dtype": dtype}, (error.astype(np.float64),))
-    exact, off = (entry.astype(dtype).astype(np.float64) for entry in (x, x + side * error))
-    # What float32 rounds is of the cast of integers; that of floats in float64 rounds nothing.
-    exact = x if dtype == "float32" else exact
-    off = x + side * error if dtype == "float32" and not is_whole else off
+    exact, off = x, x + side * error
+    if is_whole or dtype != "float32":
+        exact, off = (entry.astype(dtype).astype(np.float64) for entry in (exact, off))
     assert np.all(np.abs(off - exact) <= bound)
 
 

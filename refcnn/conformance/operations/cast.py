@@ -37,7 +37,8 @@ def forward_bound(inputs, attributes, errors=None):
         return np.zeros(x.shape)
     magnitude, wanted = np.abs(x.astype(np.float64)), formats.of(attributes["dtype"])
     if wanted.is_float:
-        rounding = 0 if x.dtype.kind == "f" else number_format().roundoff * (magnitude + error)
+        # Of what was computed, and of the exact answer, which is one of the floats too.
+        rounding = 0 if x.dtype.kind == "f" else number_format().roundoff * (2 * magnitude + error)
         return np.where(error > 0, error + rounding, 0)
     if wanted is formats.BOOL:
         return np.where((error > 0) & (magnitude <= error), 1.0, 0.0)
