@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, event, given, target
 from hypothesis import strategies as st
 
+from refcnn import rooms
 from refcnn.backend import Reference, find
 from refcnn.conformance.judging import judge
 from refcnn.conformance.operations import (
@@ -636,6 +637,18 @@ def test_bounds_are_those_of_another_format_inside_computed_in(data, seed, scale
         with pytest.raises(judge.ConformanceFailure, match="bound"):
             judge.check_forward("dense", case, half, implementation=off)
     note(worst, "float16")
+
+
+@pytest.mark.parametrize("operation", rooms.operations())
+@given(data=st.data())
+def test_every_operation_in_float16_is_within_the_bounds_of_float16(operation, data):
+    half = Reference(np.float16)
+    with computed_in(FLOAT16):
+        case = data.draw(judge.conformance(operation).cases("tiny"))
+        worst = judge.check_forward(operation, case, half)
+        if case.dy is not None:
+            worst = max(worst, judge.check_backward(operation, case, half))
+    note(worst, f"{operation} in float16")
 
 
 def test_what_is_right_in_float16_is_wrong_in_float32():

@@ -9,7 +9,7 @@ from ...backend import algorithms_of, find, results_of
 from ..reports.results import BINS
 from ..theory.bounds import UNDEFINED, number_format, subnormals
 from ..theory.strategies import LARGEST_INTEGER, describe
-from .composition import Composition, masked_bound, routed
+from .composition import Composition, NoSuchResult, masked_bound, routed
 from .composition import bound as composed_bound
 
 
@@ -255,8 +255,7 @@ def check_backward(
     Parameters
     ----------
     needs : tuple of bool, optional
-        Whose gradients to ask for; every input's that is one of floats as a rule. Where there is none, or no ``dy``,
-        nothing is run.
+        Whose gradients to ask for; those of all inputs that have one as a rule.
     operation, case, backend, implementation, to_the_bit, statistics, followers
         As in :func:`check_forward`; the implementation has ``backward`` too.
     expected : Expectation, optional
@@ -272,11 +271,11 @@ def check_backward(
     ConformanceFailure
         As in :func:`check_forward`, or if a gradient is missing.
     NoSuchResult
-        If there are followers, and something is not finite.
+        If there is no gradient, or there are followers and something is not finite.
     """
     needs = all_gradients(case) if needs is None else tuple(needs)
     if not any(needs):
-        return 0.0
+        raise NoSuchResult
     expected = expected or expect_backward(
         operation, case, backend, needs=needs, to_the_bit=to_the_bit, followers=followers
     )
