@@ -215,7 +215,7 @@ class _Trial:
 
         Where a fault of its own is known the output says nothing, but every operation is judged by itself.
         """
-        output = judge.verdict(entry.output(image), *answer, dtype=None)
+        output = judge.verdict(entry.output(image), *answer)
         found, faults = [output], []
         if stepwise or not output.within:
             steps, faults = _stepwise(self._exactly, entry, image)
