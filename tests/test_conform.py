@@ -422,7 +422,8 @@ def test_a_bundle_that_cannot_be_saved_changes_no_verdict(faults, monkeypatch, d
         "--examples",
         20,
         "--case-limit",
-        0.5,
+        # One of its directions hangs; the other implementation has time, on machines that are busy too.
+        0.5 if device == "deadly" else 60,
         "--report",
         "report",
     )

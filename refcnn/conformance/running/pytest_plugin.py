@@ -39,37 +39,32 @@ def pytest_collection_modifyitems(session, config, items):
     try:
         named = targets.expand(one for one in specifications if one != "all")
         for specification in targets.expand(specifications):
-            target = targets.find(specification)
-            if target.specification == "oclgrind":
-                raise pytest.UsageError("oclgrind needs a process of its own: run refcnn conform --device oclgrind.")
-            if target.unusable is not None:
-                name = f"device[{specification}]"
-                items.append(
-                    Unusable.from_parent(
-                        session,
-                        name=name,
-                        nodeid=f"refcnn::{name}",
-                        is_named=specification in named,
-                        problem=f"{target.description['name']} is unusable: {target.unusable}",
-                    )
-                )
-                continue
-            for operation, direction, variant in runner.plan(target, options):
-                if target.offers(operation, direction):
-                    name = f"{operation}-{direction}[{'-'.join(filter(None, (specification, variant)))}]"
-                    items.append(
-                        Conformance.from_parent(
-                            session,
-                            name=name,
-                            nodeid=f"refcnn::{name}",
-                            specification=specification,
-                            row=(operation, direction, variant),
-                            options=options,
-                            sizes=runner.sizes(target, options),
-                        )
-                    )
+            items += _tests(session, targets.find(specification), options, specification in named)
     except RefcnnError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _tests(session, target, options, is_named):
+    """Yield the tests of a device."""
+    from . import runner
+
+    specification = target.specification
+    if specification == "oclgrind":
+        raise pytest.UsageError("oclgrind needs a process of its own: run refcnn conform --device oclgrind.")
+    if target.unusable is not None:
+        problem = f"{target.description['name']} is unusable: {target.unusable}"
+        yield _test(Unusable, session, f"device[{specification}]", is_named=is_named, problem=problem)
+        return
+    sizes = runner.sizes(target, options)
+    for row in runner.plan(target, options):
+        operation, direction, variant = row
+        if target.offers(operation, direction):
+            name = f"{operation}-{direction}[{'-'.join(filter(None, (specification, variant)))}]"
+            yield _test(Conformance, session, name, specification=specification, row=row, options=options, sizes=sizes)
+
+
+def _test(kind, session, name, **what):
+    return kind.from_parent(session, name=name, nodeid=f"refcnn::{name}", **what)
 
 
 class _Item(pytest.Item):

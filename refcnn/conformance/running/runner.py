@@ -31,6 +31,8 @@ CASE_LIMIT = 60.0
 _COMPILING = 5
 _SIMULATOR = 10
 _START_LIMIT = 300.0
+#: Seconds more than compiling may take, for a bundle to be written: libraries are loaded for it.
+_SAVING = 30.0
 
 #: Seconds that a search for a smaller case that ends its process may take, and each case of it where it hangs.
 _SHRINKING_LIMIT = 60.0
@@ -236,40 +238,45 @@ def _test(specification, options, progress, scratch):
         if options.named is not None and specification not in options.named:
             rows = []
     progress.device_begins(specification, rows)
-    worker = None
+    worker = _Worker(target, scratch, options.case_limit)
     try:
-        for number, (operation, direction, variant) in enumerate(rows):
+        for job in _jobs(target, rows, options, scratch):
             stop_if_asked()
-            if worker is None or worker.is_gone:
-                worker = _Worker(target, scratch, options.case_limit)
-                error = worker.start()
-                if error is not None:
-                    device.error = error
+            if worker.is_gone:
+                device.error = worker.start()
+                if device.error is not None:
                     break
                 device = dataclasses.replace(device, **worker.description)
-            job = Job(
-                operation,
-                direction,
-                variant,
-                options.examples,
-                options.seed,
-                sizes(target, options),
-                case_file=str(scratch / "case.npz"),
-                bundle=_bundle(options, specification, number, rows[number]),
-                case=options.case,
-            )
-            row = worker.run(job, lambda cases, row=rows[number]: progress.case_begins(row, cases))
-            if row.verdict in ("crashed", "hung") and row.failure.case is not None:
-                _describe_death(target, worker.description, options, scratch, job, row)
+            row = _run(worker, job, target, options, progress, scratch)
             device.rows.append(row)
-            progress.row_ends(row)
+            progress.row_ends((job.operation, job.direction, job.variant))
             if device.unusable is not None and not row.passes:
                 # The others would fail of the same cause.
                 break
     finally:
-        if worker is not None:
-            worker.stop()
+        worker.stop()
     return device
+
+
+def _jobs(target, rows, options, scratch):
+    for number, row in enumerate(rows):
+        yield Job(
+            *row,
+            options.examples,
+            options.seed,
+            sizes(target, options),
+            case_file=str(scratch / "case.npz"),
+            bundle=_bundle(options, target.specification, number, row),
+            case=options.case,
+        )
+
+
+def _run(worker, job, target, options, progress, scratch):
+    planned = job.operation, job.direction, job.variant
+    row = worker.run(job, lambda cases: progress.case_begins(planned, cases))
+    if row.verdict in ("crashed", "hung") and row.failure.case is not None:
+        _describe_death(target, worker.description, options, scratch, job, row)
+    return row
 
 
 def _describe_death(target, description, options, scratch, job, row):
@@ -419,6 +426,9 @@ class _Worker:
                 return row_from_json(answer["row"])
             if "error" in answer:
                 raise _WorkerError(answer["error"])
+            if answer.get("event") == "saving":
+                limit = self._patience * _COMPILING + _SAVING
+                continue
             if answer.get("event") != "case":
                 raise processes.Nonsense(answer)
             begun.cases = answer["cases"]

@@ -8,6 +8,7 @@ answered by ``{"event": "ready", "description": ..., "is_simulator": ...}``;
 
 - ``{"event": "case", "cases": n, "slow": bool}`` before each case, which is by
   then in the file ``case_file``; the first ones may have kernels to compile;
+- ``{"event": "saving"}`` before the bundle of a case that failed is written;
 - ``{"event": "row", "row": ...}`` at the end.
 
 What goes wrong with either is ``{"error": text}``.
@@ -87,7 +88,7 @@ class Run:
     specification : str
     job : Job
     report : callable
-        Is given a dict before each case.
+        Is given a dict before each case, and before a bundle is written.
     """
 
     def __init__(self, specification, job, report):
@@ -111,6 +112,7 @@ class Run:
         start = time.perf_counter()
         if self.job.killed is not None:
             case = read_case(self.job.case)[3]
+            self._report({"event": "saving"})
             save_bundle(self.job, case, self.target, self.job.killed, execute=False, known=self.job.known)
             return self.row
         if self.job.case is not None:
@@ -149,27 +151,16 @@ class Run:
         self._calls += 1
         write_case(job.case_file, job.operation, job.direction, job.variant, case)
         self._report({"event": "case", "cases": self.row.cases, "slow": self._calls <= 3})
-        check = judge.check_forward if job.direction == "forward" else judge.check_backward
-        # Those of shrinking are not counted: they would hide how many it took.
-        statistics = self._statistics if is_counted else judge.Statistics()
         try:
-            with self._watched(case):
-                worst = check(
-                    job.operation,
-                    composition.followed(case, self._followers),
-                    self.target,
-                    statistics=statistics,
-                    to_the_bit=judge.is_exact(job.operation, case),
-                    followers=self._followers,
-                )
+            # Those of shrinking are not counted: they would hide how many it took.
+            worst = self._judge(case, self._statistics if is_counted else judge.Statistics())
         except (base.NotExpressible, composition.NoSuchResult):
             is_counted = False
             if with_target:
                 hypothesis.reject()
             return
         except Exception as error:
-            is_plain = isinstance(error, judge.ConformanceFailure | RefcnnError)
-            message = str(error) if is_plain else "".join(traceback.format_exception(error))
+            message = _describe(error)
             if self._known.explain(case, (error, message)) is not None:
                 return
             self._failed = case, error, message
@@ -178,14 +169,30 @@ class Run:
             raise
         finally:
             if is_counted:
-                self.row.cases += 1
-                self._known.ran(case)
-                for edge, is_reached in coverage.edges(job.operation, case).items():
-                    self._coverage[edge] += is_reached
-                    if is_reached and with_target:
-                        hypothesis.event(edge)
+                self._count(case, with_target)
         if with_target:
             hypothesis.target(worst, label="error / bound")
+
+    def _judge(self, case, statistics):
+        job = self.job
+        check = judge.check_forward if job.direction == "forward" else judge.check_backward
+        with self._watched(case):
+            return check(
+                job.operation,
+                composition.followed(case, self._followers),
+                self.target,
+                statistics=statistics,
+                to_the_bit=judge.is_exact(job.operation, case),
+                followers=self._followers,
+            )
+
+    def _count(self, case, with_target):
+        self.row.cases += 1
+        self._known.ran(case)
+        for edge, is_reached in coverage.edges(self.job.operation, case).items():
+            self._coverage[edge] += is_reached
+            if is_reached and with_target:
+                hypothesis.event(edge)
 
     @contextlib.contextmanager
     def _watched(self, case):
@@ -234,6 +241,7 @@ class Run:
     def _save(self, case, error, message, *, execute, known=None):
         """Write the bundle; what the row found stands also where that fails."""
         results = error.results if isinstance(error, judge.ConformanceFailure) else None
+        self._report({"event": "saving"})
         try:
             self.row.failure.bundle = save_bundle(
                 self.job, case, self.target, message, results, execute=execute, known=known
@@ -351,7 +359,7 @@ class Worker:
     Parameters
     ----------
     tell : callable
-        Is given a dict before each case.
+        As ``report`` of :class:`Run`.
     """
 
     def __init__(self, tell):
@@ -370,7 +378,8 @@ class Worker:
 
 
 def _describe(error):
-    return str(error) if isinstance(error, RefcnnError) else "".join(traceback.format_exception(error))
+    is_plain = isinstance(error, judge.ConformanceFailure | RefcnnError)
+    return str(error) if is_plain else "".join(traceback.format_exception(error))
 
 
 def main():
