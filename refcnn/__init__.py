@@ -14,6 +14,7 @@ from .initializers import GlorotNormal, GlorotUniform, HeNormal
 from .layer import Layer
 from .layers.add import add
 from .layers.average_pool2d import AveragePool2d, average_pool2d
+from .layers.cast import cast
 from .layers.conv2d import Conv2d, conv2d
 from .layers.dense import Dense, dense
 from .layers.dropout import Dropout, dropout
@@ -27,12 +28,13 @@ from .optimizers.adam import Adam
 from .optimizers.optimizer import Optimizer
 from .optimizers.sgd import Sgd
 from .philox import set_seed
-from .variable import Grads, Parameter, Variable
+from .variable import Buffer, Grads, Parameter, Variable
 from .version import __version__
 
 __all__ = [
     "Adam",
     "AveragePool2d",
+    "Buffer",
     "Conv2d",
     "Dense",
     "Dropout",

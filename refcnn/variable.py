@@ -1,14 +1,21 @@
 """Variables and the tape: what was computed from what, and the gradients that follow from it."""
 
+import copy
+import weakref
+
 import numpy as np
 
 from . import backend as backends
-from . import rooms
+from . import formats, rooms
 from .errors import BackendError, GradientError, ShapeError
 from .mode import is_recording
 
 #: Functions of NumPy that read no numbers, so that they cut nothing off.
 _OF_SHAPES_ALONE = {"shape", "ndim", "size", "empty_like", "zeros_like", "ones_like", "full_like"}
+
+
+#: In the memo of ``copy.deepcopy``, whose other keys are integers: the backend to which arrays are copied.
+DESTINATION = "refcnn backend"
 
 
 class Node:
@@ -26,11 +33,57 @@ class Node:
         What forward kept for backward.
     """
 
-    __slots__ = ("operation", "implementation", "inputs", "attributes", "saved")
+    __slots__ = ("operation", "implementation", "inputs", "attributes", "saved", "_results", "_forms")
 
     def __init__(self, operation, implementation, inputs, attributes, saved):
         self.operation, self.implementation = operation, implementation
         self.inputs, self.attributes, self.saved = inputs, attributes, saved
+        self._results, self._forms = (), None
+
+    def record(self, backend, y):
+        """Return what forward gave, an array or a tuple of arrays, as Variables that know this node."""
+        needed = any(entry is not None and entry.requires_grad for entry in self.inputs)
+        arrays = backends.results_of(y)
+        results = tuple(Variable.of(backend, array, self, needed, position) for position, array in enumerate(arrays))
+        # Results hold their node, and not the other way round, so that one which nobody holds is freed at once.
+        self._results = tuple(map(weakref.ref, results))
+        if not isinstance(y, tuple):
+            return results[0]
+        self._forms = tuple((result.shape, np.dtype(result.dtype)) for result in results)
+        return results
+
+    @property
+    def has_several_results(self):
+        """Whether forward gives a tuple of results, even if it has one entry."""
+        return self._forms is not None
+
+    def results(self):
+        """Return the variables that it computed, a tuple; None in the place of one that nobody holds any more."""
+        return tuple(result() for result in self._results)
+
+    def backward(self, backend, gradients, needs):
+        """Return the gradients of the inputs.
+
+        Parameters
+        ----------
+        backend : Backend
+            Where forward ran.
+        gradients : list of (array or None)
+            Of each result; not all None.
+        needs : tuple of bool
+            Whose gradients are wanted.
+        """
+        if self._forms is None:
+            (dy,) = gradients
+        else:
+            rows = zip(gradients, self._forms, strict=True)
+            dy = tuple(_zeros(backend, *form) if gradient is None else gradient for gradient, form in rows)
+        return self.implementation.backward(dy, self.saved, needs, **self.attributes)
+
+
+def _zeros(backend, shape, dtype):
+    """Return the gradient of a result from which nothing was computed; None if it is not of floating point."""
+    return backend.array(np.zeros(shape, dtype)) if dtype.kind == "f" else None
 
 
 class _Place:
@@ -51,24 +104,47 @@ class Variable:
     Parameters
     ----------
     value : array_like
-        Numbers of any dtype; they are converted to the backend's.
+        Numbers or truth values of any dtype.
     requires_grad : bool
         Whether :meth:`grad` shall compute the gradient with respect to it.
+    dtype : str, type or numpy dtype, optional
+        int64, int32, bool, or any float, which stands for the backend's floats. As a rule it is the value's own, which
+        for a list is what NumPy makes of it: ``[1, 2]`` is int64. Dtypes that no backend has become its floats: other
+        floats, and smaller or unsigned integers such as the uint8 of images.
+
+    Raises
+    ------
+    ArgumentError
+        If no tensor has that dtype.
+    GradientError
+        If a gradient is asked for of what is no float.
+    ShapeError
+        If the value is no array of numbers.
     """
 
-    def __init__(self, value, requires_grad=False):
-        backend = backends.active()
-        self._place = _Place(backend, backend.array(_host_array(value)))
+    #: Whether it holds floats in the place of integers or truth values that were given: see :func:`as_variable`.
+    is_stand_in = False
+
+    def __init__(self, value, requires_grad=False, dtype=None):
+        backend, host = backends.active(), _host_array(value)
+        dtype = formats.kept(host.dtype, backend.dtype) if dtype is None else formats.named(dtype, backend.dtype)
+        if requires_grad and dtype.kind != "f":
+            raise GradientError(
+                f"requires_grad is True, but the array is {dtype}, and only floats have gradients. Give floats, or "
+                f'dtype="{formats.FLOAT32.name}", or leave requires_grad out.'
+            )
+        self._place = _Place(backend, backend.array(host, dtype))
         self.requires_grad = requires_grad
-        self.node = None
+        self.node, self.position = None, 0
         self._is_walked = False
 
     @classmethod
-    def of(cls, backend, array, node=None, requires_grad=False):
-        """Wrap an array that already lies on a backend."""
+    def of(cls, backend, array, node=None, requires_grad=False, position=0):
+        """Wrap an array that lies on a backend, the node's result at a position; only one of floats has a gradient."""
         self = cls.__new__(cls)
         self._place = _Place(backend, array)
-        self.node, self.requires_grad = node, requires_grad
+        self.node, self.position = node, position
+        self.requires_grad = requires_grad and array.dtype.kind == "f"
         self._is_walked = False
         return self
 
@@ -110,8 +186,38 @@ class Variable:
             place.copies[backend] = backend.array(place.backend.to_host(place.array))
         return place.copies[backend]
 
+    def __deepcopy__(self, memo):
+        if self.node is not None:
+            raise GradientError(
+                f"a result of shape {self.shape} was to be copied while it is recorded how it was computed, which no "
+                "copy can know: its gradient would be cut off. Copy it, or the model that keeps it, after grad() or "
+                "outside of `with model.train():`."
+            )
+        place = self._place
+        backend = memo.get(DESTINATION, place.backend)
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        others = {name: value for name, value in vars(self).items() if name != "_place"}
+        vars(twin).update(copy.deepcopy(others, memo))
+        twin._place = _Place(backend, backend.array(place.backend.to_host(place.array)))
+        return twin
+
+    def astype(self, dtype):
+        """Return a Variable of the same numbers in another dtype: :func:`refcnn.cast`."""
+        return rooms.card("cast").cast(self, dtype)
+
+    def as_given(self):
+        """Return the integers or truth values that were given in the place of a Variable, as a Variable, else itself.
+
+        :func:`as_variable` makes floats of them, which most operations take.
+        """
+        if not self.is_stand_in:
+            return self
+        if isinstance(self._given, np.ndarray):
+            self._given = Variable(self._given)
+        return self._given
+
     def as_ndarray(self):
-        """Return a copy of the array on the host, a NumPy array."""
+        """Return a copy of the array on the host, a NumPy array of the same dtype."""
         place = self._place
         return place.backend.to_host(place.array)
 
@@ -149,6 +255,11 @@ class Variable:
             raise ShapeError(f"float() needs a single number, but this variable has shape {self.shape}.")
         return float(self.as_ndarray())
 
+    def __int__(self):
+        if self.shape != ():
+            raise ShapeError(f"int() needs a single number, but this variable has shape {self.shape}.")
+        return int(self.as_ndarray())
+
     def __len__(self):
         if not self.shape:
             raise TypeError("a variable of shape () has no length")
@@ -178,26 +289,38 @@ class Variable:
                 f"grad() starts from a single number, but this variable has shape {self.shape}. "
                 "Call it on a loss with reduce_sum=True."
             )
+        if self.dtype.kind != "f":
+            raise GradientError(
+                f"grad() starts from a float, but this variable is {self.dtype}, and only floats have gradients."
+            )
         if self.node is None:
             raise GradientError(
                 "grad() has no record of how this variable was computed: either it was computed outside "
                 "`with model.train():`, or grad() was called before. Compute the loss anew inside the block."
             )
-        gradients = {id(self): self.backend.array(np.ones(()))}
+        gradients = {_place_on_tape(self): self.backend.array(np.ones(()))}
         grads = Grads(self.backend)
         add = self.backend.operation("add").forward
-        for variable in _reverse_order(self):
-            node, variable.node, variable._is_walked = variable.node, None, True
-            dy = gradients.pop(id(variable), None)
-            if dy is None:
+        nodes = tape(self)
+        while nodes:
+            # Popped, so that a result that nobody else holds is freed as soon as its turn is over.
+            node = nodes.pop()
+            results = node.results()
+            of_results = [gradients.pop((id(node), position), None) for position in range(len(results))]
+            for result in results:
+                if result is not None:
+                    result.node, result._is_walked = None, True
+            del results
+            if all(gradient is None for gradient in of_results):
                 continue
             needs = tuple(entry is not None and entry.requires_grad for entry in node.inputs)
-            derivatives = node.implementation.backward(dy, node.saved, needs, **node.attributes)
+            derivatives = node.backward(self.backend, of_results, needs)
             for entry, needed, derivative in zip(node.inputs, needs, derivatives, strict=True):
                 if needed:
                     # An input that is used twice gets the sum of both derivatives.
-                    former = gradients.get(id(entry))
-                    gradients[id(entry)] = derivative if former is None else add(former, derivative)[0]
+                    place = _place_on_tape(entry)
+                    former = gradients.get(place)
+                    gradients[place] = derivative if former is None else add(former, derivative)[0]
                     if entry._is_walked:
                         raise GradientError(
                             f"an intermediate result of shape {entry.shape} belongs to another loss too, whose grad() "
@@ -205,7 +328,7 @@ class Variable:
                             "it anew for each."
                         )
                     if entry.node is None:
-                        grads._set(entry, gradients[id(entry)])
+                        grads._set(entry, gradients[place])
         return grads
 
 
@@ -236,15 +359,49 @@ for _name, _described in _OPERATORS.items():
         setattr(Variable, f"__{_prefix}{_name}__", _operator(*_described))
 
 
-class Parameter(Variable):
-    """A variable that training changes."""
-
-    def __init__(self, value):
-        super().__init__(value, requires_grad=True)
+class Stored(Variable):
+    """A variable that a model keeps: it is saved, and its value can be replaced."""
 
     def set(self, backend, array):
-        """Replace the value by an array of a backend."""
+        """Replace the value by an array of a backend.
+
+        Threads that compute with it meanwhile each read the former value or this one, whole.
+        """
         self._place = _Place(backend, array)
+
+
+class Parameter(Stored):
+    """A variable that an optimizer changes, and so one of floats, whatever numbers it is made of."""
+
+    def __init__(self, value):
+        super().__init__(value, requires_grad=True, dtype=formats.FLOAT32.dtype)
+
+
+class Buffer(Stored):
+    """A variable that is saved, resumed, copied and exported with a model, but has no gradient.
+
+    A layer that learns something of its inputs in training, such as their mean, keeps it so and changes it by
+    :meth:`set`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import refcnn as rm
+    >>> from refcnn.mode import is_training
+    >>> class Centre(rm.Layer):
+    ...     def __init__(self, size):
+    ...         super().__init__()
+    ...         self.buffers["mean"] = rm.Buffer(np.zeros((1, size)))
+    ...     def forward(self, x):
+    ...         mean = self.buffers.mean
+    ...         if is_training():
+    ...             value = 0.9 * mean.as_ndarray() + 0.1 * x.as_ndarray().mean(axis=0, keepdims=True)
+    ...             mean.set(x.backend, x.backend.array(value))
+    ...         return rm.dense(x, np.eye(x.shape[1]), -mean.as_ndarray())
+    """
+
+    def __init__(self, value):
+        super().__init__(value)
 
 
 class Grads:
@@ -329,29 +486,39 @@ def _counterpart(numpy_name):
 
 
 def as_variable(value):
-    """Return a variable: itself, or a constant made of an array_like."""
-    return value if isinstance(value, Variable) else Variable(value)
+    """Return a variable: itself, or a constant made of an array_like.
+
+    Who gives an array_like has chosen no dtype, and has often integers where floats are meant: one-hot rows, images,
+    ``[[-1, 2]]``. The constant is one of floats, and an operation that takes integers alone, such as indices, gets
+    them by :meth:`Variable.as_given`, without loss.
+    """
+    if isinstance(value, Variable):
+        return value
+    host = _host_array(value)
+    constant = Variable(host, dtype=formats.FLOAT32.dtype)
+    if formats.kept(host.dtype, constant.dtype) != constant.dtype:
+        # A copy, since the caller may change its array.
+        constant.is_stand_in, constant._given = True, np.array(host)
+    return constant
 
 
-def history(variable):
-    """Return every recorded variable that ``variable`` was computed from, itself last, inputs before results."""
-    order, seen, stack = [], set(), [(variable, False)]
+def tape(variable):
+    """Return the nodes of all that ``variable`` was computed from, each after those of its inputs, its own last."""
+    order, seen, stack = [], set(), [(variable.node, False)]
     while stack:
-        entry, visited = stack.pop()
+        node, visited = stack.pop()
         if visited:
-            order.append(entry)
-        elif entry.node is not None and id(entry) not in seen:
-            seen.add(id(entry))
-            stack.append((entry, True))
-            stack.extend((parent, False) for parent in entry.node.inputs if parent is not None)
+            order.append(node)
+        elif node is not None and id(node) not in seen:
+            seen.add(id(node))
+            stack.append((node, True))
+            stack.extend((entry.node, False) for entry in node.inputs if entry is not None)
     return order
 
 
-def _reverse_order(variable):
-    order = history(variable)
-    while order:
-        # Popped, so that a result nobody else holds is freed as soon as its turn is over.
-        yield order.pop()
+def _place_on_tape(variable):
+    """Return a key for a variable's gradient: a result is known by its node, since it may be freed before that is."""
+    return id(variable) if variable.node is None else (id(variable.node), variable.position)
 
 
 def _host_array(value):

@@ -76,7 +76,7 @@ def test_a_convolution_counts_each_product_twice(n, groups, c, k, size, window, 
     x, w = np.ones(geometry.x_shape), np.ones(geometry.w_shape)
     # Of ones without padding the sum of the results is the number of products.
     y, _ = reference.forward(x, w, None, stride=stride, padding=(0, 0, 0, 0), dilation=(1, 1), groups=groups)
-    assert workloads.convolution_flop(geometry) == 2 * y.sum()
+    assert workloads.layer_flop(geometry) == 2 * y.sum()
     assert workloads.output_shape(geometry) == y.shape
 
 
@@ -106,7 +106,7 @@ def test_workloads_travel_as_json(book):
     for workload in (book.network("lenet5", "training"), book.layer(TINY, "inference")):
         description = json.loads(json.dumps(workload.description))
         assert description["parameters"] > 0 and os.path.getsize(description["onnx"]) > 4 * description["parameters"]
-    names = [operation for operation, _ in book.network("chapter", "training").description["layers"]]
+    names = [operation for operation, *_ in book.network("chapter", "training").description["layers"]]
     assert names == ["conv2d", "relu", "conv2d", "relu", "max_pool2d", "dropout", "flatten", "dense", "relu", "dense"]
 
 

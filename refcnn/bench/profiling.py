@@ -8,9 +8,10 @@ import statistics
 import time
 import types
 
-from ..backend import use_backend
+from ..backend import results_of, use_backend
 from ..opencl.backend import OpenCL
 from ..tables import table
+from .workloads import backward_flop, flop
 
 OTHER = "other"
 
@@ -123,13 +124,15 @@ class _Labelled(OpenCL):
         cost = self._cost(f"{stem} forward", arrays[0])
         with self._during(cost):
             y, saved, *more = forward(*arrays, **attributes)
-        cost.bytes = _bytes((*arrays, y))
-        cost.flop = _forward_flop(stem, arrays, y)
+        results = results_of(y)
+        cost.bytes = _bytes((*arrays, *results))
+        cost.flop = flop(stem, arrays, attributes)
         # Kept with what forward saved, so that its id stays its own.
         self._of_forward[id(saved)] = saved, cost
-        if getattr(y, "pending", None) is not None:
-            # It is launched when another operation needs it, and yet for this one.
-            y.pending.wrap(lambda run: functools.partial(self._run, cost, run))
+        for result in results:
+            if getattr(result, "pending", None) is not None:
+                # It is launched when another operation needs it, and yet for this one.
+                result.pending.wrap(lambda run: functools.partial(self._run, cost, run))
         return y, saved, *more
 
     def _forward_all(self, stem, forward_all, rows, **attributes):
@@ -146,11 +149,11 @@ class _Labelled(OpenCL):
 
     def _backward(self, stem, backward, dy, saved, needs, **attributes):
         _, forward = self._of_forward.pop(id(saved))
-        cost = self._cost(f"{stem} backward", dy)
+        cost = self._cost(f"{stem} backward", results_of(dy)[0])
         with self._during(cost):
             gradients = backward(dy, saved, needs, **attributes)
         cost.bytes = forward.bytes + _bytes(gradients)
-        cost.flop = forward.flop * sum(needs[:2])
+        cost.flop = backward_flop(forward.flop, needs)
         return gradients
 
     def _cost(self, name, array):
@@ -171,14 +174,6 @@ class _Labelled(OpenCL):
         """What was launched since the last time belongs to the present operation."""
         if self._launched is not None:
             self._owners += [self._now] * (len(self._launched) - len(self._owners))
-
-
-def _forward_flop(stem, arrays, y):
-    """The operations of a convolution or product: two for each weight that a result's sum runs over."""
-    if stem not in ("conv2d", "dense"):
-        return 0
-    w = arrays[1]
-    return 2 * math.prod(y.shape) * math.prod(w.shape[1:] if stem == "conv2d" else w.shape[:1])
 
 
 def _bytes(arrays):

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import rooms
 from ..display import shown
 from ..errors import ArgumentError
 from ..files import atomic_write, check_writable
 from ..interruption import stop_if_asked
 from ..mode import recording
-from ..variable import history as recorded
+from ..variable import tape
 
 _COLUMNS = 8
 _DOTS_PER_INCH = 150
@@ -44,10 +45,11 @@ def convolutions(model, x):
     """
     with recording():
         y = model(x)
+    kernels_of = [(node, rooms.trait(rooms.LAYERS, node.operation, "KERNELS")) for node in tape(y)]
     found = [
-        (variable.node.inputs[1].as_ndarray(), variable.as_ndarray())
-        for variable in recorded(y)
-        if variable.node.operation == "conv2d"
+        (node.inputs[index].as_ndarray(), node.results()[0].as_ndarray())
+        for node, index in kernels_of
+        if index is not None
     ]
     if not found:
         raise ArgumentError("the model has no convolution, so there are no kernels or feature maps to show.")

@@ -36,4 +36,4 @@ def test_gradients_of_reference(case):
 
 @given(case=add.cases(SIZE))
 def test_onnxruntime(case):
-    check_onnxruntime("add", case, "Add")
+    check_onnxruntime("add", case)

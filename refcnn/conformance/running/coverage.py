@@ -3,7 +3,7 @@
 import numpy as np
 
 from ... import rooms
-from ..theory.bounds import TINY
+from ..theory.bounds import number_format
 
 #: Sides of the tiles, vectors and work-groups that kernels use.
 _TILES = (4, 5, 8, 16, 24, 32, 48, 64, 128)
@@ -49,20 +49,19 @@ def _shapes(case):
 
 
 def _values(case):
-    arrays = [entry for entry in (*case.inputs, case.dy) if entry is not None]
-    values = np.concatenate([entry.ravel() for entry in arrays])
+    values = np.concatenate([entry.ravel() for entry in case.arrays])
     finite = values[np.isfinite(values)]
     magnitude = np.abs(finite[finite != 0])
     return {
         "NaN": np.isnan(values).any(),
         "infinity": np.isinf(values).any(),
-        "subnormal values": (magnitude < TINY).any(),
+        "subnormal values": (magnitude < number_format().smallest_normal).any(),
         "values below 1e-15": (magnitude < 1e-15).any(),
         "values above 1e13": (magnitude > 1e13).any(),
         "both signs": (finite > 0).any() and (finite < 0).any(),
         "integers only": finite.size == values.size and (finite == np.rint(finite)).all(),
-        "many ties": any(entry.size >= 8 and np.unique(entry).size <= entry.size // 4 for entry in arrays),
-        "sums that cancel": any(_cancels(entry) for entry in arrays),
+        "many ties": any(entry.size >= 8 and np.unique(entry).size <= entry.size // 4 for entry in case.arrays),
+        "sums that cancel": any(_cancels(entry) for entry in case.arrays),
     }
 
 

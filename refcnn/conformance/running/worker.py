@@ -160,8 +160,8 @@ class Run:
                 hypothesis.reject()
             return
         except Exception as error:
-            message = _describe(error)
-            if self._known.explain(case, (error, message)) is not None:
+            message, difference = _describe(error), getattr(error, "difference", float("inf"))
+            if self._known.explain(case, (error, message), difference) is not None:
                 return
             self._failed = case, error, message
             if isinstance(error, KernelBuildError):
@@ -289,8 +289,8 @@ def searches(job, check):
 
 def summary(case):
     """Return what :class:`~refcnn.conformance.reports.results.Failure` says of a case."""
-    texts = [None if entry is None else describe(entry) for entry in (*case.inputs, case.dy)]
-    return {"inputs": [text or "None" for text in texts[:-1]], "attributes": case.attributes, "dy": texts[-1]}
+    dy = None if case.dy is None else describe(case.dy)
+    return {"inputs": list(map(describe, case.inputs)), "attributes": case.attributes, "dy": dy}
 
 
 def not_saved(error):
