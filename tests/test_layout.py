@@ -27,7 +27,7 @@ FLOORS = (
     ("onnx.proof",),
     ("conformance", "conformance.adapters", "conformance.running"),
     ("conformance.bundles",),
-    ("conformance.targets",),
+    ("conformance.subjects",),
     ("conformance.judging",),
     ("conformance.operations",),
     ("conformance.theory", "conformance.reports"),
@@ -142,7 +142,7 @@ ABOUT_OPERATIONS = {
     "opencl.convolution": "the variants of one operation, too many for its room",
     "": "the public names, the operations' functions among them",
     "tools.compare_commits": "results at two commits, of which the earlier may have no traits",
-    "conformance.targets.onnxruntime": "which of ONNX's nodes computes which operation",
+    "conformance.subjects.onnxruntime": "which of ONNX's nodes computes which operation",
 }
 
 #: Where a word that is an operation's name stands for something else, or must be that name: by module, function or

@@ -123,12 +123,12 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     if reports:
         raise click.UsageError(f"{reports[0]} is not looked at without --merge.")
     from ..conformance.running import known_faults, runner
-    from ..conformance.targets import finding as targets
+    from ..conformance.subjects import finding as subjects
 
     _check(operations, variant, examples, case)
     known_faults.load(known_faults.file())
     folder = _locked(folder)
-    named = targets.expand(name for name in devices if name != "all")
+    named = subjects.expand(name for name in devices if name != "all")
     options = runner.Options(
         profile=profile,
         examples=examples or runner.PROFILES[profile],
@@ -142,7 +142,7 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     )
     examples = 1 if case else options.examples
     click.echo(f"seed {options.seed}, {examples} cases of each row")
-    report = runner.run(targets.expand(devices or ("all",)), options, _printing(runner.Progress, examples))
+    report = runner.run(subjects.expand(devices or ("all",)), options, _printing(runner.Progress, examples))
     unsaved = None if folder is None else _save(report, folder)
     untested = [device for device in report.devices if not device.fails and not device.conforms]
     _print_verdict(report, untested)
@@ -155,7 +155,7 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
 def _check(operations, variant, examples, case):
     """Refuse what no run can be made of."""
     from ..conformance.running import runner
-    from ..conformance.targets import base
+    from ..conformance.subjects import base
 
     unknown = [name for name in operations if name not in base.operations()]
     if unknown:
@@ -214,10 +214,10 @@ def _ratio(ratio):
 
 def _lack(device):
     """Return why no case ran on a device."""
-    from ..conformance.targets import finding as targets
-    from ..conformance.targets import implementation
+    from ..conformance.subjects import finding as subjects
+    from ..conformance.subjects import implementation
 
-    if isinstance(targets.find(device.specification), implementation.Implementation):
+    if isinstance(subjects.find(device.specification), implementation.Implementation):
         functions = [row.operation + ("_backward" if row.direction == "backward" else "") for row in device.rows]
         return f"has none of the functions that were looked for: {', '.join(functions)}"
     return f"does not offer {', '.join(row.name for row in device.rows)}"

@@ -31,34 +31,34 @@ def pytest_collection_modifyitems(session, config, items):
     if not specifications:
         return
     from ...errors import RefcnnError
-    from ..targets import finding as targets
+    from ..subjects import finding as subjects
     from . import runner
 
     profile = config.getoption("--refcnn-profile")
     options = runner.Options(profile, runner.PROFILES[profile], config.getoption("--refcnn-seed"))
     try:
-        named = targets.expand(one for one in specifications if one != "all")
-        for specification in targets.expand(specifications):
-            items += _tests(session, targets.find(specification), options, specification in named)
+        named = subjects.expand(one for one in specifications if one != "all")
+        for specification in subjects.expand(specifications):
+            items += _tests(session, subjects.find(specification), options, specification in named)
     except RefcnnError as error:
         raise pytest.UsageError(str(error)) from None
 
 
-def _tests(session, target, options, is_named):
+def _tests(session, subject, options, is_named):
     """Yield the tests of a device."""
     from . import runner
 
-    specification = target.specification
+    specification = subject.specification
     if specification == "oclgrind":
         raise pytest.UsageError("oclgrind needs a process of its own: run refcnn conform --device oclgrind.")
-    if target.unusable is not None:
-        problem = f"{target.description['name']} is unusable: {target.unusable}"
+    if subject.unusable is not None:
+        problem = f"{subject.description['name']} is unusable: {subject.unusable}"
         yield _test(Unusable, session, f"device[{specification}]", is_named=is_named, problem=problem)
         return
-    sizes = runner.sizes(target, options)
-    for row in runner.plan(target, options):
+    sizes = runner.sizes(subject, options)
+    for row in runner.plan(subject, options):
         operation, direction, variant = row
-        if target.offers(operation, direction):
+        if subject.offers(operation, direction):
             name = f"{operation}-{direction}[{'-'.join(filter(None, (specification, variant)))}]"
             yield _test(Conformance, session, name, specification=specification, row=row, options=options, sizes=sizes)
 

@@ -1,8 +1,8 @@
-"""A process that tests one target, ``python -m refcnn.conformance.running.worker``.
+"""A process that tests one subject, ``python -m refcnn.conformance.running.worker``.
 
 :mod:`~refcnn.conformance.running.runner` starts it.
 
-It answers requests (:mod:`refcnn.answering`): ``open`` names the target and is
+It answers requests (:mod:`refcnn.answering`): ``open`` names the subject and is
 answered by ``{"event": "ready", "description": ..., "is_simulator": ...}``;
 ``run`` has the entries of a :class:`Job` and is answered by
 
@@ -30,8 +30,8 @@ from ...errors import KernelBuildError, RefcnnError
 from ..bundles.case_file import read_case, write_case
 from ..judging import composition, judge
 from ..reports.results import Failure, Row
-from ..targets import base
-from ..targets import finding as targets
+from ..subjects import base
+from ..subjects import finding as subjects
 from ..theory.strategies import describe, rounds
 from . import coverage, known_faults
 
@@ -81,7 +81,7 @@ class _Stop(BaseException):
 
 
 class Run:
-    """One job on one target.
+    """One job on one subject.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class Run:
     def __init__(self, specification, job, report):
         self.job, self._report = job, report
         self.row = Row(job.operation, job.direction, job.variant)
-        self.target = targets.find(specification, job.variant)
+        self.subject = subjects.find(specification, job.variant)
         _, self._followers = composition.split(job.variant)
         self._statistics = judge.Statistics()
         self._coverage = Counter()
@@ -102,18 +102,18 @@ class Run:
         self._is_stable = True
         # The case, its error and what to say of it.
         self._failed = None
-        self._known = known_faults.watch(self.target.description, job.operation, job.direction, job.variant)
+        self._known = known_faults.watch(self.subject.description, job.operation, job.direction, job.variant)
 
     def run(self):
         """Run all cases and return the row, with a bundle written where one failed."""
-        if not self.target.offers(self.job.operation, self.job.direction):
+        if not self.subject.offers(self.job.operation, self.job.direction):
             self.row.verdict = "not offered"
             return self.row
         start = time.perf_counter()
         if self.job.killed is not None:
             case = read_case(self.job.case)[3]
             self._report({"event": "saving"})
-            save_bundle(self.job, case, self.target, self.job.killed, execute=False, known=self.job.known)
+            save_bundle(self.job, case, self.subject, self.job.killed, execute=False, known=self.job.known)
             return self.row
         if self.job.case is not None:
             with contextlib.suppress(Exception, _Stop):
@@ -180,7 +180,7 @@ class Run:
             return check(
                 job.operation,
                 composition.followed(case, self._followers),
-                self.target,
+                self.subject,
                 statistics=statistics,
                 to_the_bit=judge.is_exact(job.operation, case),
                 followers=self._followers,
@@ -198,21 +198,21 @@ class Run:
     def _watched(self, case):
         """Make a failure of what is reported while a case runs."""
         # What came before was told of another case.
-        self.target.reported()
+        self.subject.reported()
         try:
             yield
         except judge.ConformanceFailure as failure:
-            reported = self.target.reported()
+            reported = self.subject.reported()
             if reported:
                 failure.args = (f"{failure}\n{self._report_text(reported)}",)
             raise
-        reported = self.target.reported()
+        reported = self.subject.reported()
         if reported:
             raise judge.ConformanceFailure(f"{self.row.name}, {case!r}\n{self._report_text(reported)}")
 
     def _report_text(self, reported):
         rest = "..." if len(reported) > _REPORT_CHARACTERS else ""
-        return f"{self.target.name} reported while it ran:\n{reported[:_REPORT_CHARACTERS]}{rest}"
+        return f"{self.subject.name} reported while it ran:\n{reported[:_REPORT_CHARACTERS]}{rest}"
 
     def _describe_failure(self, case, error, message):
         wrong = isinstance(error, judge.ConformanceFailure)
@@ -244,7 +244,7 @@ class Run:
         self._report({"event": "saving"})
         try:
             self.row.failure.bundle = save_bundle(
-                self.job, case, self.target, message, results, execute=execute, known=known
+                self.job, case, self.subject, message, results, execute=execute, known=known
             )
         except Exception as failed:
             self.row.failure.message += f"\n{not_saved(failed)}"
@@ -298,15 +298,15 @@ def not_saved(error):
     return f"the bundle could not be saved: {error if isinstance(error, RefcnnError) else repr(error)}"
 
 
-def save_bundle(job, case, target, message, results=None, execute=True, known=None):
+def save_bundle(job, case, subject, message, results=None, execute=True, known=None):
     """Write what reproduces a failure without refcnn to the folder ``job.bundle``.
 
     Parameters
     ----------
     job : Job
     case : Case
-    target : object
-        As in :mod:`~refcnn.conformance.targets.finding`; one with a ``device`` is asked for its kernels.
+    subject : object
+        As in :mod:`~refcnn.conformance.subjects.finding`; one with a ``device`` is asked for its kernels.
     message : str
         What went wrong.
     results : dict, optional
@@ -328,13 +328,13 @@ def save_bundle(job, case, target, message, results=None, execute=True, known=No
     from ..bundles.bundle import expected, record, write_bundle
 
     if not results:
-        answers = expected(job.operation, job.direction, case, job.variant, target)
+        answers = expected(job.operation, job.direction, case, job.variant, subject)
         results = {name: (None, *entries) for name, entries in answers.items()}
     recording = None
-    if target.device is not None:
+    if subject.device is not None:
         # A kernel that does not build is recorded all the same when it need not run.
         try:
-            recording = record(target.device, job.operation, job.direction, job.variant, case, execute=execute)
+            recording = record(subject.device, job.operation, job.direction, job.variant, case, execute=execute)
         except Exception as error:
             # The case and its exact answer are worth having without.
             message += f"\nThe launches could not be recorded: {error!r}"
@@ -345,7 +345,7 @@ def save_bundle(job, case, target, message, results=None, execute=True, known=No
         variant=job.variant,
         case=case,
         results=results,
-        device={"specification": target.specification, **target.description},
+        device={"specification": subject.specification, **subject.description},
         recording=recording,
         message=message,
         known=known,
@@ -367,10 +367,10 @@ class Worker:
         self._specification = None
 
     def open(self, specification):
-        """Find the target."""
+        """Find the subject."""
         self._specification = specification
-        target = targets.find(specification)
-        return {"event": "ready", "description": target.description, "is_simulator": target.is_simulator}
+        subject = subjects.find(specification)
+        return {"event": "ready", "description": subject.description, "is_simulator": subject.is_simulator}
 
     def run(self, **job):
         """Run a Job on it."""
