@@ -142,7 +142,6 @@ ABOUT_OPERATIONS = {
     "opencl.convolution": "the variants of one operation, too many for its room",
     "": "the public names, the operations' functions among them",
     "tools.compare_commits": "results at two commits, of which the earlier may have no traits",
-    "conformance.subjects.onnxruntime": "which of ONNX's nodes computes which operation",
 }
 
 #: Where a word that is an operation's name stands for something else, or must be that name: by module, function or
@@ -151,6 +150,7 @@ OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
     ("runs.training", "", "adam"): "the option's default, among names that the optimizers' cards give",
     ("variable", "", "add"): "Python's and NumPy's name of an operator",
+    ("variable", "Variable.astype", "cast"): "the method is the operation",
     ("variable", "Variable.grad", "add"): "gradients are summed, as the chain rule has it",
 }
 
