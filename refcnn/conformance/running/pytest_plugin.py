@@ -69,11 +69,11 @@ def _test(kind, session, name, **what):
 
 class _Item(pytest.Item):
     def repr_failure(self, excinfo):
-        """What was found says it all; a traceback through refcnn does not help."""
+        """Return what was found; a traceback through refcnn does not help."""
         return str(excinfo.value) if isinstance(excinfo.value, _Outside) else super().repr_failure(excinfo)
 
     def reportinfo(self):
-        """Where the test stands, for messages."""
+        """Return where the test stands, for messages."""
         return "refcnn", None, self.name
 
 

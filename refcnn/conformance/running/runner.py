@@ -86,7 +86,7 @@ class Options:
 
 
 class Progress:
-    """Is told how a run goes on; this one keeps it to itself."""
+    """A listener that is told how a run goes on; this one does nothing with it."""
 
     def device_begins(self, specification, rows):
         """A device comes, with so many rows."""
@@ -332,7 +332,7 @@ def _smallest_killer(subject, options, scratch, job, case, row, watch):
                 search()
             if len(killers) > 1:
                 break
-        # In the time of a trial also what is only slow seems to hang.
+        # What is only slow seems to hang too, in the time of a trial.
         if row.verdict == "hung" and len(killers) > 1:
             worker.stop()
             if not kills(killers[-1][0], options.case_limit):

@@ -72,7 +72,7 @@ class Job:
     known: str | None = None
 
 
-#: Of what is reported of one case the first is the most telling.
+#: Characters of a report on one case that are shown; its beginning tells the most.
 _REPORT_CHARACTERS = 3000
 
 

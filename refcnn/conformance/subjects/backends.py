@@ -37,12 +37,12 @@ class BackendSubject(Subject):
 
     @property
     def is_simulator(self):
-        """Whether the device is one."""
+        """Whether the device is a simulator."""
         return self.device is not None and self.device.is_simulator
 
     @property
     def unusable(self):
-        """What the device's trial found wrong, if it is one."""
+        """What the trial of an OpenCL device found wrong, or None."""
         return None if self.device is None else self._backend.problem
 
     def array(self, host):

@@ -66,7 +66,7 @@ class HostSubject(Subject):
 
 
 class Unavailable(HostSubject):
-    """In the place of a subject that ends every process that asks for it."""
+    """A subject that stands in for one that ends every process that asks for it."""
 
     def __init__(self, specification):
         self.specification = self.name = specification
