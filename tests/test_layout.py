@@ -28,7 +28,7 @@ FLOORS = (
     ("onnx.proof",),
     ("conformance", "conformance.adapters", "conformance.running"),
     ("conformance.bundles",),
-    ("conformance.targets",),
+    ("conformance.subjects",),
     ("conformance.judging",),
     ("conformance.operations",),
     ("conformance.theory", "conformance.reports"),

@@ -8,7 +8,7 @@ from hypothesis import assume, event, target
 
 from refcnn.backend import find, results_of
 from refcnn.conformance.judging import judge
-from refcnn.conformance.targets.finding import find as find_target
+from refcnn.conformance.subjects.finding import find as find_subject
 
 SIZE = os.environ.get("REFCNN_TEST_SIZE", "small")
 
@@ -113,4 +113,4 @@ def check_example(operation, inputs, attributes, y, dy=None, gradients=None, *, 
 
 def check_onnxruntime(operation, case):
     """Hold onnxruntime's answer against the bound: an outside party on the meaning of the operation."""
-    target(judge.check_forward(operation, case, find_target("onnxruntime")), label="onnxruntime")
+    target(judge.check_forward(operation, case, find_subject("onnxruntime")), label="onnxruntime")

@@ -12,7 +12,7 @@ from ... import backend as backends
 from ... import rooms
 from ...conformance.judging import judge
 from ...conformance.running import known_faults
-from ...conformance.targets.onnxruntime import OnnxRuntime
+from ...conformance.subjects.onnxruntime import OnnxRuntime
 from ...errors import ExportError, NoDeviceError
 from .. import operators, runtime
 from .drawing import failure, images
