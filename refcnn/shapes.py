@@ -1,4 +1,4 @@
-"""Output sizes of windows that slide over an image: the only home of these formulas."""
+"""Shapes of results: of windows that slide over an image, and of arrays that are broadcast."""
 
 from .errors import ShapeError
 
@@ -59,3 +59,28 @@ def window_output_shape(image, kernel, stride, padding, dilation=(1, 1)):
         convolution_output_size(image[0], kernel[0], stride[0], top, bottom, dilation[0]),
         convolution_output_size(image[1], kernel[1], stride[1], left, right, dilation[1]),
     )
+
+
+def broadcast_shape(a, b):
+    """Return the shape of what NumPy's broadcasting makes of arrays of two shapes.
+
+    From the last axis on, two sizes must be equal, or one of them 1 or missing.
+
+    Parameters
+    ----------
+    a, b : tuple of int
+
+    Raises
+    ------
+    ShapeError
+        If they do not fit.
+    """
+    length = max(len(a), len(b))
+    pairs = zip(*((1,) * (length - len(shape)) + tuple(shape) for shape in (a, b)), strict=True)
+    sizes = [(first if second == 1 else second, first in (1, second) or second == 1) for first, second in pairs]
+    if not all(fits for _, fits in sizes):
+        raise ShapeError(
+            f"the shapes {tuple(a)} and {tuple(b)} cannot be broadcast. Give arrays whose sizes, from the last axis "
+            "on, are equal, or one of them 1."
+        )
+    return tuple(size for size, _ in sizes)
