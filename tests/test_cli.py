@@ -150,7 +150,7 @@ def test_a_file_that_cannot_be_written_is_found_out_before_the_work(call, monkey
     model, picture = tmp_path / place / "x.onnx", tmp_path / place / "x.png"
     monkeypatch.setattr(rm.onnx.proof.proving, "prove", works)
     assert_refused(call("export", "run", *NAMED, "--out", model), model, "be written")
-    monkeypatch.setattr(rm.report, "draw", works)
+    monkeypatch.setattr(rm.runs.report, "draw", works)
     assert_refused(call("show", "features", "run", "--out", picture), picture, "be written")
     assert_refused(call("show", "features", "run", "--out", tmp_path / "x.doc"), "x.doc", "png")
 
@@ -272,7 +272,7 @@ def test_devices(call):
 
 
 def test_devices_without_any(call, monkeypatch):
-    monkeypatch.setattr(finding, "available", lambda: [])
+    monkeypatch.setattr(finding, "available", list)
     result = call("devices")
     assert result.exit_code == 0 and "*  reference" in result.stdout
     assert "no OpenCL device was found" in result.stdout and "pip install" in result.stdout
@@ -462,7 +462,7 @@ def test_an_unknown_device_lists_those_present(call, tmp_path):
 def test_no_opencl_at_all(call, monkeypatch, tmp_path):
     from refcnn import backend
 
-    monkeypatch.setattr(finding, "available", lambda: [])
+    monkeypatch.setattr(finding, "available", list)
     backend._best.cache_clear()
     try:
         result = call("train", "--backend", "opencl", "--out", tmp_path / "run")

@@ -124,7 +124,7 @@ def with_some_not_finite(draw, shape):
 def by_definition(case):
     """Return y, dx and dw as sums of those products alone that the definition names: what is padded has none."""
     x, w, b, dy, geometry = case
-    (_, channels, height, width), (_, inputs, kernel_h, kernel_w) = geometry.x_shape, geometry.w_shape
+    (_, _, height, width), (_, inputs, kernel_h, kernel_w) = geometry.x_shape, geometry.w_shape
     y, dx, dw = np.zeros(dy.shape), np.zeros(x.shape), np.zeros(w.shape)
     outputs = w.shape[0] // geometry.groups
     rows, columns = [

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import refcnn as rm
+from refcnn.conformance.judging import judge
 from refcnn.conformance.operations import average_pool2d as average_pool2d_bounds
 from refcnn.data import Preprocessing
 from refcnn.onnx import export, load
@@ -107,7 +108,7 @@ def test_average_pooling(tmp_path_factory, window, count_include_padding, size):
     x = integers(np.random.default_rng(1), (3, 2, *size), 9)
     attributes = {**layer.attributes, "count_include_padding": count_include_padding}
     bound = average_pool2d_bounds.forward_bound((x,), attributes)
-    assert (np.abs(run_file(path, x) - exact(rm.Sequential([layer]), x)) <= bound).all()
+    judge.compare("the file", run_file(path, x), exact(rm.Sequential([layer]), x), bound)
 
 
 @NESTED
@@ -311,10 +312,10 @@ def test_parameters_trained_in_float64_are_rounded(tmp_path):
 def test_an_export_changes_neither_model_nor_random_numbers(tmp_path):
     model = small_network()
     model(np.zeros((1, 1, 8, 8)))
-    before, state = model.state(), np.random.get_state()[1].copy()
+    before, state = model.state(), np.random.get_state()[1].copy()  # noqa: NPY002
     export(model, tmp_path / "model.onnx", (1, 8, 8), examples=3, backends=["reference"])
     assert all(np.array_equal(before[name], value) for name, value in model.state().items())
-    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):

@@ -117,7 +117,7 @@ def test_special_values_are_drawn_and_judged(name, wrong, tmp_path):
     direction = "backward" if name.endswith("_backward") else "forward"
     operation = name.removesuffix("_backward")
     job = worker.Job(operation, direction, None, 100, 1, ("small",), str(tmp_path / "case.npz"))
-    with mock.patch.object(worker.targets, "find", lambda *_: Implementation("module:object", functions)):
-        with np.errstate(all="ignore"):
-            row = worker.Run("module:object", job, lambda entries: None).run()
+    found = mock.patch.object(worker.targets, "find", lambda *_: Implementation("module:object", functions))
+    with found, np.errstate(all="ignore"):
+        row = worker.Run("module:object", job, lambda entries: None).run()
     assert row.verdict == "wrong", row

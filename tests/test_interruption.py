@@ -358,6 +358,6 @@ def test_tune_keeps_what_was_measured_and_stops(opencl_backend, tmp_path, monkey
     assert result.exit_code == 143, result.output
     assert len(asked.calls) == 2 and str(tmp_path / "tuning.json") in result.stderr
     assert list(tuning.load(tmp_path / "tuning.json").values()) == [
-        {key: "plain" for key in tuning.load(tmp_path / "tuning.json")[tuning.identity(opencl_backend.device)]}
+        dict.fromkeys(tuning.load(tmp_path / "tuning.json")[tuning.identity(opencl_backend.device)], "plain")
     ]
     tuning.forget()

@@ -1,4 +1,4 @@
-"""Matrix products on CPU devices with vectors of every width, whatever the registers of the one that the tests run on."""
+"""Matrix products on CPU devices with vectors of every width, whatever the registers of the present one."""
 
 from unittest import mock
 

@@ -1,6 +1,7 @@
 """The arena: parts never overlap, what is given back is found again, and it holds little more than is needed."""
 
 import gc
+import itertools
 import threading
 
 from hypothesis import given, settings
@@ -46,7 +47,7 @@ def test_parts_never_overlap(steps, largest):
             held.append(one.allocate(step))
             assert held[-1].buffer[2] == step
         places = sorted((id(slab), start, start + nbytes) for slab, start, nbytes in (part.buffer for part in held))
-        assert all(a[0] != b[0] or a[2] <= b[1] for a, b in zip(places, places[1:]))
+        assert all(a[0] != b[0] or a[2] <= b[1] for a, b in itertools.pairwise(places))
         needed = sum(-(-part.buffer[2] // ALIGNMENT) * ALIGNMENT for part in held)
         assert one.active == needed <= one.held
     held.clear()
@@ -126,4 +127,4 @@ def test_threads_get_parts_of_their_own():
         thread.join()
     places = sorted(place for of_thread, _ in found for place in of_thread)
     assert len(found) == 4
-    assert all(a[0] != b[0] or a[2] <= b[1] for a, b in zip(places, places[1:]))
+    assert all(a[0] != b[0] or a[2] <= b[1] for a, b in itertools.pairwise(places))

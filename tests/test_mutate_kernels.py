@@ -178,8 +178,8 @@ def test_survivors_are_explained_and_those_that_no_longer_apply_are_named(tmp_pa
     path = tmp_path / "survivors.toml"
     path.write_text(
         "".join(
-            f'[[survivor]]\nfile = "f.cl"\nkind = "sign"\nfunction = "f"\nline = "y[0] = n + 1;"\nmutated = "{mutated}"\n'
-            'reason = "n is 0"\n'
+            '[[survivor]]\nfile = "f.cl"\nkind = "sign"\nfunction = "f"\nline = "y[0] = n + 1;"\n'
+            f'mutated = "{mutated}"\nreason = "n is 0"\n'
             for mutated in ("y[0] = n - 1;", "y[0] = n * 1;")
         )
     )

@@ -1,4 +1,4 @@
-"""The kernels inside Oclgrind, which reports races, uninitialised reads and accesses out of bounds; any report fails."""
+"""The kernels inside Oclgrind, which reports races, uninitialised reads and accesses out of bounds: all fail."""
 
 import os
 import subprocess
@@ -66,7 +66,8 @@ def test_a_planted_fault_is_reported(run, report):
         queue = cl.CommandQueue(context)
         x = cl.Buffer(context, cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR, hostbuf=np.ones(16, np.float32))
         y = cl.Buffer(context, cl.mem_flags.READ_WRITE, 64)
-        source = "__kernel void fault(__global float *x, __global float *y) {{ int i = get_global_id(0); {PLANTED[report]} }}"
+        source = "__kernel void fault(__global float *x, __global float *y) "
+        source += "{{ int i = get_global_id(0); {PLANTED[report]} }}"
         cl.Program(context, source).build().fault(queue, (16,), (1,), x, y)
         queue.finish()
     """

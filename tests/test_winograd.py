@@ -26,7 +26,7 @@ from .test_oclgrind import LIBRARY, run  # noqa: F401
 STEP = {"stride": (1, 1), "dilation": (1, 1)}
 tiles = st.sampled_from((2, 4))
 
-#: (bytes, tiles) of a strip, and the channels of a share: as a rule, one tile, and few, so that small images too are cut
+#: (bytes, tiles) of a strip, and the channels of a share: as a rule, one tile, and few, so that small images are cut
 #: in every direction; and the vectors, in place of those that suit the device.
 strips = st.tuples(
     st.sampled_from([(1 << 18, 16, 64), (1, 1, 16), (1, 3, 16), (1 << 13, 1, 32)]),
@@ -129,7 +129,9 @@ def test_integers_exact(opencl_backend, case, strip):
         dx = on_device(opencl_backend, winograd.backward_x, dy, w, x.shape, **attributes)
         dw, db = on_device(opencl_backend, winograd_weights.backward_w, x, dy, w.shape, **attributes, bias=True)
     compare("y", y, exact_forward(x, w, b, padding, groups), 0, to_the_bit=True)
-    for name, computed, exact in zip(("dx", "dw", "db"), (dx, dw, db), exact_backward(x, w, dy, padding, groups)):
+    for name, computed, exact in zip(
+        ("dx", "dw", "db"), (dx, dw, db), exact_backward(x, w, dy, padding, groups), strict=True
+    ):
         compare(name, computed, exact, 0, to_the_bit=True)
 
 

@@ -36,7 +36,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(CHECKOUT), str(Path(__file__).resolve().parent)]
 
-from kernel_faults import KINDS, mutants  # noqa: E402
+from kernel_faults import KINDS, mutants
 
 from refcnn.conformance.targets import oclgrind
 from refcnn.opencl.runtime.device import VECTOR_WIDTHS
@@ -145,7 +145,7 @@ class Cases:
             count = max(2, self._examples // divisor)
             drawn = [self._draw(conformance(operation).cases(size, integers), count) for integers in kinds]
             self._drawn[key] = [
-                (case, integers) for row in zip(*drawn) for case, integers in zip(row, kinds, strict=True)
+                (case, integers) for row in zip(*drawn, strict=False) for case, integers in zip(row, kinds, strict=True)
             ]
         return self._drawn[key]
 

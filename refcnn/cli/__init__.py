@@ -72,7 +72,7 @@ def _pass_over_foreign_settings():
     """
     if os.path.lexists("matplotlibrc"):
         with contextlib.chdir(os.path.dirname(__file__)):
-            import matplotlib  # noqa: F401
+            import matplotlib
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

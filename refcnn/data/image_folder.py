@@ -67,7 +67,7 @@ def _read_part(path, classes, preprocessing=None):
     if not classes:
         raise DataError(f"{path} has no sub-folders. Expected one sub-folder of images for each class.")
     files, labels = [], []
-    for index, (name, folder) in enumerate(classes.items()):
+    for index, folder in enumerate(classes.values()):
         images = [file for file in _sorted(folder) if file.suffix.lower() in SUFFIXES and os.path.isfile(file)]
         if not images:
             raise DataError(

@@ -10,7 +10,7 @@ from ..layer import Layer, making
 from ..variable import as_variable
 
 #: What stands in the place of functions of NumPy, for messages.
-IN_PLACE_OF_NUMPY = {name: "refcnn.dense(x, w) for the product of two matrices" for name in ("matmul", "dot")}
+IN_PLACE_OF_NUMPY = dict.fromkeys(("matmul", "dot"), "refcnn.dense(x, w) for the product of two matrices")
 
 
 class Dense(Layer):

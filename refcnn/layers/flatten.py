@@ -6,7 +6,7 @@ from ..layer import Layer
 from ..variable import as_variable
 
 #: What stands in the place of functions of NumPy, for messages.
-IN_PLACE_OF_NUMPY = {name: "refcnn.flatten(x) for rows of all but the first axis" for name in ("reshape", "ravel")}
+IN_PLACE_OF_NUMPY = dict.fromkeys(("reshape", "ravel"), "refcnn.flatten(x) for rows of all but the first axis")
 
 
 class Flatten(Layer):

@@ -81,7 +81,7 @@ def forced():
 
 
 def has_small_strips(device):
-    """Return whether Winograd's kernels are to cut images and channels into small parts, as they must cut larger ones."""
+    """Return whether Winograd's kernels are to cut images and channels into small parts, as they must large ones."""
     return _forced.get()[1] or device.is_simulator
 
 

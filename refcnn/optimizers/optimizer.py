@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from ..arguments import Written
 from ..errors import CheckpointError
 from ..variable import Variable
 
 
-class Optimizer:
+class Optimizer(Written):
     """Base class of the optimizers.
 
     Attributes
@@ -18,8 +19,9 @@ class Optimizer:
         Names of the arrays that it keeps for each parameter, zero at first.
     """
 
-    operation = None
-    slots = ()
+    operation: str | None = None
+    slots: tuple[str, ...] = ()
+    _shows_all = True
 
     def __init__(self):
         self._states = {}
@@ -62,7 +64,7 @@ class Optimizer:
                 state.slots = tuple(Variable.of(backend, array) for array in arrays)
 
     def state(self, parameter):
-        """Return what is kept for a parameter: a dict of host arrays, ``step`` among them, or empty before its first."""
+        """Return what is kept for a parameter: a dict of host arrays, ``step`` among them; empty before its first."""
         state = self._states.get(id(parameter))
         if state is None:
             return {}
@@ -80,7 +82,7 @@ class Optimizer:
         if not arrays:
             self._states.pop(id(parameter), None)
             return
-        expected = {"step": (), **{name: parameter.shape for name in self.slots}}
+        expected = {"step": (), **dict.fromkeys(self.slots, parameter.shape)}
         found = {name: array.shape for name, array in arrays.items()}
         if found != expected:
             raise CheckpointError(

@@ -217,7 +217,7 @@ def _digest_line(line):
 
 
 def _digest(folder, name):
-    """Return the digest of a plain file of a folder; OSError or ValueError if it is none, a link on the way included."""
+    """Return the digest of a plain file of a folder; OSError or ValueError if it is none, or a link leads there."""
     *folders, _ = accumulate(PurePosixPath(name).parts, PurePosixPath)
     for inner in folders:
         if not stat.S_ISDIR(os.lstat(folder / inner).st_mode):

@@ -236,6 +236,17 @@ def _or_any(exact, error, magnitude, is_lost):
     return np.where(is_lost, np.inf, np.where(np.isfinite(exact), error, 0))
 
 
+def widest(bounds):
+    """Return how far a result may be off that keeps to one of several bounds: UNDEFINED where one of them is.
+
+    Parameters
+    ----------
+    bounds : sequence of ndarray
+    """
+    is_open = functools.reduce(np.logical_or, (bound == UNDEFINED for bound in bounds))
+    return np.where(is_open, UNDEFINED, functools.reduce(np.maximum, bounds))
+
+
 def windows_over_a_pixel(kernel, stride, dilation=(1, 1)):
     """Return how many places of a window have a tap on one pixel, at most.
 

@@ -23,8 +23,8 @@ KERNELS = {"tiny": (1, 2, 3), "small": (1, 2, 3, 4, 5), "large": (1, 2, 3, 4, 5,
 
 _EDGES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 127, 128, 129)
 
-#: Rows and columns of results that are together as many as a vector has floats, or one less: kernels may take a plane as
-#: one row. Twice as many of both are so after pooling. And a row of more vectors than one has floats.
+#: Rows and columns of results that are together as many as a vector has floats, or one less: kernels may take a plane
+#: as one row. Twice as many of both are so after pooling. And a row of more vectors than one has floats.
 _PLANES = ((1, 7), (3, 5), (1, 15), (1, 8), (4, 4), (1, 65))
 
 #: Integer-valued arrays keep to this magnitude, so that sums of 2^17 products stay below 2^24.

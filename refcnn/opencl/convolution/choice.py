@@ -25,8 +25,9 @@ def candidates(direction, geometry):
 def choose(device, direction, geometry):
     """Return the variant that computes one direction of a convolution on a device.
 
-    It is the one that :func:`~refcnn.opencl.variants.use_variant` names, if that can compute it; else the one that was measured to be the
-    fastest (:mod:`.tuning`); where nothing is known it follows from the device's kind and the sizes.
+    It is the one that :func:`~refcnn.opencl.variants.use_variant` names, if that can compute it; else the one that was
+    measured to be the fastest (:mod:`~refcnn.opencl.convolution.tuning`); where nothing is known it follows from the
+    device's kind and the sizes.
 
     Parameters
     ----------

@@ -192,7 +192,7 @@ class _Correlation:
     @classmethod
     @functools.lru_cache(maxsize=256)
     def of(cls, geometry):
-        (N, C, H, W), (K, inputs, *kernel) = geometry.x_shape, geometry.w_shape
+        (N, _, H, W), (K, inputs, *kernel) = geometry.x_shape, geometry.w_shape
         out_h, out_w = window_output_shape((H, W), kernel, *geometry[2:5])
         check_countable(geometry.x_shape, geometry.w_shape, (out_h, out_w))
         groups = geometry.groups

@@ -101,7 +101,7 @@ class _Gradients:
 
 
 def algorithms(device, x_shape, w_shape, *, stride, padding, dilation, groups):
-    """Return the variant that computes each direction on a device, by ``forward``, ``backward_x`` and ``backward_w``."""
+    """Return the variant that computes each direction on a device: ``forward``, ``backward_x`` and ``backward_w``."""
     geometry = Convolution(x_shape, w_shape, stride, padding, dilation, groups)
     return {direction: choose(device, direction, geometry) for direction in ("forward", "backward_x", "backward_w")}
 

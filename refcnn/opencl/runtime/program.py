@@ -34,7 +34,7 @@ def kernel_folder():
 
 
 def source(file_stem):
-    """Return the text of ``kernels/<file_stem>.cl``, with the files it includes in the place of the lines that name them.
+    """Return the text of ``kernels/<file_stem>.cl``, with the files that it includes in the place of their names.
 
     So no compiler has to find a file, and a fault's bundle or a cache's key holds all there is.
 

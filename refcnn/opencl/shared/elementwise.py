@@ -53,7 +53,7 @@ def update_in_chunks(device, stem, kernel, rows, results, *attributes):
     written = [tuple(device.empty(row[0].shape) for _ in range(results)) for row in rows]
     chunk, group = _chunk_and_group(device)
     for first in range(0, len(rows), _SLOTS):
-        slots = [(*row, *made, row[0].size) for row, made in zip(rows, written)][first : first + _SLOTS]
+        slots = [(*row, *made, row[0].size) for row, made in zip(rows, written, strict=True)][first : first + _SLOTS]
         chunks = sum(-(-slot[-1] // chunk) for slot in slots)
         slots += [(*slots[0][:-1], 0)] * (_SLOTS - len(slots))
         arguments = [argument for slot in slots for argument in slot]

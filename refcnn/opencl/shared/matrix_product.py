@@ -77,7 +77,7 @@ def tiling(device):
 
 
 def _fitted(tile, vectors):
-    """Return block sizes of :func:`product` that suit so many vectors of columns: fewer, where the last block is idle."""
+    """Return block sizes of :func:`product` for so many vectors of columns: fewer, where the last block is idle."""
     computed = -(-vectors // tile.vectors) * tile.vectors
     fewer = -(-vectors // _FEWER_VECTORS) * _FEWER_VECTORS
     return dataclasses.replace(tile, vectors=_FEWER_VECTORS) if fewer < _WORTHWHILE * computed else tile
@@ -154,8 +154,9 @@ def product(
     device : Device
     a, b, c : DeviceArray
         Float32. An element of a is found at ``group a_group + row a_row + t
-        a_term``, or if ``a_block`` is given, which :func:`pack_factor` does, in the blocks that it made; of b at ``b_start + group b_group + image b_image +
-        offsets[t] + place``, and of c at ``chunk c_chunk + group c_group +
+        a_term``, or if ``a_block`` is given, which :func:`pack_factor` does,
+        in the blocks that it made; of b at ``b_start + group b_group + image
+        b_image + offsets[t] + place``, and of c at ``chunk c_chunk + group c_group +
         image c_image + row c_row`` and the pixel that ``places`` tells.
         If ``places.count`` is less than 16, b must be readable, but need not
         have any particular values, up to 16 places.
@@ -318,7 +319,7 @@ def dot_product(
 
 
 def sum_chunks(partial, bias=None, rectify=False):
-    """Return the sum over the first axis of (chunks, rows, columns), with a bias (columns,) added, perhaps rectified."""
+    """Return the sum over the first axis of (chunks, rows, columns), with a bias (columns,), perhaps rectified."""
     chunks, rows, columns = partial.shape
     if chunks == 1 and bias is None and not rectify:
         return partial.reshape((rows, columns))

@@ -17,7 +17,7 @@ import numpy as np
 _FOLDER = Path(__file__).resolve().parents[1]
 sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != _FOLDER]
 del sys.modules["pyopencl"]
-import pyopencl as cl  # noqa: E402
+import pyopencl as cl
 
 KINDS = ("works", "builds-nothing", "computes-wrongly", "hangs", "crashes", "has-no-context")
 
