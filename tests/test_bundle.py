@@ -16,15 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from refcnn import rooms
 from refcnn.conformance.bundles import bundle
 from refcnn.conformance.bundles.case_file import read_case
 from refcnn.conformance.judging import judge
 from refcnn.conformance.targets import finding as targets
 from refcnn.conformance.targets import onnxruntime as onnxruntime_target
-from refcnn.conformance.targets.onnxruntime import one_node_model
 from refcnn.conformance.theory.bounds import UNDEFINED
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError, DataError, FileWriteError
+from refcnn.formats import FLOAT32
 from refcnn.opencl.runtime import finding, program
 from refcnn.opencl.variants import VARIANTS
 
@@ -146,6 +147,20 @@ def test_a_bundle_runs_without_refcnn(tmp_path, site, operation, direction, vari
     assert f"{name}: WRONG in 1 of {exact.size} elements; the worst is {place}:" in wrong.stdout
     for what, value in (("computed", computed[place]), ("exact", exact[place]), ("bound", bound[place])):
         assert re.search(rf"^  {what} +{re.escape(repr(float(value)))}$", wrong.stdout, re.MULTILINE)
+
+
+@needs_device
+def test_a_wrong_integer_is_told_without_refcnn(tmp_path, site):
+    case = Case((np.array([2**53 + 1, -5]),), {"dtype": "int64"})
+    exact = case.inputs[0]
+    for name, computed, status in (("right", exact, 0), ("off", exact - [1, 0], 1), ("cut", exact.astype("int32"), 1)):
+        results = {"y": (computed, exact, np.zeros(2))}
+        described = {"operation": "cast", "direction": "forward", "variant": None, "case": case, "device": {}}
+        bundle.write_bundle(tmp_path / name, results=results, **described)
+        np.save(tmp_path / "y.npy", computed)
+        done = run_alone(site, tmp_path / name, "--results", tmp_path / "y.npy")
+        assert (done.returncode, done.stderr) == (status, "")
+    assert "int64" in done.stdout and read_case(tmp_path / "off")[3].inputs[0][0] == 2**53 + 1
 
 
 @needs_device
@@ -273,7 +288,7 @@ def test_a_fault_in_a_kernel_is_reproduced(tmp_path, site):
 
 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
-numbers = st.one_of(st.floats(width=32), st.sampled_from([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, judge.LARGEST]))
+numbers = st.one_of(st.floats(width=32), st.sampled_from([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, FLOAT32.largest]))
 
 
 @given(
@@ -326,32 +341,6 @@ def test_without_kernels_arrays_are_judged(tmp_path, site):
     assert wrong.returncode == 1 and "gradient of input 1: WRONG" in wrong.stdout
 
 
-ONNX_OPERATIONS = ("add", "average_pool2d", "conv2d", "dense", "max_pool2d", "relu", "softmax")
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-@settings(max_examples=10)
-@given(data=st.data())
-def test_the_model_has_one_node_and_computes_the_case(operation, data):
-    import onnx
-    import onnxruntime
-
-    case = data.draw(judge.conformance(operation).cases("tiny", integers=operation in ONNX_OPERATIONS))
-    model = one_node_model(operation, case.inputs, case.attributes)
-    assert (model is not None) == (operation in ONNX_OPERATIONS)
-    if model is None:
-        return
-    # Without a shape of the result, which onnxruntime infers.
-    onnx.checker.check_model(onnx.shape_inference.infer_shapes(onnx.load_model_from_string(model)), full_check=True)
-    assert len(onnx.load_model_from_string(model).graph.node) == 1
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    inputs = {entry.name: case.inputs[number].reshape(entry.shape) for number, entry in enumerate(session.get_inputs())}
-    assert list(inputs) == [f"input_{number}" for number, entry in enumerate(case.inputs) if entry is not None]
-    (computed,) = session.run(None, inputs)
-    ((exact, bound),) = bundle.expected(operation, "forward", case).values()
-    judge.compare(operation, computed, exact, bound)
-
-
 def test_a_fault_of_onnxruntime_is_run_again_there(tmp_path):
     expected = bundle.expected("conv2d", "forward", CASES["conv2d"])
     for change, status in ((0.0, 0), (0.5, 1)):
@@ -397,6 +386,20 @@ def test_the_model_of_a_bundle_is_what_onnxruntime_was_asked(tmp_path, monkeypat
     with np.load(tmp_path / "bundle" / "arrays.npz") as file:
         (again,) = script(tmp_path / "bundle")["run_model"]({"device": device}, dict(file))
     np.testing.assert_array_equal(again, y)
+
+
+def test_the_model_of_a_bundle_may_take_an_array_in_two_shapes(tmp_path, monkeypatch):
+    def to_onnx(graph, x):
+        rows = graph.node("Relu", [graph.tensor(x, shape=(-1,))])
+        return graph.node("Sum", [graph.node("Reshape", [rows], shape=x.shape), graph.tensor(x)])
+
+    monkeypatch.setattr(rooms.card("relu"), "to_onnx", to_onnx)
+    case = Case((np.arange(-3, 3, dtype=np.float32).reshape(2, 3),), {})
+    device = {"specification": "onnxruntime:CPUExecutionProvider", "platform": "onnxruntime"}
+    write(tmp_path / "bundle", "relu", "forward", None, case)
+    with np.load(tmp_path / "bundle" / "arrays.npz") as file:
+        (y,) = script(tmp_path / "bundle")["run_model"]({"device": device}, dict(file))
+    np.testing.assert_array_equal(y, [[-3, -2, -1], [0, 2, 4]])
 
 
 def test_missing_and_altered_files_are_named(tmp_path):

@@ -1,10 +1,13 @@
 """Flatten: the layer, the function and the ONNX mapping."""
 
 from ..errors import ShapeError
+from ..formats import ANY
 from ..function import apply
 from ..layer import Layer
 from ..variable import as_variable
 
+#: It moves whatever there is.
+DTYPES = (ANY,)
 #: What stands in the place of functions of NumPy, for messages.
 IN_PLACE_OF_NUMPY = dict.fromkeys(("reshape", "ravel"), "refcnn.flatten(x) for rows of all but the first axis")
 

@@ -11,10 +11,7 @@ from ..files import atomic_write, check_writable
 from ..mode import is_training
 from ..model import Model
 from ..program import OUTPUTS, require_same, trace
-
-#: Operator versions in which every mapping of refcnn means the same.
-OPSETS = range(13, 23)
-DEFAULT_OPSET = 17
+from .operators import DEFAULT_OPSET, OPSETS
 
 #: Protocol buffers, in which ONNX files are written, hold less than 2 GiB; the rest is for the graph itself.
 _LARGEST_CONSTANTS = 2**31 - 2**24
@@ -43,7 +40,9 @@ def export(
     lie within a derived error bound of the exact one, which is the float64
     reference's. The bound is chained from one operation to the next, each of
     which says in :mod:`refcnn.conformance` how far a correct float32 result
-    may be off.
+    may be off. Where onnxruntime has a known fault of its own (``refcnn
+    conform`` knows a list of them) the proof remarks it, and judges
+    onnxruntime by all other operations.
 
     Parameters
     ----------
