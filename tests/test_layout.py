@@ -151,16 +151,16 @@ OTHER_MEANINGS = {
     ("runs.training", "", "adam"): "the option's default, among names that the optimizers' cards give",
     ("variable", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
-        ("variable", "", operation): "what an operator of Variables computes"
+        ("variable", "", operation): "the operator is the operation"
         for operation in ("divide", "multiply", "power", "subtract")
     },
-    ("variable", "Variable.__abs__", "absolute"): "what the operator computes",
-    ("variable", "Variable.__neg__", "negative"): "what the operator computes",
+    ("variable", "Variable.__abs__", "absolute"): "the operator is the operation",
+    ("variable", "Variable.__neg__", "negative"): "the operator is the operation",
+    ("variable", "Variable.astype", "cast"): "the method is the operation",
     ("variable", "Variable.grad", "add"): "gradients are summed, as the chain rule has it",
-    ("variable", "Variable.astype", "cast"): "what the method computes",
-    ("variable", "Variable.max", "reduce_max"): "what the method computes",
-    ("variable", "Variable.mean", "reduce_mean"): "what the method computes",
-    ("variable", "Variable.sum", "reduce_sum"): "what the method computes",
+    ("variable", "Variable.max", "reduce_max"): "the method is the operation",
+    ("variable", "Variable.mean", "reduce_mean"): "the method is the operation",
+    ("variable", "Variable.sum", "reduce_sum"): "the method is the operation",
 }
 
 
