@@ -15,13 +15,16 @@ from .layer import Layer
 from .layers.add import add
 from .layers.average_pool2d import AveragePool2d, average_pool2d
 from .layers.conv2d import Conv2d, conv2d
-from .layers.dense import Dense, dense
+from .layers.dense import Dense, dense, matmul
 from .layers.dropout import Dropout, dropout
 from .layers.flatten import Flatten, flatten
 from .layers.max_pool2d import MaxPool2d, max_pool2d
 from .layers.relu import Relu, relu
+from .layers.reshape import reshape
+from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
+from .layers.transpose import transpose
 from .model import Model, Sequential
 from .optimizers.adam import Adam
 from .optimizers.sgd import Sgd

@@ -154,6 +154,52 @@ class Variable:
             raise TypeError("a variable of shape () has no length")
         return self.shape[0]
 
+    def __iter__(self):
+        if not self.shape:
+            raise TypeError("a variable of shape () cannot be iterated over")
+        return (self[index] for index in range(len(self)))
+
+    #: Python would compare with every row, and variables are equal to themselves alone.
+    __contains__ = None
+
+    def __getitem__(self, key):
+        """Return a part, as NumPy's basic indexing: integers, slices, ``...`` and None.
+
+        Raises
+        ------
+        ArgumentError
+            If something else is in the index, such as an array of indices or a mask.
+        OutOfRangeError
+            If an index lies outside of its axis, or there are more than axes.
+        """
+        return rooms.require(rooms.LAYERS, "slice").item(self, key)
+
+    def reshape(self, *shape):
+        """Return the same numbers in another shape: ``x.reshape(2, -1)``, ``x.reshape((2, -1))``.
+
+        See :func:`refcnn.reshape`.
+        """
+        return rooms.function("reshape")(self, *_one_sequence(shape))
+
+    def transpose(self, *axes):
+        """Return the axes in another order: ``x.transpose(0, 2, 1)``, ``x.transpose((0, 2, 1))``; reversed without any.
+
+        See :func:`refcnn.transpose`.
+        """
+        return rooms.function("transpose")(self, *_one_sequence(axes) if axes else ())
+
+    @property
+    def T(self):
+        """The array with its axes reversed."""
+        return self.transpose()
+
+    def __matmul__(self, other):
+        """Return the product of two matrices; see :func:`refcnn.matmul`."""
+        return rooms.require(rooms.LAYERS, "dense").matmul(self, other)
+
+    def __rmatmul__(self, other):
+        return rooms.require(rooms.LAYERS, "dense").matmul(other, self)
+
     def __repr__(self):
         return f"{type(self).__name__}(shape={self.shape}, backend={self.backend.name!r})\n{self.as_ndarray()!r}"
 
@@ -229,7 +275,6 @@ _OPERATORS = {
     "mod": ("%", "remainder"),
     "divmod": ("divmod", "divmod"),
     "pow": ("**", "power"),
-    "matmul": ("@", "matmul"),
 }
 for _name, _described in _OPERATORS.items():
     for _prefix in ("", "r"):
@@ -322,6 +367,11 @@ def _counterpart(numpy_name):
         if found:
             return found
     return None
+
+
+def _one_sequence(arguments):
+    """Return the arguments of a function that takes one sequence, of a method that takes its entries too."""
+    return arguments if len(arguments) == 1 else (arguments,)
 
 
 def as_variable(value):

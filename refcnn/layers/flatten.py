@@ -5,9 +5,6 @@ from ..function import apply
 from ..layer import Layer
 from ..variable import as_variable
 
-#: What stands in the place of functions of NumPy, for messages.
-IN_PLACE_OF_NUMPY = dict.fromkeys(("reshape", "ravel"), "refcnn.flatten(x) for rows of all but the first axis")
-
 
 class Flatten(Layer):
     """All axes but the first become one."""

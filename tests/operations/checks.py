@@ -1,9 +1,11 @@
 """The checks that every operation passes, whatever it computes."""
 
 import dataclasses
+import importlib
 import os
 
 import numpy as np
+import pytest
 from hypothesis import event, target
 
 from refcnn.backend import find
@@ -106,6 +108,59 @@ def check_example(operation, inputs, attributes, y, dy=None, gradients=None, *, 
             np.testing.assert_allclose(backend.to_host(found), np.asarray(expected, np.float32), rtol=1e-6, atol=1e-7)
 
 
+def check_bits(operation, case, expected, backend):
+    """Move words of every size, each bit of which must arrive: those of NaN too, and of numbers that are no floats.
+
+    Parameters
+    ----------
+    expected : callable
+        Given an array, returns what NumPy makes of it.
+    """
+    implementation, random = backend.operation(operation), np.random.default_rng(case.inputs[0].size)
+    for word in (np.uint8, np.int32, np.int64):
+        x, dy = (
+            random.integers(np.iinfo(word).min, np.iinfo(word).max, entry.shape, word, endpoint=True)
+            for entry in (case.inputs[0], case.dy)
+        )
+        # As its device keeps it, since a backend may make floats of all that it is given.
+        on_device = backend.device.array if hasattr(backend, "device") else np.array
+        y, saved = implementation.forward(on_device(x), **case.attributes)
+        assert backend.to_host(y).dtype == word
+        np.testing.assert_array_equal(backend.to_host(y), expected(x))
+        (dx,) = implementation.backward(on_device(dy), saved, (True,), **case.attributes)
+        places = expected(np.arange(x.size).reshape(x.shape))
+        scattered = np.zeros(x.size, word)
+        scattered[places.ravel()] = dy.ravel()
+        np.testing.assert_array_equal(backend.to_host(dx), scattered.reshape(x.shape))
+
+
+def check_node_cases(operation, operator, translate, backend):
+    """Compute the cases by which ONNX defines an operator.
+
+    Parameters
+    ----------
+    operator : str
+        ONNX's name.
+    translate : callable
+        Given a node's attributes and its inputs, returns the operation's inputs and attributes, a tuple and a dict.
+    """
+    import onnx
+
+    cases, module = [], importlib.import_module(f"onnx.backend.test.case.node.{operator.lower()}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "expect", lambda node, inputs, outputs, name, **_: cases.append((node, inputs, outputs)))
+        definition = getattr(module, operator)
+        for name in vars(definition):
+            if name.startswith("export"):
+                getattr(definition, name)()
+    assert cases
+    for node, inputs, (expected,) in cases:
+        given = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
+        arrays, attributes = translate(given, *inputs)
+        y, _ = backend.operation(operation).forward(*map(backend.array, arrays), **attributes)
+        np.testing.assert_array_equal(backend.to_host(y), expected.astype(np.float32), strict=True)
+
+
 def check_onnxruntime(operation, case, node, inputs=None, attributes=None, opset=17):
     """Hold a one-node ONNX model's answer against the bound: an outside party on the meaning of the operation.
 
@@ -128,7 +183,7 @@ def check_onnxruntime(operation, case, node, inputs=None, attributes=None, opset
         [onnx.helper.make_node(node, names, ["y"], **(attributes or {}))],
         operation,
         [
-            onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, e.shape)
+            onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(e.dtype), e.shape)
             for n, e in zip(names, inputs, strict=True)
         ],
         [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, expected.shape)],

@@ -13,7 +13,7 @@ def launch_over(device, stem, kernel, count, *arguments):
     device.launch(stem, kernel, (count,), _GROUP, *arguments)
 
 
-def launch_in_chunks(device, stem, kernel, count, *arguments, chunk=None):
+def launch_in_chunks(device, stem, kernel, count, *arguments, chunk=None, options=()):
     """Run a kernel over ``count`` numbers or blocks, ``CHUNK`` of them in a work-item.
 
     On a GPU that is one. On a CPU it is ``chunk``: compilers make vectors of a
@@ -21,7 +21,7 @@ def launch_in_chunks(device, stem, kernel, count, *arguments, chunk=None):
     up to 5 times slower (Intel's runtime).
     """
     chunk, group = _chunk_and_group(device, chunk)
-    device.launch(stem, kernel, (-(-count // chunk),), group, *arguments, options=(f"-DCHUNK={chunk}",))
+    device.launch(stem, kernel, (-(-count // chunk),), group, *arguments, options=(f"-DCHUNK={chunk}", *options))
 
 
 def _chunk_and_group(device, chunk=None):
