@@ -136,7 +136,7 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
         name,
         [_tensor_type(IMAGE, shapes[IMAGE])],
         [outputs[program.output]],
-        [numpy_helper.from_array(np.ascontiguousarray(array), key) for key, array in graph.initializers.items()],
+        [numpy_helper.from_array(np.asarray(array, order="C"), key) for key, array in graph.initializers.items()],
         value_info=inner,
     )
     version = helper.make_operatorsetid("", opset)
