@@ -27,7 +27,83 @@ from .layers.softmax_cross_entropy import softmax_cross_entropy
 from .layers.transpose import transpose
 from .model import Model, Sequential
 from .optimizers.adam import Adam
+from .optimizers.optimizer import Optimizer
 from .optimizers.sgd import Sgd
 from .philox import set_seed
 from .variable import Grads, Parameter, Variable
 from .version import __version__
+
+__all__ = [
+    "Adam",
+    "AveragePool2d",
+    "Conv2d",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GlorotNormal",
+    "GlorotUniform",
+    "Grads",
+    "HeNormal",
+    "Layer",
+    "MaxPool2d",
+    "Model",
+    "Optimizer",
+    "Parameter",
+    "Relu",
+    "Sequential",
+    "Sgd",
+    "Softmax",
+    "Variable",
+    "add",
+    "average_pool2d",
+    "conv2d",
+    "data",
+    "dense",
+    "dropout",
+    "errors",
+    "flatten",
+    "max_pool2d",
+    "models",
+    "onnx",
+    "relu",
+    "set_opencl_active",
+    "set_seed",
+    "softmax",
+    "softmax_cross_entropy",
+    "use_backend",
+]
+
+
+def _overview():
+    """Return the public names by kind, for ``help(refcnn)``."""
+    import inspect
+    import textwrap
+
+    found = {name: globals()[name] for name in __all__ if name in globals()}
+    classes = {name: entry for name, entry in found.items() if inspect.isclass(entry)}
+    kinds = {
+        "Layers": [name for name, entry in classes.items() if issubclass(entry, Layer)],
+        "Functions": [name for name, entry in found.items() if inspect.isfunction(entry)],
+        "Optimizers": [name for name, entry in classes.items() if issubclass(entry, Optimizer)],
+    }
+    kinds["And"] = sorted(set(__all__).difference(*kinds.values()))
+    lines = (
+        textwrap.wrap(f"{kind}: {', '.join(names)}", 88, subsequent_indent="    ") for kind, names in kinds.items()
+    )
+    return "\n".join(line for wrapped in lines for line in wrapped)
+
+
+__doc__ = f"{__doc__}\n\n{_overview()}\n"
+
+
+def __getattr__(name):
+    # Not needed to train, so that they are imported when they are first used.
+    if name in ("models", "onnx"):
+        import importlib
+
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]

@@ -45,6 +45,11 @@ class Reference:
         return rooms.require(rooms.REFERENCE, stem)
 
 
+def results_of(y):
+    """Return what an operation's ``forward`` gave as a tuple of arrays: a tuple of results, or one result."""
+    return y if isinstance(y, tuple) else (y,)
+
+
 def algorithms_of(backend, stem, inputs, attributes):
     """Return what a backend's ``algorithms`` says, as the keyword that error bounds take; none if it says nothing.
 
@@ -141,7 +146,7 @@ def _reference(dtype):
 
 
 #: The backend of a context, that of a ``with use_backend(...)`` block as a rule; None: the process's.
-_of_context = contextvars.ContextVar("refcnn backend", default=None)
+_of_context: contextvars.ContextVar = contextvars.ContextVar("refcnn backend", default=None)
 #: The process's choice, and a lock under which it is made when it is first needed.
 _of_process, _choosing = None, threading.RLock()
 #: Seconds that a thread waits at most to learn whether another one's ``use_backend`` opens a block.
@@ -217,7 +222,7 @@ class use_backend:
     ...     y = rm.relu([[-1.0, 2.0]])
     """
 
-    def __init__(self, specification):
+    def __init__(self, specification: "str | object") -> None:
         global _of_process
         self._backend = find(specification) if isinstance(specification, str) else specification
         self._former, self._choice = _of_context.get(), None
@@ -227,14 +232,14 @@ class use_backend:
         else:
             _of_context.set(self._backend)
 
-    def __enter__(self):
+    def __enter__(self) -> object:
         global _of_process
         _of_context.set(self._backend)
         if self._choice is not None and _of_process is self._choice:
             _of_process = self._former_choice
         return self._backend
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         _of_context.set(self._former)
 
 
@@ -262,7 +267,7 @@ def kernel_variants(stem=None):
     return variants.VARIANTS if stem is None else variants.names(stem)
 
 
-def set_opencl_active(active=True):
+def set_opencl_active(active: bool = True) -> None:
     """Compute on the best OpenCL device from now on, or on the reference backend again.
 
     The short form of ``use_backend("opencl")`` and ``use_backend("reference")``.

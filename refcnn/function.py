@@ -19,14 +19,16 @@ def apply(operation, *inputs, **attributes):
 
     Returns
     -------
-    Variable
+    Variable, or tuple of Variable
+        A tuple where ``forward`` gives a tuple of results.
     """
     backend = backends.active()
     inputs = tuple(None if entry is None else as_variable(entry) for entry in inputs)
     arrays = [None if entry is None else entry.on(backend) for entry in inputs]
     implementation = backend.operation(operation)
     y, saved = implementation.forward(*arrays, **attributes)
-    if not is_recording():
-        return Variable.of(backend, y)
-    node = Node(operation, implementation, inputs, attributes, saved)
-    return Variable.of(backend, y, node, any(entry is not None and entry.requires_grad for entry in inputs))
+    if is_recording():
+        return Node(operation, implementation, inputs, attributes, saved).record(backend, y)
+    if isinstance(y, tuple):
+        return tuple(Variable.of(backend, array) for array in y)
+    return Variable.of(backend, y)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from .arguments import Written
 from .philox import generator
 
 
@@ -15,25 +16,25 @@ def _fans(shape):
     return shape[1] * taps, shape[0] * taps
 
 
-class GlorotNormal:
+class GlorotNormal(Written):
     """Normal with variance 2 / (fan_in + fan_out). Source: Glorot and Bengio (2010)."""
 
-    def __call__(self, shape):
+    def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return float32 weights of a shape."""
         return (generator.normal(shape) * math.sqrt(2 / sum(_fans(shape)))).astype(np.float32)
 
 
-class GlorotUniform:
+class GlorotUniform(Written):
     """Uniform in +-sqrt(6 / (fan_in + fan_out)). Source: Glorot and Bengio (2010), equation 16."""
 
-    def __call__(self, shape):
+    def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return float32 weights of a shape."""
         return ((2 * generator.uniform(shape) - 1) * math.sqrt(6 / sum(_fans(shape)))).astype(np.float32)
 
 
-class HeNormal:
+class HeNormal(Written):
     """Normal with variance 2 / fan_in, for layers before a rectifier. Source: He et al. (2015), equation 10."""
 
-    def __call__(self, shape):
+    def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return float32 weights of a shape."""
         return (generator.normal(shape) * math.sqrt(2 / _fans(shape)[0])).astype(np.float32)

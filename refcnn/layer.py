@@ -7,6 +7,7 @@ import re
 import threading
 import urllib.parse
 
+from .arguments import Written
 from .errors import ArgumentError, ShapeError
 from .mode import setting
 from .variable import Parameter, as_variable
@@ -30,7 +31,7 @@ class Parameters(dict):
             ) from None
 
 
-class Layer:
+class Layer(Written):
     """Base class of layers and models.
 
     Attributes
@@ -40,7 +41,7 @@ class Layer:
     """
 
     #: The attributes whose entries are named as if they were attributes themselves.
-    _unnamed = ("params",)
+    _unnamed: tuple[str, ...] = ("params",)
 
     def __init__(self):
         self.params = Parameters()

@@ -12,7 +12,7 @@ from .files import atomic_write
 from .layer import Layer, described, fits, watched
 from .mode import training
 from .reading import parse_json, reading
-from .variable import Parameter, history
+from .variable import Parameter, tape
 
 
 class Model(Layer):
@@ -69,19 +69,27 @@ class Model(Layer):
         input_shape : (int, int, int), optional
             (C, H, W): shapes are found by running one image of zeros. Needed if the parameters are not made yet.
         """
-        shapes = {}
-        if input_shape is not None:
-            shapes = self._output_shapes(input_shape)
-        rows = [("layer", "output shape", "parameters")]
+        print(self._table({} if input_shape is None else self._output_shapes(input_shape)))
+
+    def __repr__(self):
+        return self._table({})
+
+    def _table(self, shapes):
+        """Return the layers as text, each with its output shape, by the layer's id, and its number of parameters."""
+        rows = [("layer", "output shape" if shapes else "", "parameters")]
         for name, layer in _walk(self):
             own = {id(parameter): parameter for _, parameter in layer.own_parameters()}
-            if own or not isinstance(layer, Model):
-                label = f"{name}: {type(layer).__name__}" if name else type(layer).__name__
-                rows.append((label, str(shapes.get(id(layer), "")), f"{_count(own.values()):,}"))
+            if own or layer is self or not isinstance(layer, Model):
+                written = type(layer).__name__ if isinstance(layer, Model) else repr(layer)
+                is_made = own or not layer.parameter_shapes()
+                count = f"{_count(own.values()):,}" if is_made else "not made yet"
+                rows.append((f"{name}: {written}" if name else written, str(shapes.get(id(layer), "")), count))
         rows.append(("total", "", f"{_count(parameter for _, parameter in self.parameters()):,}"))
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        for row in rows:
-            print(f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}".rstrip())
+        return "\n".join(
+            f"{layer:<{widths[0]}}  {f'{shape:<{widths[1]}}  ' * bool(shapes)}{count:>{widths[2]}}".rstrip()
+            for layer, shape, count in rows
+        )
 
     def _output_shapes(self, input_shape):
         shapes = {}
@@ -263,10 +271,10 @@ def unlisted(model, result):
         Each with the stem of an operation that reads it.
     """
     listed, found = {id(parameter) for _, parameter in model.parameters()}, {}
-    for variable in history(result):
-        for entry in variable.node.inputs:
+    for node in tape(result):
+        for entry in node.inputs:
             if isinstance(entry, Parameter) and id(entry) not in listed:
-                found.setdefault(id(entry), (variable.node.operation, entry))
+                found.setdefault(id(entry), (node.operation, entry))
     return list(found.values())
 
 

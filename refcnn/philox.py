@@ -147,7 +147,7 @@ class Generator:
 
 _of_process = Generator()
 #: The generator of a context that has one of its own.
-_of_context = contextvars.ContextVar("refcnn generator", default=None)
+_of_context: contextvars.ContextVar = contextvars.ContextVar("refcnn generator", default=None)
 
 
 def current():
@@ -169,7 +169,7 @@ class _Current:
 generator = _Current()
 
 
-def set_seed(seed):
+def set_seed(seed: int) -> None:
     """Fix every random draw that follows: initial weights, dropout masks, shuffles.
 
     In the main thread the seed is the whole process's, of all threads that set none for themselves: these share its

@@ -6,11 +6,12 @@ import dataclasses
 import numpy as np
 
 from . import rooms
+from .backend import results_of
 from .errors import ExportError, GradientError, ShapeError
 from .layers.softmax import softmax as softmax_of
 from .mode import recording
 from .model import describe_unlisted, unlisted
-from .variable import Variable, history
+from .variable import Variable, tape
 
 IMAGE = "image"
 #: What the output is called, without and with the softmax.
@@ -24,18 +25,22 @@ class Step:
     Attributes
     ----------
     label : str
-        The stem and a running number, such as ``conv2d_2``; the name of the result too.
+        The stem and a running number, such as ``conv2d_2``.
     operation : str
         The operation's stem.
     inputs : tuple of str or None
-        Names: ``image``, constants, labels of earlier steps.
+        Names: ``image``, constants, results of earlier steps.
     attributes : dict
+    results : tuple of str or None
+        The names of the results: the label, or of an operation with several results ``split_1:0``, ``split_1:1``...;
+        None for one that nothing reads.
     """
 
     label: str
     operation: str
     inputs: tuple
     attributes: dict
+    results: tuple
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,29 +50,28 @@ class Program:
     Attributes
     ----------
     steps : tuple of Step
-        In an order in which they can be run; the last one gives the output.
+        In an order in which they can be run.
     constants : dict of str to ndarray
         Parameters under their names in the model (``parameter.`` before those that the graph needs for something
         else), then ``constant.1``...; float32 as in the file.
     variables : dict of str to Variable
         What was recorded, by name.
+    output : str
+        The name of the output, a result of the last step.
     """
 
     steps: tuple
     constants: dict
     variables: dict
-
-    @property
-    def output(self):
-        """The name of the output."""
-        return self.steps[-1].label
+    output: str
 
     def run(self, backend, constants, image):
         """Compute every step on a backend from arrays of that backend; return all arrays by name."""
         arrays = {**constants, IMAGE: image}
         for step in self.steps:
             inputs = [None if name is None else arrays[name] for name in step.inputs]
-            arrays[step.label] = backend.operation(step.operation).forward(*inputs, **step.attributes)[0]
+            y, _ = backend.operation(step.operation).forward(*inputs, **step.attributes)
+            arrays |= named(step, results_of(y))
         return arrays
 
     def describe(self, step):
@@ -75,6 +79,11 @@ class Program:
         names = ", ".join(name for name in step.inputs if name in self.constants)
         place = f"operation {self.steps.index(step) + 1} of {len(self.steps)}"
         return f"{step.label} ({f'with {names}, ' * bool(names)}{place})"
+
+
+def named(step, values):
+    """Return a dict of what belongs to each result of a step, by its name, without results that nothing reads."""
+    return {name: value for name, value in zip(step.results, values, strict=True) if name is not None}
 
 
 def trace(model, image, softmax):
@@ -115,11 +124,12 @@ def trace(model, image, softmax):
     if found:
         raise ExportError(f"the model cannot be written: {describe_unlisted(found)}")
     names, variables, constants = {id(variable): IMAGE}, {IMAGE: variable}, {}
-    results = history(output)
-    parameters = {id(parameter): name for name, parameter in _renamed(model.parameters(), results)}
-    count, steps, loose = collections.Counter(), [], 0
-    for result in results:
-        for entry in result.node.inputs:
+    nodes = tape(output)
+    parameters = {id(parameter): name for name, parameter in _renamed(model.parameters(), nodes)}
+    read = {id(output)}.union(id(entry) for node in nodes for entry in node.inputs if entry is not None)
+    steps, loose = [], 0
+    for node, label in zip(nodes, _labels(nodes), strict=True):
+        for entry in node.inputs:
             if entry is not None and id(entry) not in names:
                 name = parameters.get(id(entry))
                 if name is None:
@@ -129,26 +139,35 @@ def trace(model, image, softmax):
                 # float32, since that is what the file holds: parameters trained in float64 are rounded here.
                 with np.errstate(over="ignore"):
                     constants[name] = entry.as_ndarray().astype(np.float32)
-        node = result.node
-        count[node.operation] += 1
-        label = f"{node.operation}_{count[node.operation]}"
         inputs = tuple(None if entry is None else names[id(entry)] for entry in node.inputs)
-        steps.append(Step(label, node.operation, inputs, node.attributes))
-        names[id(result)], variables[label] = label, result
+        results = [entry if id(entry) in read else None for entry in node.results()]
+        # No parameter, nor what lies between the operators of one operation, has a colon in its name.
+        given = [f"{label}:{index}" for index in range(len(results))] if node.has_several_results else [label]
+        given = tuple(None if entry is None else name for name, entry in zip(given, results, strict=True))
+        step = Step(label, node.operation, inputs, node.attributes, given)
+        steps.append(step)
+        variables |= named(step, results)
+        names |= {id(entry): name for name, entry in named(step, results).items()}
     if not any(IMAGE in step.inputs for step in steps):
         raise ExportError(
             "the model's output does not depend on its input by refcnn's operations. Compute it from the Variable that "
             "forward(self, x) is given, without as_ndarray() in between."
         )
-    return Program(tuple(steps), constants, variables)
+    return Program(tuple(steps), constants, variables, names[id(output)])
 
 
-def _renamed(parameters, results):
+def _labels(nodes):
+    """Return the labels of recorded operations: each stem with a running number."""
+    count, labels = collections.Counter(), []
+    for node in nodes:
+        count[node.operation] += 1
+        labels.append(f"{node.operation}_{count[node.operation]}")
+    return labels
+
+
+def _renamed(parameters, nodes):
     """Yield (name, Parameter), with another name where the graph needs it for something else."""
-    count, taken = collections.Counter(), {IMAGE, *OUTPUTS}
-    for result in results:
-        count[result.node.operation] += 1
-        taken.add(f"{result.node.operation}_{count[result.node.operation]}")
+    taken = {IMAGE, *OUTPUTS, *_labels(nodes)}
     parameters = list(parameters)
     used = {name for name, _ in parameters}
     for name, parameter in parameters:
@@ -204,7 +223,7 @@ def _is_same(step, twin, trace):
 
 
 def _have_same_inputs(step, twin):
-    return (step.label, step.operation, step.inputs) == (twin.label, twin.operation, twin.inputs)
+    return dataclasses.replace(step, attributes={}) == dataclasses.replace(twin, attributes={})
 
 
 def _shapes(step, trace):

@@ -3,6 +3,9 @@
 A wing is a package in which each operation has a room of its own, a module that bears its stem, or an entry of a page:
 a module for many operations of one line each, whose ``OPERATIONS`` maps a stem to an object with what such a module
 would have.
+
+What code that serves all operations must know of one is a trait: a name in its room, where it differs from the default
+that the wing's package has under the same name (:func:`trait`).
 """
 
 import functools
@@ -51,6 +54,25 @@ def require(wing, stem):
     if found is None:
         raise BackendError(f"{_PACKAGE}.{wing} has no operation {stem!r}. Use a backend that has it, or add it.")
     return found
+
+
+def trait(wing, stem, name):
+    """Return what an operation's room has under a name, or else the default, which the wing's package has.
+
+    Parameters
+    ----------
+    wing, stem
+        As in :func:`find`.
+    name : str
+        One of the traits of the wing: its package lists them, and says what each means.
+
+    Raises
+    ------
+    AttributeError
+        If the wing has no such trait.
+    """
+    default = getattr(importlib.import_module(f"{_PACKAGE}.{wing}"), name)
+    return getattr(find(wing, stem), name, default)
 
 
 def card(stem):

@@ -1,5 +1,7 @@
 """Variables and the tape: what was computed from what, and the gradients that follow from it."""
 
+import weakref
+
 import numpy as np
 
 from . import backend as backends
@@ -26,11 +28,57 @@ class Node:
         What forward kept for backward.
     """
 
-    __slots__ = ("operation", "implementation", "inputs", "attributes", "saved")
+    __slots__ = ("operation", "implementation", "inputs", "attributes", "saved", "_results", "_forms")
 
     def __init__(self, operation, implementation, inputs, attributes, saved):
         self.operation, self.implementation = operation, implementation
         self.inputs, self.attributes, self.saved = inputs, attributes, saved
+        self._results, self._forms = (), None
+
+    def record(self, backend, y):
+        """Return what forward gave, an array or a tuple of arrays, as Variables that know this node."""
+        needed = any(entry is not None and entry.requires_grad for entry in self.inputs)
+        arrays = backends.results_of(y)
+        results = tuple(Variable.of(backend, array, self, needed, position) for position, array in enumerate(arrays))
+        # Results hold their node, and not the other way round, so that one which nobody holds is freed at once.
+        self._results = tuple(map(weakref.ref, results))
+        if not isinstance(y, tuple):
+            return results[0]
+        self._forms = tuple((result.shape, np.dtype(result.dtype)) for result in results)
+        return results
+
+    @property
+    def has_several_results(self):
+        """Whether forward gives a tuple of results, even if it has one entry."""
+        return self._forms is not None
+
+    def results(self):
+        """Return the variables that it computed, a tuple; None in the place of one that nobody holds any more."""
+        return tuple(result() for result in self._results)
+
+    def backward(self, backend, gradients, needs):
+        """Return the gradients of the inputs.
+
+        Parameters
+        ----------
+        backend : Backend
+            Where forward ran.
+        gradients : list of (array or None)
+            Of each result; not all None.
+        needs : tuple of bool
+            Whose gradients are wanted.
+        """
+        if self._forms is None:
+            (dy,) = gradients
+        else:
+            rows = zip(gradients, self._forms, strict=True)
+            dy = tuple(_zeros(backend, *form) if gradient is None else gradient for gradient, form in rows)
+        return self.implementation.backward(dy, self.saved, needs, **self.attributes)
+
+
+def _zeros(backend, shape, dtype):
+    """Return the gradient of a result from which nothing was computed; None if it is not of floating point."""
+    return backend.array(np.zeros(shape, dtype)) if dtype.kind == "f" else None
 
 
 class _Place:
@@ -60,15 +108,15 @@ class Variable:
         backend = backends.active()
         self._place = _Place(backend, backend.array(_host_array(value)))
         self.requires_grad = requires_grad
-        self.node = None
+        self.node, self.position = None, 0
         self._is_walked = False
 
     @classmethod
-    def of(cls, backend, array, node=None, requires_grad=False):
-        """Wrap an array that already lies on a backend."""
+    def of(cls, backend, array, node=None, requires_grad=False, position=0):
+        """Wrap an array that already lies on a backend, the node's result at a position."""
         self = cls.__new__(cls)
         self._place = _Place(backend, array)
-        self.node, self.requires_grad = node, requires_grad
+        self.node, self.requires_grad, self.position = node, requires_grad, position
         self._is_walked = False
         return self
 
@@ -229,21 +277,29 @@ class Variable:
                 "grad() has no record of how this variable was computed: either it was computed outside "
                 "`with model.train():`, or grad() was called before. Compute the loss anew inside the block."
             )
-        gradients = {id(self): self.backend.array(np.ones(()))}
+        gradients = {_place_on_tape(self): self.backend.array(np.ones(()))}
         grads = Grads(self.backend)
         add = self.backend.operation("add").forward
-        for variable in _reverse_order(self):
-            node, variable.node, variable._is_walked = variable.node, None, True
-            dy = gradients.pop(id(variable), None)
-            if dy is None:
+        nodes = tape(self)
+        while nodes:
+            # Popped, so that a result that nobody else holds is freed as soon as its turn is over.
+            node = nodes.pop()
+            results = node.results()
+            of_results = [gradients.pop((id(node), position), None) for position in range(len(results))]
+            for result in results:
+                if result is not None:
+                    result.node, result._is_walked = None, True
+            del results
+            if all(gradient is None for gradient in of_results):
                 continue
             needs = tuple(entry is not None and entry.requires_grad for entry in node.inputs)
-            derivatives = node.implementation.backward(dy, node.saved, needs, **node.attributes)
+            derivatives = node.backward(self.backend, of_results, needs)
             for entry, needed, derivative in zip(node.inputs, needs, derivatives, strict=True):
                 if needed:
                     # An input that is used twice gets the sum of both derivatives.
-                    former = gradients.get(id(entry))
-                    gradients[id(entry)] = derivative if former is None else add(former, derivative)[0]
+                    place = _place_on_tape(entry)
+                    former = gradients.get(place)
+                    gradients[place] = derivative if former is None else add(former, derivative)[0]
                     if entry._is_walked:
                         raise GradientError(
                             f"an intermediate result of shape {entry.shape} belongs to another loss too, whose grad() "
@@ -251,7 +307,7 @@ class Variable:
                             "it anew for each."
                         )
                     if entry.node is None:
-                        grads._set(entry, gradients[id(entry)])
+                        grads._set(entry, gradients[place])
         return grads
 
 
@@ -325,6 +381,10 @@ class Grads:
                 "result, or it was made without requires_grad=True."
             ) from None
 
+    def __repr__(self):
+        shapes = "".join(f"\n  {tuple(array.shape)}" for _, array in self)
+        return f"Grads of {len(self._entries)} variables on {self.backend.name}{shapes}"
+
     def __iter__(self):
         """Iterate over (variable, gradient array on the backend)."""
         return iter(self._entries.values())
@@ -379,25 +439,23 @@ def as_variable(value):
     return value if isinstance(value, Variable) else Variable(value)
 
 
-def history(variable):
-    """Return every recorded variable that ``variable`` was computed from, itself last, inputs before results."""
-    order, seen, stack = [], set(), [(variable, False)]
+def tape(variable):
+    """Return the nodes of all that ``variable`` was computed from, each after those of its inputs, its own last."""
+    order, seen, stack = [], set(), [(variable.node, False)]
     while stack:
-        entry, visited = stack.pop()
+        node, visited = stack.pop()
         if visited:
-            order.append(entry)
-        elif entry.node is not None and id(entry) not in seen:
-            seen.add(id(entry))
-            stack.append((entry, True))
-            stack.extend((parent, False) for parent in entry.node.inputs if parent is not None)
+            order.append(node)
+        elif node is not None and id(node) not in seen:
+            seen.add(id(node))
+            stack.append((node, True))
+            stack.extend((entry.node, False) for entry in node.inputs if entry is not None)
     return order
 
 
-def _reverse_order(variable):
-    order = history(variable)
-    while order:
-        # Popped, so that a result nobody else holds is freed as soon as its turn is over.
-        yield order.pop()
+def _place_on_tape(variable):
+    """Return a key for a variable's gradient: a result is known by its node, since it may be freed before that is."""
+    return id(variable) if variable.node is None else (id(variable.node), variable.position)
 
 
 def _host_array(value):

@@ -20,7 +20,17 @@ from refcnn.conformance.operations import (
     softmax,
     softmax_cross_entropy,
 )
-from refcnn.conformance.theory.bounds import LARGEST, TINY, Approximation, U, gamma, input_error, subnormals
+from refcnn.conformance.theory.bounds import (
+    LARGEST,
+    TINY,
+    UNDEFINED,
+    Approximation,
+    U,
+    gamma,
+    input_error,
+    subnormals,
+    widest,
+)
 from refcnn.conformance.theory.strategies import Case, arrays
 from refcnn.shapes import window_output_shape
 
@@ -538,6 +548,11 @@ def test_flushing_device_is_within(case, seed):
         (-np.inf, LARGEST, LARGEST * U, False),
         (np.nan, LARGEST, np.inf, True),
         (1, np.inf, np.inf, False),
+        (np.inf, np.inf, np.inf, True),
+        (1, np.inf, UNDEFINED, True),
+        (np.nan, np.inf, UNDEFINED, True),
+        (np.nan, 1, UNDEFINED, True),
+        (1, np.nan, UNDEFINED, True),
         (1, 2, np.nan, False),
         (-0.0, 0, 0, True),
         (1, 1 + 2.0**-24, 2.0**-24, True),
@@ -551,6 +566,20 @@ def test_verdict_on_what_is_no_ordinary_number(computed, expected, bound, accept
     else:
         with pytest.raises(judge.ConformanceFailure, match=r"\(0,\)"):
             judge.compare("verdict", *entries)
+
+
+def test_a_verdict_says_how_far_numbers_differ():
+    exact = np.array([1, np.inf, np.nan, 5, 5.0])
+    computed, bound = np.array([1.5, np.inf, np.nan, -7, np.nan], np.float32), np.array([2, 0, 0, np.inf, UNDEFINED])
+    verdict = judge.verdict(computed, exact, bound)
+    assert (verdict.within, verdict.ratio, verdict.worst, verdict.difference) == (True, 0.25, (0,), 0.5)
+    verdict = judge.verdict(np.full(5, np.nan, np.float32), exact, bound)
+    assert (verdict.within, verdict.ratio, verdict.worst, verdict.difference) == (False, np.inf, (0,), np.inf)
+
+
+def test_a_bound_that_holds_for_either_of_two():
+    first, second = np.array([1, UNDEFINED, 0, np.inf]), np.array([2, 3, UNDEFINED, 0])
+    np.testing.assert_array_equal(widest([first, second]), [2, UNDEFINED, UNDEFINED, np.inf])
 
 
 def test_message_names_the_call_and_the_worst_element():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from refcnn import processes as child_processes
 from refcnn.conformance.judging import judge
 from refcnn.conformance.running import runner
 
@@ -75,7 +76,7 @@ def processes(own_module, monkeypatch):
     """A module of implementations that are no good to their processes; a case that hangs shows soon."""
     own_module("processes", PROCESSES)
     monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 1)
-    monkeypatch.setattr(runner, "_ENDING", 1)
+    monkeypatch.setattr(child_processes, "ENDING", 1)
 
     def run(operation, case_limit=60):
         options = runner.Options("quick", 3, 1, operations=(operation,), case_limit=case_limit)
@@ -92,7 +93,7 @@ def processes(own_module, monkeypatch):
         ("softmax", 60, "crashed", "did not end; it was killed"),
         ("dropout", 0.2, "hung", "nothing came for 1 s"),
         ("max_pool2d", 0.2, "hung", "nothing came for 1 s"),
-        ("dense", 60, "failed", "answered {'no answer': 'nonsense"),
+        ("dense", 60, "failed", "answered 'nonsense"),
     ],
 )
 def test_what_a_process_started_holds_nothing_up(processes, operation, limit, verdict, words):

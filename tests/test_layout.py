@@ -16,9 +16,6 @@ from refcnn.opencl.runtime.program import kernel_folder
 PACKAGE = Path(refcnn.__file__).parent
 TESTS = Path(__file__).parent
 
-#: Operations that compute nothing: they have no kernel, and no bound to be held against.
-NO_ARITHMETIC = {"flatten"}
-
 #: The house from the top to the ground: imports run downward, or along one floor. A module belongs to the entry that
 #: names most of it.
 FLOORS = (
@@ -49,8 +46,8 @@ FLOORS = (
     ("opencl.variants", "opencl.runtime", "reference", "data", "initializers"),
     ("rooms", "shapes", "attributes", "philox", "npz", "files", "locking"),
     (
-        *("display", "errors", "interruption", "mode", "own_code", "processes"),
-        *("reading", "suggestions", "tables", "version"),
+        *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "processes"),
+        *("reading", "suggestions", "tables", "typing", "version"),
     ),
 )
 
@@ -76,7 +73,7 @@ OPERATIONS = rooms.operations()
 def test_every_wing_has_every_operation():
     operations = set(OPERATIONS)
     assert rooms_of(rooms.OPENCL) == operations
-    assert rooms_of(rooms.CONFORMANCE) == operations - NO_ARITHMETIC
+    assert rooms_of(rooms.CONFORMANCE) == operations
     tests = {stem.removeprefix("test_") for stem in stems(TESTS / "operations", "test_*.py")}
     assert tests - set(rooms.PAGES) == operations & stems(PACKAGE / "reference")
     layers, optimizers = rooms_of(rooms.LAYERS), rooms_of(rooms.OPTIMIZERS)
@@ -163,11 +160,12 @@ def test_backends_have_one_signature(operation):
         assert attributes(reference.backward) == attributes(reference.forward)
 
 
-@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - NO_ARITHMETIC))
+@pytest.mark.parametrize("operation", OPERATIONS)
 def test_conformance_has_one_signature(operation):
     module = rooms.find(rooms.CONFORMANCE, operation)
     assert parameters(module.cases)[:2] == [("size", "small"), ("integers", False)]
-    algorithms = [("algorithms", None)] * (operation == "conv2d")
+    has_algorithms = hasattr(rooms.find(rooms.OPENCL, operation), "algorithms")
+    algorithms = [("algorithms", None)] * has_algorithms
     assert parameters(module.forward_bound) == [
         ("inputs", inspect.Parameter.empty),
         ("attributes", inspect.Parameter.empty),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import refcnn as rm
 from refcnn.backend import Reference
 from refcnn.mode import recording, training
-from refcnn.variable import history
+from refcnn.variable import tape
 
 
 @pytest.fixture(autouse=True)
@@ -80,15 +80,15 @@ def test_gradients_of_drawn_graphs_match_central_differences(steps, seed):
     grads = recorded.grad()
     for name, parameter in parameters.items():
         np.testing.assert_allclose(grads.get(parameter).as_ndarray(), numeric_gradient(loss, arrays[name]), atol=1e-6)
-    if any(history_uses(leaf, model, x)):
+    if any(tape_uses(leaf, model, x)):
         np.testing.assert_allclose(grads.get(leaf).as_ndarray(), numeric_gradient(loss, x), atol=1e-6)
 
 
-def history_uses(leaf, model, x):
+def tape_uses(leaf, model, x):
     with recording():
         result = model(leaf)
-    for variable in history(result):
-        yield any(entry is leaf for entry in variable.node.inputs)
+    for node in tape(result):
+        yield any(entry is leaf for entry in node.inputs)
 
 
 def test_a_variable_used_twice_gets_the_sum():

@@ -1,12 +1,8 @@
 """Contestants' processes, and letting them take turns so that a noisy machine hits all of them alike."""
 
-import contextlib
 import dataclasses
-import json
 import os
 import statistics
-import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -46,18 +42,7 @@ class Process:
 
     def __init__(self, command, environment=None):
         self.name = self.about = self.kind = None
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115
-        # In a session of its own: a Ctrl-C is for the one who measures, who then tells what there is.
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            encoding="utf-8",
-            env={**os.environ, **(environment or {})},
-            start_new_session=True,
-        )
+        self._child = processes.Child(command, environment)
 
     def open(self, device):
         """Let it choose its device and as many threads as there are cores."""
@@ -74,28 +59,16 @@ class Process:
             If it answers with an error, or its process has ended.
         """
         try:
-            self._process.stdin.write(json.dumps({"do": request, **arguments}) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except OSError:
-            line = ""
-        if not line:
-            status = self._process.wait()
-            self._log.seek(0)
-            log = self._log.read().decode(errors="replace")[-_LOG_CHARACTERS:].strip()
-            raise ContestantError(f"its process ended with status {status}. {log}")
-        answer = json.loads(line)
+            answer = self._child.ask(request, **arguments)
+        except processes.NoAnswer as error:
+            raise ContestantError(f"{error}. {self._child.log(_LOG_CHARACTERS)}") from None
         if "error" in answer:
             raise ContestantError(answer["error"])
         return answer
 
     def stop(self):
         """End the process."""
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._log):
-            with contextlib.suppress(OSError):
-                stream.close()
+        self._child.stop()
 
 
 def cores():

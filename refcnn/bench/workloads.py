@@ -13,7 +13,7 @@ from ..mode import training
 from ..model import Sequential
 from ..opencl.convolution.sizes import Convolution
 from ..shapes import window_output_shape
-from ..variable import Variable, history
+from ..variable import Variable, tape
 from . import batches
 
 MODES = ("training", "inference")
@@ -186,7 +186,7 @@ def record(model, image_shape):
     """Return the tape's nodes of one image in training, in order."""
     with training():
         output = model(Variable(np.zeros((1, *image_shape), np.float32)))
-    return [variable.node for variable in history(output)]
+    return tape(output)
 
 
 def convolution_flop(geometry):

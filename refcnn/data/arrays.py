@@ -1,6 +1,7 @@
 """Arrays as they are found, checked and brought to the form that a data set keeps."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import ArgumentError, DataError, LabelError
 
@@ -112,7 +113,7 @@ def label_array(labels, source, classes=None):
     return labels.astype(np.int64)
 
 
-def one_hot(labels, classes):
+def one_hot(labels: ArrayLike, classes: int) -> np.ndarray:
     """One-hot rows for class indices.
 
     Parameters

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError
 from ..suggestions import did_you_mean
+from ..typing import PathLike
 from . import idx, image_folder, npz
 from .dataset import DataSet, Preprocessing
 from .mnist_files import mnist
@@ -16,7 +17,7 @@ from .mnist_files import mnist
 NAMES = ("digits", "mnist")
 
 
-def digits():
+def digits() -> DataSet:
     """Load scikit-learn's bundled digits: 1,797 grey images of 8x8 pixels with values from 0 to 16.
 
     Returns
@@ -35,7 +36,9 @@ def digits():
     )
 
 
-def load(spec, data_dir=None, pixel_range=None):
+def load(
+    spec: str, data_dir: PathLike | None = None, pixel_range: tuple[float, float] | None = None
+) -> tuple[DataSet, DataSet | None]:
     """Load a data set by name or path.
 
     Parameters

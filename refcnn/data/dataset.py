@@ -4,9 +4,11 @@ import dataclasses
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..display import is_text
 from ..errors import ArgumentError, DataError
+from ..typing import PathLike
 from .arrays import label_array
 from .image_file import read_image
 
@@ -78,15 +80,15 @@ class Preprocessing:
             raise DataError(f"Preprocessing: resize is {self.resize!r}, but must be true or false.")
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int]:
         """The shape of one input, (channels, height, width)."""
         return self.channels, self.height, self.width
 
-    def apply(self, x):
+    def apply(self, x: ArrayLike) -> np.ndarray:
         """Turn a batch as stored, of any shape and dtype, into the network's float32 input."""
         return (np.asarray(x, np.float32) * np.float32(self.scale) - np.float32(self.mean)) / np.float32(self.deviation)
 
-    def standardised(self, x):
+    def standardised(self, x: np.ndarray) -> "Preprocessing":
         """Return this with the mean and the standard deviation of images as stored, so that inputs are centred on zero.
 
         Parameters
@@ -100,7 +102,7 @@ class Preprocessing:
         # Images of one colour throughout have no deviation to divide by.
         return dataclasses.replace(self, mean=mean, deviation=deviation if np.float32(deviation) else 1.0)
 
-    def load_image(self, path):
+    def load_image(self, path: PathLike) -> np.ndarray:
         """Read an image file in the form that the data set stores; ``apply`` then makes it the network's input.
 
         Parameters
@@ -119,21 +121,22 @@ class Preprocessing:
             If the file cannot be read as an image (the message names it), or
             it is not known which values black and white have.
         """
-        self.require_pixel_range()
+        white = self.require_pixel_range()
         pixels = read_image(path, *self.shape, resize=self.resize)
-        if (self.black, self.white) == (0, 255):
+        if (self.black, white) == (0, 255):
             return pixels
-        return pixels * np.float32((self.white - self.black) / 255) + np.float32(self.black)
+        return pixels * np.float32((white - self.black) / 255) + np.float32(self.black)
 
-    def require_pixel_range(self):
-        """Raise DataError where it is not known which values black and white have."""
+    def require_pixel_range(self) -> float:
+        """Return the value of white, or raise DataError where it is not known which values black and white have."""
         if self.white is None:
             raise DataError(
                 "image files cannot become inputs: the network was trained on floating-point images whose values do "
                 "not tell which is black and which white. Name these two values with --pixel-range BLACK WHITE."
             )
+        return self.white
 
-    def with_pixel_range(self, pixel_range):
+    def with_pixel_range(self, pixel_range: tuple[float, float] | None) -> "Preprocessing":
         """Return this with other values of black and white pixels.
 
         Parameters
@@ -159,18 +162,18 @@ class Preprocessing:
         return dataclasses.replace(self, black=black, white=white)
 
     @property
-    def largest_input(self):
+    def largest_input(self) -> float:
         """The largest magnitude of an input that an image file gives, or where that is not known, a usual one."""
         if self.white is None:
             return USUAL_DEVIATIONS
         return float(np.abs(self.apply([self.black, self.white])).max())
 
-    def to_json(self):
+    def to_json(self) -> dict:
         """The fields as a dict of plain numbers and truth values."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, fields):
+    def from_json(cls, fields: dict) -> "Preprocessing":
         """The inverse of ``to_json``; DataError for unknown, missing or wrong fields."""
         if not isinstance(fields, dict):
             raise DataError(f"Preprocessing: expected an object with named fields, found {fields!r}.")
@@ -212,6 +215,11 @@ class DataSet:
     classes: tuple
     preprocessing: Preprocessing
 
+    def __repr__(self):
+        size = "x".join(map(str, self.x.shape[1:]))
+        names = ", ".join(map(str, self.classes[:10])) + ", ..." * (len(self.classes) > 10)
+        return f"DataSet of {len(self.x):,} images {size} ({self.x.dtype}) in {len(self.classes)} classes: {names}"
+
     def __post_init__(self):
         if self.x.ndim != 4 or self.x.dtype not in (np.uint8, np.float32):
             raise DataError(
@@ -246,15 +254,15 @@ class DataSet:
             raise DataError(f"DataSet: the classes {names} are not all different.")
         label_array(self.y, "DataSet: y", len(names))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.x)
 
-    def subset(self, indices):
+    def subset(self, indices: np.ndarray | slice) -> "DataSet":
         """The data set of the images at ``indices``, in that order."""
         return dataclasses.replace(self, x=self.x[indices], y=self.y[indices])
 
 
-def split(dataset, fraction, permutation, stratify=True):
+def split(dataset: DataSet, fraction: float, permutation: np.ndarray, stratify: bool = True) -> tuple[DataSet, DataSet]:
     """Split a data set into a training and a validation part.
 
     Parameters

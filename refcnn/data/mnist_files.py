@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ArgumentError, DataError
+from ..typing import PathLike
 from . import idx
 from .dataset import DataSet
 
@@ -19,7 +20,7 @@ SHA256 = {
 ORDERS = ("train-test", "mldata")
 
 
-def mnist(data_dir=None, order="train-test"):
+def mnist(data_dir: PathLike | None = None, order: str = "train-test") -> tuple[DataSet, DataSet | None]:
     """Load MNIST, 70,000 grey images of 28x28 pixels of the digits 0 to 9.
 
     The four files are looked for in ``data_dir``, then in the folder that the
@@ -68,7 +69,7 @@ def mnist(data_dir=None, order="train-test"):
     return DataSet(x, y, train.classes, train.preprocessing), None
 
 
-def fetch_mnist(order="train-test", data_home=None):
+def fetch_mnist(order: str = "train-test", data_home: PathLike | None = None) -> dict[str, np.ndarray]:
     """MNIST in the form that scikit-learn's former ``fetch_mldata("MNIST original", data_home=...)`` gave.
 
     Parameters

@@ -3,12 +3,13 @@
 import numpy as np
 
 from ..errors import DataError
+from .dataset import DataSet
 
 #: So many names are shown at most.
 MOST_NAMES = 10
 
 
-def require_classes(train):
+def require_classes(train: DataSet) -> None:
     """Refuse to train where there is nothing to tell apart.
 
     Parameters
@@ -28,7 +29,7 @@ def require_classes(train):
         )
 
 
-def remarks(train, validation):
+def remarks(train: DataSet, validation: DataSet) -> list[str]:
     """Return what is not as one would expect in a data set's parts, a line of text each.
 
     Parameters

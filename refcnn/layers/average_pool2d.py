@@ -26,6 +26,7 @@ class AveragePool2d(Layer):
     def __init__(self, filter=3, padding=0, stride=1, count_include_padding=True):
         super().__init__()
         self.attributes = pooling_attributes("AveragePool2d", filter, padding, stride)
+        self.filter = self.attributes["kernel"]
         self.count_include_padding = bool(count_include_padding)
 
     def forward(self, x):

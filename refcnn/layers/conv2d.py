@@ -45,6 +45,7 @@ class Conv2d(Layer):
         self,
         channel=32,
         filter=3,
+        *,
         padding=0,
         stride=1,
         dilation=1,
@@ -65,6 +66,17 @@ class Conv2d(Layer):
         if input_size is not None:
             channels = input_size[0] if isinstance(input_size, (tuple, list)) else input_size
             self._make_parameters(attribute.integer("Conv2d", "input_size", channels))
+
+    @staticmethod
+    def _instead(*arguments):
+        """Return what a call with PyTorch's order, (in_channels, out_channels, kernel_size, ...), is here."""
+        inputs, outputs, *window = arguments
+        names = ("stride", "padding", "dilation", "groups")
+        rest = "".join(f", {name}={value!r}" for name, value in zip(names, window[1:], strict=False))
+        return (
+            f"In the order of PyTorch, where the input's channels come first, it is Conv2d({outputs!r}, {window[0]!r}"
+            f"{rest}) here: the first image tells the input's channels, or input_size={inputs!r}."
+        )
 
     def parameter_shapes(self):
         """Return w (channel, C/groups, kh, kw) and b (1, channel, 1, 1)."""

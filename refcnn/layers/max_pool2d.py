@@ -24,6 +24,7 @@ class MaxPool2d(Layer):
     def __init__(self, filter=3, padding=0, stride=1):
         super().__init__()
         self.attributes = pooling_attributes("MaxPool2d", filter, padding, stride)
+        self.filter = self.attributes["kernel"]
 
     def forward(self, x):
         """x (N, C, H, W) -> (N, C, out_h, out_w)."""

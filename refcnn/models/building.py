@@ -2,6 +2,7 @@
 
 import os
 import traceback
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from ..variable import Variable
 LENET5_FIELD = 32
 
 
-def chapter(image_shape, classes):
+def chapter(image_shape: tuple[int, int, int], classes: int) -> Sequential:
     """Return the network of the tutorial chapter; images of any size and number of channels.
 
     Parameters
@@ -48,7 +49,7 @@ def chapter(image_shape, classes):
     )
 
 
-def lenet5(image_shape, classes):
+def lenet5(image_shape: tuple[int, int, int], classes: int) -> Sequential:
     """Return LeNet-5 with rectifiers, max pooling and a linear output in place of the paper's units.
 
     The paper centres its 28x28 images in a field of 32x32. Here the first
@@ -87,7 +88,7 @@ def lenet5(image_shape, classes):
 NAMED = {"chapter": chapter, "lenet5": lenet5}
 
 
-def build(name, image_shape, classes):
+def build(name: str, image_shape: Sequence[int], classes: int) -> Model:
     """Return a model with its parameters made, checked to give one logit for each class.
 
     Parameters
@@ -109,9 +110,9 @@ def build(name, image_shape, classes):
     ShapeError
         If the model does not take the images.
     """
-    function = NAMED.get(name) or _import(name)
-    image_shape = tuple(image_shape)
-    model = _call(name, "building the model", lambda: function(image_shape=image_shape, classes=classes))
+    function: Callable = NAMED.get(name) or _import(name)
+    shape = tuple(image_shape)
+    model = _call(name, "building the model", lambda: function(image_shape=shape, classes=classes))
     if not isinstance(model, Model):
         raise ArgumentError(
             f"the model {name}: the function returned {type(model).__name__}, but a refcnn Model is expected. "
@@ -120,11 +121,11 @@ def build(name, image_shape, classes):
     # One image makes the parameters, in the order of the layers, and finds what does not fit before any work is done.
     # It is recorded, so that what the tape would miss in training is found too.
     with recording():
-        output = _call(name, "running one image of zeros", lambda: model(np.zeros((1, *image_shape), dtype=np.float32)))
+        output = _call(name, "running one image of zeros", lambda: model(np.zeros((1, *shape), dtype=np.float32)))
     if getattr(output, "shape", None) != (1, classes):
         raise ArgumentError(
             f"the model {name} gives {getattr(output, 'shape', type(output).__name__)} for one image of shape "
-            f"{image_shape}, but {(1, classes)}, one logit for each of the {classes} classes, is expected. "
+            f"{shape}, but {(1, classes)}, one logit for each of the {classes} classes, is expected. "
             f"End it with Dense({classes})."
         )
     _check_tape(name, model, output)

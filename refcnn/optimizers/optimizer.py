@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from ..arguments import Written
 from ..errors import CheckpointError
 from ..variable import Variable
 
 
-class Optimizer:
+class Optimizer(Written):
     """Base class of the optimizers.
 
     Attributes
@@ -18,8 +19,9 @@ class Optimizer:
         Names of the arrays that it keeps for each parameter, zero at first.
     """
 
-    operation = None
-    slots = ()
+    operation: str | None = None
+    slots: tuple[str, ...] = ()
+    _shows_all = True
 
     def __init__(self):
         self._states = {}

@@ -17,7 +17,7 @@ from ..errors import ArgumentError
 from ..files import atomic_write, check_writable
 from ..interruption import stop_if_asked
 from ..mode import recording
-from ..variable import history as recorded
+from ..variable import tape
 
 _COLUMNS = 8
 _DOTS_PER_INCH = 150
@@ -45,9 +45,7 @@ def convolutions(model, x):
     with recording():
         y = model(x)
     found = [
-        (variable.node.inputs[1].as_ndarray(), variable.as_ndarray())
-        for variable in recorded(y)
-        if variable.node.operation == "conv2d"
+        (node.inputs[1].as_ndarray(), node.results()[0].as_ndarray()) for node in tape(y) if node.operation == "conv2d"
     ]
     if not found:
         raise ArgumentError("the model has no convolution, so there are no kernels or feature maps to show.")

@@ -1,11 +1,10 @@
 """Flatten, which has no arithmetic: only the shape changes."""
 
-import numpy as np
 from hypothesis import given
 
-from refcnn.conformance.theory.strategies import shapes
+from refcnn.conformance.operations import flatten
 
-from .checks import SIZE, check_example
+from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime
 
 
 def test_worked_example(backend):
@@ -20,13 +19,21 @@ def test_worked_example(backend):
     )
 
 
-@given(shape=shapes(SIZE))
-def test_order(backend, shape):
-    x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    flatten = backend.operation("flatten")
-    y, saved = flatten.forward(backend.array(x))
-    flat = backend.to_host(y)
-    assert flat.shape == (shape[0], x.size // shape[0])
-    assert flat.ravel().tolist() == list(range(x.size))
-    (dx,) = flatten.backward(y, saved, (True,))
-    np.testing.assert_array_equal(backend.to_host(dx), x)
+@given(case=flatten.cases(SIZE))
+def test_within_bound(backend, case):
+    check("flatten", case, backend)
+
+
+@given(case=flatten.cases(SIZE, integers=True))
+def test_integers_exact(backend, case):
+    check("flatten", case, backend, to_the_bit=True)
+
+
+@given(case=flatten.cases("tiny", integers=True))
+def test_gradients_of_reference(case):
+    check_gradients("flatten", case, step=1)
+
+
+@given(case=flatten.cases(SIZE))
+def test_onnxruntime(case):
+    check_onnxruntime("flatten", case, "Flatten")

@@ -3,11 +3,15 @@
 import math
 
 import numpy as np
+import onnxruntime
 import pytest
 from hypothesis import given
 
+import refcnn as rm
 from refcnn.conformance.operations import softmax
 from refcnn.conformance.theory.strategies import Case
+from refcnn.errors import ShapeError
+from refcnn.onnx import export
 
 from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime
 
@@ -55,3 +59,25 @@ def test_gradients_of_reference(case):
 @given(case=softmax.cases(SIZE))
 def test_onnxruntime(case):
     check_onnxruntime("softmax", case, "Softmax", attributes={"axis": 1})
+
+
+def test_the_layer_is_the_function(backend, tmp_path):
+    rm.set_seed(0)
+    x = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    with rm.use_backend(backend):
+        logits = rm.Sequential([rm.Dense(4)])
+        model = rm.Sequential([*logits, rm.Softmax()])
+        y = model(x)
+        np.testing.assert_array_equal(y.as_ndarray(), rm.softmax(logits(x)).as_ndarray())
+        assert [name for name, _ in model.parameters()] == ["0.w", "0.b"]
+        export(model, tmp_path / "model.onnx", (5,), backends=["reference"])
+    np.testing.assert_allclose(y.as_ndarray().sum(axis=1), 1, rtol=1e-6)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (found,) = session.run(None, {session.get_inputs()[0].name: x})
+    np.testing.assert_allclose(found, y.as_ndarray(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3, 4), (0, 3), (3, 0)])
+def test_other_shapes_are_refused(shape):
+    with pytest.raises(ShapeError, match="Softmax: the input has shape"):
+        rm.Softmax()(np.zeros(shape, np.float32))

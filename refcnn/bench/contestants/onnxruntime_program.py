@@ -3,8 +3,9 @@
 import numpy as np
 import onnxruntime
 
+from ...answering import Parent
 from .. import batches
-from .serving import Contestant, serve
+from .serving import Contestant
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -50,4 +51,4 @@ class OnnxRuntime(Contestant):
 
 
 if __name__ == "__main__":
-    serve(OnnxRuntime())
+    Parent().serve(OnnxRuntime())

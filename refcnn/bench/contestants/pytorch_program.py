@@ -1,20 +1,30 @@
 """PyTorch in eager mode and float32: a program for any Python that has PyTorch, without refcnn."""
 
-import sys
+import importlib.util
 from pathlib import Path
 
 import torch
 from torch import nn
 
-# This folder too: a Python told to be safe does not begin with it (PYTHONSAFEPATH).
-_FOLDER = Path(__file__).resolve().parent
-sys.path += [str(_FOLDER), str(_FOLDER.parent)]
 
-import batches
-from serving import Contestant, serve
+def _load(path):
+    """Load one of refcnn's files that need nothing else of it.
+
+    Its folder is no place to import from: others of its files have names that modules of PyTorch's have too.
+    """
+    specification = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
 
 
-class PyTorch(Contestant):
+_CONTESTANTS, _BENCH, _REFCNN, *_ = Path(__file__).resolve().parents
+answering = _load(_REFCNN / "answering.py")
+batches = _load(_BENCH / "batches.py")
+serving = _load(_CONTESTANTS / "serving.py")
+
+
+class PyTorch(serving.Contestant):
     """PyTorch on the device that ``open`` names, ``cpu`` or ``cuda``."""
 
     def open(self, device, threads):
@@ -138,4 +148,4 @@ def _modules(operation, attributes):
 
 
 if __name__ == "__main__":
-    serve(PyTorch())
+    answering.Parent().serve(PyTorch())

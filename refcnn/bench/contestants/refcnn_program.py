@@ -7,12 +7,13 @@ import numpy as np
 
 import refcnn as rm
 
+from ...answering import Parent
 from ...backend import use_backend
 from ...mode import recording
 from ...models.building import build
 from ...runs import training
 from .. import batches
-from .serving import Contestant, serve
+from .serving import Contestant
 
 
 class Refcnn(Contestant):
@@ -121,4 +122,4 @@ class Refcnn(Contestant):
 
 
 if __name__ == "__main__":
-    serve(Refcnn())
+    Parent().serve(Refcnn())

@@ -1,11 +1,8 @@
-"""What every contestant's program does: answer requests, a JSON object on each line of its standard input.
+"""What every contestant's program answers.
 
 Only the standard library is used here: PyTorch's program runs in environments that do not have refcnn.
 """
 
-import json
-import os
-import sys
 import time
 
 
@@ -38,21 +35,3 @@ class Contestant:
             step()
         self.finish()
         return {"seconds": time.perf_counter() - start}
-
-
-def serve(contestant):
-    """Answer requests until there are no more: ``{"do": method, argument: value...}``.
-
-    The answer is what the method returns, or ``{"error": message}``.
-    """
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    # What libraries print must not come between the answers.
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = getattr(contestant, request.pop("do"))(**request)
-        except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()

@@ -1,10 +1,11 @@
 """Operations that are fused into the kernel of the one before them: their cases, exact answers and bounds.
 
 A variant is named by its kernels and what follows, ``cpu+relu`` or
-``winograd_4x4+relu+max_pool2d``. What follows a sum of products is exact and
-lets no error grow, so that the bound of the sum is the bound of the whole.
-A rectifier comes before it too, since a kernel may mask the gradient of what
-a rectifier gave; it gets numbers that it leaves as they are.
+``winograd_4x4+relu+max_pool2d``. What follows says itself, among the traits of
+its conformance, with which attributes it does, what it makes of the bound of
+the result, and where its gradient may go. What can mask a gradient by what it
+gave, as a rectifier can, comes before too, since kernels do that for it; it
+gets numbers that it leaves as they are.
 Backward, a rounding may move the winner of a window, or the sign of what is
 rectified: :func:`routed` says where. Cases without any are held against the
 exact gradients to the bit.
@@ -14,12 +15,10 @@ import dataclasses
 
 import numpy as np
 
-from ...reference import max_pool2d, relu
-from ...shapes import window_output_shape
+from ... import rooms
+from ...errors import ShapeError
 from ..theory.bounds import UNDEFINED
 
-#: What can follow, with its attributes.
-FOLLOWERS = {"relu": {}, "max_pool2d": {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0, 0, 0)}}
 # Elements of a parameter beside the one that is judged: a multiple of what a kernel may take at once, so that one that
 # counts a part too many or too few is found.
 _OTHERS = 1024
@@ -45,7 +44,9 @@ def has_small_strips(images):
 
 
 def followed(case, followers):
-    """Return a case with no x below 0, whose dy has the shape of what follows; itself if nothing follows.
+    """Return a case whose x is such as the masks before it give, whose dy has the shape of what follows.
+
+    It is the case itself if nothing follows.
 
     Raises
     ------
@@ -55,21 +56,32 @@ def followed(case, followers):
     if not followers:
         return case
     x = case.inputs[0]
-    case = dataclasses.replace(case, inputs=(np.where(x <= 0, x.dtype.type(0), x), *case.inputs[1:]))
-    if "max_pool2d" not in followers or case.dy is None:
+    for name in _masks(followers):
+        x, _ = _reference(name).forward(x, **_attributes(name))
+    case = dataclasses.replace(case, inputs=(x, *case.inputs[1:]))
+    if case.dy is None:
         return case
-    if min(case.dy.shape[2:]) < 2:
-        raise NoSuchResult
-    height, width = window_output_shape(case.dy.shape[2:], **FOLLOWERS["max_pool2d"])
-    return dataclasses.replace(case, dy=np.ascontiguousarray(case.dy[:, :, :height, :width]))
+    y = np.zeros(case.dy.shape)
+    try:
+        for name in followers:
+            y, _ = _reference(name).forward(y, **_attributes(name))
+    except ShapeError:
+        raise NoSuchResult from None
+    dy = case.dy[tuple(map(slice, y.shape))]
+    return dataclasses.replace(case, dy=np.ascontiguousarray(dy))
 
 
 def bound(bound, followers):
     """Return the bound of what follows a result with a bound."""
-    if "max_pool2d" in followers:
-        bound = np.where(bound == UNDEFINED, np.inf, bound)
-        bound = max_pool2d.forward(bound, **FOLLOWERS["max_pool2d"])[0]
-        bound = np.where(np.isinf(bound), UNDEFINED, bound)
+    for name in followers:
+        bound = _trait(name, "fused_bound")(bound)
+    return bound
+
+
+def masked_bound(x, bound, followers):
+    """Return the bound of the gradient of x after the masks before it, None where there is none."""
+    for name in _masks(followers) if bound is not None else ():
+        bound = rooms.require(rooms.CONFORMANCE, name).masked_bound(x, bound)
     return bound
 
 
@@ -99,49 +111,48 @@ def routed(y, bound, dy, followers):
     """
     if not all(np.isfinite(entry).all() for entry in (y, bound, dy)) or (bound == UNDEFINED).any():
         raise NoSuchResult
-    is_open = (np.abs(y) <= bound) & (bound > 0)
-    rectified, of_relu = relu.forward(y)
-    spread = dy
-    if "max_pool2d" in followers:
-        _, of_pooling = max_pool2d.forward(rectified, **FOLLOWERS["max_pool2d"])
-        values, errors = _in_windows(y), _in_windows(bound)
-        winner = values.argmax(axis=-1)[..., None]
-        largest, error = np.take_along_axis(values, winner, -1), np.take_along_axis(errors, winner, -1)
-        gap, width = largest - values, error + errors
-        np.put_along_axis(gap, winner, np.inf, -1)
-        of_window = np.take_along_axis(_in_windows(is_open), winner, -1)
-        of_window |= ((gap <= width) & (width > 0)).any(axis=-1, keepdims=True)
-        # A window that is surely rectified has no gradient, whoever wins it.
-        of_window &= ~(values + errors <= 0).all(axis=-1, keepdims=True)
-        is_open, spread = np.zeros(y.shape, dtype=bool), np.zeros(y.shape)
-        rows, columns = 2 * dy.shape[2], 2 * dy.shape[3]
-        is_open[:, :, :rows, :columns] = of_window[..., 0].repeat(2, axis=2).repeat(2, axis=3)
-        spread[:, :, :rows, :columns] = dy.repeat(2, axis=2).repeat(2, axis=3)
-        (dy,) = max_pool2d.backward(dy, of_pooling, (True,), **FOLLOWERS["max_pool2d"])
-    (dy,) = relu.backward(dy, of_relu, (True,))
+    is_open, spread = np.zeros(y.shape, dtype=bool), dy
+    result, all_saved = y, []
+    for name in followers:
+        is_open, spread = _trait(name, "may_route")(y, bound, is_open, dy)
+        result, saved = _reference(name).forward(result, **_attributes(name))
+        all_saved.append(saved)
+    for name, saved in zip(reversed(followers), reversed(all_saved), strict=True):
+        (dy,) = _reference(name).backward(dy, saved, (True,), **_attributes(name))
     return np.where(is_open, spread, dy), np.where(is_open, np.abs(spread), 0)
 
 
-def _in_windows(images):
-    """Return (N, C, rows, columns, 4): the pixels of windows of 2x2 side by side."""
-    rows, columns = images.shape[2] // 2, images.shape[3] // 2
-    parts = images[:, :, : 2 * rows, : 2 * columns].reshape(*images.shape[:2], rows, 2, columns, 2)
-    return parts.swapaxes(3, 4).reshape(*images.shape[:2], rows, columns, 4)
+def _reference(name):
+    return rooms.require(rooms.REFERENCE, name)
+
+
+def _trait(name, trait):
+    return rooms.trait(rooms.CONFORMANCE, name, trait)
+
+
+def _attributes(name):
+    return _trait(name, "AS_FOLLOWER")
+
+
+def _masks(followers):
+    """Return which of what follows comes before the operation too, in that order."""
+    return [name for name in followers if _trait(name, "MASKS")]
 
 
 class Composition:
-    """An operation, a rectifier before it and what follows it, as one implementation.
+    """An operation, what masks its gradient and what follows it, as one implementation.
 
     Parameters
     ----------
-    rectifier, implementation : object
-        Have ``forward`` and ``backward``.
-    followers : sequence of (object, dict)
-        The implementations of what follows, and their attributes.
+    before, followers : sequence of (object, dict)
+        The implementations of what comes before and after, which have ``forward`` and ``backward``, and their
+        attributes.
+    implementation : object
+        Has both too.
     """
 
-    def __init__(self, rectifier, implementation, followers):
-        self._rectifier, self._first, self._followers = rectifier, implementation, followers
+    def __init__(self, before, implementation, followers):
+        self._before, self._first, self._followers = before, implementation, followers
 
     @classmethod
     def on(cls, backend, implementation, names):
@@ -149,28 +160,42 @@ class Composition:
         if hasattr(implementation, "forward_all"):
             # Alone, it would not show whether one launch updates several parameters.
             return _AmongOthers(backend, implementation)
-        followers = [(backend.operation(name), FOLLOWERS[name]) for name in names]
-        return cls(backend.operation("relu"), implementation, followers) if names else implementation
+        if not names:
+            return implementation
+        before, followers = (
+            [(backend.operation(name), _attributes(name)) for name in part] for part in (_masks(names), names)
+        )
+        return cls(before, implementation, followers)
 
     def forward(self, x, *inputs, **attributes):
         """As in :mod:`refcnn.reference`."""
-        x, of_rectifier = self._rectifier.forward(x)
-        y, saved = self._first.forward(x, *inputs, **attributes)
-        all_saved = [of_rectifier, saved]
-        for operation, own in self._followers:
-            y, saved = operation.forward(y, **own)
-            all_saved.append(saved)
-        return y, all_saved
+        x, of_before = _forward(self._before, x)
+        y, of_first = self._first.forward(x, *inputs, **attributes)
+        y, of_followers = _forward(self._followers, y)
+        return y, (of_before, of_first, of_followers)
 
     def backward(self, dy, saved, needs, **attributes):
         """As in :mod:`refcnn.reference`."""
-        for (operation, own), of_forward in zip(reversed(self._followers), reversed(saved[2:]), strict=True):
+        of_before, of_first, of_followers = saved
+        for (operation, own), of_forward in zip(reversed(self._followers), reversed(of_followers), strict=True):
             (dy,) = operation.backward(dy, of_forward, (True,), **own)
             if dy.shape[0] % 2 and hasattr(dy, "computed"):
                 # As for a kernel that does not spread a pooled gradient over the windows itself, as others do.
                 dy.computed()
-        dx, *gradients = self._first.backward(dy, saved[1], needs, **attributes)
-        return (dx if dx is None else self._rectifier.backward(dx, saved[0], (True,))[0], *gradients)
+        dx, *gradients = self._first.backward(dy, of_first, needs, **attributes)
+        if dx is not None:
+            for (operation, own), of_forward in zip(reversed(self._before), reversed(of_before), strict=True):
+                (dx,) = operation.backward(dx, of_forward, (True,), **own)
+        return (dx, *gradients)
+
+
+def _forward(operations, y):
+    """Return the result of operations one after the other, and what each saved."""
+    all_saved = []
+    for operation, attributes in operations:
+        y, saved = operation.forward(y, **attributes)
+        all_saved.append(saved)
+    return y, all_saved
 
 
 class _AmongOthers:

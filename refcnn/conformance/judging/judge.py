@@ -7,9 +7,9 @@ import numpy as np
 from ... import rooms
 from ...backend import algorithms_of, find
 from ..reports.results import BINS
-from ..theory.bounds import LARGEST, UNDEFINED, may_be_flushed, subnormals
+from ..theory.bounds import LARGEST, UNDEFINED, subnormals
 from ..theory.strategies import LARGEST_INTEGER, describe
-from .composition import Composition, routed
+from .composition import Composition, masked_bound, routed
 from .composition import bound as composed_bound
 
 
@@ -59,31 +59,14 @@ def conformance(operation):
     return rooms.require(rooms.CONFORMANCE, operation)
 
 
-#: Operations that add and multiply only, and the attributes with which they stay among numbers that float32 holds.
-_EXACT_ON_INTEGERS = {
-    "add": lambda attributes: True,
-    "average_pool2d": lambda attributes: (
-        attributes["count_include_padding"] and all(side in (1, 2, 4) for side in attributes["kernel"])
-    ),
-    "conv2d": lambda attributes: True,
-    "dense": lambda attributes: True,
-    "dropout": lambda attributes: attributes["ratio"] in (0.0, 0.5, 0.75),
-    "max_pool2d": lambda attributes: True,
-    "relu": lambda attributes: True,
-    "sgd": lambda attributes: attributes["lr"] in (0.5, 1.0) and attributes["momentum"] in (0.0, 0.5),
-}
-
-
 def has_exact_cases(operation):
     """Return whether an operation's integer-valued cases must match to the bit."""
-    return operation in _EXACT_ON_INTEGERS
+    return rooms.trait(rooms.CONFORMANCE, operation, "EXACT_ON_INTEGERS")
 
 
 def are_copies(operation, direction, case):
     """Return whether results are copies, of which the definition fixes the sign of zeros too."""
-    if operation == "add":
-        return direction == "backward"
-    return operation == "max_pool2d" and direction == "forward" and case.attributes["kernel"] == (1, 1)
+    return rooms.trait(rooms.CONFORMANCE, operation, "is_copy")(direction, case.attributes)
 
 
 def is_exact(operation, case):
@@ -94,7 +77,8 @@ def is_exact(operation, case):
     """
     if case.integers:
         return has_exact_cases(operation)
-    if not has_exact_cases(operation) or not _EXACT_ON_INTEGERS[operation](case.attributes):
+    is_exact_with = rooms.trait(rooms.CONFORMANCE, operation, "is_exact_with")
+    if not has_exact_cases(operation) or not is_exact_with(case.attributes):
         return False
     entries = [entry for entry in (*case.inputs, case.dy) if entry is not None]
     return max(entry.size for entry in entries) * LARGEST_INTEGER**2 < 2**22 and all(
@@ -155,7 +139,7 @@ class Expectation:
 def expect_forward(operation, case, backend, *, to_the_bit=False, followers=()):
     """Return the :class:`Expectation` of forward on a backend; parameters as in :func:`check_forward`."""
     algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
-    to_the_bit = to_the_bit and _rounds_nowhere(algorithms, "forward")
+    to_the_bit = to_the_bit and not _rounds(operation, algorithms)
     outputs, _ = exact(operation, case, _no_gradient(case), followers)
     with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
         bounds = conformance(operation).forward_bound(case.inputs, case.attributes, **algorithms)
@@ -211,12 +195,10 @@ def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, f
     """Return the :class:`Expectation` of backward on a backend; parameters and errors as in :func:`check_backward`."""
     needs = _all_gradients(case) if needs is None else tuple(needs)
     algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
-    # Of a convolution's gradients that of b is a plain sum, whatever computes the others.
-    of_gradients = ("backward_x", "backward_w", "backward_b")[: len(needs)]
     # What follows sends the gradient where the rounded result says.
-    exactly = to_the_bit and _rounds_nowhere(algorithms, "forward")
+    exactly = to_the_bit and not _rounds(operation, algorithms)
     to_the_bit = exactly if followers else to_the_bit
-    to_the_bit = [to_the_bit and _rounds_nowhere(algorithms, direction) for direction in of_gradients]
+    to_the_bit = [to_the_bit and not _rounds(operation, algorithms, gradient) for gradient in range(len(needs))]
     _, gradients = exact(operation, case, needs, followers)
     module, dy, open_dy = conformance(operation), case.dy, None
     with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
@@ -227,24 +209,20 @@ def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, f
         bounds = list(module.backward_bound(dy.astype(np.float32), case.inputs, case.attributes, needs, **algorithms))
         if followers:
             bounds = _with_open_gradient(operation, case, needs, bounds, open_dy)
+            bounds[:1] = [masked_bound(case.inputs[0], bound, followers) for bound in bounds[:1]]
     names = [f"gradient of input {index}" for index in range(len(needs))]
     signed_zeros = not followers and are_copies(operation, "backward", case)
     return Expectation(*(_wanted(entries, needs) for entries in (names, gradients, bounds, to_the_bit)), signed_zeros)
 
 
 def _with_open_gradient(operation, case, needs, bounds, open_dy):
-    """Return the bounds of gradients where the gradient of the result may be off, and x was rectified before."""
+    """Return the bounds of gradients where the gradient of the result may be off."""
     magnitudes = tuple(None if entry is None else np.abs(entry) for entry in case.inputs)
     _, errors = exact(operation, dataclasses.replace(case, inputs=magnitudes, dy=open_dy), needs)
-    bounds = [
+    return [
         bound if bound is None else np.where(bound == UNDEFINED, bound, bound + error)
         for bound, error in zip(bounds, errors, strict=True)
     ]
-    if needs[0]:
-        x = case.inputs[0]
-        # Either will do where x may be read as 0; where it is 0 nothing passes.
-        bounds[0] = np.where(x > 0, np.where(may_be_flushed(x), np.inf, bounds[0]), 0)
-    return bounds
 
 
 def check_backward(
@@ -292,8 +270,43 @@ def check_backward(
     return _compare(call, case, backend, _wanted(gradients, needs), expected, statistics)
 
 
-def compare(title, computed, expected, bound, to_the_bit=False, statistics=None, signed_zeros=False):
-    """Hold one array against the exact one and its bound.
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """How a result compares with the exact one.
+
+    Attributes
+    ----------
+    ratio : float
+        The worst error divided by its bound; it is within if that is 1 at most.
+    difference : float
+        The largest absolute difference, but where the definition leaves the result open.
+    worst : tuple of int or None
+        The element with that ratio; None if there is none, or nothing that could be compared.
+    text : str
+        What is worst, for messages.
+    table : str
+        The same, with the numbers below each other.
+    """
+
+    ratio: float
+    difference: float
+    worst: tuple | None
+    text: str
+    table: str
+
+    @property
+    def within(self):
+        """Whether every element is within its bound."""
+        return self.ratio <= 1
+
+    @classmethod
+    def incomparable(cls, text):
+        """The verdict on a result whose elements cannot be held against the exact ones."""
+        return cls(np.inf, np.inf, None, text, text)
+
+
+def verdict(computed, expected, bound, *, dtype=np.float32, statistics=None, signed_zeros=False):
+    """Hold a result against the exact one and its bound: the only judge of what is right.
 
     Where the exact answer is NaN or infinite, the same is asked for; where it
     comes so near the largest float32 that its bound passes that, infinity of
@@ -301,16 +314,68 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None,
 
     Parameters
     ----------
-    title : str
-        What the message begins with.
-    computed : ndarray of float32
+    computed : ndarray
     expected, bound : ndarray of float64
-    to_the_bit : bool
-        Allow no difference but between the zeros.
+        A bound of 0 allows no difference but between the zeros.
+    dtype : numpy dtype, optional
+        What the result must have; None takes any.
     statistics : Statistics, optional
         Is told of every element.
     signed_zeros : bool
-        Allow none between the zeros either.
+        Allow no difference between the zeros either.
+
+    Returns
+    -------
+    Verdict
+    """
+    is_array = isinstance(computed, np.ndarray)
+    if not is_array or computed.shape != expected.shape or (dtype is not None and computed.dtype != dtype):
+        needed = "an array" if dtype is None else np.dtype(dtype)
+        found = (
+            f"{computed.dtype} of shape {computed.shape}" if is_array else f"{computed!r} ({type(computed).__name__})"
+        )
+        return Verdict.incomparable(f"the result is {found}, but {needed} of shape {expected.shape} is needed")
+    if not expected.size:
+        return Verdict(0.0, 0.0, None, "there are no elements", "there are no elements")
+    bound = np.broadcast_to(bound, expected.shape)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        difference = np.abs(computed.astype(np.float64) - expected)
+        ratio = np.where(difference == 0, 0, difference / bound)
+        overflows = np.isinf(computed) & (np.sign(computed) == np.sign(expected)) & (np.abs(expected) + bound > LARGEST)
+    is_open = (bound == UNDEFINED) | (np.isposinf(bound) & np.isfinite(expected))
+    same = (np.isnan(expected) & np.isnan(computed)) | (computed == expected)
+    accepted = same | overflows | is_open
+    if signed_zeros:
+        has_other_sign = (expected == 0) & (computed == 0) & (np.signbit(expected) != np.signbit(computed))
+        accepted, ratio = accepted & ~has_other_sign, np.where(has_other_sign, np.inf, ratio)
+    ratio = np.where(accepted, 0, np.where(np.isnan(ratio), np.inf, ratio))
+    if statistics is not None:
+        statistics.add(ratio, np.where(accepted, 0, _in_ulp(difference, expected, bound)))
+    worst = tuple(map(int, np.unravel_index(np.argmax(ratio), ratio.shape)))
+    largest = np.where(same | is_open, 0, np.where(np.isnan(difference), np.inf, difference)).max()
+    return Verdict(
+        float(ratio[worst]),
+        float(largest),
+        worst,
+        f"element {worst} is {computed[worst]:.9g}, where {expected[worst]:.9g} is exact and {bound[worst]:.2g} the "
+        "error bound",
+        f"{int((ratio > 1).sum())} of {ratio.size} elements are wrong; the worst is {worst}:\n"
+        f"  computed   {computed[worst]!r}\n  exact      {float(expected[worst])!r}\n"
+        f"  difference {float(difference[worst])!r}\n  bound      {float(bound[worst])!r}",
+    )
+
+
+def compare(title, computed, expected, bound, to_the_bit=False, statistics=None, signed_zeros=False):
+    """Hold a float32 result against the exact one and its bound, as :func:`verdict` does, and raise what it finds.
+
+    Parameters
+    ----------
+    title : str
+        What the message begins with.
+    to_the_bit : bool
+        Allow no difference but between the zeros.
+    computed, expected, bound, statistics, signed_zeros
+        As in :func:`verdict`.
 
     Returns
     -------
@@ -321,37 +386,14 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None,
     ------
     ConformanceFailure
     """
-    if not isinstance(computed, np.ndarray) or computed.shape != expected.shape or computed.dtype != np.float32:
-        is_array = isinstance(computed, np.ndarray)
-        found = (
-            f"{computed.dtype} of shape {computed.shape}" if is_array else f"{computed!r} ({type(computed).__name__})"
-        )
-        raise ConformanceFailure(f"{title}: the result is {found}, but float32 of shape {expected.shape} is needed.")
-    bound = np.zeros(expected.shape) if to_the_bit else np.broadcast_to(bound, expected.shape)
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        difference = np.abs(computed.astype(np.float64) - expected)
-        ratio = np.where(difference == 0, 0, difference / bound)
-        overflows = np.isinf(computed) & (np.sign(computed) == np.sign(expected)) & (np.abs(expected) + bound > LARGEST)
-        free = (bound == UNDEFINED) | (np.isposinf(bound) & np.isfinite(expected))
-        same = (np.isnan(expected) & np.isnan(computed)) | (computed == expected) | overflows | free
-        if signed_zeros:
-            has_other_sign = (expected == 0) & (computed == 0) & (np.signbit(expected) != np.signbit(computed))
-            same, ratio = same & ~has_other_sign, np.where(has_other_sign, np.inf, ratio)
-    ratio = np.where(same, 0, np.where(np.isnan(ratio), np.inf, ratio))
-    if not ratio.size:
-        return 0.0
-    if statistics is not None:
-        statistics.add(ratio, np.where(same, 0, _in_ulp(difference, expected, bound)))
-    worst = np.unravel_index(np.argmax(ratio), ratio.shape)
-    if ratio[worst] > 1:
-        index = tuple(map(int, worst))
-        raise ConformanceFailure(
-            f"{title}\n  {int((ratio > 1).sum())} of {ratio.size} elements are wrong; the worst is {index}:\n"
-            f"  computed   {computed[worst]!r}\n  exact      {float(expected[worst])!r}\n"
-            f"  difference {float(difference[worst])!r}\n  bound      {float(bound[worst])!r}"
-            + ("  (every partial result is below 2^24 times one power of two: no rounding)" if to_the_bit else "")
-        )
-    return float(ratio[worst])
+    bound = np.zeros(expected.shape) if to_the_bit else bound
+    found = verdict(computed, expected, bound, statistics=statistics, signed_zeros=signed_zeros)
+    if found.within:
+        return found.ratio
+    if found.worst is None:
+        raise ConformanceFailure(f"{title}: {found.text}.")
+    rounded = "  (every partial result is below 2^24 times one power of two: no rounding)" if to_the_bit else ""
+    raise ConformanceFailure(f"{title}\n  {found.table}{rounded}")
 
 
 def _in_ulp(difference, expected, bound):
@@ -385,9 +427,10 @@ def _wanted(entries, needs):
     return [entry for entry, need in zip(entries, needs, strict=True) if need]
 
 
-def _rounds_nowhere(algorithms, direction):
-    """Whether sums of small integers have no rounding: constants of Winograd's larger tiles are no binary fractions."""
-    return algorithms.get("algorithms", {}).get(direction) != "winograd_4x4"
+def _rounds(operation, algorithms, gradient=None):
+    """Whether sums of small integers are rounded, though the operation's cases of integers are exact."""
+    rounds = rooms.trait(rooms.CONFORMANCE, operation, "rounds_integers")
+    return rounds(algorithms.get("algorithms", {}), gradient)
 
 
 def _run(operation, case, backend, implementation, needs):

@@ -12,4 +12,78 @@ Each module named after an operation has
   optimizer's update has a tuple of results, so a tuple of bounds;
 - ``backward_bound(dy, inputs, attributes, needs)``: the same for the gradient
   of each input; None where there is none.
+
+Where the backends' ``algorithms`` tell algorithms with bounds of their own,
+both take them as the keyword ``algorithms``.
+
+What follows here are the traits that a room may have beside these
+(:func:`refcnn.rooms.trait`), as they are where it says nothing.
 """
+
+#: Whether the operation only adds, multiplies, compares and moves, so that its cases of integers, which are then drawn
+#: too, must match to the bit.
+EXACT_ON_INTEGERS = False
+
+#: Attributes whose edge is 0, where what they stand for vanishes.
+EDGES_AT_ZERO = ()
+
+#: The attributes with which the operation is fused into kernels of the one before it, where it is.
+AS_FOLLOWER = None
+
+#: Whether a kernel may mask its gradient by what the operation gave it: where it is fused it comes before such a
+#: kernel too, with inputs that it leaves as they are, and has ``masked_bound(x, bound)``: how far the gradient of such
+#: an x may be off after the mask, where it may be off by ``bound`` before.
+MASKS = False
+
+
+def is_exact_with(attributes):
+    """Return whether integers stay among numbers that float32 holds with these attributes."""
+    return True
+
+
+def is_copy(direction, attributes):
+    """Return whether what ``forward`` or ``backward`` gives are copies, whose zeros keep their sign."""
+    return False
+
+
+def rounds_integers(algorithms, gradient=None):
+    """Return whether an implementation with these algorithms rounds even the sums of small integers.
+
+    Parameters
+    ----------
+    algorithms : dict of str to str
+        As the backends' ``algorithms`` tells them.
+    gradient : int, optional
+        Of the gradient of which input; of the result, if it is not given.
+    """
+    return False
+
+
+def edges(case):
+    """Return the edges of the operation's own that a case could reach, a dict of str to bool, the same for all."""
+    return {}
+
+
+def fused_bound(bound):
+    """Return the bound of the operation's result, fused into kernels whose result alone may be off by ``bound``."""
+    return bound
+
+
+def may_route(y, bound, is_open, dy):
+    """Return where the operation, fused into another's kernels, may send its gradient otherwise than exactly.
+
+    Parameters
+    ----------
+    y, bound : ndarray of float64
+        The exact result of the kernels without what is fused into them, and how far it may be off.
+    is_open : ndarray of bool
+        Where in y the gradient may or may not arrive by what was fused before.
+    dy : ndarray of float64
+        The gradient of the last result.
+
+    Returns
+    -------
+    (ndarray of bool, ndarray of float64)
+        Where in y the gradient may or may not arrive, and what arrives there if it does.
+    """
+    return is_open, dy

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from ..theory.bounds import Approximation
 from ..theory.strategies import ZEROS_AND_NOT_FINITE, Case, arrays, shapes
 
+EDGES_AT_ZERO = ("beta1", "beta2")
+
 
 @st.composite
 def cases(draw, size="small", integers=False):

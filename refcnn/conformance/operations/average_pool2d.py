@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 
 from ...reference import average_pool2d
 from ..theory.bounds import QUOTIENT_ROUNDINGS, sum_of_terms, windows_over_a_pixel
+from ..theory.edges import of_pooling
 from ..theory.strategies import FEW_NOT_FINITE, pooling_cases
+
+EXACT_ON_INTEGERS = True
 
 
 @st.composite
@@ -40,3 +43,13 @@ def backward_bound(dy, inputs, attributes, needs):
         return average_pool2d.backward(dy, inputs[0].shape, needs, **attributes)[0]
 
     return (sum_of_terms(total, dy, terms, QUOTIENT_ROUNDINGS),)
+
+
+def is_exact_with(attributes):
+    """The mean is over a number of pixels that is a power of two."""
+    return attributes["count_include_padding"] and all(side in (1, 2, 4) for side in attributes["kernel"])
+
+
+def edges(case):
+    """Those of windows and planes."""
+    return of_pooling(case)

@@ -7,6 +7,7 @@ from ...reference import conv2d
 from ...shapes import window_output_shape
 from ..theory import winograd
 from ..theory.bounds import sum_of_products, sum_of_terms, windows_over_a_pixel
+from ..theory.edges import of_bias, of_planes, of_windows
 from ..theory.strategies import (
     FEW_NOT_FINITE,
     KERNELS,
@@ -21,6 +22,11 @@ from ..theory.strategies import (
     windows,
     winograd_windows,
 )
+
+EXACT_ON_INTEGERS = True
+
+#: The directions in which algorithms are told, by the input of which each is the gradient.
+_GRADIENTS = ("backward_x", "backward_w", "backward_b")
 
 
 @st.composite
@@ -126,6 +132,25 @@ def backward_bound(dy, inputs, attributes, needs, algorithms=None):
         if w_tile is not None:
             dw = winograd.backward_w_bound(x, dy, w.shape, tile=w_tile, **shared)
     return (dx, dw, sum_of_terms(lambda dy: dy.sum(axis=(0, 2, 3), keepdims=True), dy, places) if needs[2] else None)
+
+
+def rounds_integers(algorithms, gradient=None):
+    """The constants of Winograd's larger tiles are no binary fractions; b's gradient is a plain sum with any."""
+    return algorithms.get("forward" if gradient is None else _GRADIENTS[gradient]) == "winograd_4x4"
+
+
+def edges(case):
+    """Those of windows and planes, of channels and groups, and of the bias."""
+    (x, w, _), attributes = case.inputs, case.attributes
+    c, groups = x.shape[1], attributes["groups"]
+    channels = {
+        "one group": groups == 1,
+        "depthwise": 1 < groups == c,
+        "groups between 1 and C": 1 < groups < c,
+        "Winograd applies": w.shape[2:] == (3, 3) and attributes["stride"] == attributes["dilation"] == (1, 1),
+    }
+    windows = of_windows(x.shape, w.shape[2:], attributes["dilation"], attributes)
+    return windows | of_planes(case) | channels | of_bias(case)
 
 
 def _tile(algorithms, direction):

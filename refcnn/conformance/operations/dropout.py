@@ -8,6 +8,9 @@ from ...reference import dropout
 from ..theory.bounds import Approximation
 from ..theory.strategies import ZEROS_AND_NOT_FINITE, Case, arrays, shapes
 
+EXACT_ON_INTEGERS = True
+EDGES_AT_ZERO = ("ratio",)
+
 
 @st.composite
 def cases(draw, size="small", integers=False):
@@ -44,3 +47,8 @@ def _scaled(x, attributes, error=None):
     product = x * Approximation.of_attribute(1 / kept_share)
     quotient = x / Approximation.of_attribute(kept_share)
     return np.where(kept > 0, product.or_as(quotient).bound, 0)
+
+
+def is_exact_with(attributes):
+    """The factor is a power of two."""
+    return attributes["ratio"] in (0.0, 0.5, 0.75)

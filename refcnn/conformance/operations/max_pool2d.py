@@ -4,8 +4,13 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ...reference import average_pool2d, max_pool2d
-from ..theory.bounds import input_error, may_be_flushed, sum_of_terms, windows_over_a_pixel
+from ..theory.bounds import UNDEFINED, input_error, may_be_flushed, sum_of_terms, windows_over_a_pixel
+from ..theory.edges import of_pooling
 from ..theory.strategies import SUBNORMALS, ZEROS_AND_NOT_FINITE, pooling_cases
+
+EXACT_ON_INTEGERS = True
+#: Windows side by side, of which a kernel that computes tiles has each in one of them.
+AS_FOLLOWER = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0, 0, 0)}
 
 _SPECIAL = (*ZEROS_AND_NOT_FINITE, *SUBNORMALS)
 
@@ -44,3 +49,48 @@ def backward_bound(dy, inputs, attributes, needs):
 
     bound = sum_of_terms(total, dy, windows_over_a_pixel(attributes["kernel"], attributes["stride"]))
     return (np.where(undefined > 0, np.inf, bound),)
+
+
+def is_copy(direction, attributes):
+    """Of windows of one pixel; of equal pixels the definition does not say which one is the largest."""
+    return direction == "forward" and attributes["kernel"] == (1, 1)
+
+
+def fused_bound(bound):
+    """A maximum is off by no more than the furthest off of its window, and open where one of them is."""
+    bound = np.where(bound == UNDEFINED, np.inf, bound)
+    bound = max_pool2d.forward(bound, **AS_FOLLOWER)[0]
+    return np.where(np.isinf(bound), UNDEFINED, bound)
+
+
+def may_route(y, bound, is_open, dy):
+    """Where another pixel may win a window, or its winner's gradient is open, each of its pixels may get it.
+
+    What was fused before is a rectifier.
+    """
+    values, errors = _in_windows(y), _in_windows(bound)
+    winner = values.argmax(axis=-1)[..., None]
+    largest, error = np.take_along_axis(values, winner, -1), np.take_along_axis(errors, winner, -1)
+    gap, width = largest - values, error + errors
+    np.put_along_axis(gap, winner, np.inf, -1)
+    of_window = np.take_along_axis(_in_windows(is_open), winner, -1)
+    of_window |= ((gap <= width) & (width > 0)).any(axis=-1, keepdims=True)
+    # A window that is surely rectified has no gradient, whoever wins it.
+    of_window &= ~(values + errors <= 0).all(axis=-1, keepdims=True)
+    is_open, spread = np.zeros(y.shape, dtype=bool), np.zeros(y.shape)
+    rows, columns = 2 * dy.shape[2], 2 * dy.shape[3]
+    is_open[:, :, :rows, :columns] = of_window[..., 0].repeat(2, axis=2).repeat(2, axis=3)
+    spread[:, :, :rows, :columns] = dy.repeat(2, axis=2).repeat(2, axis=3)
+    return is_open, spread
+
+
+def _in_windows(images):
+    """Return (N, C, rows, columns, 4): the pixels of windows of 2x2 side by side."""
+    rows, columns = images.shape[2] // 2, images.shape[3] // 2
+    parts = images[:, :, : 2 * rows, : 2 * columns].reshape(*images.shape[:2], rows, 2, columns, 2)
+    return parts.swapaxes(3, 4).reshape(*images.shape[:2], rows, columns, 4)
+
+
+def edges(case):
+    """Those of windows and planes."""
+    return of_pooling(case)

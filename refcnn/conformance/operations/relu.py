@@ -6,6 +6,10 @@ from hypothesis import strategies as st
 from ..theory.bounds import input_error, may_be_flushed
 from ..theory.strategies import SUBNORMALS, ZEROS_AND_NOT_FINITE, Case, arrays, shapes
 
+EXACT_ON_INTEGERS = True
+AS_FOLLOWER = {}
+MASKS = True
+
 _SPECIAL = (*ZEROS_AND_NOT_FINITE, *SUBNORMALS)
 
 
@@ -26,3 +30,13 @@ def backward_bound(dy, inputs, attributes, needs):
     """Each dy is passed on or not; where x is NaN, or may be flushed to zero, either will do."""
     x = inputs[0]
     return (np.where(np.isnan(x) | may_be_flushed(x), np.inf, input_error(dy)) if needs[0] else None,)
+
+
+def may_route(y, bound, is_open, dy):
+    """Where y may have another sign, its gradient may be passed on or not."""
+    return is_open | (np.abs(y) <= bound) & (bound > 0), dy
+
+
+def masked_bound(x, bound):
+    """Either will do where x may be read as 0; where it is 0 nothing passes."""
+    return np.where(x > 0, np.where(may_be_flushed(x), np.inf, bound), 0)

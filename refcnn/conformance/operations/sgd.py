@@ -5,6 +5,9 @@ from hypothesis import strategies as st
 from ..theory.bounds import Approximation
 from ..theory.strategies import ZEROS_AND_NOT_FINITE, Case, arrays, shapes
 
+EXACT_ON_INTEGERS = True
+EDGES_AT_ZERO = ("momentum",)
+
 
 @st.composite
 def cases(draw, size="small", integers=False):
@@ -29,3 +32,8 @@ def forward_bound(inputs, attributes, errors=None):
         return (w - v_new).bound, v_new.bound
     w_new = Approximation.total(w, -((Approximation(1) + momentum) * v_new), momentum * v)
     return w_new.bound, v_new.bound
+
+
+def is_exact_with(attributes):
+    """With powers of two all products are exact."""
+    return attributes["lr"] in (0.5, 1.0) and attributes["momentum"] in (0.0, 0.5)

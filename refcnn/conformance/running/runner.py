@@ -3,14 +3,9 @@
 import contextlib
 import dataclasses
 import datetime
-import json
 import os
 import platform
-import queue
-import signal
-import subprocess
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -37,9 +32,6 @@ _COMPILING = 5
 _SIMULATOR = 10
 _START_LIMIT = 300.0
 
-#: Seconds for a process that is to end, and for what it still had to say.
-_ENDING = 5.0
-
 #: Seconds that a search for a smaller case that ends its process may take, and each case of it where it hangs.
 _SHRINKING_LIMIT = 60.0
 _SHRINKING_CASE_LIMIT = 1.0
@@ -51,7 +43,6 @@ _PADDED, _PADDED_TIMES = 2**20, 100
 _LEAST = {"kernel": 1, "stride": 1, "dilation": 1, "groups": 1, "padding": 0}
 
 _LOG_CHARACTERS = 3000
-_ANSWER_CHARACTERS = 200
 
 
 @dataclasses.dataclass
@@ -373,67 +364,44 @@ class _Worker:
 
     def __init__(self, target, scratch, case_limit):
         self._target, self._scratch, self._case_limit = target, scratch, case_limit
-        self._log = scratch / "log.txt"
-        self._process = None
-        self._answers = queue.Queue()
+        self._child = None
 
     @property
     def is_gone(self):
-        return self._process is None
+        return self._child is None
 
     def start(self):
         """Start the process; return what went wrong, or None."""
-        with open(self._log, "wb") as log:
-            # In a session of its own it can be ended with all that it started.
-            self._process = subprocess.Popen(
-                processes.program(f"{__package__}.worker"),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,
-                env=processes.environment() | {"PYTHONFAULTHANDLER": "1"} | self._target.environment(self._scratch),
-            )
-        reader = threading.Thread(target=self._read, args=(self._process.stdout, self._answers), daemon=True)
-        reader.start()
-        threading.Thread(target=self._watch, args=(self._process, reader, self._answers), daemon=True).start()
-        self._send({"specification": self._target.specification})
-        answer = self._next(_START_LIMIT)
-        if answer.get("event") == "ready":
-            self.description = answer["description"]
-            self._patience = self._case_limit * (_SIMULATOR if answer["is_simulator"] else 1)
-            return None
-        if answer.get("event") == "error":
+        environment = processes.environment() | {"PYTHONFAULTHANDLER": "1"} | self._target.environment(self._scratch)
+        self._child = processes.Child(processes.program(f"{__package__}.worker"), environment)
+        try:
+            answer = self._child.ask("open", _START_LIMIT, specification=self._target.specification)
+        except processes.NoAnswer as error:
+            return self._end(error, "it was started")
+        if "error" in answer:
             self.stop()
-            return answer["message"]
-        return self._end(answer, "it was started", _START_LIMIT)
+            return answer["error"]
+        if answer.get("event") != "ready":
+            return self._end(processes.Nonsense(answer), "it was started")
+        self.description = answer["description"]
+        self._patience = self._case_limit * (_SIMULATOR if answer["is_simulator"] else 1)
+        return None
 
     def run(self, job, case_begins):
         """Run a job and return its row, whatever becomes of the process."""
         Path(job.case_file).unlink(missing_ok=True)
         start = time.perf_counter()
-        self._send(dataclasses.asdict(job))
-        limit, cases = self._patience * _COMPILING, 0
-        while True:
-            answer = self._next(limit)
-            if answer.get("event") == "row":
-                return row_from_json(answer["row"])
-            if answer.get("event") != "case":
-                break
-            cases = answer["cases"]
-            limit = self._patience * (_COMPILING if answer["slow"] else 1)
-            case_begins(cases)
-        begun = Path(job.case_file).exists()
-        seconds = time.perf_counter() - start
-        row = Row(job.operation, job.direction, job.variant, cases=cases + begun, seconds=seconds)
-        if answer.get("event") == "error":
-            row.verdict, message = "failed", answer["message"]
+        row = Row(job.operation, job.direction, job.variant)
+        try:
+            return self._row(job, row, case_begins)
+        except processes.NoAnswer as error:
+            verdicts = {processes.Silence: "hung", processes.Ended: "crashed"}
+            row.verdict, message = verdicts.get(type(error), "failed"), self._end(error, f"{row.name} ran")
+        except _WorkerError as error:
+            row.verdict, message = "failed", str(error)
             self.stop()
-        else:
-            row.verdict = {"silence": "hung", "end": "crashed"}.get(answer.get("event"), "failed")
-            message = self._end(answer, f"{row.name} ran", limit)
+        row.cases += Path(job.case_file).exists()
+        row.seconds = time.perf_counter() - start
         row.failure = Failure(message)
         with contextlib.suppress(Exception):
             # Killed before it had begun, a row has no case.
@@ -441,74 +409,46 @@ class _Worker:
             row.failure.case = summary(case)
         return row
 
+    def _row(self, job, begun, case_begins):
+        """Return the row that the process answers; ``begun`` counts the cases until then."""
+        limit = self._patience * _COMPILING
+        self._child.send({"do": "run", **dataclasses.asdict(job)})
+        while True:
+            answer = self._child.answer(limit)
+            if answer.get("event") == "row":
+                return row_from_json(answer["row"])
+            if "error" in answer:
+                raise _WorkerError(answer["error"])
+            if answer.get("event") != "case":
+                raise processes.Nonsense(answer)
+            begun.cases = answer["cases"]
+            limit = self._patience * (_COMPILING if answer["slow"] else 1)
+            case_begins(begun.cases)
+
     def stop(self):
         """End the process and all that it started."""
-        if self._process is None:
-            return
-        process, self._process = self._process, None
-        with contextlib.suppress(OSError, AttributeError):
-            # There is none on Windows.
-            os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            # A driver may hold it even so.
-            process.wait(_ENDING)
-        with contextlib.suppress(OSError):
-            process.stdin.close()
+        if self._child is not None:
+            child, self._child = self._child, None
+            child.stop()
 
-    def _end(self, answer, when, limit):
+    def _end(self, error, when):
         """Stop the process and say how it ended."""
-        if answer.get("event") == "silence":
-            text = f"nothing came for {limit:g} s while {when}; the process was killed."
-        elif answer.get("event") == "end":
-            try:
-                text = f"the process ended with {_exit(self._process.wait(_ENDING))} while {when}."
-            except subprocess.TimeoutExpired:
-                text = f"the process stopped answering while {when}, but did not end; it was killed."
-        else:
+        if isinstance(error, processes.Silence):
+            text = f"{error} while {when}; the process was killed."
+        elif isinstance(error, processes.Nonsense):
             text = (
-                f"the process answered {str(answer)[:_ANSWER_CHARACTERS]} while {when}, but only refcnn may write "
-                "where it answers; it was killed. Leave files alone that the implementation did not open."
+                f"the process answered {error.beginning} while {when}, but only refcnn may write where it answers; "
+                "it was killed. Leave files alone that the implementation did not open."
             )
+        elif error.status is None:
+            text = f"the process stopped answering while {when}, but did not end; it was killed."
+        else:
+            text = f"the process ended with {processes.ending(error.status)} while {when}."
+        child = self._child
         self.stop()
-        log = self._log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:].strip()
+        log = child.log(_LOG_CHARACTERS)
         return text + (f" It wrote:\n{log}" if log else "")
 
-    def _send(self, entries):
-        # A process that is gone says so by the end of its answers.
-        with contextlib.suppress(OSError):
-            self._process.stdin.write(json.dumps(entries) + "\n")
-            self._process.stdin.flush()
 
-    def _next(self, limit):
-        try:
-            return self._answers.get(timeout=min(limit, threading.TIMEOUT_MAX))
-        except queue.Empty:
-            return {"event": "silence"}
-
-    @staticmethod
-    def _read(stream, answers):
-        # Closed here, where nobody waits for it: it may be held open by what the process started.
-        with stream, contextlib.suppress(OSError):
-            for line in stream:
-                try:
-                    answer = json.loads(line)
-                except ValueError:
-                    answer = line
-                answers.put(answer if isinstance(answer, dict) else {"no answer": answer})
-        answers.put({"event": "end"})
-
-    @staticmethod
-    def _watch(process, reader, answers):
-        """Tell of the end of a process also where its answers are held open by what it started."""
-        process.wait()
-        reader.join(_ENDING)
-        answers.put({"event": "end"})
-
-
-def _exit(code):
-    if code >= 0:
-        return f"exit status {code}"
-    with contextlib.suppress(ValueError):
-        return f"signal {-code} ({signal.Signals(-code).name})"
-    return f"signal {-code}"
+class _WorkerError(Exception):
+    """A worker could not run a job; the message says why."""

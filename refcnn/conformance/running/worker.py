@@ -2,21 +2,19 @@
 
 :mod:`~refcnn.conformance.running.runner` starts it.
 
-It reads jobs from its standard input, a JSON object on each line, and answers
-with such lines on what was its standard output; what compilers and drivers
-print there goes to standard error. The first line in is ``{"specification":
-...}``, the first out ``{"event": "ready", "description": ...}`` or ``{"event":
-"error", "message": ...}``. Then, for each job,
+It answers requests (:mod:`refcnn.answering`): ``open`` names the target and is
+answered by ``{"event": "ready", "description": ..., "is_simulator": ...}``;
+``run`` has the entries of a :class:`Job` and is answered by
 
 - ``{"event": "case", "cases": n, "slow": bool}`` before each case, which is by
   then in the file ``case_file``; the first ones may have kernels to compile;
 - ``{"event": "row", "row": ...}`` at the end.
+
+What goes wrong with either is ``{"error": text}``.
 """
 
 import contextlib
 import dataclasses
-import json
-import os
 import time
 import traceback
 from collections import Counter
@@ -26,6 +24,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from ...answering import Parent
 from ...errors import KernelBuildError, RefcnnError
 from ..bundles.case_file import read_case, write_case
 from ..judging import composition, judge
@@ -346,45 +345,42 @@ def save_bundle(job, case, target, message, results=None, execute=True, known=No
     return Path(job.bundle).name
 
 
-def serve(read, write):
-    """Answer jobs until there are no more.
+class Worker:
+    """What this process answers: see the module.
 
     Parameters
     ----------
-    read : iterable of str
-    write : callable
-        Is given dicts.
+    tell : callable
+        Is given a dict before each case.
     """
-    lines = iter(read)
-    specification = json.loads(next(lines))["specification"]
-    try:
+
+    def __init__(self, tell):
+        self._tell = tell
+        self._specification = None
+
+    def open(self, specification):
+        """Find the target."""
+        self._specification = specification
         target = targets.find(specification)
-        write({"event": "ready", "description": target.description, "is_simulator": target.is_simulator})
-        for line in lines:
-            write({"event": "row", "row": dataclasses.asdict(Run(specification, Job(**json.loads(line)), write).run())})
-    except RefcnnError as error:
-        write({"event": "error", "message": str(error)})
-    except Exception:
-        write({"event": "error", "message": traceback.format_exc()})
+        return {"event": "ready", "description": target.description, "is_simulator": target.is_simulator}
+
+    def run(self, **job):
+        """Run a Job on it."""
+        return {"event": "row", "row": dataclasses.asdict(Run(self._specification, Job(**job), self._tell).run())}
+
+
+def _describe(error):
+    return str(error) if isinstance(error, RefcnnError) else "".join(traceback.format_exception(error))
 
 
 def main():
-    """Keep standard input for the jobs and standard output for the answers, and serve."""
+    """Answer the requests of the process that started this one."""
     from threadpoolctl import threadpool_limits
 
-    jobs, answers = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
-    with open(os.devnull) as nothing:
-        os.dup2(nothing.fileno(), 0)
-    os.dup2(2, 1)
-
-    def write(entries):
-        answers.write(json.dumps(entries) + "\n")
-        answers.flush()
-
-    # Answers end with the jobs, though threads of an implementation may live on. The reference's many small products
-    # lose by threads.
-    with answers, threadpool_limits(limits=1, user_api="blas"):
-        serve(jobs, write)
+    parent = Parent()
+    # The reference's many small products lose by threads.
+    with threadpool_limits(limits=1, user_api="blas"):
+        parent.serve(Worker(parent.tell), _describe)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ multiplied or skipped, the bound is UNDEFINED.
 """
 
 import contextvars
+import functools
 import math
 
 import numpy as np
@@ -227,6 +228,17 @@ def _or_any(exact, error, magnitude, is_lost):
     """
     is_lost = is_lost | (np.isfinite(exact) & (np.isnan(error) | (magnitude * (1 + 2**-10) > LARGEST)))
     return np.where(is_lost, np.inf, np.where(np.isfinite(exact), error, 0))
+
+
+def widest(bounds):
+    """Return how far a result may be off that keeps to one of several bounds: UNDEFINED where one of them is.
+
+    Parameters
+    ----------
+    bounds : sequence of ndarray
+    """
+    is_open = functools.reduce(np.logical_or, (bound == UNDEFINED for bound in bounds))
+    return np.where(is_open, UNDEFINED, functools.reduce(np.maximum, bounds))
 
 
 def windows_over_a_pixel(kernel, stride, dilation=(1, 1)):

@@ -1,57 +1,13 @@
-"""The exact answers of a program, how far float32 may be from them, and the verdict on an array."""
-
-import dataclasses
-import functools
+"""The exact answers of a program, how far float32 may be from them, and the verdict on each step."""
 
 import numpy as np
 
 from ... import backend as backends
 from ... import rooms
+from ...conformance.judging import judge
+from ...conformance.theory.bounds import UNDEFINED, widest
 from ...errors import ExportError
-from ...program import IMAGE
-
-#: Operations without arithmetic, which therefore have no bound of their own in refcnn.conformance.
-_MOVING = ("flatten",)
-
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """How an array compares with the exact one.
-
-    Attributes
-    ----------
-    ratio : float
-        The worst error divided by its bound; it is within if that is 1 at most.
-    difference : float
-        The largest absolute difference.
-    text : str
-        What is worst, for messages.
-    """
-
-    ratio: float
-    difference: float
-    text: str
-
-    @property
-    def within(self):
-        """Whether every element is within its bound."""
-        return self.ratio <= 1
-
-
-def judge(computed, exact, bound):
-    """Return the verdict on a computed array, given the exact one and the bound of the error, both float64."""
-    if computed.shape != exact.shape:
-        return Verdict(np.inf, np.inf, f"the result has shape {computed.shape}, but {exact.shape} is right")
-    with np.errstate(all="ignore"):
-        difference = np.abs(computed.astype(np.float64) - exact)
-        ratio = np.where((difference == 0) | np.isposinf(bound), 0, difference / bound)
-    ratio = np.where(np.isnan(ratio), np.inf, ratio)
-    worst = tuple(map(int, np.unravel_index(np.argmax(ratio), ratio.shape)))
-    text = (
-        f"element {worst} is {computed[worst]:.9g}, where {exact[worst]:.9g} is exact and {bound[worst]:.2g} the error "
-        "bound"
-    )
-    return Verdict(float(ratio[worst]), float(difference.max()), text)
+from ...program import IMAGE, named
 
 
 class Exact:
@@ -76,7 +32,9 @@ class Exact:
         self._bounds = {step.operation: _forward_bound(step.operation) for step in program.steps}
 
     def output(self, image):
-        """Return the exact output and its bound, chained through all steps, or None if float32 may overflow.
+        """Return the exact output and its bound, chained through all steps.
+
+        There is none (None) if float32 may overflow, or the definition of an operation leaves its result open.
 
         Parameters
         ----------
@@ -88,33 +46,34 @@ class Exact:
         """
         arrays, errors = {**self._constants, IMAGE: image.astype(np.float64)}, {}
         for step in self._program.steps:
-            exact, bound = self._step(step, arrays, errors, [None, *self._judged])
-            if not (np.isfinite(exact).all() and np.isfinite(bound).all()):
-                return None
-            arrays[step.label], errors[step.label] = exact, bound
-        return exact, bound
+            for name, (exact, bound) in self._step(step, arrays, errors, [None, *self._judged]).items():
+                if not (np.isfinite(exact).all() and np.isfinite(bound).all()) or (bound == UNDEFINED).any():
+                    return None
+                arrays[name], errors[name] = exact, bound
+        return arrays[self._program.output], errors[self._program.output]
 
     def verdicts(self, image, computed, backend=None):
-        """Yield (step, verdict) of each step on an implementation's own inputs, up to the first that is outside.
+        """Yield (step, verdict) of each result on an implementation's own inputs, up to the first that is outside.
 
         Parameters
         ----------
         image : ndarray of float32
         computed : dict of str to ndarray
-            The implementation's results by label.
+            The implementation's results by name.
         backend : backend, optional
             What computed them, if it is one.
         """
-        arrays = {label: array.astype(np.float64) for label, array in computed.items()}
+        arrays = {name: array.astype(np.float64) for name, array in computed.items()}
         arrays |= {**self._constants, IMAGE: image.astype(np.float64)}
         for step in self._program.steps:
-            verdict = judge(computed[step.label], *self._step(step, arrays, {}, [backend]))
-            yield step, verdict
-            if not verdict.within:
-                return
+            for name, answer in self._step(step, arrays, {}, [backend]).items():
+                verdict = judge.verdict(computed[name], *answer, dtype=None)
+                yield step, verdict
+                if not verdict.within:
+                    return
 
     def _step(self, step, arrays, errors, judged):
-        """Return a step's exact result, and how far each of the backends may be from it; None is any other."""
+        """Return by name a step's exact results, and how far each of the backends may be off; None is any other."""
         inputs = tuple(None if name is None else arrays[name] for name in step.inputs)
         errors = tuple(map(errors.get, step.inputs))
         with np.errstate(all="ignore"):
@@ -122,13 +81,14 @@ class Exact:
             bounds = []
             for backend in judged:
                 algorithms = backends.algorithms_of(backend, step.operation, inputs, step.attributes)
-                bounds.append(self._bounds[step.operation](inputs, step.attributes, errors, **algorithms))
-        return exact, np.broadcast_to(functools.reduce(np.maximum, bounds), exact.shape)
+                bound = self._bounds[step.operation](inputs, step.attributes, errors, **algorithms)
+                bounds.append(backends.results_of(bound))
+        largest = (widest(of_result) for of_result in zip(*bounds, strict=True))
+        answers = zip(backends.results_of(exact), largest, strict=True)
+        return named(step, [(exact, np.broadcast_to(bound, exact.shape)) for exact, bound in answers])
 
 
 def _forward_bound(operation):
-    if operation in _MOVING:
-        return functools.partial(_moved, rooms.require(rooms.REFERENCE, operation).forward)
     room = rooms.find(rooms.CONFORMANCE, operation)
     if room is None:
         raise ExportError(
@@ -136,9 +96,3 @@ def _forward_bound(operation):
             f"forward_bound in {rooms.path(rooms.CONFORMANCE, operation)}."
         )
     return room.forward_bound
-
-
-def _moved(forward, inputs, attributes, errors):
-    """The bound of an operation that only moves numbers: their errors go where they go."""
-    zero = np.zeros(inputs[0].shape)
-    return forward(zero if errors[0] is None else errors[0], **attributes)[0]

@@ -8,10 +8,11 @@ import numpy as np
 
 from ... import backend as backends
 from ... import rooms
+from ...conformance.judging import judge
 from ...errors import ExportError, NoDeviceError
 from .. import runtime
 from .drawing import failure, images
-from .exact import Exact, judge
+from .exact import Exact
 
 #: One drawn input in so many is judged at every operation too, the others at the output alone. The bound of the output
 #: grows from layer to layer, far beyond what rounding does, so that a small fault could hide in it; the bound of one
@@ -75,7 +76,7 @@ class _OnnxRuntime:
             return self._session.run(image)[self._output]
 
     def arrays(self, image):
-        """Return every step's result by label, from a copy of the file that has all of them as outputs."""
+        """Return every step's results by name, from a copy of the file that has all of them as outputs."""
         with self._explained("cannot run the file with every intermediate tensor as an output"):
             if self._stepwise is None:
                 model = type(self._model)()
@@ -84,7 +85,7 @@ class _OnnxRuntime:
                 model.graph.output.extend(self._outputs.values())
                 self._stepwise = runtime.Session(model.SerializeToString())
             arrays = self._stepwise.run(image)
-        return {label: arrays[value.name] for label, value in self._outputs.items()}
+        return {name: arrays[value.name] for name, value in self._outputs.items()}
 
     @contextlib.contextmanager
     def _explained(self, what):
@@ -113,7 +114,8 @@ class _Backend:
 
     def arrays(self, image):
         arrays = self._run(image)
-        return {step.label: self.backend.to_host(arrays[step.label]) for step in self._program.steps}
+        results = (name for step in self._program.steps for name in step.results if name is not None)
+        return {name: self.backend.to_host(arrays[name]) for name in results}
 
 
 def prove(program, model, outputs, *, input_shape, top, opset, examples, backend_list, same, progress):
@@ -124,7 +126,7 @@ def prove(program, model, outputs, *, input_shape, top, opset, examples, backend
     program : Program
     model : onnx.ModelProto
     outputs : dict of str to onnx.ValueInfoProto
-        For each step's label its tensor in the model.
+        For the name of each result its tensor in the model.
     input_shape : tuple of int
         One example's.
     top : float
@@ -167,7 +169,7 @@ def prove(program, model, outputs, *, input_shape, top, opset, examples, backend
         stepwise = failed or number % STEPWISE_EVERY == 0 or number == examples
         outside = []
         for entry in implementations:
-            found = [judge(entry.output(image), *answer)]
+            found = [judge.verdict(entry.output(image), *answer, dtype=None)]
             if stepwise and found[0].within:
                 found += (verdict for _, verdict in exactly.verdicts(image, entry.arrays(image), entry.backend))
             if all(verdict.within for verdict in found):

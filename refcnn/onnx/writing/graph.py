@@ -7,8 +7,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ... import rooms
+from ...backend import results_of
 from ...errors import ExportError
-from ...program import IMAGE
+from ...program import IMAGE, named
 from ...version import __version__
 
 CLASSES_KEY, PREPROCESSING_KEY = "refcnn.classes", "refcnn.preprocessing"
@@ -32,7 +33,7 @@ class Graph:
     nodes : list of onnx.NodeProto
     initializers : dict of str to ndarray
     tensor_names : dict of str to str
-        For each step's label the name of its tensor in the graph.
+        For the name of each result of a step that of its tensor in the graph.
     """
 
     def __init__(self, program, output_name, opset):
@@ -40,7 +41,7 @@ class Graph:
         self._constants = program.constants
         self._names = {id(variable): name for name, variable in program.variables.items()}
         for step in program.steps:
-            self._write(program, step, output_name if step.label == program.output else step.label)
+            self._write(program, step, output_name)
 
     def tensor(self, variable, shape=None):
         """Return the name of a variable's tensor: the graph's input, an earlier result, or an initializer.
@@ -69,7 +70,7 @@ class Graph:
         self.initializers[candidate] = array
         return candidate
 
-    def node(self, op_type, inputs, **attributes):
+    def node(self, op_type, inputs, *, outputs=None, **attributes):
         """Add an ONNX operator and return the name of its output.
 
         Parameters
@@ -78,27 +79,35 @@ class Graph:
             Such as ``"Conv"``.
         inputs : list of str or None
             Names of tensors; None for an optional input that is left out.
+        outputs : int, optional
+            How many outputs it has; a tuple of their names is returned then.
         **attributes
             The operator's attributes.
         """
         name = f"{self._label}.{len(self.nodes) - self._first + 1}"
         inputs = ["" if entry is None else entry for entry in inputs]
-        self.nodes.append(helper.make_node(op_type, inputs, [name], name=name, **attributes))
-        return name
+        names = [name] if outputs is None else [f"{name}:{index}" for index in range(outputs)]
+        self.nodes.append(helper.make_node(op_type, inputs, names, name=name, **attributes))
+        return name if outputs is None else tuple(names)
 
-    def _write(self, program, step, tensor_name):
+    def _write(self, program, step, output_name):
         self._label, self._first = step.label, len(self.nodes)
         inputs = [None if name is None else program.variables[name] for name in step.inputs]
-        result = _card(step.operation).to_onnx(self, *inputs, **step.attributes)
+        tensors = _card(step.operation).to_onnx(self, *inputs, **step.attributes)
+        results = named(step, results_of(tensors))
+        renamed = {}
+        for result, tensor in results.items():
+            # What the operation hands on as it is, or gives twice, has no name of its own yet.
+            if tensor in renamed or not any(tensor in node.output for node in self.nodes[self._first :]):
+                tensor = self.node("Identity", [tensor])
+            renamed[tensor] = output_name if result == program.output else result
+            self.tensor_names[result] = renamed[tensor]
         own = self.nodes[self._first :]
-        if not any(result in node.output for node in own):
-            result = self.node("Identity", [result])
-            own = self.nodes[self._first :]
         if len(own) == 1:
             own[0].name = step.label
         for node in own:
-            node.output[:] = [tensor_name if name == result else name for name in node.output]
-        self.tensor_names[step.label] = tensor_name
+            node.input[:] = [renamed.get(name, name) for name in node.input]
+            node.output[:] = [renamed.get(name, name) for name in node.output]
 
 
 def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
@@ -108,8 +117,8 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
     ----------
     program : Program
     shapes : dict of str to tuple
-        For the image and each step's label its shape: numbers, ``"N"`` for the batch size, None for other
-        sizes that change with it.
+        For the image and each result its shape: numbers, ``"N"`` for the batch size, None for other sizes that change
+        with it.
     name : str
         The graph's name.
     opset : int
@@ -121,7 +130,7 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
     -------
     model : onnx.ModelProto
     outputs : dict of str to onnx.ValueInfoProto
-        For each step's label the type of its tensor.
+        For the name of each result the type of its tensor.
 
     Raises
     ------
@@ -129,8 +138,8 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
         If an operation has no ONNX mapping.
     """
     graph = Graph(program, output_name, opset)
-    outputs = {label: _tensor_type(tensor, shapes[label]) for label, tensor in graph.tensor_names.items()}
-    inner = [value for label, value in outputs.items() if label != program.output]
+    outputs = {name: _tensor_type(tensor, shapes[name]) for name, tensor in graph.tensor_names.items()}
+    inner = [value for name, value in outputs.items() if name != program.output]
     proto = helper.make_graph(
         graph.nodes,
         name,

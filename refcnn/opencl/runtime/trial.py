@@ -14,10 +14,7 @@ import hashlib
 import json
 import os
 import platform
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -35,8 +32,8 @@ FAILURE_LASTS = 24 * 3600.0
 #: Variables that decide what a runtime does begin so.
 _RUNTIME_VARIABLES = ("POCL_", "CL_CONFIG_", "OCL_")
 _DETAIL_CHARACTERS = 2000
-#: What a trial's process prints before its verdict.
-MARK = "refcnn-trial:"
+# Seconds for a process that was killed.
+_ENDING = 1.0
 
 # Verdicts of this process by device name, so that one without a cache tries once.
 _known = {}
@@ -118,50 +115,40 @@ class _Process:
     """A process that tries a device."""
 
     def __init__(self, device):
-        self._log, self._answer = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         self._deadline = time.monotonic() + LIMIT
-        # In a session of its own it can be ended with all that it started, and a Ctrl-C ends the waiting alone.
-        self._process = subprocess.Popen(
-            [*processes.program(f"{__package__}.trial_process"), json.dumps(identity(device)), device.name],
-            stdin=subprocess.DEVNULL,
-            stdout=self._answer,
-            stderr=self._log,
-            start_new_session=True,
-            env=processes.environment(),
-        )
+        self._child = processes.Child(processes.program(f"{__package__}.trial_process"), processes.environment())
+        self._child.send({"do": "verdict", "expected": identity(device), "name": device.name})
+        self._child.close()
 
     def verdict(self):
-        """Wait for its end, or for the end of its time."""
+        """Wait for its verdict and its end, or for the end of its time."""
         try:
-            status = self._process.wait(max(self._deadline - time.monotonic(), 0))
-        except subprocess.TimeoutExpired:
-            return Verdict(f"hangs: a small kernel was not built and run in {LIMIT:g} s", self._read(self._log))
-        for line in self._read(self._answer).splitlines():
-            if line.startswith(MARK):
-                return Verdict(**json.loads(line.removeprefix(MARK)))
-        end = f"signal {-status}" if status < 0 else f"exit status {status}"
-        with contextlib.suppress(ValueError):
-            end = signal.Signals(-status).name if status < 0 else end
-        log = self._read(self._log)
+            answer = self._child.answer(self._left())
+            self._child.wait(self._left())
+        except processes.Silence:
+            log = self._child.log(_DETAIL_CHARACTERS)
+            return Verdict(f"hangs: a small kernel was not built and run in {LIMIT:g} s", log)
+        except processes.NoAnswer as error:
+            return self._failed(_text(error))
+        return self._failed(f"cannot be tried: {answer['error']}") if "error" in answer else Verdict(**answer)
+
+    def _failed(self, problem):
+        log = self._child.log(_DETAIL_CHARACTERS)
         last = "".join(f": {line}" for line in log.splitlines()[-1:])
-        return Verdict(f"ends the process that uses it ({end}){last}", log)
+        return Verdict(problem + last, log)
+
+    def _left(self):
+        return max(self._deadline - time.monotonic(), 0)
 
     def stop(self):
         """End it and all that it started."""
-        with contextlib.suppress(OSError, AttributeError):
-            # There is none on Windows.
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            # A driver may hold it even so.
-            self._process.wait(1)
-        self._log.close()
-        self._answer.close()
+        self._child.stop(_ENDING)
 
-    @staticmethod
-    def _read(file):
-        file.seek(0)
-        return file.read().decode(errors="replace")[-_DETAIL_CHARACTERS:].strip()
+
+def _text(error):
+    if isinstance(error, processes.Ended) and error.status is not None:
+        return f"ends the process that uses it with {processes.ending(error.status)}"
+    return f"cannot be tried: {error}"
 
 
 def identity(device):

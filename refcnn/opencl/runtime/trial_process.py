@@ -1,18 +1,16 @@
-"""A process that tries one device, ``python -m refcnn.opencl.runtime.trial_process IDENTITY NAME``.
+"""A process that tries one device, ``python -m refcnn.opencl.runtime.trial_process``.
 
-:mod:`~refcnn.opencl.runtime.trial` starts it, and reads the verdict that it prints.
+:mod:`~refcnn.opencl.runtime.trial` starts it, and asks for the verdict.
 """
 
 import dataclasses
-import json
-import os
-import sys
 
 import numpy as np
 
-from ...errors import KernelBuildError, RefcnnError
+from ...answering import Parent
+from ...errors import BackendError, KernelBuildError, RefcnnError
 from . import finding
-from .trial import MARK, Verdict, identity
+from .trial import Verdict, identity
 
 _GROUP = 16
 _SIZE = 1000
@@ -51,17 +49,16 @@ def run(device):
     )
 
 
-def main(expected, name):
-    """Try one device and print the verdict; none if another device has its name here."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    # What compilers and drivers print is not the answer.
-    os.dup2(2, 1)
-    device = next(device for device in finding.available() if device.name == name)
-    if identity(device) != json.loads(expected):
-        raise SystemExit(f"{name} is another device here")
-    with answers:
-        answers.write(f"\n{MARK}{json.dumps(dataclasses.asdict(run(device)))}\n")
+class Trial:
+    """What this process answers."""
+
+    def verdict(self, expected, name):
+        """Try the device of a name, if it is the expected one here too."""
+        device = next(device for device in finding.available() if device.name == name)
+        if identity(device) != expected:
+            raise BackendError(f"{name} is another device here")
+        return dataclasses.asdict(run(device))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    Parent().serve(Trial())

@@ -1,0 +1,132 @@
+"""The arguments of layers and optimizers: written as one would write them, and those of other libraries named.
+
+A call in the order or with the names of another library is refused with the call that does the same here, since it
+could mean something else: ``Conv2d(1, 32, 3)`` would be one kernel of 32x32 pixels.
+"""
+
+import inspect
+
+from .errors import ArgumentError
+
+#: What other libraries call an argument: for each class the name here, or what to do.
+_NAMES_ELSEWHERE = {
+    "filters": "channel",
+    "out_channels": "channel",
+    "kernel_size": "filter",
+    "pool_size": "filter",
+    "strides": "stride",
+    "dilation_rate": "dilation",
+    "units": "output_size",
+    "out_features": "output_size",
+    "in_channels": "input_size",
+    "in_features": "input_size",
+    "input_dim": "input_size",
+    "input_shape": "input_size",
+    "kernel_initializer": "initializer",
+    "rate": "dropout_ratio",
+    "p": "dropout_ratio",
+    "negative_slope": "alpha",
+    "learning_rate": "lr",
+    "beta_1": "beta1",
+    "beta_2": "beta2",
+    "eps": "epsilon",
+}
+#: Arguments of other libraries that say the opposite of one here.
+_OPPOSITES = {"bias": "ignore_bias", "use_bias": "ignore_bias"}
+
+
+class Written:
+    """What is written in Python by its arguments, and refuses those that another library would take."""
+
+    #: For messages: how a call with arguments by position that is too long reads here, a function of them; or None.
+    _instead = None
+    #: Whether ``repr`` tells all arguments, by name, and not those alone that differ from their defaults.
+    _shows_all = False
+
+    def __new__(cls, *arguments, **keywords):
+        """Refuse arguments that another library would take; what else is wrong Python finds."""
+        parameters = _parameters(cls)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            for name, value in keywords.items():
+                if name not in parameters:
+                    _refuse_name(cls, name, value, parameters)
+        by_position = [name for name, parameter in parameters.items() if parameter.kind in _POSITIONAL]
+        by_name = [name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
+        takes_any_number = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters.values())
+        if by_name and len(arguments) > len(by_position) and not takes_any_number:
+            advice = f" {cls._instead(*arguments)}" if cls._instead is not None else ""
+            raise ArgumentError(
+                f"{_call(cls, arguments, keywords)}: {len(arguments)} values are given by position. Give "
+                f"{_and(by_position) or 'none'} so at most, and the others by name: {', '.join(by_name)}.{advice}"
+            )
+        return super().__new__(cls)
+
+    def __repr__(self):
+        parameters, texts = _parameters(type(self)), []
+        names_some = any(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters.values())
+        by_position = not self._shows_all
+        for number, (name, parameter) in enumerate(parameters.items()):
+            value = _compact(self._argument(name))
+            is_kept = value is not inspect.Parameter.empty
+            if not is_kept and parameter.default is inspect.Parameter.empty:
+                # A class of the user's own, which keeps it under another name.
+                return f"{type(self).__name__}(...)"
+            if is_kept and by_position and parameter.kind in _POSITIONAL and (number == 0 or names_some):
+                texts.append(repr(value))
+                continue
+            by_position = False
+            if is_kept and (self._shows_all or repr(value) != repr(_compact(parameter.default))):
+                texts.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(texts)})"
+
+    def _argument(self, name):
+        """Return the value of an argument of the constructor, ``inspect.Parameter.empty`` if it is not kept."""
+        attributes = vars(self).get("attributes")
+        kept = {**(attributes if isinstance(attributes, dict) else {}), **vars(self)}
+        return kept.get(name, inspect.Parameter.empty)
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _parameters(cls):
+    """Return the parameters of a constructor by name, without ``self``."""
+    if cls.__init__ is object.__init__:
+        return {}
+    return dict(list(inspect.signature(cls.__init__).parameters.items())[1:])
+
+
+def _refuse_name(cls, name, value, parameters):
+    here = _NAMES_ELSEWHERE.get(name)
+    if here in parameters:
+        raise ArgumentError(f"{cls.__name__}: there is no argument {name!r}. Here it is {here}: {here}={value!r}.")
+    opposite = _OPPOSITES.get(name)
+    if opposite in parameters:
+        raise ArgumentError(
+            f"{cls.__name__}: there is no argument {name!r}. To leave the bias out, give {opposite}=True."
+        )
+
+
+def _call(cls, arguments, keywords):
+    texts = [*map(_short, arguments), *(f"{name}={_short(value)}" for name, value in keywords.items())]
+    return f"{cls.__name__}({', '.join(texts)})"
+
+
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 40 else f"{type(value).__name__}"
+
+
+def _and(names):
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def _compact(value):
+    """Return one number for a tuple of equal ones, and a pair for (top, left, bottom, right) of two equal pairs."""
+    if isinstance(value, tuple) and value:
+        if all(entry == value[0] for entry in value):
+            return value[0]
+        half = len(value) // 2
+        if len(value) == 4 and value[:half] == value[half:]:
+            return value[:half]
+    return value

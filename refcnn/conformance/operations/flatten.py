@@ -1,0 +1,35 @@
+"""Flatten: cases and error bounds. It moves numbers, and their errors with them."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ...reference import flatten
+from ..theory.strategies import SUBNORMALS, ZEROS_AND_NOT_FINITE, Case, arrays, shapes
+
+EXACT_ON_INTEGERS = True
+
+_SPECIAL = (*ZEROS_AND_NOT_FINITE, *SUBNORMALS)
+
+
+@st.composite
+def cases(draw, size="small", integers=False):
+    """Draw an array of any shape."""
+    x = draw(arrays(draw(shapes(size)), integers, special=_SPECIAL))
+    shape = flatten.forward(x)[0].shape
+    return Case((x,), {}, draw(arrays(shape, integers, special=_SPECIAL)))
+
+
+def forward_bound(inputs, attributes, errors=None):
+    """Each error goes where its number goes; nothing is computed, so that no number is flushed."""
+    error = errors[0] if errors and errors[0] is not None else np.zeros(inputs[0].shape)
+    return flatten.forward(error)[0]
+
+
+def backward_bound(dy, inputs, attributes, needs):
+    """Each dy goes back to where its number came from."""
+    return (np.zeros(inputs[0].shape) if needs[0] else None,)
+
+
+def is_copy(direction, attributes):
+    """Always."""
+    return True

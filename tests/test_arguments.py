@@ -1,0 +1,148 @@
+"""Layers, models, optimizers and data sets as a notebook shows them, and calls in another library's manner."""
+
+import inspect
+import pydoc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import refcnn as rm
+from refcnn import rooms
+from refcnn.errors import ArgumentError
+
+NAMES = {name: getattr(rm, name) for name in ("Conv2d", "Dense", "Dropout", "MaxPool2d", "AveragePool2d")}
+pairs = st.one_of(st.integers(1, 5), st.tuples(st.integers(1, 5), st.integers(1, 5)))
+paddings = st.one_of(
+    st.integers(0, 3), st.tuples(st.integers(0, 3), st.integers(0, 3)), st.tuples(*[st.integers(0, 3)] * 4)
+)
+initializers = st.sampled_from([rm.GlorotNormal(), rm.GlorotUniform(), rm.HeNormal()])
+
+
+def layers():
+    groups = st.integers(1, 3)
+    convolution = groups.flatmap(
+        lambda count: st.builds(
+            rm.Conv2d,
+            st.integers(1, 5).map(lambda channel: channel * count),
+            pairs,
+            padding=paddings,
+            stride=pairs,
+            dilation=pairs,
+            groups=st.just(count),
+            ignore_bias=st.booleans(),
+            initializer=initializers,
+        )
+    )
+    dense = st.builds(rm.Dense, st.integers(1, 9), ignore_bias=st.booleans(), initializer=initializers)
+    pools = st.builds(rm.MaxPool2d, st.integers(4, 6), padding=paddings, stride=pairs)
+    averages = st.builds(rm.AveragePool2d, st.just((4, 5)), stride=pairs, count_include_padding=st.booleans())
+    return st.one_of(convolution, dense, pools, averages, st.builds(rm.Dropout, st.floats(0, 0.875, width=32)))
+
+
+@given(layers())
+def test_a_layer_is_written_as_one_would_write_it(layer):
+    again = eval(repr(layer), {**NAMES, **{name: getattr(rm, name) for name in rm.__all__}})
+    assert type(again) is type(layer)
+    kept = ("attributes", "channel", "filter", "output_size", "ignore_bias", "dropout_ratio", "count_include_padding")
+    for name in kept:
+        assert getattr(again, name, None) == getattr(layer, name, None)
+    assert type(getattr(again, "initializer", None)) is type(getattr(layer, "initializer", None))
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        (rm.Conv2d(32, 3, padding=1), "Conv2d(32, 3, padding=1)"),
+        (rm.Conv2d(8, (3, 5), padding=(1, 2, 1, 2)), "Conv2d(8, (3, 5), padding=(1, 2))"),
+        (rm.Dense(10), "Dense(10)"),
+        (rm.MaxPool2d(filter=2, stride=2), "MaxPool2d(2, stride=2)"),
+        (rm.Relu(), "Relu()"),
+        (rm.Sgd(0.5), "Sgd(lr=0.5, momentum=0.4, nesterov=True)"),
+        (rm.HeNormal(), "HeNormal()"),
+    ],
+)
+def test_short_forms(entry, text):
+    assert repr(entry) == text
+
+
+def test_a_model_shows_its_layers_and_counts():
+    model = rm.Sequential([rm.Conv2d(4, 3, input_size=2), rm.Relu(), rm.Dense(5)])
+    lines = repr(model).splitlines()
+    assert "0: Conv2d(4, 3)" in lines[2] and lines[2].endswith("76")
+    assert lines[4].endswith("not made yet") and lines[-1].split() == ["total", "76"]
+
+
+def test_layers_of_ones_own_are_shown_by_what_they_keep():
+    class Scale(rm.Layer):
+        def __init__(self, factor, offset=0):
+            super().__init__()
+            self.factor = factor
+            self._shift = offset
+
+    class Opaque(rm.Layer):
+        def __init__(self, factor):
+            super().__init__()
+            self._secret = factor
+
+    assert repr(Scale(3)) == "Scale(3)" and repr(Opaque(3)) == "Opaque(...)"
+
+
+def test_gradients_and_data_sets_are_told_in_few_words():
+    x = rm.data.digits()
+    assert "1,797 images 1x8x8" in repr(x) and len(repr(x)) < 200
+    model = rm.Sequential([rm.Dense(3)])
+    with rm.use_backend("reference"), model.train():
+        loss = rm.softmax_cross_entropy(model(np.ones((2, 4))), np.eye(3)[:2])
+    assert "(4, 3)" in repr(loss.grad())
+
+
+@pytest.mark.parametrize(
+    ("call", "advice"),
+    [
+        (lambda: rm.Conv2d(1, 32, 3), "Conv2d(32, 3)"),
+        (lambda: rm.Conv2d(1, 32, 3, 2, 1), "Conv2d(32, 3, stride=2, padding=1)"),
+        (lambda: rm.Conv2d(32, 3, 1), "padding"),
+        (lambda: rm.Conv2d(filters=32), "channel=32"),
+        (lambda: rm.Conv2d(32, kernel_size=(3, 5)), "filter=(3, 5)"),
+        (lambda: rm.Conv2d(32, strides=2), "stride=2"),
+        (lambda: rm.Dense(units=10), "output_size=10"),
+        (lambda: rm.Dense(10, use_bias=False), "ignore_bias=True"),
+        (lambda: rm.Dropout(p=0.5), "dropout_ratio=0.5"),
+        (lambda: rm.Adam(learning_rate=0.01), "lr=0.01"),
+    ],
+)
+def test_calls_of_other_libraries_are_refused_with_the_call_that_does_it_here(call, advice):
+    with pytest.raises(ArgumentError) as caught:
+        call()
+    assert advice in str(caught.value)
+
+
+def test_what_is_wrong_in_any_library_python_says():
+    with pytest.raises(TypeError):
+        rm.Dense(3, nonsense=1)
+    with pytest.raises(TypeError):
+        rm.Relu(1)
+
+
+def test_completion_shows_public_names_alone():
+    shown = [name for name in dir(rm) if not name.startswith("__")]
+    assert shown == sorted(rm.__all__)
+    assert all(getattr(rm, name) is not None for name in shown)
+
+
+def test_every_layer_and_function_of_the_cards_is_public():
+    for operation in rooms.operations():
+        card = rooms.card(operation)
+        for name, entry in vars(card).items():
+            is_own = getattr(entry, "__module__", None) == getattr(card, "__name__", None)
+            if is_own and not name.startswith("_") and (inspect.isclass(entry) or name == operation):
+                assert name in rm.__all__, f"{name} of {operation}"
+
+
+def test_help_lists_the_layers_and_functions():
+    text = pydoc.render_doc(rm, renderer=pydoc.plaintext)
+    first_page = "\n".join(text.splitlines()[:25])
+    for name in ("Conv2d", "MaxPool2d", "conv2d", "softmax_cross_entropy", "Adam"):
+        assert name in first_page
