@@ -1,4 +1,4 @@
-"""Shapes of results, of windows that slide over an image and of what is moved: the only home of these formulas."""
+"""Shapes of results: of windows that slide over an image, of arrays that are broadcast, and of what is moved."""
 
 import math
 
@@ -130,3 +130,28 @@ def inverse(axes):
 def strides(shape):
     """Return how many elements lie between neighbours along each axis of a row-major array."""
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+def broadcast_shape(a, b):
+    """Return the shape of what NumPy's broadcasting makes of arrays of two shapes.
+
+    From the last axis on, two sizes must be equal, or one of them 1 or missing.
+
+    Parameters
+    ----------
+    a, b : tuple of int
+
+    Raises
+    ------
+    ShapeError
+        If they do not fit.
+    """
+    length = max(len(a), len(b))
+    pairs = zip(*((1,) * (length - len(shape)) + tuple(shape) for shape in (a, b)), strict=True)
+    sizes = [(first if second == 1 else second, first in (1, second) or second == 1) for first, second in pairs]
+    if not all(fits for _, fits in sizes):
+        raise ShapeError(
+            f"the shapes {tuple(a)} and {tuple(b)} cannot be broadcast. Give arrays whose sizes, from the last axis "
+            "on, are equal, or one of them 1."
+        )
+    return tuple(size for size, _ in sizes)

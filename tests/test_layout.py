@@ -52,7 +52,7 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"pooling"}, "optimizers": {"optimizer"}}
+BESIDE = {"layers": {"matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
@@ -86,7 +86,7 @@ def test_every_kernel_belongs_to_an_operation():
     texts = [path.read_text(encoding="utf-8") for path in kernel_folder().glob("*.cl")]
     included = {stem for text in texts for stem in re.findall(r'^#include "(\w+)\.cl"$', text, re.MULTILINE)}
     python = {stem for part in ("convolution", "runtime", "shared") for stem in stems(PACKAGE / "opencl" / part)}
-    owners = set(OPERATIONS) | included | python
+    owners = set(OPERATIONS) | set(rooms.PAGES) | included | python
     orphans = {stem for stem in kernels - owners if not any(stem.startswith(f"{owner}_") for owner in owners)}
     assert not orphans
 

@@ -75,6 +75,7 @@ def test_matrix_products(rows, n, columns):
         gradients = (y.reshape(1, -1) @ dy.reshape(-1, 1)).reshape(()).grad()
     np.testing.assert_array_equal(y.as_ndarray(), a @ b)
     np.testing.assert_array_equal((x @ b).as_ndarray(), a @ b)
+    np.testing.assert_array_equal((a @ w).as_ndarray(), a @ b)
     np.testing.assert_array_equal(rm.matmul(a, w).as_ndarray(), a @ b)
     np.testing.assert_array_equal(gradients.get(x).as_ndarray(), dy @ b.T)
     np.testing.assert_array_equal(gradients.get(w).as_ndarray(), a.T @ dy)

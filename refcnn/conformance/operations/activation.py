@@ -1,0 +1,37 @@
+"""Functions of one number: cases; their error bounds follow from the reference's formulas."""
+
+from hypothesis import strategies as st
+
+from ...reference import activation as reference
+from ..theory.derived import Derived
+from ..theory.strategies import SUBNORMALS, ZEROS_AND_NOT_FINITE, Case, arrays, shapes
+
+#: From where a function is all but linear to where it is all but constant, and where e^x would overflow.
+_SCALES = (1.0, 10.0, 1e-3, 30.0, 1e3, 1e30, 1e-30)
+
+
+@st.composite
+def cases(draw, size="small", integers=False):
+    """Draw an array of any shape."""
+    shape = draw(shapes(size))
+    special = (*ZEROS_AND_NOT_FINITE, *SUBNORMALS)
+    x = draw(arrays(shape, integers, scales=_SCALES, special=special))
+    return Case((x,), {}, draw(arrays(shape, integers, special=special)))
+
+
+@st.composite
+def leaky_relu_cases(draw, size="small", integers=False):
+    """Draw an array of any shape and alpha; with ``integers`` one by which they stay what float32 holds."""
+    case = draw(cases(size, integers))
+    alpha = draw(st.sampled_from([0.5, 0.25, 0.0] if integers else [0.01, 0.1, 0.0, 1.0, -0.5, 3.0]))
+    return Case(case.inputs, {"alpha": alpha}, case.dy)
+
+
+OPERATIONS = {
+    "absolute": Derived(reference.OPERATIONS["absolute"], cases),
+    "leaky_relu": Derived(reference.OPERATIONS["leaky_relu"], leaky_relu_cases),
+    "negative": Derived(reference.OPERATIONS["negative"], cases),
+    "sigmoid": Derived(reference.OPERATIONS["sigmoid"], cases),
+    "softplus": Derived(reference.OPERATIONS["softplus"], cases),
+    "tanh": Derived(reference.OPERATIONS["tanh"], cases),
+}

@@ -1,0 +1,106 @@
+"""Arithmetic of two numbers on an OpenCL device: formulas and gradients are functions of kernels/arithmetic.cl."""
+
+import itertools
+import math
+
+from ...shapes import broadcast_shape
+from ..shared.elementwise import launch_in_chunks
+from ..shared.reduction import repeated, sum_over
+
+
+class Binary:
+    """An operation of two arrays, element by element, that are broadcast as in NumPy: y = formula(a, b).
+
+    Parameters
+    ----------
+    formula : str
+        The function of kernels/arithmetic.cl; beside it stand ``<formula>_of_a`` and ``<formula>_of_b``, what dy makes
+        of the gradients.
+    passes_dy_to : collection of str
+        Of ``a`` and ``b`` those whose gradient is dy itself, for which there is no such function.
+    """
+
+    def __init__(self, formula, passes_dy_to=()):
+        functions = {f"-DOF_{name.upper()}={formula}_of_{name}" for name in "ab" if name not in passes_dy_to}
+        self._passes_dy_to, self._options = passes_dy_to, (f"-DOPERATION={formula}", *sorted(functions))
+
+    def forward(self, a, b):
+        """a, b of shapes that broadcast -> y of the shape that they broadcast to."""
+        y = a.device.empty(broadcast_shape(a.shape, b.shape))
+        self._launch("forward", (), a, b, (y,))
+        # What no gradient is computed from is not kept in memory for it.
+        return y, (a.shape, b.shape, (a, b, y) if len(self._passes_dy_to) < 2 else None)
+
+    def backward(self, dy, saved, needs):
+        """Each operand's gradient is summed over the axes along which the operand was repeated."""
+        *shapes, arrays = saved
+        rows = zip("ab", shapes, needs, strict=True)
+        return tuple(self._gradient(name, dy, arrays, shape) if need else None for name, shape, need in rows)
+
+    def _gradient(self, name, dy, arrays, shape):
+        gradient = dy
+        if name not in self._passes_dy_to:
+            a, b, y = arrays
+            gradient = dy.device.empty(y.shape)
+            self._launch(f"backward_{name}", (dy,), a, b, (y, gradient))
+        if gradient.shape == shape:
+            return gradient
+        padded = (1,) * (gradient.ndim - len(shape)) + shape
+        axes = {axis for axis, size in enumerate(padded) if size != gradient.shape[axis]}
+        return sum_over(gradient, axes).reshape(shape)
+
+    def _launch(self, kernel, before, a, b, behind):
+        y, options, sizes, stem = behind[0], self._options, (), "binary"
+        if a.shape != b.shape:
+            groups = _groups(a.shape, b.shape, y.shape)
+            if len(groups) > _MOST_GROUPS:
+                a, b = (_whole(entry, y.shape) for entry in (a, b))
+            elif len(groups) > 1 or groups[0][1:] != (1, 1):
+                stem = "broadcast"
+                (last, a_step, b_step), axes, strides = _places(groups)
+                options, sizes = (*options, f"-DA_STEP={a_step}", f"-DB_STEP={b_step}"), (*axes, last, *strides)
+        arrays = *before, a, b, *behind
+        launch_in_chunks(y.device, "elementwise", f"{stem}_{kernel}", y.size, *arrays, y.size, *sizes, options=options)
+
+
+# Axes of a result, neighbours along which the same operands are repeated taken as one, that kernels/elementwise.cl has
+# arguments for.
+_MOST_GROUPS = 4
+
+
+def _groups(a, b, y):
+    """Return (size, whether a moves along, whether b does) of the axes of a result, those that are alike as one."""
+    padded = ((1,) * (len(y) - len(shape)) + shape for shape in (a, b))
+    axes = [(size, int(in_a != 1), int(in_b != 1)) for size, in_a, in_b in zip(y, *padded, strict=True) if size != 1]
+    found = []
+    for moves, entries in itertools.groupby(axes, key=lambda axis: axis[1:]):
+        found.append((math.prod(size for size, *_ in entries), *moves))
+    return found or [(1, 1, 1)]
+
+
+def _places(groups):
+    """Return the last group, the sizes of the two before it, and the strides of a, then b, along the three before."""
+    outer = [(1, 0, 0)] * (_MOST_GROUPS - len(groups)) + groups[:-1]
+    strides = []
+    for operand in (1, 2):
+        stride, own = groups[-1][0] if groups[-1][operand] else 1, []
+        for size, *moves in reversed(outer):
+            own.append(stride * moves[operand - 1])
+            stride *= size if moves[operand - 1] else 1
+        strides += reversed(own)
+    return groups[-1], [size for size, *_ in outer[1:]], strides
+
+
+def _whole(x, shape):
+    """Return x broadcast to a shape, all its elements stored."""
+    padded = (1,) * (len(shape) - x.ndim) + x.shape
+    return repeated(x, shape, {axis for axis, size in enumerate(padded) if size != shape[axis]})
+
+
+OPERATIONS = {
+    "add": Binary("add", passes_dy_to=("a", "b")),
+    "divide": Binary("divide"),
+    "multiply": Binary("multiply"),
+    "power": Binary("power"),
+    "subtract": Binary("subtract", passes_dy_to=("a",)),
+}
