@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from refcnn import rooms
 from refcnn.conformance.bundles import bundle
 from refcnn.conformance.bundles.case_file import read_case
 from refcnn.conformance.judging import judge
 from refcnn.conformance.targets import finding as targets
 from refcnn.conformance.targets import onnxruntime as onnxruntime_target
-from refcnn.conformance.targets.onnxruntime import one_node_model
 from refcnn.conformance.theory.bounds import UNDEFINED
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError, DataError, FileWriteError
@@ -324,32 +324,6 @@ def test_without_kernels_arrays_are_judged(tmp_path, site):
     assert wrong.returncode == 1 and "gradient of input 1: WRONG" in wrong.stdout
 
 
-ONNX_OPERATIONS = ("add", "average_pool2d", "conv2d", "dense", "max_pool2d", "relu", "softmax")
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-@settings(max_examples=10)
-@given(data=st.data())
-def test_the_model_has_one_node_and_computes_the_case(operation, data):
-    import onnx
-    import onnxruntime
-
-    case = data.draw(judge.conformance(operation).cases("tiny", integers=operation in ONNX_OPERATIONS))
-    model = one_node_model(operation, case.inputs, case.attributes)
-    assert (model is not None) == (operation in ONNX_OPERATIONS)
-    if model is None:
-        return
-    # Without a shape of the result, which onnxruntime infers.
-    onnx.checker.check_model(onnx.shape_inference.infer_shapes(onnx.load_model_from_string(model)), full_check=True)
-    assert len(onnx.load_model_from_string(model).graph.node) == 1
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    inputs = {entry.name: case.inputs[number].reshape(entry.shape) for number, entry in enumerate(session.get_inputs())}
-    assert list(inputs) == [f"input_{number}" for number, entry in enumerate(case.inputs) if entry is not None]
-    (computed,) = session.run(None, inputs)
-    ((exact, bound),) = bundle.expected(operation, "forward", case).values()
-    judge.compare(operation, computed, exact, bound)
-
-
 def test_a_fault_of_onnxruntime_is_run_again_there(tmp_path):
     expected = bundle.expected("conv2d", "forward", CASES["conv2d"])
     for change, status in ((0.0, 0), (0.5, 1)):
@@ -395,6 +369,20 @@ def test_the_model_of_a_bundle_is_what_onnxruntime_was_asked(tmp_path, monkeypat
     with np.load(tmp_path / "bundle" / "arrays.npz") as file:
         (again,) = script(tmp_path / "bundle")["run_model"]({"device": device}, dict(file))
     np.testing.assert_array_equal(again, y)
+
+
+def test_the_model_of_a_bundle_may_take_an_array_in_two_shapes(tmp_path, monkeypatch):
+    def to_onnx(graph, x):
+        rows = graph.node("Relu", [graph.tensor(x, shape=(-1,))])
+        return graph.node("Sum", [graph.node("Reshape", [rows], shape=x.shape), graph.tensor(x)])
+
+    monkeypatch.setattr(rooms.card("relu"), "to_onnx", to_onnx)
+    case = Case((np.arange(-3, 3, dtype=np.float32).reshape(2, 3),), {})
+    device = {"specification": "onnxruntime:CPUExecutionProvider", "platform": "onnxruntime"}
+    write(tmp_path / "bundle", "relu", "forward", None, case)
+    with np.load(tmp_path / "bundle" / "arrays.npz") as file:
+        (y,) = script(tmp_path / "bundle")["run_model"]({"device": device}, dict(file))
+    np.testing.assert_array_equal(y, [[-3, -2, -1], [0, 2, 4]])
 
 
 def test_missing_and_altered_files_are_named(tmp_path):

@@ -32,6 +32,7 @@ FLOORS = (
     ("conformance.operations",),
     ("conformance.theory", "conformance.reports"),
     ("onnx.reading", "onnx.writing", "onnx.runtime"),
+    ("onnx.operators",),
     ("models",),
     ("program",),
     ("layers", "optimizers"),

@@ -167,7 +167,7 @@ class Book:
         """Return the path of a model's ONNX file, which is written without a proof: only its speed matters here."""
         if key not in self._files:
             from .. import program
-            from ..onnx.exporting import DEFAULT_OPSET
+            from ..onnx.operators import DEFAULT_OPSET
             from ..onnx.writing import graph
 
             with use_backend("reference"):

@@ -1,7 +1,5 @@
 """Reshape: the function and the ONNX mapping."""
 
-import numpy as np
-
 from .. import attributes as attribute
 from ..function import apply
 from ..shapes import reshaped
@@ -60,5 +58,4 @@ def at_shapes(x, *, shape):
 
 def to_onnx(graph, x, *, shape):
     """Write ONNX's Reshape, in which 0 stands for the size of x along that axis."""
-    sizes = np.array([0 if size is None else size for size in shape], np.int64)
-    return graph.node("Reshape", [graph.tensor(x), graph.constant(sizes)])
+    return graph.node("Reshape", [graph.tensor(x)], shape=[0 if size is None else size for size in shape])

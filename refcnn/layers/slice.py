@@ -193,13 +193,14 @@ def to_onnx(graph, x, *, starts, stops, steps):
     slices = {axis: entry for axis, entry in enumerate(zip(starts, stops, steps, strict=True)) if entry != _WHOLE}
     if not slices:
         return graph.tensor(x)
-    rows = [
-        [_end(start, step < 0) for start, _, step in slices.values()],
-        [_end(stop, step > 0) for _, stop, step in slices.values()],
-        list(slices),
-        [step for *_, step in slices.values()],
-    ]
-    return graph.node("Slice", [graph.tensor(x), *(graph.constant(np.array(row, np.int64)) for row in rows)])
+    return graph.node(
+        "Slice",
+        [graph.tensor(x)],
+        starts=[_end(start, step < 0) for start, _, step in slices.values()],
+        ends=[_end(stop, step > 0) for _, stop, step in slices.values()],
+        axes=list(slices),
+        steps=[step for *_, step in slices.values()],
+    )
 
 
 def _end(place, is_last):

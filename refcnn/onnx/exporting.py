@@ -11,10 +11,7 @@ from ..files import atomic_write, check_writable
 from ..mode import is_training
 from ..model import Model
 from ..program import OUTPUTS, for_any_batch, require_same, trace
-
-#: Operator versions in which every mapping of refcnn means the same.
-OPSETS = range(13, 23)
-DEFAULT_OPSET = 17
+from .operators import DEFAULT_OPSET, OPSETS
 
 #: Protocol buffers, in which ONNX files are written, hold less than 2 GiB; the rest is for the graph itself.
 _LARGEST_CONSTANTS = 2**31 - 2**24

@@ -10,6 +10,7 @@ from hypothesis import event, target
 
 from refcnn.backend import find
 from refcnn.conformance.judging import judge
+from refcnn.conformance.targets.finding import find as find_target
 
 SIZE = os.environ.get("REFCNN_TEST_SIZE", "small")
 
@@ -161,39 +162,6 @@ def check_node_cases(operation, operator, translate, backend):
         np.testing.assert_array_equal(backend.to_host(y), expected.astype(np.float32), strict=True)
 
 
-def check_onnxruntime(operation, case, node, inputs=None, attributes=None, opset=17):
-    """Hold a one-node ONNX model's answer against the bound: an outside party on the meaning of the operation.
-
-    Parameters
-    ----------
-    node : str
-        ONNX's name of the operator.
-    inputs : sequence of ndarray, optional
-        What the node takes; the case's inputs as a rule.
-    attributes : dict, optional
-        The node's attributes.
-    """
-    import onnx
-    import onnxruntime
-
-    inputs = [entry for entry in (case.inputs if inputs is None else inputs) if entry is not None]
-    names = [f"x{index}" for index in range(len(inputs))]
-    (expected,), _ = judge.exact(operation, case, (False,) * len(case.inputs))
-    graph = onnx.helper.make_graph(
-        [onnx.helper.make_node(node, names, ["y"], **(attributes or {}))],
-        operation,
-        [
-            onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(e.dtype), e.shape)
-            for n, e in zip(names, inputs, strict=True)
-        ],
-        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, expected.shape)],
-    )
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=8)
-    onnx.checker.check_model(model, full_check=True)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    (computed,) = session.run(None, dict(zip(names, inputs, strict=True)))
-    with np.errstate(all="ignore"):
-        bound = judge.conformance(operation).forward_bound(case.inputs, case.attributes)
-    target(judge.compare(f"{node} in onnxruntime on {case}", computed, expected, bound), label="onnxruntime")
+def check_onnxruntime(operation, case):
+    """Hold onnxruntime's answer against the bound: an outside party on the meaning of the operation."""
+    target(judge.check_forward(operation, case, find_target("onnxruntime")), label="onnxruntime")

@@ -62,4 +62,4 @@ def test_gradients_of_reference(case):
 
 @given(case=dense.cases(SIZE))
 def test_onnxruntime(case):
-    check_onnxruntime("dense", case, "Gemm")
+    check_onnxruntime("dense", case)

@@ -36,4 +36,4 @@ def test_gradients_of_reference(case):
 
 @given(case=flatten.cases(SIZE))
 def test_onnxruntime(case):
-    check_onnxruntime("flatten", case, "Flatten")
+    check_onnxruntime("flatten", case)

@@ -37,7 +37,7 @@ def test_gradients_of_reference(case):
 @given(case=relu.cases(SIZE))
 def test_onnxruntime(case):
     assume(not np.isnan(case.inputs[0]).any())
-    check_onnxruntime("relu", case, "Relu")
+    check_onnxruntime("relu", case)
 
 
 def test_either_gradient_will_do_where_the_derivative_is_not_defined():

@@ -2,7 +2,7 @@
 
 A bundle holds the case (``case.json``), its arrays, exact answers and bounds
 (``arrays.npz``), the launches that computed it with their kernels and build
-options (``launches.json``, ``kernels/``), the one-node ONNX model that
+options (``launches.json``, ``kernels/``), the ONNX model that
 onnxruntime is tested with where there is one, and ``repro.py``, which runs it all again on numpy and pyopencl alone.
 :func:`refcnn.conformance.bundles.case_file.read_case` reads the case back.
 """
@@ -16,6 +16,7 @@ import numpy as np
 from ...backend import on_device
 from ...errors import ArgumentError, FileWriteError
 from ...files import atomic_folder, remedy
+from ...onnx import operators
 from ..judging import composition, judge
 from .case_file import ARRAYS_FILE, DIGESTS_FILE, HEADER_FILE, case_arrays, digests, header
 
@@ -132,10 +133,11 @@ def write_bundle(
     if recording is not None:
         texts[LAUNCHES_FILE] = _json(_launches(*recording, arrays))
         texts |= {f"{KERNELS_FOLDER}/{stem}.cl": text for stem, text in recording[0].sources.items()}
-    from ..targets.onnxruntime import one_node_model
+    model = None
+    if direction == "forward" and not composition.split(variant)[1] and operators.is_mapped(operation):
+        from ...onnx.writing.graph import build_alone
 
-    is_one_node = direction == "forward" and not composition.split(variant)[1]
-    model = one_node_model(operation, case.inputs, case.attributes) if is_one_node else None
+        model, _ = build_alone(operation, case.inputs, case.attributes)
 
     try:
         with atomic_folder(folder) as temporary:
@@ -144,7 +146,7 @@ def write_bundle(
                 (temporary / name).write_text(text, encoding="utf-8")
             np.savez(temporary / ARRAYS_FILE, **arrays)
             if model is not None:
-                (temporary / MODEL_FILE).write_bytes(model)
+                (temporary / MODEL_FILE).write_bytes(model.SerializeToString(deterministic=True))
             (temporary / DIGESTS_FILE).write_text(digests(temporary), encoding="utf-8")
     except OSError as error:
         raise FileWriteError(

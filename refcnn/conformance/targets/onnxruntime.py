@@ -1,55 +1,20 @@
-"""onnxruntime as a target: forward of what one ONNX node expresses."""
+"""onnxruntime as a target: forward of what ONNX's operators express, as the cards say."""
 
 import functools
 
-import onnx
 import onnxruntime
 
 from ...errors import BackendError
+from ...onnx import operators
+from ...onnx.writing.graph import build_alone
 from .base import HostTarget, NotExpressible, versions
 
-_OPSET = 17
 _FATAL = 4
 
 
 def providers():
     """Return the execution providers that this installation of onnxruntime has and that compute on this machine."""
     return [name for name in onnxruntime.get_available_providers() if name != "AzureExecutionProvider"]
-
-
-def node(operation, inputs, attributes):
-    """Return what one ONNX node takes to compute an operation.
-
-    Returns
-    -------
-    (name, inputs, attributes) : (str, list of ndarray, dict)
-        None if no single node expresses it.
-    """
-    if operation == "conv2d":
-        x, w, b = inputs
-        return (
-            "Conv",
-            [x, w] if b is None else [x, w, b.reshape(-1)],
-            {
-                "kernel_shape": w.shape[2:],
-                "strides": attributes["stride"],
-                "pads": attributes["padding"],
-                "dilations": attributes["dilation"],
-                "group": attributes["groups"],
-            },
-        )
-    if operation in ("max_pool2d", "average_pool2d"):
-        entries = {"kernel_shape": attributes["kernel"], "strides": attributes["stride"], "pads": attributes["padding"]}
-        if operation == "max_pool2d":
-            return "MaxPool", list(inputs), entries
-        return "AveragePool", list(inputs), {**entries, "count_include_pad": int(attributes["count_include_padding"])}
-    name = {"dense": "Gemm", "relu": "Relu", "add": "Add", "softmax": "Softmax"}.get(operation)
-    if name is None:
-        return None
-    return name, [entry for entry in inputs if entry is not None], {"axis": 1} if name == "Softmax" else {}
-
-
-OPERATIONS = ("add", "average_pool2d", "conv2d", "dense", "max_pool2d", "relu", "softmax")
 
 
 class OnnxRuntime(HostTarget):
@@ -85,58 +50,31 @@ class OnnxRuntime(HostTarget):
         }
 
     def offers(self, stem, direction):
-        """Forward of what one node expresses."""
-        return direction == "forward" and stem in OPERATIONS
+        """Forward of what has an ONNX mapping."""
+        return direction == "forward" and operators.is_mapped(stem)
 
     def operation(self, stem):
-        """``forward`` as a model of one node."""
-        return _Node(stem, self._provider) if stem in OPERATIONS else None
+        """``forward`` as a model of that operation alone."""
+        return _Alone(stem, self._provider) if operators.is_mapped(stem) else None
 
 
-class _Node:
+class _Alone:
     def __init__(self, stem, provider):
         self._stem, self._provider = stem, provider
 
     def forward(self, *inputs, **attributes):
-        kind, arrays, entries = node(self._stem, inputs, attributes)
-        session = _session(kind, tuple(array.shape for array in arrays), tuple(entries.items()), self._provider)
-        return session.run(None, dict(zip(_names(arrays), arrays, strict=True)))[0], None
+        model, feeds = build_alone(self._stem, inputs, attributes)
+        session = _session(model.SerializeToString(deterministic=True), self._provider)
+        results = session.run(None, feeds)
+        # An operation has one result, or a tuple of results.
+        return results[0] if model.graph.output[0].name == "y" else tuple(results), None
 
     def backward(self, dy, saved, needs, **attributes):
         raise NotExpressible(f"onnxruntime computes no gradients of {self._stem}")
 
 
-def one_node_model(operation, inputs, attributes):
-    """Return the serialised ONNX model that an operation is tested with, or None where ONNX has no such node.
-
-    All its inputs are the model's, named ``input_0`` and so on.
-    """
-    found = node(operation, inputs, attributes)
-    if found is None:
-        return None
-    kind, arrays, entries = found
-    return _model(kind, tuple(array.shape for array in arrays), tuple(entries.items()))
-
-
-def _names(arrays):
-    return [f"input_{index}" for index in range(len(arrays))]
-
-
-def _model(kind, shapes, attributes):
-    names, kind_of_number = _names(shapes), onnx.TensorProto.FLOAT
-    inputs = [
-        onnx.helper.make_tensor_value_info(*entry)
-        for entry in ((name, kind_of_number, shape) for name, shape in zip(names, shapes, strict=True))
-    ]
-    output = onnx.helper.make_tensor_value_info("y", kind_of_number, None)
-    call = onnx.helper.make_node(kind, names, ["y"], **dict(attributes))
-    graph = onnx.helper.make_graph([call], kind, inputs, [output])
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", _OPSET)], ir_version=8)
-    return model.SerializeToString(deterministic=True)
-
-
 @functools.lru_cache(maxsize=16)
-def _session(kind, shapes, attributes, provider):
+def _session(model, provider):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = _FATAL
@@ -144,7 +82,6 @@ def _session(kind, shapes, attributes, provider):
     settings = {"use_tf32": "0"} if provider == "CUDAExecutionProvider" else {}
     if provider != "CPUExecutionProvider":
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    model = _model(kind, shapes, attributes)
     session = onnxruntime.InferenceSession(model, options, providers=[(provider, settings)])
     if session.get_providers()[0] != provider:
         raise BackendError(f"onnxruntime could not start {provider}, and took {session.get_providers()[0]} instead.")

@@ -1,4 +1,15 @@
-"""Writing a program as an ONNX graph; each operation's card says which ONNX operators stand for it."""
+"""Writing a program as an ONNX graph; each operation's card says which ONNX operators stand for it.
+
+A card's ``to_onnx`` gets the graph, the operation's inputs and its attributes, and returns the name of the result::
+
+    def to_onnx(graph, x, *, axes):
+        return graph.node("ReduceSum", [graph.tensor(x)], axes=axes, keepdims=0)
+
+Arrays are ``inputs``; whatever is an attribute on the card goes by ONNX's name for it. Whether ONNX wants it as an
+attribute or as an input, as it does of ReduceSum's ``axes``, ReduceMean's from opset 18 on, Reshape's ``shape``,
+Slice's ``starts`` and ``ends``, Clip's ``min`` and ``max`` or Pad's ``pads``, :meth:`Graph.node` finds out from ONNX's
+schema of the version that is written.
+"""
 
 import json
 
@@ -6,11 +17,11 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from ... import rooms
-from ...backend import results_of
-from ...errors import ExportError
-from ...program import IMAGE, named
+from ... import backend as backends
+from ...program import IMAGE, Step
+from ...variable import Variable
 from ...version import __version__
+from .. import operators
 
 CLASSES_KEY, PREPROCESSING_KEY = "refcnn.classes", "refcnn.preprocessing"
 PRODUCER = "refcnn"
@@ -21,9 +32,9 @@ class Graph:
 
     Parameters
     ----------
-    program : Program
-    output_name : str
-        The name of the output.
+    constants : dict of str to ndarray
+    variables : dict of str to Variable
+        By name what was recorded: the image, the constants and the results.
     opset : int
 
     Attributes
@@ -32,16 +43,13 @@ class Graph:
         The version of ONNX's operators that is written.
     nodes : list of onnx.NodeProto
     initializers : dict of str to ndarray
-    tensor_names : dict of str to str
-        For the name of each result of a step that of its tensor in the graph.
+    constants : dict of str to str
+        For each initializer that is one of the constants its name among them.
     """
 
-    def __init__(self, program, output_name, opset):
-        self.opset, self.nodes, self.initializers, self.tensor_names = opset, [], {}, {}
-        self._constants = program.constants
-        self._names = {id(variable): name for name, variable in program.variables.items()}
-        for step in program.steps:
-            self._write(program, step, output_name)
+    def __init__(self, constants, variables, opset):
+        self.opset, self.nodes, self.initializers, self.constants = opset, [], {}, {}
+        self._constants, self._names = constants, {id(variable): name for name, variable in variables.items()}
 
     def tensor(self, variable, shape=None):
         """Return the name of a variable's tensor: the graph's input, an earlier result, or an initializer.
@@ -56,9 +64,10 @@ class Graph:
         name = self._names[id(variable)]
         if name in self._constants:
             array = self._constants[name]
-            return self.constant(array if shape is None else array.reshape(shape), name)
-        name = self.tensor_names.get(name, name)
-        return name if shape is None else self.node("Reshape", [name, self.constant(np.array(shape, np.int64))])
+            initializer = self.constant(array if shape is None else array.reshape(shape), name)
+            self.constants[initializer] = name
+            return initializer
+        return name if shape is None else self.node("Reshape", [name], shape=shape)
 
     def constant(self, array, name=None):
         """Return the name of an initializer that holds an array; the same name and shape give the same one."""
@@ -82,26 +91,46 @@ class Graph:
         outputs : int, optional
             How many outputs it has; a tuple of their names is returned then.
         **attributes
-            The operator's attributes.
+            What else the operator takes, by ONNX's names: its attributes, and inputs of a fixed value, which become
+            initializers of ONNX's type: numbers, lists, or ndarrays whose dtype counts. What is None is left out.
+
+        Raises
+        ------
+        ExportError
+            If the version that is written has no such operator.
         """
         name = f"{self._label}.{len(self.nodes) - self._first + 1}"
         inputs = ["" if entry is None else entry for entry in inputs]
+        for place, entry in enumerate(operators.schema(op_type, self.opset).inputs):
+            value = attributes.pop(entry.name, None)
+            if value is not None:
+                inputs += [""] * (place + 1 - len(inputs))
+                inputs[place] = self.constant(_as_array(value, entry.types), f"{self._label}.{entry.name}")
         names = [name] if outputs is None else [f"{name}:{index}" for index in range(outputs)]
         self.nodes.append(helper.make_node(op_type, inputs, names, name=name, **attributes))
         return name if outputs is None else tuple(names)
 
-    def _write(self, program, step, output_name):
+    def write(self, step, inputs, name_results):
+        """Write a step.
+
+        Parameters
+        ----------
+        step : Step
+        inputs : list of Variable or None
+        name_results : callable
+            Given what the card returned, the name of a tensor or a tuple of several, it returns what each is to be
+            called; None leaves one as it is, which nothing reads.
+        """
         self._label, self._first = step.label, len(self.nodes)
-        inputs = [None if name is None else program.variables[name] for name in step.inputs]
-        tensors = _card(step.operation).to_onnx(self, *inputs, **step.attributes)
-        results = named(step, results_of(tensors))
+        tensors = operators.mapping(step.operation)(self, *inputs, **step.attributes)
         renamed = {}
-        for result, tensor in results.items():
+        for name, tensor in zip(name_results(tensors), backends.results_of(tensors), strict=True):
+            if name is None:
+                continue
             # What the operation hands on as it is, or gives twice, has no name of its own yet.
             if tensor in renamed or not any(tensor in node.output for node in self.nodes[self._first :]):
                 tensor = self.node("Identity", [tensor])
-            renamed[tensor] = output_name if result == program.output else result
-            self.tensor_names[result] = renamed[tensor]
+            renamed[tensor] = name
         own = self.nodes[self._first :]
         if len(own) == 1:
             own[0].name = step.label
@@ -135,27 +164,29 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
     Raises
     ------
     ExportError
-        If an operation has no ONNX mapping.
+        If an operation has no ONNX mapping, or none in this opset.
     """
-    graph = Graph(program, output_name, opset)
-    outputs = {name: _tensor_type(tensor, shapes[name]) for name, tensor in graph.tensor_names.items()}
-    inner = [value for name, value in outputs.items() if name != program.output]
+    graph = Graph(program.constants, program.variables, opset)
+    tensor_names = {program.output: output_name}
+    for step in program.steps:
+        inputs = [None if entry is None else program.variables[entry] for entry in step.inputs]
+        graph.write(step, inputs, lambda tensors, step=step: [tensor_names.get(entry, entry) for entry in step.results])
+    results = [entry for step in program.steps for entry in step.results if entry is not None]
+    outputs = {entry: _tensor_type(tensor_names.get(entry, entry), shapes[entry]) for entry in results}
+    inner = [value for entry, value in outputs.items() if entry != program.output]
     proto = helper.make_graph(
         graph.nodes,
         name,
         [_tensor_type(IMAGE, shapes[IMAGE])],
         [outputs[program.output]],
-        [numpy_helper.from_array(np.asarray(array, order="C"), key) for key, array in graph.initializers.items()],
+        _initializers(graph.initializers),
         value_info=inner,
     )
-    version = helper.make_operatorsetid("", opset)
-    model = helper.make_model(
+    model = _model(
         proto,
-        opset_imports=[version],
+        opset,
         producer_name=PRODUCER,
         producer_version=__version__,
-        # The oldest that these operators allow, so that every runtime that knows the operators reads the file.
-        ir_version=helper.find_min_ir_version_for([version]),
         doc_string=f"{name}, written by refcnn {__version__}: {IMAGE} {_text(shapes[IMAGE])} -> {output_name} "
         f"{_text(shapes[program.output])}, float32.",
     )
@@ -168,22 +199,86 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
     return model, outputs
 
 
-def _card(operation):
-    card = rooms.card(operation)
-    if not hasattr(card, "to_onnx"):
-        raise ExportError(
-            f"the model uses {operation}, which has no ONNX mapping. Export the model without it, or define to_onnx in "
-            f"{rooms.path(rooms.LAYERS, operation)}."
-        )
-    return card
+def build_alone(operation, inputs, attributes, opset=operators.DEFAULT_OPSET):
+    """Return one operation as an ONNX model whose inputs are its arrays, and what the model is to be fed.
+
+    Parameters
+    ----------
+    operation : str
+    inputs : sequence of (ndarray or None)
+    attributes : dict
+    opset : int, optional
+
+    Returns
+    -------
+    model : onnx.ModelProto
+        Its inputs are ``input_0`` and so on, or of an array that the mapping takes in a second shape ``input_0.2``;
+        its output is ``y``, or of several results ``y:0`` and so on.
+    feeds : dict of str to ndarray
+        The arrays in the shapes of the model's inputs.
+
+    Raises
+    ------
+    ExportError
+        If the operation has no ONNX mapping, or none in this opset.
+    """
+    arrays = {f"input_{number}": array for number, array in enumerate(inputs) if array is not None}
+    names = tuple(None if array is None else f"input_{number}" for number, array in enumerate(inputs))
+    reference = backends.find("reference")
+    variables = {name: Variable.of(reference, array) for name, array in arrays.items()}
+    graph, outputs = Graph(arrays, variables, opset), []
+
+    def name_results(tensors):
+        outputs.extend([f"y:{index}" for index in range(len(tensors))] if isinstance(tensors, tuple) else ["y"])
+        return outputs
+
+    step = Step(operation, operation, names, attributes, ())
+    graph.write(step, [variables.get(name) for name in names], name_results)
+    feeds = {name: array for name, array in graph.initializers.items() if name in graph.constants}
+    proto = helper.make_graph(
+        graph.nodes,
+        operation,
+        [_tensor_type(name, array.shape, array.dtype) for name, array in feeds.items()],
+        [onnx.ValueInfoProto(name=name) for name in outputs],
+        _initializers({name: array for name, array in graph.initializers.items() if name not in feeds}),
+    )
+    model = _model(proto, opset)
+    for output, inferred in zip(model.graph.output, onnx.shape_inference.infer_shapes(model).graph.output, strict=True):
+        # The shape follows from those of the inputs, and it is for onnxruntime to find it.
+        dtype = inferred.type.tensor_type.elem_type
+        output.CopyFrom(helper.make_tensor_value_info(output.name, dtype, None))
+    return model, feeds
+
+
+def _model(graph, opset, **fields):
+    version = helper.make_operatorsetid("", opset)
+    return helper.make_model(
+        graph,
+        opset_imports=[version],
+        # The oldest that these operators allow, so that every runtime that knows the operators reads the file.
+        ir_version=helper.find_min_ir_version_for([version]),
+        **fields,
+    )
+
+
+def _initializers(arrays):
+    return [numpy_helper.from_array(np.asarray(array, order="C"), name) for name, array in arrays.items()]
+
+
+def _as_array(value, types):
+    """Return a value as an array of a type that an input takes: floats in float32, indices in int64."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return np.asarray(value)
+    kinds = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(bool)": np.bool_}
+    return np.asarray(value, next(kind for name, kind in kinds.items() if name in types))
 
 
 def _identical(first, second):
     return first.dtype == second.dtype and first.shape == second.shape and np.array_equal(first, second)
 
 
-def _tensor_type(name, shape):
-    return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+def _tensor_type(name, shape, dtype=np.float32):
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
 
 
 def _text(shape):
