@@ -9,6 +9,9 @@ from ..theory.strategies import SUBNORMALS, ZEROS_AND_NOT_FINITE, Case, arrays, 
 #: From where a function is all but linear to where it is all but constant, and where e^x would overflow.
 _SCALES = (1.0, 10.0, 1e-3, 30.0, 1e3, 1e30, 1e-30)
 
+#: With which integers stay what float32 holds.
+_EXACT_ALPHAS = (0.5, 0.25, 0.0)
+
 
 @st.composite
 def cases(draw, size="small", integers=False):
@@ -21,16 +24,26 @@ def cases(draw, size="small", integers=False):
 
 @st.composite
 def leaky_relu_cases(draw, size="small", integers=False):
-    """Draw an array of any shape and alpha; with ``integers`` one by which they stay what float32 holds."""
+    """Draw an array of any shape, and alpha."""
     case = draw(cases(size, integers))
-    alpha = draw(st.sampled_from([0.5, 0.25, 0.0] if integers else [0.01, 0.1, 0.0, 1.0, -0.5, 3.0]))
+    alpha = draw(st.sampled_from(_EXACT_ALPHAS if integers else [0.01, 0.1, 0.0, 1.0, -0.5, 3.0]))
     return Case(case.inputs, {"alpha": alpha}, case.dy)
 
 
+def _keeps_zeros(direction, case):
+    """Zeros get the other sign, or in gradients keep it."""
+    return True
+
+
 OPERATIONS = {
-    "absolute": Derived(reference.OPERATIONS["absolute"], cases),
-    "leaky_relu": Derived(reference.OPERATIONS["leaky_relu"], leaky_relu_cases),
-    "negative": Derived(reference.OPERATIONS["negative"], cases),
+    "absolute": Derived(reference.OPERATIONS["absolute"], cases, EXACT_ON_INTEGERS=True),
+    "leaky_relu": Derived(
+        reference.OPERATIONS["leaky_relu"],
+        leaky_relu_cases,
+        EXACT_ON_INTEGERS=True,
+        is_exact_with=lambda attributes: attributes["alpha"] in _EXACT_ALPHAS,
+    ),
+    "negative": Derived(reference.OPERATIONS["negative"], cases, EXACT_ON_INTEGERS=True, is_copy=_keeps_zeros),
     "sigmoid": Derived(reference.OPERATIONS["sigmoid"], cases),
     "softplus": Derived(reference.OPERATIONS["softplus"], cases),
     "tanh": Derived(reference.OPERATIONS["tanh"], cases),

@@ -1,5 +1,7 @@
 """Arithmetic: cases; the error bounds follow from the reference's formulas."""
 
+import itertools
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -31,25 +33,42 @@ def power_cases(draw, size="small", integers=False):
 
 @st.composite
 def broadcast_shapes(draw, size):
-    """Draw (shape of a, of b, of both together): as often as not one shape, else some axes are 1 or missing in one."""
+    """Draw (shape of a, of b, of both together): often one shape, else each axis may be 1 in one, or even missing."""
     shape = draw(shapes(size, axes=5))
-    if draw(st.booleans()):
+    if draw(st.integers(0, 2)) == 0:
         return shape, shape, shape
-    a, b = (draw(_repeated(shape)) for _ in range(2))
+    owners = [draw(st.sampled_from(("b", "a", "ab"))) for _ in shape]
+    a, b = (tuple(side if name in owner else 1 for side, owner in zip(shape, owners, strict=True)) for name in "ab")
+    a, b = (tuple(itertools.dropwhile(_is_one, entry)) if draw(st.booleans()) else entry for entry in (a, b))
     return a, b, broadcast_shape(a, b)
 
 
-@st.composite
-def _repeated(draw, shape):
-    """Draw a shape that can be broadcast to another."""
-    missing = draw(st.sampled_from([0, 0, *range(len(shape) + 1)]))
-    return tuple(draw(st.sampled_from([side, side, 1])) for side in shape[missing:])
+def _is_one(side):
+    return side == 1
+
+
+def _edges(case):
+    """Whether an operand is repeated, and how."""
+    a, b = (entry.shape for entry in case.inputs)
+    return {
+        "one shape": a == b,
+        "an operand without axes": () in (a, b),
+        "both operands repeated": case.dy.size > max(entry.size for entry in case.inputs),
+        "an operand with fewer axes": len(a) != len(b),
+    }
+
+
+def _passes_dy_on(direction, case):
+    """The gradients are dy itself, or its sums."""
+    return direction == "backward" and case.inputs[0].shape == case.inputs[1].shape
 
 
 OPERATIONS = {
-    "add": Derived(reference.OPERATIONS["add"], cases),
-    "divide": Derived(reference.OPERATIONS["divide"], cases),
-    "multiply": Derived(reference.OPERATIONS["multiply"], cases),
-    "power": Derived(reference.OPERATIONS["power"], power_cases),
-    "subtract": Derived(reference.OPERATIONS["subtract"], cases),
+    "add": Derived(reference.OPERATIONS["add"], cases, EXACT_ON_INTEGERS=True, edges=_edges, is_copy=_passes_dy_on),
+    "divide": Derived(reference.OPERATIONS["divide"], cases, edges=_edges),
+    "multiply": Derived(reference.OPERATIONS["multiply"], cases, EXACT_ON_INTEGERS=True, edges=_edges),
+    "power": Derived(reference.OPERATIONS["power"], power_cases, edges=_edges),
+    "subtract": Derived(
+        reference.OPERATIONS["subtract"], cases, EXACT_ON_INTEGERS=True, edges=_edges, is_copy=_passes_dy_on
+    ),
 }

@@ -22,10 +22,25 @@ def cases(draw, size="small", integers=False):
     return Case((x,), {"axes": axes, "keepdims": keepdims}, draw(arrays(reduced, integers, special=_SPECIAL)))
 
 
+def _edges(case):
+    """Which axes are reduced."""
+    (x,), axes = case.inputs, case.attributes["axes"]
+    inner = [axis in axes for axis, side in enumerate(x.shape) if side > 1]
+    return {
+        "no axes": not axes,
+        "all axes": len(axes) == x.ndim,
+        "the last axis kept": x.ndim - 1 not in axes,
+        "reduced axes apart": sum(now and not before for before, now in zip([False, *inner], inner, strict=False)) > 1,
+    }
+
+
 class Max:
     """The largest: exact, and no error grows in it."""
 
+    EXACT_ON_INTEGERS = True
+
     cases = staticmethod(cases)
+    edges = staticmethod(_edges)
 
     def forward_bound(self, inputs, attributes, errors=None):
         """|max of a - max of b| <= max of |a - b|."""
@@ -52,6 +67,6 @@ class Max:
 
 OPERATIONS = {
     "reduce_max": Max(),
-    "reduce_mean": Derived(reference.OPERATIONS["reduce_mean"], cases),
-    "reduce_sum": Derived(reference.OPERATIONS["reduce_sum"], cases),
+    "reduce_mean": Derived(reference.OPERATIONS["reduce_mean"], cases, edges=_edges),
+    "reduce_sum": Derived(reference.OPERATIONS["reduce_sum"], cases, EXACT_ON_INTEGERS=True, edges=_edges),
 }
