@@ -5,7 +5,7 @@ import pytest
 
 import refcnn as rm
 from refcnn.errors import ExportError
-from refcnn.onnx import export
+from refcnn.onnx import export, load
 
 from .test_export import assert_same_bits
 
@@ -94,7 +94,10 @@ class Moving(rm.Model):
 @pytest.mark.parametrize("shape", [(2, 4, 6), (4, 2, 3)])
 @pytest.mark.parametrize("call", CALLS)
 def test_the_file_is_right_for_any_batch_size(tmp_path, call, shape):
-    assert_same_bits(tmp_path, Moving(call), shape)
+    model = Moving(call)
+    assert_same_bits(tmp_path, model, shape)
+    x = np.ones((4, *shape))
+    np.testing.assert_allclose(load(tmp_path / "model.onnx").predict(x), model(x).as_ndarray(), rtol=1e-6)
 
 
 def to_half_of_the_batch(x):
