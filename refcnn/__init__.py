@@ -44,12 +44,13 @@ from .optimizers.adam import Adam
 from .optimizers.optimizer import Optimizer
 from .optimizers.sgd import Sgd
 from .philox import set_seed
-from .variable import Grads, Parameter, Variable
+from .variable import Buffer, Grads, Parameter, Variable
 from .version import __version__
 
 __all__ = [
     "Adam",
     "AveragePool2d",
+    "Buffer",
     "Conv2d",
     "Dense",
     "Dropout",

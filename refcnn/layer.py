@@ -10,7 +10,7 @@ import urllib.parse
 from .arguments import Written
 from .errors import ArgumentError, ShapeError
 from .mode import setting
-from .variable import Parameter, as_variable
+from .variable import Buffer, Parameter, Stored, as_variable
 
 #: Called with each layer and its output where it is set: see :func:`watched`.
 _watcher = contextvars.ContextVar("refcnn watcher of layers", default=None)
@@ -18,17 +18,31 @@ _watcher = contextvars.ContextVar("refcnn watcher of layers", default=None)
 making = threading.RLock()
 
 
-class Parameters(dict):
-    """A layer's parameters by name, also as attributes: ``layer.params.w``."""
+class _ByName(dict):
+    """What a layer stores by name, also as attributes."""
+
+    _kind = None
 
     def __getattr__(self, name):
         try:
             return self[name]
         except KeyError:
             raise AttributeError(
-                f"there is no parameter {name!r}; there are {sorted(self) or 'none yet'} (layers without an "
-                "input_size make their parameters at the first call)"
+                f"there is no {self._kind} {name!r}; there are {sorted(self) or 'none yet'} (layers without an "
+                f"input_size make their {self._kind}s at the first call)"
             ) from None
+
+
+class Parameters(_ByName):
+    """A layer's parameters by name, also as attributes: ``layer.params.w``."""
+
+    _kind = "parameter"
+
+
+class Buffers(_ByName):
+    """A layer's buffers by name, also as attributes: ``layer.buffers.mean``."""
+
+    _kind = "buffer"
 
 
 class Layer(Written):
@@ -38,24 +52,45 @@ class Layer(Written):
     ----------
     params : Parameters
         The layer's own parameters, name to :class:`~refcnn.variable.Parameter`.
+    buffers : Buffers
+        What it stores and no optimizer changes, name to :class:`~refcnn.variable.Buffer`.
     """
 
-    #: The attributes whose entries are named as if they were attributes themselves.
+    #: The attributes whose entries are named as if they were attributes themselves, as those of ``buffers`` are too.
     _unnamed: tuple[str, ...] = ("params",)
 
     def __init__(self):
-        self.params = Parameters()
+        self.params, self.buffers = Parameters(), Buffers()
 
-    def __call__(self, x):
-        y = self.forward(as_variable(x))
+    def __call__(self, *inputs, **keywords):
+        """Return what ``forward`` makes of the inputs.
+
+        Parameters
+        ----------
+        *inputs : Variable, array_like or None
+            What is no Variable is made one, but for None.
+        **keywords
+            Given to ``forward`` as they are.
+
+        Returns
+        -------
+        Variable, as a rule
+            What ``forward`` returns, a tuple of Variables of a layer with several results.
+
+        Raises
+        ------
+        ShapeError
+            If an input is no array of numbers.
+        """
+        y = self.forward(*(None if entry is None else as_variable(entry) for entry in inputs), **keywords)
         watcher = _watcher.get()
         if watcher is not None:
             watcher(self, y)
         return y
 
-    def forward(self, x):
-        """Compute the layer's output from a Variable; each layer defines its own."""
-        raise TypeError(f"{type(self).__name__} must define forward(self, x)")
+    def forward(self, *inputs):
+        """Compute the layer's output from Variables; each layer defines its own, with the inputs that it takes."""
+        raise TypeError(f"{type(self).__name__} must define forward(self, x), or forward(self, a, b) of two inputs")
 
     def children(self):
         """Yield (name, layer) of the layers in this one's attributes, and in lists, tuples and dicts there.
@@ -80,19 +115,43 @@ class Layer(Written):
         ArgumentError
             If two have one name, or one has no name that is the same in every process.
         """
+        return self._own(Parameter)
+
+    def own_buffers(self):
+        """Yield (name, Buffer) of this layer's buffers, as :meth:`own_parameters`, those in ``buffers`` among them.
+
+        Raises
+        ------
+        ArgumentError
+            As :meth:`own_parameters`.
+        """
+        return self._own(Buffer)
+
+    def own_state(self):
+        """Yield (name, Parameter or Buffer) of all that the layer itself stores.
+
+        Raises
+        ------
+        ArgumentError
+            As :meth:`own_parameters`.
+        """
+        return self._own(Stored)
+
+    def _own(self, kind):
         found = {}
-        for name, parameter in self._find(Parameter):
-            if found.setdefault(name, parameter) is not parameter:
+        for name, entry in self._find(Stored):
+            if found.setdefault(name, entry) is not entry:
                 raise ArgumentError(
-                    f"{type(self).__name__}: two parameters have the name {name!r}, one in params and one in an "
-                    "attribute. Give one of them another name."
+                    f"{type(self).__name__}: two parameters or buffers have the name {name!r}, one in params or "
+                    "buffers and one elsewhere. Give one of them another name."
                 )
-        return iter(found.items())
+        return ((name, entry) for name, entry in found.items() if isinstance(entry, kind))
 
     def _find(self, kind):
         entered = set()
         for attribute, value in list(vars(self).items()):
-            path = () if attribute in self._unnamed and isinstance(value, (dict, list)) else (attribute,)
+            is_named = attribute not in self._unnamed or not isinstance(value, (dict, list))
+            path = (attribute,) if is_named and not isinstance(value, Buffers) else ()
             for keys, entry in _search(value, path, entered):
                 if isinstance(entry, kind):
                     yield ".".join(_word(self, key) for key in keys), entry
@@ -111,6 +170,10 @@ class Layer(Written):
         """
         return None
 
+    def buffer_shapes(self):
+        """Return the buffers that the layer has, or will have at its first call, as :meth:`parameter_shapes` does."""
+        return None
+
     def set_parameters(self, arrays):
         """Make or replace the layer's own parameters by host arrays, a dict of name to ndarray.
 
@@ -119,26 +182,41 @@ class Layer(Written):
         ShapeError
             If a parameter has another shape, or the layer has no such parameter, or would lack another.
         """
-        expected = self.parameter_shapes()
-        shapes = {**(expected or {}), **{name: parameter.shape for name, parameter in self.params.items()}}
-        if expected is not None and (set(arrays) - set(shapes) or set(expected) - set(arrays) - set(self.params)):
+        self._store(Parameter, self.params, self.parameter_shapes(), arrays)
+
+    def set_buffers(self, arrays):
+        """Make or replace the layer's own buffers by host arrays, a dict of name to ndarray.
+
+        A layer with both makes its buffers first: another thread may call it as soon as it has parameters.
+
+        Raises
+        ------
+        ShapeError
+            As :meth:`set_parameters`.
+        """
+        self._store(Buffer, self.buffers, self.buffer_shapes(), arrays)
+
+    def _store(self, kind, stored, expected, arrays):
+        word = kind.__name__.lower()
+        shapes = {**(expected or {}), **{name: entry.shape for name, entry in stored.items()}}
+        if expected is not None and (set(arrays) - set(shapes) or set(expected) - set(arrays) - set(stored)):
             raise ShapeError(
-                f"{type(self).__name__}: values are given for {sorted(arrays)}, but the parameters are "
+                f"{type(self).__name__}: values are given for {sorted(arrays)}, but the {word}s are "
                 f"{sorted(shapes)}. Give values for these and no others, made by a layer with the same arguments."
             )
         for name, array in arrays.items():
             if name in shapes and not fits(array.shape, shapes[name]):
                 raise ShapeError(
-                    f"{type(self).__name__}: the parameter {name} has shape {described(shapes[name])}, but the values "
+                    f"{type(self).__name__}: the {word} {name} has shape {described(shapes[name])}, but the values "
                     f"given have shape {array.shape}. Give values made by a model of the same shape."
                 )
-        fresh = {name: Parameter(array) for name, array in arrays.items()}
-        for name, parameter in fresh.items():
-            # A parameter that was there stays the same object, for an optimizer keeps its state by it.
-            if name in self.params:
-                self.params[name].set(parameter.backend, parameter.on(parameter.backend))
+        fresh = {name: kind(array) for name, array in arrays.items()}
+        for name, entry in fresh.items():
+            # What was there stays the same object, for an optimizer keeps its state by it.
+            if name in stored:
+                stored[name].set(entry.backend, entry.on(entry.backend))
         # All at once, since another thread may call the layer as soon as it has one.
-        self.params.update({name: parameter for name, parameter in fresh.items() if name not in self.params})
+        stored.update({name: entry for name, entry in fresh.items() if name not in stored})
 
 
 def watched(watcher):
@@ -162,14 +240,14 @@ _CONTAINERS = (dict, list, tuple)
 
 
 def _search(value, path, entered):
-    """Yield (path, entry) of the layers and parameters that a value is, or that lie in its lists, tuples and dicts."""
-    if isinstance(value, (Layer, Parameter)):
+    """Yield (path, entry) of the layers and all that is stored that a value is, or that lie in its containers."""
+    if isinstance(value, (Layer, Stored)):
         yield path, value
     elif isinstance(value, _CONTAINERS) and id(value) not in entered:
         # A list may hold itself.
         entered.add(id(value))
         for key, entry in list(value.items()) if isinstance(value, dict) else enumerate(value):
-            if isinstance(entry, (Layer, Parameter, *_CONTAINERS)):
+            if isinstance(entry, (Layer, Stored, *_CONTAINERS)):
                 yield from _search(entry, (*path, key), entered)
 
 
@@ -177,8 +255,9 @@ def _word(layer, key):
     """Return a key as a part of a name: letters, digits and dashes stay, all else is quoted as in an address."""
     if not _is_stable(key):
         raise ArgumentError(
-            f"{type(layer).__name__}: a dict has a layer or parameter under the key {key!r}, a {type(key).__name__}, "
-            "from which no name follows that would be the same in every process. Use strings or numbers as keys."
+            f"{type(layer).__name__}: a dict has a layer, parameter or buffer under the key {key!r}, a "
+            f"{type(key).__name__}, from which no name follows that would be the same in every process. Use strings or "
+            "numbers as keys."
         )
     return re.sub(r"[^\w-]", _quoted, str(key))
 

@@ -7,12 +7,13 @@ import zipfile
 import numpy as np
 
 from . import npz
+from .backend import results_of
 from .errors import ArgumentError, CheckpointError, ShapeError
 from .files import atomic_write
 from .layer import Layer, described, fits, watched
 from .mode import training
 from .reading import parse_json, reading
-from .variable import Parameter, tape
+from .variable import Buffer, Parameter, Stored, tape
 
 
 class Model(Layer):
@@ -35,8 +36,9 @@ class Model(Layer):
 
     _has_run = False
 
-    def __call__(self, x):
-        y = super().__call__(x)
+    def __call__(self, *inputs, **keywords):
+        """Return what ``forward`` makes of the inputs, as :meth:`Layer.__call__`."""
+        y = super().__call__(*inputs, **keywords)
         self._has_run = True
         return y
 
@@ -46,28 +48,33 @@ class Model(Layer):
 
     def parameters(self):
         """Yield (name, Parameter) of every parameter, such as ``("0.w", w)``; each once, by its first name."""
-        seen = set()
-        for name, parameter in self._named_parameters():
-            if id(parameter) not in seen:
-                seen.add(id(parameter))
-                yield name, parameter
+        return _once(self._named_state(), Parameter)
 
-    def _named_parameters(self):
+    def named_buffers(self):
+        """Yield (name, Buffer) of every buffer, such as ``("1.mean", mean)``; each once, by its first name."""
+        return _once(self._named_state(), Buffer)
+
+    def named_state(self):
+        """Yield (name, Parameter or Buffer) of all that :meth:`state` holds; each once, by its first name."""
+        return _once(self._named_state(), Stored)
+
+    def _named_state(self):
         for name, layer in _walk(self):
-            for key, parameter in layer.own_parameters():
-                yield _joined(name, key), parameter
+            for key, entry in layer.own_state():
+                yield _joined(name, key), entry
 
     def train(self):
         """Return a context manager: inside it operations are recorded for ``grad()``, and Dropout drops."""
         return training()
 
     def summary(self, input_shape=None):
-        """Print every layer with its output shape and its number of parameters.
+        """Print every layer with its output shape, its number of parameters, and that of values in buffers if any.
 
         Parameters
         ----------
-        input_shape : (int, int, int), optional
-            (C, H, W): shapes are found by running one image of zeros. Needed if the parameters are not made yet.
+        input_shape : tuple of int, or list of such tuples, optional
+            (C, H, W) of one image, or of a model with several inputs a shape for each: shapes are found by running one
+            example of zeros. Needed if the parameters are not made yet.
         """
         print(self._table({} if input_shape is None else self._output_shapes(input_shape)))
 
@@ -75,46 +82,57 @@ class Model(Layer):
         return self._table({})
 
     def _table(self, shapes):
-        """Return the layers as text, each with its output shape, by the layer's id, and its number of parameters."""
-        rows = [("layer", "output shape" if shapes else "", "parameters")]
+        """Return the layers as text, each with its output shape, by the layer's id, and how much it stores."""
+        places = {id(layer): list(_places(layer).values()) for _, layer in _walk(self)}
+        stores_buffers = any(issubclass(place.kind, Buffer) for of_layer in places.values() for place in of_layer)
+        kinds = (Parameter, Buffer) if stores_buffers else (Parameter,)
+        rows = [("layer", "output shape", *(f"{kind.__name__.lower()}s" for kind in kinds))]
         for name, layer in _walk(self):
-            own = {id(parameter): parameter for _, parameter in layer.own_parameters()}
+            own = places[id(layer)]
             if own or layer is self or not isinstance(layer, Model):
                 written = type(layer).__name__ if isinstance(layer, Model) else repr(layer)
-                is_made = own or not layer.parameter_shapes()
-                count = f"{_count(own.values()):,}" if is_made else "not made yet"
-                rows.append((f"{name}: {written}" if name else written, str(shapes.get(id(layer), "")), count))
-        rows.append(("total", "", f"{_count(parameter for _, parameter in self.parameters()):,}"))
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+                counts = (_count_of_layer(place for place in own if issubclass(place.kind, kind)) for kind in kinds)
+                rows.append((f"{name}: {written}" if name else written, shapes.get(id(layer), ""), *counts))
+        rows.append(("total", "", *(_count(_once(self._named_state(), kind)) for kind in kinds)))
+        if not shapes:
+            rows = [(row[0], *row[2:]) for row in rows]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lefts = len(widths) - len(kinds)
         return "\n".join(
-            f"{layer:<{widths[0]}}  {f'{shape:<{widths[1]}}  ' * bool(shapes)}{count:>{widths[2]}}".rstrip()
-            for layer, shape, count in rows
+            "  ".join(
+                f"{cell:{'<' if column < lefts else '>'}{widths[column]}}" for column, cell in enumerate(row)
+            ).rstrip()
+            for row in rows
         )
 
     def _output_shapes(self, input_shape):
         shapes = {}
 
         def note(layer, y):
-            shapes[id(layer)] = "(" + ", ".join(map(str, ("N", *y.shape[1:]))) + ")"
+            shapes[id(layer)] = ", ".join(
+                f"({', '.join(map(str, ('N', *entry.shape[1:])))})" for entry in results_of(y)
+            )
 
+        of_inputs = input_shape if any(np.ndim(size) for size in input_shape) else [input_shape]
         with watched(note):
-            self(np.zeros((1, *input_shape)))
+            self(*(np.zeros((1, *shape)) for shape in of_inputs))
         return shapes
 
     def state(self):
-        """Return every parameter as a host array, by name; one that has several names under each of them."""
-        return {name: parameter.as_ndarray() for name, parameter in self._named_parameters()}
+        """Return every parameter and buffer as a host array, by name; one that has several names under each of them."""
+        return {name: entry.as_ndarray() for name, entry in self._named_state()}
 
     def set_state(self, arrays):
         """Take over what :meth:`state` returned, in this model or another of the same layers.
 
-        Parameters that are not made yet are made of the arrays, if the layers tell which they will have
-        (:meth:`Layer.parameter_shapes`), as refcnn's own do.
+        Parameters and buffers that are not made yet are made of the arrays, if the layers tell which they will have
+        (:meth:`Layer.parameter_shapes`, :meth:`Layer.buffer_shapes`), as refcnn's own do.
 
         Raises
         ------
         CheckpointError
-            If the names or shapes are not this model's, or an array holds no numbers; the model is then unchanged.
+            If the names or shapes are not this model's, or an array holds no numbers, or a parameter that has several
+            names has other values under each; the model is then unchanged.
         """
         places = {_joined(name, key): place for name, layer in _walk(self) for key, place in _places(layer).items()}
         unknown = sorted(set(arrays) - set(places))
@@ -123,7 +141,7 @@ class Model(Layer):
         missing = sorted(
             name
             for name, place in places.items()
-            if name not in arrays and (place.parameter is not None or id(place.layer) in is_given or not self._has_run)
+            if name not in arrays and (place.stored is not None or id(place.layer) in is_given or not self._has_run)
         )
         if unknown or missing:
             advice = "" if self._has_run else ", or call it once before, so that all its parameters are made"
@@ -134,25 +152,26 @@ class Model(Layer):
         for name, array in arrays.items():
             if not fits(np.shape(array), places[name].shape):
                 raise CheckpointError(
-                    f"the parameter {name} has shape {np.shape(array)} in the file and {described(places[name].shape)} "
-                    "in this model. Build the model as it was when it was saved."
+                    f"the {places[name].word} {name} has shape {np.shape(array)} in the file and "
+                    f"{described(places[name].shape)} in this model. Build the model as it was when it was saved."
                 )
         fresh = {}
         for name, array in arrays.items():
             try:
-                fresh[name] = Parameter(array)
+                fresh[name] = places[name].kind(array)
             except ShapeError as error:
-                raise CheckpointError(f"the parameter {name} cannot be taken over: {error}") from None
-        for name, parameter in fresh.items():
-            layer, key, former, _ = places[name]
-            # A parameter that was there stays the same object, for an optimizer keeps its state by it.
-            if former is None:
-                layer.params[key] = parameter
+                raise CheckpointError(f"the {places[name].word} {name} cannot be taken over: {error}") from None
+        _check_shared(fresh, places)
+        for name, entry in fresh.items():
+            place = places[name]
+            # What was there stays the same object, for an optimizer keeps its state by it.
+            if place.stored is None:
+                place.container[place.key] = entry
             else:
-                former.set(parameter.backend, parameter.on(parameter.backend))
+                place.stored.set(entry.backend, entry.on(entry.backend))
 
     def save(self, path):
-        """Write the parameters to an ``.npz`` file, whole or not at all.
+        """Write the parameters and buffers to an ``.npz`` file, whole or not at all.
 
         Raises
         ------
@@ -167,7 +186,7 @@ class Model(Layer):
         save_arrays(path, arrays, {"format": "refcnn parameters"})
 
     def load(self, path):
-        """Read parameters that :meth:`save` wrote.
+        """Read parameters and buffers that :meth:`save` wrote.
 
         Raises
         ------
@@ -213,11 +232,12 @@ class Sequential(Model):
     def __iter__(self):
         return iter(self._layers)
 
-    def forward(self, x):
-        """Call each layer with the result of the one before."""
+    def forward(self, x, *others):
+        """Call each layer with the result of the one before, or with all of its results if it has several."""
+        y = (x, *others) if others else x
         for layer in self._layers:
-            x = layer(x)
-        return x
+            y = layer(*results_of(y))
+        return y
 
 
 def _walk(layer, name="", seen=None):
@@ -232,33 +252,72 @@ def _walk(layer, name="", seen=None):
 
 
 class _Place(typing.NamedTuple):
-    """Where a parameter lies, or will lie; ``parameter`` is None if it is not made yet."""
+    """Where a parameter or buffer lies, or will lie; ``stored`` is None if it is not made yet."""
 
     layer: Layer
     key: str
-    parameter: Parameter | None
+    stored: Stored | None
     shape: tuple
+    kind: type
+
+    @property
+    def container(self):
+        return self.layer.params if self.kind is Parameter else self.layer.buffers
+
+    @property
+    def word(self):
+        return self.kind.__name__.lower()
 
 
 def _places(layer):
-    made = dict(layer.own_parameters())
-    expected = {key: shape for key, shape in (layer.parameter_shapes() or {}).items() if key not in made}
-    places = {key: _Place(layer, key, parameter, parameter.shape) for key, parameter in made.items()}
-    return places | {key: _Place(layer, key, None, shape) for key, shape in expected.items()}
+    """Return by its name in the layer the place of all that it stores, or will store."""
+    places = {}
+    for kind, expected in ((Parameter, layer.parameter_shapes()), (Buffer, layer.buffer_shapes())):
+        places |= {key: _Place(layer, key, None, shape, kind) for key, shape in (expected or {}).items()}
+    made = {key: _Place(layer, key, entry, entry.shape, type(entry)) for key, entry in layer.own_state()}
+    return made | {key: place for key, place in places.items() if key not in made}
+
+
+def _check_shared(fresh, places):
+    """Raise CheckpointError where one parameter or buffer would be given other values under each of its names."""
+    names = {}
+    for name, entry in fresh.items():
+        stored = places[name].stored
+        first = name if stored is None else names.setdefault(id(stored), name)
+        if first != name and not np.array_equal(entry.as_ndarray(), fresh[first].as_ndarray(), equal_nan=True):
+            raise CheckpointError(
+                f"{first} and {name} are one {places[name].word} in this model, but have different values in the file. "
+                "Build the model as it was when it was saved."
+            )
+
+
+def _once(named, kind):
+    """Yield (name, entry) of the entries that are of a kind; each once, by its first name."""
+    seen = set()
+    for name, entry in named:
+        if isinstance(entry, kind) and id(entry) not in seen:
+            seen.add(id(entry))
+            yield name, entry
 
 
 def _joined(name, key):
     return f"{name}.{key}" if name else key
 
 
-def _count(parameters):
-    return sum(int(np.prod(parameter.shape)) for parameter in parameters)
+def _count_of_layer(places):
+    places = list(places)
+    made = [("", place.stored) for place in places if place.stored is not None]
+    return _count(_once(made, Stored)) if made or not places else "not made yet"
+
+
+def _count(named):
+    return f"{sum(int(np.prod(entry.shape)) for _, entry in named):,}"
 
 
 def unlisted(model, result):
-    """Return the parameters that a recorded result was computed from and that the model does not list.
+    """Return the parameters and buffers that a recorded result was computed from and that the model does not list.
 
-    They would train, but be saved nowhere.
+    They would be saved nowhere.
 
     Parameters
     ----------
@@ -267,25 +326,25 @@ def unlisted(model, result):
 
     Returns
     -------
-    list of (str, Parameter)
+    list of (str, Parameter or Buffer)
         Each with the stem of an operation that reads it.
     """
-    listed, found = {id(parameter) for _, parameter in model.parameters()}, {}
+    listed, found = {id(entry) for _, entry in model.named_state()}, {}
     for node in tape(result):
         for entry in node.inputs:
-            if isinstance(entry, Parameter) and id(entry) not in listed:
+            if isinstance(entry, Stored) and id(entry) not in listed:
                 found.setdefault(id(entry), (node.operation, entry))
     return list(found.values())
 
 
 def describe_unlisted(found):
     """Return the part of a message that tells what :func:`unlisted` found, and what to do."""
-    shown = ", ".join(f"one of shape {parameter.shape}, read by {operation}" for operation, parameter in found[:3])
+    shown = ", ".join(f"one of shape {entry.shape}, read by {operation}" for operation, entry in found[:3])
     return (
-        f"{len(found)} of the parameters that its output is computed from are not the model's own: {shown}"
-        f"{', and so on' * (len(found) > 3)}. They would be neither saved nor exported. Keep each layer and each "
-        "Parameter in an attribute of the model or of its layers, or in a list, a tuple or a dict there; sets, "
-        "closures and other objects are not searched."
+        f"{len(found)} of the parameters and buffers that its output is computed from are not the model's own: {shown}"
+        f"{', and so on' * (len(found) > 3)}. They would be neither saved nor exported. Keep each layer, Parameter and "
+        "Buffer in an attribute of the model or of its layers, or in a list, a tuple or a dict there; sets, closures "
+        "and other objects are not searched."
     )
 
 

@@ -52,8 +52,8 @@ class Program:
     steps : tuple of Step
         In an order in which they can be run.
     constants : dict of str to ndarray
-        Parameters under their names in the model (``parameter.`` before those that the graph needs for something
-        else), then ``constant.1``...; float32 as in the file.
+        Parameters and buffers under their names in the model (``parameter.`` before those that the graph needs for
+        something else), then ``constant.1``...; float32 as in the file.
     variables : dict of str to Variable
         What was recorded, by name.
     output : str
@@ -125,13 +125,13 @@ def trace(model, image, softmax):
         raise ExportError(f"the model cannot be written: {describe_unlisted(found)}")
     names, variables, constants = {id(variable): IMAGE}, {IMAGE: variable}, {}
     nodes = tape(output)
-    parameters = {id(parameter): name for name, parameter in _renamed(model.parameters(), nodes)}
+    stored = {id(entry): name for name, entry in _renamed(model.named_state(), nodes)}
     read = {id(output)}.union(id(entry) for node in nodes for entry in node.inputs if entry is not None)
     steps, loose = [], 0
     for node, label in zip(nodes, _labels(nodes), strict=True):
         for entry in node.inputs:
             if entry is not None and id(entry) not in names:
-                name = parameters.get(id(entry))
+                name = stored.get(id(entry))
                 if name is None:
                     loose += 1
                     name = f"constant.{loose}"
@@ -165,12 +165,12 @@ def _labels(nodes):
     return labels
 
 
-def _renamed(parameters, nodes):
-    """Yield (name, Parameter), with another name where the graph needs it for something else."""
+def _renamed(state, nodes):
+    """Yield (name, Parameter or Buffer), with another name where the graph needs it for something else."""
     taken = {IMAGE, *OUTPUTS, *_labels(nodes)}
-    parameters = list(parameters)
-    used = {name for name, _ in parameters}
-    for name, parameter in parameters:
+    state = list(state)
+    used = {name for name, _ in state}
+    for name, entry in state:
         stem, _, number = name.rpartition(".")
         # What an operation of several operators has between them is numbered, and so are constants without a name.
         if name in taken or (number.isdecimal() and (stem in taken or stem == "constant")):
@@ -178,7 +178,7 @@ def _renamed(parameters, nodes):
             while name in used:
                 name = f"parameter.{name}"
             used.add(name)
-        yield name, parameter
+        yield name, entry
 
 
 def for_any_batch(program, other):

@@ -388,15 +388,49 @@ for _name, _described in _OPERATORS.items():
         setattr(Variable, f"__{_prefix}{_name}__", _operator(*_described))
 
 
-class Parameter(Variable):
-    """A variable that training changes."""
+class Stored(Variable):
+    """A variable that a model keeps: it is saved, and its value can be replaced."""
+
+    def set(self, backend, array):
+        """Replace the value by an array of a backend.
+
+        Threads that compute with it meanwhile each read the former value or this one, whole.
+        """
+        self._place = _Place(backend, array)
+
+
+class Parameter(Stored):
+    """A variable that an optimizer changes."""
 
     def __init__(self, value):
         super().__init__(value, requires_grad=True)
 
-    def set(self, backend, array):
-        """Replace the value by an array of a backend."""
-        self._place = _Place(backend, array)
+
+class Buffer(Stored):
+    """A variable that is saved, resumed, copied and exported with a model, but has no gradient.
+
+    A layer that learns something of its inputs in training, such as their mean, keeps it so and changes it by
+    :meth:`set`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import refcnn as rm
+    >>> from refcnn.mode import is_training
+    >>> class Centre(rm.Layer):
+    ...     def __init__(self, size):
+    ...         super().__init__()
+    ...         self.buffers["mean"] = rm.Buffer(np.zeros((1, size)))
+    ...     def forward(self, x):
+    ...         mean = self.buffers.mean
+    ...         if is_training():
+    ...             value = 0.9 * mean.as_ndarray() + 0.1 * x.as_ndarray().mean(axis=0, keepdims=True)
+    ...             mean.set(x.backend, x.backend.array(value))
+    ...         return rm.dense(x, np.eye(x.shape[1]), -mean.as_ndarray())
+    """
+
+    def __init__(self, value):
+        super().__init__(value)
 
 
 class Grads:

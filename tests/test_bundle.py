@@ -207,9 +207,11 @@ def test_recording_ends_with_its_block_and_sees_what_was_before():
     before = device.array(np.arange(6, dtype=np.float32))
     with pytest.raises(ZeroDivisionError), device.recording() as recording:
         y = device.empty((6,))
-        device.launch("relu", "relu_forward", (6,), (2,), before.reshape((2, 3)), y, 6, options=("-DCHUNK=1",))
+        device.launch(
+            "relu", "relu_forward", (6,), (2,), options=("-DCHUNK=1",), x=before.reshape((2, 3)), y=y, count=6
+        )
         raise ZeroDivisionError
-    device.launch("relu", "relu_forward", (6,), (2,), before, y, 6, options=("-DCHUNK=1",))
+    device.launch("relu", "relu_forward", (6,), (2,), options=("-DCHUNK=1",), x=before, y=y, count=6)
     (launch,) = recording.launches
     assert launch.arguments == [("buffer", 1), ("buffer", 0), ("int32", 6)]
     assert (launch.global_size, launch.local_size) == ((6,), (2,))
@@ -237,8 +239,8 @@ def test_every_kind_of_argument_is_run_again(tmp_path, monkeypatch):
     device = finding.best()
     with device.recording() as recording:
         y = device.empty((4,))
-        arguments = y, -np.inf, np.uint32(2**32 - 256), True, np.uint8(200)
-        device.launch("kinds_for_test", "kinds", (1,), (1,), *arguments, options=("-DFACTOR=3",))
+        arguments = {"y": y, "a": -np.inf, "b": np.uint32(2**32 - 256), "c": True, "d": 200}
+        device.launch("kinds_for_test", "kinds", (1,), (1,), options=("-DFACTOR=3",), **arguments)
     bundle.write_bundle(
         tmp_path / "bundle",
         operation="dropout",

@@ -109,9 +109,11 @@ def test_a_copy_that_was_started_is_of_that_moment_or_newer(each_device, kernels
     each_device.start_to_host(x)
     np.testing.assert_array_equal(x.reshape((2, 5)).get(), np.ones((2, 5)))
     x.get()[:] = 7
-    each_device.launch("scale_for_test", "scale", (10,), (8,), each_device.array(np.ones(10, np.float32)), 9, 4.0)
+    each_device.launch(
+        "scale_for_test", "scale", (10,), (8,), x=each_device.array(np.ones(10, np.float32)), n=9, by=4.0
+    )
     np.testing.assert_array_equal(x.get(), np.ones(10))
-    each_device.launch("scale_for_test", "scale", (10,), (8,), x, 10, 3.0)
+    each_device.launch("scale_for_test", "scale", (10,), (8,), x=x, n=10, by=3.0)
     np.testing.assert_array_equal(x.get(), [3.0] * 10)
 
 
@@ -141,9 +143,9 @@ def test_a_reshape_that_does_not_fit_is_an_error(each_device, shape):
 
 def test_launch_rounds_up_and_converts_its_arguments(each_device, kernels):
     x = each_device.array(np.ones(10, dtype=np.float32))
-    each_device.launch("scale_for_test", "scale", (10,), (8,), x, 9, 2.5)
-    each_device.launch("scale_for_test", "scale", (10,), (8,), x, np.int32(9), np.float64(2.0))
-    each_device.launch("scale_for_test", "scale", (0,), (8,), x, 9, 0.0)
+    each_device.launch("scale_for_test", "scale", (10,), (8,), x=x, n=9, by=2.5)
+    each_device.launch("scale_for_test", "scale", (10,), (8,), x=x, n=np.int32(9), by=np.float64(2.0))
+    each_device.launch("scale_for_test", "scale", (0,), (8,), x=x, n=9, by=0.0)
     np.testing.assert_array_equal(x.get(), [5.0] * 9 + [1.0])
 
 
@@ -152,24 +154,82 @@ def test_launch_passes_build_options(each_device, kernels):
     x = each_device.empty((1,), np.int32)
     for value in (3, 4):
         options = (f"-DVALUE={value}",)
-        each_device.launch("set_for_test", "set", (1,), (1,), x, options=options)
+        each_device.launch("set_for_test", "set", (1,), (1,), options=options, x=x)
         assert x.get() == [value]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((9,), "has 3 arguments, but 2"),
-        ((9, 1.0, 1), "has 3 arguments, but 4 were given"),
-        ((2**31, 1.0), "argument 1 is 2147483648"),
-        (("9", 1.0), "argument 1"),
-        ((9, np.int64(3)), "argument 2"),
+        ({"n": 9}, "scale.*lacks by"),
+        ({"by": 1.0, "count": 9}, "scale.*lacks n .*no count"),
+        ({"n": 9, "by": 1.0, "to": 1}, "scale.*no to"),
+        ({"n": 2**31, "by": 1.0}, "n is 2147483648"),
+        ({"n": "9", "by": 1.0}, "n is '9'"),
+        ({"n": 7.0, "by": 1.0}, "n is 7.0"),
+        ({"n": np.int64(7), "by": 1.0}, "n is .*7.*int32"),
+        ({"n": 9, "by": 3}, "by is 3.*float32"),
+        ({"n": 9, "by": np.int64(3)}, "by is "),
+        ({"n": 9, "by": None}, "by is None"),
+        ({"n": 9, "by": 1.0, "x": 1}, "x is 1.*array of float32"),
     ],
 )
-def test_wrong_arguments_are_errors(each_device, kernels, arguments, message):
-    x = each_device.empty((10,))
+def test_wrong_arguments_are_errors_before_anything_runs(each_device, kernels, arguments, message):
+    x = each_device.array(np.ones(10, np.float32))
     with pytest.raises(ArgumentError, match=message):
-        each_device.launch("scale_for_test", "scale", (10,), (8,), x, *arguments)
+        each_device.launch("scale_for_test", "scale", (10,), (8,), **{"x": x, **arguments})
+    with pytest.raises(ArgumentError, match=message), each_device.recording(execute=False):
+        each_device.launch("scale_for_test", "scale", (10,), (8,), **{"x": x, **arguments})
+    np.testing.assert_array_equal(x.get(), np.ones(10))
+
+
+def test_arguments_may_come_in_any_order_and_may_change_it(each_device, kernels):
+    x = each_device.array(np.ones(10, dtype=np.float32))
+    each_device.launch("scale_for_test", "scale", (10,), (8,), n=10, by=2.0, x=x)
+    each_device.launch("scale_for_test", "scale", (10,), (8,), by=2.0, x=x, n=10)
+    # Of another type, and so not a size any more.
+    each_device.launch("scale_for_test", "scale", (10,), (8,), by=2.0, x=x, n=np.int32(9))
+    each_device.launch("scale_for_test", "scale", (10,), (8,), by=2.0, x=x, n=np.int32(8))
+    np.testing.assert_array_equal(x.get(), [16.0] * 8 + [8.0, 4.0])
+
+
+def test_an_array_of_another_type_is_an_error_at_later_launches_too(each_device, kernels):
+    def scale(x):
+        each_device.launch("scale_for_test", "scale", (10,), (8,), x=x, n=10, by=2.0)
+
+    scale(each_device.array(np.ones(10, dtype=np.float32)))
+    integers = each_device.array(np.ones(10, dtype=np.int32))
+    with pytest.raises(ArgumentError, match="x is an array of int32"):
+        scale(integers)
+    np.testing.assert_array_equal(integers.get(), np.ones(10))
+
+
+def test_a_kernel_is_not_given_an_array_that_it_does_not_touch(each_device, kernels):
+    (kernels / "optional_for_test.cl").write_text(
+        "__kernel void add(__global const float *a, __global const uchar *b, int has_b, __global float *y)\n"
+        "{\n    int i = get_global_id(0);\n    y[i] = a[i] + (has_b ? b[i] : 0);\n}\n"
+    )
+    a, y = each_device.array(np.ones(4, np.float32)), each_device.empty((4,))
+    for b in (None, each_device.array(np.full(4, 5, np.uint8)), None):
+        each_device.launch("optional_for_test", "add", (4,), (4,), a=a, b=b, has_b=int(b is not None), y=y)
+        np.testing.assert_array_equal(y.get(), [1.0 if b is None else 6.0] * 4)
+    with pytest.raises(ArgumentError, match="None in the place of every array"):
+        each_device.launch("optional_for_test", "add", (4,), (4,), a=None, b=None, has_b=0, y=None)
+
+
+def test_numbers_take_the_type_that_the_kernel_names(each_device, kernels):
+    (kernels / "kinds_for_test.cl").write_text(
+        "__kernel void kinds(__global long *y, uint a, uchar b, long c, char d)\n"
+        "{\n    y[0] = a;\n    y[1] = b;\n    y[2] = c;\n    y[3] = d;\n}\n"
+    )
+    y = each_device.empty((4,), np.int64)
+    each_device.launch("kinds_for_test", "kinds", (1,), (1,), y=y, a=2**32 - 1, b=255, c=-(2**40), d=-128)
+    np.testing.assert_array_equal(y.get(), [2**32 - 1, 255, -(2**40), -128])
+    for wrong in ({"a": -1}, {"b": 256}, {"d": 128}):
+        with pytest.raises(ArgumentError, match=f"{next(iter(wrong))} is "):
+            each_device.launch(
+                "kinds_for_test", "kinds", (1,), (1,), **{"y": y, "a": 1, "b": 1, "c": 1, "d": 1, **wrong}
+            )
 
 
 def test_missing_kernels_and_files_are_errors(each_device, kernels):
@@ -185,7 +245,7 @@ def test_an_array_of_another_device_is_an_error(kernels):
         pytest.skip("needs two OpenCL devices")
     x = devices[0].empty((10,))
     with pytest.raises(BackendError, match=f"{devices[0].name}.*{devices[1].name}"):
-        devices[1].launch("scale_for_test", "scale", (10,), (8,), x, 9, 1.0)
+        devices[1].launch("scale_for_test", "scale", (10,), (8,), x=x, n=9, by=1.0)
     with pytest.raises(BackendError):
         devices[1].to_host(x)
 
@@ -193,7 +253,8 @@ def test_an_array_of_another_device_is_an_error(kernels):
 def test_a_kernel_that_does_not_build_is_an_error_with_the_log(each_device, kernels, capfd):
     (kernels / "bad_for_test.cl").write_text(SCALE + SCALE_BODY.replace("by", "undeclared_name"))
     with pytest.raises(KernelBuildError, match="bad_for_test.cl") as caught:
-        each_device.launch("bad_for_test", "scale", (1,), (1,), each_device.empty((1,)), 1, 1.0, options=("-DA=1",))
+        arguments = {"x": each_device.empty((1,)), "n": 1, "by": 1.0}
+        each_device.launch("bad_for_test", "scale", (1,), (1,), options=("-DA=1",), **arguments)
     assert "undeclared_name" in str(caught.value) and each_device.device_name in str(caught.value)
     assert "-DA=1" in str(caught.value)
     assert capfd.readouterr().err == ""
@@ -201,7 +262,7 @@ def test_a_kernel_that_does_not_build_is_an_error_with_the_log(each_device, kern
 
 def test_compiler_warnings_stay_silent(each_device, kernels, capfd, recwarn):
     (kernels / "warns_for_test.cl").write_text(SCALE + "    int unused = n + 1.5f == 2;\n    1 + 2;\n" + SCALE_BODY)
-    each_device.launch("warns_for_test", "scale", (1,), (1,), each_device.empty((1,)), 1, 1.0)
+    each_device.launch("warns_for_test", "scale", (1,), (1,), x=each_device.empty((1,)), n=1, by=1.0)
     each_device.finish()
     assert capfd.readouterr().err == "" and not list(recwarn)
 
@@ -261,7 +322,7 @@ def test_memory_that_fails_at_the_launch_is_an_error(each_device, kernels, monke
 
     monkeypatch.setattr(cl, "enqueue_nd_range_kernel", fail)
     with pytest.raises(DeviceMemoryError, match="launching scale"):
-        each_device.launch("scale_for_test", "scale", (1,), (1,), x, 1, 1.0)
+        each_device.launch("scale_for_test", "scale", (1,), (1,), x=x, n=1, by=1.0)
 
 
 def test_importing_the_package_does_not_import_pyopencl():

@@ -1,6 +1,8 @@
 """Operations with several results: the tape, the graph and the judge, with one that exists here alone."""
 
 import gc
+import subprocess
+import sys
 import weakref
 
 import numpy as np
@@ -11,14 +13,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import refcnn as rm
+from refcnn import backend as backends
 from refcnn import rooms
+from refcnn.conformance.bundles import bundle
+from refcnn.conformance.bundles.case_file import read_case, write_case
+from refcnn.conformance.judging import judge
+from refcnn.conformance.targets.implementation import Implementation
+from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ExportError, GradientError
 from refcnn.mode import recording
 from refcnn.onnx import export
 from refcnn.variable import tape
 
 from . import split_for_test
-from .split_for_test import split
+from .operations import checks
+from .split_for_test import STEM, split
 from .test_variable import numeric_gradient, one_hot
 
 
@@ -124,8 +133,8 @@ def test_each_operation_is_on_the_tape_once():
     with recording():
         first, second = split(rm.Variable(np.ones((3, 4)), requires_grad=True), (2, 2))
         total = rm.add(first, second)
-    assert [node.operation for node in tape(total)] == [split_for_test.STEM, "add"]
-    assert [node.operation for node in tape(second)] == [split_for_test.STEM]
+    assert [node.operation for node in tape(total)] == [STEM, "add"]
+    assert [node.operation for node in tape(second)] == [STEM]
 
 
 def test_devices_compute_the_same(backend):
@@ -169,7 +178,7 @@ def test_the_exported_file_is_proved_and_computes_the_same(tmp_path, end, softma
     expected = rm.softmax(model(x)) if softmax else model(x)
     np.testing.assert_allclose(found, expected.as_ndarray(), rtol=1e-4, atol=1e-5)
     (node,) = (node for node in onnx.load(tmp_path / "model.onnx").graph.node if node.op_type == "Split")
-    assert node.name == f"{split_for_test.STEM}_1" and len(node.output) == 3
+    assert node.name == f"{STEM}_1" and len(node.output) == 3
 
 
 def test_a_wrong_result_is_found_by_the_proof_and_named(tmp_path, monkeypatch):
@@ -182,7 +191,7 @@ def test_a_wrong_result_is_found_by_the_proof_and_named(tmp_path, monkeypatch):
     card = split_for_test.ROOMS[rooms.LAYERS]
     monkeypatch.setattr(card, "right", card.to_onnx, raising=False)
     monkeypatch.setattr(card, "to_onnx", wrong)
-    with pytest.raises(ExportError, match=f"{split_for_test.STEM}_1"):
+    with pytest.raises(ExportError, match=f"{STEM}_1"):
         export(Halves("sum"), tmp_path / "model.onnx", (5,), examples=4, backends=["reference"], opset=13)
 
 
@@ -211,3 +220,119 @@ def test_what_an_operation_hands_on_or_gives_twice_is_exported(tmp_path, monkeyp
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"image": np.array([[-1, 2, 0, 1, -3]], np.float32)})
     np.testing.assert_array_equal(found, [[-1, 4, 0, 2, -3]])
+
+
+# The judge: cases with several results and gradients.
+
+RUNS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@RUNS
+@given(case=split_for_test.cases())
+def test_every_device_conforms(backend, case):
+    checks.check(STEM, case, backend, to_the_bit=judge.is_exact(STEM, case))
+
+
+@RUNS
+@given(case=split_for_test.cases(integers=True))
+def test_the_gradients_of_the_sum_of_all_results_match_differences(case):
+    checks.check_gradients(STEM, case, step=1.0)
+
+
+CASE = Case(
+    (np.arange(6, dtype=np.float32).reshape(2, 3),),
+    {"sizes": (1, 2)},
+    (np.ones((2, 1), np.float32), np.full((2, 2), 2, np.float32)),
+)
+FAULTS = {
+    "the second result is off": ("forward", lambda y: (y[0], y[1] + 1)),
+    "a result is missing": ("forward", lambda y: y[:1]),
+    "the results are one array": ("forward", lambda y: np.concatenate(y, axis=1)),
+    "the results are swapped": ("forward", lambda y: y[::-1]),
+    "the gradient is off": ("backward", lambda gradients: (2 * gradients[0],)),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_judge_finds(fault):
+    right, (direction, change) = split_for_test.ROOMS[rooms.REFERENCE], FAULTS[fault]
+
+    class Wrong:
+        @staticmethod
+        def forward(x, **attributes):
+            y, saved = right.forward(x, **attributes)
+            return change(y) if direction == "forward" else y, saved
+
+        @staticmethod
+        def backward(dy, saved, needs, **attributes):
+            gradients = right.backward(dy, saved, needs, **attributes)
+            return change(gradients) if direction == "backward" else gradients
+
+    for name in ("forward", "backward"):
+        check = getattr(judge, f"check_{name}")
+        if name == direction:
+            with pytest.raises(judge.ConformanceFailure):
+                check(STEM, CASE, backends.find("reference"), implementation=Wrong)
+        elif name == "forward":
+            check(STEM, CASE, backends.find("reference"), implementation=Wrong)
+
+
+def test_your_own_implementation_returns_several_results():
+    class Mine:
+        def split_for_test(self, x, *, sizes):
+            return list(np.split(x, np.cumsum(sizes)[:-1], axis=1))
+
+        def split_for_test_backward(self, dy, x, *, sizes):
+            return (np.concatenate(dy, axis=1),)
+
+    target = Implementation("mine", Mine())
+    judge.check_forward(STEM, CASE, target, implementation=target.operation(STEM))
+    judge.check_backward(STEM, CASE, target, implementation=target.operation(STEM))
+
+
+@RUNS
+@given(case=split_for_test.cases())
+def test_a_case_is_read_back_as_it_was_written(tmp_path_factory, case):
+    path = tmp_path_factory.mktemp("case") / "case.npz"
+    write_case(path, STEM, "backward", None, case)
+    *called, found = read_case(path)
+    assert called == [STEM, "backward", None]
+    assert found.attributes == case.attributes and isinstance(found.dy, tuple)
+    for one, other in zip(found.arrays, case.arrays, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert repr(found) == repr(case)
+
+
+def test_a_case_says_what_its_gradients_are():
+    assert repr(CASE).endswith(
+        "dy=(np.array([[1.0], [1.0]], np.float32), np.array([[2.0, 2.0], [2.0, 2.0]], np.float32)))"
+    )
+
+
+def test_the_bundle_of_a_device_shows_every_result(tmp_path, opencl_backend):
+    """Its script runs the kernels again, with numpy and pyopencl alone."""
+    device = opencl_backend.device
+    for direction in ("forward", "backward"):
+        recording, results = bundle.record(device, STEM, direction, None, CASE)
+        expected = bundle.expected(STEM, direction, CASE)
+        found = {
+            name: (device.to_host(array), *answer)
+            for (name, answer), array in zip(expected.items(), results, strict=True)
+        }
+        folder = tmp_path / direction
+        bundle.write_bundle(
+            folder,
+            operation=STEM,
+            direction=direction,
+            variant=None,
+            case=CASE,
+            results=found,
+            device={"specification": device.name, "name": device.device_name},
+            recording=(recording, results),
+        )
+        assert repr(read_case(folder)[-1]) == repr(CASE)
+        number = device.name.removeprefix("opencl:")
+        command = [sys.executable, folder / "repro.py", number]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count("within the bound") == len(expected)

@@ -8,7 +8,7 @@ import statistics
 import time
 import types
 
-from ..backend import use_backend
+from ..backend import results_of, use_backend
 from ..opencl.backend import OpenCL
 from ..tables import table
 
@@ -123,13 +123,15 @@ class _Labelled(OpenCL):
         cost = self._cost(f"{stem} forward", arrays[0])
         with self._during(cost):
             y, saved, *more = forward(*arrays, **attributes)
-        cost.bytes = _bytes((*arrays, y))
+        results = results_of(y)
+        cost.bytes = _bytes((*arrays, *results))
         cost.flop = _forward_flop(stem, arrays, y)
         # Kept with what forward saved, so that its id stays its own.
         self._of_forward[id(saved)] = saved, cost
-        if getattr(y, "pending", None) is not None:
-            # It is launched when another operation needs it, and yet for this one.
-            y.pending.wrap(lambda run: functools.partial(self._run, cost, run))
+        for result in results:
+            if getattr(result, "pending", None) is not None:
+                # It is launched when another operation needs it, and yet for this one.
+                result.pending.wrap(lambda run: functools.partial(self._run, cost, run))
         return y, saved, *more
 
     def _forward_all(self, stem, forward_all, rows, **attributes):
@@ -146,7 +148,7 @@ class _Labelled(OpenCL):
 
     def _backward(self, stem, backward, dy, saved, needs, **attributes):
         _, forward = self._of_forward.pop(id(saved))
-        cost = self._cost(f"{stem} backward", dy)
+        cost = self._cost(f"{stem} backward", results_of(dy)[0])
         with self._during(cost):
             gradients = backward(dy, saved, needs, **attributes)
         cost.bytes = forward.bytes + _bytes(gradients)

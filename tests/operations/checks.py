@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import event, target
 
-from refcnn.backend import find
+from refcnn.backend import find, results_of
 from refcnn.conformance.judging import judge
 from refcnn.conformance.targets.finding import find as find_target
 
@@ -55,7 +55,7 @@ def check_special_numbers(operation, case, backend):
 def check_gradients(operation, case, step, tolerance=0.0):
     """Compare the reference's gradients with central differences in float64, every entry of every input.
 
-    The scalar that is differentiated is sum(dy * y). Where an operation is
+    The scalar that is differentiated is sum(dy * y), over all results. Where an operation is
     linear in each single entry, the difference is exact for any step, and with
     integers and a power of two as step it is so in float64 too, but for
     divisions. Elsewhere it errs by step^2 / 6 of the third derivative.
@@ -68,14 +68,16 @@ def check_gradients(operation, case, step, tolerance=0.0):
     """
     reference = find("reference:float64").operation(operation)
     inputs = [None if entry is None else entry.astype(np.float64) for entry in case.inputs]
-    dy = case.dy.astype(np.float64)
+    all_dy = [entry.astype(np.float64) for entry in results_of(case.dy)]
     needs = tuple(entry is not None for entry in inputs)
     y, saved = reference.forward(*inputs, **case.attributes)
-    assert dy.shape == y.shape
+    assert [dy.shape for dy in all_dy] == [result.shape for result in results_of(y)]
+    dy = tuple(all_dy) if isinstance(y, tuple) else all_dy[0]
     gradients = reference.backward(dy, saved, needs, **case.attributes)
 
     def objective():
-        return np.sum(dy * reference.forward(*inputs, **case.attributes)[0])
+        results = results_of(reference.forward(*inputs, **case.attributes)[0])
+        return sum(np.sum(dy * y) for dy, y in zip(all_dy, results, strict=True))
 
     for entry, gradient in zip(inputs, gradients, strict=True):
         if entry is None:
@@ -90,7 +92,8 @@ def check_gradients(operation, case, step, tolerance=0.0):
             entry[index] = value - step
             numeric[index] = (above - objective()) / (2 * step)
             entry[index] = value
-        np.testing.assert_allclose(gradient, numeric, rtol=0, atol=tolerance * np.abs(dy).sum())
+        weight = sum(np.abs(dy).sum() for dy in all_dy)
+        np.testing.assert_allclose(gradient, numeric, rtol=0, atol=tolerance * weight)
 
 
 def check_example(operation, inputs, attributes, y, dy=None, gradients=None, *, backend):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...backend import on_device
+from ...backend import on_device, results_of
 from ...errors import ArgumentError, FileWriteError
 from ...files import atomic_folder, remedy
 from ...onnx import operators
@@ -59,9 +59,9 @@ def record(device, operation, direction, variant, case, *, execute=True):
             return recording, list(result)
         y, saved = result
         if direction == "forward":
-            return recording, [y.computed()]
+            return recording, [result.computed() for result in results_of(y)]
         needs = tuple(entry is not None for entry in case.inputs)
-        gradients = implementation.backward(backend.array(case.dy), saved, needs, **case.attributes)
+        gradients = implementation.backward(judge.given_gradient(backend, case), saved, needs, **case.attributes)
     return recording, [gradient for gradient, need in zip(gradients, needs, strict=True) if need]
 
 

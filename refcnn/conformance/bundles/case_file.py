@@ -50,7 +50,8 @@ _SCHEMA = {
         "direction": {"enum": DIRECTIONS},
         "variant": TEXT_OR_NULL,
         "inputs": {"type": "array", "items": _ARRAY},
-        "dy": _ARRAY,
+        # A list of operations with several results.
+        "dy": {"anyOf": [_ARRAY, {"type": "array", "items": _ARRAY, "minItems": 1}]},
         "integers": {"type": "boolean"},
         "attributes": {"type": "object", "additionalProperties": {"$ref": "#/$defs/attribute"}},
         # What else a bundle says of it.
@@ -161,18 +162,20 @@ def header(operation, direction, variant, case):
         "direction": direction,
         "variant": variant,
         "inputs": [_array_header(entry) for entry in case.inputs],
-        "dy": _array_header(case.dy),
+        "dy": list(map(_array_header, case.dy)) if isinstance(case.dy, tuple) else _array_header(case.dy),
         "integers": case.integers,
         "attributes": {name: _encode(name, value) for name, value in case.attributes.items()},
     }
 
 
 def case_arrays(case):
-    """Return the arrays of a case by the names they have in files: ``input_0``, ..., ``dy``."""
-    arrays = {f"input_{index}": entry for index, entry in enumerate(case.inputs) if entry is not None}
-    if case.dy is not None:
+    """Return the arrays of a case by the names they have in files: ``input_0``, ..., ``dy``, or ``dy_0``, ..."""
+    arrays = {f"input_{index}": entry for index, entry in enumerate(case.inputs)}
+    if isinstance(case.dy, tuple):
+        arrays |= {f"dy_{index}": entry for index, entry in enumerate(case.dy)}
+    else:
         arrays["dy"] = case.dy
-    return arrays
+    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def digests(folder):
@@ -253,7 +256,12 @@ def _parse(entries, arrays):
     inputs = tuple(_array(arrays, f"input_{index}", entry) for index, entry in enumerate(entries["inputs"]))
     attributes = {name: _decode(value) for name, value in entries["attributes"].items()}
     called = (entries[name] for name in ("operation", "direction", "variant"))
-    return *called, Case(inputs, attributes, _array(arrays, "dy", entries["dy"]), entries["integers"])
+    dy = entries["dy"]
+    if isinstance(dy, list):
+        dy = tuple(_array(arrays, f"dy_{index}", entry) for index, entry in enumerate(dy))
+    else:
+        dy = _array(arrays, "dy", dy)
+    return *called, Case(inputs, attributes, dy, entries["integers"])
 
 
 def _array(arrays, name, entry):

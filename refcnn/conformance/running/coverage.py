@@ -49,8 +49,7 @@ def _shapes(case):
 
 
 def _values(case):
-    arrays = [entry for entry in (*case.inputs, case.dy) if entry is not None]
-    values = np.concatenate([entry.ravel() for entry in arrays])
+    values = np.concatenate([entry.ravel() for entry in case.arrays])
     finite = values[np.isfinite(values)]
     magnitude = np.abs(finite[finite != 0])
     return {
@@ -61,8 +60,8 @@ def _values(case):
         "values above 1e13": (magnitude > 1e13).any(),
         "both signs": (finite > 0).any() and (finite < 0).any(),
         "integers only": finite.size == values.size and (finite == np.rint(finite)).all(),
-        "many ties": any(entry.size >= 8 and np.unique(entry).size <= entry.size // 4 for entry in arrays),
-        "sums that cancel": any(_cancels(entry) for entry in arrays),
+        "many ties": any(entry.size >= 8 and np.unique(entry).size <= entry.size // 4 for entry in case.arrays),
+        "sums that cancel": any(_cancels(entry) for entry in case.arrays),
     }
 
 

@@ -15,19 +15,15 @@ from ..reports.results import DIRECTIONS
 from ..theory.bounds import TINY
 
 
-def _arrays(case):
-    return [entry for entry in (*case.inputs, case.dy) if entry is not None]
-
-
 def _size(case):
-    return sum(entry.size for entry in _arrays(case))
+    return sum(entry.size for entry in case.arrays)
 
 
 #: The cases that a fault concerns, by the name that stands in the file.
 CONDITIONS = {
     "any": lambda case: True,
-    "not finite": lambda case: any(not np.isfinite(entry).all() for entry in _arrays(case)),
-    "subnormal": lambda case: any(((entry != 0) & (np.abs(entry) < TINY)).any() for entry in _arrays(case)),
+    "not finite": lambda case: any(not np.isfinite(entry).all() for entry in case.arrays),
+    "subnormal": lambda case: any(((entry != 0) & (np.abs(entry) < TINY)).any() for entry in case.arrays),
     "padding": lambda case: any(case.attributes.get("padding", ())),
     "stride": lambda case: any(step != 1 for step in case.attributes.get("stride", ())),
     "dilation": lambda case: any(step != 1 for step in case.attributes.get("dilation", ())),

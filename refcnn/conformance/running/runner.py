@@ -12,6 +12,7 @@ from pathlib import Path
 import hypothesis
 
 from ... import processes
+from ...backend import results_of
 from ...errors import DataError, FileWriteError, ShapeError
 from ...interruption import stop_if_asked
 from ...version import __version__
@@ -170,9 +171,10 @@ def saved_case(path):
     backward = direction == "backward"
     try:
         _check_windows(case)
-        (y, *_), _ = judge.exact(operation, case, tuple(backward and entry is not None for entry in case.inputs))
-        if backward and case.dy.shape != y.shape:
-            raise ShapeError(f"dy has the shape {case.dy.shape}, but the result {y.shape}")
+        results, _ = judge.exact(operation, case, tuple(backward and entry is not None for entry in case.inputs))
+        for dy, y in zip(results_of(case.dy), results, strict=True) if backward else ():
+            if dy is not None and dy.shape != y.shape:
+                raise ShapeError(f"dy has the shape {dy.shape}, but the result {y.shape}")
     except Exception as error:
         # The reference takes for granted what the model has checked, and may raise anything.
         raise DataError(

@@ -281,8 +281,8 @@ def searches(job, check):
 
 def summary(case):
     """Return what :class:`~refcnn.conformance.reports.results.Failure` says of a case."""
-    texts = [None if entry is None else describe(entry) for entry in (*case.inputs, case.dy)]
-    return {"inputs": [text or "None" for text in texts[:-1]], "attributes": case.attributes, "dy": texts[-1]}
+    dy = None if case.dy is None else describe(case.dy)
+    return {"inputs": list(map(describe, case.inputs)), "attributes": case.attributes, "dy": dy}
 
 
 def not_saved(error):

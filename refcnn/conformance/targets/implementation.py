@@ -57,7 +57,8 @@ class _Functions:
         self._backward = getattr(functions, f"{stem}_backward", None)
 
     def forward(self, *inputs, **attributes):
-        return self._forward(*inputs, **attributes), inputs
+        y = self._forward(*inputs, **attributes)
+        return tuple(y) if isinstance(y, list) else y, inputs
 
     def backward(self, dy, saved, needs, **attributes):
         gradients = _tuple(f"{self._stem}_backward", self._backward(dy, *saved, **attributes), len(needs))

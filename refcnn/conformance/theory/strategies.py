@@ -12,6 +12,7 @@ import numpy as np
 from hypothesis import Phase
 from hypothesis import strategies as st
 
+from ...backend import results_of
 from ...shapes import window_extent, window_output_shape
 
 #: Largest extents by size: images and batches, channels and features, pixels of one output image.
@@ -45,25 +46,34 @@ class Case:
         The arrays of ``forward``, in its order.
     attributes : dict
         Its keywords.
-    dy : ndarray of float32, optional
-        The gradient that ``backward`` is given, in the shape of the result.
+    dy : ndarray of float32 or tuple of ndarray, optional
+        The gradient that ``backward`` is given, in the shape of the result; a tuple for an operation with several.
     integers : bool
         Whether its arrays were drawn so that no sum of products is rounded: saved, it is judged as it was drawn.
     """
 
     inputs: tuple
     attributes: dict
-    dy: np.ndarray | None = None
+    dy: np.ndarray | tuple | None = None
     integers: bool = False
 
+    @property
+    def arrays(self):
+        """All arrays, in a list: the inputs, then the gradients that ``backward`` is given."""
+        return [entry for entry in (*self.inputs, *results_of(self.dy)) if entry is not None]
+
     def __repr__(self):
-        inputs = ", ".join("None" if entry is None else describe(entry) for entry in self.inputs)
+        inputs = ", ".join(map(describe, self.inputs))
         dy = "" if self.dy is None else f", dy={describe(self.dy)}"
         return f"Case(({inputs}), {self.attributes}{dy})"
 
 
 def describe(array):
-    """Return an array's shape and dtype, and its values where they are few."""
+    """Return an array's shape and dtype, and its values where they are few; of a tuple those of each."""
+    if array is None:
+        return "None"
+    if isinstance(array, tuple):
+        return f"({', '.join(map(describe, array))}{',' * (len(array) == 1)})"
     if array.size > 24:
         return f"<{array.dtype} {array.shape}>"
     return f"np.array({array.tolist()}, np.{array.dtype})"

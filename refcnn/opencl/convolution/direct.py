@@ -136,30 +136,30 @@ def backward_w(x, dy, geometry):
         "correlate_weights",
         (items,),
         (1,),
-        x,
-        dy,
-        partials,
-        device.empty((items * scratch_item,)),
-        scratch_item,
-        items,
-        *sizes.arguments,
-        strip_rows,
-        staged_rows,
-        chunks,
         options=sizes.options,
+        x=x,
+        dy=dy,
+        partials=partials,
+        scratch=device.empty((items * scratch_item,)),
+        scratch_item=scratch_item,
+        items=items,
+        **sizes.arguments,
+        strip_rows=strip_rows,
+        staged_rows=staged_rows,
+        chunks=chunks,
     )
     device.launch(
         "conv2d_direct",
         "sum_partials",
         (outputs,),
         (1,),
-        partials,
-        dw,
-        db,
-        outputs,
-        sizes.terms,
-        chunks,
         options=sizes.options,
+        partials=partials,
+        dw=dw,
+        db=db,
+        outputs=outputs,
+        terms=sizes.terms,
+        chunks=chunks,
     )
     return dw, db
 
@@ -278,24 +278,28 @@ class _Correlation:
 
     @functools.cached_property
     def arguments(self):
-        """The sizes in the order in which the kernels take them."""
-        return (
-            self.images,
-            self.groups,
-            self.inputs,
-            self.outputs,
-            self.height,
-            self.width,
-            self.out_h,
-            self.out_w,
-            *self.kernel,
-            *self.stride,
-            self.top,
-            self.left,
-            *self.dilation,
-            self.phases,
-            self.pitch,
-        )
+        """The sizes by the names that the kernels have for them."""
+        (kernel_h, kernel_w), (stride_h, stride_w), (dilation_h, dilation_w) = self.kernel, self.stride, self.dilation
+        return {
+            "images": self.images,
+            "groups": self.groups,
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+            "height": self.height,
+            "width": self.width,
+            "out_h": self.out_h,
+            "out_w": self.out_w,
+            "kernel_h": kernel_h,
+            "kernel_w": kernel_w,
+            "stride_h": stride_h,
+            "stride_w": stride_w,
+            "top": self.top,
+            "left": self.left,
+            "dilation_h": dilation_h,
+            "dilation_w": dilation_w,
+            "phases": self.phases,
+            "pitch": self.pitch,
+        }
 
 
 def _correlate(correlation, x, w, b, relu, y):
@@ -307,27 +311,30 @@ def _correlate(correlation, x, w, b, relu, y):
     scratch_item = staged + (sizes.block + 1) * sizes.terms
     taps = math.prod(sizes.kernel)
     # From one output's kernels to the next one's, and from one input's.
-    w_steps = (taps, sizes.outputs * taps) if sizes.is_transposed else (sizes.inputs * taps, taps)
+    w_output, w_input = (taps, sizes.outputs * taps) if sizes.is_transposed else (sizes.inputs * taps, taps)
+    spread_h, spread_w = sizes.spread
     device.launch(
         "conv2d_direct",
         "correlate",
         (items,),
         (1,),
-        x,
-        w,
-        w if b is None else b,
-        int(b is not None),
-        int(relu),
-        y,
-        device.empty((items * scratch_item,)),
-        scratch_item,
-        items,
-        *sizes.arguments,
-        strip_rows,
-        staged_rows,
-        *sizes.spread,
-        sizes.outputs * sizes.inputs * taps,
-        *w_steps,
-        int(sizes.is_transposed),
         options=sizes.options,
+        x=x,
+        w=w,
+        bias=b,
+        has_bias=int(b is not None),
+        rectify=int(relu),
+        y=y,
+        scratch=device.empty((items * scratch_item,)),
+        scratch_item=scratch_item,
+        items=items,
+        **sizes.arguments,
+        strip_rows=strip_rows,
+        staged_rows=staged_rows,
+        spread_h=spread_h,
+        spread_w=spread_w,
+        w_group=sizes.outputs * sizes.inputs * taps,
+        w_output=w_output,
+        w_input=w_input,
+        is_turned=int(sizes.is_transposed),
     )

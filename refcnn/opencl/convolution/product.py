@@ -143,23 +143,23 @@ def _pack_x(x, layout):
     packed = x.device.empty((layout.N * layout.x_image,))
     for index, (py, px) in enumerate(layout.phases):
         _pack(
-            x,
-            packed,
-            None,
-            layout.N * layout.C,
-            layout.H,
-            layout.W,
-            index * layout.x_plane,
-            len(layout.phases) * layout.x_plane,
-            layout.x_plane,
-            0,
-            layout.x_rows,
-            layout.pitch,
-            layout.pitch,
-            layout.s_h,
-            py - layout.top,
-            layout.s_w,
-            px - layout.left,
+            image=x,
+            packed=packed,
+            sums=None,
+            planes=layout.N * layout.C,
+            height=layout.H,
+            width=layout.W,
+            start=index * layout.x_plane,
+            plane_stride=len(layout.phases) * layout.x_plane,
+            plane_size=layout.x_plane,
+            lead=0,
+            packed_rows=layout.x_rows,
+            packed_columns=layout.pitch,
+            pitch=layout.pitch,
+            step_y=layout.s_h,
+            base_y=py - layout.top,
+            step_x=layout.s_w,
+            base_x=px - layout.left,
         )
     return packed
 
@@ -168,28 +168,28 @@ def _pack_dy(dy, layout):
     packed = dy.device.empty((layout.N * layout.y_image,))
     sums = dy.device.empty((layout.N * layout.K,))
     _pack(
-        dy,
-        packed,
-        sums,
-        layout.N * layout.K,
-        layout.out_h,
-        layout.out_w,
-        0,
-        layout.y_plane,
-        layout.y_plane,
-        layout.y_lead,
-        layout.out_h,
-        layout.out_w,
-        layout.pitch,
-        1,
-        0,
-        1,
-        0,
+        image=dy,
+        packed=packed,
+        sums=sums,
+        planes=layout.N * layout.K,
+        height=layout.out_h,
+        width=layout.out_w,
+        start=0,
+        plane_stride=layout.y_plane,
+        plane_size=layout.y_plane,
+        lead=layout.y_lead,
+        packed_rows=layout.out_h,
+        packed_columns=layout.out_w,
+        pitch=layout.pitch,
+        step_y=1,
+        base_y=0,
+        step_x=1,
+        base_x=0,
     )
     return packed, sums
 
 
-def _pack(image, packed, sums, planes, *geometry):
+def _pack(*, image, sums, planes, **arguments):
     device = image.device
     which = variant(device)
     group = 1 if which == "cpu" else 8 if device.is_simulator else 64
@@ -198,13 +198,12 @@ def _pack(image, packed, sums, planes, *geometry):
         "pack",
         (planes * group,),
         (group,),
-        image,
-        packed,
-        packed if sums is None else sums,
-        int(sums is not None),
-        planes,
-        *geometry,
         options=(f"-DGROUP={group}",),
+        image=image,
+        sums=sums,
+        has_sums=int(sums is not None),
+        planes=planes,
+        **arguments,
     )
 
 

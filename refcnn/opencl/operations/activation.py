@@ -25,18 +25,20 @@ class Activation:
     def forward(self, x, **attributes):
         """x of any shape -> y of that shape."""
         y = x.device.empty(x.shape)
-        self._launch("unary_forward", x, y, attributes=attributes)
+        self._launch("unary_forward", attributes, x=x, y=y)
         return y, (x, y)
 
     def backward(self, dy, saved, needs, **attributes):
         """dx = dy dy/dx."""
         dx = dy.device.empty(dy.shape)
-        self._launch("unary_backward", dy, *saved, dx, attributes=attributes)
+        x, y = saved
+        self._launch("unary_backward", attributes, dy=dy, x=x, y=y, dx=dx)
         return (dx,)
 
-    def _launch(self, kernel, x, *arrays, attributes):
+    def _launch(self, kernel, attributes, *, x, **arrays):
         alpha = float(attributes[self.attribute]) if self.attribute else 0.0
-        launch_in_chunks(x.device, "elementwise", kernel, x.size, x, *arrays, x.size, alpha, options=self._options)
+        options = {"options": self._options}
+        launch_in_chunks(x.device, "elementwise", kernel, x.size, x=x, **arrays, count=x.size, alpha=alpha, **options)
 
 
 OPERATIONS = {

@@ -10,5 +10,19 @@ def forward(w, g, m, r, *, lr, beta1, beta2, epsilon, step):
 
 def forward_all(rows, *, lr, beta1, beta2, epsilon, step):
     """(w, g, m, r) of each parameter -> (w, m, r) of each."""
-    numbers = (lr, beta1, beta2, 1 - beta1, 1 - beta2, epsilon, 1 - beta1**step, 1 - beta2**step)
-    return update_in_chunks(rows[0][0].device, "adam", "adam_forward", rows, 3, *map(float, numbers))
+    return update_in_chunks(
+        rows[0][0].device,
+        "adam",
+        "adam_forward",
+        rows,
+        read=("w", "g", "m", "r"),
+        written=("w_new", "m_new", "r_new"),
+        lr=float(lr),
+        beta1=float(beta1),
+        beta2=float(beta2),
+        one_minus_beta1=float(1 - beta1),
+        one_minus_beta2=float(1 - beta2),
+        epsilon=float(epsilon),
+        correction1=float(1 - beta1**step),
+        correction2=float(1 - beta2**step),
+    )

@@ -27,7 +27,7 @@ class Binary:
     def forward(self, a, b):
         """a, b of shapes that broadcast -> y of the shape that they broadcast to."""
         y = a.device.empty(broadcast_shape(a.shape, b.shape))
-        self._launch("forward", (), a, b, (y,))
+        self._launch("forward", a=a, b=b, y=y)
         # What no gradient is computed from is not kept in memory for it.
         return y, (a.shape, b.shape, (a, b, y) if len(self._passes_dy_to) < 2 else None)
 
@@ -42,25 +42,25 @@ class Binary:
         if name not in self._passes_dy_to:
             a, b, y = arrays
             gradient = dy.device.empty(y.shape)
-            self._launch(f"backward_{name}", (dy,), a, b, (y, gradient))
+            self._launch(f"backward_{name}", a=a, b=b, y=y, dy=dy, **{f"d{name}": gradient})
         if gradient.shape == shape:
             return gradient
         padded = (1,) * (gradient.ndim - len(shape)) + shape
         axes = {axis for axis, size in enumerate(padded) if size != gradient.shape[axis]}
         return sum_over(gradient, axes).reshape(shape)
 
-    def _launch(self, kernel, before, a, b, behind):
-        y, options, sizes, stem = behind[0], self._options, (), "binary"
+    def _launch(self, kernel, *, a, b, y, **gradients):
+        options, sizes, stem = self._options, {}, "binary"
         if a.shape != b.shape:
             groups = _groups(a.shape, b.shape, y.shape)
             if len(groups) > _MOST_GROUPS:
                 a, b = (_whole(entry, y.shape) for entry in (a, b))
             elif len(groups) > 1 or groups[0][1:] != (1, 1):
-                stem = "broadcast"
-                (last, a_step, b_step), axes, strides = _places(groups)
-                options, sizes = (*options, f"-DA_STEP={a_step}", f"-DB_STEP={b_step}"), (*axes, last, *strides)
-        arrays = *before, a, b, *behind
-        launch_in_chunks(y.device, "elementwise", f"{stem}_{kernel}", y.size, *arrays, y.size, *sizes, options=options)
+                stem, sizes = "broadcast", _places(groups)
+                _, a_step, b_step = groups[-1]
+                options = (*options, f"-DA_STEP={a_step}", f"-DB_STEP={b_step}")
+        arguments = {"a": a, "b": b, "y": y, **gradients, "count": y.size, **sizes}
+        launch_in_chunks(y.device, "elementwise", f"{stem}_{kernel}", y.size, options=options, **arguments)
 
 
 # Axes of a result, neighbours along which the same operands are repeated taken as one, that kernels/elementwise.cl has
@@ -79,16 +79,16 @@ def _groups(a, b, y):
 
 
 def _places(groups):
-    """Return the last group, the sizes of the two before it, and the strides of a, then b, along the three before."""
+    """Return where elements lie, by the kernels' names: sizes of the groups, and the operands' strides along them."""
     outer = [(1, 0, 0)] * (_MOST_GROUPS - len(groups)) + groups[:-1]
-    strides = []
-    for operand in (1, 2):
-        stride, own = groups[-1][0] if groups[-1][operand] else 1, []
-        for size, *moves in reversed(outer):
-            own.append(stride * moves[operand - 1])
-            stride *= size if moves[operand - 1] else 1
-        strides += reversed(own)
-    return groups[-1], [size for size, *_ in outer[1:]], strides
+    found = {"axis1": outer[1][0], "axis2": outer[2][0], "last": groups[-1][0]}
+    for operand, name in ((1, "a"), (2, "b")):
+        stride = 1
+        for place, group in reversed(list(enumerate([*outer, groups[-1]]))):
+            if place < len(outer):
+                found[f"{name}_stride{place}"] = stride * group[operand]
+            stride *= group[0] if group[operand] else 1
+    return found
 
 
 def _whole(x, shape):

@@ -23,7 +23,7 @@ def forward(x, w, b, *, stride, padding, dilation, groups):
     saved = _Saved(x.computed(), w, geometry)
     which = choose(x.device, "forward", geometry)
     if which == "plain":
-        return _plain(x.device, "forward", shape, geometry, x, w, w if b is None else b, int(b is not None)), saved
+        return _plain(x.device, "forward", shape, geometry, "y", x=x, w=w, b=b, has_bias=int(b is not None)), saved
     if which in TILES:
         attributes = {"padding": padding, "groups": groups, "tile": TILES[which]}
         run_pooled = functools.partial(winograd.forward_pooled, x, w, b, **attributes)
@@ -64,7 +64,7 @@ class _Gradients:
         x, w, geometry, device = self._saved.x, self._saved.w, self._geometry, self._dy.device
         which = choose(device, "backward_x", geometry)
         if which == "plain":
-            return _plain(device, "backward_x", x.shape, geometry, self._dy, w)
+            return _plain(device, "backward_x", x.shape, geometry, "dx", dy=self._dy, w=w)
         if which in TILES:
             dx = winograd.backward_x(
                 self._dy,
@@ -85,8 +85,8 @@ class _Gradients:
         x, w, geometry, device = self._saved.x, self._saved.w, self._geometry, self._dy.device
         which = choose(device, "backward_w", geometry)
         if which == "plain":
-            dw = _plain(device, "backward_w", w.shape, geometry, x, self._dy) if needs_w else None
-            db = _plain(device, "backward_b", (1, w.shape[0], 1, 1), geometry, self._dy) if needs_b else None
+            dw = _plain(device, "backward_w", w.shape, geometry, "dw", x=x, dy=self._dy) if needs_w else None
+            db = _plain(device, "backward_b", (1, w.shape[0], 1, 1), geometry, "db", dy=self._dy) if needs_b else None
             return dw, db
         if which in TILES and needs_w:
             return winograd_weights.backward_w(
@@ -115,11 +115,12 @@ class _Saved:
         self.x, self.w, self.geometry, self.packed = x, w, geometry, None
 
 
-def _plain(device, kernel, shape, geometry, *arguments):
-    """Run a kernel of conv2d.cl and return its result, of the given shape."""
+def _plain(device, kernel, shape, geometry, result_name, **arguments):
+    """Run a kernel of conv2d.cl and return its result, of the given shape; the other arguments by name."""
     result = device.empty(shape)
     (N, C, H, W), (K, inputs, kernel_h, kernel_w) = geometry.x_shape, geometry.w_shape
     out_h, out_w = window_output_shape((H, W), (kernel_h, kernel_w), *geometry[2:5])
+    (top, left), (s_h, s_w), (d_h, d_w) = geometry.padding[:2], geometry.stride, geometry.dilation
     size = {
         "forward": (out_h * out_w, N * K),
         "backward_x": (H * W, N * C),
@@ -131,20 +132,23 @@ def _plain(device, kernel, shape, geometry, *arguments):
         kernel,
         size,
         (_PLAIN_GROUP, 1)[: len(size)],
-        *arguments,
-        result,
-        N,
-        C,
-        H,
-        W,
-        K,
-        kernel_h,
-        kernel_w,
-        out_h,
-        out_w,
-        geometry.groups,
-        *geometry.padding[:2],
-        *geometry.stride,
-        *geometry.dilation,
+        **{result_name: result},
+        **arguments,
+        N=N,
+        C=C,
+        H=H,
+        W=W,
+        K=K,
+        kernel_h=kernel_h,
+        kernel_w=kernel_w,
+        out_h=out_h,
+        out_w=out_w,
+        groups=geometry.groups,
+        top=top,
+        left=left,
+        s_h=s_h,
+        s_w=s_w,
+        d_h=d_h,
+        d_w=d_w,
     )
     return result

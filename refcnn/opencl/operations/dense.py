@@ -24,14 +24,14 @@ def forward(x, w, b):
             "forward",
             (outputs, N),
             (_PLAIN_GROUP, 1),
-            x,
-            w,
-            w if b is None else b,
-            int(b is not None),
-            y,
-            N,
-            inputs,
-            outputs,
+            x=x,
+            w=w,
+            b=b,
+            has_bias=int(b is not None),
+            y=y,
+            N=N,
+            IN=inputs,
+            OUT=outputs,
         )
         return y, (x, w)
     return Pending(x.device, (N, outputs), functools.partial(_forward, x.computed(), w, b)).array(), (x, w)
@@ -65,12 +65,12 @@ def backward(dy, saved, needs):
     x, w = saved
     device, (N, inputs), outputs = dy.device, x.shape, w.shape[1]
     plain = variant(device) == "plain"
-    group = _PLAIN_GROUP, 1
+    group, sizes = (_PLAIN_GROUP, 1), {"N": N, "IN": inputs, "OUT": outputs}
     dx = dw = db = None
     if needs[0]:
         dx = device.empty(x.shape)
         if plain:
-            device.launch("dense", "backward_x", (inputs, N), group, dy, w, dx, N, inputs, outputs)
+            device.launch("dense", "backward_x", (inputs, N), group, dy=dy, w=w, dx=dx, **sizes)
         else:
             # Computed transposed, with the batch along the vectors, since w lies as it is needed for that.
             stride = matrix_product.row_stride(N)
@@ -93,7 +93,7 @@ def backward(dy, saved, needs):
     if needs[1]:
         dw = device.empty(w.shape)
         if plain:
-            device.launch("dense", "backward_w", (outputs, inputs), group, x, dy, dw, N, inputs, outputs)
+            device.launch("dense", "backward_w", (outputs, inputs), group, x=x, dy=dy, dw=dw, **sizes)
         else:
             factor, stride = _columns(dy, uses=inputs)
             matrix_product.product(
@@ -111,7 +111,7 @@ def backward(dy, saved, needs):
             )
     if needs[2]:
         db = device.empty((1, outputs))
-        device.launch("dense", "backward_b", (outputs,), (_PLAIN_GROUP,), dy, db, N, outputs)
+        device.launch("dense", "backward_b", (outputs,), (_PLAIN_GROUP,), dy=dy, db=db, N=N, OUT=outputs)
     return dx, dw, db
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from ...shapes import window_output_shape
 from ..runtime.array import DeviceArray
 from ..shared.fusion import Unpooled, pooled
-from ..shared.pooling import launch_pooling
+from ..shared.pooling import launch_pooling, pooling_sizes
 
 
 def forward(x, *, kernel, stride, padding):
@@ -17,8 +17,8 @@ def forward(x, *, kernel, stride, padding):
         return y, (winner, x)
     shape = (*x.shape[:2], *window_output_shape(x.shape[2:], kernel, stride, padding))
     y, winner = x.device.empty(shape), x.device.empty(shape, np.int32)
-    geometry = (shape[0] * shape[1], *x.shape[2:], *shape[2:], *kernel, *stride, *padding[:2])
-    launch_pooling(x.device, "max_pool2d", "max_pool2d_forward", shape, x, y, winner, *geometry)
+    sizes = pooling_sizes(x.shape, shape, kernel, stride, padding)
+    launch_pooling(x.device, "max_pool2d", "max_pool2d_forward", shape, x=x, y=y, winner=winner, **sizes)
     return y, (winner, x.shape)
 
 
@@ -31,24 +31,26 @@ def backward(dy, saved, needs, *, kernel, stride, padding):
         dx.masked_by = x
         return (dx,)
     dx = dy.device.empty(x)
-    geometry = (x[0] * x[1], *x[2:], *dy.shape[2:], *kernel, *stride, *padding[:2])
-    launch_pooling(dy.device, "max_pool2d", "max_pool2d_backward", x, dy, winner, dx, *geometry)
+    sizes = pooling_sizes(x, dy.shape, kernel, stride, padding)
+    launch_pooling(dy.device, "max_pool2d", "max_pool2d_backward", x, dy=dy, winner=winner, dx=dx, **sizes)
     return (dx,)
 
 
 def _backward_rectified(dy, winner, shape):
     dx = dy.device.empty(shape)
-    maps = shape[0] * shape[1]
+    (N, C, height, width), (out_h, out_w) = shape, dy.shape[2:]
     dy.device.launch(
         "max_pool2d_rectified",
         "max_pool2d_backward_rectified",
-        (maps,),
+        (N * C,),
         (1,),
-        dy,
-        winner,
-        dx,
-        maps,
-        *shape[2:],
-        *dy.shape[2:],
+        dy=dy,
+        winner=winner,
+        dx=dx,
+        maps=N * C,
+        height=height,
+        width=width,
+        out_h=out_h,
+        out_w=out_w,
     )
     return dx

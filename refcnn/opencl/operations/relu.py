@@ -9,7 +9,7 @@ def forward(x):
     y = rectified(x)
     if y is None:
         y = x.device.empty(x.shape)
-        launch_in_chunks(x.device, "relu", "relu_forward", x.size, x, y, x.size)
+        launch_in_chunks(x.device, "relu", "relu_forward", x.size, x=x, y=y, count=x.size)
     y.rectified = True
     return y, y
 
@@ -19,5 +19,5 @@ def backward(dy, saved, needs):
     if dy.masked_by is saved:
         return (dy,)
     dx = dy.device.empty(dy.shape)
-    launch_in_chunks(dy.device, "relu", "relu_backward", dy.size, dy, saved, dx, dy.size)
+    launch_in_chunks(dy.device, "relu", "relu_backward", dy.size, dy=dy, y=saved, dx=dx, count=dy.size)
     return (dx,)

@@ -10,5 +10,14 @@ def forward(w, g, v, *, lr, momentum, nesterov):
 
 def forward_all(rows, *, lr, momentum, nesterov):
     """(w, g, v) of each parameter -> (w, v) of each."""
-    device = rows[0][0].device
-    return update_in_chunks(device, "sgd", "sgd_forward", rows, 2, float(lr), float(momentum), int(nesterov))
+    return update_in_chunks(
+        rows[0][0].device,
+        "sgd",
+        "sgd_forward",
+        rows,
+        read=("w", "g", "v"),
+        written=("w_new", "v_new"),
+        lr=float(lr),
+        momentum=float(momentum),
+        nesterov=int(nesterov),
+    )

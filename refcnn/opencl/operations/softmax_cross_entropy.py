@@ -7,12 +7,13 @@ _STEM = "softmax_cross_entropy"
 
 def forward(x, t, *, reduce_sum):
     """Logits x (N, K), targets t (N, K) -> the loss, of shape () if reduce_sum, else (N, K)."""
-    device, rows = x.device, x.shape[0]
+    device, (rows, columns) = x.device, x.shape
     log_p, loss, row_sum = device.empty(x.shape), device.empty(x.shape), device.empty((rows,))
-    launch_over(device, _STEM, "softmax_cross_entropy_forward", rows, x, t, log_p, loss, row_sum, *x.shape)
+    results = {"log_p": log_p, "loss": loss, "row_sum": row_sum}
+    launch_over(device, _STEM, "softmax_cross_entropy_forward", rows, x=x, t=t, **results, rows=rows, columns=columns)
     if reduce_sum:
         loss = device.empty(())
-        device.launch(_STEM, "softmax_cross_entropy_mean", (1,), (1,), row_sum, loss, rows)
+        device.launch(_STEM, "softmax_cross_entropy_mean", (1,), (1,), row_sum=row_sum, mean=loss, rows=rows)
         device.start_to_host(loss)
     return loss, (log_p, t)
 
@@ -24,12 +25,12 @@ def backward(dy, saved, needs, *, reduce_sum):
     """
     log_p, t = saved
     device, (rows, columns) = dy.device, t.shape
-    sizes = (rows, columns, int(reduce_sum))
+    arguments = {"dy": dy, "log_p": log_p, "t": t, "rows": rows, "columns": columns, "reduce_sum": int(reduce_sum)}
     dx = dt = None
     if needs[0]:
         dx = device.empty(t.shape)
-        launch_over(device, _STEM, "softmax_cross_entropy_backward_x", rows, dy, log_p, t, dx, *sizes)
+        launch_over(device, _STEM, "softmax_cross_entropy_backward_x", rows, dx=dx, **arguments)
     if needs[1]:
         dt = device.empty(t.shape)
-        launch_over(device, _STEM, "softmax_cross_entropy_backward_t", t.size, dy, log_p, t, dt, *sizes)
+        launch_over(device, _STEM, "softmax_cross_entropy_backward_t", t.size, dt=dt, **arguments)
     return dx, dt

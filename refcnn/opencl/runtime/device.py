@@ -16,8 +16,9 @@ import numpy as np
 
 from ...errors import ArgumentError, BackendError, DeviceMemoryError, ShapeError
 from ...mode import setting
-from . import memory, program
+from . import memory, program, signatures
 from .array import DeviceArray
+from .launching import Call, PreparedKernel, whole_groups
 
 INT_MAX = 2**31 - 1
 #: Floats of a vector in the kernels for CPU cores, on one CPU or another.
@@ -80,7 +81,7 @@ class Device:
         self._lock = threading.RLock()
         self._programs = {}
         self._kept_by_simulator = []
-        self._prepared = {}
+        self._calls, self._prepared = {}, {}
         self._copies = collections.deque()
         # Of the thread or task that asked for them: what others launch is none of theirs.
         self._recording = contextvars.ContextVar("refcnn recording of launches", default=None)
@@ -197,7 +198,7 @@ class Device:
         """
         import pyopencl as cl
 
-        self._check_owner(array)
+        self.check_owner(array)
         memory = array.memory
         # Read once: another thread's launch may take it away.
         copy = memory.copy
@@ -272,7 +273,7 @@ class Device:
             former, self._queue = self._queue, queue
         return former
 
-    def launch(self, file_stem, kernel_name, global_size, local_size, *arguments, options=()):
+    def launch(self, file_stem, kernel_name, global_size, local_size, /, *, options=(), **arguments):
         """Queue one kernel.
 
         Parameters
@@ -286,17 +287,20 @@ class Device:
         local_size : tuple of int
             Work-items of a work-group. Always the same for one kernel: some
             runtimes compile a kernel anew for each local size they meet.
-        *arguments : DeviceArray, int, float or numpy scalar
-            An int becomes an ``int`` of the kernel, a float a ``float``.
         options : tuple of str
             Build options, such as ``-DROWS=8``.
+        **arguments : DeviceArray, None, int, float or numpy scalar
+            Each of the kernel's arguments by the name that it has there. A number becomes one of the argument's type.
+            None stands for an array that the kernel is told not to touch. An int is a size: the kernel is prepared
+            for it; what changes from launch to launch had better be a numpy scalar.
 
         Raises
         ------
         ArgumentError
-            If an int is too large for the kernel's 32 bits, or an argument does not fit the kernel.
+            If an argument is missing or unknown, or is not of the type that it has in the kernel's text, or an int is
+            too large for it. Of sizes with which the kernel ran already the type is not looked at again.
         BackendError
-            If an array lies on another device, or the launch fails.
+            If there is no such kernel, an array lies on another device, or the launch fails.
         DeviceMemoryError
             If the device runs out of memory.
         KernelBuildError
@@ -306,23 +310,27 @@ class Device:
 
         if 0 in global_size:
             return
-        for argument in arguments:
-            if type(argument) is DeviceArray and argument.pending is not None:
-                # Computed before this kernel's arguments are set, since that may launch the same kernel.
-                argument.computed()
+        call_key = file_stem, kernel_name, options, *arguments
+        call = self._calls.get(call_key) or self._call(call_key, arguments)
+        values = tuple(arguments.values())
+        arrays, sizes = call.arrays_of(values), call.sizes_of(values)
+        # Those that were put off are computed before any argument is set, since that may launch the same kernel.
+        try:
+            memories = [array and array.memory for array in arrays]
+        except AttributeError:
+            call.signature.check(arguments)
+            raise
         recording = self._recording.get()
         if recording is not None:
-            rounded = _whole_groups(global_size, local_size)
-            recording.launched(file_stem, kernel_name, rounded, local_size, arguments, options)
+            call.signature.check(arguments)
+            rounded = whole_groups(global_size, local_size)
+            recording.launched(call.signature, rounded, local_size, arguments, options)
             if not recording.execute:
                 return
-        sizes = [argument for argument in arguments if type(argument) is int]
-        key = file_stem, kernel_name, options, global_size, local_size, len(arguments), *sizes
+        key = call, global_size, local_size, sizes
         with self._lock:
-            prepared = self._prepared.get(key)
-            if prepared is None:
-                prepared = self._prepare(key, arguments)
-            prepared.set(self, arguments)
+            prepared = self._prepared.get(key) or self._prepare(options, *key)
+            prepared.set(self, arrays, memories, call.numbers_of(values))
             work = self._queue, prepared.kernel, prepared.global_size, local_size
             try:
                 event = cl.enqueue_nd_range_kernel(*work)
@@ -333,20 +341,33 @@ class Device:
             if profile is not None:
                 profile.append((file_stem, kernel_name, event, prepared.global_size))
 
-    def _prepare(self, key, arguments):
+    def _call(self, key, arguments):
+        """Return where such arguments go, after they were checked against the kernel's text."""
+        file_stem, kernel_name, options, *_ = key
+        signature = self._signature(file_stem, kernel_name, options)
+        signature.check(arguments)
+        self._calls[key] = Call(signature, arguments)
+        return self._calls[key]
+
+    def _prepare(self, options, call, global_size, local_size, sizes):
         """Return a kernel object of its own for one kernel and its sizes, which are set for good."""
-        file_stem, kernel_name, options, global_size, local_size, *_ = key
+        file_stem, kernel_name, parameters = call.signature
         kernel = self._kernel(file_stem, kernel_name, options)
-        if len(arguments) != kernel.num_args:
-            raise ArgumentError(
-                f"{kernel_name} in kernels/{file_stem}.cl has {kernel.num_args} arguments, "
-                f"but {len(arguments)} were given."
+        if len(parameters) != kernel.num_args:
+            raise BackendError(
+                f"{kernel_name} in kernels/{file_stem}.cl has {kernel.num_args} arguments to the compiler of "
+                f"{self.name}, but refcnn reads {', '.join(one.name for one in parameters)} in its text. "
+                "Write them without what only a compiler knows."
             )
-        prepared = _Prepared(file_stem, kernel_name, kernel, _whole_groups(global_size, local_size), arguments)
+        prepared = PreparedKernel(call, kernel, whole_groups(global_size, local_size), sizes)
         if len(self._prepared) >= _MOST_PREPARED:
             self._prepared.clear()
-        self._prepared[key] = prepared
+        self._prepared[call, global_size, local_size, sizes] = prepared
         return prepared
+
+    def _signature(self, file_stem, kernel_name, options):
+        options = program.all_options(self, options)
+        return signatures.signature(file_stem, kernel_name, program.source(file_stem), options)
 
     @contextlib.contextmanager
     def recording(self, execute=True):
@@ -367,7 +388,8 @@ class Device:
         with setting(self._recording, recording):
             yield recording
 
-    def _check_owner(self, array):
+    def check_owner(self, array):
+        """Raise BackendError if an array lies on another device."""
         if array.device is not self:
             raise BackendError(
                 f"an array lies on {array.device.name}, but is used on {self.name}. Copy it through the host first."
@@ -479,62 +501,6 @@ def check_countable(x_shape, w_shape, out):
         )
 
 
-class _Prepared:
-    """A kernel object whose sizes are set, so that a launch sets only what differs from the one before."""
-
-    __slots__ = ("file_stem", "kernel_name", "kernel", "global_size", "changing", "values")
-
-    def __init__(self, file_stem, kernel_name, kernel, global_size, arguments):
-        self.file_stem, self.kernel_name, self.kernel, self.global_size = file_stem, kernel_name, kernel, global_size
-        self.changing = tuple(index for index, argument in enumerate(arguments) if type(argument) is not int)
-        self.values = [None] * len(self.changing)
-        for index, argument in enumerate(arguments):
-            if type(argument) is int:
-                if not -INT_MAX <= argument <= INT_MAX:
-                    raise ArgumentError(
-                        f"{kernel_name}: argument {index} is {argument}, but kernels count in 32 bits, up to "
-                        f"{INT_MAX}. Use smaller arrays, such as a smaller batch."
-                    )
-                self._set(index, argument, np.int32(argument))
-
-    def set(self, device, arguments):
-        """Set the arguments that are no sizes; numbers only where they are others than last time, for they are slow."""
-        values = self.values
-        for place, index in enumerate(self.changing):
-            argument = arguments[index]
-            if type(argument) is DeviceArray:
-                if argument.device is not device:
-                    device._check_owner(argument)
-                memory = argument.memory
-                memory.copy = None
-                self._set(index, argument, memory.buffer)
-            elif not _is_same(argument, values[place]):
-                # Forgotten first: an argument that is refused must not count as set.
-                values[place] = None
-                self._set(index, argument, _convert(argument))
-                values[place] = argument
-
-    def _set(self, index, argument, value):
-        import pyopencl as cl
-
-        try:
-            self.kernel.set_arg(index, value)
-        except (cl.Error, TypeError) as error:
-            raise ArgumentError(
-                f"{self.kernel_name} in kernels/{self.file_stem}.cl does not take {argument!r} as argument {index}: "
-                f"{error}. It has {self.kernel.num_args} arguments."
-            ) from error
-
-
-def _is_same(number, other):
-    # Zeros are always set, since 0.0 == -0.0.
-    return type(number) is type(other) and number == other and number != 0
-
-
-def _whole_groups(global_size, local_size):
-    return tuple(-(-size // local) * local for size, local in zip(global_size, local_size, strict=True))
-
-
 def _is_memory_failure(error):
     import pyopencl as cl
 
@@ -545,14 +511,6 @@ def _is_memory_failure(error):
         code.OUT_OF_HOST_MEMORY,
         code.INVALID_BUFFER_SIZE,
     )
-
-
-def _convert(argument):
-    if isinstance(argument, float):
-        return np.float32(argument)
-    if isinstance(argument, (bool, np.bool_)):
-        return np.int32(argument)
-    return argument
 
 
 def _megabytes(nbytes):

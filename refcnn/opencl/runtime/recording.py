@@ -37,7 +37,7 @@ class Launch:
     options : tuple of str
         All build options.
     arguments : list of (str, object)
-        ``("buffer", number)``, or a scalar by the name of its dtype, such as ``("int32", 3)``.
+        In the kernel's order: ``("buffer", number)``, or a scalar by the name of its dtype, such as ``("int32", 3)``.
     """
 
     file_stem: str
@@ -83,13 +83,16 @@ class Recording:
             self._add(array, self.device.to_host(array))
         return self._numbers[id(array.memory)]
 
-    def launched(self, file_stem, kernel_name, global_size, local_size, arguments, options):
-        """Note a launch."""
+    def launched(self, signature, global_size, local_size, arguments, options):
+        """Note a launch, whose arguments were checked."""
+        file_stem = signature.file_stem
         if file_stem not in self.sources:
             self.sources[file_stem] = program.source(file_stem)
-        arguments = [self._argument(argument) for argument in arguments]
+        arguments = [self._argument(argument) for argument in signature.in_order(arguments)]
         options = program.all_options(self.device, options)
-        self.launches.append(Launch(file_stem, kernel_name, global_size, tuple(local_size), options, arguments))
+        self.launches.append(
+            Launch(file_stem, signature.kernel_name, global_size, tuple(local_size), options, arguments)
+        )
 
     def _add(self, array, contents):
         self._numbers[id(array.memory)] = len(self.buffers)
@@ -99,8 +102,4 @@ class Recording:
     def _argument(self, argument):
         if isinstance(argument, DeviceArray):
             return "buffer", self.number(argument)
-        if isinstance(argument, (bool, np.bool_)) or type(argument) is int:
-            return "int32", int(argument)
-        if isinstance(argument, float):
-            return "float32", float(np.float32(argument))
         return argument.dtype.name, argument.item()

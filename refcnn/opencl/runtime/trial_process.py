@@ -27,7 +27,7 @@ def run(device):
     x = np.arange(1, _SIZE + 1, dtype=np.float32)
     try:
         y = device.array(np.full(_SIZE, np.nan, np.float32))
-        device.launch("trial", "trial", (_SIZE,), (_GROUP,), device.array(x), y, _SIZE, _FACTOR)
+        device.launch("trial", "trial", (_SIZE,), (_GROUP,), x=device.array(x), y=y, n=_SIZE, a=_FACTOR)
         found = y.get()
     except KernelBuildError as error:
         first = next((line for line in error.log.splitlines() if line.strip()), "its compiler does not say why")

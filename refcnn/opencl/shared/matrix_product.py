@@ -176,17 +176,6 @@ def product(
     per_chunk = -(-terms // chunks) if terms else 0
     which = variant(device)
     options = ("-DADJACENT_ROWS",) if a_row == 1 else ()
-    sizes = [
-        images,
-        places.first,
-        places.count,
-        places.pitch,
-        places.step_y,
-        places.base_y,
-        places.step_x,
-        places.base_x,
-        places.width,
-    ]
     if which == "cpu":
         tile = _fitted(tiling(device), images * -(-places.count // tiling(device).width))
         block_rows = _block_rows(tile, rows)
@@ -195,6 +184,7 @@ def product(
         global_size = column_blocks, -(-rows // rows_per_item), groups * chunks
         local_size = 1, 1, 1
         options = (*_cpu_options(tile, block_rows), *options)
+        in_blocks = {"a_block": a_block}
     else:
         tile = group_tiling(device, rows)
         rows_per_item = tile.rows
@@ -202,39 +192,48 @@ def product(
         local_size = tile.local_size
         global_size = blocks[0] * local_size[0], blocks[1] * local_size[1], groups * chunks
         options = (*tile.options, *options)
+        in_blocks = {}
     device.launch(
         f"matrix_product_{which}",
         "product",
         global_size,
         local_size,
-        a,
-        a_group,
-        *((a_block,) if which == "cpu" else ()),
-        a_row,
-        a_term,
-        b,
-        b_start,
-        b_group,
-        b_image,
-        offsets,
-        a if bias is None else bias,
-        int(bias is not None),
-        int(rectify),
-        c,
-        c_chunk,
-        c_group,
-        c_image,
-        c_row,
-        places.c_y,
-        places.c_x,
-        rows,
-        rows_per_item,
-        first_term,
-        terms,
-        per_chunk,
-        chunks,
-        *sizes,
         options=options,
+        a=a,
+        a_group=a_group,
+        a_row=a_row,
+        a_term=a_term,
+        **in_blocks,
+        b=b,
+        b_start=b_start,
+        b_group=b_group,
+        b_image=b_image,
+        offsets=offsets,
+        bias=bias,
+        has_bias=int(bias is not None),
+        rectify=int(rectify),
+        c=c,
+        c_chunk=c_chunk,
+        c_group=c_group,
+        c_image=c_image,
+        c_row=c_row,
+        c_y=places.c_y,
+        c_x=places.c_x,
+        rows=rows,
+        rows_per_item=rows_per_item,
+        first_term=first_term,
+        terms=terms,
+        terms_per_chunk=per_chunk,
+        chunks=chunks,
+        images=images,
+        first_place=places.first,
+        places=places.count,
+        pitch=places.pitch,
+        step_y=places.step_y,
+        base_y=places.base_y,
+        step_x=places.step_x,
+        base_x=places.base_x,
+        width=places.width,
     )
 
 
@@ -297,23 +296,23 @@ def dot_product(
         "dot_product",
         global_size,
         local_size,
-        a,
-        a_start,
-        a_group,
-        a_image,
-        a_row,
-        b,
-        b_group,
-        b_image,
-        offsets,
-        partial,
-        groups,
-        rows,
-        columns,
-        images,
-        images_per_chunk,
-        places,
         options=options,
+        a=a,
+        a_start=a_start,
+        a_group=a_group,
+        a_image=a_image,
+        a_row=a_row,
+        b=b,
+        b_group=b_group,
+        b_image=b_image,
+        offsets=offsets,
+        c=partial,
+        groups=groups,
+        rows=rows,
+        columns=columns,
+        images=images,
+        images_per_chunk=images_per_chunk,
+        places=places,
     )
     return sum_chunks(partial).reshape((groups, rows, columns))
 
@@ -330,14 +329,14 @@ def sum_chunks(partial, bias=None, rectify=False):
         "sum_chunks",
         (columns, rows),
         (_HELPER_GROUP, 1),
-        partial,
-        partial if bias is None else bias,
-        int(bias is not None),
-        int(rectify),
-        total,
-        chunks,
-        rows,
-        columns,
+        partial=partial,
+        bias=bias,
+        has_bias=int(bias is not None),
+        rectify=int(rectify),
+        total=total,
+        chunks=chunks,
+        rows=rows,
+        columns=columns,
     )
     return total
 
@@ -360,16 +359,16 @@ def pack_factor(factor, sources, *, rows, groups, factor_group, factor_row):
         "pack_factor",
         (terms, blocks * block, groups),
         (_HELPER_GROUP, 1, 1),
-        factor,
-        sources,
-        packed,
-        factor_group,
-        factor_row,
-        rows,
-        terms,
-        groups,
-        block,
-        blocks,
+        factor=factor,
+        sources=sources,
+        packed=packed,
+        factor_group=factor_group,
+        factor_row=factor_row,
+        rows=rows,
+        terms=terms,
+        groups=groups,
+        block_rows=block,
+        blocks=blocks,
     )
     return packed, {"a_row": 1, "a_term": block, "a_block": terms * block, "a_group": blocks * terms * block}
 
@@ -383,13 +382,13 @@ def copy_matrix(matrix, *, rows, columns, row_stride, column_stride, copy_column
         "copy_matrix",
         (copy_columns, rows),
         (_HELPER_GROUP, 1),
-        matrix,
-        copy,
-        rows,
-        columns,
-        row_stride,
-        column_stride,
-        copy_columns,
+        matrix=matrix,
+        copy=copy,
+        rows=rows,
+        columns=columns,
+        row_stride=row_stride,
+        column_stride=column_stride,
+        copy_columns=copy_columns,
     )
     return copy
 

@@ -25,10 +25,9 @@ def sum_over(x, axes):
         x itself where nothing is to be added.
     """
     device = x.device
-    for outer, inner, *piece in _passes(x.shape, axes):
-        extent, size, pieces = piece
-        y = device.empty((outer, pieces, inner))
-        launch_over(device, "reduction", "sum", y.size, x, y, outer, extent, inner, size, pieces)
+    for sizes in _passes(x.shape, axes):
+        y = device.empty((sizes["outer"], sizes["pieces"], sizes["inner"]))
+        launch_over(device, "reduction", "sum", y.size, x=x, y=y, **sizes)
         x = y
     return x
 
@@ -49,13 +48,11 @@ def largest_over(x, axes):
     """
     device, winner = x.device, None
     # Where no axis is reduced, each element is the largest of itself.
-    for outer, inner, *piece in list(_passes(x.shape, axes)) or [(1, x.size, 1, 1, 1)]:
-        extent, size, pieces = piece
-        y, y_winner = (device.empty((outer, pieces, inner), dtype) for dtype in (np.float32, np.int32))
-        sizes = outer, extent, inner, size, pieces, int(winner is None)
-        launch_over(
-            device, "reduction", "largest", y.size, x, y_winner if winner is None else winner, y, y_winner, *sizes
-        )
+    for sizes in list(_passes(x.shape, axes)) or [_pass(1, 1, x.size)]:
+        shape = sizes["outer"], sizes["pieces"], sizes["inner"]
+        y, y_winner = device.empty(shape), device.empty(shape, np.int32)
+        arrays = {"x": x, "x_winner": winner, "y": y, "y_winner": y_winner}
+        launch_over(device, "reduction", "largest", y.size, **arrays, **sizes, is_first=int(winner is None))
         x, winner = y, y_winner
     return x, winner
 
@@ -64,7 +61,7 @@ def repeated(x, shape, axes):
     """Return x, from which some axes of a shape are gone or have one element, repeated along those to that shape."""
     for outer, extent, inner in reversed(list(_runs(shape, axes))):
         y = x.device.empty((outer, extent, inner))
-        launch_over(x.device, "reduction", "repeat", y.size, x, y, outer, extent, inner)
+        launch_over(x.device, "reduction", "repeat", y.size, x=x, y=y, outer=outer, extent=extent, inner=inner)
         x = y
     return x.reshape(shape)
 
@@ -72,16 +69,16 @@ def repeated(x, shape, axes):
 def divided(x, divisor):
     """Return x divided by a number."""
     y = x.device.empty(x.shape)
-    launch_over(x.device, "reduction", "divide_by", x.size, x, y, x.size, float(divisor))
+    launch_over(x.device, "reduction", "divide_by", x.size, x=x, y=y, count=x.size, divisor=float(divisor))
     return y
 
 
 def to_winners(dy, winner, shape):
     """Return an array of a shape that has each of dy at its place of :func:`largest_over`, and else 0."""
     dx = dy.device.empty(shape)
-    launch_over(dx.device, "reduction", "zeros", dx.size, dx, dx.size)
+    launch_over(dx.device, "reduction", "zeros", dx.size, y=dx, count=dx.size)
     if dx.size:
-        launch_over(dx.device, "reduction", "to_winners", dy.size, dy, winner, dx, dy.size)
+        launch_over(dx.device, "reduction", "to_winners", dy.size, dy=dy, winner=winner, dx=dx, count=dy.size)
     return dx
 
 
@@ -105,12 +102,16 @@ def _runs(shape, axes):
 
 
 def _passes(shape, axes):
-    """Yield (outer, inner, extent, elements of a piece, pieces) of each launch of a reduction."""
+    """Yield the sizes of each launch of a reduction, by the kernels' names."""
     for outer, extent, inner in _runs(shape, axes):
-        while True:
-            # One piece at least, since the sum of no elements is a number too.
-            pieces = max(1, -(-extent // _PIECE))
-            yield outer, inner, extent, _PIECE, pieces
-            if pieces == 1:
-                break
-            extent = pieces
+        sizes = _pass(outer, extent, inner)
+        yield sizes
+        while sizes["pieces"] > 1:
+            sizes = _pass(outer, sizes["pieces"], inner)
+            yield sizes
+
+
+def _pass(outer, extent, inner):
+    # One piece at least, since the sum of no elements is a number too.
+    pieces = max(1, -(-extent // _PIECE))
+    return {"outer": outer, "extent": extent, "inner": inner, "piece": _PIECE, "pieces": pieces}
