@@ -3,6 +3,7 @@
 import numpy as np
 
 from ...shapes import strides as row_major
+from ..runtime.array import DeviceArray
 from .elementwise import launch_in_chunks
 
 #: Unsigned integers of OpenCL C by their bytes.
@@ -22,7 +23,7 @@ def gather(x, shape, first, strides):
     """
     y = x.device.empty(shape, x.dtype)
     axes = _joined(shape, strides)
-    _launch("gather", y, x, y, y.size, first, x.device.array(np.array(axes, np.int32)), len(axes) - 1)
+    _launch("gather", y, axes, x=x, y=y, first=np.int32(first))
     return y
 
 
@@ -40,13 +41,21 @@ def scatter(dy, shape, parts):
     axes = _whole_axes_joined(shape, parts)
     distances = row_major([taken for *_, taken in axes])
     axes = [(*axis, distance) for axis, distance in zip(axes, distances, strict=True)]
-    _launch("scatter", dx, dy, dx, dx.size, dy.device.array(np.array(axes, np.int32)), len(axes) - 1)
+    _launch("scatter", dx, axes, dy=dy, dx=dx)
     return dx
 
 
-def _launch(kernel, written, *arguments):
-    word = _WORDS[written.dtype.itemsize]
-    launch_in_chunks(written.device, "moving", kernel, written.size, *arguments, options=(f"-DWORD={word}",))
+def _launch(kernel, written, axes, **arguments):
+    device = written.device
+    arguments = {name: _words(value) if isinstance(value, DeviceArray) else value for name, value in arguments.items()}
+    arguments |= {"count": written.size, "axes": device.array(np.array(axes, np.int32)), "last_axis": len(axes) - 1}
+    options = (f"-DWORD={_WORDS[written.dtype.itemsize]}",)
+    launch_in_chunks(device, "moving", kernel, written.size, options=options, **arguments)
+
+
+def _words(array):
+    """Return an array, in the same memory, of unsigned integers as large as its elements."""
+    return DeviceArray(array.device, array.shape, f"u{array.dtype.itemsize}", array.memory)
 
 
 def _joined(shape, strides):
