@@ -3,11 +3,8 @@
 import math
 import numbers
 
-import numpy as np
-
 from .errors import ArgumentError
-
-_LARGEST, _SMALLEST_NORMAL = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+from .formats import FLOAT32
 
 
 def integer(owner, name, value, minimum=1):
@@ -123,16 +120,10 @@ def number(owner, name, value, minimum=None, below=None, above=None):
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not is_within(value):
         raise ArgumentError(f"{owner}: {name} is {value!r}. {advice}.")
-    on_device = _in_float32(value)
+    on_device = FLOAT32.round(value)
     if not is_within(on_device):
         raise ArgumentError(
-            f"{owner}: {name} is {value!r}, which may be {on_device:g} on a device, where numbers are float32. "
+            f"{owner}: {name} is {value!r}, which may be {on_device:g} on a device, where numbers are {FLOAT32.name}. "
             f"{advice} there too."
         )
     return float(value)
-
-
-def _in_float32(value):
-    if abs(value) > _LARGEST:
-        return math.inf if value > 0 else -math.inf
-    return float(np.float32(value)) if abs(value) >= _SMALLEST_NORMAL else 0.0

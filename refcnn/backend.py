@@ -10,7 +10,7 @@ import weakref
 
 import numpy as np
 
-from . import rooms
+from . import formats, rooms
 from .errors import BackendError
 
 
@@ -20,21 +20,31 @@ class Reference:
     Parameters
     ----------
     dtype : numpy dtype
-        What host arrays are converted to: float32 as on devices, or float64,
-        in which it is the oracle.
+        The format of its floats: float32 as on devices, or float64, in which
+        it is the oracle.
     """
 
     #: Whether numbers below the normal ones are kept, or may become zero.
     denormals = True
 
-    def __init__(self, dtype=np.float32):
+    def __init__(self, dtype=formats.FLOAT32.dtype):
         self.dtype = np.dtype(dtype)
-        self.name = "reference" if self.dtype == np.float32 else f"reference:{self.dtype.name}"
+        self.name = "reference" if self.dtype == formats.FLOAT32.dtype else f"reference:{self.dtype.name}"
         self.description = f"NumPy {np.__version__}, {self.dtype.name}"
 
-    def array(self, host):
-        """Return a host array in this backend's dtype (a copy)."""
-        return np.array(host, dtype=self.dtype, order="C")
+    def array(self, host, dtype=None):
+        """Return a copy of a host array.
+
+        Parameters
+        ----------
+        host : array_like
+        dtype : numpy dtype, optional
+            What :func:`refcnn.formats.kept` says of the array's dtype as a rule: int64, int32 and bool stay, all else
+            becomes this backend's floats.
+        """
+        host = np.asarray(host)
+        dtype = formats.kept(host.dtype, self.dtype) if dtype is None else dtype
+        return np.array(host, dtype=dtype, order="C")
 
     def to_host(self, array):
         """Return a copy of an array of this backend as a NumPy array."""
@@ -126,9 +136,9 @@ def _find(specification, tried):
             return _best()
         except BackendError as error:
             print(f"refcnn: computing on the reference backend, since {error}", file=sys.stderr)
-            return _reference("float32")
-    if kind == "reference" and rest in ("", "float32", "float64"):
-        return _reference(rest or "float32")
+            return _reference(formats.FLOAT32.name)
+    if kind == "reference" and rest in ("", formats.FLOAT32.name, formats.FLOAT64.name):
+        return _reference(rest or formats.FLOAT32.name)
     if kind == "opencl":
         if not rest:
             return _best()

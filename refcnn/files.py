@@ -51,7 +51,7 @@ def check_writable(path, make_folder=False, advice="Name a file in a folder that
 
 
 @contextlib.contextmanager
-def atomic_write(path):
+def atomic_write(path, *, durable=True):
     """Give a temporary path beside ``path``; what is written there takes its name at the end.
 
     The new contents are on the disk before the name changes hands, so that a
@@ -62,6 +62,9 @@ def atomic_write(path):
     ----------
     path : str or os.PathLike
         The file to make or replace. Its folder must exist.
+    durable : bool
+        Whether the end waits for the disk. A file for which it does not outlives this process, however that ends, but
+        not a crash of the machine.
 
     Yields
     ------
@@ -77,8 +80,9 @@ def atomic_write(path):
     try:
         with _temporary(path, path.stem, path.suffix, _make_file) as temporary:
             yield temporary
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
+            if durable:
+                with open(temporary, "rb+") as file:
+                    os.fsync(file.fileno())
             temporary.chmod(0o666 & ~_umask())
             os.replace(temporary, path)
     except OSError as error:

@@ -1,6 +1,10 @@
 """One operation applied: pick the backend, run forward, record."""
 
+import functools
+
 from . import backend as backends
+from . import formats, rooms
+from .errors import ArgumentError
 from .mode import is_recording
 from .variable import Node, Variable, as_variable
 
@@ -21,9 +25,15 @@ def apply(operation, *inputs, **attributes):
     -------
     Variable, or tuple of Variable
         A tuple where ``forward`` gives a tuple of results.
+
+    Raises
+    ------
+    ArgumentError
+        If an input has a dtype that the operation does not take.
     """
     backend = backends.active()
     inputs = tuple(None if entry is None else as_variable(entry) for entry in inputs)
+    inputs = taken(operation, inputs)
     arrays = [None if entry is None else entry.on(backend) for entry in inputs]
     implementation = backend.operation(operation)
     y, saved = implementation.forward(*arrays, **attributes)
@@ -32,3 +42,58 @@ def apply(operation, *inputs, **attributes):
     if isinstance(y, tuple):
         return tuple(Variable.of(backend, array) for array in y)
     return Variable.of(backend, y)
+
+
+def taken(operation, inputs):
+    """Return the inputs of an operation in dtypes that it takes, as its card's ``DTYPES`` says.
+
+    ``DTYPES`` is a tuple of sets of dtypes, such as :data:`refcnn.formats.INTEGERS`, one for each input, of which the
+    last holds for all further ones; operations without it take floats. Integers and truth values that were given as an
+    array_like are taken as floats, and as what they are where the operation takes no floats.
+
+    Parameters
+    ----------
+    operation : str
+    inputs : tuple of (Variable or None)
+
+    Returns
+    -------
+    tuple of (Variable or None)
+
+    Raises
+    ------
+    ArgumentError
+        If a Variable has another dtype: refcnn converts none of its own accord.
+    """
+    dtypes = _dtypes(operation)
+    # As nearly always, and before every operation, so that it must be quick.
+    if dtypes is _FLOATS_ALONE and all(map(_is_float, inputs)):
+        return inputs
+    return tuple(
+        entry if entry is None else _taken(operation, number, entry, dtypes[min(number, len(dtypes) - 1)])
+        for number, entry in enumerate(inputs)
+    )
+
+
+_FLOATS_ALONE = (formats.FLOATS,)
+
+
+@functools.cache
+def _dtypes(operation):
+    return getattr(rooms.card(operation), "DTYPES", _FLOATS_ALONE)
+
+
+def _is_float(entry):
+    return entry is None or entry.dtype.kind == "f"
+
+
+def _taken(operation, number, variable, accepted):
+    for entry in (variable, variable.as_given()):
+        if entry.dtype in accepted:
+            return entry
+    names = sorted(dtype.name for dtype in accepted - formats.FLOATS)
+    names = [formats.FLOAT32.name] * bool(accepted & formats.FLOATS) + names
+    raise ArgumentError(
+        f"{operation}: input {number} is of {entry.dtype}, but takes {' or '.join(names)}. Convert it where that is "
+        f'meant: x.astype("{names[0]}").'
+    )

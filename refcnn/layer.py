@@ -21,7 +21,7 @@ making = threading.RLock()
 class _ByName(dict):
     """What a layer stores by name, also as attributes."""
 
-    _kind = None
+    _kind: str | None = None
 
     def __getattr__(self, name):
         try:

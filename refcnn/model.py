@@ -1,19 +1,18 @@
 """Models: layers put together, their parameters by name, saving and loading."""
 
-import json
+import copy
 import typing
-import zipfile
 
 import numpy as np
 
+from . import backend as backends
 from . import npz
 from .backend import results_of
-from .errors import ArgumentError, CheckpointError, ShapeError
-from .files import atomic_write
-from .layer import Layer, described, fits, watched
+from .errors import CheckpointError, ShapeError
+from .layer import Layer, described, fits, making, watched
 from .mode import training
-from .reading import parse_json, reading
-from .variable import Buffer, Parameter, Stored, tape
+from .reading import reading
+from .variable import DESTINATION, Buffer, Parameter, Stored, tape
 
 
 class Model(Layer):
@@ -39,7 +38,9 @@ class Model(Layer):
     def __call__(self, *inputs, **keywords):
         """Return what ``forward`` makes of the inputs, as :meth:`Layer.__call__`."""
         y = super().__call__(*inputs, **keywords)
-        self._has_run = True
+        if not self._has_run:
+            with making:
+                self._has_run = True
         return y
 
     def layers(self):
@@ -118,6 +119,40 @@ class Model(Layer):
             self(*(np.zeros((1, *shape)) for shape in of_inputs))
         return shapes
 
+    def replica(self, backend=None):
+        """Return a copy of the model on a device, which shares nothing with the original.
+
+        Whatever becomes of either, the other stays as it is: a thread can train the one while others serve with
+        replicas. What is shared within the model, such as a parameter of two layers, is shared within the replica.
+        ``replica.set_state(model.state())`` brings it up to date. A replica of a model whose parameters are not made
+        yet makes its own.
+
+        Parameters
+        ----------
+        backend : str or backend, optional
+            Where its parameters and buffers shall lie, as :class:`refcnn.use_backend` takes it; the active backend if
+            it is not given. Computed is on the active backend, as with every model.
+
+        Returns
+        -------
+        Model
+            Of the same class.
+
+        Raises
+        ------
+        BackendError
+            If there is no such backend or device.
+        GradientError
+            If the model keeps a result whose gradient is recorded.
+        """
+        if backend is None:
+            backend = backends.active()
+        elif isinstance(backend, str):
+            backend = backends.find(backend)
+        # No parameters are made meanwhile.
+        with making:
+            return copy.deepcopy(self, {DESTINATION: backend})
+
     def state(self):
         """Return every parameter and buffer as a host array, by name; one that has several names under each of them."""
         return {name: entry.as_ndarray() for name, entry in self._named_state()}
@@ -183,7 +218,7 @@ class Model(Layer):
         arrays = self.state()
         if not arrays:
             raise ShapeError("save: the model has no parameters yet. Call it once, or give its layers input_size.")
-        save_arrays(path, arrays, {"format": "refcnn parameters"})
+        npz.save(path, arrays, {"format": "refcnn parameters"})
 
     def load(self, path):
         """Read parameters and buffers that :meth:`save` wrote.
@@ -194,7 +229,7 @@ class Model(Layer):
             If the file is missing, corrupt or of another model, or holds NaN or infinity.
         """
         with reading(path, "a file of parameters", CheckpointError, "Give a file that refcnn wrote."):
-            arrays, _ = load_arrays(path, "refcnn parameters")
+            arrays, _ = npz.load(path, "refcnn parameters")
             check_parameters(arrays)
         self.set_state(arrays)
 
@@ -346,61 +381,6 @@ def describe_unlisted(found):
         "Buffer in an attribute of the model or of its layers, or in a list, a tuple or a dict there; sets, closures "
         "and other objects are not searched."
     )
-
-
-_METADATA = "refcnn.json"
-
-
-def save_arrays(path, arrays, metadata):
-    """Write host arrays and JSON metadata to an ``.npz`` file, whole or not at all.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-    arrays : dict of str to ndarray
-    metadata : dict
-        What JSON can hold; ``format`` names the kind of file.
-
-    Raises
-    ------
-    ArgumentError
-        If an array has the name under which the metadata are stored.
-    FileWriteError
-        If the file cannot be written.
-    """
-    text = np.frombuffer(json.dumps(metadata).encode(), dtype=np.uint8)
-    if _METADATA in arrays:
-        raise ArgumentError(f"save: a parameter has the name {_METADATA!r}, which files need. Give it another name.")
-    # Not by np.savez, which cannot write arrays that have the names of its own arguments, "file" among them.
-    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, array in {_METADATA: text, **arrays}.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
-
-
-def load_arrays(path, format):
-    """Read what :func:`save_arrays` wrote; nothing in the file is executed.
-
-    Returns
-    -------
-    arrays : dict of str to ndarray
-    metadata : dict
-
-    Raises
-    ------
-    CheckpointError
-        If the file is missing, corrupt, or of another format.
-    """
-    advice = "Give a file that refcnn wrote, or an earlier copy of it."
-    with reading(path, f"a whole file of {format!r}", CheckpointError, advice):
-        arrays = npz.read(path)
-        if _METADATA not in arrays:
-            raise ValueError(f"it holds no {_METADATA}, which tells what the file is")
-        metadata = parse_json(arrays.pop(_METADATA).tobytes())
-        found = metadata.get("format") if isinstance(metadata, dict) else None
-        if found != format:
-            raise ValueError(f"it holds {found!r}, but {format!r} was expected")
-    return arrays, metadata
 
 
 def check_parameters(arrays):

@@ -1,18 +1,22 @@
-"""Archives of arrays, ``.npz``: read without pickle, and with every size compared before it is acted on."""
+"""Archives of arrays, ``.npz``: written and read without pickle, and with every size compared before it is acted on."""
 
+import json
 import math
 import os
 import zipfile
 
 import numpy as np
 
-from .reading import open_plain
+from .errors import ArgumentError, CheckpointError
+from .files import atomic_write
+from .reading import open_plain, parse_json, reading
 
 #: How many bytes a compressed archive may grow to, and how many times its own size, whichever is more. Deflate reaches
 #: 1032 times, so that a small file could else fill any memory.
 MOST_INFLATED = 2**28
 MOST_GROWTH = 100
 
+_METADATA = "refcnn.json"
 _SUFFIX = ".npy"
 _ENCRYPTED = 1
 _CHUNK = 2**20
@@ -52,6 +56,89 @@ def read(path):
             members = archive.infolist()
             _check(members, size)
             return {member.filename.removesuffix(_SUFFIX): _array(archive, member) for member in members}
+
+
+def write(file, arrays):
+    """Write arrays by name to an ``.npz`` file as :func:`read` takes them, uncompressed.
+
+    Parameters
+    ----------
+    file : str, os.PathLike or binary file
+        What stands there is replaced; see :func:`refcnn.files.atomic_write`.
+    arrays : dict of str to array_like
+
+    Raises
+    ------
+    ArgumentError
+        If an array holds objects or records, which would need pickle; nothing is written then.
+    OSError
+        If the file cannot be written.
+    """
+    arrays = {name: np.asanyarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if not _is_plain(array.dtype):
+            raise ArgumentError(
+                f"{name!r} holds {array.dtype}, which an .npz file without pickle cannot hold. Give an array of "
+                "numbers, truth values, times or texts."
+            )
+    # Not by np.savez, which cannot write arrays that have the names of its own arguments, "file" among them.
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}{_SUFFIX}", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def save(path, arrays, metadata):
+    """Write host arrays and JSON metadata to an ``.npz`` file, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    arrays : dict of str to ndarray
+    metadata : dict
+        What JSON can hold; ``format`` names the kind of file.
+
+    Raises
+    ------
+    ArgumentError
+        If an array has the name under which the metadata are stored, or as :func:`write`.
+    FileWriteError
+        If the file cannot be written.
+    """
+    if _METADATA in arrays:
+        raise ArgumentError(f"save: a parameter has the name {_METADATA!r}, which files need. Give it another name.")
+    text = np.frombuffer(json.dumps(metadata).encode(), np.uint8)
+    with atomic_write(path) as temporary:
+        write(temporary, {_METADATA: text, **arrays})
+
+
+def load(path, format):
+    """Read what :func:`save` wrote; nothing in the file is executed.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+    metadata : dict
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, corrupt, or of another format.
+    """
+    advice = "Give a file that refcnn wrote, or an earlier copy of it."
+    with reading(path, f"a whole file of {format!r}", CheckpointError, advice):
+        arrays = read(path)
+        if _METADATA not in arrays:
+            raise ValueError(f"it holds no {_METADATA}, which tells what the file is")
+        metadata = parse_json(arrays.pop(_METADATA).tobytes())
+        found = metadata.get("format") if isinstance(metadata, dict) else None
+        if found != format:
+            raise ValueError(f"it holds {found!r}, but {format!r} was expected")
+    return arrays, metadata
+
+
+def _is_plain(dtype):
+    return dtype.kind in _KINDS and dtype.itemsize > 0
 
 
 def _check(members, size):
@@ -101,7 +188,7 @@ def _header(stream, name):
     except (MemoryError, RecursionError):
         # Of Python's parser, which reads no more than 10,000 characters here: memory is not short.
         raise ValueError(f"the header of {name!r} is nested too deeply") from None
-    if dtype.kind not in _KINDS or not dtype.itemsize:
+    if not _is_plain(dtype):
         raise ValueError(f"{name!r} holds {dtype}; arrays of objects or of records are not read")
     if any(type(length) is not int or length < 0 for length in shape):
         raise ValueError(f"{name!r} has the shape {shape}")

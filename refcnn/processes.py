@@ -224,7 +224,7 @@ def ending(status):
     return f"signal {-status}"
 
 
-def program(module):
+def command(module):
     """Return the command that runs one of refcnn's modules in a process of its own.
 
     Without ``-P`` the current folder would be the first place for every
@@ -234,7 +234,7 @@ def program(module):
 
 
 def environment():
-    """Return the environment in which :func:`program` finds this very package; the user's ``PYTHONPATH`` holds too."""
+    """Return the environment in which :func:`command` finds this very package; the user's ``PYTHONPATH`` holds too."""
     package = str(Path(__file__).resolve().parents[1])
     paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     return {**os.environ, "PYTHONPATH": paths}

@@ -8,6 +8,7 @@ import numpy as np
 from . import rooms
 from .backend import results_of
 from .errors import ExportError, GradientError, ShapeError
+from .formats import FLOAT32, kept
 from .layers.softmax import softmax as softmax_of
 from .mode import recording
 from .model import describe_unlisted, unlisted
@@ -53,7 +54,7 @@ class Program:
         In an order in which they can be run.
     constants : dict of str to ndarray
         Parameters and buffers under their names in the model (``parameter.`` before those that the graph needs for
-        something else), then ``constant.1``...; float32 as in the file.
+        something else), then ``constant.1``...; floats in float32, as in the file.
     variables : dict of str to Variable
         What was recorded, by name.
     output : str
@@ -136,9 +137,9 @@ def trace(model, image, softmax):
                     loose += 1
                     name = f"constant.{loose}"
                 names[id(entry)], variables[name] = name, entry
-                # float32, since that is what the file holds: parameters trained in float64 are rounded here.
+                # Floats in float32, since that is what the file holds: those trained in float64 are rounded here.
                 with np.errstate(over="ignore"):
-                    constants[name] = entry.as_ndarray().astype(np.float32)
+                    constants[name] = entry.as_ndarray().astype(kept(entry.dtype, FLOAT32.dtype))
         inputs = tuple(None if entry is None else names[id(entry)] for entry in node.inputs)
         results = [entry if id(entry) in read else None for entry in node.results()]
         # No parameter, nor what lies between the operators of one operation, has a colon in its name.

@@ -1,17 +1,22 @@
 """Variables and the tape: what was computed from what, and the gradients that follow from it."""
 
+import copy
 import numbers
 import weakref
 
 import numpy as np
 
 from . import backend as backends
-from . import rooms
+from . import formats, rooms
 from .errors import BackendError, GradientError, ShapeError
 from .mode import is_recording
 
 #: Functions of NumPy that read no numbers, so that they cut nothing off.
 _OF_SHAPES_ALONE = {"shape", "ndim", "size", "empty_like", "zeros_like", "ones_like", "full_like"}
+
+
+#: In the memo of ``copy.deepcopy``, whose other keys are integers: the backend to which arrays are copied.
+DESTINATION = "refcnn backend"
 
 
 class Node:
@@ -100,24 +105,47 @@ class Variable:
     Parameters
     ----------
     value : array_like
-        Numbers of any dtype; they are converted to the backend's.
+        Numbers or truth values of any dtype.
     requires_grad : bool
         Whether :meth:`grad` shall compute the gradient with respect to it.
+    dtype : str, type or numpy dtype, optional
+        int64, int32, bool, or any float, which stands for the backend's floats. As a rule it is the value's own, which
+        for a list is what NumPy makes of it: ``[1, 2]`` is int64. Dtypes that no backend has become its floats: other
+        floats, and smaller or unsigned integers such as the uint8 of images.
+
+    Raises
+    ------
+    ArgumentError
+        If no tensor has that dtype.
+    GradientError
+        If a gradient is asked for of what is no float.
+    ShapeError
+        If the value is no array of numbers.
     """
 
-    def __init__(self, value, requires_grad=False):
-        backend = backends.active()
-        self._place = _Place(backend, backend.array(_host_array(value)))
+    #: Whether it holds floats in the place of integers or truth values that were given: see :func:`as_variable`.
+    is_stand_in = False
+
+    def __init__(self, value, requires_grad=False, dtype=None):
+        backend, host = backends.active(), _host_array(value)
+        dtype = formats.kept(host.dtype, backend.dtype) if dtype is None else formats.named(dtype, backend.dtype)
+        if requires_grad and dtype.kind != "f":
+            raise GradientError(
+                f"requires_grad is True, but the array is {dtype}, and only floats have gradients. Give floats, or "
+                f'dtype="{formats.FLOAT32.name}", or leave requires_grad out.'
+            )
+        self._place = _Place(backend, backend.array(host, dtype))
         self.requires_grad = requires_grad
         self.node, self.position = None, 0
         self._is_walked = False
 
     @classmethod
     def of(cls, backend, array, node=None, requires_grad=False, position=0):
-        """Wrap an array that already lies on a backend, the node's result at a position."""
+        """Wrap an array that lies on a backend, the node's result at a position; only one of floats has a gradient."""
         self = cls.__new__(cls)
         self._place = _Place(backend, array)
-        self.node, self.requires_grad, self.position = node, requires_grad, position
+        self.node, self.position = node, position
+        self.requires_grad = requires_grad and array.dtype.kind == "f"
         self._is_walked = False
         return self
 
@@ -159,8 +187,38 @@ class Variable:
             place.copies[backend] = backend.array(place.backend.to_host(place.array))
         return place.copies[backend]
 
+    def __deepcopy__(self, memo):
+        if self.node is not None:
+            raise GradientError(
+                f"a result of shape {self.shape} was to be copied while it is recorded how it was computed, which no "
+                "copy can know: its gradient would be cut off. Copy it, or the model that keeps it, after grad() or "
+                "outside of `with model.train():`."
+            )
+        place = self._place
+        backend = memo.get(DESTINATION, place.backend)
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        others = {name: value for name, value in vars(self).items() if name != "_place"}
+        vars(twin).update(copy.deepcopy(others, memo))
+        twin._place = _Place(backend, backend.array(place.backend.to_host(place.array)))
+        return twin
+
+    def astype(self, dtype):
+        """Return a Variable of the same numbers in another dtype: :func:`refcnn.cast`."""
+        return rooms.function("cast")(self, dtype)
+
+    def as_given(self):
+        """Return the integers or truth values that were given in the place of a Variable, as a Variable, else itself.
+
+        :func:`as_variable` makes floats of them, which most operations take.
+        """
+        if not self.is_stand_in:
+            return self
+        if isinstance(self._given, np.ndarray):
+            self._given = Variable(self._given)
+        return self._given
+
     def as_ndarray(self):
-        """Return a copy of the array on the host, a NumPy array."""
+        """Return a copy of the array on the host, a NumPy array of the same dtype."""
         place = self._place
         return place.backend.to_host(place.array)
 
@@ -225,6 +283,11 @@ class Variable:
         if self.shape != ():
             raise ShapeError(f"float() needs a single number, but this variable has shape {self.shape}.")
         return float(self.as_ndarray())
+
+    def __int__(self):
+        if self.shape != ():
+            raise ShapeError(f"int() needs a single number, but this variable has shape {self.shape}.")
+        return int(self.as_ndarray())
 
     def __len__(self):
         if not self.shape:
@@ -294,6 +357,10 @@ class Variable:
                 f"grad() starts from a single number, but this variable has shape {self.shape}. "
                 "Call it on a loss with reduce_sum=True."
             )
+        if self.dtype.kind != "f":
+            raise GradientError(
+                f"grad() starts from a float, but this variable is {self.dtype}, and only floats have gradients."
+            )
         if self.node is None:
             raise GradientError(
                 "grad() has no record of how this variable was computed: either it was computed outside "
@@ -339,9 +406,6 @@ def _arithmetic(operation, is_reflected):
     def method(self, other):
         if not isinstance(other, _OPERANDS):
             return NotImplemented
-        if not isinstance(other, Variable):
-            # Numbers and arrays take the Variable's dtype, as Python's numbers do in NumPy.
-            other = Variable(_host_array(other).astype(self.dtype, copy=False))
         a, b = (other, self) if is_reflected else (self, other)
         return rooms.function(operation)(a, b)
 
@@ -400,10 +464,10 @@ class Stored(Variable):
 
 
 class Parameter(Stored):
-    """A variable that an optimizer changes."""
+    """A variable that an optimizer changes, and so one of floats, whatever numbers it is made of."""
 
     def __init__(self, value):
-        super().__init__(value, requires_grad=True)
+        super().__init__(value, requires_grad=True, dtype=formats.FLOAT32.dtype)
 
 
 class Buffer(Stored):
@@ -520,8 +584,20 @@ def _one_sequence(arguments):
 
 
 def as_variable(value):
-    """Return a variable: itself, or a constant made of an array_like."""
-    return value if isinstance(value, Variable) else Variable(value)
+    """Return a variable: itself, or a constant made of an array_like.
+
+    Who gives an array_like has chosen no dtype, and has often integers where floats are meant: one-hot rows, images,
+    ``[[-1, 2]]``. The constant is one of floats, and an operation that takes integers alone, such as indices, gets
+    them by :meth:`Variable.as_given`, without loss.
+    """
+    if isinstance(value, Variable):
+        return value
+    host = _host_array(value)
+    constant = Variable(host, dtype=formats.FLOAT32.dtype)
+    if formats.kept(host.dtype, constant.dtype) != constant.dtype:
+        # A copy, since the caller may change its array.
+        constant.is_stand_in, constant._given = True, np.array(host)
+    return constant
 
 
 def tape(variable):

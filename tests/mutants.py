@@ -288,7 +288,7 @@ def of_onnx(content, random):
     """Return a protocol buffer of ONNX with fields of any message changed, set, removed or doubled."""
     import onnx
 
-    from refcnn.onnx.reading import messages as messages_of
+    from refcnn.onnx.reading.checks import messages as messages_of
 
     model = onnx.load_model_from_string(content)
     names = [name for node in model.graph.node for name in (*node.input, *node.output)]

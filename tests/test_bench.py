@@ -18,7 +18,7 @@ from PIL import Image
 
 import refcnn as rm
 from refcnn.bench import board as boards
-from refcnn.bench import drawing, measuring, profiling, running, scaling, workloads
+from refcnn.bench import measuring, plotting, profiling, running, scaling, workloads
 from refcnn.bench.board import Board, Device, Result
 from refcnn.bench.measuring import ContestantError, Times
 from refcnn.bench.workloads import Layer, Workload
@@ -76,7 +76,7 @@ def test_a_convolution_counts_each_product_twice(n, groups, c, k, size, window, 
     x, w = np.ones(geometry.x_shape), np.ones(geometry.w_shape)
     # Of ones without padding the sum of the results is the number of products.
     y, _ = reference.forward(x, w, None, stride=stride, padding=(0, 0, 0, 0), dilation=(1, 1), groups=groups)
-    assert workloads.convolution_flop(geometry) == 2 * y.sum()
+    assert workloads.layer_flop(geometry) == 2 * y.sum()
     assert workloads.output_shape(geometry) == y.shape
 
 
@@ -106,7 +106,7 @@ def test_workloads_travel_as_json(book):
     for workload in (book.network("lenet5", "training"), book.layer(TINY, "inference")):
         description = json.loads(json.dumps(workload.description))
         assert description["parameters"] > 0 and os.path.getsize(description["onnx"]) > 4 * description["parameters"]
-    names = [operation for operation, _ in book.network("chapter", "training").description["layers"]]
+    names = [operation for operation, *_ in book.network("chapter", "training").description["layers"]]
     assert names == ["conv2d", "relu", "conv2d", "relu", "max_pool2d", "dropout", "flatten", "dense", "relu", "dense"]
 
 
@@ -209,6 +209,33 @@ def test_a_contestant_that_dies_is_told():
         measuring.pytorch("no/python", "cpu")
 
 
+TORCH = """
+import sys, types
+
+print("a greeting of the library's own")
+cuda = types.SimpleNamespace(matmul=types.SimpleNamespace())
+backends = types.SimpleNamespace(cuda=cuda, cudnn=types.SimpleNamespace())
+device = lambda name: types.SimpleNamespace(type=name)
+get_num_threads, set_num_threads = (lambda: 1), (lambda count: None)
+nn = sys.modules["torch.nn"] = types.ModuleType("torch.nn")
+__version__ = "0.0"
+"""
+
+
+def test_pytorchs_process_needs_no_refcnn(tmp_path, monkeypatch):
+    """Its Python has PyTorch and NumPy; the rest is found by its path, whatever the library prints."""
+    (tmp_path / "torch.py").write_text(TORCH)
+    (tmp_path / "refcnn.py").write_text("raise ImportError('this Python has no refcnn')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    process = measuring.pytorch(sys.executable, "cpu")
+    try:
+        assert process.name == "PyTorch" and "0.0 on cpu" in process.about
+        with pytest.raises(ContestantError, match="KeyError: 'nothing'"):
+            process.ask("prepare", workload={"kind": "nothing"})
+    finally:
+        process.stop()
+
+
 # The whole run.
 
 
@@ -253,7 +280,7 @@ def test_a_run_and_its_board(device, tiny, tmp_path):
     content = json.loads((tmp_path / "board.json").read_text())
     assert content["format"] == boards.FORMAT and content["is_complete"] and len(content["results"]) == len(parts)
     assert len(content["results"][0]["times"][device]["seconds"]) == 2
-    drawing.save(board, tmp_path / "curves.png")
+    plotting.save(board, tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as image:
         assert min(image.size) > 500 and len(np.unique(np.asarray(image.convert("L")))) > 10
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, event, given, target
 from hypothesis import strategies as st
 
-from refcnn.backend import find
+from refcnn.backend import Reference, find
 from refcnn.conformance.judging import judge
 from refcnn.conformance.operations import (
     adam,
@@ -21,20 +21,20 @@ from refcnn.conformance.operations import (
     softmax_cross_entropy,
 )
 from refcnn.conformance.theory.bounds import (
-    LARGEST,
-    TINY,
     UNDEFINED,
     Approximation,
-    U,
+    computed_in,
     gamma,
     input_error,
     subnormals,
     widest,
 )
 from refcnn.conformance.theory.strategies import Case, arrays
+from refcnn.formats import FLOAT16, FLOAT32
 from refcnn.shapes import window_output_shape
 
 REFERENCE = find("reference")
+U, TINY, LARGEST = FLOAT32.roundoff, FLOAT32.smallest_normal, FLOAT32.largest
 FLUSHING = types.SimpleNamespace(denormals=False, name="flushing", array=np.array, to_host=np.array)
 seeds = st.integers(0, 2**32 - 1)
 
@@ -598,3 +598,61 @@ def test_wrong_shape_or_dtype_is_a_failure():
         wrong = types.SimpleNamespace(forward=lambda x, result=result: (result, None), backward=None)
         with pytest.raises(judge.ConformanceFailure, match="float32 of shape"):
             judge.check_forward("relu", case, REFERENCE, implementation=wrong)
+
+
+class InHalf:
+    """Products and sums in float16, in a random order and each rounded by itself."""
+
+    backward = None
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def forward(self, x, w, b):
+        places = self.rng.permutation(x.shape[1])
+        products = x[:, places, None] * w[places]
+        # accumulate rounds each partial sum, where sum would add in pairs, or in float32.
+        y = np.add.accumulate(products, axis=1, dtype=np.float16)[:, -1]
+        return y if b is None else y + b, None
+
+
+@given(data=st.data(), seed=seeds, scale=st.sampled_from([2.0**-14, 2.0**-7, 1.0, 16.0]))
+def test_bounds_are_those_of_another_format_inside_computed_in(data, seed, scale):
+    rng = np.random.default_rng(seed)
+    rows, terms, columns = (data.draw(st.integers(1, most)) for most in (3, 300, 3))
+    x, w, b = (
+        (scale * rng.standard_normal(shape)).astype(np.float16)
+        for shape in ((rows, terms), (terms, columns), (1, columns))
+    )
+    case = Case((x, w, b if data.draw(st.booleans()) else None), {}, x[:, :1] * w[:1])
+    half = Reference(np.float16)
+    with computed_in(FLOAT16):
+        worst = judge.check_forward("dense", case, half, implementation=InHalf(rng))
+        worst = max(worst, judge.check_forward("dense", case, half), judge.check_backward("dense", case, half))
+        y = half.operation("dense").forward(*case.inputs)[0]
+        bound = dense.forward_bound(case.inputs, {})
+        wrong = (y + 3 * bound + np.spacing(np.abs(y))).astype(np.float16)
+        off = types.SimpleNamespace(forward=lambda *inputs: (wrong, None), backward=None)
+        with pytest.raises(judge.ConformanceFailure, match="bound"):
+            judge.check_forward("dense", case, half, implementation=off)
+    note(worst, "float16")
+
+
+def test_what_is_right_in_float16_is_wrong_in_float32():
+    x, w = np.full((1, 64), 0.1, np.float16), np.full((64, 1), 0.3, np.float16)
+    half = Reference(np.float16)
+    y = half.operation("dense").forward(x, w, None)[0]
+    exact = x.astype(np.float64) @ w.astype(np.float64)
+    bound_of_float32 = dense.forward_bound((x, w, None), {})
+    with computed_in(FLOAT16):
+        judge.compare("y", y, exact, dense.forward_bound((x, w, None), {}))
+        with pytest.raises(judge.ConformanceFailure, match="bound"):
+            judge.compare("y", y, exact, bound_of_float32)
+    with pytest.raises(judge.ConformanceFailure, match="float32"):
+        judge.compare("y", y, exact, np.inf)
+
+
+def test_sums_of_too_many_roundings_have_no_bound():
+    with computed_in(FLOAT16):
+        assert gamma(2**11 - 1) == 2**11 - 1 and gamma(2**11) == gamma(2**12) == np.inf
+    assert gamma(2**11) < 2.0**-12

@@ -25,6 +25,7 @@ from refcnn.conformance.targets import onnxruntime as onnxruntime_target
 from refcnn.conformance.theory.bounds import UNDEFINED
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError, DataError, FileWriteError
+from refcnn.formats import FLOAT32
 from refcnn.opencl.runtime import finding, program
 from refcnn.opencl.variants import VARIANTS
 
@@ -146,6 +147,20 @@ def test_a_bundle_runs_without_refcnn(tmp_path, site, operation, direction, vari
     assert f"{name}: WRONG in 1 of {exact.size} elements; the worst is {place}:" in wrong.stdout
     for what, value in (("computed", computed[place]), ("exact", exact[place]), ("bound", bound[place])):
         assert re.search(rf"^  {what} +{re.escape(repr(float(value)))}$", wrong.stdout, re.MULTILINE)
+
+
+@needs_device
+def test_a_wrong_integer_is_told_without_refcnn(tmp_path, site):
+    case = Case((np.array([2**53 + 1, -5]),), {"dtype": "int64"})
+    exact = case.inputs[0]
+    for name, computed, status in (("right", exact, 0), ("off", exact - [1, 0], 1), ("cut", exact.astype("int32"), 1)):
+        results = {"y": (computed, exact, np.zeros(2))}
+        described = {"operation": "cast", "direction": "forward", "variant": None, "case": case, "device": {}}
+        bundle.write_bundle(tmp_path / name, results=results, **described)
+        np.save(tmp_path / "y.npy", computed)
+        done = run_alone(site, tmp_path / name, "--results", tmp_path / "y.npy")
+        assert (done.returncode, done.stderr) == (status, "")
+    assert "int64" in done.stdout and read_case(tmp_path / "off")[3].inputs[0][0] == 2**53 + 1
 
 
 @needs_device
@@ -273,7 +288,7 @@ def test_a_fault_in_a_kernel_is_reproduced(tmp_path, site):
 
 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
-numbers = st.one_of(st.floats(width=32), st.sampled_from([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, judge.LARGEST]))
+numbers = st.one_of(st.floats(width=32), st.sampled_from([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, FLOAT32.largest]))
 
 
 @given(

@@ -16,10 +16,11 @@ from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError, DataError, FileWriteError
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text())
-ARRAYS = np_strategies.arrays(
-    np.float32,
-    np_strategies.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3),
-    elements=st.integers(0, 2**32 - 1).map(lambda word: np.uint32(word).view(np.float32)),
+SHAPES = np_strategies.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3)
+WORDS = st.integers(0, 2**32 - 1).map(lambda word: np.uint32(word).view(np.float32))
+ARRAYS = st.one_of(
+    np_strategies.arrays(np.float32, SHAPES, elements=WORDS),
+    *(np_strategies.arrays(dtype, SHAPES) for dtype in (np.int64, np.int32, np.bool_)),
 )
 
 
@@ -100,6 +101,13 @@ def test_a_case_replaces_another_and_leaves_nothing_beside(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["case.npz"]
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8, np.complex64])
+def test_arrays_of_other_dtypes_are_not_read(path, dtype):
+    write_case(path, "relu", "forward", None, Case((np.ones(2, dtype),), {}))
+    with pytest.raises(DataError):
+        read_case(path)
+
+
 @pytest.mark.parametrize("value", [np.float32(1), np.int64(1), [1], {"a": 1}, object(), (1, [2])])
 def test_other_attributes_are_refused(path, value):
     with pytest.raises(ArgumentError, match="attribute strange"):
@@ -154,6 +162,7 @@ def test_a_damaged_file_is_read_right_or_is_an_error(path, place, word, cut):
         {"operation": None},
         {"inputs": [{"dtype": "float32", "shape": [3, 2]}, None]},
         {"inputs": [{"dtype": "float64", "shape": [2, 3]}, None]},
+        {"inputs": [{"dtype": "int32", "shape": [2, 3]}, None]},
         {"inputs": [None, {"dtype": "float32", "shape": [2, 3]}]},
         {"attributes": {"stride": [1, 2]}},
         {"attributes": {"stride": {"set": [1, 2]}}},

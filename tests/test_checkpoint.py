@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import refcnn as rm
-from refcnn import models
+from refcnn import models, npz
 from refcnn.errors import ArgumentError, CheckpointError
-from refcnn.model import save_arrays
 from refcnn.runs.checkpoint import Checkpoint, best_epoch
 from refcnn.runs.run_folder import Configuration, RunFolder, check_free, claim
 
@@ -98,7 +97,7 @@ def test_a_checkpoint_from_before_tells_no_size_of_images(tmp_path):
         arrays = dict(file)
     header = json.loads(arrays.pop("refcnn.json").tobytes())
     del header["image_shape"]
-    save_arrays(tmp_path / "old.npz", arrays, header)
+    npz.save(tmp_path / "old.npz", arrays, header)
     assert Checkpoint.load(tmp_path / "old.npz").image_shape is None
 
 
@@ -191,7 +190,7 @@ def test_parameters_that_are_none_are_refused(tmp_path, values):
     with rm.use_backend("reference"):
         model = rm.Sequential([rm.Dense(1, input_size=1, ignore_bias=True)])
         former = model.state()["0.w"]
-        save_arrays(tmp_path / "odd.npz", {"0.w": values}, {"format": "refcnn parameters"})
+        npz.save(tmp_path / "odd.npz", {"0.w": values}, {"format": "refcnn parameters"})
         with pytest.raises(CheckpointError, match="odd.npz.*0.w"):
             model.load(tmp_path / "odd.npz")
         np.testing.assert_array_equal(model.state()["0.w"], former)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refcnn as rm
+from refcnn import rooms
 from refcnn.backend import find
 from refcnn.conformance.bundles import bundle
 from refcnn.conformance.judging import composition, judge
@@ -22,12 +23,12 @@ from refcnn.opencl.convolution import winograd, winograd_weights
 REFERENCE = find("reference")
 
 
-@given(case=conv2d.cases("tiny"), variant=st.sampled_from(variants.FUSED["conv2d"]["relu"]))
+@given(case=conv2d.cases("tiny"), variant=st.sampled_from(rooms.trait(rooms.OPENCL, "conv2d", "FUSED")["relu"]))
 def test_rectifier_after_a_convolution(opencl_backend, case, variant):
     check_both(opencl_backend, "conv2d", case, variant)
 
 
-@given(case=dense.cases("tiny"), variant=st.sampled_from(variants.FUSED["dense"]["relu"]))
+@given(case=dense.cases("tiny"), variant=st.sampled_from(rooms.trait(rooms.OPENCL, "dense", "FUSED")["relu"]))
 def test_rectifier_after_dense(opencl_backend, case, variant):
     check_both(opencl_backend, "dense", case, variant)
 

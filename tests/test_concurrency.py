@@ -16,6 +16,7 @@ import refcnn as rm
 from refcnn import backend as backends
 from refcnn import philox
 from refcnn.conformance.theory import bounds
+from refcnn.formats import FLOAT16, FLOAT32
 from refcnn.mode import is_recording, is_training, recording
 from refcnn.opencl import variants
 from refcnn.opencl.runtime import program
@@ -79,9 +80,15 @@ MODES = {
     ),
     "subnormals": (
         lambda number: bounds.subnormals(not number),
-        lambda: bounds.underflow() < bounds.TINY,
+        lambda: bounds.underflow() < FLOAT32.smallest_normal,
         [True, False],
         False,
+    ),
+    "number format": (
+        lambda number: bounds.computed_in((FLOAT16, FLOAT32)[number]),
+        bounds.number_format,
+        [FLOAT16, FLOAT32],
+        FLOAT32,
     ),
     "generator": (
         lambda number: philox.own_generator((number + 1, 5)),

@@ -16,6 +16,8 @@ import refcnn as rm
 from refcnn.conformance.judging import judge
 from refcnn.conformance.operations import average_pool2d as average_pool2d_bounds
 from refcnn.data import Preprocessing
+from refcnn.errors import ExportError
+from refcnn.layers import cast
 from refcnn.onnx import export, load
 
 # A proof draws by Hypothesis inside of a test that does.
@@ -339,3 +341,41 @@ def test_an_export_is_quiet_and_leaves_one_file(tmp_path):
     done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert sorted(os.listdir(tmp_path)) == ["model.onnx", "program.py"]
+
+
+class OfIntegers(rm.Model):
+    """Whole pixels, and a constant that float32 has not, each converted in the graph."""
+
+    def __init__(self):
+        super().__init__()
+        self.constant = rm.Variable([[2**24 + 1, -3]])
+        self.w = rm.Parameter([[1, 2], [3, 4], [5, 6], [7, 8]])
+
+    def forward(self, x):
+        whole = rm.flatten(x.astype("int64")).astype("int32").astype("float32")
+        return rm.dense(whole, self.w, self.constant.astype("bool").astype("float32"))
+
+
+def test_integers_and_truth_values_are_written_as_such(tmp_path):
+    model, path = OfIntegers(), tmp_path / "model.onnx"
+    export(model, path, (1, 2, 2), examples=3, backends=["reference"])
+    x = np.array([[[[-1.5, 2.5], [3.0, -0.5]]]])
+    np.testing.assert_array_equal(run_file(path, x), model(x.astype(np.float32)).as_ndarray())
+    graph = onnx.load(path).graph
+    (constant,) = (entry for entry in graph.initializer if entry.name == "constant.1")
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(constant), np.array([[2**24 + 1, -3]]))
+    types = {entry.name: entry.type.tensor_type.elem_type for entry in graph.value_info}
+    kinds = onnx.TensorProto
+    assert types["flatten_1"] == kinds.INT64
+    assert {kinds.INT64, kinds.INT32, kinds.BOOL} < {kind for name, kind in types.items() if "cast" in name}
+
+
+def test_a_wrong_integer_in_the_file_is_refused(tmp_path, monkeypatch):
+    right = cast.to_onnx
+
+    def to_onnx(graph, x, *, dtype):
+        return right(graph, x, dtype="bool" if dtype == "int64" else dtype)
+
+    monkeypatch.setattr(cast, "to_onnx", to_onnx)
+    with pytest.raises(ExportError):
+        export(OfIntegers(), tmp_path / "model.onnx", (1, 2, 2), examples=5, backends=["reference"])

@@ -102,6 +102,15 @@ def test_a_failure_that_does_not_fit_is_not_known(faults, entry, row):
     assert watch.seen == {} and watch.fixed() == []
 
 
+@pytest.mark.parametrize(("difference", "is_known"), [(0.5, True), (0.25, True), (0.6, False), (np.inf, False)])
+def test_what_is_further_off_than_the_fault_is_not_known(faults, difference, is_known):
+    watch = Watch(faults({"difference": 0.5}), **ROW)
+    watch.ran(PADDED)
+    assert (watch.explain(PADDED, "off", difference) is not None) == is_known
+    assert [fault.id for fault in watch.fixed()] == ["wrong-padding"] * (not is_known)
+    assert Watch(faults({}), **ROW).explain(PADDED, "off", difference) is not None
+
+
 CONCERNED = {
     "any": case(),
     "not finite": case(dy=np.inf),
@@ -288,6 +297,13 @@ def test_what_is_known_hides_nothing_else(conform):
     assert (rows["backward"].verdict, rows["backward"].failure.known) == ("wrong", None)
     assert np.isfinite(read_case(f"report/{rows['backward'].failure.bundle}")[3].dy).all()
     assert (rows["forward"].verdict, rows["forward"].failure.known) == ("wrong", None)
+
+
+def test_what_is_further_off_than_is_known_is_another_fault(conform):
+    known = {"id": "nan", "direction": "forward", "condition": "not finite"}
+    done, rows = conform("relu", known, {"id": "half", "condition": "any", "difference": 1e-30})
+    assert done.exit_code == 1, done.output
+    assert (rows["forward"].verdict, rows["backward"].verdict) == ("known fault", "wrong")
 
 
 def test_what_is_fixed_is_an_error(conform):

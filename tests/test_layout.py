@@ -19,7 +19,7 @@ TESTS = Path(__file__).parent
 #: The house from the top to the ground: imports run downward, or along one floor. A module belongs to the entry that
 #: names most of it.
 FLOORS = (
-    ("", "__main__", "bench.contestants.refcnn_program"),
+    ("", "__main__", "bench.contestants.refcnn_process"),
     ("cli",),
     ("bench",),
     ("runs",),
@@ -45,7 +45,7 @@ FLOORS = (
     ("opencl.convolution",),
     ("opencl.shared",),
     ("opencl.variants", "opencl.runtime", "reference", "data", "initializers"),
-    ("rooms", "shapes", "attributes", "philox", "npz", "files", "locking"),
+    ("rooms", "shapes", "attributes", "formats", "philox", "npz", "files", "locking"),
     (
         *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "processes"),
         *("reading", "suggestions", "tables", "typing", "version"),
@@ -135,6 +135,87 @@ def floor(module):
 def test_imports_run_downward(module):
     upward = [one for one in imported(module) if floor(one) < floor(module)]
     assert not upward, f"refcnn.{module} imports from a floor above it: {upward}"
+
+
+#: Modules and packages that name operations because they are about them, beside the rooms, with the reason.
+ABOUT_OPERATIONS = {
+    "opencl.convolution": "the variants of one operation, too many for its room",
+    "": "the public names, the operations' functions among them",
+    "tools.compare_commits": "results at two commits, of which the earlier may have no traits",
+}
+
+#: Where a word that is an operation's name stands for something else, or must be that name: by module, function or
+#: class, and word, with the reason.
+OTHER_MEANINGS = {
+    ("cli.export", "command", "softmax"): "the name of an option and its argument",
+    ("runs.training", "", "adam"): "the option's default, among names that the optimizers' cards give",
+    ("variable", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
+    **{
+        ("variable", "", operation): "what an operator of Variables computes"
+        for operation in ("divide", "multiply", "power", "subtract")
+    },
+    ("variable", "Variable.__abs__", "absolute"): "what the operator computes",
+    ("variable", "Variable.__neg__", "negative"): "what the operator computes",
+    ("variable", "Variable.grad", "add"): "gradients are summed, as the chain rule has it",
+    ("variable", "Variable.astype", "cast"): "what the method computes",
+    ("variable", "Variable.max", "reduce_max"): "what the method computes",
+    ("variable", "Variable.mean", "reduce_mean"): "what the method computes",
+    ("variable", "Variable.sum", "reduce_sum"): "what the method computes",
+}
+
+
+def test_shared_code_names_no_operation():
+    named, about = set(), set()
+    for module, path in serving_modules().items():
+        entry = next((name for name in ABOUT_OPERATIONS if f"{module}.".startswith(f"{name}.")), None)
+        places = set(names_of_operations(module, path))
+        if entry is None:
+            named |= places
+        elif places:
+            about.add(entry)
+    found = named - OTHER_MEANINGS.keys()
+    assert not found, f"make it a trait (refcnn.rooms.trait), or say in OTHER_MEANINGS what else it means: {found}"
+    gone = (OTHER_MEANINGS.keys() - named) | (ABOUT_OPERATIONS.keys() - about)
+    assert not gone, f"take out of OTHER_MEANINGS or ABOUT_OPERATIONS what names no operation: {gone}"
+
+
+def test_a_name_of_an_operation_is_found_wherever_it_stands(tmp_path):
+    path = tmp_path / "shared.py"
+    path.write_text(
+        '"""conv2d"""\nBY_NAME = {"relu": "max_pool2d"}\n'
+        'class Class:\n    """dense"""\n    def method(self, name):\n        """add"""\n'
+        '        return name == "sgd" or name in ("adam", f"softmax.{name}") or find("flatten+x") or "an add to say"\n'
+    )
+    assert set(names_of_operations("shared", path)) == {
+        *(("shared", "", name) for name in ("relu", "max_pool2d")),
+        *(("shared", "Class.method", name) for name in ("sgd", "adam", "softmax", "flatten")),
+    }
+
+
+def serving_modules():
+    """Return the path of each module and tool that is no room and no page, by its name."""
+    wings = (rooms.REFERENCE, rooms.OPENCL, rooms.CONFORMANCE, rooms.LAYERS, rooms.OPTIMIZERS)
+    own = {f"{wing}.{stem}" for wing in wings for stem in (*OPERATIONS, *rooms.PAGES)}
+    tools = {f"tools.{path.stem}": path for path in (TESTS.parent / "tools").glob("*.py")}
+    return tools | {module: path for module, path in MODULES.items() if module not in own}
+
+
+def names_of_operations(module, path):
+    """Yield (module, function or class, name) of the operations' names in a module's text, but for what is prose."""
+
+    def search(node, where):
+        body = getattr(node, "body", None)
+        is_documented = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node)
+        for child in ast.iter_child_nodes(node):
+            if is_documented and child is body[0]:
+                continue
+            is_named = isinstance(child, (ast.ClassDef, ast.FunctionDef))
+            yield from search(child, f"{where}.{child.name}".strip(".") if is_named else where)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not re.search(r"\s", node.value):
+            for word in set(re.split(r"\W+", node.value)) & set(OPERATIONS):
+                yield module, where, word
+
+    yield from search(ast.parse(path.read_text(encoding="utf-8")), "")
 
 
 def test_no_circle_of_imports():

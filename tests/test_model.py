@@ -320,3 +320,79 @@ BAD_INPUTS = [
 def test_bad_inputs(call, message):
     with pytest.raises(ShapeError, match=message):
         call()
+
+
+# Layers and models with several inputs and results.
+
+
+class Mixed(rm.Layer):
+    """Adds a share of the second input, if there is one."""
+
+    def forward(self, a, b=None, *, twice=False):
+        assert isinstance(a, rm.Variable) and (b is None or isinstance(b, rm.Variable))
+        y = a if b is None else rm.add(a, b)
+        return rm.add(y, y) if twice else y
+
+
+class Siamese(rm.Model):
+    """One layer for both of two inputs; gives their sum, and the first by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.shared, self.mixed = rm.Dense(3), Mixed()
+
+    def forward(self, a, b):
+        a, b = self.shared(a), self.shared(b)
+        return self.mixed(a, b), a
+
+
+A, B = np.random.default_rng(1).normal(size=(2, 4, 5))
+
+
+def test_layers_take_several_inputs_and_keywords():
+    mixed, a = Mixed(), rm.Variable(A)
+    np.testing.assert_array_equal(mixed(a, B).as_ndarray(), rm.add(A, B).as_ndarray())
+    np.testing.assert_array_equal(mixed(A, b=a, twice=True).as_ndarray(), rm.Variable(4 * A).as_ndarray())
+    assert mixed(a) is a and mixed(a, None) is a
+    with pytest.raises(TypeError):
+        mixed(A, B, A)
+    with pytest.raises(ShapeError, match="array of numbers"):
+        mixed(A, "b")
+
+
+def test_models_take_several_inputs_and_train_through_all_results(capsys):
+    model, optimizer = Siamese(), rm.Sgd(lr=0.1)
+
+    def step():
+        with model.train():
+            both, first = model(A, B)
+            loss = rm.add(rm.softmax_cross_entropy(both, T3), rm.softmax_cross_entropy(first, T3))
+        loss.grad().update(optimizer)
+        return float(loss)
+
+    losses = [step() for _ in range(20)]
+    assert losses[-1] < losses[0]
+    model.summary([(5,), (5,)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split("  ")[0] == "Siamese" and "(N, 3), (N, 3)" in lines[1]
+    assert lines[-1].split() == ["total", "18"]
+
+
+T3 = np.eye(3)[[0, 1, 2, 0]]
+
+
+def test_a_sequence_hands_all_results_of_a_layer_to_the_next():
+    class Twice(rm.Layer):
+        def forward(self, x):
+            return x, x
+
+    model = rm.Sequential([Mixed(), Twice(), Mixed()])
+    np.testing.assert_allclose(model(A, B).as_ndarray(), 2 * (A + B), rtol=1e-6)
+    assert rm.Sequential([Twice()])(A)[1].shape == A.shape
+    both = rm.Sequential([])(A, B)
+    np.testing.assert_array_equal(both[1].as_ndarray(), rm.Variable(B).as_ndarray())
+
+
+def test_a_layer_without_forward_says_what_to_define():
+    with pytest.raises(TypeError, match=r"forward\(self, x\)"):
+        rm.Layer()(A)

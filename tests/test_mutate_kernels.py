@@ -1,5 +1,8 @@
 """The tool that plants faults in kernels: each kind makes exactly the change it says, and the checks notice."""
 
+import contextlib
+import functools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -122,41 +125,74 @@ def test_every_kind_occurs_in_the_kernels_and_every_fault_is_told_from_the_other
 def test_plan():
     from mutate_kernels import plan
 
-    stems = {
-        "conv2d",
-        "conv2d_cpu",
-        "conv2d_gpu",
-        "matrix_product",
-        "matrix_product_cpu",
-        "matrix_product_gpu",
-        "relu",
-        "dense",
-        "softmax",
-        "softmax_cross_entropy",
-        "max_pool2d",
-        "max_pool2d_cpu",
-    }
-    assert plan("relu", stems) == [("relu", None)]
-    assert plan("softmax_cross_entropy", stems) == [("softmax_cross_entropy", None)]
-    assert plan("conv2d", stems) == [("conv2d", "plain")]
-    assert plan("dense", stems) == [("dense", "plain")]
-    assert plan("max_pool2d_cpu", stems) == [("max_pool2d", "cpu")]
+    assert plan("softmax") == [("softmax", None)]
+    assert plan("softmax_cross_entropy") == [("softmax_cross_entropy", None)]
+    assert plan("conv2d") == [("conv2d", "plain")]
+    assert plan("dense") == [("dense", "plain")]
+    assert plan("max_pool2d_cpu") == [("max_pool2d", "cpu")]
     gpu = [("conv2d", "gpu"), ("conv2d", "gpu+relu"), ("dense", "gpu"), ("dense", "gpu+relu")]
-    assert plan("matrix_product_gpu", stems) == gpu
+    assert plan("matrix_product_gpu") == gpu
     cpu = [("conv2d", "cpu"), ("conv2d", "cpu+relu"), ("dense", "cpu"), ("dense", "cpu+relu")]
-    assert plan("matrix_product", stems) == [*cpu, *gpu]
+    assert sorted(plan("matrix_product")) == sorted([*cpu, *gpu])
+    # What files include is run by those that run them.
+    assert {*cpu, ("conv2d", "winograd_2x2"), ("conv2d", "winograd_4x4")} <= set(plan("transpose"))
+
+
+def kernel_stems():
+    from mutate_kernels import kernel_files
+
+    return {name.removesuffix(".cl") for name in kernel_files()}
 
 
 def test_every_file_is_run_by_operations_that_there_are():
-    from mutate_kernels import kernel_files, plan
+    from mutate_kernels import plan
 
     from refcnn.conformance.targets.base import operations
 
-    stems = {name.removesuffix(".cl") for name in kernel_files()}
+    stems = kernel_stems()
     assert "conv2d" in stems
     for stem in stems:
-        found = {operation for operation, _ in plan(stem, stems)}
+        found = {operation for operation, _ in plan(stem)}
         assert found and found <= set(operations()), stem
+
+
+def test_who_is_said_to_run_a_file_runs_it(opencl_backend):
+    from mutate_kernels import Cases, plan
+
+    cases, said = Cases(examples=12, seed=0), {}
+    for stem in kernel_stems():
+        for pair in plan(stem):
+            said.setdefault(pair, set()).add(stem)
+    for (operation, variant), stems in said.items():
+        for case, _ in cases.get(operation, "tiny"):
+            if not stems:
+                break
+            stems -= launched(opencl_backend.device, operation, variant, case)
+    assert not any(said.values()), {pair: stems for pair, stems in said.items() if stems}
+
+
+def launched(device, operation, variant, case):
+    """Return the stems of the files that a case launches on a device, and of those which these include."""
+    from refcnn.conformance.bundles import bundle
+    from refcnn.conformance.judging import composition
+
+    found = set()
+    for direction in ("forward", "backward") if case.dy is not None else ("forward",):
+        with contextlib.suppress(composition.NoSuchResult):
+            recorded, _ = bundle.record(device, operation, direction, variant, case, execute=False)
+            found |= set(recorded.sources)
+    texts = kernel_texts()
+    included = {stem: re.findall(r'^#include "(\w+)\.cl"$', text, re.MULTILINE) for stem, text in texts.items()}
+    for _ in included:
+        found |= {one for stem in found for one in included[stem]}
+    return found
+
+
+@functools.cache
+def kernel_texts():
+    from mutate_kernels import KERNELS
+
+    return {path.stem: path.read_text(encoding="utf-8") for path in KERNELS.glob("*.cl")}
 
 
 def test_planted_faults():

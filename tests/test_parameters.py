@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refcnn as rm
-from refcnn import models
+from refcnn import models, npz
 from refcnn.errors import ArgumentError, CheckpointError, ExportError, ShapeError
 from refcnn.mode import is_training
-from refcnn.model import save_arrays
 from refcnn.onnx import export
 from refcnn.runs import training
 from refcnn.runs.checkpoint import Checkpoint
@@ -183,6 +182,76 @@ def test_a_parameter_of_two_layers_is_one_parameter_under_both_names():
     np.testing.assert_array_equal(twin(X).as_ndarray(), model(X).as_ndarray())
 
 
+class Tied(rm.Model):
+    """Two layers with one w, as of an encoder and a decoder, and an untied twin."""
+
+    def __init__(self, is_tied=True, classes=6):
+        super().__init__()
+        self.first, self.second = rm.Dense(classes, input_size=classes), rm.Dense(classes, input_size=classes)
+        if is_tied:
+            self.second.params["w"] = self.first.params.w
+
+    def forward(self, x):
+        return self.second(rm.relu(self.first(x)))
+
+
+def test_the_gradients_of_a_shared_parameter_add_up():
+    tied, untied = Tied(), Tied(is_tied=False)
+    untied.set_state(tied.state())
+
+    def gradients(model):
+        with model.train():
+            loss = rm.softmax_cross_entropy(model(X), np.eye(6)[:3])
+        found = loss.grad()
+        return {name: found.get(parameter).as_ndarray() for name, parameter in model.parameters()}
+
+    together, apart = gradients(tied), gradients(untied)
+    np.testing.assert_allclose(together["first.w"], apart["first.w"] + apart["second.w"], rtol=1e-5, atol=1e-7)
+    assert set(apart) - set(together) == {"second.w"}
+    for name in ("first.b", "second.b"):
+        np.testing.assert_array_equal(together[name], apart[name])
+
+
+@pytest.mark.parametrize("make", [lambda: rm.Sgd(lr=0.1, momentum=0.9), lambda: rm.Adam(lr=0.1)])
+def test_a_shared_parameter_is_updated_once_and_has_one_state(make):
+    model, optimizer = Tied(), make()
+    for _ in range(3):
+        with model.train():
+            loss = rm.softmax_cross_entropy(model(X), np.eye(6)[:3])
+        gradients = loss.grad()
+        assert sum(variable is model.first.params.w for variable, _ in gradients) == 1
+        gradients.update(optimizer)
+    assert model.first.params.w is model.second.params.w
+    assert optimizer.state(model.first.params.w)["step"] == 3
+
+
+def test_a_shared_parameter_is_saved_under_each_name_and_loaded_as_one(tmp_path):
+    model, twin = Tied(), Tied()
+    model.save(tmp_path / "model.npz")
+    state = model.state()
+    np.testing.assert_array_equal(state["first.w"], state["second.w"])
+    twin.load(tmp_path / "model.npz")
+    assert twin.first.params.w is twin.second.params.w
+    np.testing.assert_array_equal(twin(X).as_ndarray(), model(X).as_ndarray())
+    # Of two values one would be lost without a word.
+    before = twin.state()
+    with pytest.raises(CheckpointError, match=r"first\.w and second\.w are one parameter"):
+        twin.set_state(state | {"second.w": state["first.w"] + 1})
+    for name, array in twin.state().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_a_shared_parameter_is_counted_and_exported_once(tmp_path):
+    model = Tied()
+    assert repr(model).splitlines()[-1].split() == ["total", "48"]
+    export(model, tmp_path / "model.onnx", (6,), examples=2, backends=["reference"])
+    stored = [entry.name for entry in onnx.load(tmp_path / "model.onnx").graph.initializer]
+    assert sorted(stored) == ["first.b", "first.w", "second.b"]
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"image": X.astype(np.float32)})
+    np.testing.assert_allclose(found, model(X).as_ndarray(), rtol=1e-4, atol=1e-5)
+
+
 KEYS = st.one_of(st.text(max_size=4), st.integers(-9, 9), st.tuples(st.integers(0, 9), st.text(max_size=2)), st.none())
 
 
@@ -341,6 +410,42 @@ def test_a_run_with_heads_in_a_dict_ends_the_same_when_it_is_resumed(folder):
     np.testing.assert_array_equal(restored(x).as_ndarray(), whole.model(x).as_ndarray())
 
 
+TIED = """
+import refcnn as rm
+
+
+class Net(rm.Model):
+    def __init__(self, classes):
+        super().__init__()
+        self.first, self.second = rm.Dense(36, input_size=36), rm.Dense(36, input_size=36)
+        self.second.params["w"] = self.first.params.w
+        self.drop, self.last = rm.Dropout(0.3), rm.Dense(classes)
+
+    def forward(self, x):
+        return self.last(self.drop(self.second(rm.relu(self.first(rm.flatten(x))))))
+
+
+def make(image_shape, classes):
+    return Net(classes)
+"""
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+def test_a_run_with_a_shared_parameter_ends_the_same_when_it_is_resumed(folder, optimizer):
+    (folder / "tied.py").write_text(TIED)
+    whole = training.start(options("tied:make", optimizer=optimizer), folder / "whole")
+    whole.finish(lambda line: None)
+    part = training.start(options("tied:make", epochs=1, optimizer=optimizer), folder / "part")
+    part.finish(lambda line: None)
+    resumed = training.resume(RunFolder.open(folder / "part", "tied:make"), {"epochs": 2})
+    resumed.finish(lambda line: None)
+    assert resumed.model.first.params.w is resumed.model.second.params.w
+    small_run.assert_same(whole.run.last, part.run.last)
+    checkpoint = Checkpoint.load(part.run.last)
+    assert "second.w" in checkpoint.parameters and "second.w" not in checkpoint.optimizer
+    np.testing.assert_array_equal(checkpoint.parameters["first.w"], checkpoint.parameters["second.w"])
+
+
 # Loading into a model whose parameters are not made yet.
 
 
@@ -378,7 +483,7 @@ REFUSED = {
 @pytest.mark.parametrize("is_run", [False, True], ids=["unmade", "made"])
 def test_parameters_of_another_model_are_refused(tmp_path, changes, is_run):
     path = tmp_path / "model.npz"
-    save_arrays(path, state(changes), {"format": "refcnn parameters"})
+    npz.save(path, state(changes), {"format": "refcnn parameters"})
     model = small()
     if is_run:
         model(np.zeros((1, 2, 4, 4)))
@@ -389,7 +494,7 @@ def test_parameters_of_another_model_are_refused(tmp_path, changes, is_run):
     for name, array in model.state().items():
         np.testing.assert_array_equal(array, before[name])
     # What fits is taken by the same model afterwards.
-    save_arrays(path, state(), {"format": "refcnn parameters"})
+    npz.save(path, state(), {"format": "refcnn parameters"})
     model.load(path)
     assert {name: array.shape for name, array in model.state().items()} == STATE
     assert model(np.zeros((1, 2, 4, 4))).shape == (1, 3)

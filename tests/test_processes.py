@@ -183,7 +183,7 @@ def test_what_cannot_be_started_raises(tmp_path):
 def test_the_childs_side_needs_nothing_but_an_old_python():
     """Programs for interpreters without refcnn load it by its path, beside what the bench's contestants share."""
     contestants = Path(refcnn.__file__).parent / "bench" / "contestants"
-    for path in (ANSWERING, contestants / "serving.py"):
+    for path in (ANSWERING, contestants / "contestant.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
         for node in ast.walk(tree):
             if isinstance(node, ast.Import | ast.ImportFrom):

@@ -10,9 +10,9 @@ import pytest
 import refcnn as rm
 from refcnn import backend as backends
 from refcnn import rooms
-from refcnn.conformance.judging import judge
 from refcnn.errors import ExportError
-from refcnn.layers import average_pool2d, conv2d, dense
+from refcnn.formats import FLOAT32
+from refcnn.layers import average_pool2d, conv2d, dense, relu
 from refcnn.onnx import export, runtime
 from refcnn.onnx.proof import drawing, exact
 from refcnn.program import trace
@@ -197,13 +197,13 @@ def verdict_on(model, x, computed):
     """Return the verdict on the result of a model of one operation, judged as each step of an export is."""
     image = np.array(x, np.float32)
     program = trace(model, image, softmax=False)
-    ((_, verdict),) = exact.Exact(program).verdicts(image, {program.output: np.array(computed, np.float32)})
+    ((_, _, verdict),) = exact.Exact(program).verdicts(image, {program.output: np.array(computed, np.float32)})
     return verdict
 
 
 def test_infinity_is_right_where_it_is_exact():
     assert verdict_on(rm.Sequential([rm.Relu()]), [[np.inf, 1]], [[np.inf, 1]]).within
-    assert not verdict_on(rm.Sequential([rm.Relu()]), [[np.inf, 1]], [[judge.LARGEST, 1]]).within
+    assert not verdict_on(rm.Sequential([rm.Relu()]), [[np.inf, 1]], [[FLOAT32.largest, 1]]).within
     assert not verdict_on(rm.Sequential([rm.Relu()]), [[np.inf, 1]], [[np.nan, 1]]).within
     assert verdict_on(rm.Sequential([rm.Relu()]), [[np.nan, 1]], [[np.nan, 1]]).within
 
@@ -217,9 +217,55 @@ def weighing(*weights):
 @pytest.mark.parametrize("computed", [np.nan, np.inf, -np.inf, 0])
 def test_anything_is_right_where_the_definition_leaves_it_open(computed):
     # The sum is infinity and what passes the largest float32, or not, by its order.
-    assert verdict_on(weighing(1, -8, 8), [[np.inf, judge.LARGEST, judge.LARGEST]], [[computed]]).within
+    assert verdict_on(weighing(1, -8, 8), [[np.inf, FLOAT32.largest, FLOAT32.largest]], [[computed]]).within
     # Likewise without infinity: large numbers of either sign.
-    assert verdict_on(weighing(-8, 8), [[judge.LARGEST, judge.LARGEST]], [[computed]]).within
+    assert verdict_on(weighing(-8, 8), [[FLOAT32.largest, FLOAT32.largest]], [[computed]]).within
+
+
+def leaking(graph, x):
+    """A rectifier that is off by so much that every bound of it notices, and none of other operations."""
+    return graph.node("LeakyRelu", [graph.tensor(x)], alpha=1e-3)
+
+
+def off_by_one(graph, x):
+    return graph.node("Add", [graph.node("Relu", [graph.tensor(x)]), graph.constant(np.float32(1))])
+
+
+@pytest.fixture
+def known(request, tmp_path_factory, monkeypatch):
+    """A list of known faults that has one of onnxruntime's rectifier, and by how much it may be off."""
+    path = tmp_path_factory.mktemp("known") / "faults.toml"
+    path.write_text(
+        '[[fault]]\nid = "leak"\noperation = "relu"\ndirection = "forward"\ndevice = "onnxruntime"\ndriver = "*"\n'
+        'condition = "any"\nlink = "https://example.org/leak"\nseen = "1"\n'
+        + f"difference = {getattr(request, 'param', 1e9)}"
+    )
+    monkeypatch.setenv("REFCNN_KNOWN_FAULTS", str(path))
+
+
+def test_a_known_fault_of_onnxruntime_is_remarked(tmp_path, monkeypatch, known):
+    monkeypatch.setattr(relu, "to_onnx", leaking)
+    proof = export(network(), tmp_path / "model.onnx", SHAPE, backends=["reference"], examples=9)
+    assert proof.examples == 9 and 0 < max(proof.ratios.values()) <= 1
+    assert "relu" in str(proof) and "https://example.org/leak" in str(proof) and runtime.NAME in proof.remark
+
+
+def test_a_fault_that_is_not_known_is_refused_beside_one_that_is(tmp_path, monkeypatch, known):
+    monkeypatch.setattr(relu, "to_onnx", leaking)
+    monkeypatch.setattr(conv2d, "to_onnx", only_call(2, without_bias, CONVOLUTION))
+    assert f"{runtime.NAME} departs from the exact answer at conv2d_2" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("known", [0.5], indirect=True)
+def test_a_result_further_off_than_the_known_fault_is_refused(tmp_path, monkeypatch, known):
+    monkeypatch.setattr(relu, "to_onnx", off_by_one)
+    assert f"{runtime.NAME} departs from the exact answer at relu_1" in refused(tmp_path)
+
+
+def test_a_known_fault_of_onnxruntime_explains_no_backend(tmp_path, known):
+    assert "opencl:9:9 departs from the exact answer at relu_1" in refused(
+        tmp_path, backends=["reference", Faulty("relu", scaled)]
+    )
 
 
 def test_both_backends_outside_points_at_the_oracle(tmp_path, monkeypatch):

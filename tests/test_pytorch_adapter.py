@@ -11,7 +11,10 @@ from refcnn.conformance.judging import judge
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 
-OPERATIONS = ["add", "average_pool2d", "conv2d", "dense", "max_pool2d", "relu", "softmax", "softmax_cross_entropy"]
+OPERATIONS = [
+    *("add", "average_pool2d", "conv2d", "dense", "flatten", "max_pool2d", "relu", "softmax"),
+    "softmax_cross_entropy",
+]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

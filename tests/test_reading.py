@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_strategies
 
 from refcnn import npz
-from refcnn.errors import DataError
+from refcnn.errors import ArgumentError, DataError
 from refcnn.reading import check, open_plain, parse_json, read_plain, reading
 
 from . import mutants
@@ -162,6 +162,34 @@ def test_arrays_are_read_as_numpy_reads_them(tmp_path_factory, arrays, compresse
             assert array.shape == expected[name].shape and array.dtype == expected[name].dtype.newbyteorder("=")
             assert array.flags.writeable and array.dtype.isnative
             np.testing.assert_array_equal(array, expected[name])
+
+
+@given(
+    arrays=st.dictionaries(
+        st.sampled_from(["file", "allow_pickle", "args", "kwds", "self"])
+        | st.from_regex(r"[a-z./]{1,9}", fullmatch=True),
+        st.tuples(ARRAYS, st.booleans()),
+        max_size=3,
+    )
+)
+def test_arrays_of_all_names_are_written_as_numpy_reads_them(tmp_path_factory, arrays):
+    path = tmp_path_factory.mktemp("archive") / "arrays.npz"
+    arrays = {name: np.asfortranarray(array) if turned else array for name, (array, turned) in arrays.items()}
+    npz.write(path, arrays)
+    found = npz.read(path)
+    with np.load(path) as expected:
+        assert set(found) == set(expected.files) == set(arrays)
+        for name, array in arrays.items():
+            assert expected[name].dtype == array.dtype and found[name].shape == array.shape
+            np.testing.assert_array_equal(expected[name], array)
+            np.testing.assert_array_equal(found[name], array)
+
+
+@pytest.mark.parametrize("array", [np.array([{}], object), np.zeros(2, [("a", "f4")]), np.zeros(2, "V4"), [None]])
+def test_arrays_that_would_need_pickle_are_not_written(tmp_path, array):
+    with pytest.raises(ArgumentError, match="'odd' holds"):
+        npz.write(tmp_path / "odd.npz", {"x": np.ones(2), "odd": array})
+    assert not list(tmp_path.iterdir())
 
 
 def archive_of(path, members, method=zipfile.ZIP_STORED):

@@ -61,7 +61,7 @@ def _class(batch, inputs, outputs, size):
 
 
 def test_keys_widen_from_the_class_to_the_kind():
-    keys = tuning.keys("conv2d", "forward", CHAPTER)
+    keys = tuning.keys("forward", CHAPTER)
     assert keys[0] == f"conv2d forward {CLASS}"
     assert keys[-1] == "conv2d forward 3x3 stride 1x1 dilation 1x1 groups 1"
     assert len(keys) == 5 and all(long.startswith(short + " ") for long, short in zip(keys, keys[1:], strict=False))
@@ -69,19 +69,19 @@ def test_keys_widen_from_the_class_to_the_kind():
 
 def test_recorded_choices_are_found_again(database):
     one, other, newer = device(), device(device_name="Other"), device(driver_version="1.1")
-    keys = tuning.keys("conv2d", "forward", CHAPTER)
-    assert tuning.lookup(device(kind="cpu"), "conv2d", "forward", CHAPTER) is None
+    keys = tuning.keys("forward", CHAPTER)
+    assert tuning.lookup(device(kind="cpu"), "forward", CHAPTER) is None
     tuning.record(one, {keys[-1]: "plain"})
-    assert tuning.lookup(one, "conv2d", "forward", CHAPTER) == "plain"
+    assert tuning.lookup(one, "forward", CHAPTER) == "plain"
     tuning.record(one, {keys[0]: "winograd_4x4"})
-    assert tuning.lookup(one, "conv2d", "forward", CHAPTER) == "winograd_4x4"
-    assert tuning.lookup(one, "conv2d", "forward", CHAPTER._replace(x_shape=(1, 32, 28, 28))) == "plain"
+    assert tuning.lookup(one, "forward", CHAPTER) == "winograd_4x4"
+    assert tuning.lookup(one, "forward", CHAPTER._replace(x_shape=(1, 32, 28, 28))) == "plain"
     tuning.record(other, {keys[0]: "direct"})
-    assert tuning.lookup(other, "conv2d", "forward", CHAPTER) == "direct"
-    assert tuning.lookup(one, "conv2d", "forward", CHAPTER) == "winograd_4x4"
+    assert tuning.lookup(other, "forward", CHAPTER) == "direct"
+    assert tuning.lookup(one, "forward", CHAPTER) == "winograd_4x4"
     # Another driver, and another direction, are other matters: there the defaults for an unknown GPU hold.
-    assert tuning.lookup(newer, "conv2d", "forward", CHAPTER) == "gpu"
-    assert tuning.lookup(one, "conv2d", "backward_x", CHAPTER) == "gpu"
+    assert tuning.lookup(newer, "forward", CHAPTER) == "gpu"
+    assert tuning.lookup(one, "backward_x", CHAPTER) == "gpu"
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_foreign_file_is_refused_and_left_alone(database, text, part, capsys):
     # Training goes on, with one message.
     capsys.readouterr()
     for _ in range(2):
-        assert tuning.lookup(device(), "conv2d", "forward", CHAPTER) == "gpu"
+        assert tuning.lookup(device(), "forward", CHAPTER) == "gpu"
         tuning._lookup.cache_clear()
     assert capsys.readouterr().err.count(str(database)) == 1
 
@@ -167,7 +167,7 @@ def test_choices_take_the_fastest_of_those_that_can_compute_all():
         ("backward_w", small): {},
     }
     chosen = measuring.choices(measured)
-    (full_small, *wide), (full_large, *_) = (tuning.keys("conv2d", "forward", one) for one in (small, large))
+    (full_small, *wide), (full_large, *_) = (tuning.keys("forward", one) for one in (small, large))
     assert chosen[full_small] == "direct" and chosen[full_large] == "cpu"
     assert chosen[wide[-1]] == chosen[wide[1]] == "cpu"
     assert not [key for key in chosen if "backward" in key]
@@ -175,7 +175,7 @@ def test_choices_take_the_fastest_of_those_that_can_compute_all():
 
 def test_the_plain_variant_is_chosen_for_what_was_measured_alone():
     chosen = measuring.choices({("forward", CHAPTER): {"plain": 1.0, "gpu": 2.0, "cpu": 3.0}})
-    keys = tuning.keys("conv2d", "forward", CHAPTER)
+    keys = tuning.keys("forward", CHAPTER)
     assert [chosen[key] for key in keys] == ["plain", *["gpu"] * 4]
 
 
@@ -185,7 +185,7 @@ def test_choices_weigh_shapes_by_their_quotients():
     chosen = measuring.choices(
         {("forward", small): {"cpu": 0.001, "gpu": 0.004}, ("forward", large): {"cpu": 2.0, "gpu": 1.0}}
     )
-    assert chosen[tuning.keys("conv2d", "forward", small)[-1]] == "cpu"
+    assert chosen[tuning.keys("forward", small)[-1]] == "cpu"
 
 
 def test_tune_measures_a_model_and_its_choices_hold(opencl_backend, database, tmp_path, monkeypatch):
@@ -213,13 +213,13 @@ def test_tune_measures_a_model_and_its_choices_hold(opencl_backend, database, tm
     geometry = Convolution((3, 2, 5, 6), (3, 2, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1)
     entries = tuning.load(database)[tuning.identity(opencl_backend.device)]
     for direction in measuring.DIRECTIONS:
-        found = tuning.lookup(opencl_backend.device, "conv2d", direction, geometry)
+        found = tuning.lookup(opencl_backend.device, direction, geometry)
         assert found in choice.candidates(direction, geometry)
-        assert set(tuning.keys("conv2d", direction, geometry)) <= set(entries)
+        assert set(tuning.keys(direction, geometry)) <= set(entries)
         assert choice.choose(opencl_backend.device, direction, geometry) == found
         # Another choice in the database is another choice of the kernels.
         for name in choice.candidates(direction, geometry):
-            tuning.record(opencl_backend.device, {tuning.keys("conv2d", direction, geometry)[0]: name})
+            tuning.record(opencl_backend.device, {tuning.keys(direction, geometry)[0]: name})
             assert choice.choose(opencl_backend.device, direction, geometry) == name
 
 

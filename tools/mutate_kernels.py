@@ -43,28 +43,14 @@ from refcnn.opencl.runtime.device import VECTOR_WIDTHS
 
 KERNELS = CHECKOUT / "kernels"
 SURVIVORS = Path(__file__).with_name("mutation_survivors.toml")
-VARIANTS = ("cpu", "gpu", "plain")
 
 # Cases of each variant that come before the others of any: many faults show in one variant alone, and soon.
 _FIRST_CASES = 6
 
 _PATIENCE = 4
 
-#: Files that several operations use, the operation that finds most faults first.
-USERS = {"matrix_product": ("conv2d", "dense")}
-
 #: Files that no operation runs: the kernel by which a device is tried before it is used (tests/test_trial.py).
 OF_NO_OPERATION = {"trial"}
-
-#: Files whose name does not tell by which operation they run, and in which variants.
-RUN_BY = {
-    "conv2d_direct": ("conv2d", ("direct",)),
-    "transpose": ("conv2d", ("winograd_4x4", "cpu")),
-    "winograd": ("conv2d", ("winograd_4x4", "winograd_2x2")),
-    "conv2d_winograd": ("conv2d", ("winograd_4x4", "winograd_2x2")),
-    "conv2d_winograd_weights": ("conv2d", ("winograd_4x4", "winograd_2x2")),
-    "max_pool2d_rectified": ("conv2d", ("winograd_2x2",)),
-}
 
 
 @dataclasses.dataclass
@@ -82,34 +68,47 @@ class Result:
     seconds: float = 0.0
 
 
-def plan(stem, stems):
-    """Return the (operation, variant) pairs that run a kernel file.
+def plan(stem):
+    """Return the (operation, variant) pairs that run a kernel file, or one that includes it.
 
     Parameters
     ----------
     stem : str
         The file's name without its ending.
-    stems : set of str
-        Those of all kernel files.
     """
-    if stem in RUN_BY:
-        operation, own = RUN_BY[stem]
-        return [pair for variant in own for pair in _with_fused(operation, variant)]
-    base, _, last = stem.rpartition("_")
-    owner, own = (base, (last,)) if last in VARIANTS and base in stems else (stem, None)
-    if own is None:
-        others = tuple(variant for variant in VARIANTS if f"{owner}_{variant}" in stems)
-        shared = any(owner in users for users in USERS.values())
-        own = others if owner in USERS else ("plain",) if others or shared else (None,)
-    pairs = [(operation, variant) for variant in own for operation in USERS.get(owner, (owner,))]
-    return [pair for operation, variant in pairs for pair in _with_fused(operation, variant)]
-
-
-def _with_fused(operation, variant):
-    """Return the variant, and the variant with each thing that can be fused into it."""
+    from refcnn import rooms
     from refcnn.opencl.variants import with_fused
 
-    return [(operation, name) for name in with_fused(operation, variant)]
+    files = [stem, *_including(stem)]
+    runs = [
+        (operation, variant)
+        for operation in rooms.operations()
+        for file in files
+        for variant in _variants_that_run(file, operation)
+    ]
+    return [(operation, name) for operation, variant in dict.fromkeys(runs) for name in with_fused(operation, variant)]
+
+
+def _including(stem):
+    """Return the stems of the files that include a file, themselves or by others."""
+    found = []
+    for path in sorted(KERNELS.glob("*.cl")):
+        if f'#include "{stem}.cl"' in path.read_text(encoding="utf-8").splitlines():
+            found += [path.stem, *_including(path.stem)]
+    return found
+
+
+def _variants_that_run(stem, operation):
+    """Return the variants of an operation that run a file, as its room tells, or else the file's name."""
+    from refcnn import rooms
+
+    named = rooms.trait(rooms.OPENCL, operation, "KERNELS")
+    if stem in named:
+        return named[stem]
+    able = rooms.trait(rooms.OPENCL, operation, "VARIANTS")
+    if stem == operation:
+        return ("plain",) if able else (None,)
+    return tuple(variant for variant in able if stem == f"{operation}_{variant}")
 
 
 class Cases:
@@ -298,7 +297,6 @@ class Bench:
         self.kernels = self.folder / "kernels"
         shutil.copytree(KERNELS, self.kernels)
         (self.folder / "cache").mkdir()
-        self.stems = {path.stem for path in KERNELS.glob("*.cl")}
         # Compiled programs go there too, and with it at the end.
         self.environment = {"REFCNN_KERNELS": str(self.kernels), "XDG_CACHE_HOME": str(self.folder / "cache")}
         if not optimised:
@@ -332,15 +330,13 @@ class Bench:
         return dataclasses.replace(result, seconds=time.monotonic() - began)
 
     def _runs(self, stem):
-        runs = [
-            (name, variant, self.cases.of_variant(name, variant, "small")) for name, variant in plan(stem, self.stems)
-        ]
+        runs = [(name, variant, self.cases.of_variant(name, variant, "small")) for name, variant in plan(stem)]
         first = [(name, variant, cases[:_FIRST_CASES]) for name, variant, cases in runs]
         return first + [(name, variant, cases[_FIRST_CASES:]) for name, variant, cases in runs]
 
     def _simulator_runs(self, stem):
         """Small cases, and few of those operations that keep a simulator busy."""
-        pairs = plan(stem, self.stems)
+        pairs = plan(stem)
         return [
             (name, variant, self.cases.of_variant(name, variant, "tiny", 5 if variant else 2))
             for name, variant in pairs

@@ -10,7 +10,7 @@ from .. import processes
 from ..errors import RefcnnError
 from ..interruption import stop_if_asked
 
-_PROGRAMS = Path(__file__).parent / "contestants"
+_CONTESTANTS = Path(__file__).parent / "contestants"
 # Seconds between turns. Threads of OpenMP spin for a while when there is no more to do, for which the next one's turn
 # must not pay; told to sleep instead, they make PyTorch about a sixth slower, so it keeps its own settings.
 _PAUSE = 0.3
@@ -78,21 +78,21 @@ def cores():
 
 def refcnn(device, environment=None):
     """Start refcnn on a backend."""
-    return _opened(_program("refcnn_program"), device, processes.environment() | (environment or {}))
+    return _opened(_command("refcnn_process"), device, processes.environment() | (environment or {}))
 
 
 def onnxruntime(device):
     """Start onnxruntime on ``cpu`` or ``cuda``."""
-    return _opened(_program("onnxruntime_program"), device, processes.environment())
+    return _opened(_command("onnxruntime_process"), device, processes.environment())
 
 
 def pytorch(python, device):
     """Start PyTorch of a Python interpreter on ``cpu`` or ``cuda``."""
-    return _opened([python, str(_PROGRAMS / "pytorch_program.py")], device)
+    return _opened([python, str(_CONTESTANTS / "pytorch_process.py")], device)
 
 
-def _program(name):
-    return processes.program(f"refcnn.bench.contestants.{name}")
+def _command(name):
+    return processes.command(f"refcnn.bench.contestants.{name}")
 
 
 def _opened(command, device, environment=None):

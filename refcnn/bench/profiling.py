@@ -11,6 +11,7 @@ import types
 from ..backend import results_of, use_backend
 from ..opencl.backend import OpenCL
 from ..tables import table
+from .workloads import backward_flop, flop
 
 OTHER = "other"
 
@@ -125,7 +126,7 @@ class _Labelled(OpenCL):
             y, saved, *more = forward(*arrays, **attributes)
         results = results_of(y)
         cost.bytes = _bytes((*arrays, *results))
-        cost.flop = _forward_flop(stem, arrays, y)
+        cost.flop = flop(stem, arrays, attributes)
         # Kept with what forward saved, so that its id stays its own.
         self._of_forward[id(saved)] = saved, cost
         for result in results:
@@ -152,7 +153,7 @@ class _Labelled(OpenCL):
         with self._during(cost):
             gradients = backward(dy, saved, needs, **attributes)
         cost.bytes = forward.bytes + _bytes(gradients)
-        cost.flop = forward.flop * sum(needs[:2])
+        cost.flop = backward_flop(forward.flop, needs)
         return gradients
 
     def _cost(self, name, array):
@@ -173,14 +174,6 @@ class _Labelled(OpenCL):
         """What was launched since the last time belongs to the present operation."""
         if self._launched is not None:
             self._owners += [self._now] * (len(self._launched) - len(self._owners))
-
-
-def _forward_flop(stem, arrays, y):
-    """The operations of a convolution or product: two for each weight that a result's sum runs over."""
-    if stem not in ("conv2d", "dense"):
-        return 0
-    w = arrays[1]
-    return 2 * math.prod(y.shape) * math.prod(w.shape[1:] if stem == "conv2d" else w.shape[:1])
 
 
 def _bytes(arrays):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import models
+from .. import models, rooms
 from ..backend import use_backend
 from . import batches, measuring, workloads
 from .running import first_step
@@ -130,15 +130,14 @@ def memory(device, book):
 def needed_bytes(model, image_shape, batch):
     """Return the bytes of parameters, gradients, momentum, and the activations that the backward pass needs.
 
-    Those are the inputs of convolutions, Dense layers, max pooling and the
+    Those are the inputs that cards say their operations keep, and that of the
     loss; the rectifiers' results are among them.
     """
     with use_backend("reference"):
         nodes = workloads.record(models.build(model, image_shape, batches.CLASSES), image_shape)
     parameters = sum(math.prod(entry.shape) for node in nodes for entry in node.inputs[1:] if entry is not None)
-    activations = sum(
-        math.prod(node.inputs[0].shape) for node in nodes if node.operation in ("conv2d", "dense", "max_pool2d")
-    )
+    keeping = [node for node in nodes if rooms.trait(rooms.LAYERS, node.operation, "KEEPS_INPUT")]
+    activations = sum(math.prod(node.inputs[0].shape) for node in keeping)
     return 4 * (3 * parameters + batch * (activations + batches.CLASSES))
 
 

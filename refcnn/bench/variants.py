@@ -25,8 +25,8 @@ def model_geometries(model, image_shape, batch):
 
     with use_backend("reference"):
         nodes = workloads.record(models.build(model, image_shape, batches.CLASSES), image_shape)
-    found = [workloads.geometry_of(node, batch) for node in nodes if node.operation == "conv2d"]
-    return list(dict.fromkeys(found))
+    found = [workloads.geometry_of(node, batch) for node in nodes]
+    return list(dict.fromkeys(geometry for geometry in found if geometry is not None))
 
 
 def standard_geometries():
@@ -98,7 +98,7 @@ def measure(backend, geometry, direction, forward=None):
     # Of the two ways to make matrix products a device has one.
     others = {"plain", "cpu", "gpu"} - {variants.variant(backend.device)}
     names = [name for name in choice.candidates(direction, geometry) if name not in others]
-    if workloads.convolution_flop(geometry) <= _PLAIN_FLOP["cpu" if backend.device.kind == "cpu" else "gpu"]:
+    if workloads.layer_flop(geometry) <= _PLAIN_FLOP["cpu" if backend.device.kind == "cpu" else "gpu"]:
         names.append("plain")
     action = _action(backend, geometry, direction, forward)
     best, counts = {}, {}
@@ -120,8 +120,8 @@ def measure(backend, geometry, direction, forward=None):
 
 
 def _action(backend, geometry, direction, forward):
-    operation = backend.operation("conv2d")
-    attributes = {key: getattr(geometry, key) for key in ("stride", "padding", "dilation", "groups")}
+    operation = backend.operation(geometry.operation)
+    attributes = {key: getattr(geometry, key) for key in workloads.ATTRIBUTES}
     x, w = (backend.array(batches.random(shape)) for shape in (geometry.x_shape, geometry.w_shape))
     b = backend.array(batches.random((1, geometry.w_shape[0], 1, 1)))
     if direction == "forward":
@@ -161,7 +161,7 @@ def choices(measured):
     for (direction, geometry), times in measured.items():
         if not times:
             continue
-        own, *wider = tuning.keys("conv2d", direction, geometry)
+        own, *wider = tuning.keys(direction, geometry)
         grouped.setdefault(own, []).append(times)
         others = {name: seconds for name, seconds in times.items() if name != "plain"}
         for key in wider:

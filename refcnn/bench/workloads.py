@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import models
+from .. import models, rooms
 from ..backend import use_backend
 from ..layers.conv2d import Conv2d
 from ..mode import training
@@ -19,6 +19,8 @@ from . import batches
 MODES = ("training", "inference")
 CHAPTER_IMAGE = (1, 28, 28)
 CHAPTER_BATCH = 64
+#: What of a geometry are the operation's attributes.
+ATTRIBUTES = ("stride", "padding", "dilation", "groups")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,10 +147,10 @@ class Book:
                 Conv2d(
                     channels,
                     tuple(window),
-                    geometry.padding,
-                    geometry.stride,
-                    geometry.dilation,
-                    geometry.groups,
+                    padding=geometry.padding,
+                    stride=geometry.stride,
+                    dilation=geometry.dilation,
+                    groups=geometry.groups,
                     input_size=geometry.x_shape[1],
                 )
             ]
@@ -156,12 +158,15 @@ class Book:
         description = {
             "kind": "convolution",
             "mode": mode,
+            "operation": geometry.operation,
             **geometry._asdict(),
             "y_shape": output_shape(geometry),
             "onnx": self._onnx(geometry, built, geometry.x_shape[1:]),
             "parameters": _parameters(built),
         }
-        return Workload(layer.name, mode, convolution_flop(geometry) * (3 if mode == "training" else 1), description)
+        forward = layer_flop(geometry)
+        gradients = backward_flop(forward, (True, True)) if mode == "training" else 0
+        return Workload(layer.name, mode, forward + gradients, description)
 
     def _onnx(self, key, model, image_shape):
         """Return the path of a model's ONNX file, which is written without a proof: only its speed matters here."""
@@ -189,10 +194,10 @@ def record(model, image_shape):
     return tape(output)
 
 
-def convolution_flop(geometry):
-    """Return the operations of a convolution's forward pass, two for each product that is added."""
-    _, inputs, *window = geometry.w_shape
-    return 2 * math.prod(output_shape(geometry)) * inputs * math.prod(window)
+def layer_flop(geometry):
+    """Return the multiplications and additions of the forward pass of a layer of the grid."""
+    attributes = {key: getattr(geometry, key) for key in ATTRIBUTES}
+    return rooms.trait(rooms.LAYERS, geometry.operation, "flop")(geometry.x_shape, geometry.w_shape, **attributes)
 
 
 def output_shape(geometry):
@@ -203,37 +208,56 @@ def output_shape(geometry):
     return geometry.x_shape[0], geometry.w_shape[0], *size
 
 
-def network_flop(nodes, mode):
-    """Return the operations of the convolutions and Dense layers for one image.
+def flop(operation, inputs, attributes):
+    """Return the multiplications and additions of an operation's forward pass, by its formula.
 
-    Training takes three times as many as inference, but for the first layer,
-    whose input needs no gradient.
+    Parameters
+    ----------
+    operation : str
+    inputs : sequence
+        What has a ``shape``, or None.
+    attributes : dict
     """
-    total, is_first = 0, True
+    return rooms.trait(rooms.LAYERS, operation, "flop")(*_shapes(inputs), **attributes)
+
+
+def backward_flop(forward, needs):
+    """Return those of its gradients: as many as forward for each factor whose gradient is needed.
+
+    Parameters
+    ----------
+    forward : int
+    needs : sequence of bool
+        Whose gradients are needed; the factors of the products are the first two inputs.
+    """
+    return forward * sum(needs[:2])
+
+
+def network_flop(nodes, mode):
+    """Return the multiplications and additions of a network's recorded operations for one image."""
+    total = 0
     for node in nodes:
-        if node.operation == "conv2d":
-            flop = convolution_flop(geometry_of(node))
-        elif node.operation == "dense":
-            flop = 2 * math.prod(node.inputs[1].shape)
-        else:
-            continue
-        total += flop * (1 if mode == "inference" else 2 if is_first else 3)
-        is_first = False
+        forward = flop(node.operation, node.inputs, node.attributes)
+        needs = [entry is not None and entry.requires_grad for entry in node.inputs]
+        total += forward + (backward_flop(forward, needs) if mode == "training" else 0)
     return total
 
 
 def geometry_of(node, batch=1):
-    """Return the geometry of a recorded convolution, at another batch size."""
-    x, w = node.inputs[0].shape, node.inputs[1].shape
-    return Convolution((batch, *x[1:]), w, **node.attributes)
+    """Return by what the variants of a recorded operation are chosen at another batch size, or None."""
+    x, *others = _shapes(node.inputs)
+    find = rooms.trait(rooms.OPENCL, node.operation, "tuned_geometry")
+    return find(((batch, *x[1:]), *others), node.attributes)
+
+
+def _shapes(inputs):
+    return [None if entry is None else entry.shape for entry in inputs]
 
 
 def _describe(node):
-    """Return a recorded operation as (operation, attributes) for those who have no tape."""
+    """Return a recorded operation as (operation, shapes of its parameters, attributes) for those who have no tape."""
     attributes = {key: value for key, value in node.attributes.items() if key not in ("seed", "stream")}
-    if node.operation in ("conv2d", "dense"):
-        attributes["w_shape"], attributes["bias"] = node.inputs[1].shape, node.inputs[2] is not None
-    return node.operation, attributes
+    return node.operation, _shapes(node.inputs[1:]), attributes
 
 
 def _parameters(model):

@@ -79,9 +79,9 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot, profil
         board.save(json_file)
         click.echo(f"The measurements are in {json_file}.")
     if plot is not None:
-        from ..bench import drawing
+        from ..bench import plotting
 
-        drawing.save(board, plot)
+        plotting.save(board, plot)
         click.echo(f"The curves are in {plot}.")
     if not board.is_complete:
         stop_if_asked()

@@ -45,5 +45,5 @@ def command(kind, run, out, image, pixel_range, named_model):
     if is_window:
         plotting.show_windows()
         return
-    for path in report.save_drawings(figures, folder, kind, out, image):
+    for path in report.save_figures(figures, folder, kind, out, image):
         click.echo(shown(path))

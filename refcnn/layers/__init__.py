@@ -1,1 +1,29 @@
-"""The layers: for each operation its class, its function, its checks and its ONNX mapping."""
+"""The layers: for each operation its class, its function, its checks and its ONNX mapping.
+
+What follows here are the traits that an operation's card may have beside these (:func:`refcnn.rooms.trait`), as they
+are where it says nothing.
+"""
+
+#: Which of the inputs holds kernels that slide over images, (K, C/groups, kh, kw), for plots to show.
+KERNELS = None
+
+#: Whether the gradients need the first input, which is therefore held until they are computed.
+KEEPS_INPUT = False
+
+
+def flop(*shapes, **attributes):
+    """Return the multiplications and additions of the formula, whatever the algorithm: two for each product in a sum.
+
+    Parameters
+    ----------
+    *shapes : tuple of int, or None
+        Those of the inputs.
+    **attributes
+        The operation's.
+
+    Returns
+    -------
+    int
+        0 where the time is not spent on them, but on memory. Each gradient of one of two factors takes as many.
+    """
+    return 0

@@ -1,4 +1,4 @@
-"""Arithmetic of two numbers: for each operation its function and its card. Operators of Variables call these functions."""
+"""Arithmetic of two numbers: for each operation its function, which operators of Variables call, and its card."""
 
 from ..function import apply
 from .page import Card, broadcast

@@ -1,5 +1,7 @@
 """Convolution of images: the layer, the function and the ONNX mapping."""
 
+import math
+
 import numpy as np
 
 from .. import attributes as attribute
@@ -9,6 +11,9 @@ from ..initializers import GlorotNormal
 from ..layer import Layer, making
 from ..shapes import window_output_shape
 from ..variable import as_variable
+
+KERNELS = 1
+KEEPS_INPUT = True
 
 
 class Conv2d(Layer):
@@ -177,3 +182,9 @@ def to_onnx(graph, x, w, b, *, stride, padding, dilation, groups):
     return graph.node(
         "Conv", inputs, kernel_shape=w.shape[2:], strides=stride, pads=padding, dilations=dilation, group=groups
     )
+
+
+def flop(x, w, b=None, *, stride, padding, dilation, groups):
+    """One product for each weight of a kernel at each pixel of the result."""
+    pixels = window_output_shape(x[2:], w[2:], stride, padding, dilation)
+    return 2 * x[0] * math.prod(pixels) * math.prod(w)

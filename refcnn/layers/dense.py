@@ -1,5 +1,7 @@
 """Fully connected layers: the layer, the function and the ONNX mapping."""
 
+import math
+
 import numpy as np
 
 from .. import attributes as attribute
@@ -8,6 +10,8 @@ from ..function import apply
 from ..initializers import GlorotNormal
 from ..layer import Layer, making
 from ..variable import as_variable
+
+KEEPS_INPUT = True
 
 #: What stands in the place of functions of NumPy, for messages.
 IN_PLACE_OF_NUMPY = dict.fromkeys(("matmul", "dot"), "refcnn.matmul(a, b) for the product of two matrices")
@@ -116,3 +120,8 @@ def to_onnx(graph, x, w, b):
     if b is not None:
         inputs.append(graph.tensor(b))
     return graph.node("Gemm", inputs)
+
+
+def flop(x, w, b=None):
+    """One product for each weight and row."""
+    return 2 * x[0] * math.prod(w)

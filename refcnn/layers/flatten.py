@@ -1,9 +1,13 @@
 """Flatten: the layer, the function and the ONNX mapping."""
 
 from ..errors import ShapeError
+from ..formats import ANY
 from ..function import apply
 from ..layer import Layer
 from ..variable import as_variable
+
+#: It moves whatever there is.
+DTYPES = (ANY,)
 
 
 class Flatten(Layer):

@@ -5,6 +5,8 @@ from ..layer import Layer
 from ..variable import as_variable
 from .pooling import check_pooling_input, pooling_attributes
 
+KEEPS_INPUT = True
+
 
 class MaxPool2d(Layer):
     """The largest pixel under a window that slides over each channel.

@@ -1,14 +1,9 @@
 """Reductions: for each its function and its card."""
 
-import numpy as np
-
 from .. import attributes as attribute
 from ..function import apply
 from ..variable import as_variable
 from .page import Card
-
-#: Versions of ONNX's operators from which the axes are an input.
-_AXES_ARE_AN_INPUT = {"ReduceSum": 13, "ReduceMean": 18, "ReduceMax": 18}
 
 
 def reduce_sum(x, axes=None, *, keepdims=False):
@@ -54,14 +49,11 @@ def _reduced(operation, x, axes, keepdims):
 
 class _Reduction(Card):
     def to_onnx(self, graph, x, *, axes, keepdims):
-        """Write the operator: axes are an input from some version on, and an attribute before."""
+        """Write the operator."""
         if not axes:
             # To the operator no axes mean all.
             return graph.node("Identity", [graph.tensor(x)])
-        if graph.opset < _AXES_ARE_AN_INPUT[self._onnx]:
-            return graph.node(self._onnx, [graph.tensor(x)], axes=axes, keepdims=int(keepdims))
-        inputs = [graph.tensor(x), graph.constant(np.array(axes, np.int64))]
-        return graph.node(self._onnx, inputs, keepdims=int(keepdims))
+        return super().to_onnx(graph, x, axes=axes, keepdims=int(keepdims))
 
 
 OPERATIONS = {

@@ -4,4 +4,4 @@ onnx, onnxruntime and Hypothesis are imported at the first export or load, not w
 """
 
 from .exporting import export
-from .reading import OnnxModel, load
+from .reading.loading import OnnxModel, load

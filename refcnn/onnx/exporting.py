@@ -40,7 +40,9 @@ def export(
     lie within a derived error bound of the exact one, which is the float64
     reference's. The bound is chained from one operation to the next, each of
     which says in :mod:`refcnn.conformance` how far a correct float32 result
-    may be off.
+    may be off. Where onnxruntime has a known fault of its own (``refcnn
+    conform`` knows a list of them) the proof remarks it, and judges
+    onnxruntime by all other operations.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 import onnxruntime
 
+PROVIDER = "CPUExecutionProvider"
 NAME = f"onnxruntime {onnxruntime.__version__}"
 _FATAL = 4
 
@@ -20,7 +21,7 @@ class Session:
     def __init__(self, model):
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _FATAL
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(model, options, providers=[PROVIDER])
         self._options = onnxruntime.RunOptions()
         self._options.log_severity_level = _FATAL
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import rooms
+from .. import formats, rooms
 from . import variants
 from .runtime import trial
 
@@ -13,7 +13,14 @@ class OpenCL:
     Parameters
     ----------
     device : refcnn.opencl.runtime.device.Device
+
+    Attributes
+    ----------
+    dtype : numpy dtype
+        The format of its floats, float32.
     """
+
+    dtype = formats.FLOAT32.dtype
 
     def __init__(self, device):
         self.device = device
@@ -21,9 +28,11 @@ class OpenCL:
         self.denormals = device.denormals
         self.description = f"{device.device_name} ({device.platform_name}, driver {device.driver_version})"
 
-    def array(self, host):
-        """Copy a host array to the device as float32."""
-        return self.device.array(np.asarray(host, dtype=np.float32))
+    def array(self, host, dtype=None):
+        """Copy a host array to the device, in a dtype as :meth:`refcnn.backend.Reference.array` says."""
+        host = np.asarray(host)
+        dtype = formats.kept(host.dtype, self.dtype) if dtype is None else dtype
+        return self.device.array(np.asarray(host, dtype=dtype))
 
     def to_host(self, array):
         """Copy a device array to the host."""

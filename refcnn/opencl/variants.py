@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 
+from .. import rooms
 from ..errors import ArgumentError
 from ..mode import setting
 
@@ -18,19 +19,8 @@ CHOSEN = "chosen"
 
 VARIANTS = (CHOSEN, *GENERAL, *SPECIAL)
 
-#: The operations whose kernels come in variants, and those that differ.
-OPERATIONS = {
-    "average_pool2d": ("cpu", "plain"),
-    "conv2d": (CHOSEN, *GENERAL, *SPECIAL),
-    "dense": GENERAL,
-    "max_pool2d": ("cpu", "plain"),
-}
-
-#: What is fused into the kernels of an operation, where it follows, and in which variants.
-FUSED = {
-    "conv2d": {"relu": (CHOSEN, "cpu", "gpu", *SPECIAL), "relu+max_pool2d": (CHOSEN, "winograd_2x2", "winograd_4x4")},
-    "dense": {"relu": ("cpu", "gpu")},
-}
+#: For windows that slide over each channel by itself: those of them that differ.
+OF_POOLING = ("cpu", "plain")
 
 #: Winograd's variants, and the side of their tiles.
 TILES = {"winograd_2x2": 2, "winograd_4x4": 4}
@@ -57,12 +47,14 @@ def names(operation):
     tuple of str
         Empty where there is no choice.
     """
-    return tuple(name for one in OPERATIONS.get(operation, ()) for name in with_fused(operation, one))
+    return tuple(
+        name for one in rooms.trait(rooms.OPENCL, operation, "VARIANTS") for name in with_fused(operation, one)
+    )
 
 
 def of_operation(operation, device):
     """Return the variant of an operation that runs on a device."""
-    able = OPERATIONS.get(operation, ())
+    able = rooms.trait(rooms.OPENCL, operation, "VARIANTS")
     if CHOSEN in able:
         return CHOSEN
     chosen = variant(device)
@@ -71,7 +63,7 @@ def of_operation(operation, device):
 
 def with_fused(operation, variant):
     """Return a variant, and its names with each thing that is fused into its kernels of an operation."""
-    fused = FUSED.get(operation, {})
+    fused = rooms.trait(rooms.OPENCL, operation, "FUSED")
     return [variant, *(f"{variant}+{followers}" for followers, fusing in fused.items() if variant in fusing)]
 
 

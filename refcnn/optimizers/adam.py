@@ -37,3 +37,6 @@ class Adam(Optimizer):
     def attributes(self, step):
         """Return the attributes of the ``step``-th update."""
         return {"lr": self.lr, "beta1": self.beta1, "beta2": self.beta2, "epsilon": self.epsilon, "step": step}
+
+
+CHOICES = {"adam": (Adam, 0.001)}

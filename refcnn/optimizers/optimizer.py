@@ -24,6 +24,7 @@ class Optimizer(Written):
     _shows_all = True
 
     def __init__(self):
+        # By the parameters themselves, not by their ids, so that a copy of both together belongs together.
         self._states = {}
 
     def attributes(self, step):
@@ -41,31 +42,31 @@ class Optimizer(Written):
         """
         by_step = {}
         for parameter, gradient in gradients:
-            state = self._states.get(id(parameter))
+            state = self._states.get(parameter)
             if state is None:
                 zeros = np.zeros(parameter.shape)
-                state = _State(parameter, 0, tuple(Variable.of(backend, backend.array(zeros)) for _ in self.slots))
-                self._states[id(parameter)] = state
+                state = _State(0, tuple(Variable.of(backend, backend.array(zeros)) for _ in self.slots))
+                self._states[parameter] = state
             state.step += 1
-            by_step.setdefault(state.step, []).append((state, gradient))
+            by_step.setdefault(state.step, []).append((parameter, state, gradient))
         operation = backend.operation(self.operation)
         for step, updated in by_step.items():
             rows = [
-                (state.parameter.on(backend), gradient, *(slot.on(backend) for slot in state.slots))
-                for state, gradient in updated
+                (parameter.on(backend), gradient, *(slot.on(backend) for slot in state.slots))
+                for parameter, state, gradient in updated
             ]
             attributes = self.attributes(step)
             if hasattr(operation, "forward_all"):
                 results = operation.forward_all(rows, **attributes)
             else:
                 results = [operation.forward(*row, **attributes) for row in rows]
-            for (state, _), (w, *arrays) in zip(updated, results, strict=True):
-                state.parameter.set(backend, w)
+            for (parameter, state, _), (w, *arrays) in zip(updated, results, strict=True):
+                parameter.set(backend, w)
                 state.slots = tuple(Variable.of(backend, array) for array in arrays)
 
     def state(self, parameter):
         """Return what is kept for a parameter: a dict of host arrays, ``step`` among them; empty before its first."""
-        state = self._states.get(id(parameter))
+        state = self._states.get(parameter)
         if state is None:
             return {}
         arrays = {name: slot.as_ndarray() for name, slot in zip(self.slots, state.slots, strict=True)}
@@ -80,7 +81,7 @@ class Optimizer(Written):
             If the arrays are not those of this optimizer and this parameter.
         """
         if not arrays:
-            self._states.pop(id(parameter), None)
+            self._states.pop(parameter, None)
             return
         expected = {"step": (), **dict.fromkeys(self.slots, parameter.shape)}
         found = {name: array.shape for name, array in arrays.items()}
@@ -90,12 +91,11 @@ class Optimizer(Written):
                 "Resume with the optimizer and the model that the checkpoint was made with."
             )
         slots = tuple(Variable(arrays[name]) for name in self.slots)
-        self._states[id(parameter)] = _State(parameter, int(arrays["step"]), slots)
+        self._states[parameter] = _State(int(arrays["step"]), slots)
 
 
 class _State:
-    __slots__ = ("parameter", "step", "slots")
+    __slots__ = ("step", "slots")
 
-    def __init__(self, parameter, step, slots):
-        # The parameter is kept, so that its id stays its own.
-        self.parameter, self.step, self.slots = parameter, step, slots
+    def __init__(self, step, slots):
+        self.step, self.slots = step, slots

@@ -34,3 +34,9 @@ class Sgd(Optimizer):
     def attributes(self, step):
         """Return the attributes of the update; they do not depend on the step."""
         return {"lr": self.lr, "momentum": self.momentum, "nesterov": self.nesterov}
+
+
+CHOICES = {
+    "sgd": (lambda lr: Sgd(lr, momentum=0, nesterov=False), 0.1),
+    "momentum": (lambda lr: Sgd(lr, momentum=0.9, nesterov=True), 0.02),
+}

@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 
+from .. import npz
 from ..errors import CheckpointError
-from ..model import check_parameters, load_arrays, save_arrays
+from ..model import check_parameters
 from ..reading import COUNT, SEED, check, field, reading, schema_of
 
 FORMAT = "refcnn checkpoint 1"
@@ -84,7 +85,7 @@ class Checkpoint:
             arrays.update({f"optimizer/{name}/{slot}": array for slot, array in state.items()})
         arrays["losses"] = self.losses
         names = [field.name for field in dataclasses.fields(_Header) if field.name != "format"]
-        save_arrays(path, arrays, {"format": FORMAT, **{name: getattr(self, name) for name in names}})
+        npz.save(path, arrays, {"format": FORMAT, **{name: getattr(self, name) for name in names}})
 
     @classmethod
     def load(cls, path):
@@ -98,7 +99,7 @@ class Checkpoint:
         """
         advice = "Start the run anew, or put an earlier copy of the file in its place."
         with reading(path, "a whole checkpoint", CheckpointError, advice):
-            arrays, header = load_arrays(path, FORMAT)
+            arrays, header = npz.load(path, FORMAT)
             check(header, schema_of(_Header))
             del header["format"]
             if header.get("image_shape") is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import rooms
 from ..display import shown
 from ..errors import ArgumentError
 from ..files import atomic_write, check_writable
@@ -44,8 +45,11 @@ def convolutions(model, x):
     """
     with recording():
         y = model(x)
+    kernels_of = [(node, rooms.trait(rooms.LAYERS, node.operation, "KERNELS")) for node in tape(y)]
     found = [
-        (node.inputs[1].as_ndarray(), node.results()[0].as_ndarray()) for node in tape(y) if node.operation == "conv2d"
+        (node.inputs[index].as_ndarray(), node.results()[0].as_ndarray())
+        for node, index in kernels_of
+        if index is not None
     ]
     if not found:
         raise ArgumentError("the model has no convolution, so there are no kernels or feature maps to show.")

@@ -176,7 +176,7 @@ def _title(index, maps):
     return f"After convolution {index}: {count} feature maps of {height}x{width}, each scaled to its own range"
 
 
-def save_drawings(figures, run, kind, out=None, image_path=None):
+def save_figures(figures, run, kind, out=None, image_path=None):
     """Save what :func:`draw` returned, by default in the run folder, and return the paths.
 
     Parameters

@@ -8,14 +8,12 @@ import time
 
 import numpy as np
 
-from .. import attributes, backend, data, models
+from .. import attributes, backend, data, models, rooms
 from ..errors import ArgumentError, CheckpointError, NonFiniteLossError
 from ..files import remove_leftovers
 from ..interruption import Interrupted, interruptible
 from ..layers.softmax_cross_entropy import softmax_cross_entropy
 from ..model import describe_unlisted
-from ..optimizers.adam import Adam
-from ..optimizers.sgd import Sgd
 from ..philox import current, drawing_from, generator, own_generator, permutation, set_seed
 from ..suggestions import did_you_mean
 from ..variable import Parameter
@@ -25,9 +23,9 @@ from .run_folder import Configuration, RunFolder
 
 #: For each name of an optimizer: what makes it from a learning rate, and its default rate.
 OPTIMIZERS = {
-    "sgd": (lambda lr: Sgd(lr, momentum=0, nesterov=False), 0.1),
-    "momentum": (lambda lr: Sgd(lr, momentum=0.9, nesterov=True), 0.02),
-    "adam": (lambda lr: Adam(lr), 0.001),
+    name: choice
+    for operation in rooms.operations()
+    for name, choice in rooms.trait(rooms.OPTIMIZERS, operation, "CHOICES").items()
 }
 #: What a run takes for an option that is not given; the learning rate depends on the optimizer.
 DEFAULTS = {"data": "digits", "model": "chapter", "epochs": 10, "batch_size": 32, "optimizer": "adam"}

@@ -11,7 +11,7 @@ import refcnn as rm
 from refcnn.conformance.operations.activation import OPERATIONS
 from refcnn.errors import ArgumentError
 
-from .checks import SIZE, check, check_example, check_gradients
+from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime
 
 EXACT = ("absolute", "leaky_relu", "negative")
 
@@ -112,3 +112,9 @@ def test_alpha_is_one_hundredth_as_a_rule_and_a_number():
             rm.LeakyRelu(alpha)
         with pytest.raises(ArgumentError, match="alpha"):
             rm.leaky_relu([1.0], alpha=alpha)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@given(data=st.data())
+def test_onnxruntime(operation, data):
+    check_onnxruntime(operation, data.draw(OPERATIONS[operation].cases(SIZE)))

@@ -11,7 +11,7 @@ from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ShapeError
 from refcnn.shapes import broadcast_shape
 
-from .checks import SIZE, check, check_example, check_gradients, check_needs
+from .checks import SIZE, check, check_example, check_gradients, check_needs, check_onnxruntime
 
 EXACT = ("add", "multiply", "subtract")
 NUMPY = {"add": np.add, "divide": np.divide, "multiply": np.multiply, "power": np.power, "subtract": np.subtract}
@@ -88,7 +88,8 @@ def test_shapes_broadcast_as_in_numpy(page_backend, operation, a, b):
         np.testing.assert_allclose(page_backend.to_host(y), expected, rtol=1e-6)
         assert y.shape == expected.shape == broadcast_shape(left.shape, right.shape)
         dy = page_backend.array(np.ones(expected.shape))
-        for operand, gradient in zip((left, right), page_backend.operation(operation).backward(dy, saved, (True,) * 2)):
+        gradients = page_backend.operation(operation).backward(dy, saved, (True, True))
+        for operand, gradient in zip((left, right), gradients, strict=True):
             assert page_backend.to_host(gradient).shape == operand.shape
 
 
@@ -137,3 +138,9 @@ def test_what_is_passed_on_is_not_copied(case):
 def test_powers_at_the_edge(page_backend, a, b, y, da, db):
     with np.errstate(all="ignore"):
         check_example("power", ([a], [b]), {}, [y], dy=[1], gradients=([da], [db]), backend=page_backend)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@given(data=st.data())
+def test_onnxruntime(operation, data):
+    check_onnxruntime(operation, data.draw(OPERATIONS[operation].cases(SIZE)))

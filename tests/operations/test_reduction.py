@@ -13,7 +13,7 @@ from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError
 from refcnn.mode import recording
 
-from .checks import SIZE, check, check_example, check_gradients
+from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime
 
 EXACT = ("reduce_max", "reduce_sum")
 NUMPY = {"reduce_max": np.max, "reduce_mean": np.mean, "reduce_sum": np.sum}
@@ -123,3 +123,9 @@ def test_a_loss_may_be_a_mean():
             loss = (v.max(axis=1) * v.mean(axis=1)).sum()
         assert float(loss) == 3 * 2 + 9 * 6
         np.testing.assert_allclose(loss.grad().get(v).as_ndarray(), [[1, 1, 3], [3, 3, 9]])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@given(data=st.data())
+def test_onnxruntime(operation, data):
+    check_onnxruntime(operation, data.draw(OPERATIONS[operation].cases(SIZE)))

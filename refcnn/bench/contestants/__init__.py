@@ -1,1 +1,1 @@
-"""Those who take part in a measurement; each module is a program, run in a process of its own."""
+"""Those who take part in a measurement; each runs in a process of its own."""

@@ -32,9 +32,10 @@ class PyTorch:
 
     def __getattr__(self, name):
         operation = name.removesuffix("_backward")
-        if operation not in _OPERATIONS:
+        forward = vars(_Operations).get(operation)
+        if operation.startswith("_") or forward is None:
             raise AttributeError(name)
-        return functools.partial(self._backward if name != operation else self._forward, _OPERATIONS[operation])
+        return functools.partial(self._backward if name != operation else self._forward, forward)
 
     def _forward(self, operation, *inputs, **attributes):
         with torch.no_grad():
@@ -65,6 +66,10 @@ def _dense(x, w, b):
     return functional.linear(x, w.T, None if b is None else b.reshape(-1))
 
 
+def _flatten(x):
+    return x.reshape(len(x), -1)
+
+
 def _max_pool2d(x, *, kernel, stride, padding):
     # PyTorch pads opposite sides alike only. Here the padding is the least of all, less than a pixel of -infinity too.
     ranked = _pad(x.detach().clamp(min=torch.finfo(x.dtype).min), padding, -torch.inf)
@@ -93,16 +98,18 @@ def _softmax_cross_entropy(x, t, *, reduce_sum):
     return loss.sum() / len(x) if reduce_sum else loss
 
 
-_OPERATIONS = {
-    "add": torch.add,
-    "average_pool2d": _average_pool2d,
-    "conv2d": _conv2d,
-    "dense": _dense,
-    "max_pool2d": _max_pool2d,
-    "relu": functional.relu,
-    "softmax": lambda x: functional.softmax(x, 1),
-    "softmax_cross_entropy": _softmax_cross_entropy,
-}
+class _Operations:
+    """PyTorch's forward of each operation, under its name in refcnn."""
+
+    add = torch.add
+    average_pool2d = _average_pool2d
+    conv2d = _conv2d
+    dense = _dense
+    flatten = _flatten
+    max_pool2d = _max_pool2d
+    relu = functional.relu
+    softmax = functools.partial(functional.softmax, dim=1)
+    softmax_cross_entropy = _softmax_cross_entropy
 
 
 def __getattr__(name):

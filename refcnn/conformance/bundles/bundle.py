@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ... import npz
 from ...backend import on_device, results_of
 from ...errors import ArgumentError, FileWriteError
 from ...files import atomic_folder, remedy
@@ -60,7 +61,7 @@ def record(device, operation, direction, variant, case, *, execute=True):
         y, saved = result
         if direction == "forward":
             return recording, [result.computed() for result in results_of(y)]
-        needs = tuple(entry is not None for entry in case.inputs)
+        needs = judge.all_gradients(case)
         gradients = implementation.backward(judge.given_gradient(backend, case), saved, needs, **case.attributes)
     return recording, [gradient for gradient, need in zip(gradients, needs, strict=True) if need]
 
@@ -144,7 +145,7 @@ def write_bundle(
             for name, text in texts.items():
                 (temporary / name).parent.mkdir(exist_ok=True)
                 (temporary / name).write_text(text, encoding="utf-8")
-            np.savez(temporary / ARRAYS_FILE, **arrays)
+            npz.write(temporary / ARRAYS_FILE, arrays)
             if model is not None:
                 (temporary / MODEL_FILE).write_bytes(model.SerializeToString(deterministic=True))
             (temporary / DIGESTS_FILE).write_text(digests(temporary), encoding="utf-8")

@@ -5,10 +5,8 @@ variant, each array's shape and dtype, and the attributes. JSON has no tuples
 and no NaN, so those are written as ``{"tuple": [...]}`` and ``{"float": "nan"}``.
 """
 
-import contextlib
 import errno
 import hashlib
-import io
 import json
 import math
 import os
@@ -19,9 +17,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ... import npz
-from ...errors import ArgumentError, DataError, FileWriteError
-from ...files import remedy
+from ... import formats, npz
+from ...errors import ArgumentError, DataError
+from ...files import atomic_write
 from ...reading import TEXT, TEXT_OR_NULL, check, parse_json, read_plain, reading, reason
 from ..reports.results import DIRECTIONS
 from ..theory.strategies import Case
@@ -36,7 +34,7 @@ _MOST_BYTES = 2**28
 _ARRAY = {
     "type": ["object", "null"],
     "properties": {
-        "dtype": {"const": "float32"},
+        "dtype": {"enum": [entry.name for entry in (formats.FLOAT32, *formats.EXACT)]},
         "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
     },
     "required": ["dtype", "shape"],
@@ -105,18 +103,10 @@ def write_case(path, operation, direction, variant, case):
     FileWriteError
         If the file cannot be written.
     """
-    path = Path(path)
     text = json.dumps(header(operation, direction, variant, case), allow_nan=False)
-    content = io.BytesIO()
-    np.savez(content, **{_HEADER: np.frombuffer(text.encode(), np.uint8)}, **case_arrays(case))
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        temporary.write_bytes(content.getbuffer())
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise FileWriteError(f"{path} could not be written: {error.strerror or error}. {remedy(error)}") from error
+    arrays = {_HEADER: np.frombuffer(text.encode(), np.uint8), **case_arrays(case)}
+    with atomic_write(path, durable=False) as temporary:
+        npz.write(temporary, arrays)
 
 
 def read_case(path):

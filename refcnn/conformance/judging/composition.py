@@ -206,5 +206,5 @@ class _AmongOthers:
 
     def forward(self, *arrays, **attributes):
         """As in :mod:`refcnn.reference`."""
-        other = tuple(self._backend.array(np.ones(_OTHERS, np.float32)) for _ in arrays)
+        other = tuple(self._backend.array(np.ones(_OTHERS)) for _ in arrays)
         return self._implementation.forward_all([other, arrays, other], **attributes)[1]

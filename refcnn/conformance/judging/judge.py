@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from ... import rooms
+from ... import formats, rooms
 from ...backend import algorithms_of, find, results_of
 from ..reports.results import BINS
-from ..theory.bounds import LARGEST, UNDEFINED, subnormals
+from ..theory.bounds import UNDEFINED, number_format, subnormals
 from ..theory.strategies import LARGEST_INTEGER, describe
 from .composition import Composition, masked_bound, routed
 from .composition import bound as composed_bound
@@ -21,9 +21,12 @@ class ConformanceFailure(AssertionError):
     results : dict of str to (ndarray, ndarray, ndarray)
         By the name of each result: what was computed, the exact answer, and the bound. Empty where nothing was
         compared.
+    difference : float
+        The largest absolute difference; infinity where nothing was compared.
     """
 
     results = {}
+    difference = np.inf
 
 
 @dataclasses.dataclass
@@ -35,8 +38,8 @@ class Statistics:
     worst_ratio : float
         Error divided by its bound.
     worst_ulp : float
-        Error in units in the last place of float32 at the exact answer, of those elements whose bound leaves the
-        leading 12 of their 24 bits: what cancels further has no digits that could be counted.
+        Error in units in the last place of the computed floats at the exact answer, of those elements whose bound
+        leaves the leading half of their bits (12 of 24): what cancels further has no digits that could be counted.
     histogram : list of int
         Elements by error / bound, as in :class:`~refcnn.conformance.reports.results.Row`.
     """
@@ -81,7 +84,9 @@ def is_exact(operation, case):
     if not has_exact_cases(operation) or not is_exact_with(case.attributes):
         return False
     return max(entry.size for entry in case.arrays) * LARGEST_INTEGER**2 < 2**22 and all(
-        (np.abs(entry) <= LARGEST_INTEGER).all() and (entry == np.rint(entry)).all() for entry in case.arrays
+        # As float64, for the smallest int64 has no magnitude.
+        (np.abs(entry.astype(np.float64)) <= LARGEST_INTEGER).all() and (entry == np.rint(entry)).all()
+        for entry in case.arrays
     )
 
 
@@ -200,7 +205,7 @@ def check_forward(
 
 def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, followers=()):
     """Return the :class:`Expectation` of backward on a backend; parameters and errors as in :func:`check_backward`."""
-    needs = _all_gradients(case) if needs is None else tuple(needs)
+    needs = all_gradients(case) if needs is None else tuple(needs)
     algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
     # What follows sends the gradient where the rounded result says.
     exactly = to_the_bit and not _rounds(operation, algorithms)
@@ -213,7 +218,7 @@ def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, f
             (y,), _ = exact(operation, case, _no_gradient(case))
             error = module.forward_bound(case.inputs, case.attributes, **algorithms)
             dy, open_dy = routed(y, np.zeros(y.shape) if exactly else error, dy.astype(np.float64), followers)
-            dy = dy.astype(np.float32)
+            dy = dy.astype(number_format().dtype)
         bounds = list(module.backward_bound(dy, case.inputs, case.attributes, needs, **algorithms))
         if followers:
             bounds = _with_open_gradient(operation, case, needs, bounds, open_dy)
@@ -250,7 +255,8 @@ def check_backward(
     Parameters
     ----------
     needs : tuple of bool, optional
-        Whose gradients to ask for; every input's as a rule.
+        Whose gradients to ask for; every input's that is one of floats as a rule. Where there is none, or no ``dy``,
+        nothing is run.
     operation, case, backend, implementation, to_the_bit, statistics, followers
         As in :func:`check_forward`; the implementation has ``backward`` too.
     expected : Expectation, optional
@@ -268,7 +274,9 @@ def check_backward(
     NoSuchResult
         If there are followers, and something is not finite.
     """
-    needs = _all_gradients(case) if needs is None else tuple(needs)
+    needs = all_gradients(case) if needs is None else tuple(needs)
+    if not any(needs):
+        return 0.0
     expected = expected or expect_backward(
         operation, case, backend, needs=needs, to_the_bit=to_the_bit, followers=followers
     )
@@ -313,17 +321,20 @@ class Verdict:
         return cls(np.inf, np.inf, None, text, text)
 
 
-def verdict(computed, expected, bound, *, dtype=np.float32, statistics=None, signed_zeros=False):
+def verdict(computed, expected, bound, *, dtype=None, statistics=None, signed_zeros=False):
     """Hold a result against the exact one and its bound: the only judge of what is right.
 
     Where the exact answer is NaN or infinite, the same is asked for; where it
-    comes so near the largest float32 that its bound passes that, infinity of
+    comes so near the largest float that its bound passes that, infinity of
     its sign is taken too. Where it is finite and the bound infinite, or the bound UNDEFINED, anything is taken.
+
+    Integers and truth values are compared as they are: what is not the same is off by at least 1.
 
     Parameters
     ----------
     computed : ndarray
-    expected, bound : ndarray of float64
+    expected : ndarray of float64, int64, int32 or bool
+    bound : ndarray of float64
         A bound of 0 allows no difference but between the zeros.
     dtype : numpy dtype, optional
         What the result must have; None takes any.
@@ -346,35 +357,46 @@ def verdict(computed, expected, bound, *, dtype=np.float32, statistics=None, sig
     if not expected.size:
         return Verdict(0.0, 0.0, None, "there are no elements", "there are no elements")
     bound = np.broadcast_to(bound, expected.shape)
+    same = (computed == expected) | (np.isnan(expected) & np.isnan(computed))
+    found, exact = computed.astype(np.float64), expected.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        difference = np.abs(computed.astype(np.float64) - expected)
+        difference = np.abs(found - exact)
+        if expected.dtype.kind != "f":
+            # float64 has no digits for the last bits of an int64.
+            difference = np.where(same, 0, np.maximum(difference, 1))
         ratio = np.where(difference == 0, 0, difference / bound)
-        overflows = np.isinf(computed) & (np.sign(computed) == np.sign(expected)) & (np.abs(expected) + bound > LARGEST)
-    is_open = (bound == UNDEFINED) | (np.isposinf(bound) & np.isfinite(expected))
-    same = (np.isnan(expected) & np.isnan(computed)) | (computed == expected)
+        is_too_large = np.abs(exact) + bound > number_format().largest
+    overflows = np.isinf(found) & (np.sign(found) == np.sign(exact)) & is_too_large
+    is_open = (bound == UNDEFINED) | (np.isposinf(bound) & np.isfinite(exact))
     accepted = same | overflows | is_open
     if signed_zeros:
-        has_other_sign = (expected == 0) & (computed == 0) & (np.signbit(expected) != np.signbit(computed))
+        has_other_sign = (exact == 0) & (found == 0) & (np.signbit(exact) != np.signbit(found))
         accepted, ratio = accepted & ~has_other_sign, np.where(has_other_sign, np.inf, ratio)
     ratio = np.where(accepted, 0, np.where(np.isnan(ratio), np.inf, ratio))
     if statistics is not None:
-        statistics.add(ratio, np.where(accepted, 0, _in_ulp(difference, expected, bound)))
+        statistics.add(ratio, np.where(accepted, 0, _in_ulp(difference, exact, bound)))
     worst = tuple(map(int, np.unravel_index(np.argmax(ratio), ratio.shape)))
     largest = np.where(same | is_open, 0, np.where(np.isnan(difference), np.inf, difference)).max()
     return Verdict(
         float(ratio[worst]),
         float(largest),
         worst,
-        f"element {worst} is {computed[worst]:.9g}, where {expected[worst]:.9g} is exact and {bound[worst]:.2g} the "
-        "error bound",
+        f"element {worst} is {_short(computed[worst])}, where {_short(expected[worst])} is exact and "
+        f"{bound[worst]:.2g} the error bound",
         f"{int((ratio > 1).sum())} of {ratio.size} elements are wrong; the worst is {worst}:\n"
-        f"  computed   {computed[worst]!r}\n  exact      {float(expected[worst])!r}\n"
+        f"  computed   {computed[worst]!r}\n  exact      {expected[worst].item()!r}\n"
         f"  difference {float(difference[worst])!r}\n  bound      {float(bound[worst])!r}",
     )
 
 
+def _short(number):
+    return f"{number:.9g}" if isinstance(number, np.floating) else str(number)
+
+
 def compare(title, computed, expected, bound, to_the_bit=False, statistics=None, signed_zeros=False):
-    """Hold a float32 result against the exact one and its bound, as :func:`verdict` does, and raise what it finds.
+    """Hold a result against the exact one and its bound, as :func:`verdict` does, and raise what it finds.
+
+    It must have the exact one's dtype, if that is no float, or else be of the format that bounds are for.
 
     Parameters
     ----------
@@ -395,21 +417,26 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None,
     ConformanceFailure
     """
     bound = np.zeros(expected.shape) if to_the_bit else bound
-    found = verdict(computed, expected, bound, statistics=statistics, signed_zeros=signed_zeros)
+    dtype = formats.kept(expected.dtype, number_format().dtype)
+    found = verdict(computed, expected, bound, dtype=dtype, statistics=statistics, signed_zeros=signed_zeros)
     if found.within:
         return found.ratio
     if found.worst is None:
         raise ConformanceFailure(f"{title}: {found.text}.")
     rounded = "  (every partial result is below 2^24 times one power of two: no rounding)" if to_the_bit else ""
-    raise ConformanceFailure(f"{title}\n  {found.table}{rounded}")
+    failure = ConformanceFailure(f"{title}\n  {found.table}{rounded}")
+    failure.difference = found.difference
+    raise failure
 
 
 def _in_ulp(difference, expected, bound):
     """Units in the last place of the exact answer, where its leading half is sure; 0 where terms cancelled further."""
     with np.errstate(invalid="ignore", over="ignore"):
-        magnitude = np.minimum(np.abs(expected), 2.0**127).astype(np.float32)
+        of = number_format()
+        # Beyond the largest power of two the next number may be infinity.
+        magnitude = np.minimum(np.abs(expected), of.largest / (1 - of.roundoff) / 2).astype(of.dtype)
         ulp = difference / np.spacing(magnitude).astype(np.float64)
-        return np.where((bound <= 2.0**-12 * np.abs(expected)) & ~np.isnan(ulp), ulp, 0)
+        return np.where((bound <= np.sqrt(of.roundoff) * np.abs(expected)) & ~np.isnan(ulp), ulp, 0)
 
 
 def _compare(call, case, backend, computed, expected, statistics):
@@ -457,7 +484,7 @@ def _run(operation, case, backend, implementation, needs):
             return tuple(map(backend.to_host, result)), None
         y, saved = result
         y = tuple(map(backend.to_host, y)) if isinstance(y, tuple) else backend.to_host(y)
-        needs = _all_gradients(case) if needs is None else needs
+        needs = all_gradients(case) if needs is None else needs
         if not any(needs):
             return y, None
         gradients = implementation.backward(given_gradient(backend, case), saved, needs, **case.attributes)
@@ -475,8 +502,9 @@ def _or_none(function, array):
     return None if array is None else function(array)
 
 
-def _all_gradients(case):
-    return tuple(entry is not None for entry in case.inputs)
+def all_gradients(case):
+    """Return whose gradients there are, a tuple of bool: of the inputs that are floats, if the result is one."""
+    return tuple(case.dy is not None and entry is not None and entry.dtype.kind == "f" for entry in case.inputs)
 
 
 def _no_gradient(case):

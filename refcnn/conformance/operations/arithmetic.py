@@ -8,16 +8,14 @@ from hypothesis import strategies as st
 from ...reference import arithmetic as reference
 from ...shapes import broadcast_shape
 from ..theory.derived import Derived
-from ..theory.strategies import SUBNORMALS, ZEROS_AND_NOT_FINITE, Case, arrays, shapes
-
-_SPECIAL = (*ZEROS_AND_NOT_FINITE, *SUBNORMALS)
+from ..theory.strategies import Case, arrays, shapes, special_numbers
 
 
 @st.composite
 def cases(draw, size="small", integers=False):
     """Draw two arrays that can be broadcast."""
     a, b, y = draw(broadcast_shapes(size))
-    a, b, dy = (draw(arrays(shape, integers, special=_SPECIAL)) for shape in (a, b, y))
+    a, b, dy = (draw(arrays(shape, integers, special=special_numbers())) for shape in (a, b, y))
     return Case((a, b), {}, dy)
 
 
@@ -25,10 +23,10 @@ def cases(draw, size="small", integers=False):
 def power_cases(draw, size="small", integers=False):
     """Draw bases and exponents of which many powers are numbers: positive bases, or exponents that are integers."""
     a, b, y = draw(broadcast_shapes(size))
-    base = draw(arrays(a, integers, scales=(1.0, 10.0, 1e-3, 1e3, 1e-20), special=_SPECIAL))
-    exponent = draw(arrays(b, integers or draw(st.booleans()), scales=(1.0, 0.1, 3.0, 30.0), special=_SPECIAL))
+    base = draw(arrays(a, integers, scales=(1.0, 10.0, 1e-3, 1e3, 1e-20), special=special_numbers()))
+    exponent = draw(arrays(b, integers or draw(st.booleans()), scales=(1.0, 0.1, 3.0, 30.0), special=special_numbers()))
     base = draw(st.sampled_from([base, np.abs(base)]))
-    return Case((base, exponent), {}, draw(arrays(y, integers, special=_SPECIAL)))
+    return Case((base, exponent), {}, draw(arrays(y, integers, special=special_numbers())))
 
 
 @st.composite

@@ -4,19 +4,18 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ...reference import flatten
-from ..theory.strategies import SUBNORMALS, ZEROS_AND_NOT_FINITE, Case, arrays, shapes
+from ..theory.strategies import ZEROS_AND_NOT_FINITE, Case, arrays, arrays_of_any_format, shapes, subnormal_numbers
 
 EXACT_ON_INTEGERS = True
-
-_SPECIAL = (*ZEROS_AND_NOT_FINITE, *SUBNORMALS)
 
 
 @st.composite
 def cases(draw, size="small", integers=False):
-    """Draw an array of any shape."""
-    x = draw(arrays(draw(shapes(size)), integers, special=_SPECIAL))
+    """Draw an array of any shape and dtype."""
+    special = (*ZEROS_AND_NOT_FINITE, *subnormal_numbers())
+    x = draw(arrays_of_any_format(draw(shapes(size)), integers, special=special))
     shape = flatten.forward(x)[0].shape
-    return Case((x,), {}, draw(arrays(shape, integers, special=_SPECIAL)))
+    return Case((x,), {}, draw(arrays(shape, integers, special=special)) if x.dtype.kind == "f" else None)
 
 
 def forward_bound(inputs, attributes, errors=None):

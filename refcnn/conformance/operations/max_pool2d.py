@@ -6,19 +6,18 @@ from hypothesis import strategies as st
 from ...reference import average_pool2d, max_pool2d
 from ..theory.bounds import UNDEFINED, input_error, may_be_flushed, sum_of_terms, windows_over_a_pixel
 from ..theory.edges import of_pooling
-from ..theory.strategies import SUBNORMALS, ZEROS_AND_NOT_FINITE, pooling_cases
+from ..theory.strategies import ZEROS_AND_NOT_FINITE, pooling_cases, subnormal_numbers
 
 EXACT_ON_INTEGERS = True
 #: Windows side by side, of which a kernel that computes tiles has each in one of them.
 AS_FOLLOWER = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0, 0, 0)}
 
-_SPECIAL = (*ZEROS_AND_NOT_FINITE, *SUBNORMALS)
-
 
 @st.composite
 def cases(draw, size="small", integers=False, special=True):
     """Draw images, often with ties, at times (``special``) with NaN and infinities, and all attributes."""
-    return draw(pooling_cases(size, integers, special=_SPECIAL if special else ()))
+    everything = (*ZEROS_AND_NOT_FINITE, *subnormal_numbers())
+    return draw(pooling_cases(size, integers, special=everything if special else ()))
 
 
 def forward_bound(inputs, attributes, errors=None):

@@ -6,9 +6,7 @@ from hypothesis import strategies as st
 from ...reference import reduction as reference
 from ..theory.bounds import UNDEFINED, input_error
 from ..theory.derived import Derived
-from ..theory.strategies import FEW_NOT_FINITE, SUBNORMALS, Case, arrays, shapes
-
-_SPECIAL = (np.nan, np.inf, -np.inf, *SUBNORMALS)
+from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, shapes, subnormal_numbers
 
 
 @st.composite
@@ -17,9 +15,10 @@ def cases(draw, size="small", integers=False):
     shape = draw(shapes(size))
     axes = tuple(axis for axis in range(len(shape)) if draw(st.booleans()))
     keepdims = draw(st.booleans())
-    x = draw(arrays(shape, integers, special=_SPECIAL, shares=FEW_NOT_FINITE["shares"]))
+    special = (*FEW_NOT_FINITE["special"], *subnormal_numbers())
+    x = draw(arrays(shape, integers, special=special, shares=FEW_NOT_FINITE["shares"]))
     reduced = tuple(1 if axis in axes else side for axis, side in enumerate(shape) if keepdims or axis not in axes)
-    return Case((x,), {"axes": axes, "keepdims": keepdims}, draw(arrays(reduced, integers, special=_SPECIAL)))
+    return Case((x,), {"axes": axes, "keepdims": keepdims}, draw(arrays(reduced, integers, special=special)))
 
 
 def _edges(case):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ... import rooms
-from ..theory.bounds import TINY
+from ..theory.bounds import number_format
 
 #: Sides of the tiles, vectors and work-groups that kernels use.
 _TILES = (4, 5, 8, 16, 24, 32, 48, 64, 128)
@@ -55,7 +55,7 @@ def _values(case):
     return {
         "NaN": np.isnan(values).any(),
         "infinity": np.isinf(values).any(),
-        "subnormal values": (magnitude < TINY).any(),
+        "subnormal values": (magnitude < number_format().smallest_normal).any(),
         "values below 1e-15": (magnitude < 1e-15).any(),
         "values above 1e13": (magnitude > 1e13).any(),
         "both signs": (finite > 0).any() and (finite < 0).any(),

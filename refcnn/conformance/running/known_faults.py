@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import DataError
 from ...reading import check, field, read_plain, reading, schema_of
 from ..reports.results import DIRECTIONS
-from ..theory.bounds import TINY
+from ..theory.bounds import number_format
 
 
 def _size(case):
@@ -23,7 +23,9 @@ def _size(case):
 CONDITIONS = {
     "any": lambda case: True,
     "not finite": lambda case: any(not np.isfinite(entry).all() for entry in case.arrays),
-    "subnormal": lambda case: any(((entry != 0) & (np.abs(entry) < TINY)).any() for entry in case.arrays),
+    "subnormal": lambda case: any(
+        ((entry != 0) & (np.abs(entry) < number_format().smallest_normal)).any() for entry in case.arrays
+    ),
     "padding": lambda case: any(case.attributes.get("padding", ())),
     "stride": lambda case: any(step != 1 for step in case.attributes.get("stride", ())),
     "dilation": lambda case: any(step != 1 for step in case.attributes.get("dilation", ())),
@@ -48,6 +50,7 @@ class KnownFault:
     link: str = field(_TEXT)
     seen: str = field(_TEXT)
     variant: str | None = field(_TEXT, default=None)
+    difference: float | None = field({"type": "number", "minimum": 0}, default=None)
 
     def concerns(self, device, operation, direction, variant):
         """Return whether this is a fault of a device, in one row of its results.
@@ -66,9 +69,9 @@ class KnownFault:
             and fnmatch.fnmatchcase(device.get("driver", ""), self.driver)
         )
 
-    def explains(self, case):
-        """Return whether a case is among those that it concerns."""
-        return CONDITIONS[self.condition](case)
+    def explains(self, case, difference=0.0):
+        """Return whether a case is among those that it concerns, and it may be that far off."""
+        return CONDITIONS[self.condition](case) and (self.difference is None or difference <= self.difference)
 
 
 class Watch:
@@ -96,9 +99,18 @@ class Watch:
         """Note a case that was run to its end, whether it conforms or not."""
         self._tried |= {fault.id for fault in self._faults if fault.explains(case)}
 
-    def explain(self, case, found):
-        """Return the first fault that explains a case that failed, or None; ``found`` is kept in :attr:`seen`."""
-        faults = [fault for fault in self._faults if fault.explains(case)]
+    def explain(self, case, found, difference=np.inf):
+        """Return the first fault that explains a case that failed, or None.
+
+        Parameters
+        ----------
+        case : Case
+        found : object
+            Kept in :attr:`seen`.
+        difference : float
+            How far the result is from the exact one; infinity if there is none.
+        """
+        faults = [fault for fault in self._faults if fault.explains(case, difference)]
         # Of several any may be what failed, so that none of them can be said to be gone.
         self._failing |= {fault.id for fault in faults}
         if not faults:

@@ -171,7 +171,8 @@ def saved_case(path):
     backward = direction == "backward"
     try:
         _check_windows(case)
-        results, _ = judge.exact(operation, case, tuple(backward and entry is not None for entry in case.inputs))
+        needs = judge.all_gradients(case) if backward else (False,) * len(case.inputs)
+        results, _ = judge.exact(operation, case, needs)
         for dy, y in zip(results_of(case.dy), results, strict=True) if backward else ():
             if dy is not None and dy.shape != y.shape:
                 raise ShapeError(f"dy has the shape {dy.shape}, but the result {y.shape}")
@@ -375,7 +376,7 @@ class _Worker:
     def start(self):
         """Start the process; return what went wrong, or None."""
         environment = processes.environment() | {"PYTHONFAULTHANDLER": "1"} | self._target.environment(self._scratch)
-        self._child = processes.Child(processes.program(f"{__package__}.worker"), environment)
+        self._child = processes.Child(processes.command(f"{__package__}.worker"), environment)
         try:
             answer = self._child.ask("open", _START_LIMIT, specification=self._target.specification)
         except processes.NoAnswer as error:

@@ -170,7 +170,8 @@ class Run:
         except Exception as error:
             is_plain = isinstance(error, judge.ConformanceFailure | RefcnnError)
             message = str(error) if is_plain else "".join(traceback.format_exception(error))
-            if self._known.explain(case, (error, message)) is not None:
+            difference = getattr(error, "difference", float("inf"))
+            if self._known.explain(case, (error, message), difference) is not None:
                 return
             self._failed = case, error, message
             if isinstance(error, KernelBuildError):

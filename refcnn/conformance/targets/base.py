@@ -5,7 +5,9 @@ import platform
 import numpy as np
 
 from ... import backend, rooms
+from ...formats import kept
 from ...version import __version__
+from ..theory.bounds import number_format
 
 
 class NotExpressible(Exception):
@@ -50,8 +52,8 @@ class HostTarget(Target):
     denormals = True
 
     def array(self, host):
-        """A copy."""
-        return np.array(host, dtype=np.float32, order="C")
+        """A copy, its floats in the format that is judged."""
+        return np.array(host, dtype=kept(host.dtype, number_format().dtype), order="C")
 
     def to_host(self, array):
         """What the implementation gave, whatever it is: the judge says if it is no array."""

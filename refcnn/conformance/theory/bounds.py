@@ -1,10 +1,14 @@
-"""How far a correct float32 computation may be from the exact result.
+"""How far a correct computation in floats may be from the exact result.
 
-The model. A device computes a float32 sum, difference or product as the
-exact one, rounded to the nearest number: fl(a op b) = (a op b)(1 + d),
-|d| <= U = 2^-24. A chain of n roundings multiplies a term by a factor within
-1 + gamma(n) of one, gamma(n) = n U / (1 - n U). Source: Higham, Accuracy and
-Stability of Numerical Algorithms (2nd edition, 2002), lemma 3.1.
+The format of the floats, :func:`number_format`, is float32, or what
+:func:`computed_in` says; U, TINY and LARGEST below are its unit roundoff, its
+smallest normal and its largest number, 2^-24, 2^-126 and about 2^128.
+
+The model. A device computes a sum, difference or product as the exact one,
+rounded to the nearest number: fl(a op b) = (a op b)(1 + d), |d| <= U. A chain
+of n roundings multiplies a term by a factor within 1 + gamma(n) of one,
+gamma(n) = n U / (1 - n U). Source: Higham, Accuracy and Stability of
+Numerical Algorithms (2nd edition, 2002), lemma 3.1.
 
 Sums of products, in any order and with or without fused multiply-add:
 
@@ -15,12 +19,12 @@ fewer additions than there are terms (Higham, section 3.1; adding a zero
 rounds nothing). For every n there holds the sharper n U in place of gamma(n)
 (Jeannerod and Rump, "Improved error bounds for inner products in
 floating-point arithmetic", 2013); what lies between the two, about
-n^2 2^-48, outweighs by far the error of the exact answer, which is computed
+n^2 U^2, outweighs by far the error of the exact answer, which is computed
 in float64, n 2^-53.
 
 Underflow. A device that keeps subnormal numbers (``CL_FP_DENORM``) rounds
-below TINY = 2^-126 to a multiple of 2^-149, so that each rounding may be off
-by 2^-150 more. One that does not may flush numbers below TINY to zero,
+below TINY to a multiple of the smallest of them (2^-149), so that each
+rounding may be off by half of that more. One that does not may flush numbers below TINY to zero,
 whether it reads or writes them. A number that is written may then be off by
 TINY, once: what was flushed at the writing is read as the zero that it is. An
 input below TINY may be read as zero, so it counts as an input that is off by
@@ -34,7 +38,7 @@ versions of the specification name this section "Relative Error as ULPs". One
 unit in the last place of v is at most 2 U |v|, so k units count as 2 k
 roundings.
 
-Where the sums' magnitude passes the largest float32, intermediate results may
+Where the sums' magnitude passes LARGEST, intermediate results may
 overflow in one order and not in another: the bound is infinite there, and any
 number will do. Where the definition leaves open even whether the result is a
 number, as where a zero of the padding meets an infinite weight and may be
@@ -48,11 +52,8 @@ import types
 
 import numpy as np
 
+from ...formats import FLOAT32
 from ...mode import setting
-
-U = 2.0**-24
-TINY = 2.0**-126
-LARGEST = float(np.finfo(np.float32).max)
 
 #: In the place of a bound: anything is taken, NaN and infinity too.
 UNDEFINED = -1.0
@@ -60,8 +61,7 @@ UNDEFINED = -1.0
 # exp of what is this far below 0 is 0, in float64 too.
 _FAR = 1000.0
 
-# Half the distance of two subnormal numbers.
-_SUBNORMAL_ROUNDING = 2.0**-150
+_format = contextvars.ContextVar("refcnn format of the numbers that are bounded", default=FLOAT32)
 _are_kept = contextvars.ContextVar("refcnn subnormal numbers are kept", default=False)
 
 EXP_ULP = 3.0
@@ -77,15 +77,27 @@ DIVIDE_ULP = 2.5
 QUOTIENT_ROUNDINGS = 2 * DIVIDE_ULP + 1
 
 
+def number_format():
+    """Return the :class:`~refcnn.formats.Format` in which what is bounded computes."""
+    return _format.get()
+
+
+def computed_in(number_format):
+    """Bound, inside a ``with`` block, what computes in another format than float32."""
+    return setting(_format, number_format)
+
+
 def gamma(n):
     """Return n U / (1 - n U): n roundings together change a number relatively by no more.
 
     Parameters
     ----------
     n : float or ndarray
-        Less than 2**24.
+        From 1 / U on, which is 2**24 for float32, nothing is known: infinity.
     """
-    return n * U / (1 - n * U)
+    relative = np.asarray(n * number_format().roundoff)
+    with np.errstate(divide="ignore"):
+        return np.where(relative < 1, relative / (1 - relative), np.inf)[()]
 
 
 def subnormals(are_kept):
@@ -101,12 +113,13 @@ def underflow(roundings=1):
     roundings : float
         Relative errors of U that the result may have among the normal numbers.
     """
-    return roundings * _SUBNORMAL_ROUNDING if _are_kept.get() else TINY
+    of = number_format()
+    return roundings * (of.smallest_subnormal / 2) if _are_kept.get() else of.smallest_normal
 
 
 def may_be_flushed(x):
     """Return where an input may be read as zero though it is none, a bool ndarray of the shape of x."""
-    return (np.abs(x) < TINY) & (x != 0) & (not _are_kept.get())
+    return (np.abs(x) < number_format().smallest_normal) & (x != 0) & (not _are_kept.get())
 
 
 def input_error(x, error=None):
@@ -125,9 +138,9 @@ def input_error(x, error=None):
     error = np.zeros(x.shape) if error is None else np.asarray(error, dtype=np.float64)
     if _are_kept.get():
         return error
-    magnitude = np.abs(x.astype(np.float64))
-    is_flushed = (magnitude - error < TINY) & (magnitude + error > 0)
-    return error + np.where(is_flushed, np.minimum(magnitude + error, TINY), 0)
+    magnitude, tiny = np.abs(x.astype(np.float64)), number_format().smallest_normal
+    is_flushed = (magnitude - error < tiny) & (magnitude + error > 0)
+    return error + np.where(is_flushed, np.minimum(magnitude + error, tiny), 0)
 
 
 def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None), undefined=None):
@@ -221,9 +234,14 @@ def sum_of_terms(total, x, terms, extra_roundings=0, error=None):
     return overflowing(propagated + gamma(n) * magnitude + smallest * (1 + gamma(n)), magnitude * terms)
 
 
+def may_overflow(magnitude):
+    """Return where sums of that magnitude may overflow in some order, a bool ndarray."""
+    return magnitude * (1 + 2**-10) > number_format().largest
+
+
 def overflowing(bound, magnitude):
     """Return the bound, infinite where sums of that magnitude may overflow in some order."""
-    return np.where(magnitude * (1 + 2**-10) > LARGEST, np.inf, bound)
+    return np.where(may_overflow(magnitude), np.inf, bound)
 
 
 def _or_any(exact, error, magnitude, is_lost):
@@ -232,7 +250,7 @@ def _or_any(exact, error, magnitude, is_lost):
     A number can be anything that may overflow, or is computed from what can be anything. NaN and infinity are
     computed as such from exact ones.
     """
-    is_lost = is_lost | (np.isfinite(exact) & (np.isnan(error) | (magnitude * (1 + 2**-10) > LARGEST)))
+    is_lost = is_lost | (np.isfinite(exact) & (np.isnan(error) | may_overflow(magnitude)))
     return np.where(is_lost, np.inf, np.where(np.isfinite(exact), error, 0))
 
 
@@ -284,7 +302,7 @@ class Condition:
 
 
 class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
-    """Exact numbers, and how far float32 results in their place may be off: running error analysis.
+    """Exact numbers, and how far results in floats in their place may be off: running error analysis.
 
     Each operation gives the exact result and a bound of the computed one's
     error: what the operands' errors make of it, then the rounding of the
@@ -292,7 +310,7 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
     Source: Higham, section 3.3.
 
     Functions of NumPy take it too, so that a formula of :mod:`refcnn.reference` that is given such numbers gives its
-    own error bound. Numbers beside them are taken as rounded to float32.
+    own error bound. Numbers beside them are taken as rounded to floats.
 
     Attributes
     ----------
@@ -310,10 +328,12 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
 
     @classmethod
     def of_attribute(cls, value):
-        """Numbers that are rounded to float32 once: an attribute, or what the host computes from attributes."""
+        """Numbers that are rounded to floats once: an attribute, or what the host computes from attributes."""
         value = np.asarray(value, dtype=np.float64)
-        is_float32 = (value == value.astype(np.float32)) & ((value == 0) | (np.abs(value) >= TINY))
-        return cls(value, np.where(is_float32 | ~np.isfinite(value), 0, U * np.abs(value) + underflow()))
+        of, magnitude = number_format(), np.abs(value)
+        with np.errstate(over="ignore"):
+            is_one = (value == value.astype(of.dtype)) & ((value == 0) | (magnitude >= of.smallest_normal))
+        return cls(value, np.where(is_one | ~np.isfinite(value), 0, of.roundoff * magnitude + underflow()))
 
     @classmethod
     def _of(cls, value):
@@ -372,7 +392,8 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
     def _rounded(self, exact, error, roundings=1, is_lost=False):
         magnitude = np.abs(exact) + error
         # What is rounded nowhere may still be flushed.
-        is_safe = (np.asarray(roundings) == 0) & (_are_kept.get() | (np.abs(exact) - error >= TINY) | (magnitude == 0))
+        is_normal = np.abs(exact) - error >= number_format().smallest_normal
+        is_safe = (np.asarray(roundings) == 0) & (_are_kept.get() | is_normal | (magnitude == 0))
         error = error + gamma(roundings) * magnitude + np.where(is_safe, 0, underflow(roundings))
         return Approximation(exact, _or_any(exact, error, magnitude, is_lost | np.isinf(self.error)))
 
@@ -428,7 +449,7 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         is_lost = np.isinf(self.error).any(axis, keepdims=keep)
         # What is finite may overflow before the infinity of the other sign is added.
         of_finite = np.where(np.isfinite(self.exact), np.abs(self.exact) + self.error, 0).sum(axis, keepdims=keep)
-        is_lost = is_lost | (of_finite * (1 + 2**-10) > LARGEST)
+        is_lost = is_lost | (of_finite * (1 + 2**-10) > number_format().largest)
         return Approximation(exact, _or_any(exact, bound, magnitude, is_lost))
 
     @classmethod
@@ -449,7 +470,7 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
     def is_far_below(self, other):
         """Return where the difference to another is surely so far below 0 that its exp is 0, a bool ndarray.
 
-        The difference may pass the largest float32 there, and its error be infinite.
+        The difference may pass LARGEST there, and its error be infinite.
         """
         return self.exact - other.exact + self.error + other.error < -_FAR
 

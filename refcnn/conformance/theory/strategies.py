@@ -12,8 +12,10 @@ import numpy as np
 from hypothesis import Phase
 from hypothesis import strategies as st
 
+from ... import formats
 from ...backend import results_of
 from ...shapes import window_extent, window_output_shape
+from .bounds import number_format
 
 #: Largest extents by size: images and batches, channels and features, pixels of one output image.
 #: "tiny" is for simulators, "large" for devices with large tiles; the reference takes its time over the latter.
@@ -42,12 +44,13 @@ class Case:
 
     Attributes
     ----------
-    inputs : tuple of (ndarray of float32, or None)
+    inputs : tuple of (ndarray of float32, int64, int32 or bool, or None)
         The arrays of ``forward``, in its order.
     attributes : dict
         Its keywords.
     dy : ndarray of float32 or tuple of ndarray, optional
-        The gradient that ``backward`` is given, in the shape of the result; a tuple for an operation with several.
+        The gradient that ``backward`` is given, in the shape of the result; a tuple for an operation with several, and
+        None where there is nothing to give one.
     integers : bool
         Whether its arrays were drawn so that no sum of products is rounded: saved, it is judged as it was drawn.
     """
@@ -208,11 +211,24 @@ def spans(kernel, dilation=(1, 1)):
 #: Of products of two arrays so scaled most stay finite, and some underflow; the last scale is below the normal numbers.
 _SCALES = (1.0, 1.0, 1.0, 2.0**-10, 1e3, 1e-20, 1e14, 1e-30, 1e30, 1e-40)
 
-#: Numbers below the normal ones, the smallest among them.
-SUBNORMALS = (1e-40, -3e-39, 2.0**-149)
+
+def subnormal_numbers():
+    """Return numbers below the normal ones of the format that is drawn, the smallest among them."""
+    of = number_format()
+    return of.smallest_normal / 100, -of.smallest_normal / 4, of.smallest_subnormal
+
+
+#: Where formats end: the first whole numbers that float16, float32 and float64 lack, and the outermost of integers.
+_INTEGER_EDGES = (2**11 + 1, 2**24 + 1, 2**53 + 1, 2**31 - 1, -(2**31), 2**31, 2**63 - 1, -(2**63))
 
 #: What any array may hold beside numbers: zeros of both signs, and what is no number or infinite.
 ZEROS_AND_NOT_FINITE = (0.0, -0.0, np.nan, np.inf, -np.inf)
+
+
+def special_numbers():
+    """Return what functions may treat as a case of its own: zeros, what is not finite, and numbers below the normal."""
+    return (*ZEROS_AND_NOT_FINITE, *subnormal_numbers())
+
 
 #: For sums of products, which such numbers spread over: seldom, and one or a few of them, so that each can be told.
 FEW_NOT_FINITE = {"special": (np.nan, np.inf, -np.inf), "shares": (0,) * 10 + (1e-9, 0.02)}
@@ -236,7 +252,7 @@ _INTEGER_PATTERNS = ("counting", "ones", "integers", "sparse", "ties")
 
 @st.composite
 def arrays(draw, shape, integers=False, patterns=None, scales=_SCALES, special=(), shares=(0, 0.2)):
-    """Draw a float32 array of a shape.
+    """Draw an array of floats of a shape, in the format of :func:`refcnn.conformance.theory.bounds.number_format`.
 
     Parameters
     ----------
@@ -262,7 +278,41 @@ def arrays(draw, shape, integers=False, patterns=None, scales=_SCALES, special=(
         if share:
             places = rng.permutation(size)[: max(1, int(share * size))]
             values[places] = rng.choice(special, len(places))
-    return values.astype(np.float32).reshape(shape)
+    return values.astype(number_format().dtype).reshape(shape)
+
+
+@st.composite
+def exact_arrays(draw, shape, of):
+    """Draw an array of whole numbers or truth values of a shape, of few or of all magnitudes, at times with the edges.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    of : refcnn.formats.Format
+        One of ``refcnn.formats.EXACT``.
+    """
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    bits = of.largest.bit_length()
+    largest = draw(st.sampled_from([1, min(LARGEST_INTEGER, of.largest), of.largest]))
+    least = -largest - 1 if of.dtype.kind == "i" else 0
+    values = rng.integers(least, largest, shape, of.dtype.type, endpoint=True)
+    if bits > 1:
+        # Of all sizes: of numbers drawn evenly nearly all have as many digits as the largest.
+        values = values >> rng.integers(0, bits, shape, of.dtype.type)
+        share = draw(st.sampled_from((0, 0, 0.2)))
+        edges = [edge for edge in _INTEGER_EDGES if -of.largest - 1 <= edge <= of.largest]
+        values = np.where(rng.random(shape) < share, rng.choice(np.array(edges, of.dtype), shape), values)
+    return values
+
+
+@st.composite
+def arrays_of_any_format(draw, shape, integers=False, **options):
+    """Draw an array of floats as :func:`arrays`, or one of integers or truth values, for what moves whatever there is.
+
+    The latter have no gradient, so that such a case has no ``dy``.
+    """
+    of = draw(st.sampled_from((number_format(), number_format(), *formats.EXACT)))
+    return draw(arrays(shape, integers, **options) if of.is_float else exact_arrays(shape, of))
 
 
 @st.composite

@@ -33,7 +33,7 @@ pixel of all kernels that meet its channel: the bound is UNDEFINED there.
 import numpy as np
 
 from ...shapes import window_output_shape
-from .bounds import LARGEST, UNDEFINED, gamma, input_error, underflow
+from .bounds import UNDEFINED, gamma, input_error, may_overflow, number_format, underflow
 
 #: The algorithms by name, and the side of their tiles: an implementation says so which of them it uses.
 ALGORITHMS = {"winograd_2x2": 2, "winograd_4x4": 4}
@@ -247,7 +247,7 @@ def _roundings(matrix):
     for row in matrix:
         entries = row[row != 0]
         is_product = (np.frexp(np.abs(entries))[0] != 0.5).any()
-        is_rounded = (entries.astype(np.float32) != entries).any()
+        is_rounded = (entries.astype(number_format().dtype) != entries).any()
         most = max(most, entries.size - 1 + int(is_product) + int(is_rounded))
     return most
 
@@ -284,5 +284,5 @@ def _sums_of_products(left, left_error, right, right_error):
 
 
 def _is_too_large(magnitude):
-    """Return where sums of that magnitude may overflow in some order."""
-    return ~(magnitude * (1 + 2**-10) <= LARGEST)
+    """Return where sums of that magnitude may overflow in some order, or are no numbers."""
+    return may_overflow(magnitude) | np.isnan(magnitude)

@@ -6,7 +6,9 @@ from ... import backend as backends
 from ... import rooms
 from ...conformance.judging import judge
 from ...conformance.theory.bounds import UNDEFINED, widest
+from ...conformance.theory.strategies import Case
 from ...errors import ExportError
+from ...formats import FLOAT64, kept
 from ...program import IMAGE, named
 
 
@@ -28,7 +30,7 @@ class Exact:
     def __init__(self, program, judged=()):
         self._program, self._judged = program, judged
         self._backend = backends.find("reference:float64")
-        self._constants = {name: array.astype(np.float64) for name, array in program.constants.items()}
+        self._constants = {name: _exact(array) for name, array in program.constants.items()}
         self._bounds = {step.operation: _forward_bound(step.operation) for step in program.steps}
 
     def output(self, image):
@@ -44,7 +46,7 @@ class Exact:
         -------
         (ndarray of float64, ndarray of float64) or None
         """
-        arrays, errors = {**self._constants, IMAGE: image.astype(np.float64)}, {}
+        arrays, errors = {**self._constants, IMAGE: _exact(image)}, {}
         for step in self._program.steps:
             for name, (exact, bound) in self._step(step, arrays, errors, [None, *self._judged]).items():
                 if not (np.isfinite(exact).all() and np.isfinite(bound).all()) or (bound == UNDEFINED).any():
@@ -53,7 +55,7 @@ class Exact:
         return arrays[self._program.output], errors[self._program.output]
 
     def verdicts(self, image, computed, backend=None):
-        """Yield (step, verdict) of each result on an implementation's own inputs, up to the first that is outside.
+        """Yield (step, case, verdict) of each result of each step on an implementation's own inputs, the case.
 
         Parameters
         ----------
@@ -63,14 +65,12 @@ class Exact:
         backend : backend, optional
             What computed them, if it is one.
         """
-        arrays = {name: array.astype(np.float64) for name, array in computed.items()}
-        arrays |= {**self._constants, IMAGE: image.astype(np.float64)}
+        arrays = {name: _exact(array) for name, array in computed.items()}
+        arrays |= {**self._constants, IMAGE: _exact(image)}
         for step in self._program.steps:
+            case = Case(tuple(None if name is None else arrays[name] for name in step.inputs), step.attributes)
             for name, answer in self._step(step, arrays, {}, [backend]).items():
-                verdict = judge.verdict(computed[name], *answer, dtype=None)
-                yield step, verdict
-                if not verdict.within:
-                    return
+                yield step, case, judge.verdict(computed[name], *answer)
 
     def _step(self, step, arrays, errors, judged):
         """Return by name a step's exact results, and how far each of the backends may be off; None is any other."""
@@ -85,7 +85,12 @@ class Exact:
                 bounds.append(backends.results_of(bound))
         largest = (widest(of_result) for of_result in zip(*bounds, strict=True))
         answers = zip(backends.results_of(exact), largest, strict=True)
-        return named(step, [(exact, np.broadcast_to(bound, exact.shape)) for exact, bound in answers])
+        return named(step, [(_exact(exact), np.broadcast_to(bound, exact.shape)) for exact, bound in answers])
+
+
+def _exact(array):
+    """Return the floats of an array in float64, integers and truth values as they are."""
+    return array.astype(kept(array.dtype, FLOAT64.dtype))
 
 
 def _forward_bound(operation):

@@ -9,6 +9,8 @@ import numpy as np
 from ... import backend as backends
 from ... import rooms
 from ...conformance.judging import judge
+from ...conformance.running import known_faults
+from ...conformance.targets.onnxruntime import OnnxRuntime
 from ...errors import ExportError, NoDeviceError
 from .. import runtime
 from .drawing import failure, images
@@ -66,7 +68,7 @@ class _OnnxRuntime:
     backend = None
 
     def __init__(self, model, outputs, output):
-        self.name = runtime.NAME
+        self.name, self._description = runtime.NAME, OnnxRuntime(runtime.PROVIDER).description
         self._model, self._outputs, self._output, self._stepwise = model, outputs, outputs[output].name, None
         with self._explained("does not load the file"):
             self._session = runtime.Session(model.SerializeToString(deterministic=True))
@@ -86,6 +88,11 @@ class _OnnxRuntime:
                 self._stepwise = runtime.Session(model.SerializeToString())
             arrays = self._stepwise.run(image)
         return {name: arrays[value.name] for name, value in self._outputs.items()}
+
+    def known_fault(self, operation, case, verdict):
+        """Return the fault of onnxruntime's own that explains a wrong result of an operation, or None."""
+        watch = known_faults.watch(self._description, operation, "forward", None)
+        return watch.explain(case, verdict, verdict.difference)
 
     @contextlib.contextmanager
     def _explained(self, what):
@@ -116,6 +123,10 @@ class _Backend:
         arrays = self._run(image)
         results = (name for step in self._program.steps for name in step.results if name is not None)
         return {name: self.backend.to_host(arrays[name]) for name in results}
+
+    def known_fault(self, operation, case, verdict):
+        """None: what is wrong here is refcnn's, or makes a device unfit for it."""
+        return None
 
 
 def prove(program, model, outputs, *, input_shape, top, opset, examples, backend_list, same, progress):
@@ -152,54 +163,113 @@ def prove(program, model, outputs, *, input_shape, top, opset, examples, backend
     exactly = Exact(program, chosen)
     implementations = [_OnnxRuntime(model, outputs, program.output)]
     implementations += [_Backend(program, backend) for backend in chosen]
-    verdicts = {entry.name: [] for entry in implementations}
-    batch_sizes, overflowing, failed = [], 0, False
-
-    def check(image):
-        nonlocal overflowing, failed
-        if overflowing > examples:
-            return
-        same(image)
-        answer = exactly.output(image)
-        if answer is None:
-            overflowing += 1
-            hypothesis.reject()
-        number = len(batch_sizes) + 1
-        # While a failing input is made simpler, every one is judged at every operation.
-        stepwise = failed or number % STEPWISE_EVERY == 0 or number == examples
-        outside = []
-        for entry in implementations:
-            found = [judge.verdict(entry.output(image), *answer, dtype=None)]
-            if stepwise and found[0].within:
-                found += (verdict for _, verdict in exactly.verdicts(image, entry.arrays(image), entry.backend))
-            if all(verdict.within for verdict in found):
-                verdicts[entry.name].append((max(verdict.ratio for verdict in found), found[0].difference))
-            else:
-                outside.append(entry)
-        if outside:
-            failed = True
-            raise _Outside(outside)
-        batch_sizes.append(len(image))
-        if progress is not None and not failed:
-            progress(number, examples)
-
-    found = failure(images(input_shape, top), examples, check)
+    trial = _Trial(exactly, implementations, examples, same, progress)
+    found = failure(images(input_shape, top), examples, trial.check)
     if found is not None:
         image, error = found
         if isinstance(error, _Outside):
             raise ExportError(_explain(program, image, error.implementations, exactly))
         # Anew, without Hypothesis's note, which prints the whole input.
         raise type(error)(str(error)) from None
-    if overflowing > examples:
-        raise ExportError(
-            f"the model's values leave float32's range on {overflowing} of {overflowing + len(batch_sizes)} drawn "
-            f"inputs of usual size (about {top:g}), so that its answers mean nothing there. The file was not written. "
-            "Look at the parameters' sizes: training may have diverged."
+    return trial.proof(opset, top, remark)
+
+
+class _Trial:
+    """Implementations held against the exact answers, input by input, and what was found."""
+
+    def __init__(self, exactly, implementations, examples, same, progress):
+        self._exactly, self._implementations, self._same, self._progress = exactly, implementations, same, progress
+        self._examples, self._batch_sizes, self._overflowing, self._has_failed = examples, [], 0, False
+        self._verdicts, self._faults = {entry.name: [] for entry in implementations}, set()
+
+    def check(self, image):
+        """Judge all implementations on an input, or reject it where float32 may overflow.
+
+        Raises
+        ------
+        _Outside
+            With those that are outside of the bound.
+        ExportError
+            If the model is no longer the same program, or cannot be run.
+        """
+        if self._overflowing > self._examples:
+            return
+        self._same(image)
+        answer = self._exactly.output(image)
+        if answer is None:
+            self._overflowing += 1
+            hypothesis.reject()
+        number = len(self._batch_sizes) + 1
+        # While a failing input is made simpler, every one is judged at every operation.
+        stepwise = self._has_failed or number % STEPWISE_EVERY == 0 or number == self._examples
+        outside = [entry for entry in self._implementations if not self._keeps_to(answer, entry, image, stepwise)]
+        if outside:
+            self._has_failed = True
+            raise _Outside(outside)
+        self._batch_sizes.append(len(image))
+        if self._progress is not None and not self._has_failed:
+            self._progress(number, self._examples)
+
+    def _keeps_to(self, answer, entry, image, stepwise):
+        """Return whether an implementation is within its bounds, and note how near them it comes.
+
+        Where a fault of its own is known the output says nothing, but every operation is judged by itself.
+        """
+        output = judge.verdict(entry.output(image), *answer, dtype=None)
+        found, faults = [output], []
+        if stepwise or not output.within:
+            steps, faults = _stepwise(self._exactly, entry, image)
+            found = [verdict for _, verdict in steps] if faults else [output, *(verdict for _, verdict in steps)]
+        if not all(verdict.within for verdict in found):
+            return False
+        self._verdicts[entry.name].append((max((one.ratio for one in found), default=0.0), output.difference))
+        self._faults |= {(entry.name, operation, fault.link) for operation, fault in faults}
+        return True
+
+    def proof(self, opset, top, remark):
+        """Return the Proof, all inputs having been judged.
+
+        Raises
+        ------
+        ExportError
+            If the model overflowed on more inputs than were to be judged.
+        """
+        judged = len(self._batch_sizes)
+        if self._overflowing > self._examples:
+            raise ExportError(
+                f"the model's values leave float32's range on {self._overflowing} of {self._overflowing + judged} "
+                f"drawn inputs of usual size (about {top:g}), so that its answers mean nothing there. The file was not "
+                "written. Look at the parameters' sizes: training may have diverged."
+            )
+        ratios, differences = (
+            {name: max(entry[place] for entry in entries) for name, entries in self._verdicts.items()}
+            for place in (0, 1)
         )
-    ratios, differences = (
-        {name: max(entry[place] for entry in entries) for name, entries in verdicts.items()} for place in (0, 1)
-    )
-    return Proof(len(batch_sizes), tuple(sorted(set(batch_sizes))), opset, ratios, differences, remark)
+        for name, operation, link in sorted(self._faults):
+            remark += f" (but for {operation}, which {name} is known to compute wrongly: {link})"
+        return Proof(judged, tuple(sorted(set(self._batch_sizes))), opset, ratios, differences, remark)
+
+
+def _stepwise(exactly, entry, image):
+    """Judge every operation on an implementation's own inputs, up to the first that is outside.
+
+    Returns
+    -------
+    verdicts : list of (Step, Verdict)
+        Without those that a known fault explains.
+    faults : list of (str, KnownFault)
+        With the operations that have them.
+    """
+    verdicts, faults = [], []
+    for step, case, verdict in exactly.verdicts(image, entry.arrays(image), entry.backend):
+        fault = None if verdict.within else entry.known_fault(step.operation, case, verdict)
+        if fault is not None:
+            faults.append((step.operation, fault))
+            continue
+        verdicts.append((step, verdict))
+        if not verdict.within:
+            break
+    return verdicts, faults
 
 
 def _choose(backend_list):
@@ -221,7 +291,7 @@ def _explain(program, image, implementations, exactly):
     seen = f"on a batch of {len(image)}, largest magnitude {np.abs(image).max():g}"
     found = []
     for entry in implementations:
-        for step, verdict in exactly.verdicts(image, entry.arrays(image), entry.backend):
+        for step, verdict in _stepwise(exactly, entry, image)[0]:
             if not verdict.within:
                 found.append((program.steps.index(step), entry.name, verdict))
     if not found:

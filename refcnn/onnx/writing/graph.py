@@ -18,6 +18,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ... import backend as backends
+from ...formats import FLOAT32, kept
 from ...program import IMAGE, Step
 from ...variable import Variable
 from ...version import __version__
@@ -110,6 +111,10 @@ class Graph:
         self.nodes.append(helper.make_node(op_type, inputs, names, name=name, **attributes))
         return name if outputs is None else tuple(names)
 
+    def type_of(self, dtype):
+        """Return ONNX's number of a tensor's type; every float is float32 in files, as in :class:`Program`."""
+        return _element_type(dtype)
+
     def write(self, step, inputs, name_results):
         """Write a step.
 
@@ -172,12 +177,15 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
         inputs = [None if entry is None else program.variables[entry] for entry in step.inputs]
         graph.write(step, inputs, lambda tensors, step=step: [tensor_names.get(entry, entry) for entry in step.results])
     results = [entry for step in program.steps for entry in step.results if entry is not None]
-    outputs = {entry: _tensor_type(tensor_names.get(entry, entry), shapes[entry]) for entry in results}
+    outputs = {
+        entry: _tensor_type(tensor_names.get(entry, entry), shapes[entry], program.variables[entry].dtype)
+        for entry in results
+    }
     inner = [value for entry, value in outputs.items() if entry != program.output]
     proto = helper.make_graph(
         graph.nodes,
         name,
-        [_tensor_type(IMAGE, shapes[IMAGE])],
+        [_tensor_type(IMAGE, shapes[IMAGE], program.variables[IMAGE].dtype)],
         [outputs[program.output]],
         _initializers(graph.initializers),
         value_info=inner,
@@ -188,7 +196,7 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
         producer_name=PRODUCER,
         producer_version=__version__,
         doc_string=f"{name}, written by refcnn {__version__}: {IMAGE} {_text(shapes[IMAGE])} -> {output_name} "
-        f"{_text(shapes[program.output])}, float32.",
+        f"{_text(shapes[program.output])}, {FLOAT32.name}.",
     )
     metadata = {}
     if classes is not None:
@@ -277,8 +285,12 @@ def _identical(first, second):
     return first.dtype == second.dtype and first.shape == second.shape and np.array_equal(first, second)
 
 
-def _tensor_type(name, shape, dtype=np.float32):
-    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
+def _tensor_type(name, shape, dtype):
+    return helper.make_tensor_value_info(name, _element_type(dtype), shape)
+
+
+def _element_type(dtype):
+    return helper.np_dtype_to_tensor_dtype(kept(np.dtype(dtype), FLOAT32.dtype))
 
 
 def _text(shape):

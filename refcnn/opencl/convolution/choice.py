@@ -40,7 +40,7 @@ def choose(device, direction, geometry):
     if name in able:
         return name
     if name in (None, CHOSEN):
-        tuned = tuning.lookup(device, "conv2d", direction, geometry)
+        tuned = tuning.lookup(device, direction, geometry)
         if tuned in able:
             return tuned
     general = variants.variant(device)

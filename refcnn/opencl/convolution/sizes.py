@@ -4,7 +4,12 @@ import typing
 
 
 class Convolution(typing.NamedTuple):
-    """The sizes and attributes of a convolution; padding is (top, left, bottom, right)."""
+    """The sizes and attributes of a convolution; padding is (top, left, bottom, right).
+
+    ``operation`` says of which operation, as the keys of measured choices do.
+    """
+
+    operation = "conv2d"
 
     x_shape: tuple
     w_shape: tuple

@@ -62,30 +62,29 @@ def _up(number, base):
     return power
 
 
-def keys(operation, direction, geometry):
+def keys(direction, geometry):
     """Return under which keys a measured shape counts: its class, and wider ones down to its kind without sizes."""
-    words = f"{operation} {direction} {shape_class(geometry)}".split(" ")
+    words = f"{geometry.operation} {direction} {shape_class(geometry)}".split(" ")
     return [" ".join(words[: len(words) - dropped]) for dropped in range(_SIZES + 1)]
 
 
-def lookup(device, operation, direction, geometry):
+def lookup(device, direction, geometry):
     """Return the variant that was measured to be the fastest, or None if nothing is known.
 
     Parameters
     ----------
     device : Device
-    operation : str
-        ``conv2d``
     direction : str
         ``forward``, ``backward_x`` or ``backward_w``.
     geometry : refcnn.opencl.convolution.sizes.Convolution
     """
-    return _lookup(identity(device), family(device), operation, direction, geometry)
+    return _lookup(identity(device), family(device), geometry.operation, direction, geometry)
 
 
 @functools.lru_cache(maxsize=4096)
 def _lookup(identity, family, operation, direction, geometry):
-    sought = keys(operation, direction, geometry)[0]
+    # Of two operations sizes may be alike, as tuples are: the operation is for the cache.
+    sought = keys(direction, geometry)[0]
     own, defaults = _user_database().get(identity, {}), _defaults().get(family, {})
     while sought:
         for entries in (own, defaults):

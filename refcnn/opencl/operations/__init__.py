@@ -1,1 +1,30 @@
-"""Every operation on an OpenCL device: which kernels to launch over which sizes; the arithmetic is theirs."""
+"""Every operation on an OpenCL device: which kernels to launch over which sizes; the arithmetic is theirs.
+
+What follows here are the traits that a room may have beside ``forward`` and ``backward`` (:func:`refcnn.rooms.trait`),
+as they are where it says nothing. An operation whose variants differ by more than the order of their sums has
+``algorithms`` too, as :meth:`refcnn.opencl.backend.OpenCL.algorithms` calls it.
+"""
+
+#: The variants in which its kernels come (:mod:`refcnn.opencl.variants`).
+VARIANTS = ()
+
+#: What is fused into its kernels, where it follows, and in which variants: by names joined by ``+``.
+FUSED = {}
+
+#: Which of its variants run a file of kernels, by the file's stem, where that does not tell; (None,) where there are
+#: no variants. The file that bears the operation's name is run by the plain variant, or by all of an operation
+#: without variants; one with ``_`` and a variant behind the name by that variant. Whoever runs a file runs what it
+#: includes.
+KERNELS = {}
+
+
+def tuned_geometry(inputs, attributes):
+    """Return what its variants are chosen by, or None where nothing was measured (:mod:`..convolution.tuning`).
+
+    Parameters
+    ----------
+    inputs : tuple of (tuple of int, or None)
+        The inputs' shapes.
+    attributes : dict
+    """
+    return None

@@ -14,6 +14,8 @@ class Activation:
         The name of the attribute that both functions take.
     """
 
+    KERNELS = {"elementwise": (None,)}
+
     def __init__(self, formula, attribute=None):
         self.attribute = attribute
         self._options = (

@@ -20,6 +20,8 @@ class Binary:
         Of ``a`` and ``b`` those whose gradient is dy itself, for which there is no such function.
     """
 
+    KERNELS = {"elementwise": (None,)}
+
     def __init__(self, formula, passes_dy_to=()):
         functions = {f"-DOF_{name.upper()}={formula}_of_{name}" for name in "ab" if name not in passes_dy_to}
         self._passes_dy_to, self._options = passes_dy_to, (f"-DOPERATION={formula}", *sorted(functions))

@@ -2,6 +2,9 @@
 
 from ...shapes import window_output_shape
 from ..shared.pooling import launch_pooling, pooling_sizes
+from ..variants import OF_POOLING
+
+VARIANTS = OF_POOLING
 
 
 def forward(x, *, kernel, stride, padding, count_include_padding):

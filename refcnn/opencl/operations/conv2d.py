@@ -10,8 +10,18 @@ from ...shapes import window_output_shape
 from ..convolution import direct, product, winograd, winograd_weights
 from ..convolution.choice import choose
 from ..convolution.sizes import Convolution
+from ..shared import matrix_product
 from ..shared.fusion import Pending
-from ..variants import TILES
+from ..variants import CHOSEN, GENERAL, SPECIAL, TILES
+
+VARIANTS = (CHOSEN, *GENERAL, *SPECIAL)
+FUSED = {"relu": (CHOSEN, "cpu", "gpu", *SPECIAL), "relu+max_pool2d": (CHOSEN, *TILES)}
+KERNELS = {
+    **matrix_product.KERNELS,
+    "conv2d_winograd": tuple(TILES),
+    "conv2d_winograd_weights": tuple(TILES),
+    "max_pool2d_rectified": ("winograd_2x2+relu+max_pool2d",),
+}
 
 _PLAIN_GROUP = 64
 
@@ -98,6 +108,11 @@ class _Gradients:
         dw = self._product.w(x, self._saved.packed) if needs_w else None
         db = self._product.b() if needs_b else None
         return dw, db
+
+
+def tuned_geometry(inputs, attributes):
+    """The convolution's."""
+    return Convolution(*inputs[:2], **attributes)
 
 
 def algorithms(device, x_shape, w_shape, *, stride, padding, dilation, groups):

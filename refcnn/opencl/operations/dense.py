@@ -5,7 +5,11 @@ import functools
 from ..shared import matrix_product
 from ..shared.fusion import Pending
 from ..shared.matrix_product import Places
-from ..variants import variant
+from ..variants import GENERAL, variant
+
+VARIANTS = GENERAL
+FUSED = {"relu": ("cpu", "gpu")}
+KERNELS = matrix_product.KERNELS
 
 _PLAIN_GROUP = 64
 # How often each element of a factor must be used for it to be worthwhile to copy it for faster rows.

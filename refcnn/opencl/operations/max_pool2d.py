@@ -8,6 +8,9 @@ from ...shapes import window_output_shape
 from ..runtime.array import DeviceArray
 from ..shared.fusion import Unpooled, pooled
 from ..shared.pooling import launch_pooling, pooling_sizes
+from ..variants import OF_POOLING
+
+VARIANTS = OF_POOLING
 
 
 def forward(x, *, kernel, stride, padding):

@@ -8,6 +8,8 @@ from ..shared import reduction
 class Sum:
     """y = the sum over the axes, or the mean where ``is_mean``."""
 
+    KERNELS = {"reduction": (None,)}
+
     def __init__(self, is_mean=False):
         self.is_mean = is_mean
 
@@ -25,6 +27,8 @@ class Sum:
 
 class Max:
     """y = the largest over the axes, NaN where one is NaN; of no elements -infinity."""
+
+    KERNELS = {"reduction": (None,)}
 
     def forward(self, x, *, axes, keepdims):
         """x of any shape -> y without the axes, or with one element along each; saved: the first of the largest."""

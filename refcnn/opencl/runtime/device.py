@@ -15,6 +15,7 @@ import threading
 import numpy as np
 
 from ...errors import ArgumentError, BackendError, DeviceMemoryError, ShapeError
+from ...formats import FLOAT32
 from ...mode import setting
 from . import memory, program, signatures
 from .array import DeviceArray
@@ -145,7 +146,7 @@ class Device:
         """Bytes of the device's memory that are in use or kept for later."""
         return self._arena.held
 
-    def empty(self, shape, dtype=np.float32):
+    def empty(self, shape, dtype=FLOAT32.dtype):
         """Return a new array whose contents are undefined.
 
         Raises

@@ -14,6 +14,7 @@ import typing
 import numpy as np
 
 from ...errors import ArgumentError, BackendError
+from ...formats import BOOL
 from .array import DeviceArray
 
 _NOT_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|("(?:\\.|[^"\\])*")', re.DOTALL)
@@ -82,8 +83,10 @@ class Parameter(typing.NamedTuple):
         return isinstance(value, np.generic) and self.holds(value.dtype)
 
     def holds(self, dtype):
-        """Return whether arrays of a dtype can be given."""
-        return self.dtype is None or dtype == self.dtype
+        """Return whether arrays of a dtype can be given; truth values are bytes to a kernel."""
+        return (
+            self.dtype is None or dtype == self.dtype or (dtype == BOOL.dtype and self.dtype == _NUMBERS[BOOL.c_type])
+        )
 
     def converted(self, number):
         """Return a Python number as the NumPy scalar that the kernel is given."""

@@ -116,7 +116,7 @@ class _Process:
 
     def __init__(self, device):
         self._deadline = time.monotonic() + LIMIT
-        self._child = processes.Child(processes.program(f"{__package__}.trial_process"), processes.environment())
+        self._child = processes.Child(processes.command(f"{__package__}.trial_process"), processes.environment())
         self._child.send({"do": "verdict", "expected": identity(device), "name": device.name})
         self._child.close()
 

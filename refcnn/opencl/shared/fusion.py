@@ -7,8 +7,7 @@ Numbers, errors and the tape are the same as without; only the passes over
 memory are fewer.
 """
 
-import numpy as np
-
+from ...formats import FLOAT32
 from .. import variants
 from ..runtime.array import DeviceArray
 
@@ -38,7 +37,7 @@ class Pending:
 
     def array(self):
         """Return an array that is computed when it is first read."""
-        return DeviceArray(self._device, self._shape, np.float32, None, self)
+        return DeviceArray(self._device, self._shape, FLOAT32.dtype, None, self)
 
     def wrap(self, around):
         """Put ``around(function)`` in the place of each function that computes a result: for measurements."""
@@ -88,7 +87,7 @@ class Unpooled:
 
     def array(self):
         """Return an array that is computed when it is first read."""
-        return DeviceArray(self.dy.device, self._shape, np.float32, None, self)
+        return DeviceArray(self.dy.device, self._shape, FLOAT32.dtype, None, self)
 
     def rectified(self):
         """Nothing is gained by rectifying it in the same kernel."""

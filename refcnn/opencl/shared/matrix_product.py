@@ -26,6 +26,9 @@ _FEWER_VECTORS, _WORTHWHILE = 2, 0.95
 # Work-items of a work-group of the small helper kernels.
 _HELPER_GROUP = 64
 
+#: Its files of kernels, and in which variants they run, for those operations that are built on it.
+KERNELS = {"matrix_product": ("cpu", "gpu"), "matrix_product_cpu": ("cpu",), "matrix_product_gpu": ("gpu",)}
+
 
 @dataclasses.dataclass(frozen=True)
 class Places:

@@ -1,19 +1,14 @@
 """Reading an ONNX file that refcnn wrote, and running it in onnxruntime."""
 
-import math
-
 import numpy as np
 
-from ..data import Preprocessing
-from ..errors import DataError, ShapeError
-from ..reading import check, parse_json, read_plain, reading
+from ...data import Preprocessing
+from ...errors import DataError, ShapeError
+from ...reading import check, parse_json, read_plain, reading
 
 #: Protocol buffers hold no more bytes.
 _MOST_BYTES = 2**31 - 1
-#: Elements of any one array while an example is computed: 512 MiB. Sizes in a damaged file may be anything.
-_MOST_ELEMENTS = 2**27
 _OUTPUTS = ("logits", "probabilities")
-_DOMAINS = ("", "ai.onnx")
 _WHAT, _ADVICE = "a whole ONNX file of refcnn", "Give a file that refcnn wrote, or export the model anew."
 
 
@@ -87,61 +82,20 @@ def load(path):
     """
     with reading(path, _WHAT, DataError, _ADVICE):
         content = read_plain(path, _MOST_BYTES)
-
-        import onnx
-
-        from . import runtime
-        from .writing import graph
-
-        model = onnx.load_model_from_string(content)
-        if model.producer_name != graph.PRODUCER:
-            raise ValueError(f"it was not written by refcnn: its producer is {model.producer_name!r}")
-        _check_constants(model)
-        _check_graph(model)
-        (input_shape, _), (output_shape, output_name) = map(_example, (model.graph.input, model.graph.output))
-        if output_name not in _OUTPUTS:
-            raise ValueError(f"its output is {output_name!r}, but {' or '.join(_OUTPUTS)} is expected")
-        classes, preprocessing = _metadata(model, input_shape, output_shape)
-        return OnnxModel(path, runtime.Session(content), input_shape, output_name, classes, preprocessing)
+        return _model(path, content)
 
 
-def _check_constants(model):
-    """Hold every constant's size against its values, which must be finite; no other file is opened for them."""
-    import onnx
+def _model(path, content):
+    from .. import runtime
+    from ..writing import graph
+    from . import checks
 
-    for tensor in messages(model):
-        if not isinstance(tensor, onnx.TensorProto):
-            continue
-        if onnx.external_data_helper.uses_external_data(tensor):
-            raise ValueError("it keeps data in other files, which refcnn never writes and does not follow")
-        array = onnx.numpy_helper.to_array(tensor)
-        if array.dtype.kind in "fc" and not np.isfinite(array).all():
-            raise ValueError(f"its constant {tensor.name!r} holds NaN or infinity")
-
-
-def _check_graph(model):
-    """Infer every array's shape, hold it against what the file says, and refuse what is larger than any that is meant.
-
-    onnxruntime allocates whatever attributes and shapes ask for.
-    """
-    import onnx
-
-    if model.functions or any(node.domain not in _DOMAINS for node in model.graph.node):
-        raise ValueError("it has functions or operators of its own, which refcnn never writes")
-    if any(attribute.HasField("g") or attribute.graphs for node in model.graph.node for attribute in node.attribute):
-        raise ValueError("it has graphs inside its graph, which refcnn never writes")
-    inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True).graph
-    arrays = {value.name: value for value in (*inferred.input, *inferred.output, *inferred.value_info)}
-    for name in (name for node in model.graph.node for name in node.output if name):
-        if name not in arrays or not arrays[name].type.tensor_type.HasField("shape"):
-            raise ValueError(f"the shape of {name!r} does not follow from it")
-    for name, array in arrays.items():
-        sizes = [axis.dim_value for axis in array.type.tensor_type.shape.dim if axis.HasField("dim_value")]
-        if min(sizes, default=0) < 0 or math.prod(sizes) > _MOST_ELEMENTS:
-            raise ValueError(
-                f"{name!r} would have the sizes {sizes} for each example, but at most {_MOST_ELEMENTS:,} elements are "
-                "computed"
-            )
+    model = checks.parse(content, graph.PRODUCER)
+    (input_shape, _), (output_shape, output_name) = map(_example, (model.graph.input, model.graph.output))
+    if output_name not in _OUTPUTS:
+        raise ValueError(f"its output is {output_name!r}, but {' or '.join(_OUTPUTS)} is expected")
+    classes, preprocessing = _metadata(model, input_shape, output_shape)
+    return OnnxModel(path, runtime.Session(content), input_shape, output_name, classes, preprocessing)
 
 
 def _example(values):
@@ -160,7 +114,7 @@ def _example(values):
 
 
 def _metadata(model, input_shape, output_shape):
-    from .writing import graph
+    from ..writing import graph
 
     entries = {entry.key: entry.value for entry in model.metadata_props}
     classes, fields = (parse_json(entries.get(key, "null")) for key in (graph.CLASSES_KEY, graph.PREPROCESSING_KEY))
@@ -180,12 +134,3 @@ def _metadata(model, input_shape, output_shape):
             f"its preprocessing makes images of shape {preprocessing.shape}, but its input has shape {input_shape}"
         )
     return classes, preprocessing
-
-
-def messages(message):
-    """Yield a protocol buffer message and all messages inside it."""
-    yield message
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for entry in [value] if hasattr(value, "ListFields") else value:
-                yield from messages(entry)

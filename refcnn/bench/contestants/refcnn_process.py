@@ -1,4 +1,4 @@
-"""refcnn on one backend, through its public interface: ``python -m refcnn.bench.contestants.refcnn_program``."""
+"""refcnn on one backend, through its public interface: ``python -m refcnn.bench.contestants.refcnn_process``."""
 
 import dataclasses
 import os
@@ -7,13 +7,14 @@ import numpy as np
 
 import refcnn as rm
 
+from ... import npz
 from ...answering import Parent
 from ...backend import use_backend
 from ...mode import recording
 from ...models.building import build
 from ...runs import training
 from .. import batches
-from .serving import Contestant
+from .contestant import Contestant
 
 
 class Refcnn(Contestant):
@@ -46,7 +47,7 @@ class Refcnn(Contestant):
         count = steps * batch + validation
         x = np.random.default_rng(0).integers(0, 256, (count, 28, 28), dtype=np.uint8)
         y = np.arange(count) % batches.CLASSES
-        np.savez(f"{folder}/data.npz", x=x, y=y)
+        npz.write(f"{folder}/data.npz", {"x": x, "y": y})
         session = training.start(
             {
                 "data": f"{folder}/data.npz",
@@ -102,7 +103,14 @@ class Refcnn(Contestant):
 
     def _convolution(self, mode, x_shape, w_shape, stride, padding, dilation, groups, **_):
         channels, _, *window = w_shape
-        layer = rm.Conv2d(channels, tuple(window), tuple(padding), tuple(stride), tuple(dilation), groups)
+        layer = rm.Conv2d(
+            channels,
+            tuple(window),
+            padding=tuple(padding),
+            stride=tuple(stride),
+            dilation=tuple(dilation),
+            groups=groups,
+        )
         x = rm.Variable(batches.random(x_shape), requires_grad=True)
         with recording():
             y = layer(x)

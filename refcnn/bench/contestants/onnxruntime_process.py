@@ -1,11 +1,11 @@
-"""onnxruntime, for inference alone: ``python -m refcnn.bench.contestants.onnxruntime_program``."""
+"""onnxruntime, for inference alone: ``python -m refcnn.bench.contestants.onnxruntime_process``."""
 
 import numpy as np
 import onnxruntime
 
 from ...answering import Parent
 from .. import batches
-from .serving import Contestant
+from .contestant import Contestant
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 

@@ -1,6 +1,6 @@
-"""What every contestant's program answers.
+"""What every contestant answers.
 
-Only the standard library is used here: PyTorch's program runs in environments that do not have refcnn.
+Only the standard library is used here: PyTorch's process runs in environments that do not have refcnn.
 """
 
 import time

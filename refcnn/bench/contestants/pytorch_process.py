@@ -1,4 +1,4 @@
-"""PyTorch in eager mode and float32: a program for any Python that has PyTorch, without refcnn."""
+"""PyTorch in eager mode and float32: a process of any Python that has PyTorch, without refcnn."""
 
 import importlib.util
 from pathlib import Path
@@ -21,10 +21,10 @@ def _load(path):
 _CONTESTANTS, _BENCH, _REFCNN, *_ = Path(__file__).resolve().parents
 answering = _load(_REFCNN / "answering.py")
 batches = _load(_BENCH / "batches.py")
-serving = _load(_CONTESTANTS / "serving.py")
+contestant = _load(_CONTESTANTS / "contestant.py")
 
 
-class PyTorch(serving.Contestant):
+class PyTorch(contestant.Contestant):
     """PyTorch on the device that ``open`` names, ``cpu`` or ``cuda``."""
 
     def open(self, device, threads):
@@ -86,20 +86,10 @@ class PyTorch(serving.Contestant):
         self.step = train
         return model
 
-    def _convolution(self, mode, x_shape, w_shape, stride, padding, dilation, groups, **_):
-        modules = nn.Sequential(
-            *_modules(
-                "conv2d",
-                {
-                    "w_shape": w_shape,
-                    "bias": True,
-                    "stride": stride,
-                    "padding": padding,
-                    "dilation": dilation,
-                    "groups": groups,
-                },
-            )
-        ).to(self.device)
+    def _convolution(self, mode, operation, x_shape, w_shape, stride, padding, dilation, groups, **_):
+        attributes = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        shapes = w_shape, (1, w_shape[0], 1, 1)
+        modules = nn.Sequential(*_modules(operation, shapes, attributes)).to(self.device)
         x = self._tensor(batches.random(x_shape)).requires_grad_()
         wanted = [x, *modules.parameters()]
         dy = torch.rand_like(modules(x))
@@ -112,39 +102,58 @@ class PyTorch(serving.Contestant):
         return modules
 
 
-def _modules(operation, attributes):
-    """Yield the modules that do one operation of refcnn's."""
+def _modules(operation, shapes, attributes):
+    """Yield the modules that do one operation of refcnn's, with parameters of such shapes."""
     attributes = {key: tuple(value) if isinstance(value, list) else value for key, value in attributes.items()}
-    if operation == "conv2d":
-        channels, inputs, *window = attributes["w_shape"]
-        (top, left, bottom, right), groups = attributes["padding"], attributes["groups"]
+    find = getattr(_Modules, operation, None)
+    if find is None:
+        raise NotImplementedError(f"the operation {operation}")
+    yield from find(*shapes, **attributes)
+
+
+class _Modules:
+    """For each operation, under its name in refcnn, what yields PyTorch's modules that do the same."""
+
+    @staticmethod
+    def conv2d(w, b, *, stride, padding, dilation, groups):
+        channels, inputs, *window = w
+        top, left, bottom, right = padding
         alike = (top, left) == (bottom, right)
         if not alike:
             yield nn.ZeroPad2d((left, right, top, bottom))
-        yield nn.Conv2d(
-            inputs * groups,
-            channels,
-            tuple(window),
-            attributes["stride"],
-            (top, left) if alike else 0,
-            attributes["dilation"],
-            groups,
-            attributes["bias"],
-        )
-    elif operation == "dense":
-        yield nn.Linear(*attributes["w_shape"], bias=attributes["bias"])
-    elif operation in ("max_pool2d", "average_pool2d"):
-        padding = attributes["padding"]
-        if padding[:2] != padding[2:]:
-            raise NotImplementedError("pooling with padding that differs on opposite sides")
-        kind = nn.MaxPool2d if operation == "max_pool2d" else nn.AvgPool2d
-        yield kind(attributes["kernel"], attributes["stride"], padding[:2])
-    elif operation == "dropout":
-        yield nn.Dropout(attributes["ratio"])
-    elif operation in ("relu", "flatten"):
-        yield {"relu": nn.ReLU, "flatten": nn.Flatten}[operation]()
-    else:
-        raise NotImplementedError(f"the operation {operation}")
+        own_padding = (top, left) if alike else 0
+        window = tuple(window)
+        yield nn.Conv2d(inputs * groups, channels, window, stride, own_padding, dilation, groups, b is not None)
+
+    @staticmethod
+    def dense(w, b):
+        yield nn.Linear(*w, bias=b is not None)
+
+    @staticmethod
+    def max_pool2d(*, kernel, stride, padding):
+        yield nn.MaxPool2d(kernel, stride, _alike(padding))
+
+    @staticmethod
+    def average_pool2d(*, kernel, stride, padding, count_include_padding):
+        yield nn.AvgPool2d(kernel, stride, _alike(padding), count_include_pad=count_include_padding)
+
+    @staticmethod
+    def dropout(*, ratio):
+        yield nn.Dropout(ratio)
+
+    @staticmethod
+    def relu():
+        yield nn.ReLU()
+
+    @staticmethod
+    def flatten():
+        yield nn.Flatten()
+
+
+def _alike(padding):
+    if padding[:2] != padding[2:]:
+        raise NotImplementedError("pooling with padding that differs on opposite sides")
+    return padding[:2]
 
 
 if __name__ == "__main__":

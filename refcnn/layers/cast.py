@@ -1,0 +1,44 @@
+"""The same numbers in another dtype: the function and the ONNX mapping."""
+
+from .. import backend as backends
+from .. import formats
+from ..function import apply
+from ..variable import as_variable
+
+#: It takes whatever there is.
+DTYPES = (formats.ANY,)
+
+
+def cast(x, dtype):
+    """Return x as a Variable of another dtype; :meth:`refcnn.Variable.astype` is the same.
+
+    To integers what stands behind the point is cut off, towards zero, as NumPy does it; to bool everything but zero is
+    True, NaN included. A float that an integer cannot hold, or NaN, becomes any integer; an int64 that int32 cannot
+    hold keeps its last 32 bits. There is a gradient between floats alone.
+
+    Parameters
+    ----------
+    x : Variable or array_like
+    dtype : str, type or numpy dtype
+        int64, int32, bool, or any float, which stands for the floats of the backend: float32, or float64 on
+        ``reference:float64``.
+
+    Returns
+    -------
+    Variable
+        x itself if it has the dtype.
+
+    Raises
+    ------
+    ArgumentError
+        If no tensor has that dtype.
+    """
+    x, dtype = as_variable(x).as_given(), formats.named(dtype, backends.active().dtype)
+    if x.dtype == dtype or (x.dtype.kind == dtype.kind == "f"):
+        return x
+    return apply("cast", x, dtype=dtype.name)
+
+
+def to_onnx(graph, x, *, dtype):
+    """Write ONNX's Cast."""
+    return graph.node("Cast", [graph.tensor(x)], to=graph.type_of(dtype))

@@ -1,0 +1,81 @@
+"""What is checked of an ONNX file before anything computes with it: it may hold anything."""
+
+import math
+
+import numpy as np
+import onnx
+
+#: Elements of any one array while an example is computed: 512 MiB. Sizes in a damaged file may be anything.
+_MOST_ELEMENTS = 2**27
+_DOMAINS = ("", "ai.onnx")
+
+
+def parse(content, producer):
+    """Return the ONNX model that a file holds.
+
+    Parameters
+    ----------
+    content : bytes
+    producer : str
+        Who must have written it.
+
+    Returns
+    -------
+    onnx.ModelProto
+
+    Raises
+    ------
+    Exception
+        Of any kind, if it holds no such model, or one that keeps data outside of the file, is no graph of ONNX's own
+        operators, or computes arrays whose sizes are not known or too large.
+    """
+    model = onnx.load_model_from_string(content)
+    if model.producer_name != producer:
+        raise ValueError(f"it was not written by {producer}: its producer is {model.producer_name!r}")
+    _check_constants(model)
+    _check_graph(model)
+    return model
+
+
+def _check_constants(model):
+    """Hold every constant's size against its values, which must be finite; no other file is opened for them."""
+    for tensor in messages(model):
+        if not isinstance(tensor, onnx.TensorProto):
+            continue
+        if onnx.external_data_helper.uses_external_data(tensor):
+            raise ValueError("it keeps data in other files, which refcnn never writes and does not follow")
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.dtype.kind in "fc" and not np.isfinite(array).all():
+            raise ValueError(f"its constant {tensor.name!r} holds NaN or infinity")
+
+
+def _check_graph(model):
+    """Infer every array's shape, hold it against what the file says, and refuse what is larger than any that is meant.
+
+    onnxruntime allocates whatever attributes and shapes ask for.
+    """
+    if model.functions or any(node.domain not in _DOMAINS for node in model.graph.node):
+        raise ValueError("it has functions or operators of its own, which refcnn never writes")
+    if any(attribute.HasField("g") or attribute.graphs for node in model.graph.node for attribute in node.attribute):
+        raise ValueError("it has graphs inside its graph, which refcnn never writes")
+    inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True).graph
+    arrays = {value.name: value for value in (*inferred.input, *inferred.output, *inferred.value_info)}
+    for name in (name for node in model.graph.node for name in node.output if name):
+        if name not in arrays or not arrays[name].type.tensor_type.HasField("shape"):
+            raise ValueError(f"the shape of {name!r} does not follow from it")
+    for name, array in arrays.items():
+        sizes = [axis.dim_value for axis in array.type.tensor_type.shape.dim if axis.HasField("dim_value")]
+        if min(sizes, default=0) < 0 or math.prod(sizes) > _MOST_ELEMENTS:
+            raise ValueError(
+                f"{name!r} would have the sizes {sizes} for each example, but at most {_MOST_ELEMENTS:,} elements are "
+                "computed"
+            )
+
+
+def messages(message):
+    """Yield a protocol buffer message and all messages inside it."""
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for entry in [value] if hasattr(value, "ListFields") else value:
+                yield from messages(entry)

@@ -1,0 +1,50 @@
+"""The same numbers in another dtype."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from refcnn.conformance.operations import cast
+
+from .checks import SIZE, check, check_onnxruntime
+
+
+@pytest.mark.parametrize(
+    ("x", "dtype", "expected"),
+    [
+        (np.array([-2.7, -0.5, 0, 0.5, 2.7], np.float32), "int64", [-2, 0, 0, 0, 2]),
+        (np.array([-2.7, -0.5, 0, 0.5, 2.7], np.float32), "int32", [-2, 0, 0, 0, 2]),
+        (np.array([-2.7, -0.0, 0, 1e-40, np.nan, np.inf], np.float32), "bool", [True, False, False, True, True, True]),
+        (np.array([2**31, -(2**31) - 1, 2**32 + 7, 2**53 + 1]), "int32", [-(2**31), 2**31 - 1, 7, 1]),
+        (np.array([2**24 + 1, 2**24 + 3, -(2**63), 2**53 + 1]), "float32", [2.0**24, 2.0**24 + 4, -(2.0**63), 2.0**53]),
+        (np.array([-7, 2**31 - 1], np.int32), "int64", [-7, 2**31 - 1]),
+        (np.array([0, 2**32, -1]), "bool", [False, True, True]),
+        (np.array([True, False]), "float32", [1.0, 0.0]),
+        (np.array([True, False]), "int64", [1, 0]),
+        (np.array([-1.5, np.nan], np.float32), "float32", [-1.5, np.nan]),
+    ],
+)
+def test_worked_example(backend, x, dtype, expected):
+    y, _ = backend.operation("cast").forward(backend.array(x), dtype=dtype)
+    y = backend.to_host(y)
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y, np.array(expected, dtype))
+
+
+@given(case=cast.cases(SIZE))
+def test_exact(backend, case):
+    check("cast", case, backend, to_the_bit=True)
+
+
+@given(case=cast.cases(SIZE))
+def test_onnxruntime(case):
+    check_onnxruntime("cast", case)
+
+
+def test_only_floats_have_a_gradient(backend):
+    module, dy = backend.operation("cast"), backend.array(np.ones(3, np.float32))
+    _, saved = module.forward(backend.array(np.ones(3, np.float32)), dtype="float32")
+    (dx,) = module.backward(dy, saved, (True,), dtype="float32")
+    np.testing.assert_array_equal(backend.to_host(dx), np.ones(3))
+    _, saved = module.forward(backend.array(np.ones(3, np.int64)), dtype="float32")
+    assert module.backward(dy, saved, (True,), dtype="float32") == (None,)

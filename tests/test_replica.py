@@ -1,0 +1,185 @@
+"""Copies of models: a replica on another device, and copy.deepcopy; each leaves the original alone."""
+
+import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import refcnn as rm
+from refcnn import backend as backends
+from refcnn.errors import GradientError
+
+X = np.random.default_rng(0).normal(size=(8, 6)).astype(np.float32)
+TARGET = np.eye(3)[np.arange(8) % 3]
+
+
+@pytest.fixture(autouse=True)
+def reference():
+    rm.set_seed(0)
+    with rm.use_backend("reference"):
+        yield
+
+
+class Shared(rm.Model):
+    """A layer used twice, a parameter of two layers, a buffer, a constant, and an attribute that is no array."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.last = rm.Dense(6, input_size=6), rm.Dense(6, input_size=6), rm.Dense(3)
+        self.second.params["w"] = self.first.params.w
+        self.blocks, self.settings = [self.first, {"again": self.first}], {"slope": [1.0]}
+        self.shift, self.constant = rm.Buffer(np.full((1, 6), 0.25)), rm.Variable(np.eye(6))
+        self.drop = rm.Dropout(0.5)
+
+    def forward(self, x):
+        x = rm.dense(self.second(rm.relu(self.first(x))), self.constant, self.shift)
+        return self.last(self.drop(rm.relu(x)))
+
+
+def model():
+    made = Shared()
+    made(X)
+    return made
+
+
+def train(one, optimizer, steps=3):
+    for _ in range(steps):
+        with one.train():
+            loss = rm.softmax_cross_entropy(one(X), TARGET)
+        loss.grad().update(optimizer)
+
+
+def assert_state(one, expected):
+    found = one.state()
+    assert set(found) == set(expected)
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, expected[name])
+        assert array.dtype == expected[name].dtype
+
+
+COPIES = {"replica": lambda one: one.replica(), "deepcopy": copy.deepcopy}
+
+
+@pytest.mark.parametrize("make", COPIES.values(), ids=COPIES)
+def test_a_copy_has_the_same_values_and_shares_nothing(make):
+    original = model()
+    before = original.state()
+    twin = make(original)
+    assert type(twin) is Shared
+    assert_state(twin, before)
+    np.testing.assert_array_equal(twin(X).as_ndarray(), original(X).as_ndarray())
+    originals = {id(entry) for _, entry in original.named_state()} | {id(layer) for _, layer in original.layers()}
+    twins = {id(entry) for _, entry in twin.named_state()} | {id(layer) for _, layer in twin.layers()}
+    assert len(twins) == len(originals) and not twins & originals
+    twin.settings["slope"].append(2.0)
+    train(twin, rm.Sgd(lr=0.1))
+    twin.shift.set(twin.shift.backend, twin.shift.backend.array(np.zeros((1, 6))))
+    assert_state(original, before)
+    assert original.settings == {"slope": [1.0]}
+    assert any(not np.array_equal(array, before[name]) for name, array in twin.state().items())
+
+
+@pytest.mark.parametrize("make", COPIES.values(), ids=COPIES)
+def test_what_is_shared_within_the_model_is_shared_within_the_copy(make):
+    twin = make(model())
+    assert twin.first.params.w is twin.second.params.w
+    assert twin.blocks[0] is twin.first is twin.blocks[1]["again"]
+    assert [name for name, _ in twin.parameters()] == [name for name, _ in model().parameters()]
+
+
+def test_a_replica_lies_on_the_backend_that_is_named(backend):
+    original = model()
+    twin = original.replica(backend.name)
+    for _, entry in twin.named_state():
+        assert entry.backend is backend
+    assert twin.constant.backend is backend
+    for _, entry in original.named_state():
+        assert entry.backend is backends.find("reference")
+    assert_state(twin, original.state())
+    assert original.replica(backend).first.params.w.backend is backend
+
+
+def test_a_copy_of_a_model_and_its_optimizer_trains_as_they_would():
+    original, optimizer = model(), rm.Adam(lr=0.01)
+    train(original, optimizer)
+    twin, twin_optimizer = copy.deepcopy((original, optimizer))
+    for one, its_optimizer in ((original, optimizer), (twin, twin_optimizer)):
+        rm.set_seed(5)
+        train(one, its_optimizer)
+    assert_state(twin, original.state())
+    parameters = dict(twin.parameters())
+    for name, parameter in original.parameters():
+        state, twin_state = optimizer.state(parameter), twin_optimizer.state(parameters[name])
+        assert state["step"] == twin_state["step"] == 6
+        for slot in ("m", "r"):
+            np.testing.assert_array_equal(state[slot], twin_state[slot])
+
+
+def test_a_replica_is_brought_up_to_date():
+    original = model()
+    twin = original.replica()
+    train(original, rm.Sgd(lr=0.1))
+    twin.set_state(original.state())
+    assert_state(twin, original.state())
+
+
+def test_a_recorded_result_is_not_copied():
+    original = model()
+    with original.train():
+        original.kept = original(X)
+        loss = rm.softmax_cross_entropy(original.kept, TARGET)
+    with pytest.raises(GradientError, match="recorded"):
+        original.replica()
+    with pytest.raises(GradientError, match="recorded"):
+        copy.deepcopy(original.kept)
+    loss.grad()
+    np.testing.assert_array_equal(original.replica().kept.as_ndarray(), original.kept.as_ndarray())
+
+
+def test_a_copied_variable_keeps_every_digit_and_what_was_asked_of_it():
+    with rm.use_backend("reference:float64"):
+        leaf = rm.Variable([1 / 3], requires_grad=True)
+    twin = copy.deepcopy(leaf)
+    assert twin.requires_grad and twin.backend is leaf.backend and twin.dtype == np.float64
+    np.testing.assert_array_equal(twin.as_ndarray(), leaf.as_ndarray())
+
+
+def test_a_model_without_parameters_yet_is_copied_before_it_has_them():
+    original = rm.Sequential([rm.Dense(3)])
+    twin = original.replica()
+    original(X)
+    assert not list(twin.parameters())
+    twin(X)
+    assert not np.array_equal(twin[0].params.w.as_ndarray(), original[0].params.w.as_ndarray())
+
+
+def test_threads_that_serve_with_a_replica_do_not_see_one_that_trains(backend):
+    original = model()
+    serving = original.replica(backend)
+    with rm.use_backend(backend):
+        expected = serving(X).as_ndarray()
+    is_trained = threading.Event()
+
+    def serve():
+        with rm.use_backend(backend):
+            answers = []
+            while not answers or not is_trained.is_set():
+                answers.append(np.array_equal(serving(X).as_ndarray(), expected))
+            return all(answers)
+
+    def learn():
+        try:
+            with rm.use_backend("reference:float64"):
+                train(original, rm.Adam(lr=0.01), 20)
+        finally:
+            is_trained.set()
+        return all(entry.backend is backends.find("reference:float64") for _, entry in original.parameters())
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(future.result(60) for future in [pool.submit(serve), pool.submit(learn)])
+    for _, entry in serving.named_state():
+        assert entry.backend is backend
+    with rm.use_backend(backend):
+        np.testing.assert_array_equal(serving(X).as_ndarray(), expected)
