@@ -148,6 +148,7 @@ ABOUT_OPERATIONS = {
 #: class, and word, with the reason.
 OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
+    ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
     ("runs.training", "", "adam"): "the option's default, among names that the optimizers' cards give",
     ("variable", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
@@ -161,6 +162,9 @@ OTHER_MEANINGS = {
     ("variable", "Variable.max", "reduce_max"): "what the method computes",
     ("variable", "Variable.mean", "reduce_mean"): "what the method computes",
     ("variable", "Variable.sum", "reduce_sum"): "what the method computes",
+    ("variable", "Variable.__getitem__", "slice"): "what the operator computes",
+    ("variable", "Variable.reshape", "reshape"): "what the method computes",
+    ("variable", "Variable.transpose", "transpose"): "what the method computes",
 }
 
 

@@ -1,10 +1,13 @@
 """Reshape: the function and the ONNX mapping."""
 
 from .. import attributes as attribute
+from ..formats import ANY
 from ..function import apply
 from ..shapes import reshaped
 from ..variable import as_variable
 
+#: It moves whatever there is.
+DTYPES = (ANY,)
 #: What stands in the place of functions of NumPy, for messages.
 IN_PLACE_OF_NUMPY = {
     "ravel": "refcnn.reshape(x, -1)",

@@ -7,11 +7,14 @@ import operator
 import numpy as np
 
 from ..errors import ArgumentError, OutOfRangeError
+from ..formats import ANY
 from ..function import apply
 from ..shapes import parts
 from ..variable import Variable, as_variable
 from .reshape import reshape
 
+#: It moves whatever there is.
+DTYPES = (ANY,)
 #: What stands in the place of functions of NumPy, for messages.
 IN_PLACE_OF_NUMPY = {
     "flip": "x[::-1]",

@@ -2,9 +2,12 @@
 
 from .. import attributes as attribute
 from ..errors import ArgumentError
+from ..formats import ANY
 from ..function import apply
 from ..variable import as_variable
 
+#: It moves whatever there is.
+DTYPES = (ANY,)
 #: What stands in the place of functions of NumPy, for messages.
 IN_PLACE_OF_NUMPY = dict.fromkeys(
     ("swapaxes", "moveaxis", "rollaxis", "permute_dims", "matrix_transpose"), "refcnn.transpose(x, axes)"

@@ -114,29 +114,27 @@ def check_example(operation, inputs, attributes, y, dy=None, gradients=None, *, 
 
 
 def check_bits(operation, case, expected, backend):
-    """Move words of every size, each bit of which must arrive: those of NaN too, and of numbers that are no floats.
+    """Move elements of every size, each bit of which must arrive: what NaN carry too.
 
     Parameters
     ----------
     expected : callable
         Given an array, returns what NumPy makes of it.
     """
-    implementation, random = backend.operation(operation), np.random.default_rng(case.inputs[0].size)
-    for word in (np.uint8, np.int32, np.int64):
-        x, dy = (
-            random.integers(np.iinfo(word).min, np.iinfo(word).max, entry.shape, word, endpoint=True)
-            for entry in (case.inputs[0], case.dy)
-        )
-        # As its device keeps it, since a backend may make floats of all that it is given.
-        on_device = backend.device.array if hasattr(backend, "device") else np.array
-        y, saved = implementation.forward(on_device(x), **case.attributes)
-        assert backend.to_host(y).dtype == word
-        np.testing.assert_array_equal(backend.to_host(y), expected(x))
-        (dx,) = implementation.backward(on_device(dy), saved, (True,), **case.attributes)
-        places = expected(np.arange(x.size).reshape(x.shape))
-        scattered = np.zeros(x.size, word)
-        scattered[places.ravel()] = dy.ravel()
-        np.testing.assert_array_equal(backend.to_host(dx), scattered.reshape(x.shape))
+    implementation, shape = backend.operation(operation), case.inputs[0].shape
+    random = np.random.default_rng(case.inputs[0].size)
+    places = expected(np.arange(case.inputs[0].size).reshape(shape))
+    for dtype, bits in (("float32", "uint32"), ("int64", "uint64"), ("bool", "uint8")):
+        most = 1 if dtype == "bool" else np.iinfo(bits).max
+        x, dy = (random.integers(0, most, size, bits, endpoint=True).view(dtype) for size in (shape, places.shape))
+        y, saved = implementation.forward(backend.array(x), **case.attributes)
+        (dx,) = implementation.backward(backend.array(dy), saved, (True,), **case.attributes)
+        scattered = np.zeros(x.size, bits)
+        scattered[places.ravel()] = dy.view(bits).ravel()
+        for found, wanted in ((y, expected(x.view(bits))), (dx, scattered.reshape(shape))):
+            host = backend.to_host(found)
+            assert host.dtype == dtype
+            np.testing.assert_array_equal(host.view(bits), wanted)
 
 
 def check_node_cases(operation, operator, translate, backend):

@@ -4,24 +4,23 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ...reference import reshape
-from ..theory.strategies import SUBNORMALS, ZEROS_AND_NOT_FINITE, Case, arrays, shapes
+from ..theory.strategies import ZEROS_AND_NOT_FINITE, Case, arrays, arrays_of_any_format, shapes, subnormal_numbers
 
 EXACT_ON_INTEGERS = True
-
-_SPECIAL = (*ZEROS_AND_NOT_FINITE, *SUBNORMALS)
 
 
 @st.composite
 def cases(draw, size="small", integers=False):
-    """Draw an array of any shape, and another shape with as many elements, at times left to follow."""
-    x = draw(arrays(draw(shapes(size, axes=6)), integers, special=_SPECIAL))
+    """Draw an array of any shape and dtype, another shape with as many elements, at times left to follow."""
+    special = (*ZEROS_AND_NOT_FINITE, *subnormal_numbers())
+    x = draw(arrays_of_any_format(draw(shapes(size, axes=6)), integers, special=special))
     sizes = draw(_shapes_of(x.size))
     axis = draw(st.integers(0, len(sizes) - 1))
     following = [None] if x.shape[axis : axis + 1] == (sizes[axis],) else []
     size = draw(st.sampled_from([sizes[axis], -1, *following]))
     attributes = {"shape": (*sizes[:axis], size, *sizes[axis + 1 :])}
     y, _ = reshape.forward(x, **attributes)
-    return Case((x,), attributes, draw(arrays(y.shape, integers, special=_SPECIAL)))
+    return Case((x,), attributes, draw(arrays(y.shape, integers, special=special)) if x.dtype.kind == "f" else None)
 
 
 @st.composite

@@ -4,23 +4,22 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ...reference import slice
-from ..theory.strategies import SUBNORMALS, ZEROS_AND_NOT_FINITE, Case, arrays, shapes
+from ..theory.strategies import ZEROS_AND_NOT_FINITE, Case, arrays, arrays_of_any_format, shapes, subnormal_numbers
 
 EXACT_ON_INTEGERS = True
-
-_SPECIAL = (*ZEROS_AND_NOT_FINITE, *SUBNORMALS)
 
 
 @st.composite
 def cases(draw, size="small", integers=False):
-    """Draw an array of any shape, and a part of each of its first axes, forwards or backwards."""
-    x = draw(arrays(draw(shapes(size, axes=6)), integers, special=_SPECIAL))
+    """Draw an array of any shape and dtype, and a part of each of its first axes, forwards or backwards."""
+    special = (*ZEROS_AND_NOT_FINITE, *subnormal_numbers())
+    x = draw(arrays_of_any_format(draw(shapes(size, axes=6)), integers, special=special))
     sizes = x.shape[: draw(st.integers(0, x.ndim))]
     entries = [draw(_parts(size)) for size in sizes]
     starts, stops, steps = zip(*entries, strict=True) if entries else ((), (), ())
     attributes = {"starts": starts, "stops": stops, "steps": steps}
     y, _ = slice.forward(x, **attributes)
-    return Case((x,), attributes, draw(arrays(y.shape, integers, special=_SPECIAL)))
+    return Case((x,), attributes, draw(arrays(y.shape, integers, special=special)) if x.dtype.kind == "f" else None)
 
 
 @st.composite

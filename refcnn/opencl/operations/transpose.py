@@ -3,6 +3,8 @@
 from ...shapes import inverse, strides
 from ..shared.moving import gather
 
+KERNELS = {"moving": (None,)}
+
 
 def forward(x, *, axes):
     """x -> y, whose axis k is the axis axes[k] of x."""
