@@ -20,6 +20,21 @@ def integer(owner, name, value, minimum=1):
     return int(value)
 
 
+def integers(owner, name, value, minimum):
+    """Return a tuple of ints of at least ``minimum``, from one or from a sequence.
+
+    Raises
+    ------
+    ArgumentError
+        If something else is among them, or one is too small.
+    """
+    try:
+        values = tuple(value)
+    except TypeError:
+        values = (value,)
+    return tuple(integer(owner, name, entry, minimum) for entry in values)
+
+
 def pair(owner, name, value, minimum=1):
     """Return (vertical, horizontal) from an int or a pair of ints of at least ``minimum``.
 

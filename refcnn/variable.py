@@ -250,7 +250,7 @@ class Variable:
         else:
             _refuse_if_recording(f"{function.__module__}.{function.__name__}", function.__name__)
             if function in _METHODS and arguments and isinstance(arguments[0], Variable):
-                # Or else the function would call the method of that name, whose arguments are others.
+                # Or else the function would call that method, whose arguments are others, and return a Variable.
                 arguments = (arguments[0].as_ndarray(), *arguments[1:])
         # As if there were no such method: the function itself makes arrays of variables.
         return np.ndarray.__array_function__(np.empty(0), function, (), tuple(arguments), keywords)
@@ -293,6 +293,45 @@ class Variable:
         if not self.shape:
             raise TypeError("a variable of shape () has no length")
         return self.shape[0]
+
+    def __iter__(self):
+        if not self.shape:
+            raise TypeError("a variable of shape () cannot be iterated over")
+        return (self[index] for index in range(len(self)))
+
+    #: Python would compare with every row, and variables are equal to themselves alone.
+    __contains__ = None
+
+    def __getitem__(self, key):
+        """Return a part, as NumPy's basic indexing: integers, slices, ``...`` and None.
+
+        Raises
+        ------
+        ArgumentError
+            If something else is in the index, such as an array of indices or a mask.
+        OutOfRangeError
+            If an index lies outside of its axis, or there are more than axes.
+        """
+        return rooms.require(rooms.LAYERS, "slice").item(self, key)
+
+    def reshape(self, *shape):
+        """Return the same numbers in another shape: ``x.reshape(2, -1)``, ``x.reshape((2, -1))``.
+
+        See :func:`refcnn.reshape`.
+        """
+        return rooms.function("reshape")(self, *_one_sequence(shape))
+
+    def transpose(self, *axes):
+        """Return the axes in another order: ``x.transpose(0, 2, 1)``, ``x.transpose((0, 2, 1))``; reversed without any.
+
+        See :func:`refcnn.transpose`.
+        """
+        return rooms.function("transpose")(self, *_one_sequence(axes) if axes else ())
+
+    @property
+    def T(self):
+        """The array with its axes reversed."""
+        return self.transpose()
 
     def __repr__(self):
         return f"{type(self).__name__}(shape={self.shape}, backend={self.backend.name!r})\n{self.as_ndarray()!r}"
@@ -377,7 +416,14 @@ def _arithmetic(operation, is_reflected):
 _OPERANDS = (Variable, numbers.Number, np.ndarray, np.generic, list, tuple)
 
 #: Python's names of the operators that are operations of refcnn, without underscores, and what computes them.
-_ARITHMETIC = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power"}
+_ARITHMETIC = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "divide",
+    "pow": "power",
+    "matmul": "matmul",
+}
 for _name, _operation in _ARITHMETIC.items():
     setattr(Variable, f"__{_name}__", _arithmetic(_operation, is_reflected=False))
     setattr(Variable, f"__r{_name}__", _arithmetic(_operation, is_reflected=True))
@@ -385,8 +431,8 @@ for _name, _operation in _ARITHMETIC.items():
 #: By the function of NumPy that an array to the left calls, the operators' methods of what is to the right.
 _OF_UFUNCS = {getattr(np, operation): f"__r{name}__" for name, operation in _ARITHMETIC.items()}
 
-#: Functions of NumPy that call a method where their first argument has it.
-_METHODS = {np.sum, np.mean, np.max, np.amax}
+#: Functions of NumPy that call a method, or take a part, where their first argument knows how.
+_METHODS = {np.sum, np.mean, np.max, np.amax, np.reshape, np.transpose, np.moveaxis, np.trim_zeros}
 
 
 def _operator(symbol, numpy_name):
@@ -400,12 +446,7 @@ def _operator(symbol, numpy_name):
 
 
 #: Python's names of such operators, without underscores: their signs, and NumPy's names of what they compute.
-_OPERATORS = {
-    "floordiv": ("//", "floor_divide"),
-    "mod": ("%", "remainder"),
-    "divmod": ("divmod", "divmod"),
-    "matmul": ("@", "matmul"),
-}
+_OPERATORS = {"floordiv": ("//", "floor_divide"), "mod": ("%", "remainder"), "divmod": ("divmod", "divmod")}
 for _name, _described in _OPERATORS.items():
     for _prefix in ("", "r"):
         setattr(Variable, f"__{_prefix}{_name}__", _operator(*_described))
@@ -535,6 +576,11 @@ def _counterpart(numpy_name):
         if found:
             return found
     return None
+
+
+def _one_sequence(arguments):
+    """Return the arguments of a function that takes one sequence, of a method that takes its entries too."""
+    return arguments if len(arguments) == 1 else (arguments,)
 
 
 def as_variable(value):

@@ -53,7 +53,7 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"page", "pooling"}, "optimizers": {"optimizer"}}
+BESIDE = {"layers": {"matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
@@ -148,6 +148,7 @@ ABOUT_OPERATIONS = {
 #: class, and word, with the reason.
 OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
+    ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
     ("runs.training", "", "adam"): "the option's default, among names that the optimizers' cards give",
     ("variable", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
@@ -155,12 +156,15 @@ OTHER_MEANINGS = {
         for operation in ("divide", "multiply", "power", "subtract")
     },
     ("variable", "Variable.__abs__", "absolute"): "the operator is the operation",
+    ("variable", "Variable.__getitem__", "slice"): "the operator is the operation",
     ("variable", "Variable.__neg__", "negative"): "the operator is the operation",
     ("variable", "Variable.astype", "cast"): "the method is the operation",
     ("variable", "Variable.grad", "add"): "gradients are summed, as the chain rule has it",
     ("variable", "Variable.max", "reduce_max"): "the method is the operation",
     ("variable", "Variable.mean", "reduce_mean"): "the method is the operation",
+    ("variable", "Variable.reshape", "reshape"): "the method is the operation",
     ("variable", "Variable.sum", "reduce_sum"): "the method is the operation",
+    ("variable", "Variable.transpose", "transpose"): "the method is the operation",
 }
 
 

@@ -30,8 +30,6 @@ def in_place(v):
 # What computes with a Variable v, and the same with an array.
 COMPUTING = {
     "tanh": np.tanh,
-    "array @ v": lambda v: ONES @ v,
-    "v @ array": lambda v: v @ ONES,
     "array += v": in_place,
     "array < v": lambda v: ONES < v,
     "array == v": lambda v: ONES == v,
@@ -46,6 +44,9 @@ COMPUTING = {
     "max": np.max,
     "amax": lambda v: np.amax(v, axis=1, keepdims=True),
     "reshape": lambda v: np.reshape(v, -1),
+    "transpose": np.transpose,
+    "moveaxis": lambda v: np.moveaxis(v, 0, 1),
+    "trim_zeros": lambda v: np.trim_zeros(v),
     "stack": lambda v: np.stack([v, ONES]),
     "stack of two": lambda v: np.stack([v, v]),
     "concatenate": lambda v: np.concatenate((ONES, v)),
@@ -182,7 +183,7 @@ def test_a_power_takes_no_modulus():
         pow(rm.Variable(VALUES), 2, 3)
 
 
-OPERATORS = [lambda v, w: v // w, lambda v, w: v % w, lambda v, w: v @ w, divmod]
+OPERATORS = [lambda v, w: v // w, lambda v, w: v % w, divmod]
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -204,9 +205,12 @@ def test_other_operators_of_variables_and_numbers_raise(operator):
         (np.sum, r"refcnn\.reduce_sum"),
         (np.abs, r"refcnn\.absolute"),
         (lambda v: np.true_divide(v, 2), r"refcnn\.divide"),
-        (lambda v: v @ ONES, r"refcnn\.dense"),
-        (lambda v: np.dot(v, ONES), r"refcnn\.dense"),
-        (lambda v: np.reshape(v, (2, -1)), r"refcnn\.flatten"),
+        (lambda v: np.matmul(v, ONES), r"refcnn\.matmul"),
+        (lambda v: np.dot(v, ONES), r"refcnn\.matmul"),
+        (lambda v: np.reshape(v, (2, -1)), r"refcnn\.reshape"),
+        (lambda v: np.ravel(v), r"refcnn\.reshape"),
+        (lambda v: np.swapaxes(v, 0, 1), r"refcnn\.transpose"),
+        (lambda v: np.flip(v, 0), r"x\[::-1\]"),
     ],
 )
 def test_the_message_names_the_function_to_use(call, name):
