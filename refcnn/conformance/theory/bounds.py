@@ -569,7 +569,7 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 #: What becomes of :class:`Approximation` in functions of NumPy.
-_RULES = {
+_RULES: dict = {
     np.add: lambda a, b: a + b,
     np.subtract: lambda a, b: a - b,
     np.multiply: lambda a, b: a * b,
