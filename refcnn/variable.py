@@ -194,7 +194,7 @@ class Variable:
             )
         place = self._place
         backend = memo.get(DESTINATION, place.backend)
-        twin = memo[id(self)] = type(self).__new__(type(self))
+        twin = type(self).__new__(type(self))
         others = {name: value for name, value in vars(self).items() if name != "_place"}
         vars(twin).update(copy.deepcopy(others, memo))
         twin._place = _Place(backend, backend.array(place.backend.to_host(place.array)))
