@@ -124,7 +124,7 @@ def find(specification, *, tried=True):
     BackendError
         If there is no such backend or device, or it is unusable.
     """
-    # Of two threads that name one device for the first time one waits, lest it become two backends.
+    # One of two threads that name a device for the first time waits, lest it become two backends.
     with _choosing:
         return _find(specification, tried)
 

@@ -36,7 +36,7 @@ def apply(operation, *inputs, **attributes):
     arrays = [None if entry is None else entry.on(backend) for entry in inputs]
     # Floats alone, as nearly always, are found quickly: this stands before every operation.
     kinds = {array.dtype.kind for array in arrays if array is not None}
-    if kinds != {"f"} or _dtypes(operation) is not _FLOATS_ALONE:
+    if kinds != {"f"} or _dtypes(operation) != _FLOATS_ALONE:
         inputs = taken(operation, inputs)
         arrays = [None if entry is None else entry.on(backend) for entry in inputs]
     implementation = backend.operation(operation)
@@ -51,9 +51,8 @@ def apply(operation, *inputs, **attributes):
 def taken(operation, inputs):
     """Return the inputs of an operation in dtypes that it takes, as its card's ``DTYPES`` says.
 
-    ``DTYPES`` is a tuple of sets of dtypes, such as :data:`refcnn.formats.INTEGERS`, one for each input, of which the
-    last holds for all further ones; operations without it take floats. Integers and truth values that were given as an
-    array_like are taken as floats, and as what they are where the operation takes no floats.
+    Integers and truth values that were given as an array_like are taken as floats, and as what they are where the
+    operation takes no floats.
 
     Parameters
     ----------
@@ -81,7 +80,7 @@ _FLOATS_ALONE = (formats.FLOATS,)
 
 @functools.cache
 def _dtypes(operation):
-    return getattr(rooms.card(operation), "DTYPES", _FLOATS_ALONE)
+    return rooms.trait(rooms.LAYERS, operation, "DTYPES")
 
 
 def _taken(operation, number, variable, accepted):

@@ -18,7 +18,7 @@ from refcnn import rooms
 from refcnn.conformance.bundles import bundle
 from refcnn.conformance.bundles.case_file import read_case, write_case
 from refcnn.conformance.judging import judge
-from refcnn.conformance.targets.implementation import Implementation
+from refcnn.conformance.subjects.implementation import Implementation
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ExportError, GradientError
 from refcnn.mode import recording
@@ -330,9 +330,9 @@ def test_your_own_implementation_returns_several_results():
         def split_for_test_backward(self, dy, x, *, sizes):
             return (np.concatenate(dy, axis=1),)
 
-    target = Implementation("mine", Mine())
-    judge.check_forward(STEM, CASE, target, implementation=target.operation(STEM))
-    judge.check_backward(STEM, CASE, target, implementation=target.operation(STEM))
+    subject = Implementation("mine", Mine())
+    judge.check_forward(STEM, CASE, subject, implementation=subject.operation(STEM))
+    judge.check_backward(STEM, CASE, subject, implementation=subject.operation(STEM))
 
 
 @RUNS
