@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refcnn.conformance.targets import finding as targets
+from refcnn.conformance.subjects import finding as subjects
 from refcnn.errors import ArgumentError, BackendError, DeviceMemoryError, KernelBuildError, ShapeError
 from refcnn.opencl import variants
 from refcnn.opencl.operations import conv2d
@@ -79,7 +79,7 @@ def test_vectors_of_another_width_can_be_forced(monkeypatch):
     for width in vectors.VECTOR_WIDTHS:
         monkeypatch.setenv("REFCNN_VECTOR_WIDTH", str(width))
         again = device.Device(one._device, one.platform_index, one.device_index)
-        assert again.vector_width == width and targets.find(one.name).description["name"].endswith(f" {width} floats")
+        assert again.vector_width == width and subjects.find(one.name).description["name"].endswith(f" {width} floats")
     monkeypatch.setenv("REFCNN_VECTOR_WIDTH", "2")
     with pytest.raises(ArgumentError, match="REFCNN_VECTOR_WIDTH is '2'.*4, 8 or 16"):
         device.Device(one._device, one.platform_index, one.device_index)
