@@ -95,7 +95,7 @@ def measure(backend, geometry, direction, forward=None):
         Seconds, the least of several, by the variant's name. Variants that fail, or are much slower at first, are
         left out.
     """
-    # Of the two ways to make matrix products a device has one.
+    # A device has one of the two ways to make matrix products.
     others = {"plain", "cpu", "gpu"} - {variants.variant(backend.device)}
     names = [name for name in choice.candidates(direction, geometry) if name not in others]
     if workloads.layer_flop(geometry) <= _PLAIN_FLOP["cpu" if backend.device.kind == "cpu" else "gpu"]:

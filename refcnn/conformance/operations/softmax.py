@@ -25,7 +25,7 @@ def cases(draw, size="small", integers=False):
 @st.composite
 def logits(draw, shape, integers):
     """Draw rows of logits, at times with NaN, with excluded classes, or with differences beyond the largest float32."""
-    # Of a logit of infinity the formula makes NaN, where others make the limit.
+    # The formula makes NaN of a logit of infinity, where others make the limit.
     special = draw(st.sampled_from((_FEW_NAN, _EXCLUDED, _FAR_APART)))
     return draw(arrays(shape, integers, scales=_LOGIT_SCALES, **special))
 
