@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from refcnn import backend, rooms
 from refcnn.conformance.judging import judge
 from refcnn.conformance.running import coverage
-from refcnn.conformance.targets.base import operations
+from refcnn.conformance.subjects.base import operations
 
 EXACT = [operation for operation in operations() if judge.has_exact_cases(operation)]
 #: Not the smallest one, for which would be searched long.
