@@ -55,6 +55,7 @@ __all__ = [
     "Variable",
     "add",
     "average_pool2d",
+    "cast",
     "conv2d",
     "data",
     "dense",
