@@ -1,6 +1,7 @@
 """Variables and the tape: what was computed from what, and the gradients that follow from it."""
 
 import copy
+import numbers
 import weakref
 
 import numpy as np
@@ -202,7 +203,7 @@ class Variable:
 
     def astype(self, dtype):
         """Return a Variable of the same numbers in another dtype: :func:`refcnn.cast`."""
-        return rooms.card("cast").cast(self, dtype)
+        return rooms.function("cast")(self, dtype)
 
     def as_given(self):
         """Return the integers or truth values that were given in the place of a Variable, as a Variable, else itself.
@@ -231,6 +232,10 @@ class Variable:
         return self.as_ndarray().astype(dtype or self.dtype, copy=False)
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **keywords):
+        reflected = _OF_UFUNCS.get(ufunc) if method == "__call__" and not (out or keywords) else None
+        if reflected and not isinstance(inputs[0], Variable):
+            # This is what NumPy makes of an array or a number of its own to the left of an operator.
+            return getattr(inputs[1], reflected)(inputs[0])
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         _refuse_if_recording(f"numpy.{name}", name)
         if any(isinstance(entry, Variable) for entry in out):
@@ -243,11 +248,35 @@ class Variable:
             arguments = [entry._stand_in() if isinstance(entry, Variable) else entry for entry in arguments]
         else:
             _refuse_if_recording(f"{function.__module__}.{function.__name__}", function.__name__)
+            if function in _METHODS and arguments and isinstance(arguments[0], Variable):
+                # Or else the function would call that method, whose arguments are others, and return a Variable.
+                arguments = (arguments[0].as_ndarray(), *arguments[1:])
         # As if there were no such method: the function itself makes arrays of variables.
         return np.ndarray.__array_function__(np.empty(0), function, (), tuple(arguments), keywords)
 
     def _stand_in(self):
         return np.broadcast_to(np.zeros((), self.dtype), self.shape)
+
+    def sum(self, axis=None, keepdims=False):
+        """Return the sum over an axis, several, or all: :func:`refcnn.reduce_sum`."""
+        return rooms.function("reduce_sum")(self, axis, keepdims=keepdims)
+
+    def mean(self, axis=None, keepdims=False):
+        """Return the mean over an axis, several, or all: :func:`refcnn.reduce_mean`."""
+        return rooms.function("reduce_mean")(self, axis, keepdims=keepdims)
+
+    def max(self, axis=None, keepdims=False):
+        """Return the largest over an axis, several, or all: :func:`refcnn.reduce_max`."""
+        return rooms.function("reduce_max")(self, axis, keepdims=keepdims)
+
+    def __neg__(self):
+        return rooms.function("negative")(self)
+
+    def __pos__(self):
+        return self
+
+    def __abs__(self):
+        return rooms.function("absolute")(self)
 
     def __float__(self):
         if self.shape != ():
@@ -263,6 +292,45 @@ class Variable:
         if not self.shape:
             raise TypeError("a variable of shape () has no length")
         return self.shape[0]
+
+    def __iter__(self):
+        if not self.shape:
+            raise TypeError("a variable of shape () cannot be iterated over")
+        return (self[index] for index in range(len(self)))
+
+    #: Python would compare with every row, and variables are equal to themselves alone.
+    __contains__ = None
+
+    def __getitem__(self, key):
+        """Return a part, as NumPy's basic indexing: integers, slices, ``...`` and None.
+
+        Raises
+        ------
+        ArgumentError
+            If something else is in the index, such as an array of indices or a mask.
+        OutOfRangeError
+            If an index lies outside of its axis, or there are more than axes.
+        """
+        return rooms.require(rooms.LAYERS, "slice").item(self, key)
+
+    def reshape(self, *shape):
+        """Return the same numbers in another shape: ``x.reshape(2, -1)``, ``x.reshape((2, -1))``.
+
+        See :func:`refcnn.reshape`.
+        """
+        return rooms.function("reshape")(self, *_one_sequence(shape))
+
+    def transpose(self, *axes):
+        """Return the axes in another order: ``x.transpose(0, 2, 1)``, ``x.transpose((0, 2, 1))``; reversed without any.
+
+        See :func:`refcnn.transpose`.
+        """
+        return rooms.function("transpose")(self, *_one_sequence(axes) if axes else ())
+
+    @property
+    def T(self):
+        """The array with its axes reversed."""
+        return self.transpose()
 
     def __repr__(self):
         return f"{type(self).__name__}(shape={self.shape}, backend={self.backend.name!r})\n{self.as_ndarray()!r}"
@@ -327,6 +395,41 @@ class Variable:
         return grads
 
 
+def _arithmetic(operation, is_reflected):
+    """Return the method of an operator that is an operation of refcnn, of a Variable and what can be made one."""
+
+    def method(self, other):
+        if not isinstance(other, _OPERANDS):
+            return NotImplemented
+        a, b = (other, self) if is_reflected else (self, other)
+        return rooms.function(operation)(a, b)
+
+    return method
+
+
+#: What may stand on the other side of an operator.
+_OPERANDS = (Variable, numbers.Number, np.ndarray, np.generic, list, tuple)
+
+#: Python's names of the operators that are operations of refcnn, without underscores, and what computes them.
+_ARITHMETIC = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "divide",
+    "pow": "power",
+    "matmul": "matmul",
+}
+for _name, _operation in _ARITHMETIC.items():
+    setattr(Variable, f"__{_name}__", _arithmetic(_operation, is_reflected=False))
+    setattr(Variable, f"__r{_name}__", _arithmetic(_operation, is_reflected=True))
+
+#: By the function of NumPy that an array to the left calls, the operators' methods of what is to the right.
+_OF_UFUNCS = {getattr(np, operation): f"__r{name}__" for name, operation in _ARITHMETIC.items()}
+
+#: Functions of NumPy that call a method, or take a part, where their first argument knows how.
+_METHODS = {np.sum, np.mean, np.max, np.amax, np.reshape, np.transpose, np.moveaxis, np.trim_zeros}
+
+
 def _operator(symbol, numpy_name):
     """Return the method of an operator that refcnn does not have yet; outside of recording an array may know it."""
 
@@ -337,18 +440,8 @@ def _operator(symbol, numpy_name):
     return method
 
 
-#: Python's names of the operators, without underscores: their signs, and NumPy's names of what they compute.
-_OPERATORS = {
-    "add": ("+", "add"),
-    "sub": ("-", "subtract"),
-    "mul": ("*", "multiply"),
-    "truediv": ("/", "true_divide"),
-    "floordiv": ("//", "floor_divide"),
-    "mod": ("%", "remainder"),
-    "divmod": ("divmod", "divmod"),
-    "pow": ("**", "power"),
-    "matmul": ("@", "matmul"),
-}
+#: Python's names of such operators, without underscores: their signs, and NumPy's names of what they compute.
+_OPERATORS = {"floordiv": ("//", "floor_divide"), "mod": ("%", "remainder"), "divmod": ("divmod", "divmod")}
 for _name, _described in _OPERATORS.items():
     for _prefix in ("", "r"):
         setattr(Variable, f"__{_prefix}{_name}__", _operator(*_described))
@@ -483,6 +576,11 @@ def _counterpart(numpy_name):
         if found:
             return found
     return None
+
+
+def _one_sequence(arguments):
+    """Return the arguments of a function that takes one sequence, of a method that takes its entries too."""
+    return arguments if len(arguments) == 1 else (arguments,)
 
 
 def as_variable(value):

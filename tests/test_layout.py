@@ -54,7 +54,7 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"pooling"}, "optimizers": {"optimizer"}}
+BESIDE = {"layers": {"matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
@@ -88,7 +88,7 @@ def test_every_kernel_belongs_to_an_operation():
     texts = [path.read_text(encoding="utf-8") for path in kernel_folder().glob("*.cl")]
     included = {stem for text in texts for stem in re.findall(r'^#include "(\w+)\.cl"$', text, re.MULTILINE)}
     python = {stem for part in ("convolution", "runtime", "shared") for stem in stems(PACKAGE / "opencl" / part)}
-    owners = set(OPERATIONS) | included | python
+    owners = set(OPERATIONS) | set(rooms.PAGES) | included | python
     orphans = {stem for stem in kernels - owners if not any(stem.startswith(f"{owner}_") for owner in owners)}
     assert not orphans
 
@@ -149,10 +149,23 @@ ABOUT_OPERATIONS = {
 #: class, and word, with the reason.
 OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
+    ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
     ("runs.training", "", "adam"): "the option's default, among names that the optimizers' cards give",
-    ("variable", "", "add"): "Python's and NumPy's name of an operator",
+    ("variable", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
+    **{
+        ("variable", "", operation): "the operator is the operation"
+        for operation in ("divide", "multiply", "power", "subtract")
+    },
+    ("variable", "Variable.__abs__", "absolute"): "the operator is the operation",
+    ("variable", "Variable.__getitem__", "slice"): "the operator is the operation",
+    ("variable", "Variable.__neg__", "negative"): "the operator is the operation",
     ("variable", "Variable.astype", "cast"): "the method is the operation",
     ("variable", "Variable.grad", "add"): "gradients are summed, as the chain rule has it",
+    ("variable", "Variable.max", "reduce_max"): "the method is the operation",
+    ("variable", "Variable.mean", "reduce_mean"): "the method is the operation",
+    ("variable", "Variable.reshape", "reshape"): "the method is the operation",
+    ("variable", "Variable.sum", "reduce_sum"): "the method is the operation",
+    ("variable", "Variable.transpose", "transpose"): "the method is the operation",
 }
 
 

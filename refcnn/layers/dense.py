@@ -14,7 +14,7 @@ from ..variable import as_variable
 
 KEEPS_INPUT = True
 
-IN_PLACE_OF_NUMPY = dict.fromkeys(("matmul", "dot"), "refcnn.dense(x, w) for the product of two matrices")
+IN_PLACE_OF_NUMPY = dict.fromkeys(("matmul", "dot"), "refcnn.matmul(a, b) for the product of two matrices")
 
 
 class Dense(Layer):

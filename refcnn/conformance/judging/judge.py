@@ -69,7 +69,7 @@ def has_exact_cases(operation):
 
 def are_copies(operation, direction, case):
     """Return whether results are copies, of which the definition fixes the sign of zeros too."""
-    return rooms.trait(rooms.CONFORMANCE, operation, "is_copy")(direction, case.attributes)
+    return rooms.trait(rooms.CONFORMANCE, operation, "is_copy")(direction, case)
 
 
 def is_exact(operation, case):

@@ -50,9 +50,9 @@ def backward_bound(dy, inputs, attributes, needs):
     return (np.zeros(dy.shape) if needs[0] else None,)
 
 
-def is_copy(direction, attributes):
+def is_copy(direction, case):
     """Where floats are made: those of floats keep their sign, and an integer's zero has none."""
-    return formats.of(attributes["dtype"]).is_float
+    return formats.of(case.attributes["dtype"]).is_float
 
 
 def edges(case):

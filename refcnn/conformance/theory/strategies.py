@@ -224,6 +224,12 @@ _INTEGER_EDGES = (2**11 + 1, 2**24 + 1, 2**53 + 1, 2**31 - 1, -(2**31), 2**31, 2
 #: What any array may hold beside numbers: zeros of both signs, and what is no number or infinite.
 ZEROS_AND_NOT_FINITE = (0.0, -0.0, np.nan, np.inf, -np.inf)
 
+
+def special_numbers():
+    """Return what functions may treat as a case of its own: zeros, what is not finite, and numbers below the normal."""
+    return (*ZEROS_AND_NOT_FINITE, *subnormal_numbers())
+
+
 #: For sums of products, which such numbers spread over: seldom, and one or a few of them, so that each can be told.
 FEW_NOT_FINITE = {"special": (np.nan, np.inf, -np.inf), "shares": (0,) * 10 + (1e-9, 0.02)}
 
