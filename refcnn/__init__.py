@@ -72,6 +72,7 @@ __all__ = [
     "Variable",
     "add",
     "average_pool2d",
+    "cast",
     "conv2d",
     "data",
     "dense",
