@@ -124,7 +124,7 @@ def find(specification, *, tried=True):
     BackendError
         If there is no such backend or device, or it is unusable.
     """
-    # Of two threads that name one device for the first time one waits, lest it become two backends.
+    # One of two threads that name a device for the first time waits, lest it become two backends.
     with _choosing:
         return _find(specification, tried)
 
@@ -212,7 +212,8 @@ class use_backend:
 
     Without ``with`` the choice holds to the end of the block in which it is made. Made outside of any, in the main
     thread, it holds for the whole process: for all threads that do not choose for themselves; in another thread it
-    holds for that thread. Models and optimizers are copied to the active backend when they are next used.
+    holds for that thread. Models and optimizers are copied to the active backend when they are next used;
+    :meth:`refcnn.Model.replica` gives another model for it.
 
     Parameters
     ----------

@@ -186,7 +186,7 @@ def _header(stream, name):
     try:
         shape, is_fortran, dtype = readers[version](stream)
     except (MemoryError, RecursionError):
-        # Of Python's parser, which reads no more than 10,000 characters here: memory is not short.
+        # Python's parser raises it, which reads no more than 10,000 characters here: memory is not short.
         raise ValueError(f"the header of {name!r} is nested too deeply") from None
     if not _is_plain(dtype):
         raise ValueError(f"{name!r} holds {dtype}; arrays of objects or of records are not read")

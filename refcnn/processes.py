@@ -21,7 +21,7 @@ from .errors import RefcnnError
 ENDING = 5.0
 
 _ANSWER_CHARACTERS = 200
-#: Of what a process wrote to standard error the last is kept.
+#: So much is kept of the end of what a process wrote to standard error.
 _LOG_BYTES = 2**14
 #: Seconds for the end of a thread that has nothing more to read.
 _JOINING = 0.2

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import inspect
 
 import numpy as np
 
@@ -107,6 +108,7 @@ def trace(model, image, softmax):
         If the output is not computed from the input by recorded operations, or from parameters that the model does
         not list.
     """
+    _check_one_input(model)
     variable = Variable(image)
     # A proof draws numbers with which a model may overflow; what comes of it is judged, so NumPy need not warn.
     try:
@@ -116,6 +118,11 @@ def trace(model, image, softmax):
                 output = softmax_of(output)
     except GradientError as error:
         raise ExportError(f"the model cannot be written as a graph: {error}") from None
+    if isinstance(output, tuple) and len(output) > 1:
+        raise ExportError(
+            f"the model has {len(output)} results, but a file has one output. Export a model whose forward returns one "
+            "of them."
+        )
     if not isinstance(output, Variable) or output.node is None:
         raise ExportError(
             f"the model's output, a {type(output).__name__}, is not the result of refcnn's operations, so there is "
@@ -155,6 +162,16 @@ def trace(model, image, softmax):
             "forward(self, x) is given, without as_ndarray() in between."
         )
     return Program(tuple(steps), constants, variables, names[id(output)])
+
+
+def _check_one_input(model):
+    try:
+        inspect.signature(model.forward).bind(IMAGE)
+    except TypeError:
+        raise ExportError(
+            f"the model is called as forward{inspect.signature(model.forward)}, but a file has one input. Export a "
+            "model whose forward(self, x) takes one, and calls this one."
+        ) from None
 
 
 def _labels(nodes):

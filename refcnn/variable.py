@@ -44,12 +44,13 @@ class Node:
     def record(self, backend, y):
         """Return what forward gave, an array or a tuple of arrays, as Variables that know this node."""
         needed = any(entry is not None and entry.requires_grad for entry in self.inputs)
-        arrays = backends.results_of(y)
-        results = tuple(Variable.of(backend, array, self, needed, position) for position, array in enumerate(arrays))
         # Results hold their node, and not the other way round, so that one which nobody holds is freed at once.
-        self._results = tuple(map(weakref.ref, results))
         if not isinstance(y, tuple):
-            return results[0]
+            result = Variable.of(backend, y, self, needed)
+            self._results = (weakref.ref(result),)
+            return result
+        results = tuple(Variable.of(backend, array, self, needed, position) for position, array in enumerate(y))
+        self._results = tuple(map(weakref.ref, results))
         self._forms = tuple((result.shape, np.dtype(result.dtype)) for result in results)
         return results
 
@@ -60,26 +61,24 @@ class Node:
 
     def results(self):
         """Return the variables that it computed, a tuple; None in the place of one that nobody holds any more."""
-        return tuple(result() for result in self._results)
+        return tuple([result() for result in self._results])
 
-    def backward(self, backend, gradients, needs):
-        """Return the gradients of the inputs.
+    def let_go(self):
+        """Let the results forget how they were computed: what was saved is freed with the node."""
+        for reference in self._results:
+            result = reference()
+            if result is not None:
+                result.node, result._is_walked = None, True
 
-        Parameters
-        ----------
-        backend : Backend
-            Where forward ran.
-        gradients : list of (array or None)
-            Of each result; not all None.
-        needs : tuple of bool
-            Whose gradients are wanted.
-        """
+    def take_gradient(self, backend, gradients):
+        """Take what ``backward`` is given out of a dict of gradients by place on the tape; None if nothing is there."""
         if self._forms is None:
-            (dy,) = gradients
-        else:
-            rows = zip(gradients, self._forms, strict=True)
-            dy = tuple(_zeros(backend, *form) if gradient is None else gradient for gradient, form in rows)
-        return self.implementation.backward(dy, self.saved, needs, **self.attributes)
+            return gradients.pop((id(self), 0), None)
+        found = [gradients.pop((id(self), position), None) for position in range(len(self._forms))]
+        if all(gradient is None for gradient in found):
+            return None
+        rows = zip(found, self._forms, strict=True)
+        return tuple(_zeros(backend, *form) if gradient is None else gradient for gradient, form in rows)
 
 
 def _zeros(backend, shape, dtype):
@@ -373,16 +372,12 @@ class Variable:
         while nodes:
             # Popped, so that a result that nobody else holds is freed as soon as its turn is over.
             node = nodes.pop()
-            results = node.results()
-            of_results = [gradients.pop((id(node), position), None) for position in range(len(results))]
-            for result in results:
-                if result is not None:
-                    result.node, result._is_walked = None, True
-            del results
-            if all(gradient is None for gradient in of_results):
+            node.let_go()
+            dy = node.take_gradient(self.backend, gradients)
+            if dy is None:
                 continue
-            needs = tuple(entry is not None and entry.requires_grad for entry in node.inputs)
-            derivatives = node.backward(self.backend, of_results, needs)
+            needs = tuple([entry is not None and entry.requires_grad for entry in node.inputs])
+            derivatives = node.implementation.backward(dy, node.saved, needs, **node.attributes)
             for entry, needed, derivative in zip(node.inputs, needs, derivatives, strict=True):
                 if needed:
                     # An input that is used twice gets the sum of both derivatives.
@@ -474,7 +469,12 @@ class Buffer(Stored):
     """A variable that is saved, resumed, copied and exported with a model, but has no gradient.
 
     A layer that learns something of its inputs in training, such as their mean, keeps it so and changes it by
-    :meth:`set`.
+    :meth:`set`. Numbers that are counted are whole ones, and stay so.
+
+    Parameters
+    ----------
+    value, dtype
+        As of :class:`Variable`.
 
     Examples
     --------
@@ -493,8 +493,8 @@ class Buffer(Stored):
     ...         return rm.dense(x, np.eye(x.shape[1]), -mean.as_ndarray())
     """
 
-    def __init__(self, value):
-        super().__init__(value)
+    def __init__(self, value, dtype=None):
+        super().__init__(value, dtype=dtype)
 
 
 class Grads:
@@ -572,7 +572,7 @@ def _counterpart(numpy_name):
     for stem in rooms.operations():
         if stem == numpy_name:
             return f"refcnn.{numpy_name}"
-        found = getattr(rooms.card(stem), "IN_PLACE_OF_NUMPY", {}).get(numpy_name)
+        found = rooms.trait(rooms.LAYERS, stem, "IN_PLACE_OF_NUMPY").get(numpy_name)
         if found:
             return found
     return None
@@ -610,7 +610,7 @@ def tape(variable):
         elif node is not None and id(node) not in seen:
             seen.add(id(node))
             stack.append((node, True))
-            stack.extend((entry.node, False) for entry in node.inputs if entry is not None)
+            stack.extend([(entry.node, False) for entry in node.inputs if entry is not None and entry.node is not None])
     return order
 
 

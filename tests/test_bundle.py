@@ -20,8 +20,8 @@ from refcnn import rooms
 from refcnn.conformance.bundles import bundle
 from refcnn.conformance.bundles.case_file import read_case
 from refcnn.conformance.judging import judge
-from refcnn.conformance.targets import finding as targets
-from refcnn.conformance.targets import onnxruntime as onnxruntime_target
+from refcnn.conformance.subjects import finding as subjects
+from refcnn.conformance.subjects import onnxruntime as onnxruntime_subject
 from refcnn.conformance.theory.bounds import UNDEFINED
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError, DataError, FileWriteError
@@ -204,7 +204,7 @@ def test_what_was_not_run_is_recorded_too(tmp_path, monkeypatch):
         raise AssertionError("a kernel was asked for")
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(device), "_kernel", no_kernel)
+        patch.setattr(program, "build", no_kernel)
         recorded, _ = bundle.record(device, "conv2d", "backward", "gpu", CASES["conv2d"], execute=False)
         write(tmp_path / "bundle", "conv2d", "backward", "gpu", CASES["conv2d"], device=device, execute=False)
     assert recorded.launches == executed.launches and recorded.sources == executed.sources
@@ -361,16 +361,16 @@ def test_a_fault_of_onnxruntime_is_run_again_there(tmp_path):
 
 
 def test_the_model_of_a_bundle_is_what_onnxruntime_was_asked(tmp_path, monkeypatch):
-    """To the byte; and what it computes is what the target computed, to the bit."""
-    asked, session = [], onnxruntime_target.onnxruntime.InferenceSession
+    """To the byte; and what it computes is what the subject computed, to the bit."""
+    asked, session = [], onnxruntime_subject.onnxruntime.InferenceSession
     monkeypatch.setattr(
-        onnxruntime_target.onnxruntime,
+        onnxruntime_subject.onnxruntime,
         "InferenceSession",
         lambda model, *rest, **named: asked.append(model) or session(model, *rest, **named),
     )
-    onnxruntime_target._session.cache_clear()
+    onnxruntime_subject._session.cache_clear()
     case = CASES["conv2d"]
-    y, _ = targets.find("onnxruntime").operation("conv2d").forward(*case.inputs, **case.attributes)
+    y, _ = subjects.find("onnxruntime").operation("conv2d").forward(*case.inputs, **case.attributes)
     device = {"specification": "onnxruntime:CPUExecutionProvider", "platform": "onnxruntime"}
     ((exact, bound),) = bundle.expected("conv2d", "forward", case).values()
     bundle.write_bundle(

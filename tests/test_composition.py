@@ -15,7 +15,7 @@ from refcnn.backend import find
 from refcnn.conformance.bundles import bundle
 from refcnn.conformance.judging import composition, judge
 from refcnn.conformance.operations import conv2d, dense
-from refcnn.conformance.targets import backends
+from refcnn.conformance.subjects import backends
 from refcnn.conformance.theory.bounds import subnormals
 from refcnn.opencl import variants
 from refcnn.opencl.convolution import winograd, winograd_weights
@@ -95,9 +95,9 @@ def test_some_numbers_of_images_are_cut_into_small_strips(opencl_backend, images
     shapes = (images, 2, 9, 9), (3, 2, 3, 3), (images, 3, 9, 9)
     x, w, dy = (np.ones(shape, np.float32) for shape in shapes)
     case = conv2d.Case((x, w, None), attributes, dy)
-    target = backends.BackendTarget(opencl_backend.name, "winograd_2x2")
+    subject = backends.BackendSubject(opencl_backend.name, "winograd_2x2")
     for run in (
-        lambda: judge.check_backward("conv2d", case, target),
+        lambda: judge.check_backward("conv2d", case, subject),
         lambda: bundle.record(device, "conv2d", "backward", "winograd_2x2", case),
     ):
         with contextlib.ExitStack() as patches:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from refcnn import processes as child_processes
-from refcnn.conformance.judging import judge
 from refcnn.conformance.running import runner
 
 PROCESSES = """
@@ -120,7 +119,7 @@ def test_an_interrupted_run_leaves_no_process(tmp_path):
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from refcnn.cli import main; main()"
     )
     command = [sys.executable, "-c", program, "conform", "--device", "sleeper:", "--operation", "relu"]
-    folder = str(Path(judge.__file__).parents[2])
+    folder = str(Path(child_processes.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as conform:
         wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)

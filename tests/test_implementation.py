@@ -1,4 +1,4 @@
-"""Anyone's own implementation as a target: what it may say of itself, and return."""
+"""Anyone's own implementation as a subject: what it may say of itself, and return."""
 
 import types
 from unittest import mock
@@ -8,7 +8,7 @@ import pytest
 
 from refcnn.conformance.judging import judge
 from refcnn.conformance.running import worker
-from refcnn.conformance.targets.implementation import Implementation
+from refcnn.conformance.subjects.implementation import Implementation
 from refcnn.conformance.theory.strategies import Case
 from refcnn.reference import adam, average_pool2d, conv2d, dropout, max_pool2d, sgd, softmax, softmax_cross_entropy
 
@@ -117,7 +117,7 @@ def test_special_values_are_drawn_and_judged(name, wrong, tmp_path):
     direction = "backward" if name.endswith("_backward") else "forward"
     operation = name.removesuffix("_backward")
     job = worker.Job(operation, direction, None, 100, 1, ("small",), str(tmp_path / "case.npz"))
-    found = mock.patch.object(worker.targets, "find", lambda *_: Implementation("module:object", functions))
+    found = mock.patch.object(worker.subjects, "find", lambda *_: Implementation("module:object", functions))
     with found, np.errstate(all="ignore"):
         row = worker.Run("module:object", job, lambda entries: None).run()
     assert row.verdict == "wrong", row

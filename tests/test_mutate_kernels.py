@@ -147,7 +147,7 @@ def kernel_stems():
 def test_every_file_is_run_by_operations_that_there_are():
     from mutate_kernels import plan
 
-    from refcnn.conformance.targets.base import operations
+    from refcnn.conformance.subjects.base import operations
 
     stems = kernel_stems()
     assert "conv2d" in stems

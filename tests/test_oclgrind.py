@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from refcnn.conformance.targets import oclgrind
+from refcnn.conformance.subjects import oclgrind
 
 LIBRARY = oclgrind.library()
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="Oclgrind is not installed (Debian's package: oclgrind)")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from refcnn import rooms
 from refcnn.conformance.judging import judge
 from refcnn.conformance.running import known_faults
-from refcnn.conformance.targets import base
-from refcnn.conformance.targets import finding as targets
+from refcnn.conformance.subjects import base
+from refcnn.conformance.subjects import finding as subjects
 from refcnn.errors import ExportError
 from refcnn.onnx import operators
 from refcnn.onnx.writing.graph import build_alone
@@ -37,11 +37,13 @@ def check(model):
 
 def test_the_first_operations_have_a_mapping():
     operations = {"add", "average_pool2d", "conv2d", "dense", "flatten", "max_pool2d", "relu", "softmax"}
-    assert operations <= set(MAPPED)
-    target = targets.find("onnxruntime")
+    assert operations <= set(MAPPED) == set(TESTED)
+    subject = subjects.find("onnxruntime")
     for operation in rooms.operations():
-        assert target.offers(operation, "forward") == (target.operation(operation) is not None) == (operation in MAPPED)
-        assert not target.offers(operation, "backward")
+        assert (
+            subject.offers(operation, "forward") == (subject.operation(operation) is not None) == (operation in MAPPED)
+        )
+        assert not subject.offers(operation, "backward")
 
 
 def test_what_has_no_mapping_names_its_card():
@@ -59,9 +61,9 @@ def test_every_mapping_in_every_opset(operation, opset, data):
     model, feeds = build_alone(operation, case.inputs, case.attributes, opset)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset)]
     check(model)
-    target = targets.find("onnxruntime")
-    expected = judge.expect_forward(operation, case, target)
-    known = known_faults.watch(target.description, operation, "forward", None)
+    subject = subjects.find("onnxruntime")
+    expected = judge.expect_forward(operation, case, subject)
+    known = known_faults.watch(subject.description, operation, "forward", None)
     for computed, exact, bound in zip(run(model, feeds), expected.exact, expected.bounds, strict=True):
         verdict = judge.verdict(computed, exact, bound)
         assert verdict.within or known.explain(case, verdict, verdict.difference), verdict.text
@@ -135,21 +137,41 @@ def test_what_is_an_attribute_on_a_card_is_what_onnx_has_it_be(monkeypatch, opse
     np.testing.assert_array_equal(computed, answer(x))
 
 
+@pytest.mark.parametrize("opset", [13, 17, 18, 22])
+def test_what_was_written_is_read_back_by_the_same_names(monkeypatch, opset):
+    def to_onnx(graph, x):
+        mean = graph.node("ReduceMean", [graph.tensor(x)], axes=(0, 2), keepdims=1)
+        part = graph.node("Slice", [mean], starts=(0,), ends=(2,), axes=(1,))
+        clipped = graph.node("Clip", [part], max=2.5)
+        return graph.node("Concat", [clipped, mean, clipped], axis=1)
+
+    monkeypatch.setattr(rooms.card("relu"), "to_onnx", to_onnx)
+    graph = build_alone("relu", [np.ones((2, 3, 4), np.float32)], {}, opset)[0].graph
+    values = {entry.name: onnx.numpy_helper.to_array(entry).tolist() for entry in graph.initializer}
+    mean, part, clipped, _ = (node.output[0] for node in graph.node)
+    assert [operators.arguments(node, opset, values) for node in graph.node] == [
+        {"data": "input_0", "axes": [0, 2], "keepdims": 1},
+        {"data": mean, "starts": [0], "ends": [2], "axes": [1]},
+        {"input": part, "max": 2.5},
+        {"inputs": [clipped, mean, clipped], "axis": 1},
+    ]
+
+
 def test_the_target_asks_for_all_nodes_of_an_operation(monkeypatch):
     def negated_twice(graph, x):
         return graph.node("Relu", [graph.node("Neg", [graph.node("Neg", [graph.tensor(x)])])])
 
     monkeypatch.setattr(rooms.card("relu"), "to_onnx", negated_twice)
-    target, x = targets.find("onnxruntime"), np.float32([[-1, 2]])
-    assert target.offers("relu", "forward")
+    subject, x = subjects.find("onnxruntime"), np.float32([[-1, 2]])
+    assert subject.offers("relu", "forward")
     assert [node.op_type for node in build_alone("relu", [x], {})[0].graph.node] == ["Neg", "Neg", "Relu"]
-    np.testing.assert_array_equal(target.operation("relu").forward(x)[0], [[0, 2]])
+    np.testing.assert_array_equal(subject.operation("relu").forward(x)[0], [[0, 2]])
 
 
 @pytest.mark.parametrize("sizes", [(1, 2), (3,)])
 def test_the_target_returns_all_results_of_an_operation(monkeypatch, sizes):
     split_for_test.enter(monkeypatch)
-    operation, x = targets.find("onnxruntime").operation(split_for_test.STEM), np.arange(6, dtype=np.float32)
+    operation, x = subjects.find("onnxruntime").operation(split_for_test.STEM), np.arange(6, dtype=np.float32)
     results, _ = operation.forward(x.reshape(2, 3), sizes=sizes)
     assert isinstance(results, tuple)
     np.testing.assert_array_equal(np.concatenate(results, axis=1), x.reshape(2, 3))

@@ -18,7 +18,7 @@ from refcnn import rooms
 from refcnn.conformance.bundles import bundle
 from refcnn.conformance.bundles.case_file import read_case, write_case
 from refcnn.conformance.judging import judge
-from refcnn.conformance.targets.implementation import Implementation
+from refcnn.conformance.subjects.implementation import Implementation
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ExportError, GradientError
 from refcnn.mode import recording
@@ -88,6 +88,27 @@ def test_the_backward_pass_runs_once_and_is_given_zeros_for_what_nobody_used(mon
     ((dy_first, dy_second, dy_third),) = given_gradients
     assert dy_first.any() and dy_third.any()
     np.testing.assert_array_equal(dy_second, np.zeros((3, 2)))
+
+
+def test_a_result_of_whole_numbers_has_no_gradient(monkeypatch):
+    """As of an operation that gives the largest numbers, and where they are."""
+    given_gradients, reference = [], split_for_test.ROOMS[rooms.REFERENCE]
+
+    def backward(dy, saved, needs, *, sizes):
+        given_gradients.append(dy)
+        return (dy[0] + 0 * saved,)
+
+    monkeypatch.setattr(reference, "forward", lambda x, *, sizes: ((x, x.argmax(axis=1), x), x))
+    monkeypatch.setattr(reference, "backward", backward)
+    x = rm.Variable(np.ones((3, 2)), requires_grad=True)
+    with recording():
+        first, places, _ = split(x, (1, 1, 1))
+        loss = loss_of([first], (1,), 2)
+    assert first.requires_grad and not places.requires_grad and places.dtype == np.int64
+    loss.grad()
+    ((_, of_places, of_third),) = given_gradients
+    assert of_places is None
+    np.testing.assert_array_equal(of_third, np.zeros((3, 2)))
 
 
 def test_a_single_result_in_a_tuple_stays_a_tuple():
@@ -285,9 +306,9 @@ def test_your_own_implementation_returns_several_results():
         def split_for_test_backward(self, dy, x, *, sizes):
             return (np.concatenate(dy, axis=1),)
 
-    target = Implementation("mine", Mine())
-    judge.check_forward(STEM, CASE, target, implementation=target.operation(STEM))
-    judge.check_backward(STEM, CASE, target, implementation=target.operation(STEM))
+    subject = Implementation("mine", Mine())
+    judge.check_forward(STEM, CASE, subject, implementation=subject.operation(STEM))
+    judge.check_backward(STEM, CASE, subject, implementation=subject.operation(STEM))
 
 
 @RUNS

@@ -38,8 +38,8 @@ sys.path[:0] = [str(CHECKOUT), str(Path(__file__).resolve().parent)]
 
 from kernel_faults import KINDS, mutants
 
-from refcnn.conformance.targets import oclgrind
-from refcnn.opencl.runtime.device import VECTOR_WIDTHS
+from refcnn.conformance.subjects import oclgrind
+from refcnn.opencl.runtime.vectors import VECTOR_WIDTHS
 
 KERNELS = CHECKOUT / "kernels"
 SURVIVORS = Path(__file__).with_name("mutation_survivors.toml")
@@ -192,7 +192,7 @@ def judge_all(device, runs, expected):
     """
     from refcnn import backend as backends
     from refcnn.conformance.judging import composition, judge
-    from refcnn.conformance.targets.backends import BackendTarget
+    from refcnn.conformance.subjects.backends import BackendSubject
     from refcnn.errors import BackendError, KernelBuildError
 
     checks = {
@@ -207,7 +207,7 @@ def judge_all(device, runs, expected):
     try:
         for operation, variant, cases in runs:
             kernels, followers = composition.split(variant)
-            target = BackendTarget(backend.name, kernels)
+            subject = BackendSubject(backend.name, kernels)
             for case, integers in cases:
                 count += 1
                 for direction, (expect, check) in checks.items():
@@ -218,9 +218,9 @@ def judge_all(device, runs, expected):
                     with contextlib.suppress(composition.NoSuchResult):
                         if key not in expected:
                             expected[key] = None
-                            expected[key] = expect(operation, case, target, to_the_bit=integers, followers=followers)
+                            expected[key] = expect(operation, case, subject, to_the_bit=integers, followers=followers)
                         if expected[key] is not None:
-                            check(operation, case, target, followers=followers, expected=expected[key])
+                            check(operation, case, subject, followers=followers, expected=expected[key])
     except KernelBuildError as error:
         lines = str(error).splitlines()
         return "did not build", next((line for line in lines if "error:" in line), lines[0]), count

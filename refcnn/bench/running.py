@@ -54,7 +54,7 @@ class Options:
 
 
 class Progress:
-    """Is told how a run goes on; this one keeps it to itself."""
+    """A listener that is told how a run goes on; this one does nothing with it."""
 
     def begins(self, board, seconds, turns):
         """All take part who can; the run will take about so many seconds, in so many turns."""
@@ -228,7 +228,7 @@ def first_step(device):
         start of the process to the same moment.
     """
     with tempfile.TemporaryDirectory(prefix="refcnn-bench-") as folder:
-        # Of refcnn and PoCL, PoCL, and NVIDIA.
+        # The caches of refcnn and PoCL, of PoCL, and of NVIDIA's driver.
         caches = {
             "XDG_CACHE_HOME": folder,
             "POCL_CACHE_DIR": str(Path(folder, "pocl")),

@@ -95,7 +95,7 @@ def measure(backend, geometry, direction, forward=None):
         Seconds, the least of several, by the variant's name. Variants that fail, or are much slower at first, are
         left out.
     """
-    # Of the two ways to make matrix products a device has one.
+    # A device has one of the two ways to make matrix products.
     others = {"plain", "cpu", "gpu"} - {variants.variant(backend.device)}
     names = [name for name in choice.candidates(direction, geometry) if name not in others]
     if workloads.layer_flop(geometry) <= _PLAIN_FLOP["cpu" if backend.device.kind == "cpu" else "gpu"]:
@@ -121,7 +121,7 @@ def measure(backend, geometry, direction, forward=None):
 
 def _action(backend, geometry, direction, forward):
     operation = backend.operation(geometry.operation)
-    attributes = {key: getattr(geometry, key) for key in workloads.ATTRIBUTES}
+    attributes = workloads.attributes(geometry)
     x, w = (backend.array(batches.random(shape)) for shape in (geometry.x_shape, geometry.w_shape))
     b = backend.array(batches.random((1, geometry.w_shape[0], 1, 1)))
     if direction == "forward":

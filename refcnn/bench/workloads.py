@@ -12,15 +12,12 @@ from ..layers.conv2d import Conv2d
 from ..mode import training
 from ..model import Sequential
 from ..opencl.convolution.sizes import Convolution
-from ..shapes import window_output_shape
 from ..variable import Variable, tape
 from . import batches
 
 MODES = ("training", "inference")
 CHAPTER_IMAGE = (1, 28, 28)
 CHAPTER_BATCH = 64
-#: What of a geometry are the operation's attributes.
-ATTRIBUTES = ("stride", "padding", "dilation", "groups")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,25 +139,13 @@ class Book:
         """Return the workload of a layer of the grid."""
         geometry = layer.geometry
         channels, _, *window = geometry.w_shape
-        built = Sequential(
-            [
-                Conv2d(
-                    channels,
-                    tuple(window),
-                    padding=geometry.padding,
-                    stride=geometry.stride,
-                    dilation=geometry.dilation,
-                    groups=geometry.groups,
-                    input_size=geometry.x_shape[1],
-                )
-            ]
-        )
+        built = Sequential([Conv2d(channels, tuple(window), **attributes(geometry), input_size=geometry.x_shape[1])])
         description = {
             "kind": "convolution",
             "mode": mode,
             "operation": geometry.operation,
             **geometry._asdict(),
-            "y_shape": output_shape(geometry),
+            "y_shape": geometry.y_shape,
             "onnx": self._onnx(geometry, built, geometry.x_shape[1:]),
             "parameters": _parameters(built),
         }
@@ -194,18 +179,15 @@ def record(model, image_shape):
     return tape(output)
 
 
+def attributes(geometry):
+    """Return the attributes of the operation whose geometry it is."""
+    return {name: getattr(geometry, name) for name in ("stride", "padding", "dilation", "groups")}
+
+
 def layer_flop(geometry):
     """Return the multiplications and additions of the forward pass of a layer of the grid."""
-    attributes = {key: getattr(geometry, key) for key in ATTRIBUTES}
-    return rooms.trait(rooms.LAYERS, geometry.operation, "flop")(geometry.x_shape, geometry.w_shape, **attributes)
-
-
-def output_shape(geometry):
-    """Return the shape of a convolution's result."""
-    size = window_output_shape(
-        geometry.x_shape[2:], geometry.w_shape[2:], geometry.stride, geometry.padding, geometry.dilation
-    )
-    return geometry.x_shape[0], geometry.w_shape[0], *size
+    find = rooms.trait(rooms.LAYERS, geometry.operation, "flop")
+    return find(geometry.x_shape, geometry.w_shape, **attributes(geometry))
 
 
 def flop(operation, inputs, attributes):

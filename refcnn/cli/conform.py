@@ -123,9 +123,39 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     if reports:
         raise click.UsageError(f"{reports[0]} is not looked at without --merge.")
     from ..conformance.running import known_faults, runner
-    from ..conformance.targets import base
-    from ..conformance.targets import finding as targets
-    from ..locking import locked_folder
+    from ..conformance.subjects import finding as subjects
+
+    _check(operations, variant, examples, case)
+    known_faults.load(known_faults.file())
+    folder = _locked(folder)
+    named = subjects.expand(name for name in devices if name != "all")
+    options = runner.Options(
+        profile=profile,
+        examples=examples or runner.PROFILES[profile],
+        operations=operations,
+        variant=variant,
+        seed=secrets.randbits(32) if seed is None else seed,
+        case=case,
+        case_limit=case_limit,
+        folder=folder,
+        named=named,
+    )
+    examples = 1 if case else options.examples
+    click.echo(f"seed {options.seed}, {examples} cases of each row")
+    report = runner.run(subjects.expand(devices or ("all",)), options, _printing(runner.Progress, examples))
+    unsaved = None if folder is None else _save(report, folder)
+    untested = [device for device in report.devices if not device.fails and not device.conforms]
+    _print_verdict(report, untested)
+    if unsaved is not None:
+        click.echo(f"Error: {unsaved}", err=True)
+    could_not_run = unsaved is not None or not report.conforms or any(one.specification in named for one in untested)
+    sys.exit(1 if any(device.fails for device in report.devices) else 2 if could_not_run else 0)
+
+
+def _check(operations, variant, examples, case):
+    """Refuse what no run can be made of."""
+    from ..conformance.running import runner
+    from ..conformance.subjects import base
 
     unknown = [name for name in operations if name not in base.operations()]
     if unknown:
@@ -138,49 +168,43 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         if operations or examples:
             raise click.UsageError("--repro runs the one case saved: leave --operation and --examples out.")
         runner.saved_case(case)
-    known_faults.load(known_faults.file())
-    if folder is not None:
-        folder = runner.writable_folder(folder)
-        lock = locked_folder(folder, "name another folder with --report")
-        click.get_current_context().with_resource(lock)
-        streams.work_goes_on()
-    specifications = targets.expand(devices or ("all",))
-    named = targets.expand(name for name in devices if name != "all")
-    options = runner.Options(
-        profile=profile,
-        examples=examples or runner.PROFILES[profile],
-        operations=operations,
-        variant=variant,
-        seed=secrets.randbits(32) if seed is None else seed,
-        case=case,
-        case_limit=case_limit,
-        folder=folder,
-        named=named,
-    )
-    click.echo(f"seed {options.seed}, {1 if case else options.examples} cases of each row")
-    report = runner.run(specifications, options, _printing(runner.Progress, 1 if case else options.examples))
-    unsaved = None
-    if folder is not None:
-        from ..conformance.reports import html
 
-        try:
-            report.save(folder / "report.json")
-            html.render(report, folder / "report.html")
-            click.echo(shown(f"The report is {folder / 'report.html'}, its data {folder / 'report.json'}."))
-        except RefcnnError as error:
-            unsaved = message(error)
-    failing = [device.specification for device in report.devices if device.fails]
-    untested = [device for device in report.devices if not device.fails and not device.conforms]
+
+def _locked(folder):
+    """Return the folder of the report, made and kept from other processes while the command runs; None as it is."""
+    from ..conformance.running import runner
+    from ..locking import locked_folder
+
+    if folder is None:
+        return None
+    folder = runner.writable_folder(folder)
+    lock = locked_folder(folder, "name another folder with --report")
+    click.get_current_context().with_resource(lock)
+    streams.work_goes_on()
+    return folder
+
+
+def _save(report, folder):
+    """Write the report; return what went wrong, or None."""
+    from ..conformance.reports import html
+
+    try:
+        report.save(folder / "report.json")
+        html.render(report, folder / "report.html")
+    except RefcnnError as error:
+        return message(error)
+    click.echo(shown(f"The report is {folder / 'report.html'}, its data {folder / 'report.json'}."))
+    return None
+
+
+def _print_verdict(report, untested):
     for device in untested:
         click.echo(f"Nothing was tested on {device.specification}, which {device.unusable or _lack(device)}.")
+    failing = [device.specification for device in report.devices if device.fails]
     if failing:
         click.echo(f"Not conforming: {', '.join(failing)}.")
     elif report.conforms:
         click.echo("All others conform." if untested else "All conform.")
-    if unsaved is not None:
-        click.echo(f"Error: {unsaved}", err=True)
-    could_not_run = unsaved is not None or not report.conforms or any(one.specification in named for one in untested)
-    sys.exit(1 if failing else 2 if could_not_run else 0)
 
 
 def _ratio(ratio):
@@ -190,10 +214,10 @@ def _ratio(ratio):
 
 def _lack(device):
     """Return why no case ran on a device."""
-    from ..conformance.targets import finding as targets
-    from ..conformance.targets import implementation
+    from ..conformance.subjects import finding as subjects
+    from ..conformance.subjects import implementation
 
-    if isinstance(targets.find(device.specification), implementation.Implementation):
+    if isinstance(subjects.find(device.specification), implementation.Implementation):
         functions = [row.operation + ("_backward" if row.direction == "backward" else "") for row in device.rows]
         return f"has none of the functions that were looked for: {', '.join(functions)}"
     return f"does not offer {', '.join(row.name for row in device.rows)}"

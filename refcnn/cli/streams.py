@@ -32,7 +32,7 @@ class NotShownError(click.ClickException):
 
 @contextlib.contextmanager
 def prepared():
-    """Have standard streams within the block that can be written to, whatever they are.
+    """Make sure that the standard streams can be written to within the block, whatever they were before.
 
     A stream that is closed is replaced by the null device, lest a file that is opened next takes its number, into
     which drivers write. Letters that a stream's encoding lacks are shown as Python's escapes. At the end of a command

@@ -321,7 +321,7 @@ def split(dataset: DataSet, fraction: float, permutation: np.ndarray, stratify: 
 
 
 def _shares(counts, fraction, total):
-    """How many of each class's images are for validation: by largest remainder, with one left in either part."""
+    """Return how many images of each class are for validation: by largest remainder, one left in either part."""
     shares = np.floor(fraction * counts).astype(np.int64)
     by_remainder = np.argsort(shares - fraction * counts, kind="stable")
     shares[by_remainder[: total - shares.sum()]] += 1

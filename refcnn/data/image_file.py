@@ -59,11 +59,11 @@ def opened(path):
     from PIL import Image, UnidentifiedImageError
 
     try:
-        # Of damage that Pillow can read past it warns without naming the file; too large an image must not pass.
+        # Pillow warns of damage that it can read past, without naming the file; too large an image must not pass.
         with _filtering, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            # Of a path Pillow would map uncompressed pixels into memory, and turn them while it reads them.
+            # Given a path, Pillow would map uncompressed pixels into memory, and turn them while it reads them.
             with _Bounded(open_plain(path)) as file, Image.open(file, formats=FORMATS) as image:
                 _refuse_size(image, path, os.fstat(file.fileno()).st_size)
                 yield image
@@ -71,7 +71,7 @@ def opened(path):
         raise
     # Pillow's decoders let nearly any exception out on a broken file: OSError, SyntaxError, struct.error, IndexError...
     except Exception as error:
-        # Of the system's errors, not Pillow's, the number is known: the file could not even be opened.
+        # Errors of the system have a number, Pillow's have none: the file could not even be opened.
         if isinstance(error, OSError) and error.errno is not None:
             raise DataError(
                 f"{path} could not be read: {error.strerror}. Name an image file ({', '.join(SUFFIXES)})."

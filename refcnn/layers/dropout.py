@@ -9,7 +9,7 @@ from ..variable import as_variable
 
 
 class Dropout(Layer):
-    """In ``with model.train():`` each value is zero with probability ``dropout_ratio``, the rest scaled up to match.
+    """Zeroes each value with probability ``dropout_ratio`` in ``with model.train():``, and scales the rest up to match.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ def pad(x, padding):
 
 
 def _groups(x, w, groups):
-    """For each group its slice of input channels and its slice of output channels."""
+    """Return each group's slice of input channels and its slice of output channels."""
     inputs, outputs = x.shape[1] // groups, w.shape[0] // groups
     for g in range(groups):
         yield slice(g * inputs, (g + 1) * inputs), slice(g * outputs, (g + 1) * outputs)

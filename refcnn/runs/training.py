@@ -65,14 +65,7 @@ def start(options, out=None):
     LockedError
         If another process is writing in ``out``.
     """
-    options = {**DEFAULTS, **options}
-    if options["optimizer"] not in OPTIMIZERS:
-        raise ArgumentError(
-            f"--optimizer is {options['optimizer']!r}. Choose one of {', '.join(OPTIMIZERS)}."
-            + did_you_mean(options["optimizer"], OPTIMIZERS)
-        )
-    attributes.integer("train", "epochs", options["epochs"])
-    attributes.integer("train", "batch_size", options["batch_size"])
+    options = _checked({**DEFAULTS, **options})
     if out is not None:
         run_folder.check_free(out)
     set_seed(options["seed"] if "seed" in options else secrets.randbits(32))
@@ -81,7 +74,6 @@ def start(options, out=None):
     split = options.get("validation_split", None if test else DEFAULT_VALIDATION_SPLIT)
     data.require_classes(train)
     parts = run_data.divide(split, train, test, stratify=True)
-    lr = attributes.number("train", "lr", options.get("lr", OPTIMIZERS[options["optimizer"]][1]), above=0)
     active = backend.active()
     configuration = Configuration(
         **{"data_dir": None} | run_data.places(options),
@@ -93,7 +85,7 @@ def start(options, out=None):
         device=active.description,
         epochs=options["epochs"],
         batch_size=options["batch_size"],
-        lr=lr,
+        lr=options["lr"],
         optimizer=options["optimizer"],
         validation_split=split,
         stratified=True,
@@ -107,6 +99,19 @@ def start(options, out=None):
         training = Training(run, model, *parts)
         training.lock = lock.pop_all()
         return training
+
+
+def _checked(options):
+    """Return the options, with the learning rate."""
+    if options["optimizer"] not in OPTIMIZERS:
+        raise ArgumentError(
+            f"--optimizer is {options['optimizer']!r}. Choose one of {', '.join(OPTIMIZERS)}."
+            + did_you_mean(options["optimizer"], OPTIMIZERS)
+        )
+    attributes.integer("train", "epochs", options["epochs"])
+    attributes.integer("train", "batch_size", options["batch_size"])
+    lr = options.get("lr", OPTIMIZERS[options["optimizer"]][1])
+    return {**options, "lr": attributes.number("train", "lr", lr, above=0)}
 
 
 @own_generator()

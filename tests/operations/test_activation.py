@@ -11,7 +11,7 @@ import refcnn as rm
 from refcnn.conformance.operations.activation import OPERATIONS
 from refcnn.errors import ArgumentError
 
-from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime
+from .checks import SIZE, check, check_example, check_gradients, check_node_cases, check_onnxruntime
 
 EXACT = ("absolute", "leaky_relu", "negative")
 
@@ -118,3 +118,23 @@ def test_alpha_is_one_hundredth_as_a_rule_and_a_number():
 @given(data=st.data())
 def test_onnxruntime(operation, data):
     check_onnxruntime(operation, data.draw(OPERATIONS[operation].cases(SIZE)))
+
+
+ONNX = {
+    "absolute": "Abs",
+    "leaky_relu": "LeakyRelu",
+    "negative": "Neg",
+    "sigmoid": "Sigmoid",
+    "softplus": "Softplus",
+    "tanh": "Tanh",
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_cases_of_onnx(page_backend, operation):
+    defaults = {"leaky_relu": {"alpha": 0.01}}.get(operation, {})
+
+    def translate(attributes, x):
+        return (x,), defaults | attributes
+
+    check_node_cases(operation, ONNX[operation], translate, page_backend, tolerance=1e-6)

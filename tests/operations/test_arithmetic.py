@@ -11,7 +11,7 @@ from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ShapeError
 from refcnn.shapes import broadcast_shape
 
-from .checks import SIZE, check, check_example, check_gradients, check_needs, check_onnxruntime
+from .checks import SIZE, check, check_example, check_gradients, check_needs, check_node_cases, check_onnxruntime
 
 EXACT = ("add", "multiply", "subtract")
 NUMPY = {"add": np.add, "divide": np.divide, "multiply": np.multiply, "power": np.power, "subtract": np.subtract}
@@ -144,3 +144,15 @@ def test_powers_at_the_edge(page_backend, a, b, y, da, db):
 @given(data=st.data())
 def test_onnxruntime(operation, data):
     check_onnxruntime(operation, data.draw(OPERATIONS[operation].cases(SIZE)))
+
+
+ONNX = {"add": "Add", "divide": "Div", "multiply": "Mul", "power": "Pow", "subtract": "Sub"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_cases_of_onnx(page_backend, operation):
+    def translate(attributes, a, b):
+        # Those of integers are of another arithmetic; a power takes the base's.
+        return ((a, np.asarray(b, np.float32)), {}) if a.dtype == np.float32 else None
+
+    check_node_cases(operation, ONNX[operation], translate, page_backend, tolerance=2e-6)

@@ -13,7 +13,7 @@ from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError
 from refcnn.mode import recording
 
-from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime
+from .checks import SIZE, check, check_example, check_gradients, check_node_cases, check_onnxruntime
 
 EXACT = ("reduce_max", "reduce_sum")
 NUMPY = {"reduce_max": np.max, "reduce_mean": np.mean, "reduce_sum": np.sum}
@@ -129,3 +129,18 @@ def test_a_loss_may_be_a_mean():
 @given(data=st.data())
 def test_onnxruntime(operation, data):
     check_onnxruntime(operation, data.draw(OPERATIONS[operation].cases(SIZE)))
+
+
+ONNX = {"reduce_max": "ReduceMax", "reduce_mean": "ReduceMean", "reduce_sum": "ReduceSum"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_cases_of_onnx(page_backend, operation):
+    def translate(attributes, x, axes=None):
+        if x.dtype != np.float32:
+            return None
+        is_all = axes is None or (axes.size == 0 and not attributes.get("noop_with_empty_axes", 0))
+        numbers = range(x.ndim) if is_all else sorted(axes % x.ndim)
+        return (x,), {"axes": tuple(map(int, numbers)), "keepdims": bool(attributes.get("keepdims", 1))}
+
+    check_node_cases(operation, ONNX[operation], translate, page_backend, tolerance=2e-6)

@@ -66,15 +66,15 @@ def record(device, operation, direction, variant, case, *, execute=True):
     return recording, [gradient for gradient, need in zip(gradients, needs, strict=True) if need]
 
 
-def expected(operation, direction, case, variant=None, target=None):
+def expected(operation, direction, case, variant=None, subject=None):
     """Return by the name of each result the exact answer and its bound, named and bounded as the judge does.
 
     Parameters
     ----------
     operation, direction, case, variant
         As in :func:`refcnn.conformance.bundles.case_file.write_case`.
-    target : object, optional
-        What the case was run on, as in :mod:`~refcnn.conformance.targets.finding`; the reference as a rule.
+    subject : object, optional
+        What the case was run on, as in :mod:`~refcnn.conformance.subjects.finding`; the reference as a rule.
 
     Returns
     -------
@@ -84,8 +84,8 @@ def expected(operation, direction, case, variant=None, target=None):
     expect = judge.expect_backward if direction == "backward" else judge.expect_forward
     to_the_bit = judge.is_exact(operation, case)
     case = composition.followed(case, followers)
-    target = target or judge.find("reference")
-    return expect(operation, case, target, to_the_bit=to_the_bit, followers=followers).entries()
+    subject = subject or judge.find("reference")
+    return expect(operation, case, subject, to_the_bit=to_the_bit, followers=followers).entries()
 
 
 def write_bundle(

@@ -141,9 +141,9 @@ class Matrix:
         rows = [(key, self.cells[column].get(key)) for keys in self.operations.values() for key in keys]
         return sorted(((key, row) for key, row in rows if row and is_failure(row)), key=lambda entry: entry[1].passes)
 
-    def target(self, column, key):
+    def anchor(self, column, key):
         """Return the identifier of the place on the page that speaks of a failure."""
-        return target(self.operations, column, key)
+        return anchor(self.operations, column, key)
 
 
 def by_operation(keys):
@@ -154,7 +154,7 @@ def by_operation(keys):
     return operations
 
 
-def target(operations, column, key):
+def anchor(operations, column, key):
     """Return the identifier of the place on a page that speaks of the failure of a key in a column."""
     keys = [other for entries in operations.values() for other in entries]
     return f"failure-{column}-{keys.index(key)}"

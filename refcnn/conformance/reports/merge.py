@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from ...errors import ArgumentError, DataError
-from .html import Key, by_operation, is_failure, number, ratio_class, target, write_page
+from .html import Key, anchor, by_operation, is_failure, number, ratio_class, write_page
 from .results import DeviceReport, Report, Row, moment
 
 
@@ -114,9 +114,9 @@ class Merged:
         """How many cells and devices changed."""
         return sum(len(column.changes) + (column.change is not None) for column in self.columns)
 
-    def target(self, column, key):
+    def anchor(self, column, key):
         """Return the identifier of the place on the page that speaks of a failure."""
-        return target(self.operations, column, key)
+        return anchor(self.operations, column, key)
 
 
 def load(paths):

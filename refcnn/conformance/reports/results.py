@@ -182,7 +182,7 @@ class Report:
 
     @property
     def conforms(self):
-        """Whether a device does, and none fails."""
+        """Whether a device conforms, and none fails."""
         return any(device.conforms for device in self.devices) and not any(device.fails for device in self.devices)
 
     def to_json(self):

@@ -111,7 +111,7 @@ class Watch:
             How far the result is from the exact one; infinity if there is none.
         """
         faults = [fault for fault in self._faults if fault.explains(case, difference)]
-        # Of several any may be what failed, so that none of them can be said to be gone.
+        # Any of several may be what failed, so that none of them can be said to be gone.
         self._failing |= {fault.id for fault in faults}
         if not faults:
             return None

@@ -31,54 +31,49 @@ def pytest_collection_modifyitems(session, config, items):
     if not specifications:
         return
     from ...errors import RefcnnError
-    from ..targets import finding as targets
+    from ..subjects import finding as subjects
     from . import runner
 
     profile = config.getoption("--refcnn-profile")
     options = runner.Options(profile, runner.PROFILES[profile], config.getoption("--refcnn-seed"))
     try:
-        named = targets.expand(one for one in specifications if one != "all")
-        for specification in targets.expand(specifications):
-            target = targets.find(specification)
-            if target.specification == "oclgrind":
-                raise pytest.UsageError("oclgrind needs a process of its own: run refcnn conform --device oclgrind.")
-            if target.unusable is not None:
-                name = f"device[{specification}]"
-                items.append(
-                    Unusable.from_parent(
-                        session,
-                        name=name,
-                        nodeid=f"refcnn::{name}",
-                        is_named=specification in named,
-                        problem=f"{target.description['name']} is unusable: {target.unusable}",
-                    )
-                )
-                continue
-            for operation, direction, variant in runner.plan(target, options):
-                if target.offers(operation, direction):
-                    name = f"{operation}-{direction}[{'-'.join(filter(None, (specification, variant)))}]"
-                    items.append(
-                        Conformance.from_parent(
-                            session,
-                            name=name,
-                            nodeid=f"refcnn::{name}",
-                            specification=specification,
-                            row=(operation, direction, variant),
-                            options=options,
-                            sizes=runner.sizes(target, options),
-                        )
-                    )
+        named = subjects.expand(one for one in specifications if one != "all")
+        for specification in subjects.expand(specifications):
+            items += _tests(session, subjects.find(specification), options, specification in named)
     except RefcnnError as error:
         raise pytest.UsageError(str(error)) from None
 
 
+def _tests(session, subject, options, is_named):
+    """Yield the tests of a device."""
+    from . import runner
+
+    specification = subject.specification
+    if specification == "oclgrind":
+        raise pytest.UsageError("oclgrind needs a process of its own: run refcnn conform --device oclgrind.")
+    if subject.unusable is not None:
+        problem = f"{subject.description['name']} is unusable: {subject.unusable}"
+        yield _test(Unusable, session, f"device[{specification}]", is_named=is_named, problem=problem)
+        return
+    sizes = runner.sizes(subject, options)
+    for row in runner.plan(subject, options):
+        operation, direction, variant = row
+        if subject.offers(operation, direction):
+            name = f"{operation}-{direction}[{'-'.join(filter(None, (specification, variant)))}]"
+            yield _test(Conformance, session, name, specification=specification, row=row, options=options, sizes=sizes)
+
+
+def _test(kind, session, name, **what):
+    return kind.from_parent(session, name=name, nodeid=f"refcnn::{name}", **what)
+
+
 class _Item(pytest.Item):
     def repr_failure(self, excinfo):
-        """What was found says it all; a traceback through refcnn does not help."""
+        """Return what was found; a traceback through refcnn does not help."""
         return str(excinfo.value) if isinstance(excinfo.value, _Outside) else super().repr_failure(excinfo)
 
     def reportinfo(self):
-        """Where the test stands, for messages."""
+        """Return where the test stands, for messages."""
         return "refcnn", None, self.name
 
 

@@ -1,4 +1,4 @@
-"""Testing many targets, each in a process of its own that may crash or hang without ending the run."""
+"""Testing many subjects, each in a process of its own that may crash or hang without ending the run."""
 
 import contextlib
 import dataclasses
@@ -19,8 +19,8 @@ from ...version import __version__
 from ..bundles.case_file import read_case, write_case
 from ..judging import composition, judge
 from ..reports.results import DeviceReport, Failure, Report, Row, row_from_json
-from ..targets import base
-from ..targets import finding as targets
+from ..subjects import base
+from ..subjects import finding as subjects
 from . import known_faults
 from .worker import Job, not_saved, save_bundle, searches, summary
 
@@ -32,6 +32,8 @@ CASE_LIMIT = 60.0
 _COMPILING = 5
 _SIMULATOR = 10
 _START_LIMIT = 300.0
+#: Seconds more than compiling may take, for a bundle to be written: libraries are loaded for it.
+_SAVING = 30.0
 
 #: Seconds that a search for a smaller case that ends its process may take, and each case of it where it hangs.
 _SHRINKING_LIMIT = 60.0
@@ -48,7 +50,7 @@ _LOG_CHARACTERS = 3000
 
 @dataclasses.dataclass
 class Options:
-    """What to run on every target.
+    """What to run on every subject.
 
     Attributes
     ----------
@@ -84,7 +86,7 @@ class Options:
 
 
 class Progress:
-    """Is told how a run goes on; this one keeps it to itself."""
+    """A listener that is told how a run goes on; this one does nothing with it."""
 
     def device_begins(self, specification, rows):
         """A device comes, with so many rows."""
@@ -100,12 +102,12 @@ class Progress:
 
 
 def run(specifications, options, progress=None):
-    """Test targets one after the other.
+    """Test subjects one after the other.
 
     Parameters
     ----------
     specifications : sequence of str
-        As :func:`refcnn.conformance.targets.finding.expand` gives them.
+        As :func:`refcnn.conformance.subjects.finding.expand` gives them.
     options : Options
     progress : Progress, optional
 
@@ -135,19 +137,19 @@ def run(specifications, options, progress=None):
     return report
 
 
-def plan(target, options):
-    """Return (operation, direction, variant) of every row of a target."""
+def plan(subject, options):
+    """Return (operation, direction, variant) of every row of a subject."""
     if options.case is not None:
         operation, direction, variant, _ = read_case(options.case)
-        known = target.variants(operation)
+        known = subject.variants(operation)
         return [(operation, direction, one) for one in ([variant] if variant in known else known)]
     rows = []
     for operation in options.operations or base.operations():
-        variants = target.variants(operation)
+        variants = subject.variants(operation)
         if options.variant is not None:
             # An operation without this variant runs as the device chooses: nothing is left out unsaid.
             variants = [options.variant if options.variant in variants else variants[0]]
-        elif options.profile == "quick" and not target.is_simulator:
+        elif options.profile == "quick" and not subject.is_simulator:
             own, _ = composition.split(variants[0])
             variants = [one for one in variants if composition.split(one)[0] == own]
         rows += [(operation, direction, one) for direction in base.directions(operation) for one in variants]
@@ -203,9 +205,9 @@ def _check_windows(case):
             raise ValueError(f"{images.size} elements would be padded to {padded:,}, which no case needs")
 
 
-def sizes(target, options):
-    """Return the sizes of cases to draw from for a target."""
-    if target.is_simulator:
+def sizes(subject, options):
+    """Return the sizes of cases to draw from for a subject."""
+    if subject.is_simulator:
         return ("tiny",)
     return ("small", "large") if options.profile == "long" else ("small",)
 
@@ -231,69 +233,74 @@ def writable_folder(path):
 
 
 def _test(specification, options, progress, scratch):
-    target = targets.find(specification)
-    rows = plan(target, options)
-    device = DeviceReport(specification, target.name)
-    if target.unusable is not None:
-        device = dataclasses.replace(device, **target.description, unusable=target.unusable)
+    subject = subjects.find(specification)
+    rows = plan(subject, options)
+    device = DeviceReport(specification, subject.name)
+    if subject.unusable is not None:
+        device = dataclasses.replace(device, **subject.description, unusable=subject.unusable)
         if options.named is not None and specification not in options.named:
             rows = []
     progress.device_begins(specification, rows)
-    worker = None
+    worker = _Worker(subject, scratch, options.case_limit)
     try:
-        for number, (operation, direction, variant) in enumerate(rows):
+        for job in _jobs(subject, rows, options, scratch):
             stop_if_asked()
-            if worker is None or worker.is_gone:
-                worker = _Worker(target, scratch, options.case_limit)
-                error = worker.start()
-                if error is not None:
-                    device.error = error
+            if worker.is_gone:
+                device.error = worker.start()
+                if device.error is not None:
                     break
                 device = dataclasses.replace(device, **worker.description)
-            job = Job(
-                operation,
-                direction,
-                variant,
-                options.examples,
-                options.seed,
-                sizes(target, options),
-                case_file=str(scratch / "case.npz"),
-                bundle=_bundle(options, specification, number, rows[number]),
-                case=options.case,
-            )
-            row = worker.run(job, lambda cases, row=rows[number]: progress.case_begins(row, cases))
-            if row.verdict in ("crashed", "hung") and row.failure.case is not None:
-                _describe_death(target, worker.description, options, scratch, job, row)
+            row = _run(worker, job, subject, options, progress, scratch)
             device.rows.append(row)
-            progress.row_ends(row)
+            progress.row_ends((job.operation, job.direction, job.variant))
             if device.unusable is not None and not row.passes:
                 # The others would fail of the same cause.
                 break
     finally:
-        if worker is not None:
-            worker.stop()
+        worker.stop()
     return device
 
 
-def _describe_death(target, description, options, scratch, job, row):
+def _jobs(subject, rows, options, scratch):
+    for number, row in enumerate(rows):
+        yield Job(
+            *row,
+            options.examples,
+            options.seed,
+            sizes(subject, options),
+            case_file=str(scratch / "case.npz"),
+            bundle=_bundle(options, subject.specification, number, row),
+            case=options.case,
+        )
+
+
+def _run(worker, job, subject, options, progress, scratch):
+    planned = job.operation, job.direction, job.variant
+    row = worker.run(job, lambda cases: progress.case_begins(planned, cases))
+    if row.verdict in ("crashed", "hung") and row.failure.case is not None:
+        _describe_death(subject, worker.description, options, scratch, job, row)
+    return row
+
+
+def _describe_death(subject, description, options, scratch, job, row):
     """Say of a row that ended its process whether that is known, and else find a smaller case; save its bundle."""
     case = read_case(job.case_file)[3]
     watch = known_faults.watch(description, job.operation, job.direction, job.variant)
     fault = watch.explain(case, row.failure.message)
     if fault is None and job.case is None:
-        case, row.failure.message = _smallest_killer(target, options, scratch, job, case, row, watch)
+        case, row.failure.message = _smallest_killer(subject, options, scratch, job, case, row, watch)
         row.failure.case = summary(case)
     if job.bundle is not None:
         known = fault and fault.id
         try:
-            row.failure.bundle = _save_killer(target, options, scratch, job, case, row.failure.message, known)
+            row.failure.bundle = _save_killer(subject, options, scratch, job, case, row.failure.message, known)
         except Exception as error:
             row.failure.message += f"\n{not_saved(error)}"
     if fault is not None:
         row.verdict, row.failure.known = "known fault", fault.id
 
 
-def _smallest_killer(target, options, scratch, job, case, row, watch):
+def _smallest_killer(subject, options, scratch, job, case, row, watch):
     """Search once more, each case in a process that it may end as the row's did; return the smallest, its message."""
     killers, file = [(case, row.failure.message)], scratch / "trial.npz"
     trial = dataclasses.replace(job, case=str(file), bundle=None)
@@ -303,7 +310,7 @@ def _smallest_killer(target, options, scratch, job, case, row, watch):
     def kills(case, case_limit):
         nonlocal worker
         if worker is None or worker.is_gone:
-            worker = _Worker(target, scratch, case_limit)
+            worker = _Worker(subject, scratch, case_limit)
             if worker.start() is not None:
                 return False
         write_case(file, job.operation, job.direction, job.variant, case)
@@ -325,7 +332,7 @@ def _smallest_killer(target, options, scratch, job, case, row, watch):
                 search()
             if len(killers) > 1:
                 break
-        # In the time of a trial also what is only slow seems to hang.
+        # What is only slow seems to hang too, in the time of a trial.
         if row.verdict == "hung" and len(killers) > 1:
             worker.stop()
             if not kills(killers[-1][0], options.case_limit):
@@ -340,18 +347,18 @@ class _Killed(Exception):
     """A case ended its process."""
 
 
-def _save_killer(target, options, scratch, job, case, message, known):
+def _save_killer(subject, options, scratch, job, case, message, known):
     """Write the bundle of a case that ended its process, in another one; without kernels, where that ends too."""
     file = scratch / "killer.npz"
     write_case(file, job.operation, job.direction, job.variant, case)
     job = dataclasses.replace(job, case=str(file), killed=message, known=known)
-    worker = _Worker(target, scratch, options.case_limit)
+    worker = _Worker(subject, scratch, options.case_limit)
     try:
         saved = worker.start() is None and worker.run(job, lambda cases: None).failure is None
     finally:
         worker.stop()
     if not saved:
-        save_bundle(job, case, base.Unavailable(target.specification), message, known=known)
+        save_bundle(job, case, base.Unavailable(subject.specification), message, known=known)
     return Path(job.bundle).name
 
 
@@ -365,8 +372,8 @@ def _bundle(options, specification, number, row):
 class _Worker:
     """A worker process, its answers, and the patience with it."""
 
-    def __init__(self, target, scratch, case_limit):
-        self._target, self._scratch, self._case_limit = target, scratch, case_limit
+    def __init__(self, subject, scratch, case_limit):
+        self._subject, self._scratch, self._case_limit = subject, scratch, case_limit
         self._child = None
 
     @property
@@ -375,10 +382,10 @@ class _Worker:
 
     def start(self):
         """Start the process; return what went wrong, or None."""
-        environment = processes.environment() | {"PYTHONFAULTHANDLER": "1"} | self._target.environment(self._scratch)
+        environment = processes.environment() | {"PYTHONFAULTHANDLER": "1"} | self._subject.environment(self._scratch)
         self._child = processes.Child(processes.command(f"{__package__}.worker"), environment)
         try:
-            answer = self._child.ask("open", _START_LIMIT, specification=self._target.specification)
+            answer = self._child.ask("open", _START_LIMIT, specification=self._subject.specification)
         except processes.NoAnswer as error:
             return self._end(error, "it was started")
         if "error" in answer:
@@ -422,6 +429,9 @@ class _Worker:
                 return row_from_json(answer["row"])
             if "error" in answer:
                 raise _WorkerError(answer["error"])
+            if answer.get("event") == "saving":
+                limit = self._patience * _COMPILING + _SAVING
+                continue
             if answer.get("event") != "case":
                 raise processes.Nonsense(answer)
             begun.cases = answer["cases"]

@@ -1,13 +1,14 @@
-"""A process that tests one target, ``python -m refcnn.conformance.running.worker``.
+"""A process that tests one subject, ``python -m refcnn.conformance.running.worker``.
 
 :mod:`~refcnn.conformance.running.runner` starts it.
 
-It answers requests (:mod:`refcnn.answering`): ``open`` names the target and is
+It answers requests (:mod:`refcnn.answering`): ``open`` names the subject and is
 answered by ``{"event": "ready", "description": ..., "is_simulator": ...}``;
 ``run`` has the entries of a :class:`Job` and is answered by
 
 - ``{"event": "case", "cases": n, "slow": bool}`` before each case, which is by
   then in the file ``case_file``; the first ones may have kernels to compile;
+- ``{"event": "saving"}`` before the bundle of a case that failed is written;
 - ``{"event": "row", "row": ...}`` at the end.
 
 What goes wrong with either is ``{"error": text}``.
@@ -29,8 +30,8 @@ from ...errors import KernelBuildError, RefcnnError
 from ..bundles.case_file import read_case, write_case
 from ..judging import composition, judge
 from ..reports.results import Failure, Row
-from ..targets import base
-from ..targets import finding as targets
+from ..subjects import base
+from ..subjects import finding as subjects
 from ..theory.strategies import describe, rounds
 from . import coverage, known_faults
 
@@ -71,7 +72,7 @@ class Job:
     known: str | None = None
 
 
-#: Of what is reported of one case the first is the most telling.
+#: Characters of a report on one case that are shown; its beginning tells the most.
 _REPORT_CHARACTERS = 3000
 
 
@@ -80,20 +81,20 @@ class _Stop(BaseException):
 
 
 class Run:
-    """One job on one target.
+    """One job on one subject.
 
     Parameters
     ----------
     specification : str
     job : Job
     report : callable
-        Is given a dict before each case.
+        Is given a dict before each case, and before a bundle is written.
     """
 
     def __init__(self, specification, job, report):
         self.job, self._report = job, report
         self.row = Row(job.operation, job.direction, job.variant)
-        self.target = targets.find(specification, job.variant)
+        self.subject = subjects.find(specification, job.variant)
         _, self._followers = composition.split(job.variant)
         self._statistics = judge.Statistics()
         self._coverage = Counter()
@@ -101,17 +102,18 @@ class Run:
         self._is_stable = True
         # The case, its error and what to say of it.
         self._failed = None
-        self._known = known_faults.watch(self.target.description, job.operation, job.direction, job.variant)
+        self._known = known_faults.watch(self.subject.description, job.operation, job.direction, job.variant)
 
     def run(self):
         """Run all cases and return the row, with a bundle written where one failed."""
-        if not self.target.offers(self.job.operation, self.job.direction):
+        if not self.subject.offers(self.job.operation, self.job.direction):
             self.row.verdict = "not offered"
             return self.row
         start = time.perf_counter()
         if self.job.killed is not None:
             case = read_case(self.job.case)[3]
-            save_bundle(self.job, case, self.target, self.job.killed, execute=False, known=self.job.known)
+            self._report({"event": "saving"})
+            save_bundle(self.job, case, self.subject, self.job.killed, execute=False, known=self.job.known)
             return self.row
         if self.job.case is not None:
             with contextlib.suppress(Exception, _Stop):
@@ -149,28 +151,16 @@ class Run:
         self._calls += 1
         write_case(job.case_file, job.operation, job.direction, job.variant, case)
         self._report({"event": "case", "cases": self.row.cases, "slow": self._calls <= 3})
-        check = judge.check_forward if job.direction == "forward" else judge.check_backward
-        # Those of shrinking are not counted: they would hide how many it took.
-        statistics = self._statistics if is_counted else judge.Statistics()
         try:
-            with self._watched(case):
-                worst = check(
-                    job.operation,
-                    composition.followed(case, self._followers),
-                    self.target,
-                    statistics=statistics,
-                    to_the_bit=judge.is_exact(job.operation, case),
-                    followers=self._followers,
-                )
+            # Those of shrinking are not counted: they would hide how many it took.
+            worst = self._judge(case, self._statistics if is_counted else judge.Statistics())
         except (base.NotExpressible, composition.NoSuchResult):
             is_counted = False
             if with_target:
                 hypothesis.reject()
             return
         except Exception as error:
-            is_plain = isinstance(error, judge.ConformanceFailure | RefcnnError)
-            message = str(error) if is_plain else "".join(traceback.format_exception(error))
-            difference = getattr(error, "difference", float("inf"))
+            message, difference = _describe(error), getattr(error, "difference", float("inf"))
             if self._known.explain(case, (error, message), difference) is not None:
                 return
             self._failed = case, error, message
@@ -179,34 +169,50 @@ class Run:
             raise
         finally:
             if is_counted:
-                self.row.cases += 1
-                self._known.ran(case)
-                for edge, is_reached in coverage.edges(job.operation, case).items():
-                    self._coverage[edge] += is_reached
-                    if is_reached and with_target:
-                        hypothesis.event(edge)
+                self._count(case, with_target)
         if with_target:
             hypothesis.target(worst, label="error / bound")
+
+    def _judge(self, case, statistics):
+        job = self.job
+        check = judge.check_forward if job.direction == "forward" else judge.check_backward
+        with self._watched(case):
+            return check(
+                job.operation,
+                composition.followed(case, self._followers),
+                self.subject,
+                statistics=statistics,
+                to_the_bit=judge.is_exact(job.operation, case),
+                followers=self._followers,
+            )
+
+    def _count(self, case, with_target):
+        self.row.cases += 1
+        self._known.ran(case)
+        for edge, is_reached in coverage.edges(self.job.operation, case).items():
+            self._coverage[edge] += is_reached
+            if is_reached and with_target:
+                hypothesis.event(edge)
 
     @contextlib.contextmanager
     def _watched(self, case):
         """Make a failure of what is reported while a case runs."""
         # What came before was told of another case.
-        self.target.reported()
+        self.subject.reported()
         try:
             yield
         except judge.ConformanceFailure as failure:
-            reported = self.target.reported()
+            reported = self.subject.reported()
             if reported:
                 failure.args = (f"{failure}\n{self._report_text(reported)}",)
             raise
-        reported = self.target.reported()
+        reported = self.subject.reported()
         if reported:
             raise judge.ConformanceFailure(f"{self.row.name}, {case!r}\n{self._report_text(reported)}")
 
     def _report_text(self, reported):
         rest = "..." if len(reported) > _REPORT_CHARACTERS else ""
-        return f"{self.target.name} reported while it ran:\n{reported[:_REPORT_CHARACTERS]}{rest}"
+        return f"{self.subject.name} reported while it ran:\n{reported[:_REPORT_CHARACTERS]}{rest}"
 
     def _describe_failure(self, case, error, message):
         wrong = isinstance(error, judge.ConformanceFailure)
@@ -235,9 +241,10 @@ class Run:
     def _save(self, case, error, message, *, execute, known=None):
         """Write the bundle; what the row found stands also where that fails."""
         results = error.results if isinstance(error, judge.ConformanceFailure) else None
+        self._report({"event": "saving"})
         try:
             self.row.failure.bundle = save_bundle(
-                self.job, case, self.target, message, results, execute=execute, known=known
+                self.job, case, self.subject, message, results, execute=execute, known=known
             )
         except Exception as failed:
             self.row.failure.message += f"\n{not_saved(failed)}"
@@ -291,15 +298,15 @@ def not_saved(error):
     return f"the bundle could not be saved: {error if isinstance(error, RefcnnError) else repr(error)}"
 
 
-def save_bundle(job, case, target, message, results=None, execute=True, known=None):
+def save_bundle(job, case, subject, message, results=None, execute=True, known=None):
     """Write what reproduces a failure without refcnn to the folder ``job.bundle``.
 
     Parameters
     ----------
     job : Job
     case : Case
-    target : object
-        As in :mod:`~refcnn.conformance.targets.finding`; one with a ``device`` is asked for its kernels.
+    subject : object
+        As in :mod:`~refcnn.conformance.subjects.finding`; one with a ``device`` is asked for its kernels.
     message : str
         What went wrong.
     results : dict, optional
@@ -321,13 +328,13 @@ def save_bundle(job, case, target, message, results=None, execute=True, known=No
     from ..bundles.bundle import expected, record, write_bundle
 
     if not results:
-        answers = expected(job.operation, job.direction, case, job.variant, target)
+        answers = expected(job.operation, job.direction, case, job.variant, subject)
         results = {name: (None, *entries) for name, entries in answers.items()}
     recording = None
-    if target.device is not None:
+    if subject.device is not None:
         # A kernel that does not build is recorded all the same when it need not run.
         try:
-            recording = record(target.device, job.operation, job.direction, job.variant, case, execute=execute)
+            recording = record(subject.device, job.operation, job.direction, job.variant, case, execute=execute)
         except Exception as error:
             # The case and its exact answer are worth having without.
             message += f"\nThe launches could not be recorded: {error!r}"
@@ -338,7 +345,7 @@ def save_bundle(job, case, target, message, results=None, execute=True, known=No
         variant=job.variant,
         case=case,
         results=results,
-        device={"specification": target.specification, **target.description},
+        device={"specification": subject.specification, **subject.description},
         recording=recording,
         message=message,
         known=known,
@@ -352,7 +359,7 @@ class Worker:
     Parameters
     ----------
     tell : callable
-        Is given a dict before each case.
+        As ``report`` of :class:`Run`.
     """
 
     def __init__(self, tell):
@@ -360,10 +367,10 @@ class Worker:
         self._specification = None
 
     def open(self, specification):
-        """Find the target."""
+        """Find the subject."""
         self._specification = specification
-        target = targets.find(specification)
-        return {"event": "ready", "description": target.description, "is_simulator": target.is_simulator}
+        subject = subjects.find(specification)
+        return {"event": "ready", "description": subject.description, "is_simulator": subject.is_simulator}
 
     def run(self, **job):
         """Run a Job on it."""
@@ -371,7 +378,8 @@ class Worker:
 
 
 def _describe(error):
-    return str(error) if isinstance(error, RefcnnError) else "".join(traceback.format_exception(error))
+    is_plain = isinstance(error, judge.ConformanceFailure | RefcnnError)
+    return str(error) if is_plain else "".join(traceback.format_exception(error))
 
 
 def main():

@@ -449,7 +449,7 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         is_lost = np.isinf(self.error).any(axis, keepdims=keep)
         # What is finite may overflow before the infinity of the other sign is added.
         of_finite = np.where(np.isfinite(self.exact), np.abs(self.exact) + self.error, 0).sum(axis, keepdims=keep)
-        is_lost = is_lost | (of_finite * (1 + 2**-10) > number_format().largest)
+        is_lost = is_lost | may_overflow(of_finite)
         return Approximation(exact, _or_any(exact, bound, magnitude, is_lost))
 
     @classmethod

@@ -262,7 +262,7 @@ def arrays(draw, shape, integers=False, patterns=None, scales=_SCALES, special=(
     patterns : sequence of str, optional
         Those to choose from; all as a rule.
     scales : sequence of float
-        What the array is multiplied by.
+        What the array is multiplied by: one of them for float32, and one as near to the ends of another format.
     special : sequence of float
         Values, such as NaN, that at times take the place of some elements.
     shares : sequence of float
@@ -272,13 +272,17 @@ def arrays(draw, shape, integers=False, patterns=None, scales=_SCALES, special=(
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     size = int(np.prod(shape))
     values = np.asarray(_PATTERNS[pattern](rng, size), dtype=np.float64)
-    values = values * draw(st.sampled_from(_INTEGER_SCALES if integers else scales))
+    scale = draw(st.sampled_from(_INTEGER_SCALES if integers else scales))
+    # As far from 1 in proportion as in float32.
+    reach = 1.0 if integers else math.log2(number_format().largest) / math.log2(formats.FLOAT32.largest)
+    values = values * scale**reach
     if not integers:
         share = draw(st.sampled_from(shares)) if special else 0
         if share:
             places = rng.permutation(size)[: max(1, int(share * size))]
             values[places] = rng.choice(special, len(places))
-    return values.astype(number_format().dtype).reshape(shape)
+    with np.errstate(over="ignore"):
+        return values.astype(number_format().dtype).reshape(shape)
 
 
 @st.composite

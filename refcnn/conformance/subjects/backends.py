@@ -1,4 +1,4 @@
-"""refcnn's own backends as targets."""
+"""refcnn's own backends as subjects."""
 
 import functools
 
@@ -6,10 +6,10 @@ from ... import backend
 from ...errors import ArgumentError, BackendError
 from ..judging import composition
 from . import oclgrind
-from .base import Target, directions, versions
+from .base import Subject, directions, versions
 
 
-class BackendTarget(Target):
+class BackendSubject(Subject):
     """refcnn's own reference or an OpenCL device, by the name of its backend."""
 
     def __init__(self, name, variant=None):
@@ -37,12 +37,12 @@ class BackendTarget(Target):
 
     @property
     def is_simulator(self):
-        """Whether the device is one."""
+        """Whether the device is a simulator."""
         return self.device is not None and self.device.is_simulator
 
     @property
     def unusable(self):
-        """What the device's trial found wrong, if it is one."""
+        """What the trial of an OpenCL device found wrong, or None."""
         return None if self.device is None else self._backend.problem
 
     def array(self, host):
@@ -90,7 +90,7 @@ class BackendTarget(Target):
         return module if self._kernels is None else _Forced(module, self._backend, self._kernels)
 
 
-class Oclgrind(BackendTarget):
+class Oclgrind(BackendSubject):
     """refcnn's kernels inside Oclgrind, whose device exists only in a process with :meth:`environment`.
 
     Raises

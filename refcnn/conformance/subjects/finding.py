@@ -1,11 +1,11 @@
-"""The target that a specification names."""
+"""The subject that a specification names."""
 
 import contextlib
 import sys
 
 from ... import backend, own_code
 from ...errors import BackendError
-from .backends import BackendTarget, Oclgrind
+from .backends import BackendSubject, Oclgrind
 from .implementation import Implementation
 
 #: What :func:`find` takes, for messages.
@@ -31,7 +31,7 @@ def expand(specifications):
 
 
 def find(specification, variant=None):
-    """Return the target that a specification names.
+    """Return the subject that a specification names.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ def find(specification, variant=None):
     Raises
     ------
     BackendError
-        If there is no such target.
+        If there is no such subject.
     """
     kind, _, rest = specification.partition(":")
     if specification == "reference" or kind == "opencl":
-        return BackendTarget(backend.find(specification, tried=False).name, variant)
+        return BackendSubject(backend.find(specification, tried=False).name, variant)
     if specification == "oclgrind":
         return Oclgrind(variant)
     if kind == "onnxruntime":

@@ -1,4 +1,4 @@
-"""What all targets have in common."""
+"""What all subjects have in common."""
 
 import platform
 
@@ -11,7 +11,7 @@ from ..theory.bounds import number_format
 
 
 class NotExpressible(Exception):
-    """A case that a target has no way to be asked."""
+    """A case that a subject has no way to be asked."""
 
 
 def operations():
@@ -30,8 +30,8 @@ def variant_names():
     return list(dict.fromkeys(name for stem in operations() for name in backend.kernel_variants(stem)))
 
 
-class Target:
-    """A target in whose process there is nothing out of the common."""
+class Subject:
+    """A subject in whose process there is nothing out of the common."""
 
     is_simulator = False
     unusable = None
@@ -45,8 +45,8 @@ class Target:
         return ""
 
 
-class HostTarget(Target):
-    """A target of NumPy arrays, of which it is given copies, so that it cannot alter a case."""
+class HostSubject(Subject):
+    """A subject of NumPy arrays, of which it is given copies, so that it cannot alter a case."""
 
     device = None
     denormals = True
@@ -65,8 +65,8 @@ class HostTarget(Target):
         return (None,)
 
 
-class Unavailable(HostTarget):
-    """In the place of a target that ends every process that asks for it."""
+class Unavailable(HostSubject):
+    """A subject that stands in for one that ends every process that asks for it."""
 
     def __init__(self, specification):
         self.specification = self.name = specification

@@ -1,11 +1,11 @@
-"""Anyone's own implementation as a target."""
+"""Anyone's own implementation as a subject."""
 
 from ..judging.judge import ConformanceFailure
 from ..theory.winograd import ALGORITHMS
-from .base import HostTarget, directions, versions
+from .base import HostSubject, directions, versions
 
 
-class Implementation(HostTarget):
+class Implementation(HostSubject):
     """Anyone's own implementation."""
 
     def __init__(self, specification, functions):

@@ -1,6 +1,6 @@
 """What is put to the test: a backend, onnxruntime, or anyone's own implementation.
 
-A target has what :mod:`~refcnn.conformance.judging.judge` asks of a backend (``name``,
+A subject has what :mod:`~refcnn.conformance.judging.judge` asks of a backend (``name``,
 ``array``, ``to_host``, ``operation``), and
 
 - ``specification``: what ``--device`` takes;

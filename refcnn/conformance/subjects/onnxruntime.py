@@ -1,4 +1,4 @@
-"""onnxruntime as a target: forward of what ONNX's operators express, as the cards say."""
+"""onnxruntime as a subject: forward of what ONNX's operators express, as the cards say."""
 
 import functools
 
@@ -7,7 +7,7 @@ import onnxruntime
 from ...errors import BackendError
 from ...onnx import operators
 from ...onnx.writing.graph import build_alone
-from .base import HostTarget, NotExpressible, versions
+from .base import HostSubject, NotExpressible, versions
 
 _FATAL = 4
 
@@ -17,7 +17,7 @@ def providers():
     return [name for name in onnxruntime.get_available_providers() if name != "AzureExecutionProvider"]
 
 
-class OnnxRuntime(HostTarget):
+class OnnxRuntime(HostSubject):
     """One execution provider of onnxruntime.
 
     Parameters
