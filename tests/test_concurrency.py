@@ -430,7 +430,7 @@ def test_compilers_at_work_in_two_threads_leave_standard_error_as_it_was(opencl_
 
     def build(number):
         # Options that no cache has seen.
-        program.build(device, device._context, "relu", ("-DCHUNK=1", f"-DTHREAD_{number}_{time.time_ns()}"))
+        program.build(device, device._connection.context, "relu", ("-DCHUNK=1", f"-DTHREAD_{number}_{time.time_ns()}"))
 
     in_threads(*(lambda number=number: build(number) for number in range(4)))
     after = os.fstat(2)

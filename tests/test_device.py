@@ -15,7 +15,7 @@ from refcnn.conformance.subjects import finding as subjects
 from refcnn.errors import ArgumentError, BackendError, DeviceMemoryError, KernelBuildError, ShapeError
 from refcnn.opencl import variants
 from refcnn.opencl.operations import conv2d
-from refcnn.opencl.runtime import device, finding, program
+from refcnn.opencl.runtime import device, finding, program, vectors
 from refcnn.opencl.shared import matrix_product
 
 pytestmark = pytest.mark.skipif(
@@ -62,21 +62,21 @@ def test_names_and_properties(each_device):
 )
 def test_vectors_are_as_wide_as_registers_that_the_compiler_knows(native, platform_version, name, width):
     described = types.SimpleNamespace(platform_version=platform_version, device_name=name)
-    assert device._vector_width(described, native) == width
-    assert width in device._vector_widths(described, native)
+    assert vectors.vector_width(described, native) == width
+    assert width in vectors.vector_widths(described, native)
 
 
 def test_a_compiler_older_than_the_registers_is_not_asked_for_vectors_as_wide():
     """On AMD's first CPUs with AVX-512 that of PoCL 3.0 crashes at them, or gives a program without kernels."""
     old = types.SimpleNamespace(platform_version="OpenCL 3.0 PoCL 3.0-rc2", device_name="pthread-AMD EPYC")
-    assert device._vector_widths(old, 16) == (4, 8)
+    assert vectors.vector_widths(old, 16) == (4, 8)
     # Without such registers it cuts wide vectors into narrow ones.
-    assert device._vector_widths(old, 8) == (4, 8, 16)
+    assert vectors.vector_widths(old, 8) == (4, 8, 16)
 
 
 def test_vectors_of_another_width_can_be_forced(monkeypatch):
     one = finding.usable()[0]
-    for width in device.VECTOR_WIDTHS:
+    for width in vectors.VECTOR_WIDTHS:
         monkeypatch.setenv("REFCNN_VECTOR_WIDTH", str(width))
         again = device.Device(one._device, one.platform_index, one.device_index)
         assert again.vector_width == width and subjects.find(one.name).description["name"].endswith(f" {width} floats")
@@ -125,7 +125,7 @@ def test_a_started_copy_waits_for_nothing_that_is_launched_later(each_device, ke
     class NoMoreQueue:
         """What else is asked of the queue would fail."""
 
-    monkeypatch.setattr(each_device, "_queue", NoMoreQueue())
+    monkeypatch.setattr(each_device._connection, "queue", NoMoreQueue())
     np.testing.assert_array_equal(x.get(), np.ones(3))
 
 
@@ -300,8 +300,8 @@ class _FailingArena:
 def test_memory_that_runs_out_is_retried_once_then_an_error(each_device, monkeypatch):
     if each_device.is_simulator:
         pytest.skip("the simulator's buffers do not come from an arena")
-    arena = _FailingArena(each_device._arena, helps=True)
-    monkeypatch.setattr(each_device, "_arena", arena)
+    arena = _FailingArena(each_device._connection.arena, helps=True)
+    monkeypatch.setattr(each_device._connection, "arena", arena)
     np.testing.assert_array_equal(each_device.array(np.ones(3)).get(), [1, 1, 1])
     arena.helps, arena.freed = False, 0
     with pytest.raises(DeviceMemoryError, match=r"\(256, 1024\) asks for 1.0 MiB, 5.0 MiB"):
@@ -444,7 +444,7 @@ def test_kernels_build_whatever_stands_in_the_way_of_the_cache(each_device, obst
         assert Path(program._cache_folder()) == lock.parent and lock.exists(), "a fresh lock has an owner"
         os.utime(lock, (0, 0))
         assert Path(program._cache_folder()) == lock.parent and not lock.exists()
-    assert program.build(each_device, each_device._context, "relu", ("-DCHUNK=1",)).kernel_names
+    assert program.build(each_device, each_device._connection.context, "relu", ("-DCHUNK=1",)).kernel_names
 
 
 def test_an_exception_of_the_cache_is_no_obstacle(each_device, monkeypatch):
@@ -459,5 +459,5 @@ def test_an_exception_of_the_cache_is_no_obstacle(each_device, monkeypatch):
         return build(self, options=options, devices=devices, cache_dir=False)
 
     monkeypatch.setattr(cl.Program, "build", failing)
-    assert program.build(each_device, each_device._context, "relu", ("-DCHUNK=1",)).kernel_names
+    assert program.build(each_device, each_device._connection.context, "relu", ("-DCHUNK=1",)).kernel_names
     assert len(tried) == 2

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from refcnn.conformance.operations import conv2d, dense
 from refcnn.opencl import variants
-from refcnn.opencl.runtime.device import VECTOR_WIDTHS
+from refcnn.opencl.runtime.vectors import VECTOR_WIDTHS
 
 from .operations.checks import SIZE, check
 

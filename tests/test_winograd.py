@@ -16,6 +16,7 @@ from refcnn.conformance.theory.bounds import UNDEFINED, subnormals, sum_of_terms
 from refcnn.conformance.theory.strategies import FEW_NOT_FINITE, LIMITS, arrays, batches, image_sizes, winograd_windows
 from refcnn.errors import ArgumentError, ShapeError
 from refcnn.opencl.convolution import winograd, winograd_weights
+from refcnn.opencl.convolution.sizes import Convolution
 from refcnn.opencl.shared.fusion import Unpooled
 from refcnn.reference import conv2d, max_pool2d
 from refcnn.shapes import window_output_shape
@@ -49,6 +50,10 @@ def convolutions(draw, integers=False, special=True):
     )
     # Halved twice by F(2x2, 3x3), such weights are integers still.
     return x, w * np.float32(4) if integers else w, draw(st.sampled_from((b, None))), dy, padding, groups
+
+
+def convolution(x_shape, w_shape, padding=(0, 0, 0, 0), groups=1, stride=(1, 1), dilation=(1, 1)):
+    return Convolution(x_shape, w_shape, stride, padding, dilation, groups)
 
 
 def exact_forward(x, w, b, padding, groups):
@@ -99,10 +104,11 @@ def plans_as_a_rule():
 def test_within_bound(opencl_backend, case, tile, strip):
     x, w, b, dy, padding, groups = case
     attributes = {"padding": padding, "groups": groups, "tile": tile}
+    geometry = convolution(x.shape, w.shape, padding, groups)
     with cut_into(strip, opencl_backend):
-        y = on_device(opencl_backend, winograd.forward, x, w, b, **attributes)
-        dx = on_device(opencl_backend, winograd.backward_x, dy, w, x.shape, **attributes)
-        dw, db = on_device(opencl_backend, winograd_weights.backward_w, x, dy, w.shape, **attributes, bias=True)
+        y = on_device(opencl_backend, winograd.forward, x, w, b, geometry, tile)
+        dx = on_device(opencl_backend, winograd.backward_x, dy, w, geometry, tile)
+        dw, db = on_device(opencl_backend, winograd_weights.backward_w, x, dy, geometry, tile, bias=True)
     with np.errstate(all="ignore"), subnormals(are_kept=opencl_backend.denormals):
         of_y = bounds.forward_bound(x, w, b, **attributes)
         of_dx = bounds.backward_x_bound(dy, w, x.shape, **attributes)
@@ -123,11 +129,11 @@ def test_within_bound(opencl_backend, case, tile, strip):
 def test_integers_exact(opencl_backend, case, strip):
     """F(2x2, 3x3) divides by 4 only, so that weights that are multiples of 4 leave nothing to round."""
     x, w, b, dy, padding, groups = case
-    attributes = {"padding": padding, "groups": groups, "tile": 2}
+    geometry, tile = convolution(x.shape, w.shape, padding, groups), 2
     with cut_into(strip, opencl_backend):
-        y = on_device(opencl_backend, winograd.forward, x, w, b, **attributes)
-        dx = on_device(opencl_backend, winograd.backward_x, dy, w, x.shape, **attributes)
-        dw, db = on_device(opencl_backend, winograd_weights.backward_w, x, dy, w.shape, **attributes, bias=True)
+        y = on_device(opencl_backend, winograd.forward, x, w, b, geometry, tile)
+        dx = on_device(opencl_backend, winograd.backward_x, dy, w, geometry, tile)
+        dw, db = on_device(opencl_backend, winograd_weights.backward_w, x, dy, geometry, tile, bias=True)
     compare("y", y, exact_forward(x, w, b, padding, groups), 0, to_the_bit=True)
     for name, computed, exact in zip(
         ("dx", "dw", "db"), (dx, dw, db), exact_backward(x, w, dy, padding, groups), strict=True
@@ -139,14 +145,14 @@ def test_integers_exact(opencl_backend, case, strip):
 def test_rectified_and_pooled_to_the_bit(opencl_backend, case, tile, strip):
     """Rectifying and pooling in the kernel, and masking a gradient there, is what one does to its results."""
     x, w, b, dy, padding, groups = case
-    attributes = {"padding": padding, "groups": groups, "tile": tile}
+    geometry = convolution(x.shape, w.shape, padding, groups)
     with cut_into(strip, opencl_backend):
-        y = on_device(opencl_backend, winograd.forward, x, w, b, **attributes)
-        rectified = on_device(opencl_backend, winograd.forward, x, w, b, **attributes, relu=True)
-        pooled, winner = on_device(opencl_backend, winograd.forward_pooled, x, w, b, **attributes)
-        dx = on_device(opencl_backend, winograd.backward_x, dy, w, x.shape, **attributes)
+        y = on_device(opencl_backend, winograd.forward, x, w, b, geometry, tile)
+        rectified = on_device(opencl_backend, winograd.forward, x, w, b, geometry, tile, relu=True)
+        pooled, winner = on_device(opencl_backend, winograd.forward_pooled, x, w, b, geometry, tile)
+        dx = on_device(opencl_backend, winograd.backward_x, dy, w, geometry, tile)
         kept = opencl_backend.array(x)
-        masked = on_device(opencl_backend, winograd.backward_x, dy, w, x.shape, **attributes, kept=kept)
+        masked = on_device(opencl_backend, winograd.backward_x, dy, w, geometry, tile, kept=kept)
     np.testing.assert_array_equal(rectified, np.where(y <= 0, np.float32(0), y))
     np.testing.assert_array_equal(masked, np.where(x <= 0, np.float32(0), dx))
     assert winner.dtype == np.uint8
@@ -163,7 +169,7 @@ def test_gradients_of_what_was_pooled_to_the_bit(opencl_backend, case, tile, str
     """Spreading a gradient over its windows in the kernel is what one does before it."""
     x, w, _, dy, padding, groups = case
     height, width = dy.shape[2] // 2, dy.shape[3] // 2
-    attributes = {"padding": padding, "groups": groups, "tile": tile}
+    geometry = convolution(x.shape, w.shape, padding, groups)
     of_maxima = np.ascontiguousarray(dy[:, :, :height, :width])
     winner = np.random.default_rng(seed).choice(np.array([0, 1, 2, 3, 255], np.uint8), of_maxima.shape)
     dense = np.zeros_like(dy)
@@ -180,10 +186,10 @@ def test_gradients_of_what_was_pooled_to_the_bit(opencl_backend, case, tile, str
         return Unpooled(device.array(of_maxima), device.array(winner), dy.shape, fail).array()
 
     with cut_into(strip, opencl_backend):
-        dx = on_device(opencl_backend, winograd.backward_x, dense, w, x.shape, **attributes)
-        gradients = on_device(opencl_backend, winograd_weights.backward_w, x, dense, w.shape, **attributes, bias=True)
-        same_dx = on_device(opencl_backend, winograd.backward_x, put_off(), w, x.shape, **attributes)
-        same = on_device(opencl_backend, winograd_weights.backward_w, x, put_off(), w.shape, **attributes, bias=True)
+        dx = on_device(opencl_backend, winograd.backward_x, dense, w, geometry, tile)
+        gradients = on_device(opencl_backend, winograd_weights.backward_w, x, dense, geometry, tile, bias=True)
+        same_dx = on_device(opencl_backend, winograd.backward_x, put_off(), w, geometry, tile)
+        same = on_device(opencl_backend, winograd_weights.backward_w, x, put_off(), geometry, tile, bias=True)
     for expected, found in zip((dx, *gradients), (same_dx, *same), strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -197,14 +203,13 @@ def test_shapes_that_are_cut(opencl_backend, x_shape, outputs, tile):
     rng = np.random.default_rng(0)
     x = rng.integers(-4, 4, x_shape).astype(np.float32)
     w = 4 * rng.integers(-4, 4, (outputs, x_shape[1], 3, 3)).astype(np.float32)
-    y = on_device(opencl_backend, winograd.forward, x, w, None, padding=(1, 1, 1, 1), groups=1, tile=tile)
+    geometry = convolution(x_shape, w.shape, (1, 1, 1, 1))
+    y = on_device(opencl_backend, winograd.forward, x, w, None, geometry, tile)
     exact = exact_forward(x, w, None, (1, 1, 1, 1), 1)
     bound = bounds.forward_bound(x, w, None, padding=(1, 1, 1, 1), groups=1, tile=tile)
     compare("y", y, exact, bound, to_the_bit=tile == 2)
     dy = rng.integers(-4, 4, y.shape).astype(np.float32)
-    dw, none = on_device(
-        opencl_backend, winograd_weights.backward_w, x, dy, w.shape, padding=(1, 1, 1, 1), groups=1, tile=tile
-    )
+    dw, none = on_device(opencl_backend, winograd_weights.backward_w, x, dy, geometry, tile)
     assert none is None
     bound = bounds.backward_w_bound(x, dy, w.shape, padding=(1, 1, 1, 1), groups=1, tile=tile)
     compare("dw", dw, exact_backward(x, w, dy, (1, 1, 1, 1), 1)[1], bound, to_the_bit=tile == 2)
@@ -213,19 +218,17 @@ def test_shapes_that_are_cut(opencl_backend, x_shape, outputs, tile):
 def test_the_same_bits_every_time(opencl_backend):
     rng = np.random.default_rng(0)
     x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((5, 20, 13, 11), (18, 20, 3, 3)))
-    first, *others = (
-        on_device(opencl_backend, winograd.forward, x, w, None, padding=(1, 1, 1, 1), groups=1, tile=4)
-        for _ in range(5)
-    )
+    geometry = convolution(x.shape, w.shape, (1, 1, 1, 1))
+    first, *others = (on_device(opencl_backend, winograd.forward, x, w, None, geometry, 4) for _ in range(5))
     assert all((first == other).all() for other in others)
 
 
 def test_no_images(opencl_backend):
     x, w = np.zeros((0, 3, 5, 5), np.float32), np.ones((2, 3, 3, 3), np.float32)
-    attributes = {"padding": (0, 0, 0, 0), "groups": 1, "tile": 4}
-    y = on_device(opencl_backend, winograd.forward, x, w, None, **attributes)
+    geometry, tile = convolution(x.shape, w.shape), 4
+    y = on_device(opencl_backend, winograd.forward, x, w, None, geometry, tile)
     assert y.shape == (0, 2, 3, 3)
-    dw, db = on_device(opencl_backend, winograd_weights.backward_w, x, y, w.shape, **attributes, bias=True)
+    dw, db = on_device(opencl_backend, winograd_weights.backward_w, x, y, geometry, tile, bias=True)
     assert dw.shape == w.shape and db.shape == (1, 2, 1, 1)
     assert not dw.any() and not db.any()
 
@@ -250,35 +253,36 @@ def test_inside_oclgrind(run):  # noqa: F811
 
 
 def test_what_it_applies_to():
-    assert winograd.applies((4, 2, 3, 3), (1, 1), (1, 1))
-    assert not winograd.applies((4, 2, 3, 1), (1, 1), (1, 1))
-    assert not winograd.applies((4, 2, 3, 3), (1, 2), (1, 1))
-    assert not winograd.applies((4, 2, 3, 3), (1, 1), (2, 1))
+    assert winograd.applies(convolution((1, 2, 9, 9), (4, 2, 3, 3)))
+    assert not winograd.applies(convolution((1, 2, 9, 9), (4, 2, 3, 1)))
+    assert not winograd.applies(convolution((1, 2, 9, 9), (4, 2, 3, 3), stride=(1, 2)))
+    assert not winograd.applies(convolution((1, 2, 9, 9), (4, 2, 3, 3), dilation=(2, 1)))
 
 
 def test_refusals(opencl_backend):
     def array(*shape):
         return opencl_backend.array(np.zeros(shape, np.float32))
 
-    attributes = {"padding": (0, 0, 0, 0), "groups": 1}
+    def forward(x_shape, w_shape, tile=4):
+        return winograd.forward(array(*x_shape), array(*w_shape), None, convolution(x_shape, w_shape), tile)
+
     with pytest.raises(ArgumentError, match="2 or 4 outputs, but 3 was given"):
-        winograd.forward(array(1, 1, 3, 3), array(1, 1, 3, 3), None, **attributes, tile=3)
+        forward((1, 1, 3, 3), (1, 1, 3, 3), tile=3)
     with pytest.raises(ShapeError, match=r"needs w of shape \(K, C/groups, 3, 3\)"):
-        winograd.forward(array(1, 1, 3, 3), array(1, 1, 3, 2), None, **attributes, tile=4)
+        forward((1, 1, 3, 3), (1, 1, 3, 2))
     with pytest.raises(ShapeError, match="does not go with w"):
-        winograd.forward(array(1, 2, 3, 3), array(1, 1, 3, 3), None, **attributes, tile=4)
+        forward((1, 2, 3, 3), (1, 1, 3, 3))
     with pytest.raises(ShapeError, match="smaller than the kernel"):
-        winograd.forward(array(1, 1, 2, 3), array(1, 1, 3, 3), None, **attributes, tile=4)
+        forward((1, 1, 2, 3), (1, 1, 3, 3))
+    w, geometry = array(1, 1, 3, 3), convolution((1, 1, 3, 3), (1, 1, 3, 3))
     with pytest.raises(ShapeError, match=r"dy has shape \(1, 1, 2, 1\)"):
-        winograd.backward_x(array(1, 1, 2, 1), array(1, 1, 3, 3), (1, 1, 3, 3), **attributes, tile=4)
+        winograd.backward_x(array(1, 1, 2, 1), w, geometry, 4)
     with pytest.raises(ShapeError, match=r"dy has shape \(1, 1, 2, 1\)"):
-        winograd_weights.backward_w(array(1, 1, 3, 3), array(1, 1, 2, 1), (1, 1, 3, 3), **attributes, tile=4)
+        winograd_weights.backward_w(array(1, 1, 3, 3), array(1, 1, 2, 1), geometry, 4)
     with pytest.raises(ShapeError, match=r"rectifier's output has shape \(1, 1, 3, 2\)"):
-        winograd.backward_x(
-            array(1, 1, 1, 1), array(1, 1, 3, 3), (1, 1, 3, 3), **attributes, tile=4, kept=array(1, 1, 3, 2)
-        )
+        winograd.backward_x(array(1, 1, 1, 1), w, geometry, 4, kept=array(1, 1, 3, 2))
     with pytest.raises(ShapeError, match="count in 32 bits"):
-        winograd.backward_x(array(1, 1, 1, 1), array(1, 1, 3, 3), (1, 1, 2**16, 2**16), **attributes, tile=4)
+        winograd.backward_x(array(1, 1, 1, 1), w, convolution((1, 1, 2**16, 2**16), (1, 1, 3, 3)), 4)
 
 
 @pytest.mark.parametrize("tile", [2, 4])

@@ -39,7 +39,7 @@ sys.path[:0] = [str(CHECKOUT), str(Path(__file__).resolve().parent)]
 from kernel_faults import KINDS, mutants
 
 from refcnn.conformance.subjects import oclgrind
-from refcnn.opencl.runtime.device import VECTOR_WIDTHS
+from refcnn.opencl.runtime.vectors import VECTOR_WIDTHS
 
 KERNELS = CHECKOUT / "kernels"
 SURVIVORS = Path(__file__).with_name("mutation_survivors.toml")

@@ -12,7 +12,6 @@ from ..layers.conv2d import Conv2d
 from ..mode import training
 from ..model import Sequential
 from ..opencl.convolution.sizes import Convolution
-from ..shapes import window_output_shape
 from ..variable import Variable, tape
 from . import batches
 
@@ -160,7 +159,7 @@ class Book:
             "mode": mode,
             "operation": geometry.operation,
             **geometry._asdict(),
-            "y_shape": output_shape(geometry),
+            "y_shape": geometry.y_shape,
             "onnx": self._onnx(geometry, built, geometry.x_shape[1:]),
             "parameters": _parameters(built),
         }
@@ -198,14 +197,6 @@ def layer_flop(geometry):
     """Return the multiplications and additions of the forward pass of a layer of the grid."""
     attributes = {key: getattr(geometry, key) for key in ATTRIBUTES}
     return rooms.trait(rooms.LAYERS, geometry.operation, "flop")(geometry.x_shape, geometry.w_shape, **attributes)
-
-
-def output_shape(geometry):
-    """Return the shape of a convolution's result."""
-    size = window_output_shape(
-        geometry.x_shape[2:], geometry.w_shape[2:], geometry.stride, geometry.padding, geometry.dilation
-    )
-    return geometry.x_shape[0], geometry.w_shape[0], *size
 
 
 def flop(operation, inputs, attributes):

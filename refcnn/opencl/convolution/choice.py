@@ -17,7 +17,7 @@ def candidates(direction, geometry):
     geometry : Convolution
     """
     of_definition = ("direct",) if direct.applies(direction, geometry) else ()
-    has_tiles = winograd.applies(geometry.w_shape, geometry.stride, geometry.dilation)
+    has_tiles = winograd.applies(geometry)
     of_tiles = tuple(TILES) if has_tiles else ()
     return (*GENERAL, *of_definition, *of_tiles)
 
@@ -48,8 +48,7 @@ def choose(device, direction, geometry):
         return general
     if "direct" in able and direct.is_fast(direction, geometry):
         return "direct"
-    outputs, inputs = geometry.w_shape[0] // geometry.groups, geometry.w_shape[1]
     # Lanes are channels: with few of them most of a vector would be idle.
-    if "winograd_4x4" in able and min(inputs, outputs) >= _LEAST_CHANNELS:
+    if "winograd_4x4" in able and min(geometry.inputs, geometry.outputs) >= _LEAST_CHANNELS:
         return "winograd_4x4"
     return general

@@ -5,12 +5,10 @@ channels to sum over, making that takes longer than the sums.
 ``kernels/conv2d_direct.cl`` says how they are computed instead.
 """
 
-import dataclasses
 import functools
 import math
 
-from ...shapes import window_output_shape
-from ..runtime.device import check_countable
+from .sizes import Correlation
 
 #: Channels of a group that are summed over, at most.
 MOST_INPUTS = 4
@@ -36,8 +34,7 @@ def applies(direction, geometry):
         ``forward``, ``backward_x`` or ``backward_w``.
     geometry : refcnn.opencl.convolution.sizes.Convolution
     """
-    outputs, inputs = geometry.w_shape[0] // geometry.groups, geometry.w_shape[1]
-    return (outputs if direction == "backward_x" else inputs) <= MOST_INPUTS
+    return (geometry.outputs if direction == "backward_x" else geometry.inputs) <= MOST_INPUTS
 
 
 def is_fast(direction, geometry):
@@ -164,79 +161,8 @@ def backward_w(x, dy, geometry):
     return dw, db
 
 
-@dataclasses.dataclass(frozen=True)
-class _Correlation:
-    """The sizes of one correlation of the channels of each group with kernels.
-
-    ``top`` and ``left`` are how far the first window lies outside the image, or inside if negative. ``spread``
-    is how far apart the pixels of the image lie, ``is_transposed`` tells that the kernels are turned and their
-    channels' roles exchanged.
-    """
-
-    images: int
-    groups: int
-    inputs: int
-    outputs: int
-    height: int
-    width: int
-    out_h: int
-    out_w: int
-    kernel: tuple
-    stride: tuple
-    top: int
-    left: int
-    dilation: tuple
-    spread: tuple = (1, 1)
-    is_transposed: bool = False
-
-    @classmethod
-    @functools.lru_cache(maxsize=256)
-    def of(cls, geometry):
-        (N, _, H, W), (K, inputs, *kernel) = geometry.x_shape, geometry.w_shape
-        out_h, out_w = window_output_shape((H, W), kernel, *geometry[2:5])
-        check_countable(geometry.x_shape, geometry.w_shape, (out_h, out_w))
-        groups = geometry.groups
-        return cls(
-            N,
-            groups,
-            inputs,
-            K // groups,
-            H,
-            W,
-            out_h,
-            out_w,
-            tuple(kernel),
-            tuple(geometry.stride),
-            *geometry.padding[:2],
-            tuple(geometry.dilation),
-        )
-
-    @functools.cached_property
-    def transposed(self):
-        """The correlation that gives the gradient of x from that of y."""
-        spans = [(side - 1) * step for side, step in zip(self.kernel, self.dilation, strict=True)]
-        return dataclasses.replace(
-            self,
-            inputs=self.outputs,
-            outputs=self.inputs,
-            height=self.out_h,
-            width=self.out_w,
-            out_h=self.height,
-            out_w=self.width,
-            stride=(1, 1),
-            top=spans[0] - self.top,
-            left=spans[1] - self.left,
-            spread=self.stride,
-            is_transposed=True,
-        )
-
-    @property
-    def y_shape(self):
-        return self.images, self.groups * self.outputs, self.out_h, self.out_w
-
-    @functools.cached_property
-    def terms(self):
-        return self.inputs * math.prod(self.kernel)
+class _Correlation(Correlation):
+    """A correlation as these kernels cut it."""
 
     @property
     def block(self):
@@ -281,20 +207,11 @@ class _Correlation:
         """The sizes by the names that the kernels have for them."""
         (kernel_h, kernel_w), (stride_h, stride_w), (dilation_h, dilation_w) = self.kernel, self.stride, self.dilation
         return {
-            "images": self.images,
-            "groups": self.groups,
-            "inputs": self.inputs,
-            "outputs": self.outputs,
-            "height": self.height,
-            "width": self.width,
-            "out_h": self.out_h,
-            "out_w": self.out_w,
+            **self.sizes,
             "kernel_h": kernel_h,
             "kernel_w": kernel_w,
             "stride_h": stride_h,
             "stride_w": stride_w,
-            "top": self.top,
-            "left": self.left,
             "dilation_h": dilation_h,
             "dilation_w": dilation_w,
             "phases": self.phases,
@@ -309,9 +226,6 @@ def _correlate(correlation, x, w, b, relu, y):
     items = min(items, sizes.images * sizes.groups * -(-sizes.out_h // strip_rows))
     # Of the pixels, the weights of a block, and the places of the terms.
     scratch_item = staged + (sizes.block + 1) * sizes.terms
-    taps = math.prod(sizes.kernel)
-    # From one output's kernels to the next one's, and from one input's.
-    w_output, w_input = (taps, sizes.outputs * taps) if sizes.is_transposed else (sizes.inputs * taps, taps)
     spread_h, spread_w = sizes.spread
     device.launch(
         "conv2d_direct",
@@ -333,8 +247,6 @@ def _correlate(correlation, x, w, b, relu, y):
         staged_rows=staged_rows,
         spread_h=spread_h,
         spread_w=spread_w,
-        w_group=sizes.outputs * sizes.inputs * taps,
-        w_output=w_output,
-        w_input=w_input,
+        **sizes.weight_steps,
         is_turned=int(sizes.is_transposed),
     )

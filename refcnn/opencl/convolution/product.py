@@ -15,7 +15,6 @@ import functools
 import numpy as np
 
 from ...errors import ShapeError
-from ...shapes import window_output_shape
 from ..shared import matrix_product
 from ..shared.matrix_product import LARGEST_VECTOR, Places
 from ..variants import variant
@@ -209,21 +208,21 @@ def _pack(*, image, sums, planes, **arguments):
 
 @functools.lru_cache(maxsize=256)
 def _layout(geometry):
-    return _Layout(*geometry)
+    return _Layout(geometry)
 
 
 class _Layout:
     """Where everything lies in the packed copies of x and dy, for one geometry."""
 
-    def __init__(self, x_shape, w_shape, stride, padding, dilation, groups):
-        self.N, self.C, self.H, self.W = x_shape
-        self.K, self.inputs, self.kernel_h, self.kernel_w = w_shape
-        self.groups, self.outputs = groups, self.K // groups
-        self.s_h, self.s_w = stride
-        self.d_h, self.d_w = dilation
-        self.top, self.left = padding[:2]
-        self.out_h, self.out_w = window_output_shape(x_shape[2:], w_shape[2:], stride, padding, dilation)
-        self.terms = self.inputs * self.kernel_h * self.kernel_w
+    def __init__(self, geometry):
+        self.N, self.C, self.H, self.W = geometry.x_shape
+        _, self.K, self.out_h, self.out_w = geometry.y_shape
+        self.groups, self.inputs, self.outputs = geometry.groups, geometry.inputs, geometry.outputs
+        self.kernel_h, self.kernel_w = geometry.kernel
+        self.s_h, self.s_w = geometry.stride
+        self.d_h, self.d_w = geometry.dilation
+        self.top, self.left = geometry.padding[:2]
+        self.terms = geometry.terms
 
         # A tap lies in a phase, so many rows below and columns to the right of the window's first pixel there.
         rows = [divmod(p * self.d_h, self.s_h) for p in range(self.kernel_h)]
@@ -247,8 +246,8 @@ class _Layout:
         largest = self.N * max(self.x_image, self.y_image)
         if largest >= 2**31:
             raise ShapeError(
-                f"Conv2d: x of shape {x_shape} with w of shape {w_shape} needs a working copy of {largest} elements, "
-                f"but the kernels count in 32 bits, up to {2**31 - 1}. Use a smaller batch."
+                f"Conv2d: x of shape {geometry.x_shape} with w of shape {geometry.w_shape} needs a working copy of "
+                f"{largest} elements, but the kernels count in 32 bits, up to {2**31 - 1}. Use a smaller batch."
             )
 
     def _pitch(self, right):

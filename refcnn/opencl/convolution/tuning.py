@@ -17,7 +17,6 @@ from ...errors import BackendError
 from ...files import atomic_write, check_writable
 from ...locking import locked_file
 from ...reading import check, parse_json, read_plain, reading
-from ...shapes import window_output_shape
 from ..variants import GENERAL, SPECIAL
 
 FORMAT = "refcnn tuning 1"
@@ -40,13 +39,11 @@ def shape_class(geometry):
     str
         Words from the most to the least important.
     """
-    (batch, channels, height, width), (outputs, inputs, *window) = geometry.x_shape, geometry.w_shape
-    groups = geometry.groups
-    out_h, out_w = window_output_shape((height, width), window, geometry.stride, geometry.padding, geometry.dilation)
+    (batch, _, out_h, out_w), channels, groups = geometry.y_shape, geometry.x_shape[1], geometry.groups
     sharing = "1" if groups == 1 else "each" if groups == channels else "some"
     return (
-        f"{_by(window)} stride {_by(geometry.stride)} dilation {_by(geometry.dilation)} groups {sharing} "
-        f"c{_up(inputs, 2)} k{_up(outputs // groups, 2)} p{_up(out_h * out_w, 4)} n{_up(batch, 4)}"
+        f"{_by(geometry.kernel)} stride {_by(geometry.stride)} dilation {_by(geometry.dilation)} groups {sharing} "
+        f"c{_up(geometry.inputs, 2)} k{_up(geometry.outputs, 2)} p{_up(out_h * out_w, 4)} n{_up(batch, 4)}"
     )
 
 

@@ -14,10 +14,9 @@ import functools
 import numpy as np
 
 from ...errors import ArgumentError, ShapeError
-from ...shapes import window_output_shape
 from .. import variants
-from ..runtime.device import INT_MAX, check_countable
 from ..shared.fusion import unpooled
+from .sizes import INT_MAX, Correlation
 
 KERNEL = (3, 3)
 TILES = (2, 4)
@@ -38,19 +37,17 @@ INPUTS_PER_ITEM = 16
 ITEMS_PER_CORE = 2
 
 
-def applies(w_shape, stride, dilation):
+def applies(geometry):
     """Return whether a convolution can be computed so: its kernels are 3x3, its stride and dilation 1.
 
     Parameters
     ----------
-    w_shape : tuple of int
-        (K, C/groups, kh, kw)
-    stride, dilation : (int, int)
+    geometry : refcnn.opencl.convolution.sizes.Convolution
     """
-    return tuple(w_shape[2:]) == KERNEL and tuple(stride) == (1, 1) and tuple(dilation) == (1, 1)
+    return geometry.kernel == KERNEL and tuple(geometry.stride) == tuple(geometry.dilation) == (1, 1)
 
 
-def forward(x, w, b, *, padding, groups, tile, relu=False):
+def forward(x, w, b, geometry, tile, relu=False):
     """Return y (N, K, out_h, out_w), rectified if ``relu``.
 
     Parameters
@@ -61,9 +58,7 @@ def forward(x, w, b, *, padding, groups, tile, relu=False):
         (K, C/groups, 3, 3), float32.
     b : DeviceArray or None
         (1, K, 1, 1), float32.
-    padding : (int, int, int, int)
-        Top, left, bottom, right.
-    groups : int
+    geometry : refcnn.opencl.convolution.sizes.Convolution
     tile : int
         2 or 4: outputs on the side of a tile.
     relu : bool
@@ -78,13 +73,13 @@ def forward(x, w, b, *, padding, groups, tile, relu=False):
         image is smaller than a kernel, or an array has more elements than the
         kernels can count.
     """
-    convolution = Correlation.of(x.shape, w.shape, padding, groups, tile)
+    convolution = TiledCorrelation.of(geometry, tile)
     y = x.device.empty(convolution.y_shape)
     _convolve(convolution, x, _transform_weights(convolution, w), b, relu, None, y, None)
     return y
 
 
-def forward_pooled(x, w, b, *, padding, groups, tile):
+def forward_pooled(x, w, b, geometry, tile):
     """Return max pooling of the rectified y over windows of 2x2 side by side, without storing y.
 
     An odd last row or column is dropped. Parameters and errors as in :func:`forward`.
@@ -95,14 +90,14 @@ def forward_pooled(x, w, b, *, padding, groups, tile):
         Both (N, K, out_h // 2, out_w // 2): the maxima, and as uint8 which pixel of its window each is, 0 to 3 row by
         row, the first if several are equal, or 255 where it is not above 0, so that no gradient flows to it.
     """
-    convolution = dataclasses.replace(Correlation.of(x.shape, w.shape, padding, groups, tile), is_pooled=True)
+    convolution = TiledCorrelation.of(geometry, tile).pooled
     pooled = x.device.empty(convolution.y_shape)
     winner = x.device.empty(convolution.y_shape, np.uint8)
     _convolve(convolution, x, _transform_weights(convolution, w), b, True, None, pooled, winner)
     return pooled, winner
 
 
-def backward_x(dy, w, x_shape, *, padding, groups, tile, kept=None):
+def backward_x(dy, w, geometry, tile, kept=None):
     """Return dx (N, C, H, W): dy correlated with the kernels turned by 180 degrees, the channels' roles exchanged.
 
     Parameters
@@ -111,8 +106,7 @@ def backward_x(dy, w, x_shape, *, padding, groups, tile, kept=None):
         (N, K, out_h, out_w), float32.
     w : DeviceArray
         (K, C/groups, 3, 3), float32.
-    x_shape : tuple of int
-    padding, groups, tile
+    geometry, tile
         As in :func:`forward`.
     kept : DeviceArray, optional
         (N, C, H, W), float32: dx becomes 0 wherever it is not above 0, as the gradient of the rectifier that made it.
@@ -122,82 +116,66 @@ def backward_x(dy, w, x_shape, *, padding, groups, tile, kept=None):
     ArgumentError, ShapeError
         As :func:`forward` does, and if dy or ``kept`` has not the shape that belongs to x.
     """
-    forward = Correlation.of(x_shape, w.shape, padding, groups, tile)
-    forward.check_y(dy, x_shape, w.shape, padding)
-    if kept is not None and kept.shape != tuple(x_shape):
+    forward = TiledCorrelation.of(geometry, tile)
+    check_y(dy, geometry)
+    if kept is not None and kept.shape != tuple(geometry.x_shape):
         raise ShapeError(
             f"Conv2d: the rectifier's output has shape {kept.shape}, but masks the gradient of an x of shape "
-            f"{tuple(x_shape)}. Give it in that shape."
+            f"{tuple(geometry.x_shape)}. Give it in that shape."
         )
-    convolution = forward.transposed()
+    convolution = forward.transposed
     dx = dy.device.empty(convolution.y_shape)
     _convolve(convolution, dy, _transform_weights(convolution, w), None, False, kept, dx, None)
     return dx
 
 
-@dataclasses.dataclass(frozen=True)
-class Correlation:
-    """The sizes of one correlation with 3x3 kernels of the channels of each group.
+def check_y(dy, geometry):
+    """Raise ShapeError if dy has not the shape of y."""
+    if dy.shape != geometry.y_shape:
+        raise ShapeError(
+            f"Conv2d: dy has shape {dy.shape}, but an x of shape {tuple(geometry.x_shape)} with w of shape "
+            f"{tuple(geometry.w_shape)} and padding {tuple(geometry.padding)} gives y of shape {geometry.y_shape}. "
+            "Give dy of that shape."
+        )
 
-    ``top`` and ``left`` are how far the first window lies outside the image, or
-    inside if negative. ``is_transposed`` tells that the kernels are turned and
-    their channels' roles exchanged.
-    """
 
-    images: int
-    groups: int
-    inputs: int
-    outputs: int
-    height: int
-    width: int
-    out_h: int
-    out_w: int
-    top: int
-    left: int
-    tile: int
-    is_transposed: bool = False
+@dataclasses.dataclass(frozen=True, eq=False)
+class TiledCorrelation(Correlation):
+    """A correlation with 3x3 kernels, its result in tiles, which may be pooled over windows of 2x2 side by side."""
+
+    tile: int = TILES[-1]
     is_pooled: bool = False
 
     @classmethod
-    def of(cls, x_shape, w_shape, padding, groups, tile):
+    @functools.lru_cache(maxsize=256)
+    def of(cls, geometry, tile):
+        """Return the correlation that computes y.
+
+        Raises
+        ------
+        ArgumentError
+            If there are no such tiles.
+        ShapeError
+            If the kernels are not 3x3, the channels do not fit together, or an array has more elements than the
+            kernels can count.
+        """
         if tile not in TILES:
             raise ArgumentError(
                 f"Conv2d: the side of a tile is {' or '.join(map(str, TILES))} outputs, but {tile!r} was given."
             )
-        is_suitable = len(w_shape) == 4 and tuple(w_shape[2:]) == KERNEL and w_shape[0] % groups == 0
-        if not is_suitable or x_shape[1] != w_shape[1] * groups:
+        x_shape, w_shape, groups = tuple(geometry.x_shape), tuple(geometry.w_shape), geometry.groups
+        if not applies(geometry) or w_shape[0] % groups or x_shape[1] != w_shape[1] * groups:
             raise ShapeError(
-                f"Conv2d: x of shape {tuple(x_shape)} does not go with w of shape {tuple(w_shape)} and {groups} groups:"
-                " Winograd's algorithm needs w of shape (K, C/groups, 3, 3), with K and C multiples of the groups. "
-                "Use another variant, or correct the shapes."
+                f"Conv2d: x of shape {x_shape} does not go with w of shape {w_shape} and {groups} groups:"
+                " Winograd's algorithm needs w of shape (K, C/groups, 3, 3), with K and C multiples of the groups, and "
+                "stride and dilation 1. Use another variant, or correct the shapes."
             )
-        (N, C, H, W), K = x_shape, w_shape[0]
-        out_h, out_w = window_output_shape((H, W), KERNEL, (1, 1), padding)
-        check_countable(x_shape, w_shape, (out_h, out_w))
-        return cls(N, groups, C // groups, K // groups, H, W, out_h, out_w, *padding[:2], tile)
+        return super().of(geometry, tile=tile)
 
-    def transposed(self):
-        """The correlation that gives the gradient of x from that of y."""
-        return dataclasses.replace(
-            self,
-            inputs=self.outputs,
-            outputs=self.inputs,
-            height=self.out_h,
-            width=self.out_w,
-            out_h=self.height,
-            out_w=self.width,
-            top=KERNEL[0] - 1 - self.top,
-            left=KERNEL[1] - 1 - self.left,
-            is_transposed=True,
-        )
-
-    def check_y(self, dy, x_shape, w_shape, padding):
-        """Raise ShapeError if dy has not the shape of y."""
-        if dy.shape != self.y_shape:
-            raise ShapeError(
-                f"Conv2d: dy has shape {dy.shape}, but an x of shape {tuple(x_shape)} with w of shape {tuple(w_shape)} "
-                f"and padding {tuple(padding)} gives y of shape {self.y_shape}. Give dy of that shape."
-            )
+    @functools.cached_property
+    def pooled(self):
+        """The same, pooled."""
+        return dataclasses.replace(self, is_pooled=True)
 
     @property
     def y_shape(self):
@@ -250,15 +228,11 @@ class _Plan:
     """How one convolution is cut into strips, and what scratch a work-item needs, in vectors."""
 
     vectors: Vectors
-    strip_images: int
-    strip_rows: int
-    strip_columns: int
     blocks: int
-    shares: int
     items: int
     scratch_item: int
-    v_size: int
-    m_size: int
+    #: The sizes of the convolution and of what it is cut into, by the names that the kernel has for them.
+    arguments: dict
 
 
 @functools.lru_cache(maxsize=256)
@@ -291,7 +265,21 @@ def _plan(device, convolution, has_small_strips):
             f"elements, but the kernels count in 32 bits, up to {INT_MAX}. Use another variant, or fewer channels."
         )
     items = max(1, min(items, strips * shares, SCRATCH_BYTES // (scratch_item * of.nbytes)))
-    return _Plan(of, strip_images, strip_rows, strip_columns, blocks, shares, items, scratch_item, v_size, m_size)
+    arguments = {
+        **convolution.sizes,
+        "scratch_item": scratch_item,
+        "v_size": v_size,
+        "m_size": m_size,
+        "items": items,
+        "tile_rows": rows,
+        "tile_columns": columns,
+        "strip_images": strip_images,
+        "strip_rows": strip_rows,
+        "strip_columns": strip_columns,
+        "blocks": blocks,
+        "shares": shares,
+    }
+    return _Plan(of, blocks, items, scratch_item, arguments)
 
 
 def strip_pixels(rows, columns):
@@ -307,11 +295,10 @@ def even_share(count, most):
 
 def _transform_weights(convolution, w):
     """Return G w G' as (groups, blocks, positions, inputs, outputs of a block)."""
-    device, taps = w.device, KERNEL[0] * KERNEL[1]
+    device = w.device
     groups, inputs, outputs = convolution.groups, convolution.inputs, convolution.outputs
     plan = _plan(device, convolution, variants.has_small_strips(device))
     u = device.empty((groups, plan.blocks, convolution.positions, inputs, plan.vectors.block))
-    w_output, w_input = (taps, outputs * taps) if convolution.is_transposed else (inputs * taps, taps)
     device.launch(
         "conv2d_winograd",
         "transform_weights",
@@ -325,9 +312,7 @@ def _transform_weights(convolution, w):
         outputs=outputs,
         inputs=inputs,
         inputs_per_item=INPUTS_PER_ITEM,
-        w_group=outputs * inputs * taps,
-        w_output=w_output,
-        w_input=w_input,
+        **convolution.weight_steps,
         rotate=int(convolution.is_transposed),
     )
     return u
@@ -336,7 +321,6 @@ def _transform_weights(convolution, w):
 def _convolve(convolution, x, u, b, relu, kept, y, winner):
     device, plan = x.device, _plan(x.device, convolution, variants.has_small_strips(x.device))
     scratch = device.empty((plan.items * plan.scratch_item, plan.vectors.width))
-    sizes = convolution
     # A gradient that pooling hands back is read as it is, and spread over the windows in the kernel.
     read, read_winner = unpooled(x)
     device.launch(
@@ -358,25 +342,5 @@ def _convolve(convolution, x, u, b, relu, kept, y, winner):
         pool=int(winner is not None),
         winner=winner,
         scratch=scratch,
-        scratch_item=plan.scratch_item,
-        v_size=plan.v_size,
-        m_size=plan.m_size,
-        items=plan.items,
-        images=sizes.images,
-        groups=sizes.groups,
-        inputs=sizes.inputs,
-        outputs=sizes.outputs,
-        height=sizes.height,
-        width=sizes.width,
-        out_h=sizes.out_h,
-        out_w=sizes.out_w,
-        top=sizes.top,
-        left=sizes.left,
-        tile_rows=sizes.tile_rows,
-        tile_columns=sizes.tile_columns,
-        strip_images=plan.strip_images,
-        strip_rows=plan.strip_rows,
-        strip_columns=plan.strip_columns,
-        blocks=plan.blocks,
-        shares=plan.shares,
+        **plan.arguments,
     )

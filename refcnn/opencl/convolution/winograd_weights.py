@@ -9,15 +9,16 @@ import functools
 
 from ...errors import ShapeError
 from .. import variants
-from ..runtime.device import INT_MAX
 from ..shared.fusion import unpooled
+from .sizes import INT_MAX
 from .winograd import (
     INPUTS_PER_ITEM,
     ITEMS_PER_CORE,
     SCRATCH_BYTES,
     TILES_OF_SMALL_STRIP,
-    Correlation,
+    TiledCorrelation,
     Vectors,
+    check_y,
     even_share,
     strip_pixels,
     vectors,
@@ -33,7 +34,7 @@ _STRIP_BYTES = 1 << 19
 _LEAST_TILES = 14
 
 
-def backward_w(x, dy, w_shape, *, padding, groups, tile, bias=False):
+def backward_w(x, dy, geometry, tile, bias=False):
     """Return dw (K, C/groups, 3, 3), and db (1, K, 1, 1) if ``bias``, else None.
 
     Parameters
@@ -42,10 +43,7 @@ def backward_w(x, dy, w_shape, *, padding, groups, tile, bias=False):
         (N, C, H, W), float32.
     dy : DeviceArray
         (N, K, out_h, out_w), float32.
-    w_shape : tuple of int
-    padding : (int, int, int, int)
-        Top, left, bottom, right.
-    groups : int
+    geometry : refcnn.opencl.convolution.sizes.Convolution
     tile : int
         2 or 4: pixels of dy on the side of a tile.
     bias : bool
@@ -58,8 +56,8 @@ def backward_w(x, dy, w_shape, *, padding, groups, tile, bias=False):
         If the kernels are not 3x3, the channels do not fit together, dy has
         not the shape that belongs to x, or an array has more elements than the kernels can count.
     """
-    device, sizes = x.device, Correlation.of(x.shape, w_shape, padding, groups, tile)
-    sizes.check_y(dy, x.shape, w_shape, padding)
+    device, sizes = x.device, TiledCorrelation.of(geometry, tile)
+    check_y(dy, geometry)
     plan = _plan(device, sizes, variants.has_small_strips(device))
     sums, bias_sums, scratch = (
         device.empty((count, plan.vectors.width))
@@ -67,13 +65,6 @@ def backward_w(x, dy, w_shape, *, padding, groups, tile, bias=False):
     )
     read, winner = unpooled(dy)
     options = plan.vectors.options(tile)
-    shares = {
-        "share_inputs": plan.share_inputs,
-        "share_outputs": plan.share_outputs,
-        "input_shares": plan.input_shares,
-        "output_shares": plan.output_shares,
-        "splits": plan.splits,
-    }
     device.launch(
         "conv2d_winograd_weights",
         "sum_products",
@@ -87,32 +78,14 @@ def backward_w(x, dy, w_shape, *, padding, groups, tile, bias=False):
         sums=sums,
         bias_sums=bias_sums,
         scratch=scratch,
-        scratch_item=plan.scratch_item,
-        x_size=plan.x_size,
-        dy_size=plan.dy_size,
-        items=plan.items,
-        images=sizes.images,
-        groups=groups,
-        inputs=sizes.inputs,
-        outputs=sizes.outputs,
-        height=sizes.height,
-        width=sizes.width,
-        out_h=sizes.out_h,
-        out_w=sizes.out_w,
-        top=sizes.top,
-        left=sizes.left,
-        tile_rows=sizes.tile_rows,
-        tile_columns=sizes.tile_columns,
-        strip_images=plan.strip_images,
-        strip_rows=plan.strip_rows,
-        strip_columns=plan.strip_columns,
-        **shares,
+        **plan.arguments,
+        **plan.shares,
     )
-    dw, db = device.empty(w_shape), device.empty((1, w_shape[0], 1, 1)) if bias else None
+    dw, db = device.empty(geometry.w_shape), device.empty((1, geometry.w_shape[0], 1, 1)) if bias else None
     device.launch(
         "conv2d_winograd_weights",
         "transform_gradient",
-        (groups * -(-sizes.outputs // plan.vectors.width), -(-sizes.inputs // INPUTS_PER_ITEM)),
+        (sizes.groups * -(-sizes.outputs // plan.vectors.width), -(-sizes.inputs // INPUTS_PER_ITEM)),
         (1, 1),
         options=options,
         sums=sums,
@@ -120,11 +93,11 @@ def backward_w(x, dy, w_shape, *, padding, groups, tile, bias=False):
         dw=dw,
         db=db,
         has_db=int(bias),
-        groups=groups,
+        groups=sizes.groups,
         inputs=sizes.inputs,
         outputs=sizes.outputs,
         inputs_per_item=INPUTS_PER_ITEM,
-        **shares,
+        **plan.shares,
     )
     return dw, db
 
@@ -134,20 +107,13 @@ class _Plan:
     """How the sums are cut into shares and splits, the tiles into strips, and what room is needed, in vectors."""
 
     vectors: Vectors
-    strip_images: int
-    strip_rows: int
-    strip_columns: int
-    share_inputs: int
-    share_outputs: int
-    input_shares: int
-    output_shares: int
-    splits: int
     items: int
     scratch_item: int
-    x_size: int
-    dy_size: int
     sums: int
     bias_sums: int
+    #: The sizes of the convolution and of what it is cut into, and of the shares, by the names that the kernels have.
+    arguments: dict
+    shares: dict
 
 
 @functools.lru_cache(maxsize=256)
@@ -189,20 +155,24 @@ def _plan(device, sizes, has_small_strips):
             f"working copy of {largest} elements, but the kernels count in 32 bits, up to {INT_MAX}. Use another "
             "variant, or fewer channels."
         )
-    return _Plan(
-        of,
-        strip_images,
-        strip_rows,
-        strip_columns,
-        share_inputs,
-        share_outputs,
-        input_shares,
-        output_shares,
-        splits,
-        items,
-        scratch_item,
-        x_size,
-        dy_size,
-        sums,
-        splits * sizes.groups * output_shares * share_outputs,
-    )
+    arguments = {
+        **sizes.sizes,
+        "scratch_item": scratch_item,
+        "x_size": x_size,
+        "dy_size": dy_size,
+        "items": items,
+        "tile_rows": rows,
+        "tile_columns": columns,
+        "strip_images": strip_images,
+        "strip_rows": strip_rows,
+        "strip_columns": strip_columns,
+    }
+    shares = {
+        "share_inputs": share_inputs,
+        "share_outputs": share_outputs,
+        "input_shares": input_shares,
+        "output_shares": output_shares,
+        "splits": splits,
+    }
+    bias_sums = splits * sizes.groups * output_shares * share_outputs
+    return _Plan(of, items, scratch_item, sums, bias_sums, arguments, shares)

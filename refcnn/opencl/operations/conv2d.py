@@ -6,7 +6,6 @@ it, a rectifier for example, can then be done in the same kernel.
 
 import functools
 
-from ...shapes import window_output_shape
 from ..convolution import direct, product, winograd, winograd_weights
 from ..convolution.choice import choose
 from ..convolution.sizes import Convolution
@@ -29,18 +28,16 @@ _PLAIN_GROUP = 64
 def forward(x, w, b, *, stride, padding, dilation, groups):
     """x (N, C, H, W), w (K, C/groups, kh, kw), b (1, K, 1, 1) or None -> y (N, K, out_h, out_w)."""
     geometry = Convolution(x.shape, w.shape, stride, padding, dilation, groups)
-    shape = x.shape[0], w.shape[0], *window_output_shape(x.shape[2:], w.shape[2:], stride, padding, dilation)
+    shape = geometry.y_shape
     saved = _Saved(x.computed(), w, geometry)
     which = choose(x.device, "forward", geometry)
     if which == "plain":
         return _plain(x.device, "forward", shape, geometry, "y", x=x, w=w, b=b, has_bias=int(b is not None)), saved
     if which in TILES:
-        attributes = {"padding": padding, "groups": groups, "tile": TILES[which]}
-        run_pooled = functools.partial(winograd.forward_pooled, x, w, b, **attributes)
-
-        def run(rectify):
-            return winograd.forward(x, w, b, relu=rectify, **attributes)
-
+        run, run_pooled = (
+            functools.partial(function, x, w, b, geometry, TILES[which])
+            for function in (winograd.forward, winograd.forward_pooled)
+        )
         return Pending(x.device, shape, run, run_pooled).array(), saved
     if which == "direct":
         return Pending(x.device, shape, functools.partial(direct.forward, saved.x, w, b, geometry)).array(), saved
@@ -76,15 +73,7 @@ class _Gradients:
         if which == "plain":
             return _plain(device, "backward_x", x.shape, geometry, "dx", dy=self._dy, w=w)
         if which in TILES:
-            dx = winograd.backward_x(
-                self._dy,
-                w,
-                x.shape,
-                padding=geometry.padding,
-                groups=geometry.groups,
-                tile=TILES[which],
-                kept=x if x.rectified else None,
-            )
+            dx = winograd.backward_x(self._dy, w, geometry, TILES[which], kept=x if x.rectified else None)
             dx.masked_by = x if x.rectified else None
             return dx
         if which == "direct":
@@ -99,9 +88,7 @@ class _Gradients:
             db = _plain(device, "backward_b", (1, w.shape[0], 1, 1), geometry, "db", dy=self._dy) if needs_b else None
             return dw, db
         if which in TILES and needs_w:
-            return winograd_weights.backward_w(
-                x, self._dy, w.shape, padding=geometry.padding, groups=geometry.groups, tile=TILES[which], bias=needs_b
-            )
+            return winograd_weights.backward_w(x, self._dy, geometry, TILES[which], bias=needs_b)
         if which == "direct" and needs_w:
             dw, db = direct.backward_w(x, self._dy, geometry)
             return dw, db if needs_b else None
@@ -133,13 +120,12 @@ class _Saved:
 def _plain(device, kernel, shape, geometry, result_name, **arguments):
     """Run a kernel of conv2d.cl and return its result, of the given shape; the other arguments by name."""
     result = device.empty(shape)
-    (N, C, H, W), (K, inputs, kernel_h, kernel_w) = geometry.x_shape, geometry.w_shape
-    out_h, out_w = window_output_shape((H, W), (kernel_h, kernel_w), *geometry[2:5])
+    (N, C, H, W), (_, K, out_h, out_w), (kernel_h, kernel_w) = geometry.x_shape, geometry.y_shape, geometry.kernel
     (top, left), (s_h, s_w), (d_h, d_w) = geometry.padding[:2], geometry.stride, geometry.dilation
     size = {
         "forward": (out_h * out_w, N * K),
         "backward_x": (H * W, N * C),
-        "backward_w": (inputs * kernel_h * kernel_w, K),
+        "backward_w": (geometry.terms, K),
         "backward_b": (K,),
     }[kernel]
     device.launch(

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ...errors import ShapeError
+from ...errors import BackendError, ShapeError
 
 
 class DeviceArray:
@@ -98,3 +98,11 @@ class DeviceArray:
 
     def __repr__(self):
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, device={self.device.name})"
+
+
+def check_owner(array, device):
+    """Raise BackendError if an array lies on another device."""
+    if array.device is not device:
+        raise BackendError(
+            f"an array lies on {array.device.name}, but is used on {device.name}. Copy it through the host first."
+        )

@@ -10,7 +10,8 @@ import threading
 
 from ...errors import BackendError, NoDeviceError
 from . import icd, trial
-from .device import Device, keep_from_children, pocl_version
+from .device import Device, keep_from_children
+from .vectors import pocl_version
 
 INSTALL_ADVICE = (
     'Install a runtime: pip install "refcnn[intel]" (x86-64 CPUs), pip install "refcnn[pocl]" (x86-64 CPUs, smaller), '

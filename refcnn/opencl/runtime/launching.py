@@ -1,9 +1,171 @@
-"""Kernels that are ready to be launched again and again."""
+"""Launches of kernels, which are built at their first and ready for the next ones."""
 
+import contextlib
+import contextvars
 import math
 import operator
 
-from ...errors import ArgumentError
+from ...errors import ArgumentError, BackendError
+from ...mode import setting
+from . import program, signatures
+from .array import check_owner
+from .connection import opencl_errors
+
+# Kernel objects that are kept ready, each for one kernel and its sizes.
+_MOST_PREPARED = 4096
+
+
+class Launcher:
+    """What launches kernels on one device.
+
+    Parameters
+    ----------
+    device : refcnn.opencl.runtime.device.Device
+    connection : refcnn.opencl.runtime.connection.Connection
+    recording : contextvars.ContextVar
+        The :class:`~refcnn.opencl.runtime.recording.Recording` that notes launches, or None.
+    """
+
+    def __init__(self, device, connection, recording):
+        self._device, self._connection, self._recording = device, connection, recording
+        # Of the thread or task that asked for it: what others launch is none of theirs.
+        self._profile = contextvars.ContextVar("refcnn profile of launches", default=None)
+        self._programs, self._calls, self._prepared = {}, {}, {}
+
+    def launch(self, file_stem, kernel_name, global_size, local_size, /, *, options=(), **arguments):
+        """Queue one kernel.
+
+        Parameters
+        ----------
+        file_stem, kernel_name : str
+            The kernel ``kernel_name`` of ``kernels/<file_stem>.cl``.
+        global_size : tuple of int
+            Work-items in each dimension that there is work for; rounded up to
+            whole work-groups, so that the kernel must test its bound. With a
+            zero in it nothing is launched.
+        local_size : tuple of int
+            Work-items of a work-group. Always the same for one kernel: some
+            runtimes compile a kernel anew for each local size they meet.
+        options : tuple of str
+            Build options, such as ``-DROWS=8``.
+        **arguments : DeviceArray, None, int, float or numpy scalar
+            Each of the kernel's arguments by the name that it has there. A number becomes one of the argument's type.
+            None stands for an array that the kernel is told not to touch. An int is a size: the kernel is prepared
+            for it; what changes from launch to launch had better be a numpy scalar.
+
+        Raises
+        ------
+        ArgumentError
+            If an argument is missing or unknown, or is not of the type that it has in the kernel's text, or an int is
+            too large for it. Of sizes with which the kernel ran already the type is not looked at again.
+        BackendError
+            If there is no such kernel, an array lies on another device, or the launch fails.
+        DeviceMemoryError
+            If the device runs out of memory.
+        KernelBuildError
+            If the device's compiler refuses the kernel.
+        """
+        import pyopencl as cl
+
+        if 0 in global_size:
+            return
+        call_key = file_stem, kernel_name, options, *arguments
+        call = self._calls.get(call_key) or self._call(call_key, arguments)
+        values = tuple(arguments.values())
+        arrays, sizes = call.arrays_of(values), call.sizes_of(values)
+        # Those that were put off are computed before any argument is set, since that may launch the same kernel.
+        try:
+            memories = [array and array.memory for array in arrays]
+        except AttributeError:
+            call.signature.check(arguments)
+            raise
+        recording = self._recording.get()
+        if recording is not None:
+            call.signature.check(arguments)
+            rounded = whole_groups(global_size, local_size)
+            recording.launched(call.signature, rounded, local_size, arguments, options)
+            if not recording.execute:
+                return
+        connection, key = self._connection, (call, global_size, local_size, sizes)
+        with connection.lock:
+            prepared = self._prepared.get(key) or self._prepare(options, *key)
+            prepared.set(self._device, arrays, memories, call.numbers_of(values))
+            work = connection.queue, prepared.kernel, prepared.global_size, local_size
+            try:
+                event = cl.enqueue_nd_range_kernel(*work)
+            except cl.Error:
+                what = f"launching {kernel_name} over {prepared.global_size} work-items in groups of {local_size}"
+                event = connection.with_memory(what, lambda: cl.enqueue_nd_range_kernel(*work))
+            profile = self._profile.get()
+            if profile is not None:
+                profile.append((file_stem, kernel_name, event, prepared.global_size))
+
+    @contextlib.contextmanager
+    def profiling(self):
+        """Time every kernel launched inside a ``with`` block by the device's own clock.
+
+        Yields
+        ------
+        list of (str, str, float, tuple of int)
+            An entry for each launch, in order: the kernel's file stem and name, its seconds, which are known at the
+            end, and its global size.
+        """
+        timings, connection = [], self._connection
+        former = connection.replace_queue(connection.profiling_queue())
+        try:
+            with setting(self._profile, timings):
+                yield timings
+            connection.finish()
+            timings[:] = [
+                (file_stem, kernel_name, (event.profile.end - event.profile.start) * 1e-9, global_size)
+                for file_stem, kernel_name, event, global_size in timings
+            ]
+        finally:
+            connection.replace_queue(former)
+
+    def _call(self, key, arguments):
+        """Return where such arguments go, after they were checked against the kernel's text."""
+        file_stem, kernel_name, options, *_ = key
+        signature = self._signature(file_stem, kernel_name, options)
+        signature.check(arguments)
+        self._calls[key] = Call(signature, arguments)
+        return self._calls[key]
+
+    def _prepare(self, options, call, global_size, local_size, sizes):
+        """Return a kernel object of its own for one kernel and its sizes, which are set for good."""
+        file_stem, kernel_name, parameters = call.signature
+        kernel = self._kernel(file_stem, kernel_name, options)
+        if len(parameters) != kernel.num_args:
+            raise BackendError(
+                f"{kernel_name} in kernels/{file_stem}.cl has {kernel.num_args} arguments to the compiler of "
+                f"{self._device.name}, but refcnn reads {', '.join(one.name for one in parameters)} in its text. "
+                "Write them without what only a compiler knows."
+            )
+        prepared = PreparedKernel(call, kernel, whole_groups(global_size, local_size), sizes)
+        if len(self._prepared) >= _MOST_PREPARED:
+            self._prepared.clear()
+        self._prepared[call, global_size, local_size, sizes] = prepared
+        return prepared
+
+    def _signature(self, file_stem, kernel_name, options):
+        options = program.all_options(self._device, options)
+        return signatures.signature(file_stem, kernel_name, program.source(file_stem), options)
+
+    def _kernel(self, file_stem, kernel_name, options):
+        import pyopencl as cl
+
+        try:
+            return cl.Kernel(self._program(file_stem, options), kernel_name)
+        except cl.Error as error:
+            raise BackendError(
+                f"kernels/{file_stem}.cl has no kernel {kernel_name} on {self._device.name}: {error}."
+            ) from error
+
+    def _program(self, file_stem, options):
+        key = file_stem, options
+        if key not in self._programs:
+            self._programs[key] = program.build(self._device, self._connection.context, file_stem, options)
+        return self._programs[key]
 
 
 class Call:
@@ -83,7 +245,7 @@ class PreparedKernel:
                 set_arg(place, self._stand_in(memories).buffer)
                 continue
             if array.device is not device:
-                device.check_owner(array)
+                check_owner(array, device)
             if array.dtype is not parameter.dtype:
                 call.signature.check_value(parameter, array)
             memory.copy = None
@@ -109,16 +271,10 @@ class PreparedKernel:
         self._call.signature.check_value(parameter, number)
         try:
             self._set_arg(place, parameter.converted(number))
-        except _refusals() as error:
+        except (opencl_errors(), TypeError) as error:
             raise ArgumentError(
                 f"{self._call.signature}: {parameter.name} is {number!r}, which the device does not take: {error}."
             ) from error
-
-
-def _refusals():
-    import pyopencl as cl
-
-    return cl.Error, TypeError
 
 
 def whole_groups(global_size, local_size):

@@ -12,6 +12,7 @@ arrays were put in as they came give way to one that is large enough for all.
 import bisect
 import collections
 import functools
+import math
 import threading
 
 # Bytes of the smallest buffer: many small arrays share it.
@@ -91,7 +92,6 @@ class Arena:
         self._take_back()
         return self._active
 
-    @_locked
     def allocate(self, nbytes):
         """Return a Memory whose buffer has so many bytes, at least 1.
 
@@ -104,18 +104,21 @@ class Arena:
         pyopencl.Error
             If the device has no room for it.
         """
-        self._take_back()
         size = self._rounded(nbytes)
-        found, smallest = None, float("inf")
-        for slab in self._slabs:
-            for index, (_, free) in enumerate(slab.free):
-                if size <= free < smallest:
-                    found, smallest = (slab, index), free
-        slab, index = found or (self._grow(size), 0)
-        start = slab.take(index, size, at_end=size * _SMALL_SHARE < self._peak)
-        self._active += size
-        self._peak = max(self._peak, self._active)
-        return Memory(slab.part(start, nbytes), self._returned, (slab, start, size))
+        with self._lock:
+            if self._returned:
+                self._take_back()
+            found, smallest = None, math.inf
+            for slab in self._slabs:
+                for index, (_, free) in enumerate(slab.free):
+                    if size <= free < smallest:
+                        found, smallest = (slab, index), free
+            slab, index = found or (self._grow(size), 0)
+            start = slab.take(index, size, at_end=size * _SMALL_SHARE < self._peak)
+            self._active += size
+            if self._active > self._peak:
+                self._peak = self._active
+            return Memory(slab.part(start, nbytes), self._returned, (slab, start, size))
 
     @property
     @_locked
@@ -204,8 +207,9 @@ class _Slab:
 
     def part(self, start, nbytes):
         """Return the buffer of a part, the same object as the last time if that is still kept."""
-        if (start, nbytes) not in self._parts:
+        part = self._parts.get((start, nbytes))
+        if part is None:
             if len(self._parts) >= _MOST_PARTS:
                 self._parts.clear()
-            self._parts[start, nbytes] = self._buffer.get_sub_region(start, nbytes)
-        return self._parts[start, nbytes]
+            part = self._parts[start, nbytes] = self._buffer.get_sub_region(start, nbytes)
+        return part

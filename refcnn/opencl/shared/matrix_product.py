@@ -14,7 +14,7 @@ import functools
 
 import numpy as np
 
-from ..runtime.device import VECTOR_WIDTHS
+from ..runtime.vectors import VECTOR_WIDTHS
 from ..variants import variant
 
 # Floats that are read at once on any device, at most.
