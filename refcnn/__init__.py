@@ -12,17 +12,34 @@ from . import data, errors
 from .backend import set_opencl_active, use_backend
 from .initializers import GlorotNormal, GlorotUniform, HeNormal
 from .layer import Layer
-from .layers.add import add
+from .layers.activation import (
+    LeakyRelu,
+    Sigmoid,
+    Softplus,
+    Tanh,
+    absolute,
+    leaky_relu,
+    negative,
+    sigmoid,
+    softplus,
+    tanh,
+)
+from .layers.arithmetic import add, divide, multiply, power, subtract
 from .layers.average_pool2d import AveragePool2d, average_pool2d
 from .layers.cast import cast
 from .layers.conv2d import Conv2d, conv2d
 from .layers.dense import Dense, dense
 from .layers.dropout import Dropout, dropout
 from .layers.flatten import Flatten, flatten
+from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool2d, max_pool2d
+from .layers.reduction import reduce_max, reduce_mean, reduce_sum
 from .layers.relu import Relu, relu
+from .layers.reshape import reshape
+from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
+from .layers.transpose import transpose
 from .model import Model, Sequential
 from .optimizers.adam import Adam
 from .optimizers.optimizer import Optimizer
@@ -61,14 +78,18 @@ __all__ = [
     "dropout",
     "errors",
     "flatten",
+    "matmul",
     "max_pool2d",
     "models",
     "onnx",
     "relu",
+    "reshape",
     "set_opencl_active",
     "set_seed",
+    "slice",
     "softmax",
     "softmax_cross_entropy",
+    "transpose",
     "use_backend",
 ]
 

@@ -20,6 +20,21 @@ def integer(owner, name, value, minimum=1):
     return int(value)
 
 
+def integers(owner, name, value, minimum):
+    """Return a tuple of ints of at least ``minimum``, from one or from a sequence.
+
+    Raises
+    ------
+    ArgumentError
+        If something else is among them, or one is too small.
+    """
+    try:
+        values = tuple(value)
+    except TypeError:
+        values = (value,)
+    return tuple(integer(owner, name, entry, minimum) for entry in values)
+
+
 def pair(owner, name, value, minimum=1):
     """Return (vertical, horizontal) from an int or a pair of ints of at least ``minimum``.
 
@@ -32,6 +47,32 @@ def pair(owner, name, value, minimum=1):
     if len(values) != 2:
         raise ArgumentError(f"{owner}: {name} is {value!r}. Give an integer, or a pair (vertical, horizontal).")
     return tuple(integer(owner, name, entry, minimum) for entry in values)
+
+
+def axes(owner, value, dimensions):
+    """Return numbers of axes from 0 on, in order, from an int, a sequence of ints, or None for all axes.
+
+    Parameters
+    ----------
+    dimensions : int
+        How many axes there are; negative numbers count from the last.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is none of these, or names an axis twice or one that there is not.
+    """
+    if value is None:
+        return tuple(range(dimensions))
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    are_numbers = all(isinstance(entry, numbers.Integral) and not isinstance(entry, bool) for entry in values)
+    found = sorted({int(entry) % dimensions for entry in values}) if are_numbers and dimensions else []
+    if not are_numbers or len(found) != len(values) or any(not -dimensions <= entry < dimensions for entry in values):
+        raise ArgumentError(
+            f"{owner}: axes is {value!r}, but the input has {dimensions} axes. Give an integer from {-dimensions} to "
+            f"{dimensions - 1}, or a tuple of different ones."
+        )
+    return tuple(found)
 
 
 def padding4(owner, value):

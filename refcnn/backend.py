@@ -212,7 +212,8 @@ class use_backend:
 
     Without ``with`` the choice holds to the end of the block in which it is made. Made outside of any, in the main
     thread, it holds for the whole process: for all threads that do not choose for themselves; in another thread it
-    holds for that thread. Models and optimizers are copied to the active backend when they are next used.
+    holds for that thread. Models and optimizers are copied to the active backend when they are next used;
+    :meth:`refcnn.Model.replica` gives another model for it.
 
     Parameters
     ----------

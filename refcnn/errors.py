@@ -9,6 +9,10 @@ class ShapeError(RefcnnError, ValueError):
     """Arrays whose shapes do not fit an operation or each other."""
 
 
+class OutOfRangeError(RefcnnError, IndexError):
+    """An index past the end of an axis, or more indices than there are axes."""
+
+
 class ArgumentError(RefcnnError, ValueError):
     """An attribute, option or name outside what is allowed."""
 

@@ -32,9 +32,13 @@ def apply(operation, *inputs, **attributes):
         If an input has a dtype that the operation does not take.
     """
     backend = backends.active()
-    inputs = tuple(None if entry is None else as_variable(entry) for entry in inputs)
-    inputs = taken(operation, inputs)
+    inputs = tuple([None if entry is None else as_variable(entry) for entry in inputs])
     arrays = [None if entry is None else entry.on(backend) for entry in inputs]
+    # Floats alone, as nearly always, are found quickly: this stands before every operation.
+    kinds = {array.dtype.kind for array in arrays if array is not None}
+    if kinds != {"f"} or _dtypes(operation) != _FLOATS_ALONE:
+        inputs = taken(operation, inputs)
+        arrays = [None if entry is None else entry.on(backend) for entry in inputs]
     implementation = backend.operation(operation)
     y, saved = implementation.forward(*arrays, **attributes)
     if is_recording():
@@ -47,9 +51,8 @@ def apply(operation, *inputs, **attributes):
 def taken(operation, inputs):
     """Return the inputs of an operation in dtypes that it takes, as its card's ``DTYPES`` says.
 
-    ``DTYPES`` is a tuple of sets of dtypes, such as :data:`refcnn.formats.INTEGERS`, one for each input, of which the
-    last holds for all further ones; operations without it take floats. Integers and truth values that were given as an
-    array_like are taken as floats, and as what they are where the operation takes no floats.
+    Integers and truth values that were given as an array_like are taken as floats, and as what they are where the
+    operation takes no floats.
 
     Parameters
     ----------
@@ -66,9 +69,6 @@ def taken(operation, inputs):
         If a Variable has another dtype: refcnn converts none of its own accord.
     """
     dtypes = _dtypes(operation)
-    # As nearly always, and before every operation, so that it must be quick.
-    if dtypes is _FLOATS_ALONE and all(map(_is_float, inputs)):
-        return inputs
     return tuple(
         entry if entry is None else _taken(operation, number, entry, dtypes[min(number, len(dtypes) - 1)])
         for number, entry in enumerate(inputs)
@@ -80,11 +80,7 @@ _FLOATS_ALONE = (formats.FLOATS,)
 
 @functools.cache
 def _dtypes(operation):
-    return getattr(rooms.card(operation), "DTYPES", _FLOATS_ALONE)
-
-
-def _is_float(entry):
-    return entry is None or entry.dtype.kind == "f"
+    return rooms.trait(rooms.LAYERS, operation, "DTYPES")
 
 
 def _taken(operation, number, variable, accepted):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from .arguments import Written
+from .formats import FLOAT32
 from .philox import generator
 
 
@@ -21,7 +22,7 @@ class GlorotNormal(Written):
 
     def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return float32 weights of a shape."""
-        return (generator.normal(shape) * math.sqrt(2 / sum(_fans(shape)))).astype(np.float32)
+        return (generator.normal(shape) * math.sqrt(2 / sum(_fans(shape)))).astype(FLOAT32.dtype)
 
 
 class GlorotUniform(Written):
@@ -29,7 +30,7 @@ class GlorotUniform(Written):
 
     def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return float32 weights of a shape."""
-        return ((2 * generator.uniform(shape) - 1) * math.sqrt(6 / sum(_fans(shape)))).astype(np.float32)
+        return ((2 * generator.uniform(shape) - 1) * math.sqrt(6 / sum(_fans(shape)))).astype(FLOAT32.dtype)
 
 
 class HeNormal(Written):
@@ -37,4 +38,4 @@ class HeNormal(Written):
 
     def __call__(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return float32 weights of a shape."""
-        return (generator.normal(shape) * math.sqrt(2 / _fans(shape)[0])).astype(np.float32)
+        return (generator.normal(shape) * math.sqrt(2 / _fans(shape)[0])).astype(FLOAT32.dtype)

@@ -82,7 +82,7 @@ class Layer(Written):
         ShapeError
             If an input is no array of numbers.
         """
-        y = self.forward(*(None if entry is None else as_variable(entry) for entry in inputs), **keywords)
+        y = self.forward(*[None if entry is None else as_variable(entry) for entry in inputs], **keywords)
         watcher = _watcher.get()
         if watcher is not None:
             watcher(self, y)

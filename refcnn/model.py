@@ -9,6 +9,7 @@ from . import backend as backends
 from . import npz
 from .backend import results_of
 from .errors import CheckpointError, ShapeError
+from .formats import EXACT
 from .layer import Layer, described, fits, making, watched
 from .mode import training
 from .reading import reading
@@ -18,8 +19,9 @@ from .variable import DESTINATION, Buffer, Parameter, Stored, tape
 class Model(Layer):
     """Base class of models: assign layers to attributes and define ``forward(self, x)``.
 
-    Layers and parameters are found in the model's attributes, in those of its layers, and in lists, tuples and dicts
-    there, however deep; not in sets, closures or other objects.
+    Layers, parameters and buffers are found in the model's attributes, in those of its layers, and in lists, tuples and
+    dicts there, however deep; not in sets, closures or other objects. What two layers share is trained once, with the
+    sum of the gradients, and saved under each name.
 
     Examples
     --------
@@ -166,10 +168,11 @@ class Model(Layer):
         Raises
         ------
         CheckpointError
-            If the names or shapes are not this model's, or an array holds no numbers, or a parameter that has several
-            names has other values under each; the model is then unchanged.
+            If the names or shapes are not this model's, or an array holds no numbers, or whole ones where a buffer
+            holds floats or the other way round, or a parameter that has several names has other values under each; the
+            model is then unchanged.
         """
-        places = {_joined(name, key): place for name, layer in _walk(self) for key, place in _places(layer).items()}
+        places = _all_places(self)
         unknown = sorted(set(arrays) - set(places))
         # A layer that the model did not need when it was run has no parameters where it was saved either.
         is_given = {id(places[name].layer) for name in arrays if name in places}
@@ -196,6 +199,7 @@ class Model(Layer):
                 fresh[name] = places[name].kind(array)
             except ShapeError as error:
                 raise CheckpointError(f"the {places[name].word} {name} cannot be taken over: {error}") from None
+        _check_dtypes(fresh, places)
         _check_shared(fresh, places)
         for name, entry in fresh.items():
             place = places[name]
@@ -230,7 +234,7 @@ class Model(Layer):
         """
         with reading(path, "a file of parameters", CheckpointError, "Give a file that refcnn wrote."):
             arrays, _ = npz.load(path, "refcnn parameters")
-            check_parameters(arrays)
+            check_saved(arrays, self)
         self.set_state(arrays)
 
 
@@ -271,7 +275,7 @@ class Sequential(Model):
         """Call each layer with the result of the one before, or with all of its results if it has several."""
         y = (x, *others) if others else x
         for layer in self._layers:
-            y = layer(*results_of(y))
+            y = layer(*y) if isinstance(y, tuple) else layer(y)
         return y
 
 
@@ -311,6 +315,21 @@ def _places(layer):
         places |= {key: _Place(layer, key, None, shape, kind) for key, shape in (expected or {}).items()}
     made = {key: _Place(layer, key, entry, entry.shape, type(entry)) for key, entry in layer.own_state()}
     return made | {key: place for key, place in places.items() if key not in made}
+
+
+def _all_places(model):
+    return {_joined(name, key): place for name, layer in _walk(model) for key, place in _places(layer).items()}
+
+
+def _check_dtypes(fresh, places):
+    """Raise CheckpointError where a buffer would get numbers of another dtype; of floats each backend has its own."""
+    for name, entry in fresh.items():
+        stored = places[name].stored
+        if stored is not None and stored.dtype != entry.dtype and {stored.dtype.kind, entry.dtype.kind} != {"f"}:
+            raise CheckpointError(
+                f"the {places[name].word} {name} is of {entry.dtype} in the file and of {stored.dtype} in this model. "
+                "Build the model as it was when it was saved."
+            )
 
 
 def _check_shared(fresh, places):
@@ -383,10 +402,24 @@ def describe_unlisted(found):
     )
 
 
-def check_parameters(arrays):
-    """Raise ValueError unless host arrays could be parameters: float32 or float64, and finite."""
+#: Of what a model stores; all but the floats are dtypes of buffers alone.
+_FLOATS = (np.float32, np.float64)
+_SAVED_DTYPES = (*_FLOATS, *(entry.dtype for entry in EXACT))
+
+
+def check_saved(arrays, model=None):
+    """Raise ValueError unless host arrays could be a model's parameters and buffers: of their dtypes, and finite.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+    model : Model, optional
+        Whose parameters must be floats among them.
+    """
+    places = {} if model is None else _all_places(model)
     for name, array in arrays.items():
-        if array.dtype not in (np.float32, np.float64):
-            raise ValueError(f"the parameter {name!r} has dtype {array.dtype}, but float32 or float64 is expected")
+        of_parameter = name in places and places[name].kind is Parameter
+        if array.dtype not in (_FLOATS if of_parameter else _SAVED_DTYPES):
+            raise ValueError(f"{name!r} has dtype {array.dtype}, but float32 or float64 is expected")
         if not np.isfinite(array).all():
-            raise ValueError(f"the parameter {name!r} holds NaN or infinity")
+            raise ValueError(f"{name!r} holds NaN or infinity")

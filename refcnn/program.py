@@ -2,11 +2,13 @@
 
 import collections
 import dataclasses
+import inspect
 
 import numpy as np
 
+from . import rooms
 from .backend import results_of
-from .errors import ExportError, GradientError
+from .errors import ExportError, GradientError, ShapeError
 from .formats import FLOAT32, kept
 from .layers.softmax import softmax as softmax_of
 from .mode import recording
@@ -106,6 +108,7 @@ def trace(model, image, softmax):
         If the output is not computed from the input by recorded operations, or from parameters that the model does
         not list.
     """
+    _check_one_input(model)
     variable = Variable(image)
     # A proof draws numbers with which a model may overflow; what comes of it is judged, so NumPy need not warn.
     try:
@@ -115,6 +118,11 @@ def trace(model, image, softmax):
                 output = softmax_of(output)
     except GradientError as error:
         raise ExportError(f"the model cannot be written as a graph: {error}") from None
+    if isinstance(output, tuple) and len(output) > 1:
+        raise ExportError(
+            f"the model has {len(output)} results, but a file has one output. Export a model whose forward returns one "
+            "of them."
+        )
     if not isinstance(output, Variable) or output.node is None:
         raise ExportError(
             f"the model's output, a {type(output).__name__}, is not the result of refcnn's operations, so there is "
@@ -156,6 +164,16 @@ def trace(model, image, softmax):
     return Program(tuple(steps), constants, variables, names[id(output)])
 
 
+def _check_one_input(model):
+    try:
+        inspect.signature(model.forward).bind(IMAGE)
+    except TypeError:
+        raise ExportError(
+            f"the model is called as forward{inspect.signature(model.forward)}, but a file has one input. Export a "
+            "model whose forward(self, x) takes one, and calls this one."
+        ) from None
+
+
 def _labels(nodes):
     """Return the labels of recorded operations: each stem with a running number."""
     count, labels = collections.Counter(), []
@@ -181,12 +199,62 @@ def _renamed(state, nodes):
         yield name, entry
 
 
+def for_any_batch(program, other):
+    """Return a program with attributes that hold for any batch size, as a trace of another batch shows them.
+
+    Sizes that follow from the batch, as in ``x.reshape(x.shape[0], -1)``, are numbers when they are recorded. The card
+    of such an operation has ``for_any_batch(shapes, attributes, other_shapes, other_attributes)``, which returns
+    attributes that say the same of both batches, or None, and ``at_shapes(*shapes, **attributes)``, which returns what
+    they say of inputs of given shapes.
+
+    Parameters
+    ----------
+    program, other : Program
+        Traces of one model.
+    """
+    pairs = zip(program.steps, other.steps, strict=False)
+    steps = tuple(_for_any_batch(step, program, twin, other) for step, twin in pairs)
+    return dataclasses.replace(program, steps=steps + program.steps[len(steps) :])
+
+
+def _for_any_batch(step, program, twin, other):
+    find = getattr(rooms.card(step.operation), "for_any_batch", None)
+    if find is None or step == twin or not _have_same_inputs(step, twin):
+        return step
+    found = find(_shapes(step, program), step.attributes, _shapes(twin, other), twin.attributes)
+    general = step if found is None else dataclasses.replace(step, attributes=found)
+    return general if _is_same(general, step, program) and _is_same(general, twin, other) else step
+
+
+def _is_same(step, twin, trace):
+    """Return whether a step does what another does, which is one of a trace."""
+    if step == twin or not _have_same_inputs(step, twin):
+        return step == twin
+    at_shapes = getattr(rooms.card(step.operation), "at_shapes", None)
+    if at_shapes is None:
+        return False
+    shapes = _shapes(twin, trace)
+    try:
+        return at_shapes(*shapes, **step.attributes) == at_shapes(*shapes, **twin.attributes)
+    except ShapeError:
+        return False
+
+
+def _have_same_inputs(step, twin):
+    return dataclasses.replace(step, attributes={}) == dataclasses.replace(twin, attributes={})
+
+
+def _shapes(step, trace):
+    return [None if name is None else trace.variables[name].shape for name in step.inputs]
+
+
 def require_same(program, other, what):
     """Raise ExportError unless two traces of a model show the same operations on the same constants.
 
     Parameters
     ----------
     program, other : Program
+        The first may have been made by :func:`for_any_batch`.
     what : str
         What the second run was given, for the message.
     """
@@ -195,7 +263,7 @@ def require_same(program, other, what):
         "the values of x, and compute only with refcnn's operations."
     )
     for number, (step, twin) in enumerate(zip(program.steps, other.steps, strict=False)):
-        if step != twin:
+        if not _is_same(step, twin, other):
             raise ExportError(
                 f"the model's operation {number + 1} is {_call(step)}, but {_call(twin)} when run on {what}. {advice}"
             )

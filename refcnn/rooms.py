@@ -81,6 +81,14 @@ def card(stem):
     return find(OPTIMIZERS, stem) if found is None else found
 
 
+def function(stem):
+    """Return the public function of an operation, which bears its name and stands in its room among the layers.
+
+    For what is below the layers and yet offers an operation, as the operators of Variables do.
+    """
+    return getattr(require(LAYERS, stem), stem)
+
+
 @functools.cache
 def operations():
     """Return the names of all operations, sorted: those of which the reference has a room."""

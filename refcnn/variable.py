@@ -1,6 +1,7 @@
 """Variables and the tape: what was computed from what, and the gradients that follow from it."""
 
 import copy
+import numbers
 import weakref
 
 import numpy as np
@@ -43,12 +44,13 @@ class Node:
     def record(self, backend, y):
         """Return what forward gave, an array or a tuple of arrays, as Variables that know this node."""
         needed = any(entry is not None and entry.requires_grad for entry in self.inputs)
-        arrays = backends.results_of(y)
-        results = tuple(Variable.of(backend, array, self, needed, position) for position, array in enumerate(arrays))
         # Results hold their node, and not the other way round, so that one which nobody holds is freed at once.
-        self._results = tuple(map(weakref.ref, results))
         if not isinstance(y, tuple):
-            return results[0]
+            result = Variable.of(backend, y, self, needed)
+            self._results = (weakref.ref(result),)
+            return result
+        results = tuple(Variable.of(backend, array, self, needed, position) for position, array in enumerate(y))
+        self._results = tuple(map(weakref.ref, results))
         self._forms = tuple((result.shape, np.dtype(result.dtype)) for result in results)
         return results
 
@@ -59,26 +61,24 @@ class Node:
 
     def results(self):
         """Return the variables that it computed, a tuple; None in the place of one that nobody holds any more."""
-        return tuple(result() for result in self._results)
+        return tuple([result() for result in self._results])
 
-    def backward(self, backend, gradients, needs):
-        """Return the gradients of the inputs.
+    def let_go(self):
+        """Let the results forget how they were computed: what was saved is freed with the node."""
+        for reference in self._results:
+            result = reference()
+            if result is not None:
+                result.node, result._is_walked = None, True
 
-        Parameters
-        ----------
-        backend : Backend
-            Where forward ran.
-        gradients : list of (array or None)
-            Of each result; not all None.
-        needs : tuple of bool
-            Whose gradients are wanted.
-        """
+    def take_gradient(self, backend, gradients):
+        """Take what ``backward`` is given out of a dict of gradients by place on the tape; None if nothing is there."""
         if self._forms is None:
-            (dy,) = gradients
-        else:
-            rows = zip(gradients, self._forms, strict=True)
-            dy = tuple(_zeros(backend, *form) if gradient is None else gradient for gradient, form in rows)
-        return self.implementation.backward(dy, self.saved, needs, **self.attributes)
+            return gradients.pop((id(self), 0), None)
+        found = [gradients.pop((id(self), position), None) for position in range(len(self._forms))]
+        if all(gradient is None for gradient in found):
+            return None
+        rows = zip(found, self._forms, strict=True)
+        return tuple(_zeros(backend, *form) if gradient is None else gradient for gradient, form in rows)
 
 
 def _zeros(backend, shape, dtype):
@@ -203,7 +203,7 @@ class Variable:
 
     def astype(self, dtype):
         """Return a Variable of the same numbers in another dtype: :func:`refcnn.cast`."""
-        return rooms.card("cast").cast(self, dtype)
+        return rooms.function("cast")(self, dtype)
 
     def as_given(self):
         """Return the integers or truth values that were given in the place of a Variable, as a Variable, else itself.
@@ -232,6 +232,10 @@ class Variable:
         return self.as_ndarray().astype(dtype or self.dtype, copy=False)
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **keywords):
+        reflected = _OF_UFUNCS.get(ufunc) if method == "__call__" and not (out or keywords) else None
+        if reflected and not isinstance(inputs[0], Variable):
+            # This is what NumPy makes of an array or a number of its own to the left of an operator.
+            return getattr(inputs[1], reflected)(inputs[0])
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         _refuse_if_recording(f"numpy.{name}", name)
         if any(isinstance(entry, Variable) for entry in out):
@@ -244,11 +248,35 @@ class Variable:
             arguments = [entry._stand_in() if isinstance(entry, Variable) else entry for entry in arguments]
         else:
             _refuse_if_recording(f"{function.__module__}.{function.__name__}", function.__name__)
+            if function in _METHODS and arguments and isinstance(arguments[0], Variable):
+                # Or else the function would call that method, whose arguments are others, and return a Variable.
+                arguments = (arguments[0].as_ndarray(), *arguments[1:])
         # As if there were no such method: the function itself makes arrays of variables.
         return np.ndarray.__array_function__(np.empty(0), function, (), tuple(arguments), keywords)
 
     def _stand_in(self):
         return np.broadcast_to(np.zeros((), self.dtype), self.shape)
+
+    def sum(self, axis=None, keepdims=False):
+        """Return the sum over an axis, several, or all: :func:`refcnn.reduce_sum`."""
+        return rooms.function("reduce_sum")(self, axis, keepdims=keepdims)
+
+    def mean(self, axis=None, keepdims=False):
+        """Return the mean over an axis, several, or all: :func:`refcnn.reduce_mean`."""
+        return rooms.function("reduce_mean")(self, axis, keepdims=keepdims)
+
+    def max(self, axis=None, keepdims=False):
+        """Return the largest over an axis, several, or all: :func:`refcnn.reduce_max`."""
+        return rooms.function("reduce_max")(self, axis, keepdims=keepdims)
+
+    def __neg__(self):
+        return rooms.function("negative")(self)
+
+    def __pos__(self):
+        return self
+
+    def __abs__(self):
+        return rooms.function("absolute")(self)
 
     def __float__(self):
         if self.shape != ():
@@ -264,6 +292,45 @@ class Variable:
         if not self.shape:
             raise TypeError("a variable of shape () has no length")
         return self.shape[0]
+
+    def __iter__(self):
+        if not self.shape:
+            raise TypeError("a variable of shape () cannot be iterated over")
+        return (self[index] for index in range(len(self)))
+
+    #: Python would compare with every row, and variables are equal to themselves alone.
+    __contains__ = None
+
+    def __getitem__(self, key):
+        """Return a part, as NumPy's basic indexing: integers, slices, ``...`` and None.
+
+        Raises
+        ------
+        ArgumentError
+            If something else is in the index, such as an array of indices or a mask.
+        OutOfRangeError
+            If an index lies outside of its axis, or there are more than axes.
+        """
+        return rooms.require(rooms.LAYERS, "slice").item(self, key)
+
+    def reshape(self, *shape):
+        """Return the same numbers in another shape: ``x.reshape(2, -1)``, ``x.reshape((2, -1))``.
+
+        See :func:`refcnn.reshape`.
+        """
+        return rooms.function("reshape")(self, *_one_sequence(shape))
+
+    def transpose(self, *axes):
+        """Return the axes in another order: ``x.transpose(0, 2, 1)``, ``x.transpose((0, 2, 1))``; reversed without any.
+
+        See :func:`refcnn.transpose`.
+        """
+        return rooms.function("transpose")(self, *_one_sequence(axes) if axes else ())
+
+    @property
+    def T(self):
+        """The array with its axes reversed."""
+        return self.transpose()
 
     def __repr__(self):
         return f"{type(self).__name__}(shape={self.shape}, backend={self.backend.name!r})\n{self.as_ndarray()!r}"
@@ -305,16 +372,12 @@ class Variable:
         while nodes:
             # Popped, so that a result that nobody else holds is freed as soon as its turn is over.
             node = nodes.pop()
-            results = node.results()
-            of_results = [gradients.pop((id(node), position), None) for position in range(len(results))]
-            for result in results:
-                if result is not None:
-                    result.node, result._is_walked = None, True
-            del results
-            if all(gradient is None for gradient in of_results):
+            node.let_go()
+            dy = node.take_gradient(self.backend, gradients)
+            if dy is None:
                 continue
-            needs = tuple(entry is not None and entry.requires_grad for entry in node.inputs)
-            derivatives = node.backward(self.backend, of_results, needs)
+            needs = tuple([entry is not None and entry.requires_grad for entry in node.inputs])
+            derivatives = node.implementation.backward(dy, node.saved, needs, **node.attributes)
             for entry, needed, derivative in zip(node.inputs, needs, derivatives, strict=True):
                 if needed:
                     # An input that is used twice gets the sum of both derivatives.
@@ -332,6 +395,41 @@ class Variable:
         return grads
 
 
+def _arithmetic(operation, is_reflected):
+    """Return the method of an operator that is an operation of refcnn, of a Variable and what can be made one."""
+
+    def method(self, other):
+        if not isinstance(other, _OPERANDS):
+            return NotImplemented
+        a, b = (other, self) if is_reflected else (self, other)
+        return rooms.function(operation)(a, b)
+
+    return method
+
+
+#: What may stand on the other side of an operator.
+_OPERANDS = (Variable, numbers.Number, np.ndarray, np.generic, list, tuple)
+
+#: Python's names of the operators that are operations of refcnn, without underscores, and what computes them.
+_ARITHMETIC = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "divide",
+    "pow": "power",
+    "matmul": "matmul",
+}
+for _name, _operation in _ARITHMETIC.items():
+    setattr(Variable, f"__{_name}__", _arithmetic(_operation, is_reflected=False))
+    setattr(Variable, f"__r{_name}__", _arithmetic(_operation, is_reflected=True))
+
+#: By the function of NumPy that an array to the left calls, the operators' methods of what is to the right.
+_OF_UFUNCS = {getattr(np, operation): f"__r{name}__" for name, operation in _ARITHMETIC.items()}
+
+#: Functions of NumPy that call a method, or take a part, where their first argument knows how.
+_METHODS = {np.sum, np.mean, np.max, np.amax, np.reshape, np.transpose, np.moveaxis, np.trim_zeros}
+
+
 def _operator(symbol, numpy_name):
     """Return the method of an operator that refcnn does not have yet; outside of recording an array may know it."""
 
@@ -342,18 +440,8 @@ def _operator(symbol, numpy_name):
     return method
 
 
-#: Python's names of the operators, without underscores: their signs, and NumPy's names of what they compute.
-_OPERATORS = {
-    "add": ("+", "add"),
-    "sub": ("-", "subtract"),
-    "mul": ("*", "multiply"),
-    "truediv": ("/", "true_divide"),
-    "floordiv": ("//", "floor_divide"),
-    "mod": ("%", "remainder"),
-    "divmod": ("divmod", "divmod"),
-    "pow": ("**", "power"),
-    "matmul": ("@", "matmul"),
-}
+#: Python's names of such operators, without underscores: their signs, and NumPy's names of what they compute.
+_OPERATORS = {"floordiv": ("//", "floor_divide"), "mod": ("%", "remainder"), "divmod": ("divmod", "divmod")}
 for _name, _described in _OPERATORS.items():
     for _prefix in ("", "r"):
         setattr(Variable, f"__{_prefix}{_name}__", _operator(*_described))
@@ -381,7 +469,12 @@ class Buffer(Stored):
     """A variable that is saved, resumed, copied and exported with a model, but has no gradient.
 
     A layer that learns something of its inputs in training, such as their mean, keeps it so and changes it by
-    :meth:`set`.
+    :meth:`set`. Numbers that are counted are whole ones, and stay so.
+
+    Parameters
+    ----------
+    value, dtype
+        As of :class:`Variable`.
 
     Examples
     --------
@@ -400,8 +493,8 @@ class Buffer(Stored):
     ...         return rm.dense(x, np.eye(x.shape[1]), -mean.as_ndarray())
     """
 
-    def __init__(self, value):
-        super().__init__(value)
+    def __init__(self, value, dtype=None):
+        super().__init__(value, dtype=dtype)
 
 
 class Grads:
@@ -479,10 +572,15 @@ def _counterpart(numpy_name):
     for stem in rooms.operations():
         if stem == numpy_name:
             return f"refcnn.{numpy_name}"
-        found = getattr(rooms.card(stem), "IN_PLACE_OF_NUMPY", {}).get(numpy_name)
+        found = rooms.trait(rooms.LAYERS, stem, "IN_PLACE_OF_NUMPY").get(numpy_name)
         if found:
             return found
     return None
+
+
+def _one_sequence(arguments):
+    """Return the arguments of a function that takes one sequence, of a method that takes its entries too."""
+    return arguments if len(arguments) == 1 else (arguments,)
 
 
 def as_variable(value):
@@ -512,7 +610,7 @@ def tape(variable):
         elif node is not None and id(node) not in seen:
             seen.add(id(node))
             stack.append((node, True))
-            stack.extend((entry.node, False) for entry in node.inputs if entry is not None)
+            stack.extend([(entry.node, False) for entry in node.inputs if entry is not None and entry.node is not None])
     return order
 
 

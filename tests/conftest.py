@@ -52,9 +52,15 @@ def pytest_report_header(config):
 
 
 def pytest_generate_tests(metafunc):
-    """Run tests that take ``backend`` on the reference and every OpenCL device, ``opencl_backend`` on the latter."""
+    """Run tests that take ``backend`` on the reference and every OpenCL device, ``opencl_backend`` on the latter.
+
+    Those that take ``page_backend`` run on the reference and the first device: the many operations of a page have one
+    kernel, which conformance meets on every device.
+    """
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", _devices(), indirect=True, scope="session")
+    if "page_backend" in metafunc.fixturenames:
+        metafunc.parametrize("page_backend", _devices()[:2], indirect=True, scope="session")
     if "opencl_backend" in metafunc.fixturenames:
         devices = [device for device in _devices() if device != "reference"]
         metafunc.parametrize("opencl_backend", devices, indirect=True, scope="session")
@@ -63,6 +69,12 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture(scope="session")
 def backend(request):
     """A backend to test: float32 on the reference, or an OpenCL device."""
+    return backends.find(request.param)
+
+
+@pytest.fixture(scope="session")
+def page_backend(request):
+    """As ``backend``, but for the reference and one OpenCL device."""
     return backends.find(request.param)
 
 

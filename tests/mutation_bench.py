@@ -28,16 +28,16 @@ def bench(tmp_path):
 def test_planted_faults(bench):
     from mutate_kernels import KERNELS
 
-    source = (KERNELS / "add.cl").read_text()
-    assert bench.run("add.cl", source.replace("a[i] + b[i]", "b[i] + a[i]")).verdict == "survived"
-    killed = bench.run("add.cl", source.replace("a[i] + b[i]", "a[i] - b[i]"))
+    source = (KERNELS / "relu.cl").read_text()
+    assert bench.run("relu.cl", source.replace("x[i] <= 0.0f", "0.0f >= x[i]")).verdict == "survived"
+    killed = bench.run("relu.cl", source.replace("x[i] <= 0.0f", "x[i] <= 1.0f"))
     assert (killed.verdict, killed.how[:6]) == ("killed", "wrong:")
-    assert bench.run("add.cl", source.replace("b[i]", "c[i]")).verdict == "did not build"
+    assert bench.run("relu.cl", source.replace("x[i]", "z[i]")).verdict == "did not build"
     bench.limit = 5
-    hung = bench.run("add.cl", source.replace("i++", "i += 0"))
+    hung = bench.run("relu.cl", source.replace("i++", "i += 0"))
     assert (hung.verdict, hung.how[:5]) == ("killed", "hung:")
-    assert bench.run("add.cl", source).verdict == "survived"
-    assert (bench.kernels / "add.cl").read_text() == source == (KERNELS / "add.cl").read_text()
+    assert bench.run("relu.cl", source).verdict == "survived"
+    assert (bench.kernels / "relu.cl").read_text() == source == (KERNELS / "relu.cl").read_text()
 
 
 def test_a_fault_without_a_trace_in_the_results_is_seen_by_oclgrind(bench):

@@ -8,14 +8,18 @@ import pytest
 from hypothesis import assume, event, given, target
 from hypothesis import strategies as st
 
+from refcnn import rooms
 from refcnn.backend import Reference, find
 from refcnn.conformance.judging import judge
 from refcnn.conformance.operations import (
+    activation,
     adam,
+    arithmetic,
     average_pool2d,
     conv2d,
     dense,
     max_pool2d,
+    reduction,
     sgd,
     softmax,
     softmax_cross_entropy,
@@ -341,7 +345,9 @@ def test_functions_at_their_limit_are_within(operation, cases, implement, data, 
 
 
 OPERATIONS = (
-    "add",
+    *activation.OPERATIONS,
+    *arithmetic.OPERATIONS,
+    *reduction.OPERATIONS,
     "average_pool2d",
     "conv2d",
     "dense",
@@ -366,9 +372,10 @@ def test_errors_of_inputs_are_carried_on(operation, data, seed, size):
         None if e is None else np.abs(o.astype(np.float64) - e) for e, o in zip(case.inputs, off, strict=True)
     )
     outputs, _ = judge.exact(operation, case, (False,) * len(off))
-    computed = REFERENCE.operation(operation).forward(*off, **case.attributes)
-    computed = computed if operation == "sgd" else computed[:1]
-    bounds = module.forward_bound(case.inputs, case.attributes, errors)
+    with np.errstate(all="ignore"):
+        computed = REFERENCE.operation(operation).forward(*off, **case.attributes)
+        computed = tuple(map(REFERENCE.to_host, computed if operation == "sgd" else computed[:1]))
+        bounds = module.forward_bound(case.inputs, case.attributes, errors)
     bounds = bounds if isinstance(bounds, tuple) else (bounds,)
     note(max(map(judge.compare, [operation] * len(outputs), computed, outputs, bounds)), operation)
 
@@ -405,6 +412,13 @@ ROUNDED = {
     "exp": (1, lambda a: a.exp() if isinstance(a, Approximation) else np.exp(a), lambda device, a: device.exp(a)),
     "log": (1, lambda a: a.log() if isinstance(a, Approximation) else np.log(a), lambda device, a: device.log(a)),
     "sqrt": (1, lambda a: a.sqrt() if isinstance(a, Approximation) else np.sqrt(a), lambda device, a: device.sqrt(a)),
+    "expm1": (1, np.expm1, lambda device, a: device._nudged(np.expm1(a.astype(np.float64)), 3)),
+    "log1p": (1, np.log1p, lambda device, a: device._nudged(np.log1p(a.astype(np.float64)), 2)),
+    "tanh": (1, np.tanh, lambda device, a: device._nudged(np.tanh(a.astype(np.float64)), 5)),
+    "power": (2, np.power, lambda device, *ab: device._nudged(np.power(*(one.astype(np.float64) for one in ab)), 16)),
+    "maximum": (2, np.maximum, lambda device, a, b: np.maximum(a, b)),
+    "sign": (1, np.sign, lambda device, a: np.sign(a)),
+    "where": (2, lambda a, b: np.where(a > b, a, b - a), lambda device, a, b: np.where(a > b, a, b - a)),
     "sum": (
         1,
         lambda a: a.sum(axis=0, **({} if isinstance(a, Approximation) else {"keepdims": True})),
@@ -422,18 +436,18 @@ def test_each_rule_of_running_error_analysis(name, data, seed, size):
     computed, operands = [], []
     for _ in range(count):
         value = data.draw(arrays((7,), scales=(1.0, 1e-10)))
-        if name in ("log", "sqrt", "divide", "reciprocal"):
+        if name in ("log", "log1p", "sqrt", "divide", "power", "reciprocal"):
             value = np.abs(value) + np.float32(1e-12)
         exact = value.astype(np.float64) * (1 + size * rng.uniform(-1, 1, 7))
         computed.append(value)
         operands.append(Approximation(exact, np.abs(value - exact)))
-    assume(name != "exp" or np.all(np.abs(computed[0]) < 80))
+    assume(name not in ("exp", "expm1") or np.all(np.abs(computed[0]) < 80))
     rule = formula(*operands)
     exact = formula(*(operand.exact for operand in operands))
     np.testing.assert_allclose(rule.exact, exact, rtol=1e-15)
     with np.errstate(divide="ignore"):
         result = compute(Device(rng), *computed)
-    note(judge.compare(name, np.asarray(result, np.float32), exact, rule.error), name)
+    note(judge.compare(name, np.asarray(result, np.float32), exact, rule.bound), name)
 
 
 def test_each_of_many_quotients_may_be_off_below_the_normal_numbers():
@@ -636,6 +650,18 @@ def test_bounds_are_those_of_another_format_inside_computed_in(data, seed, scale
         with pytest.raises(judge.ConformanceFailure, match="bound"):
             judge.check_forward("dense", case, half, implementation=off)
     note(worst, "float16")
+
+
+@pytest.mark.parametrize("operation", rooms.operations())
+@given(data=st.data())
+def test_every_operation_in_float16_is_within_the_bounds_of_float16(operation, data):
+    half = Reference(np.float16)
+    with computed_in(FLOAT16):
+        case = data.draw(judge.conformance(operation).cases("tiny"))
+        worst = judge.check_forward(operation, case, half)
+        if case.dy is not None:
+            worst = max(worst, judge.check_backward(operation, case, half))
+    note(worst, f"{operation} in float16")
 
 
 def test_what_is_right_in_float16_is_wrong_in_float32():

@@ -13,6 +13,7 @@ from refcnn import backend as backends
 from refcnn import models
 from refcnn.errors import ArgumentError, CheckpointError, ExportError, GradientError, ShapeError
 from refcnn.mode import is_training
+from refcnn.npz import save
 from refcnn.onnx import export
 from refcnn.runs import training
 from refcnn.runs.checkpoint import Checkpoint
@@ -134,6 +135,37 @@ def test_buffers_of_another_model_are_refused(change, is_made):
     assert twin.state().keys() == before.keys()
     for name, array in twin.state().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def test_whole_numbers_and_truth_values_stay_what_they_are(tmp_path, backend):
+    def make(steps=0):
+        model = rm.Sequential([rm.Dense(2, input_size=3)])
+        model.steps, model.seen = rm.Buffer([steps]), rm.Buffer([False, steps > 0])
+        return model
+
+    with rm.use_backend(backend):
+        model, twin = make(2**53 + 1), make()
+        model.save(tmp_path / "model.npz")
+        twin.load(tmp_path / "model.npz")
+        for copied in (twin, model.replica("reference"), model.replica(backend)):
+            assert copied.steps.dtype == np.int64 and copied.seen.dtype == np.bool_
+            assert copied.steps.as_ndarray()[0] == 2**53 + 1 and copied.seen.as_ndarray()[1]
+        for wrong in ({"steps": np.array([1.0])}, {"seen": np.array([0, 1])}, {"steps": np.array([1], np.int32)}):
+            with pytest.raises(CheckpointError, match="in this model"):
+                twin.set_state(model.state() | wrong)
+        assert twin.steps.as_ndarray()[0] == 2**53 + 1
+
+
+def test_a_file_in_which_a_parameter_is_of_whole_numbers_is_refused(tmp_path):
+    model = rm.Sequential([rm.Dense(2, input_size=3)])
+    before = model.state()
+    save(tmp_path / "model.npz", before | {"0.b": np.ones((1, 2), np.int64)}, {"format": "refcnn parameters"})
+    with pytest.raises(CheckpointError, match=r"0\.b.*int64"):
+        model.load(tmp_path / "model.npz")
+    checkpoint = Checkpoint(before | {"0.b": np.ones((1, 2), np.int64)}, {}, 0, None, np.zeros(0), 0.0, 0, 0, [])
+    with pytest.raises(CheckpointError, match=r"0\.b.*int64"):
+        checkpoint.restore(model)
+    np.testing.assert_array_equal(model.state()["0.b"], before["0.b"])
 
 
 def test_a_layer_takes_no_buffers_of_another():

@@ -212,6 +212,32 @@ def test_every_opset(tmp_path, opset):
     np.testing.assert_allclose(run_file(path, x), exact(model, x), rtol=1e-4, atol=1e-5)
 
 
+class Residual(rm.Model):
+    """Operators, broadcasting and reductions, with constants of every kind."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = rm.Dense(6), rm.Dense(4)
+
+    def forward(self, x):
+        x = x + rm.tanh(self.inner(x))
+        x = (2 * x - x.mean(axis=1, keepdims=True)) / (1 + abs(x)) ** 0.5
+        x = rm.leaky_relu(-x, alpha=0.1) + x.max(axis=1, keepdims=True) * [1, 2, 3, 4, 5, 6]
+        return rm.softplus(self.outer(x)) * rm.sigmoid(x.sum(axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize("opset", [13, 17, 18, 22])
+def test_operators_are_exported(tmp_path, opset):
+    model, path = Residual(), tmp_path / "model.onnx"
+    export(model, path, (6,), opset=opset, examples=3, backends=["reference"])
+    x = np.random.default_rng(0).standard_normal((3, 6))
+    np.testing.assert_allclose(run_file(path, x), exact(model, x), rtol=1e-5)
+    assert {node.op_type for node in onnx.load(path).graph.node} == {
+        *("Abs", "Add", "Div", "Gemm", "LeakyRelu", "Mul", "Neg", "Pow", "ReduceMax", "ReduceMean", "ReduceSum"),
+        *("Sigmoid", "Softplus", "Sub", "Tanh"),
+    }
+
+
 def test_what_the_file_says(tmp_path):
     path, preprocessing = tmp_path / "model.onnx", Preprocessing(1 / 16, 1, 8, 8, white=16.0)
     classes = ("null", "eins", "zwei", "drei", "größer")

@@ -108,3 +108,20 @@ def test_arguments(tmp_path):
     with pytest.raises(FileWriteError, match="missing"):
         export(model, tmp_path / "missing" / "model.onnx", (4,))
     assert os.listdir(tmp_path) == []
+
+
+class Siamese(rm.Model):
+    def forward(self, a, b):
+        return rm.add(a, b)
+
+
+class Both(rm.Model):
+    def forward(self, x):
+        return rm.relu(x), rm.softmax(x)
+
+
+@pytest.mark.parametrize("model, what", [(Siamese(), r"forward\(a, b\)"), (Both(), "2 results")])
+def test_models_with_several_inputs_or_results_are_refused(tmp_path, model, what):
+    with pytest.raises(ExportError, match=what):
+        export(model, tmp_path / "model.onnx", (5,), backends=["reference"])
+    assert not (tmp_path / "model.onnx").exists()

@@ -1,6 +1,7 @@
 """One operation, one name, one room in each wing; and a house in which whoever needs another looks downward."""
 
 import ast
+import importlib
 import inspect
 import re
 import subprocess
@@ -53,7 +54,7 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"pooling"}, "optimizers": {"optimizer"}}
+BESIDE = {"layers": {"matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
@@ -87,7 +88,7 @@ def test_every_kernel_belongs_to_an_operation():
     texts = [path.read_text(encoding="utf-8") for path in kernel_folder().glob("*.cl")]
     included = {stem for text in texts for stem in re.findall(r'^#include "(\w+)\.cl"$', text, re.MULTILINE)}
     python = {stem for part in ("convolution", "runtime", "shared") for stem in stems(PACKAGE / "opencl" / part)}
-    owners = set(OPERATIONS) | included | python
+    owners = set(OPERATIONS) | set(rooms.PAGES) | included | python
     orphans = {stem for stem in kernels - owners if not any(stem.startswith(f"{owner}_") for owner in owners)}
     assert not orphans
 
@@ -148,10 +149,23 @@ ABOUT_OPERATIONS = {
 #: class, and word, with the reason.
 OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
+    ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
     ("runs.training", "", "adam"): "the option's default, among names that the optimizers' cards give",
-    ("variable", "", "add"): "Python's and NumPy's name of an operator",
+    ("variable", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
+    **{
+        ("variable", "", operation): "the operator is the operation"
+        for operation in ("divide", "multiply", "power", "subtract")
+    },
+    ("variable", "Variable.__abs__", "absolute"): "the operator is the operation",
+    ("variable", "Variable.__getitem__", "slice"): "the operator is the operation",
+    ("variable", "Variable.__neg__", "negative"): "the operator is the operation",
     ("variable", "Variable.astype", "cast"): "the method is the operation",
     ("variable", "Variable.grad", "add"): "gradients are summed, as the chain rule has it",
+    ("variable", "Variable.max", "reduce_max"): "the method is the operation",
+    ("variable", "Variable.mean", "reduce_mean"): "the method is the operation",
+    ("variable", "Variable.reshape", "reshape"): "the method is the operation",
+    ("variable", "Variable.sum", "reduce_sum"): "the method is the operation",
+    ("variable", "Variable.transpose", "transpose"): "the method is the operation",
 }
 
 
@@ -170,6 +184,69 @@ def test_shared_code_names_no_operation():
     assert not gone, f"take out of OTHER_MEANINGS or ABOUT_OPERATIONS what names no operation: {gone}"
 
 
+#: Modules that import rooms of operations, beside the rooms, with the reason.
+NEED_ROOMS = {
+    "": "the public names",
+    "bench.peaks": "a device's limits are those of some operations",
+    "bench.workloads": "a grid of convolutions is measured",
+    "models.building": "networks are made of layers",
+    "program": "a network is exported with a softmax behind it, if that is asked for",
+    "runs.training": "the loss of a classifier",
+}
+
+
+def test_shared_code_imports_no_room():
+    importing = {module for module in serving_modules().keys() & MODULES.keys() if own_rooms() & set(imported(module))}
+    found = importing - NEED_ROOMS.keys()
+    assert not found, f"let refcnn.rooms find the room, or say in NEED_ROOMS for what it is needed: {found}"
+    assert importing == NEED_ROOMS.keys(), f"take out of NEED_ROOMS: {NEED_ROOMS.keys() - importing}"
+
+
+def test_a_trait_is_the_room_s_or_else_the_default():
+    assert rooms.trait(rooms.OPENCL, "dense", "FUSED") is rooms.find(rooms.OPENCL, "dense").FUSED
+    assert rooms.trait(rooms.OPENCL, "softmax", "FUSED") == {}
+    # Where the operation has no room in the wing the default holds too; a name that no wing has is a mistake.
+    assert rooms.trait(rooms.LAYERS, "sgd", "flop")((2, 3), (2, 3), (2, 3), lr=0.1) == 0
+    with pytest.raises(AttributeError, match="EXACTNESS"):
+        rooms.trait(rooms.CONFORMANCE, "dense", "EXACTNESS")
+
+
+@pytest.mark.parametrize("wing", [rooms.OPENCL, rooms.CONFORMANCE, rooms.LAYERS, rooms.OPTIMIZERS])
+def test_rooms_say_nothing_that_nobody_asks(wing):
+    """A trait that is misspelt would leave the default in force."""
+    traits = set(vars(importlib.import_module(f"refcnn.{wing}")))
+    asked = traits | ASKED[wing]
+    for stem in OPERATIONS:
+        path = PACKAGE / wing.replace(".", "/") / f"{stem}.py"
+        for name in public_names(path) - asked if path.exists() else ():
+            others = (text for other, text in TEXTS.items() if other != path)
+            assert any(re.search(rf"\b{name}\b", text) for text in others), f"{path} has {name}, for which nobody asks"
+
+
+#: What rooms have beside traits.
+ASKED = {
+    rooms.OPENCL: {"forward", "backward", "forward_all"},
+    rooms.CONFORMANCE: {"cases", "forward_bound", "backward_bound", "masked_bound"},
+    rooms.LAYERS: {"to_onnx"},
+    rooms.OPTIMIZERS: set(),
+}
+
+TEXTS = {
+    path: path.read_text(encoding="utf-8")
+    for folder in (PACKAGE, TESTS, TESTS.parent / "tools")
+    for path in folder.rglob("*.py")
+}
+
+
+def public_names(path):
+    """Return what a module defines at its top for others: its functions, classes and constants."""
+    names = set()
+    for node in ast.parse(TEXTS[path]).body:
+        targets = node.targets if isinstance(node, ast.Assign) else ()
+        names |= {node.name} if hasattr(node, "name") else {target.id for target in targets if hasattr(target, "id")}
+    return {name for name in names if not name.startswith("_")}
+
+
 def test_a_name_of_an_operation_is_found_wherever_it_stands(tmp_path):
     path = tmp_path / "shared.py"
     path.write_text(
@@ -185,10 +262,14 @@ def test_a_name_of_an_operation_is_found_wherever_it_stands(tmp_path):
 
 def serving_modules():
     """Return the path of each module and tool that is no room and no page, by its name."""
-    wings = (rooms.REFERENCE, rooms.OPENCL, rooms.CONFORMANCE, rooms.LAYERS, rooms.OPTIMIZERS)
-    own = {f"{wing}.{stem}" for wing in wings for stem in (*OPERATIONS, *rooms.PAGES)}
     tools = {f"tools.{path.stem}": path for path in (TESTS.parent / "tools").glob("*.py")}
-    return tools | {module: path for module, path in MODULES.items() if module not in own}
+    return tools | {module: path for module, path in MODULES.items() if module not in own_rooms()}
+
+
+def own_rooms():
+    """Return the names of the modules that are rooms of operations, or pages."""
+    wings = (rooms.REFERENCE, rooms.OPENCL, rooms.CONFORMANCE, rooms.LAYERS, rooms.OPTIMIZERS)
+    return {f"{wing}.{stem}" for wing in wings for stem in (*OPERATIONS, *rooms.PAGES)} & MODULES.keys()
 
 
 def names_of_operations(module, path):

@@ -105,6 +105,7 @@ def test_a_wrong_convolution_in_the_file(tmp_path, monkeypatch, wrong, number):
     layer = {1: 0, 2: 2}[number]
     assert f"{runtime.NAME} departs from the exact answer at conv2d_{number} (with {layer}.w, {layer}.b" in message
     assert "refcnn/layers/conv2d.py" in message and "on a batch of 1" in message
+    assert f"Conv(X={'image' if number == 1 else 'relu_1'}, W=" in message and "dilations=[1, 1]" in message
 
 
 def test_padding_that_does_not_count_as_it_should(tmp_path, monkeypatch):

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+from refcnn import rooms
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language):
@@ -45,3 +48,36 @@ def test_commands_and_their_options_exist(line):
         assert command is not None, f"there is no command {name}"
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in words if word.startswith("--")} <= known
+
+
+def recipe():
+    """Return the files that "Add an operation" names for a line on a page, and for a module in each wing."""
+    section = README[README.index("## Add an operation") : README.index("## Layout")]
+    page, module = section.split("**Anything else")
+    return [set(re.findall(r"^\d\. `([\w/.]+)`:", part, re.MULTILINE)) for part in (page, module)]
+
+
+def texts():
+    """Return what an operation may stand in by its path: package, kernels, and the operations' tests."""
+    paths = [path for folder in ("refcnn", "kernels", "tests/operations") for path in (ROOT / folder).rglob("*.*")]
+    return {str(path.relative_to(ROOT)): path for path in paths if path.suffix in (".py", ".cl", ".toml", ".json")}
+
+
+def test_the_recipe_names_every_page_that_an_operation_of_one_line_stands_on():
+    page, _ = recipe()
+    found = {name for name, path in texts().items() if re.search("softplus", path.read_text("utf-8"), re.IGNORECASE)}
+    assert found == page
+
+
+def test_the_recipe_names_every_file_that_bears_the_name_of_an_operation():
+    _, module = recipe()
+    modules = {operation for operation in rooms.operations() if f"refcnn/reference/{operation}.py" in texts()}
+    assert "scale" not in modules and len(modules) > 10
+    for operation in modules:
+        is_update = rooms.find(rooms.OPTIMIZERS, operation) is not None
+        expected = {name.replace("scale", operation) for name in module}
+        if is_update:
+            expected = {name.replace("/layers/", "/optimizers/") for name in expected}
+        found = {name for name in texts() if Path(name).stem in (operation, f"test_{operation}")}
+        # Some compute nothing on a device, or by kernels that they share.
+        assert found | {f"kernels/{operation}.cl"} == expected

@@ -90,6 +90,27 @@ def test_the_backward_pass_runs_once_and_is_given_zeros_for_what_nobody_used(mon
     np.testing.assert_array_equal(dy_second, np.zeros((3, 2)))
 
 
+def test_a_result_of_whole_numbers_has_no_gradient(monkeypatch):
+    """As of an operation that gives the largest numbers, and where they are."""
+    given_gradients, reference = [], split_for_test.ROOMS[rooms.REFERENCE]
+
+    def backward(dy, saved, needs, *, sizes):
+        given_gradients.append(dy)
+        return (dy[0] + 0 * saved,)
+
+    monkeypatch.setattr(reference, "forward", lambda x, *, sizes: ((x, x.argmax(axis=1), x), x))
+    monkeypatch.setattr(reference, "backward", backward)
+    x = rm.Variable(np.ones((3, 2)), requires_grad=True)
+    with recording():
+        first, places, _ = split(x, (1, 1, 1))
+        loss = loss_of([first], (1,), 2)
+    assert first.requires_grad and not places.requires_grad and places.dtype == np.int64
+    loss.grad()
+    ((_, of_places, of_third),) = given_gradients
+    assert of_places is None
+    np.testing.assert_array_equal(of_third, np.zeros((3, 2)))
+
+
 def test_a_single_result_in_a_tuple_stays_a_tuple():
     x = rm.Variable(np.ones((3, 2)), requires_grad=True)
     (outside,) = split(x, (2,))

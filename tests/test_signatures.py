@@ -13,12 +13,17 @@ from refcnn.opencl.runtime import finding, kernels, signatures
 
 #: Build options with which each kernel file can be built, where it needs any.
 OPTIONS = {
-    "add": [("-DCHUNK=1",)],
     "adam": [("-DCHUNK=4",)],
     "conv2d_direct": [("-DOUTPUTS=2", "-DROWS=4", "-DTERMS=5")],
     "conv2d_gpu": [("-DGROUP=8",)],
     "conv2d_winograd": [("-DTILE=4", "-DWIDTH=16", "-DVECTORS=2"), ("-DTILE=2", "-DWIDTH=8", "-DVECTORS=1")],
     "dropout": [("-DCHUNK=4",)],
+    "elementwise": [
+        ("-DCHUNK=4", "-DOPERATION=leaky_relu", "-DSLOPE=leaky_relu_slope", "-DATTRIBUTES=1"),
+        ("-DCHUNK=4", "-DOPERATION=tanh", "-DSLOPE=tanh_slope", "-DATTRIBUTES=0"),
+        ("-DCHUNK=4", "-DOPERATION=divide", "-DOF_A=divide_of_a", "-DOF_B=divide_of_b"),
+        ("-DCHUNK=4", "-DOPERATION=subtract", "-DOF_B=subtract_of_b", "-DA_STEP=1", "-DB_STEP=0"),
+    ],
     "matrix_product_cpu": [
         ("-DWIDTH=16", "-DROWS=8", "-DVECTORS=3", "-DDOT_ROWS=5", "-DDOT_COLUMNS=5"),
         ("-DWIDTH=4", "-DROWS=2", "-DVECTORS=2", "-DDOT_ROWS=3", "-DDOT_COLUMNS=3", "-DADJACENT_ROWS"),

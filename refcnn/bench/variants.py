@@ -121,7 +121,7 @@ def measure(backend, geometry, direction, forward=None):
 
 def _action(backend, geometry, direction, forward):
     operation = backend.operation(geometry.operation)
-    attributes = {key: getattr(geometry, key) for key in workloads.ATTRIBUTES}
+    attributes = workloads.attributes(geometry)
     x, w = (backend.array(batches.random(shape)) for shape in (geometry.x_shape, geometry.w_shape))
     b = backend.array(batches.random((1, geometry.w_shape[0], 1, 1)))
     if direction == "forward":

@@ -18,8 +18,6 @@ from . import batches
 MODES = ("training", "inference")
 CHAPTER_IMAGE = (1, 28, 28)
 CHAPTER_BATCH = 64
-#: What of a geometry are the operation's attributes.
-ATTRIBUTES = ("stride", "padding", "dilation", "groups")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,19 +139,7 @@ class Book:
         """Return the workload of a layer of the grid."""
         geometry = layer.geometry
         channels, _, *window = geometry.w_shape
-        built = Sequential(
-            [
-                Conv2d(
-                    channels,
-                    tuple(window),
-                    padding=geometry.padding,
-                    stride=geometry.stride,
-                    dilation=geometry.dilation,
-                    groups=geometry.groups,
-                    input_size=geometry.x_shape[1],
-                )
-            ]
-        )
+        built = Sequential([Conv2d(channels, tuple(window), **attributes(geometry), input_size=geometry.x_shape[1])])
         description = {
             "kind": "convolution",
             "mode": mode,
@@ -193,10 +179,15 @@ def record(model, image_shape):
     return tape(output)
 
 
+def attributes(geometry):
+    """Return the attributes of the operation whose geometry it is."""
+    return {name: getattr(geometry, name) for name in ("stride", "padding", "dilation", "groups")}
+
+
 def layer_flop(geometry):
     """Return the multiplications and additions of the forward pass of a layer of the grid."""
-    attributes = {key: getattr(geometry, key) for key in ATTRIBUTES}
-    return rooms.trait(rooms.LAYERS, geometry.operation, "flop")(geometry.x_shape, geometry.w_shape, **attributes)
+    find = rooms.trait(rooms.LAYERS, geometry.operation, "flop")
+    return find(geometry.x_shape, geometry.w_shape, **attributes(geometry))
 
 
 def flop(operation, inputs, attributes):

@@ -4,6 +4,15 @@ What follows here are the traits that an operation's card may have beside these 
 are where it says nothing.
 """
 
+from ..formats import FLOATS
+
+#: The dtypes that each input may have, sets such as :data:`refcnn.formats.INTEGERS`: the last one holds for all further
+#: inputs.
+DTYPES = (FLOATS,)
+
+#: What stands in the place of functions of NumPy, for messages: by the function's name.
+IN_PLACE_OF_NUMPY = {}
+
 #: Which of the inputs holds kernels that slide over images, (K, C/groups, kh, kw), for plots to show.
 KERNELS = None
 

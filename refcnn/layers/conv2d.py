@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import attributes as attribute
 from ..errors import ArgumentError, ShapeError
+from ..formats import FLOAT32
 from ..function import apply
 from ..initializers import GlorotNormal
 from ..layer import Layer, making
@@ -100,7 +101,7 @@ class Conv2d(Layer):
                 return
             arrays = {"w": self.initializer((self.channel, channels // groups, *self.filter))}
             if not self.ignore_bias:
-                arrays["b"] = np.zeros((1, self.channel, 1, 1), dtype=np.float32)
+                arrays["b"] = np.zeros((1, self.channel, 1, 1), dtype=FLOAT32.dtype)
             self.set_parameters(arrays)
 
     def forward(self, x):

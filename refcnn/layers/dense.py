@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import attributes as attribute
 from ..errors import ShapeError
+from ..formats import FLOAT32
 from ..function import apply
 from ..initializers import GlorotNormal
 from ..layer import Layer, making
@@ -13,8 +14,7 @@ from ..variable import as_variable
 
 KEEPS_INPUT = True
 
-#: What stands in the place of functions of NumPy, for messages.
-IN_PLACE_OF_NUMPY = dict.fromkeys(("matmul", "dot"), "refcnn.dense(x, w) for the product of two matrices")
+IN_PLACE_OF_NUMPY = dict.fromkeys(("matmul", "dot"), "refcnn.matmul(a, b) for the product of two matrices")
 
 
 class Dense(Layer):
@@ -59,7 +59,7 @@ class Dense(Layer):
                 return
             arrays = {"w": self.initializer((input_size, self.output_size))}
             if not self.ignore_bias:
-                arrays["b"] = np.zeros((1, self.output_size), dtype=np.float32)
+                arrays["b"] = np.zeros((1, self.output_size), dtype=FLOAT32.dtype)
             self.set_parameters(arrays)
 
     def forward(self, x):

@@ -8,8 +8,6 @@ from ..variable import as_variable
 
 #: It moves whatever there is.
 DTYPES = (ANY,)
-#: What stands in the place of functions of NumPy, for messages.
-IN_PLACE_OF_NUMPY = dict.fromkeys(("reshape", "ravel"), "refcnn.flatten(x) for rows of all but the first axis")
 
 
 class Flatten(Layer):

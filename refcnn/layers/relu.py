@@ -4,7 +4,6 @@ from ..function import apply
 from ..layer import Layer
 from ..variable import as_variable
 
-#: What stands in the place of functions of NumPy, for messages.
 IN_PLACE_OF_NUMPY = {"maximum": "refcnn.relu(x) for the maximum of x and 0"}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import own_code
 from ..errors import ArgumentError, RefcnnError
+from ..formats import FLOAT32
 from ..layers.conv2d import Conv2d
 from ..layers.dense import Dense
 from ..layers.dropout import Dropout
@@ -121,7 +122,7 @@ def build(name: str, image_shape: Sequence[int], classes: int) -> Model:
     # One image makes the parameters, in the order of the layers, and finds what does not fit before any work is done.
     # It is recorded, so that what the tape would miss in training is found too.
     with recording():
-        output = _call(name, "running one image of zeros", lambda: model(np.zeros((1, *shape), dtype=np.float32)))
+        output = _call(name, "running one image of zeros", lambda: model(np.zeros((1, *shape), dtype=FLOAT32.dtype)))
     if getattr(output, "shape", None) != (1, classes):
         raise ArgumentError(
             f"the model {name} gives {getattr(output, 'shape', type(output).__name__)} for one image of shape "

@@ -8,9 +8,10 @@ from .. import attributes as attribute
 from ..display import is_text
 from ..errors import ArgumentError, ExportError
 from ..files import atomic_write, check_writable
+from ..formats import FLOAT32
 from ..mode import is_training
 from ..model import Model
-from ..program import OUTPUTS, require_same, trace
+from ..program import OUTPUTS, for_any_batch, require_same, trace
 from .operators import DEFAULT_OPSET, OPSETS
 
 #: Protocol buffers, in which ONNX files are written, hold less than 2 GiB; the rest is for the graph itself.
@@ -93,8 +94,9 @@ def export(
     classes = _check_classes(classes)
     check_writable(path)
 
-    program = trace(model, np.zeros((2, *input_shape), np.float32), softmax)
-    other = trace(model, np.ones((3, *input_shape), np.float32), softmax)
+    program = trace(model, np.zeros((2, *input_shape), FLOAT32.dtype), softmax)
+    other = trace(model, np.ones((3, *input_shape), FLOAT32.dtype), softmax)
+    program = for_any_batch(program, other)
     require_same(program, other, "a batch of 3 in place of 2")
     shapes = {name: _shape(program.variables[name], other.variables[name]) for name in program.variables}
     _check_output(shapes[program.output], classes)

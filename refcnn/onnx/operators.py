@@ -59,3 +59,32 @@ def schema(op_type, opset):
     later = next((version for version in OPSETS if version > opset and defs.has(op_type, version, "")), None)
     advice = "Correct its name in to_onnx" if later is None else f"Give export an opset of {later} at least"
     raise ExportError(f"opset {opset} of ONNX has no operator {op_type}. {advice}.")
+
+
+def arguments(node, opset, values):
+    """Return what an ONNX node takes, by ONNX's names, whether its version has them as attributes or as inputs.
+
+    It is the way back of :meth:`refcnn.onnx.writing.graph.Graph.node`.
+
+    Parameters
+    ----------
+    node : onnx.NodeProto
+    opset : int
+    values : dict of str to ndarray
+        Of tensors that have a fixed value what it is.
+
+    Returns
+    -------
+    dict
+        Of an input its value or else the tensor's name, and a list of what takes several; of an attribute its value.
+    """
+    from onnx import defs, helper
+
+    found, inputs = {}, schema(node.op_type, opset).inputs
+    for place, tensor in enumerate(node.input):
+        entry, value = inputs[min(place, len(inputs) - 1)], values.get(tensor, tensor)
+        if entry.option == defs.OpSchema.FormalParameterOption.Variadic:
+            found.setdefault(entry.name, []).append(value)
+        elif tensor:
+            found[entry.name] = value
+    return found | {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}

@@ -57,8 +57,8 @@ class OpenCL:
         dict of str to str
             Empty for most operations.
         """
-        find = getattr(self.operation(stem), "algorithms", None)
-        return {} if find is None else find(self.device, *(entry.shape for entry in inputs[:2]), **attributes)
+        find = rooms.trait(rooms.OPENCL, stem, "algorithms")
+        return find(self.device, *(None if entry is None else entry.shape for entry in inputs), **attributes)
 
     @property
     def problem(self):

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import npz
 from ..errors import CheckpointError
-from ..model import check_parameters
+from ..model import check_saved
 from ..reading import COUNT, SEED, check, field, reading, schema_of
 
 FORMAT = "refcnn checkpoint 1"
@@ -128,6 +128,12 @@ class Checkpoint:
                 f"the checkpoint holds the optimizer's state for {unknown}, but no such parameters. Put an earlier "
                 "copy of the file in its place."
             )
+        try:
+            check_saved(self.parameters, model)
+        except ValueError as error:
+            raise CheckpointError(
+                f"the checkpoint is not of this model: {error}. Put an earlier copy of the file in its place."
+            ) from None
         model.set_state(self.parameters)
         if optimizer is not None:
             for name, parameter in model.parameters():
@@ -167,10 +173,12 @@ def _arrays(arrays):
             raise ValueError(f"it holds {key!r}, which no checkpoint does")
     if losses is None or losses.ndim != 1 or losses.dtype != np.float64 or not np.isfinite(losses).all():
         raise ValueError("its losses are no list of finite float64 numbers")
-    check_parameters(parameters)
+    check_saved(parameters)
     for name, state in optimizer.items():
         if name not in parameters:
             raise ValueError(f"the optimizer has a state for {name!r}, which is no parameter")
+        if parameters[name].dtype.kind != "f":
+            raise ValueError(f"the parameter {name!r} has dtype {parameters[name].dtype}, but floats are expected")
         _check_optimizer_state(name, state, parameters[name].shape)
     return {"parameters": parameters, "optimizer": optimizer, "losses": losses}
 

@@ -1,9 +1,11 @@
 """The checks that every operation passes, whatever it computes."""
 
 import dataclasses
+import importlib
 import os
 
 import numpy as np
+import pytest
 from hypothesis import assume, event, target
 
 from refcnn.backend import find, results_of
@@ -109,6 +111,65 @@ def check_example(operation, inputs, attributes, y, dy=None, gradients=None, *, 
     for found, expected in zip(computed, gradients, strict=True):
         if expected is not None:
             np.testing.assert_allclose(backend.to_host(found), np.asarray(expected, np.float32), rtol=1e-6, atol=1e-7)
+
+
+def check_bits(operation, case, expected, backend):
+    """Move elements of every size, each bit of which must arrive: what NaN carry too.
+
+    Parameters
+    ----------
+    expected : callable
+        Given an array, returns what NumPy makes of it.
+    """
+    implementation, shape = backend.operation(operation), case.inputs[0].shape
+    random = np.random.default_rng(case.inputs[0].size)
+    places = expected(np.arange(case.inputs[0].size).reshape(shape))
+    for dtype, bits in (("float32", "uint32"), ("int64", "uint64"), ("bool", "uint8")):
+        most = 1 if dtype == "bool" else np.iinfo(bits).max
+        x, dy = (random.integers(0, most, size, bits, endpoint=True).view(dtype) for size in (shape, places.shape))
+        y, saved = implementation.forward(backend.array(x), **case.attributes)
+        (dx,) = implementation.backward(backend.array(dy), saved, (True,), **case.attributes)
+        scattered = np.zeros(x.size, bits)
+        scattered[places.ravel()] = dy.view(bits).ravel()
+        for found, wanted in ((y, expected(x.view(bits))), (dx, scattered.reshape(shape))):
+            host = backend.to_host(found)
+            assert host.dtype == dtype
+            np.testing.assert_array_equal(host.view(bits), wanted)
+
+
+def check_node_cases(operation, operator, translate, backend, tolerance=0):
+    """Compute the cases by which ONNX defines an operator.
+
+    Parameters
+    ----------
+    operator : str
+        ONNX's name.
+    translate : callable
+        Given a node's attributes and its inputs, returns the operation's inputs and attributes, a tuple and a dict; or
+        None for a case that is none of this operation's.
+    tolerance : float
+        Of a result, relative to it and to 1.
+    """
+    import onnx
+
+    cases, module = [], importlib.import_module(f"onnx.backend.test.case.node.{operator.lower()}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "expect", lambda node, inputs, outputs, name, **_: cases.append((node, inputs, outputs)))
+        definition = getattr(module, operator)
+        for name in vars(definition):
+            if name.startswith("export"):
+                getattr(definition, name)()
+    computed = 0
+    for node, inputs, (expected,) in cases:
+        given = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
+        translated = translate(given, *inputs)
+        if translated is not None:
+            arrays, attributes = translated
+            y, _ = backend.operation(operation).forward(*map(backend.array, arrays), **attributes)
+            y, expected = backend.to_host(y), expected.astype(np.float32)
+            np.testing.assert_allclose(y, expected, rtol=tolerance, atol=tolerance, strict=True)
+            computed += 1
+    assert computed
 
 
 def check_onnxruntime(operation, case):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from refcnn.conformance.operations import cast
 
@@ -39,6 +40,20 @@ def test_exact(backend, case):
 @given(case=cast.cases(SIZE))
 def test_onnxruntime(case):
     check_onnxruntime("cast", case)
+
+
+@given(data=st.data(), dtype=st.sampled_from(["int64", "int32", "bool", "float32"]), is_whole=st.booleans())
+def test_the_errors_of_x_are_in_the_bound(data, dtype, is_whole):
+    # Few digits, so that their sums are exact in float64.
+    numbers = st.integers(-(2**30), 2**30) if is_whole else st.integers(-(2**14), 2**14).map(lambda one: one / 2**10)
+    errors = st.integers(0, 3) if is_whole else st.sampled_from([0.0, 2.0**-30, 0.25, 1.5])
+    rows = data.draw(st.lists(st.tuples(numbers, errors, st.sampled_from([-1, 0, 1])), min_size=1, max_size=9))
+    x, error, side = (np.array(column) for column in zip(*rows, strict=True))
+    bound = cast.forward_bound((x,), {"dtype": dtype}, (error.astype(np.float64),))
+    exact, off = x, x + side * error
+    if is_whole or dtype != "float32":
+        exact, off = (entry.astype(dtype).astype(np.float64) for entry in (exact, off))
+    assert np.all(np.abs(off - exact) <= bound)
 
 
 def test_only_floats_have_a_gradient(backend):

@@ -25,7 +25,7 @@ _OTHERS = 1024
 
 
 class NoSuchResult(Exception):
-    """What follows cannot be applied to a result of that shape."""
+    """A case has no such result: what follows cannot be applied to its shape, or nothing in it has a gradient."""
 
 
 def split(variant):

@@ -9,7 +9,7 @@ from ...backend import algorithms_of, find, results_of
 from ..reports.results import BINS
 from ..theory.bounds import UNDEFINED, number_format, subnormals
 from ..theory.strategies import LARGEST_INTEGER, describe
-from .composition import Composition, masked_bound, routed
+from .composition import Composition, NoSuchResult, masked_bound, routed
 from .composition import bound as composed_bound
 
 
@@ -69,7 +69,7 @@ def has_exact_cases(operation):
 
 def are_copies(operation, direction, case):
     """Return whether results are copies, of which the definition fixes the sign of zeros too."""
-    return rooms.trait(rooms.CONFORMANCE, operation, "is_copy")(direction, case.attributes)
+    return rooms.trait(rooms.CONFORMANCE, operation, "is_copy")(direction, case)
 
 
 def is_exact(operation, case):
@@ -255,8 +255,7 @@ def check_backward(
     Parameters
     ----------
     needs : tuple of bool, optional
-        Whose gradients to ask for; every input's that is one of floats as a rule. Where there is none, or no ``dy``,
-        nothing is run.
+        Whose gradients to ask for; those of all inputs that have one as a rule.
     operation, case, backend, implementation, to_the_bit, statistics, followers
         As in :func:`check_forward`; the implementation has ``backward`` too.
     expected : Expectation, optional
@@ -272,11 +271,11 @@ def check_backward(
     ConformanceFailure
         As in :func:`check_forward`, or if a gradient is missing.
     NoSuchResult
-        If there are followers, and something is not finite.
+        If there is no gradient, or there are followers and something is not finite.
     """
     needs = all_gradients(case) if needs is None else tuple(needs)
     if not any(needs):
-        return 0.0
+        raise NoSuchResult
     expected = expected or expect_backward(
         operation, case, backend, needs=needs, to_the_bit=to_the_bit, followers=followers
     )
@@ -357,6 +356,28 @@ def verdict(computed, expected, bound, *, dtype=None, statistics=None, signed_ze
     if not expected.size:
         return Verdict(0.0, 0.0, None, "there are no elements", "there are no elements")
     bound = np.broadcast_to(bound, expected.shape)
+    difference, ratio, is_counted = _errors(computed, expected, bound, signed_zeros)
+    if statistics is not None:
+        statistics.add(ratio, np.where(ratio > 0, _in_ulp(difference, expected.astype(np.float64), bound), 0))
+    worst = tuple(map(int, np.unravel_index(np.argmax(ratio), ratio.shape)))
+    largest = np.where(is_counted, np.where(np.isnan(difference), np.inf, difference), 0).max()
+    return Verdict(
+        float(ratio[worst]),
+        float(largest),
+        worst,
+        f"element {worst} is {_short(computed[worst])}, where {_short(expected[worst])} is exact and "
+        f"{bound[worst]:.2g} the error bound",
+        f"{int((ratio > 1).sum())} of {ratio.size} elements are wrong; the worst is {worst}:\n"
+        f"  computed   {computed[worst]!r}\n  exact      {expected[worst].item()!r}\n"
+        f"  difference {float(difference[worst])!r}\n  bound      {float(bound[worst])!r}",
+    )
+
+
+def _errors(computed, expected, bound, signed_zeros):
+    """Return for each element its difference, the ratio of that to the bound, and whether there is one to tell.
+
+    The ratio is 0 of what is accepted, and infinite of what no bound allows.
+    """
     same = (computed == expected) | (np.isnan(expected) & np.isnan(computed))
     found, exact = computed.astype(np.float64), expected.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
@@ -372,21 +393,7 @@ def verdict(computed, expected, bound, *, dtype=None, statistics=None, signed_ze
     if signed_zeros:
         has_other_sign = (exact == 0) & (found == 0) & (np.signbit(exact) != np.signbit(found))
         accepted, ratio = accepted & ~has_other_sign, np.where(has_other_sign, np.inf, ratio)
-    ratio = np.where(accepted, 0, np.where(np.isnan(ratio), np.inf, ratio))
-    if statistics is not None:
-        statistics.add(ratio, np.where(accepted, 0, _in_ulp(difference, exact, bound)))
-    worst = tuple(map(int, np.unravel_index(np.argmax(ratio), ratio.shape)))
-    largest = np.where(same | is_open, 0, np.where(np.isnan(difference), np.inf, difference)).max()
-    return Verdict(
-        float(ratio[worst]),
-        float(largest),
-        worst,
-        f"element {worst} is {_short(computed[worst])}, where {_short(expected[worst])} is exact and "
-        f"{bound[worst]:.2g} the error bound",
-        f"{int((ratio > 1).sum())} of {ratio.size} elements are wrong; the worst is {worst}:\n"
-        f"  computed   {computed[worst]!r}\n  exact      {expected[worst].item()!r}\n"
-        f"  difference {float(difference[worst])!r}\n  bound      {float(bound[worst])!r}",
-    )
+    return difference, np.where(accepted, 0, np.where(np.isnan(ratio), np.inf, ratio)), ~(same | is_open)
 
 
 def _short(number):

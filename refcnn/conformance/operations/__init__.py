@@ -41,7 +41,7 @@ def is_exact_with(attributes):
     return True
 
 
-def is_copy(direction, attributes):
+def is_copy(direction, case):
     """Return whether what ``forward`` or ``backward`` gives are copies, whose zeros keep their sign."""
     return False
 

@@ -7,7 +7,7 @@ from ..theory.edges import of_bias
 from ..theory.strategies import FEW_NOT_FINITE, LIMITS, Case, arrays, extents
 
 EXACT_ON_INTEGERS = True
-LARGEST_TINY = 18
+_LARGEST_TINY = 18
 _LONG_SUMS = st.sampled_from((511, 512, 513, 1023, 1024, 1025))
 # Batch, inputs and outputs where rows lie so far apart that kernels may copy a matrix first, one after the other.
 _FAR_ROWS = st.sampled_from(((130, 2, 1024), (2, 1024, 130), (2, 130, 1024), (1024, 2, 3)))
@@ -18,10 +18,10 @@ def cases(draw, size="small", integers=False):
     """Draw rows, a matrix and at times a bias."""
     largest = LIMITS[size][1]
     # Also in simulators past the longest vector, where kernels read up to the very end of their arrays.
-    batch = draw(extents(LARGEST_TINY if size == "tiny" else largest))
+    batch = draw(extents(_LARGEST_TINY if size == "tiny" else largest))
     # Long sums at times: kernels cut them into parts of a power of two.
     inputs = draw(extents(largest) if size == "tiny" else st.one_of(extents(8 * largest), _LONG_SUMS))
-    outputs = draw(extents(LARGEST_TINY if size == "tiny" else 2 * largest))
+    outputs = draw(extents(_LARGEST_TINY if size == "tiny" else 2 * largest))
     if size != "tiny" and draw(st.integers(0, 9)) == 9:
         batch, inputs, outputs = draw(_FAR_ROWS)
     x = draw(arrays((batch, inputs), integers, **FEW_NOT_FINITE))

@@ -50,9 +50,9 @@ def backward_bound(dy, inputs, attributes, needs):
     return (np.where(undefined > 0, np.inf, bound),)
 
 
-def is_copy(direction, attributes):
+def is_copy(direction, case):
     """Of windows of one pixel; of equal pixels the definition does not say which one is the largest."""
-    return direction == "forward" and attributes["kernel"] == (1, 1)
+    return direction == "forward" and case.attributes["kernel"] == (1, 1)
 
 
 def fused_bound(bound):

@@ -7,7 +7,7 @@ from ..theory.bounds import Approximation
 from ..theory.strategies import FEW_NOT_FINITE, LIMITS, Case, arrays, extents
 
 #: At the last of these one value in a row takes all, and exp underflows.
-LOGIT_SCALES = (1.0, 1e-3, 10.0, 1e3, 1e30)
+_LOGIT_SCALES = (1.0, 1e-3, 10.0, 1e3, 1e30)
 
 # NaN spreads over its row, so that there are few; a class is excluded by a logit of -infinity.
 _FEW_NAN = {"special": (np.nan,), "shares": FEW_NOT_FINITE["shares"]}
@@ -27,7 +27,7 @@ def logits(draw, shape, integers):
     """Draw rows of logits, at times with NaN, with excluded classes, or with differences beyond the largest float32."""
     # The formula makes NaN of a logit of infinity, where others make the limit.
     special = draw(st.sampled_from((_FEW_NAN, _EXCLUDED, _FAR_APART)))
-    return draw(arrays(shape, integers, scales=LOGIT_SCALES, **special))
+    return draw(arrays(shape, integers, scales=_LOGIT_SCALES, **special))
 
 
 @st.composite

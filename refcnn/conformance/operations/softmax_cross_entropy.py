@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from ..theory.bounds import Approximation
+from ..theory.bounds import Approximation, number_format
 from ..theory.strategies import FEW_NOT_FINITE, Case, arrays
 from .softmax import logit_shapes, logits
 
@@ -15,7 +15,7 @@ def cases(draw, size="small", integers=False):
     x = draw(logits(shape, integers))
     if draw(st.booleans()):
         rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-        t = np.eye(shape[1], dtype=np.float32)[rng.integers(0, shape[1], shape[0])]
+        t = np.eye(shape[1], dtype=number_format().dtype)[rng.integers(0, shape[1], shape[0])]
         left_out = rng.random(shape[0]) < draw(st.sampled_from((0, 0.3)))
         t[left_out], x[left_out, 0] = 0, draw(st.sampled_from((0,) if integers else (0, np.nan)))
     else:

@@ -224,6 +224,12 @@ _INTEGER_EDGES = (2**11 + 1, 2**24 + 1, 2**53 + 1, 2**31 - 1, -(2**31), 2**31, 2
 #: What any array may hold beside numbers: zeros of both signs, and what is no number or infinite.
 ZEROS_AND_NOT_FINITE = (0.0, -0.0, np.nan, np.inf, -np.inf)
 
+
+def special_numbers():
+    """Return what functions may treat as a case of its own: zeros, what is not finite, and numbers below the normal."""
+    return (*ZEROS_AND_NOT_FINITE, *subnormal_numbers())
+
+
 #: For sums of products, which such numbers spread over: seldom, and one or a few of them, so that each can be told.
 FEW_NOT_FINITE = {"special": (np.nan, np.inf, -np.inf), "shares": (0,) * 10 + (1e-9, 0.02)}
 
@@ -256,7 +262,7 @@ def arrays(draw, shape, integers=False, patterns=None, scales=_SCALES, special=(
     patterns : sequence of str, optional
         Those to choose from; all as a rule.
     scales : sequence of float
-        What the array is multiplied by.
+        What the array is multiplied by: one of them for float32, and one as near to the ends of another format.
     special : sequence of float
         Values, such as NaN, that at times take the place of some elements.
     shares : sequence of float
@@ -266,13 +272,17 @@ def arrays(draw, shape, integers=False, patterns=None, scales=_SCALES, special=(
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     size = int(np.prod(shape))
     values = np.asarray(_PATTERNS[pattern](rng, size), dtype=np.float64)
-    values = values * draw(st.sampled_from(_INTEGER_SCALES if integers else scales))
+    scale = draw(st.sampled_from(_INTEGER_SCALES if integers else scales))
+    # As far from 1 in proportion as in float32.
+    reach = 1.0 if integers else math.log2(number_format().largest) / math.log2(formats.FLOAT32.largest)
+    values = values * scale**reach
     if not integers:
         share = draw(st.sampled_from(shares)) if special else 0
         if share:
             places = rng.permutation(size)[: max(1, int(share * size))]
             values[places] = rng.choice(special, len(places))
-    return values.astype(number_format().dtype).reshape(shape)
+    with np.errstate(over="ignore"):
+        return values.astype(number_format().dtype).reshape(shape)
 
 
 @st.composite

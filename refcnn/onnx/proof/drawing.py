@@ -9,6 +9,7 @@ from hypothesis import configuration
 from hypothesis import strategies as st
 
 from ...errors import RefcnnError
+from ...formats import FLOAT32
 from ...interruption import stop_if_asked
 
 #: Seconds that a search may spend on a simpler input that fails too, once it has found one.
@@ -32,7 +33,7 @@ def images(draw, input_shape, top):
     pattern = draw(st.sampled_from(list(_PATTERNS)))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     values = np.asarray(_PATTERNS[pattern](random, int(np.prod(shape))), np.float64)
-    return (values * top).astype(np.float32).reshape(shape)
+    return (values * top).astype(FLOAT32.dtype).reshape(shape)
 
 
 _PATTERNS = {

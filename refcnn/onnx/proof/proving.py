@@ -2,9 +2,11 @@
 
 import contextlib
 import dataclasses
+import math
 
 import hypothesis
 import numpy as np
+from onnx import numpy_helper
 
 from ... import backend as backends
 from ... import rooms
@@ -12,7 +14,7 @@ from ...conformance.judging import judge
 from ...conformance.running import known_faults
 from ...conformance.subjects.onnxruntime import OnnxRuntime
 from ...errors import ExportError, NoDeviceError
-from .. import runtime
+from .. import operators, runtime
 from .drawing import failure, images
 from .exact import Exact
 
@@ -20,6 +22,8 @@ from .exact import Exact
 #: grows from layer to layer, far beyond what rounding does, so that a small fault could hide in it; the bound of one
 #: operation on its own inputs is narrow, but judging all of them takes several times as long.
 STEPWISE_EVERY = 4
+#: Elements that a message shows of an array.
+_SHORT = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +92,19 @@ class _OnnxRuntime:
                 self._stepwise = runtime.Session(model.SerializeToString())
             arrays = self._stepwise.run(image)
         return {name: arrays[value.name] for name, value in self._outputs.items()}
+
+    def written(self, label):
+        """Return the ONNX operators that were written for a step, for messages."""
+        graph, (version,) = self._model.graph, self._model.opset_import
+        # Parameters and tables go by their names.
+        small = [one for one in graph.initializer if one.name.startswith(f"{label}.") and math.prod(one.dims) <= _SHORT]
+        values = {one.name: numpy_helper.to_array(one).tolist() for one in small}
+        texts = []
+        for node in graph.node:
+            if node.name == label or node.name.startswith(f"{label}."):
+                entries = operators.arguments(node, version.version, values).items()
+                texts.append(f"{node.op_type}({', '.join(f'{name}={value}' for name, value in entries)})")
+        return ", ".join(texts)
 
     def known_fault(self, operation, case, verdict):
         """Return the fault of onnxruntime's own that explains a wrong result of an operation, or None."""
@@ -215,7 +232,7 @@ class _Trial:
 
         Where a fault of its own is known the output says nothing, but every operation is judged by itself.
         """
-        output = judge.verdict(entry.output(image), *answer, dtype=None)
+        output = judge.verdict(entry.output(image), *answer)
         found, faults = [output], []
         if stepwise or not output.within:
             steps, faults = _stepwise(self._exactly, entry, image)
@@ -287,38 +304,36 @@ def _choose(backend_list):
 
 def _explain(program, image, implementations, exactly):
     """Name the first operation at which an implementation leaves the bound that holds on its own inputs."""
-    names = [entry.name for entry in implementations]
     seen = f"on a batch of {len(image)}, largest magnitude {np.abs(image).max():g}"
     found = []
     for entry in implementations:
         for step, verdict in _stepwise(exactly, entry, image)[0]:
             if not verdict.within:
-                found.append((program.steps.index(step), entry.name, verdict))
+                found.append((program.steps.index(step), entry, verdict))
     if not found:
+        names = " and ".join(entry.name for entry in implementations)
         return (
-            f"{_and(names)} gave an output outside its error bound {seen}, yet every operation by itself is within its "
+            f"{names} gave an output outside its error bound {seen}, yet every operation by itself is within its "
             "own: an optimisation over several operations may be at fault, of these: "
             f"{', '.join(step.label for step in program.steps)}. The file was not written."
         )
     number = min(number for number, _, _ in found)
-    step, names = program.steps[number], [name for place, name, _ in found if place == number]
+    step, outside = program.steps[number], [entry for place, entry, _ in found if place == number]
     verdict = next(verdict for place, _, verdict in found if place == number)
-    verb = "depart" if len(names) > 1 else "departs"
+    who, verb = " and ".join(entry.name for entry in outside), "depart" if len(outside) > 1 else "departs"
     return (
-        f"{_and(names)} {verb} from the exact answer at {program.describe(step)}: {seen}, {verdict.text}. "
-        f"{_advice(step.operation, names)} The file was not written."
+        f"{who} {verb} from the exact answer at {program.describe(step)}: {seen}, {verdict.text}. "
+        f"{_advice(step, outside)} The file was not written."
     )
 
 
-def _advice(operation, names):
-    if len(names) > 1:
-        path = rooms.path(rooms.REFERENCE, operation)
+def _advice(step, outside):
+    if len(outside) > 1:
+        path = rooms.path(rooms.REFERENCE, step.operation)
         return f"More than one being outside, look at {path} too, which is taken as exact."
-    if names[0] == runtime.NAME:
-        return f"Look at to_onnx in {rooms.path(rooms.LAYERS, operation)}."
-    wing = rooms.OPENCL if names[0].startswith("opencl") else rooms.REFERENCE
-    return f"Look at {rooms.path(wing, operation)}."
-
-
-def _and(names):
-    return " and ".join(names)
+    (entry,) = outside
+    if entry.backend is None:
+        path = rooms.path(rooms.LAYERS, step.operation)
+        return f"Look at to_onnx in {path}, which wrote {entry.written(step.label)}."
+    wing = rooms.OPENCL if entry.name.startswith("opencl") else rooms.REFERENCE
+    return f"Look at {rooms.path(wing, step.operation)}."

@@ -4,6 +4,7 @@ import numpy as np
 
 from ...data import Preprocessing
 from ...errors import DataError, ShapeError
+from ...formats import FLOAT32
 from ...reading import check, parse_json, read_plain, reading
 
 #: Protocol buffers hold no more bytes.
@@ -60,7 +61,7 @@ class OnnxModel:
                 f"{('N', *self.input_shape)}, at least one example."
             )
         with reading(self.path, _WHAT, DataError, _ADVICE):
-            return self._session.run(np.ascontiguousarray(x, dtype=np.float32))[self.output_name]
+            return self._session.run(np.ascontiguousarray(x, dtype=FLOAT32.dtype))[self.output_name]
 
 
 def load(path):

@@ -198,12 +198,7 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
         doc_string=f"{name}, written by refcnn {__version__}: {IMAGE} {_text(shapes[IMAGE])} -> {output_name} "
         f"{_text(shapes[program.output])}, {FLOAT32.name}.",
     )
-    metadata = {}
-    if classes is not None:
-        metadata[CLASSES_KEY] = json.dumps(list(classes), ensure_ascii=False)
-    if preprocessing is not None:
-        metadata[PREPROCESSING_KEY] = json.dumps(preprocessing.to_json())
-    helper.set_model_props(model, metadata)
+    helper.set_model_props(model, _metadata(classes, preprocessing))
     return model, outputs
 
 
@@ -256,6 +251,15 @@ def build_alone(operation, inputs, attributes, opset=operators.DEFAULT_OPSET):
         dtype = inferred.type.tensor_type.elem_type
         output.CopyFrom(helper.make_tensor_value_info(output.name, dtype, None))
     return model, feeds
+
+
+def _metadata(classes, preprocessing):
+    metadata = {}
+    if classes is not None:
+        metadata[CLASSES_KEY] = json.dumps(list(classes), ensure_ascii=False)
+    if preprocessing is not None:
+        metadata[PREPROCESSING_KEY] = json.dumps(preprocessing.to_json())
+    return metadata
 
 
 def _model(graph, opset, **fields):

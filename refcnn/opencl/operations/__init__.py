@@ -1,8 +1,7 @@
 """Every operation on an OpenCL device: which kernels to launch over which sizes; the arithmetic is theirs.
 
 What follows here are the traits that a room may have beside ``forward`` and ``backward`` (:func:`refcnn.rooms.trait`),
-as they are where it says nothing. An operation whose variants differ by more than the order of their sums has
-``algorithms`` too, as :meth:`refcnn.opencl.backend.OpenCL.algorithms` calls it.
+as they are where it says nothing.
 """
 
 #: The variants in which its kernels come (:mod:`refcnn.opencl.variants`).
@@ -28,3 +27,22 @@ def tuned_geometry(inputs, attributes):
     attributes : dict
     """
     return None
+
+
+def algorithms(device, *shapes, **attributes):
+    """Return which variant computes each direction on a device, where variants differ by more than the order of sums.
+
+    Parameters
+    ----------
+    device : Device
+    *shapes : tuple of int, or None
+        Those of the inputs.
+    **attributes
+        The operation's.
+
+    Returns
+    -------
+    dict of str to str
+        By ``forward``, ``backward_x`` and ``backward_w``; empty for most operations.
+    """
+    return {}

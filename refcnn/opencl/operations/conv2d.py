@@ -102,7 +102,7 @@ def tuned_geometry(inputs, attributes):
     return Convolution(*inputs[:2], **attributes)
 
 
-def algorithms(device, x_shape, w_shape, *, stride, padding, dilation, groups):
+def algorithms(device, x_shape, w_shape, b_shape=None, *, stride, padding, dilation, groups):
     """Return the variant that computes each direction on a device: ``forward``, ``backward_x`` and ``backward_w``."""
     geometry = Convolution(x_shape, w_shape, stride, padding, dilation, groups)
     return {direction: choose(device, direction, geometry) for direction in ("forward", "backward_x", "backward_w")}

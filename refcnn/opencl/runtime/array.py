@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from ...errors import BackendError, ShapeError
+from ...errors import BackendError
+from ...shapes import reshaped
 
 
 class DeviceArray:
@@ -78,22 +79,19 @@ class DeviceArray:
         return self.device.to_host(self)
 
     def reshape(self, shape):
-        """Return an array of another shape that shares this one's memory; one size may be -1.
+        """Return an array of another shape that shares this one's memory.
+
+        Parameters
+        ----------
+        shape : int or sequence of (int or None)
+            As :func:`refcnn.shapes.reshaped` takes it.
 
         Raises
         ------
         ShapeError
             If the shape does not hold as many elements.
         """
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        known = math.prod(size for size in shape if size != -1)
-        if shape.count(-1) == 1 and known and self.size % known == 0:
-            shape = tuple(self.size // known if size == -1 else size for size in shape)
-        if any(size < 0 for size in shape) or math.prod(shape) != self.size:
-            raise ShapeError(
-                f"an array of shape {self.shape} ({self.size} elements) was to take the shape {shape}. "
-                "Give a shape of as many elements."
-            )
+        shape = reshaped(self.shape, (shape,) if isinstance(shape, int) else tuple(shape))
         return DeviceArray(self.device, shape, self.dtype, self.memory)
 
     def __repr__(self):

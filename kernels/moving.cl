@@ -1,0 +1,49 @@
+/* Numbers that go to another place: transposed arrays and parts of them; see refcnn/reference/transpose.py and
+   refcnn/reference/slice.py. Build options: WORD, an unsigned integer as large as an element, so that every bit of it
+   is kept whatever it is; CHUNK, the elements that a work-item does. */
+
+/* y[k_0, k_1, ...] = x[first + k_0 stride_0 + k_1 stride_1 + ...], counted in elements. For each axis of y there is a
+   pair in axes: its size, its stride. */
+__kernel void gather(__global const WORD *restrict x, __global WORD *restrict y, int count, int first,
+                     __global const int *restrict axes, int last_axis)
+{
+    const int begin = get_global_id(0) * CHUNK, end = begin + min(CHUNK, count - begin);
+    const int columns = axes[2 * last_axis], stride = axes[2 * last_axis + 1];
+    for (int i = begin; i < end;) {
+        int row = i / columns, place = first + i % columns * stride;
+        for (int axis = last_axis - 1; axis >= 0; axis--) {
+            place += row % axes[2 * axis] * axes[2 * axis + 1];
+            row /= axes[2 * axis];
+        }
+        const int end_of_row = min(end, i + columns - i % columns);
+        for (; i < end_of_row; i++, place += stride)
+            y[i] = x[place];
+    }
+}
+
+/* dx[start_0 + k_0 step_0, start_1 + k_1 step_1, ...] = dy[k_0, k_1, ...], and 0 between and around these. For each axis
+   of dx there are five numbers in axes: its size, start, step, how many of its indices are taken, and the stride of
+   these in dy. */
+__kernel void scatter(__global const WORD *restrict dy, __global WORD *restrict dx, int count,
+                      __global const int *restrict axes, int last_axis)
+{
+    const int begin = get_global_id(0) * CHUNK, end = begin + min(CHUNK, count - begin);
+    const int columns = axes[5 * last_axis], start = axes[5 * last_axis + 1], step = axes[5 * last_axis + 2];
+    const int taken = axes[5 * last_axis + 3];
+    for (int i = begin; i < end;) {
+        int row = i / columns, place = 0, row_is_taken = 1;
+        for (int axis = last_axis - 1; axis >= 0; axis--) {
+            __global const int *numbers = axes + 5 * axis;
+            const int distance = row % numbers[0] - numbers[1], k = distance / numbers[2];
+            row_is_taken &= k * numbers[2] == distance && k >= 0 && k < numbers[3];
+            place += k * numbers[4];
+            row /= numbers[0];
+        }
+        int distance = i % columns - start;
+        const int end_of_row = min(end, i + columns - i % columns);
+        for (; i < end_of_row; i++, distance++) {
+            const int k = distance / step;
+            dx[i] = row_is_taken && k * step == distance && k >= 0 && k < taken ? dy[place + k] : 0;
+        }
+    }
+}

@@ -1,0 +1,64 @@
+"""Reshape: the function and the ONNX mapping."""
+
+from .. import attributes as attribute
+from ..formats import ANY
+from ..function import apply
+from ..shapes import reshaped
+from ..variable import as_variable
+
+#: It moves whatever there is.
+DTYPES = (ANY,)
+#: What stands in the place of functions of NumPy, for messages.
+IN_PLACE_OF_NUMPY = {
+    "ravel": "refcnn.reshape(x, -1)",
+    **dict.fromkeys(("squeeze", "expand_dims", "atleast_2d", "resize"), "refcnn.reshape(x, shape)"),
+}
+
+
+def reshape(x, shape):
+    """Give an array another shape, as NumPy's ``reshape`` does; the numbers stay in row-major order.
+
+    Parameters
+    ----------
+    x : Variable or array_like
+    shape : int or sequence of int
+        One size may be -1, for what follows from the others.
+
+    Returns
+    -------
+    Variable, of that shape and of the dtype of x
+
+    Raises
+    ------
+    ArgumentError
+        If a size is no integer, or less than -1.
+    ShapeError
+        If the shape does not hold as many elements.
+    """
+    x = as_variable(x)
+    sizes = attribute.integers("reshape", "a size of the shape", shape, -1)
+    return apply("reshape", x, shape=reshaped(x.shape, sizes))
+
+
+def for_any_batch(shapes, attributes, other_shapes, other_attributes):
+    """Return attributes that say in any batch what was said in two, or None: see :mod:`refcnn.program`.
+
+    A size that changes with the batch is that of x along the same axis, or else the one that follows from the others.
+    """
+    (x,), (other_x,) = shapes, other_shapes
+    pairs = list(zip(attributes["shape"], other_attributes["shape"], strict=False))
+    own = list(zip(x, other_x, strict=False))
+    own += [None] * len(pairs)
+    sizes = [one if one == two else None if (one, two) == own[axis] else -1 for axis, (one, two) in enumerate(pairs)]
+    has_one_shape = len(attributes["shape"]) == len(other_attributes["shape"]) and sizes.count(-1) <= 1
+    return {"shape": tuple(sizes)} if has_one_shape else None
+
+
+def at_shapes(x, *, shape):
+    """Return the attributes with every size as a number, for x of a shape."""
+    return {"shape": reshaped(x, shape)}
+
+
+def to_onnx(graph, x, *, shape):
+    """Write ONNX's Reshape, in which 0 stands for the size of x along that axis."""
+    return graph.node("Reshape", [graph.tensor(x)], shape=[0 if size is None else size for size in shape])

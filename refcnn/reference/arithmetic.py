@@ -1,0 +1,92 @@
+"""Arithmetic of two numbers, element by element; arrays are broadcast as in NumPy."""
+
+import numpy as np
+
+
+class Binary:
+    """An operation of two arrays: y = formula(a, b), and what the gradient of y makes of theirs, before it is summed.
+
+    Attributes
+    ----------
+    formula : callable
+        ``formula(a, b)`` -> y
+    of_a, of_b : callable
+        ``of_a(dy, a, b, y)`` -> dy times the derivative by a (by b), in the shape of y
+    """
+
+    def __init__(self, formula, of_a, of_b):
+        self.formula, self.of_a, self.of_b = formula, of_a, of_b
+
+    def forward(self, a, b):
+        """a, b of shapes that broadcast -> y of the shape that they broadcast to."""
+        y = self.formula(a, b)
+        return y, (a, b, y)
+
+    def backward(self, dy, saved, needs):
+        """Each operand's gradient is summed over the axes along which the operand was repeated."""
+        return tuple(
+            unbroadcast(gradient(dy, *saved), operand.shape) if need else None
+            for gradient, operand, need in zip((self.of_a, self.of_b), saved[:2], needs, strict=True)
+        )
+
+
+def unbroadcast(gradient, shape):
+    """Return the sum of a gradient over the axes along which an array of a shape was repeated."""
+    if gradient.shape == shape:
+        return gradient
+    padded = (1,) * (gradient.ndim - len(shape)) + shape
+    axes = tuple(axis for axis, size in enumerate(padded) if size != gradient.shape[axis])
+    return gradient.sum(axis=axes, keepdims=True).reshape(shape)
+
+
+def add(a, b):
+    """y = a + b, so that da = db = dy."""
+    return a + b
+
+
+def subtract(a, b):
+    """y = a - b, so that da = dy, db = -dy."""
+    return a - b
+
+
+def multiply(a, b):
+    """y = a b, so that da = dy b, db = dy a."""
+    return a * b
+
+
+def divide(a, b):
+    """y = a / b, so that da = dy / b, db = -dy a / b^2."""
+    return a / b
+
+
+def divide_of_b(dy, a, b, y):
+    """db = -(dy / b) y, where no square of b can overflow."""
+    return -(dy / b) * y
+
+
+def power(a, b):
+    """y = a^b, so that da = dy b a^(b - 1), db = dy y log(a)."""
+    return np.power(a, b)
+
+
+def power_of_a(dy, a, b, y):
+    """da = dy b a^(b - 1), and 0 where b is 0, even if a is too."""
+    return np.where(b == 0, 0, dy * b * np.power(a, b - 1))
+
+
+def power_of_b(dy, a, b, y):
+    """db = dy y log(a), and 0 where a is 0 and b is not below: 0^b stays 0 there."""
+    return np.where((a == 0) & (b >= 0), 0, dy * y * np.log(a))
+
+
+def _whole(dy, a, b, y):
+    return dy
+
+
+OPERATIONS = {
+    "add": Binary(add, _whole, _whole),
+    "divide": Binary(divide, lambda dy, a, b, y: dy / b, divide_of_b),
+    "multiply": Binary(multiply, lambda dy, a, b, y: dy * b, lambda dy, a, b, y: dy * a),
+    "power": Binary(power, power_of_a, power_of_b),
+    "subtract": Binary(subtract, _whole, lambda dy, a, b, y: -dy),
+}
