@@ -358,7 +358,7 @@ def test_the_bundle_of_a_device_shows_every_result(tmp_path, opencl_backend):
     """Its script runs the kernels again, with numpy and pyopencl alone."""
     device = opencl_backend.device
     for direction in ("forward", "backward"):
-        recording, results = bundle.record(device, STEM, direction, None, CASE)
+        capture, results = bundle.capture_case(device, STEM, direction, None, CASE)
         expected = bundle.expected(STEM, direction, CASE)
         found = {
             name: (device.to_host(array), *answer)
@@ -373,7 +373,7 @@ def test_the_bundle_of_a_device_shows_every_result(tmp_path, opencl_backend):
             case=CASE,
             results=found,
             device={"specification": device.name, "name": device.device_name},
-            recording=(recording, results),
+            capture=(capture, results),
         )
         assert repr(read_case(folder)[-1]) == repr(CASE)
         number = device.name.removeprefix("opencl:")
