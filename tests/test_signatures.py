@@ -14,6 +14,7 @@ from refcnn.opencl.runtime import finding, kernels, signatures
 #: Build options with which each kernel file can be built, where it needs any.
 OPTIONS = {
     "adam": [("-DCHUNK=4",)],
+    "cast": [("-DCHUNK=4", "-DFROM=float", "-DTO=uchar", "-DIS_TRUTH", "-DOF_FLOATS")],
     "conv2d_direct": [("-DOUTPUTS=2", "-DROWS=4", "-DTERMS=5")],
     "conv2d_gpu": [("-DGROUP=8",)],
     "conv2d_winograd": [("-DTILE=4", "-DWIDTH=16", "-DVECTORS=2"), ("-DTILE=2", "-DWIDTH=8", "-DVECTORS=1")],
@@ -29,6 +30,7 @@ OPTIONS = {
         ("-DWIDTH=4", "-DROWS=2", "-DVECTORS=2", "-DDOT_ROWS=3", "-DDOT_COLUMNS=3", "-DADJACENT_ROWS"),
     ],
     "matrix_product_gpu": [("-DGROUP_X=2", "-DGROUP_Y=2", "-DROWS=1", "-DCOLUMNS=2", "-DTILE_TERMS=4")],
+    "moving": [("-DCHUNK=4", "-DWORD=uint")],
     "relu": [("-DCHUNK=4",)],
     "sgd": [("-DCHUNK=4",)],
 }
