@@ -589,5 +589,5 @@ _RULES: dict = {
     np.where: Approximation._choice,
     np.broadcast_to: lambda a, shape: Approximation(*(np.broadcast_to(entry, shape) for entry in (a.exact, a.error))),
 }
-for _compare in (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal):
-    _RULES[_compare] = functools.partial(lambda compare, a, b: a._compared(compare, b), _compare)
+_COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
+_RULES |= {one: functools.partial(lambda compare, a, b: a._compared(compare, b), one) for one in _COMPARISONS}
