@@ -195,7 +195,7 @@ class Variable:
             )
         place = self._place
         backend = memo.get(DESTINATION, place.backend)
-        twin = memo[id(self)] = type(self).__new__(type(self))
+        twin = type(self).__new__(type(self))
         others = {name: value for name, value in vars(self).items() if name != "_place"}
         vars(twin).update(copy.deepcopy(others, memo))
         twin._place = _Place(backend, backend.array(place.backend.to_host(place.array)))
@@ -354,7 +354,7 @@ class Variable:
         if self.shape != ():
             raise GradientError(
                 f"grad() starts from a single number, but this variable has shape {self.shape}. "
-                "Call it on a loss with reduce_sum=True."
+                "Call it on a loss with reduce_sum=True, or on the sum() or mean() of this one."
             )
         if self.dtype.kind != "f":
             raise GradientError(
@@ -395,7 +395,7 @@ class Variable:
         return grads
 
 
-def _arithmetic(operation, is_reflected):
+def _arithmetic(name, operation, is_reflected):
     """Return the method of an operator that is an operation of refcnn, of a Variable and what can be made one."""
 
     def method(self, other):
@@ -404,6 +404,8 @@ def _arithmetic(operation, is_reflected):
         a, b = (other, self) if is_reflected else (self, other)
         return rooms.function(operation)(a, b)
 
+    method.__name__ = f"__{'r' * is_reflected}{name}__"
+    method.__qualname__, method.__doc__ = f"Variable.{method.__name__}", f"As :func:`refcnn.{operation}`."
     return method
 
 
@@ -420,8 +422,8 @@ _ARITHMETIC = {
     "matmul": "matmul",
 }
 for _name, _operation in _ARITHMETIC.items():
-    setattr(Variable, f"__{_name}__", _arithmetic(_operation, is_reflected=False))
-    setattr(Variable, f"__r{_name}__", _arithmetic(_operation, is_reflected=True))
+    for _method in (_arithmetic(_name, _operation, is_reflected) for is_reflected in (False, True)):
+        setattr(Variable, _method.__name__, _method)
 
 #: By the function of NumPy that an array to the left calls, the operators' methods of what is to the right.
 _OF_UFUNCS = {getattr(np, operation): f"__r{name}__" for name, operation in _ARITHMETIC.items()}
@@ -490,7 +492,7 @@ class Buffer(Stored):
     ...         if is_training():
     ...             value = 0.9 * mean.as_ndarray() + 0.1 * x.as_ndarray().mean(axis=0, keepdims=True)
     ...             mean.set(x.backend, x.backend.array(value))
-    ...         return rm.dense(x, np.eye(x.shape[1]), -mean.as_ndarray())
+    ...         return x - mean
     """
 
     def __init__(self, value, dtype=None):

@@ -12,7 +12,7 @@ import pytest
 
 import refcnn
 from refcnn import rooms
-from refcnn.opencl.runtime.program import kernel_folder
+from refcnn.opencl.runtime.kernels import kernel_folder
 
 PACKAGE = Path(refcnn.__file__).parent
 TESTS = Path(__file__).parent

@@ -41,7 +41,7 @@ def reshape(x, shape):
 
 
 def for_any_batch(shapes, attributes, other_shapes, other_attributes):
-    """Return attributes that say in any batch what was said in two, or None: see :mod:`refcnn.program`.
+    """Return attributes that say in any batch what was said in two, or None: the trait of :mod:`refcnn.layers`.
 
     A size that changes with the batch is that of x along the same axis, or else the one that follows from the others.
     """

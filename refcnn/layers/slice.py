@@ -163,7 +163,7 @@ def _check_count(count, shape):
 
 
 def for_any_batch(shapes, attributes, other_shapes, other_attributes):
-    """Return attributes that say in any batch what was said in two, or None: see :mod:`refcnn.program`.
+    """Return attributes that say in any batch what was said in two, or None: the trait of :mod:`refcnn.layers`.
 
     A place that changes with the batch is as far from the beginning or from the end of its axis in both.
     """

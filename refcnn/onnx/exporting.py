@@ -87,18 +87,12 @@ def export(
         If the input's shape does not fit the model.
     """
     input_shape = _check_arguments(model, input_shape, preprocessing)
-    opset = DEFAULT_OPSET if opset is None else opset
-    if isinstance(opset, bool) or opset not in OPSETS:
-        raise ArgumentError(f"export: opset is {opset!r}. Give a number from {OPSETS[0]} to {OPSETS[-1]}.")
+    opset = _check_opset(opset)
     examples = attribute.integer("export", "examples", examples)
     classes = _check_classes(classes)
     check_writable(path)
 
-    program = trace(model, np.zeros((2, *input_shape), FLOAT32.dtype), softmax)
-    other = trace(model, np.ones((3, *input_shape), FLOAT32.dtype), softmax)
-    program = for_any_batch(program, other)
-    require_same(program, other, "a batch of 3 in place of 2")
-    shapes = {name: _shape(program.variables[name], other.variables[name]) for name in program.variables}
+    program, shapes = _trace(model, input_shape, softmax)
     _check_output(shapes[program.output], classes)
     _check_constants(program)
 
@@ -161,6 +155,13 @@ def _check_arguments(model, input_shape, preprocessing):
     return input_shape
 
 
+def _check_opset(opset):
+    opset = DEFAULT_OPSET if opset is None else opset
+    if isinstance(opset, bool) or opset not in OPSETS:
+        raise ArgumentError(f"export: opset is {opset!r}. Give a number from {OPSETS[0]} to {OPSETS[-1]}.")
+    return opset
+
+
 def _check_classes(classes):
     if classes is None:
         return None
@@ -199,6 +200,16 @@ def _check_constants(program):
             f"the model's parameters take {size:,} bytes, but an ONNX file in one piece holds {_LARGEST_CONSTANTS:,} "
             "at most. Make the model smaller."
         )
+
+
+def _trace(model, input_shape, softmax):
+    """Return a model's program, which must be one for all batch sizes, and the shapes of what it computes."""
+    program = trace(model, np.zeros((2, *input_shape), FLOAT32.dtype), softmax)
+    other = trace(model, np.ones((3, *input_shape), FLOAT32.dtype), softmax)
+    program = for_any_batch(program, other)
+    require_same(program, other, "a batch of 3 in place of 2")
+    shapes = {name: _shape(program.variables[name], other.variables[name]) for name in program.variables}
+    return program, shapes
 
 
 def _shape(first, second):

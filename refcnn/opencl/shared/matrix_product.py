@@ -115,9 +115,9 @@ class GroupTiling:
         return -(-columns // (self.group_x * self.columns)), -(-rows // (self.group_y * self.rows))
 
 
-def group_tiling(device, rows):
+def group_tiling(is_simulator, rows):
     """Return the block sizes of the ``gpu`` variant for a product with so many rows."""
-    if device.is_simulator:
+    if is_simulator:
         return GroupTiling(2, 2, 1, 2, 4)
     return GroupTiling(16, 8, 8 if rows > 32 else 4, 4, 16)
 
@@ -178,23 +178,12 @@ def product(
     """
     per_chunk = -(-terms // chunks) if terms else 0
     which = variant(device)
-    options = ("-DADJACENT_ROWS",) if a_row == 1 else ()
+    sizes = rows, images, places.count, per_chunk, groups * chunks, a_row == 1
     if which == "cpu":
-        tile = _fitted(tiling(device), images * -(-places.count // tiling(device).width))
-        block_rows = _block_rows(tile, rows)
-        column_blocks = -(-images * -(-places.count // tile.width) // tile.vectors)
-        rows_per_item = _rows_per_item(rows, block_rows, per_chunk, column_blocks * groups * chunks)
-        global_size = column_blocks, -(-rows // rows_per_item), groups * chunks
-        local_size = 1, 1, 1
-        options = (*_cpu_options(tile, block_rows), *options)
+        global_size, local_size, rows_per_item, options = _cut_for_cores(device.vector_width, *sizes)
         in_blocks = {"a_block": a_block}
     else:
-        tile = group_tiling(device, rows)
-        rows_per_item = tile.rows
-        blocks = tile.groups(rows, images * places.count)
-        local_size = tile.local_size
-        global_size = blocks[0] * local_size[0], blocks[1] * local_size[1], groups * chunks
-        options = (*tile.options, *options)
+        global_size, local_size, rows_per_item, options = _cut_for_groups(device.is_simulator, *sizes)
         in_blocks = {}
     device.launch(
         f"matrix_product_{which}",
@@ -238,6 +227,29 @@ def product(
         base_x=places.base_x,
         width=places.width,
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _cut_for_cores(vector_width, rows, images, places, terms, products, has_adjacent_rows):
+    """Return the global and local size, the rows of a work-item and the options of the ``cpu`` variant."""
+    widest = _TILINGS[vector_width]
+    tile = _fitted(widest, images * -(-places // widest.width))
+    block_rows = _block_rows(tile, rows)
+    column_blocks = -(-images * -(-places // tile.width) // tile.vectors)
+    rows_per_item = _rows_per_item(rows, block_rows, terms, column_blocks * products)
+    global_size = column_blocks, -(-rows // rows_per_item), products
+    options = (*_cpu_options(tile, block_rows), *(("-DADJACENT_ROWS",) if has_adjacent_rows else ()))
+    return global_size, (1, 1, 1), rows_per_item, options
+
+
+@functools.lru_cache(maxsize=1024)
+def _cut_for_groups(is_simulator, rows, images, places, terms, products, has_adjacent_rows):
+    """Return the same of the ``gpu`` variant."""
+    tile = group_tiling(is_simulator, rows)
+    across, down = tile.groups(rows, images * places)
+    group_x, group_y, _ = tile.local_size
+    options = (*tile.options, *(("-DADJACENT_ROWS",) if has_adjacent_rows else ()))
+    return (across * group_x, down * group_y, products), tile.local_size, tile.rows, options
 
 
 def dot_product(
@@ -285,7 +297,7 @@ def dot_product(
         local_size = 1, 1, 1
         options = _cpu_options(tile, tile.rows)
     else:
-        tile = group_tiling(device, rows)
+        tile = group_tiling(device.is_simulator, rows)
         blocks = tile.groups(rows, columns)
         local_size = tile.local_size
         options = tile.options
