@@ -290,6 +290,13 @@ def names_of_operations(module, path):
     yield from search(ast.parse(path.read_text(encoding="utf-8")), "")
 
 
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_what_is_imported_is_there(module):
+    """Inside functions too, where a module that moved would be missed late."""
+    missing = {one for one in imported(module) if one not in MODULES}
+    assert not missing, f"refcnn.{module} imports what is not there: {missing}"
+
+
 def test_no_circle_of_imports():
     left = {module: {one for one in imported(module) if one != module} for module in MODULES}
     while free := [module for module, others in left.items() if not others & left.keys()]:
