@@ -13,7 +13,6 @@ from refcnn.conformance.operations import activation, adam, arithmetic, reductio
 from refcnn.conformance.theory.bounds import UNDEFINED, Approximation, subnormals
 from refcnn.conformance.theory.derived import Derived
 from refcnn.conformance.theory.strategies import Case
-from refcnn.reference import activation as formulas
 from refcnn.reference import adam as adam_formula
 from refcnn.reference import sgd as sgd_formula
 
@@ -141,21 +140,33 @@ def test_what_is_not_known_is_refused_and_not_computed():
             call(x)
 
 
-@given(case=activation.OPERATIONS["sigmoid"].cases("small"), seed=seeds)
-def test_sigmoid_by_the_hyperbolic_tangent_is_within_and_the_formula_far_within(case, seed):
-    """As onnxruntime computes it, which cancels; kernels are held to the formula itself where they are tested."""
-
-    def forward(x):
-        half = np.float32(0.5)
-        return half + half * np.tanh(half * x), None
-
+@given(case=activation.OPERATIONS["softplus"].cases("small"), seed=seeds)
+def test_another_way_to_compute_softplus_is_within(case, seed):
+    """As PyTorch does it, whose digits are as many."""
     with np.errstate(all="ignore"):
-        judge.check_forward(
-            "sigmoid", case, REFERENCE, implementation=types.SimpleNamespace(forward=forward, backward=0)
-        )
-        sharp = Derived(formulas.OPERATIONS["sigmoid"], None).forward_bound(case.inputs, {})
-        exact, _ = formulas.OPERATIONS["sigmoid"].forward(case.inputs[0].astype(np.float64))
-        judge.compare("sigmoid", formulas.sigmoid(case.inputs[0]), exact, sharp)
+        x = AtTheLimit(case.inputs[0], Device(np.random.default_rng(seed)))
+        y = np.where(x > 20, x, np.log1p(np.exp(x))).values
+        judge.check_forward("softplus", case, REFERENCE, implementation=computing(lambda x: y))
+
+
+def computing(formula):
+    return types.SimpleNamespace(forward=lambda x: (formula(x), None), backward=None)
+
+
+@pytest.mark.parametrize(
+    ("operation", "formula", "x"),
+    [
+        ("sigmoid", lambda x: (1 + np.tanh(x / 2)) / 2, -9),
+        ("sigmoid", lambda x: 1 - 1 / (1 + np.exp(x)), -9),
+        ("softplus", lambda x: np.log(1 + np.exp(x)), -9),
+        ("softplus", lambda x: np.where(x > 9, x, np.log1p(np.exp(x))), 9.5),
+        ("tanh", lambda x: 1 - 2 / (np.exp(2 * x) + 1), 2.0**-9),
+    ],
+)
+def test_a_formula_in_which_digits_cancel_is_wrong(operation, formula, x):
+    case = Case((np.full(4, x, np.float32),), {})
+    with pytest.raises(judge.ConformanceFailure):
+        judge.check_forward(operation, case, REFERENCE, implementation=computing(formula))
 
 
 @pytest.mark.parametrize("exponent", [2.0**-30, -(2.0**-30)])

@@ -31,11 +31,6 @@ def leaky_relu_cases(draw, size="small", integers=False):
     return Case(case.inputs, {"alpha": alpha}, case.dy)
 
 
-def sigmoid(x):
-    """By the reference's formula, or as (1 + tanh(x / 2)) / 2, as onnxruntime does it: for negative x that cancels."""
-    return reference.sigmoid(x).or_as(0.5 + 0.5 * np.tanh(0.5 * x))
-
-
 def softplus(x):
     """By the reference's formula, or as log(1 + e^x) up to 20 and x above, as PyTorch does it."""
     return reference.softplus(x).or_as(np.where(x > 20, x, np.log1p(np.exp(x))))
@@ -55,7 +50,7 @@ OPERATIONS = {
         is_exact_with=lambda attributes: attributes["alpha"] in _EXACT_ALPHAS,
     ),
     "negative": Derived(reference.OPERATIONS["negative"], cases, EXACT_ON_INTEGERS=True, is_copy=_keeps_zeros),
-    "sigmoid": Derived(reference.Activation(sigmoid, reference.sigmoid_slope), cases),
+    "sigmoid": Derived(reference.OPERATIONS["sigmoid"], cases),
     "softplus": Derived(reference.Activation(softplus, reference.softplus_slope), cases),
     "tanh": Derived(reference.OPERATIONS["tanh"], cases),
 }
