@@ -178,3 +178,25 @@ def test_a_power_of_a_negative_base_is_open_where_the_rounded_exponent_may_be_wh
     assert np.all(bounds[0] == UNDEFINED)
     positive = DERIVED["power"].backward_bound(case.dy, (-case.inputs[0], case.inputs[1]), {}, (True, True))
     assert np.all((positive[0] != UNDEFINED) & np.isfinite(positive[0]))
+
+
+def test_a_gradient_of_a_power_of_a_negative_base_is_judged_where_the_exponent_is_a_small_integer():
+    # b - 1 is rounded nowhere then.
+    a, b = np.repeat(np.float32([-3, -0.5, 2.25]), 3), np.tile(np.float32([2, 3, -4]), 3)
+    case = Case((a, b), {}, np.ones(9, np.float32))
+    bounds = DERIVED["power"].backward_bound(case.dy, case.inputs, {}, (True, True))
+    exact = b.astype(np.float64) * a.astype(np.float64) ** (b - 1)
+    assert np.all((bounds[0] >= 0) & (bounds[0] <= 100 * 2.0**-24 * np.abs(exact)))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "is_exact"), [(5, -3, True), (1, 2.0**-23, True), (1, 2.0**-25, False), (0.1, 0.2, False), (0, 0, True)]
+)
+def test_sums_and_products_that_the_format_holds_are_rounded_nowhere(a, b, is_exact):
+    a, b = Approximation.of_input(np.float32([a])), Approximation.of_input(np.float32([b]))
+    assert ((a + b).bound == 0) == is_exact
+    once = Approximation.of_input(np.float32([3]))
+    assert (once * (a + b)).bound > 0 or is_exact
+    assert (once * a).bound == 0 or a.exact == np.float32(0.1)
+    # What is off already is rounded as ever.
+    assert (Approximation(np.float64([2]), 1e-9) + once).bound > 1e-9
