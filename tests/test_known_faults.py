@@ -119,7 +119,7 @@ def test_what_is_further_off_than_the_fault_is_not_known(faults, difference, is_
 CONCERNED = {
     "any": case(),
     "not finite": case(dy=np.inf),
-    "negative": case(x=-1.0),
+    "below zero": case(x=-1.0),
     "subnormal": case(x=1e-39),
     "padding": PADDED,
     "stride": case(stride=(1, 2)),

@@ -27,7 +27,7 @@ ENOUGH_CASES = 20
 CONDITIONS = {
     "any": lambda case: True,
     "not finite": lambda case: any(not np.isfinite(entry).all() for entry in case.arrays),
-    "negative": lambda case: any((entry < 0).any() for entry in case.arrays),
+    "below zero": lambda case: any((entry < 0).any() for entry in case.arrays),
     "subnormal": lambda case: any(
         ((entry != 0) & (np.abs(entry) < number_format().smallest_normal)).any() for entry in case.arrays
     ),
