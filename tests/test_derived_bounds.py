@@ -13,6 +13,7 @@ from refcnn.conformance.operations import activation, adam, arithmetic, reductio
 from refcnn.conformance.theory.bounds import UNDEFINED, Approximation, subnormals
 from refcnn.conformance.theory.derived import Derived
 from refcnn.conformance.theory.strategies import Case
+from refcnn.reference import activation as formulas
 from refcnn.reference import adam as adam_formula
 from refcnn.reference import sgd as sgd_formula
 
@@ -151,6 +152,23 @@ def test_another_way_to_compute_softplus_is_within(case, seed):
 
 def computing(formula):
     return types.SimpleNamespace(forward=lambda x: (formula(x), None), backward=None)
+
+
+@pytest.mark.parametrize(
+    "product", [lambda dy, y: dy * (y * (1 - y)), lambda dy, y: dy * y * (1 - y), lambda dy, y: dy * (1 - y) * y]
+)
+@given(data=st.data(), seed=seeds)
+def test_factors_of_the_gradient_of_sigmoid_may_be_multiplied_in_any_order(product, data, seed):
+    """Down to the subnormal numbers, where each product loses digits of its own."""
+    size = data.draw(st.sampled_from([1, 1e-30, 1e-38, 1e-41]))
+    case = Case((np.float32([6, 2, 0, -4, -3, -8]),), {}, np.float32(size * np.arange(1, 7)))
+    limit = AtTheLimit(case.inputs[0], Device(np.random.default_rng(seed)))
+    gradient = types.SimpleNamespace(
+        forward=lambda x: (None, formulas.sigmoid(limit)),
+        backward=lambda dy, y, needs: (product(AtTheLimit(dy, limit.device), y).values,),
+    )
+    with np.errstate(under="ignore"):
+        judge.check_backward("sigmoid", case, REFERENCE, implementation=gradient)
 
 
 @pytest.mark.parametrize(
