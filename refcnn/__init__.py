@@ -8,6 +8,8 @@ _module = sys.orig_argv[-len(sys.argv)].removeprefix("-m") if sys.argv[:1] == ["
 if _module.partition(".")[0] == "refcnn" and not sys.flags.safe_path:
     del sys.path[0]
 
+from typing import TYPE_CHECKING
+
 from . import data, errors
 from .backend import set_opencl_active, use_backend
 from .initializers import GlorotNormal, GlorotUniform, HeNormal
@@ -47,6 +49,9 @@ from .optimizers.sgd import Sgd
 from .philox import set_seed
 from .variable import Buffer, Grads, Parameter, Variable
 from .version import __version__
+
+if TYPE_CHECKING:
+    from . import models, onnx
 
 __all__ = [
     "Adam",

@@ -14,6 +14,7 @@ from refcnn.opencl.runtime import finding, kernels, signatures
 #: Build options with which each kernel file can be built, where it needs any.
 OPTIONS = {
     "adam": [("-DCHUNK=4",)],
+    "cast": [("-DCHUNK=4", "-DFROM=float", "-DTO=int"), ("-DCHUNK=4", "-DFROM=int", "-DTO=uchar", "-DIS_TRUTH")],
     "conv2d_direct": [("-DOUTPUTS=2", "-DROWS=4", "-DTERMS=5")],
     "conv2d_gpu": [("-DGROUP=8",)],
     "conv2d_winograd": [("-DTILE=4", "-DWIDTH=16", "-DVECTORS=2"), ("-DTILE=2", "-DWIDTH=8", "-DVECTORS=1")],
@@ -29,6 +30,8 @@ OPTIONS = {
         ("-DWIDTH=4", "-DROWS=2", "-DVECTORS=2", "-DDOT_ROWS=3", "-DDOT_COLUMNS=3", "-DADJACENT_ROWS"),
     ],
     "matrix_product_gpu": [("-DGROUP_X=2", "-DGROUP_Y=2", "-DROWS=1", "-DCOLUMNS=2", "-DTILE_TERMS=4")],
+    "moving": [("-DCHUNK=4", "-DWORD=uint")],
+    "reduction": [("-DCHUNK=4",)],
     "relu": [("-DCHUNK=4",)],
     "sgd": [("-DCHUNK=4",)],
 }
@@ -103,14 +106,18 @@ def test_macros_of_the_text_and_of_the_options_are_followed():
         #undef EACH
         #define EACH(DO)
         __kernel void f(EACH(SLOT) float last) {}
-        #define KERNEL(name) __kernel void name(int of_##name) { while (1) {} }
-        KERNEL(g)
+        #define KERNEL(name, ...) __kernel void name(int of_##name, __VA_ARGS__) { while (1) {} }
+        KERNEL(g, float a, float b)
     """
     slots = [("w0", "int32", True), ("count0", "int32", False), ("w1", "int32", True), ("count1", "int32", False)]
     options = "-DTYPE=int", "-DOPERATION=softplus"
     assert read(text, *options, kernel="softplus_forward") == [*slots, ("last", "float32", False)]
     assert read(text, *options) == [("last", "float32", False)]
-    assert read(text, *options, kernel="g") == [("of_g", "int32", False)]
+    assert read(text, *options, kernel="g") == [
+        ("of_g", "int32", False),
+        ("a", "float32", False),
+        ("b", "float32", False),
+    ]
 
 
 @pytest.mark.parametrize(

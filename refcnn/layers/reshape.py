@@ -1,10 +1,12 @@
 """Reshape: the function and the ONNX mapping."""
 
+from collections.abc import Sequence
+
 from .. import attributes as attribute
 from ..formats import ANY
 from ..function import apply
 from ..shapes import reshaped
-from ..variable import as_variable
+from ..variable import Input, Variable, as_variable
 
 #: It moves whatever there is.
 DTYPES = (ANY,)
@@ -15,7 +17,7 @@ IN_PLACE_OF_NUMPY = {
 }
 
 
-def reshape(x, shape):
+def reshape(x: Input, shape: int | Sequence[int]) -> Variable:
     """Give an array another shape, as NumPy's ``reshape`` does; the numbers stay in row-major order.
 
     Parameters

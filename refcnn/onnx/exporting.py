@@ -1,10 +1,13 @@
 """Exporting a model: its graph from the tape, checked and proved before the file takes its name."""
 
 import numbers
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import attributes as attribute
+from ..data import Preprocessing
 from ..display import is_text
 from ..errors import ArgumentError, ExportError
 from ..files import atomic_write, check_writable
@@ -12,25 +15,29 @@ from ..formats import FLOAT32
 from ..mode import is_training
 from ..model import Model
 from ..program import OUTPUTS, for_any_batch, require_same, trace
+from ..typing import PathLike
 from .operators import DEFAULT_OPSET, OPSETS
+
+if TYPE_CHECKING:
+    from .proof.proving import Proof
 
 #: Protocol buffers, in which ONNX files are written, hold less than 2 GiB; the rest is for the graph itself.
 _LARGEST_CONSTANTS = 2**31 - 2**24
 
 
 def export(
-    model,
-    path,
-    input_shape,
+    model: Model,
+    path: PathLike,
+    input_shape: Sequence[int],
     *,
-    classes=None,
-    preprocessing=None,
-    opset=None,
-    softmax=False,
-    examples=20,
-    backends=None,
-    progress=None,
-):
+    classes: Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
+    opset: int | None = None,
+    softmax: bool = False,
+    examples: int = 20,
+    backends: Sequence | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> "Proof":
     """Write a model as an ONNX file, after a proof that the file computes what the model does.
 
     The model is run in evaluation mode, and what it computes is written as

@@ -326,9 +326,18 @@ def _expanded(tokens, macros):
             following = [one for one, _ in reversed(waiting)]
             arguments, length = _in_parentheses(following, 0)
             del waiting[-length:]
-            body = _substituted(body, dict(zip(parameters, arguments, strict=False)), macros)
+            body = _substituted(body, _bound(parameters, arguments), macros)
         waiting += [(one, within | {token}) for one in reversed(_joined(body))]
     return done
+
+
+def _bound(parameters, arguments):
+    """Return a macro's arguments by its parameters; those for which it has ``...`` go by ``__VA_ARGS__``."""
+    bound = dict(zip(parameters, arguments, strict=False))
+    if parameters[-1] == "...":
+        more = [token for argument in arguments[len(parameters) - 1 :] for token in (",", *argument)]
+        bound["__VA_ARGS__"] = more[1:]
+    return bound
 
 
 def _in_parentheses(tokens, start):
