@@ -29,12 +29,12 @@ __kernel void largest(__global const float *restrict x, __global const int *rest
     float best = -INFINITY;
     int winner = -1;
     for (int r = begin; r < end; r++) {
-        const int at = first + r * inner, from = is_first ? at : x_winner[at];
+        const int at = first + r * inner;
         const float value = x[at];
-        const int is_same = value == best || (isnan(value) && isnan(best));
-        if (winner < 0 || (is_same ? from < winner : value > best || (isnan(value) && !isnan(best)))) {
+        /* Of equal ones the first is met first: later passes go along axes further to the front. */
+        if (winner < 0 || value > best || (isnan(value) && !isnan(best))) {
             best = value;
-            winner = from;
+            winner = is_first ? at : x_winner[at];
         }
     }
     y[place] = best;

@@ -8,6 +8,8 @@ _module = sys.orig_argv[-len(sys.argv)].removeprefix("-m") if sys.argv[:1] == ["
 if _module.partition(".")[0] == "refcnn" and not sys.flags.safe_path:
     del sys.path[0]
 
+from typing import TYPE_CHECKING
+
 from . import data, errors
 from .backend import set_opencl_active, use_backend
 from .initializers import GlorotNormal, GlorotUniform, HeNormal
@@ -48,6 +50,9 @@ from .philox import set_seed
 from .variable import Buffer, Grads, Parameter, Variable
 from .version import __version__
 
+if TYPE_CHECKING:
+    from . import models, onnx
+
 __all__ = [
     "Adam",
     "AveragePool2d",
@@ -61,6 +66,7 @@ __all__ = [
     "Grads",
     "HeNormal",
     "Layer",
+    "LeakyRelu",
     "MaxPool2d",
     "Model",
     "Optimizer",
@@ -68,27 +74,44 @@ __all__ = [
     "Relu",
     "Sequential",
     "Sgd",
+    "Sigmoid",
     "Softmax",
+    "Softplus",
+    "Tanh",
     "Variable",
+    "absolute",
     "add",
     "average_pool2d",
+    "cast",
     "conv2d",
     "data",
     "dense",
+    "divide",
     "dropout",
     "errors",
     "flatten",
+    "leaky_relu",
     "matmul",
     "max_pool2d",
     "models",
+    "multiply",
+    "negative",
     "onnx",
+    "power",
+    "reduce_max",
+    "reduce_mean",
+    "reduce_sum",
     "relu",
     "reshape",
     "set_opencl_active",
     "set_seed",
+    "sigmoid",
     "slice",
     "softmax",
     "softmax_cross_entropy",
+    "softplus",
+    "subtract",
+    "tanh",
     "transpose",
     "use_backend",
 ]

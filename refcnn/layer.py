@@ -6,10 +6,15 @@ import numbers
 import re
 import threading
 import urllib.parse
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
 
 from .arguments import Written
 from .errors import ArgumentError, ShapeError
 from .mode import setting
+from .typing import Shapes
 from .variable import Buffer, Parameter, Stored, as_variable
 
 #: Called with each layer and its output where it is set: see :func:`watched`.
@@ -59,10 +64,10 @@ class Layer(Written):
     #: The attributes whose entries are named as if they were attributes themselves, as those of ``buffers`` are too.
     _unnamed: tuple[str, ...] = ("params",)
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.params, self.buffers = Parameters(), Buffers()
 
-    def __call__(self, *inputs, **keywords):
+    def __call__(self, *inputs: Any, **keywords: Any) -> Any:
         """Return what ``forward`` makes of the inputs.
 
         Parameters
@@ -88,11 +93,11 @@ class Layer(Written):
             watcher(self, y)
         return y
 
-    def forward(self, *inputs):
+    def forward(self, *inputs: Any, **keywords: Any) -> Any:
         """Compute the layer's output from Variables; each layer defines its own, with the inputs that it takes."""
         raise TypeError(f"{type(self).__name__} must define forward(self, x), or forward(self, a, b) of two inputs")
 
-    def children(self):
+    def children(self) -> Iterator[tuple[str, "Layer"]]:
         """Yield (name, layer) of the layers in this one's attributes, and in lists, tuples and dicts there.
 
         A layer in ``self.blocks = [...]`` has the name ``blocks.0``, one in ``self.heads = {"digit": ...}`` the name
@@ -105,7 +110,7 @@ class Layer(Written):
         """
         return self._find(Layer)
 
-    def own_parameters(self):
+    def own_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield (name, Parameter) of the parameters that lie in this layer's attributes but in no layer of those.
 
         They are found where :meth:`children` finds layers; those in ``params`` have the names that they have there.
@@ -117,7 +122,7 @@ class Layer(Written):
         """
         return self._own(Parameter)
 
-    def own_buffers(self):
+    def own_buffers(self) -> Iterator[tuple[str, Buffer]]:
         """Yield (name, Buffer) of this layer's buffers, as :meth:`own_parameters`, those in ``buffers`` among them.
 
         Raises
@@ -127,7 +132,7 @@ class Layer(Written):
         """
         return self._own(Buffer)
 
-    def own_state(self):
+    def own_state(self) -> Iterator[tuple[str, Stored]]:
         """Yield (name, Parameter or Buffer) of all that the layer itself stores.
 
         Raises
@@ -156,7 +161,7 @@ class Layer(Written):
                 if isinstance(entry, kind):
                     yield ".".join(_word(self, key) for key in keys), entry
 
-    def parameter_shapes(self):
+    def parameter_shapes(self) -> Shapes | None:
         """Return the parameters that the layer has, or will have at its first call, and what is known of their shapes.
 
         A layer that makes parameters at its first call tells them here, so that it takes those of a file before, and
@@ -170,11 +175,11 @@ class Layer(Written):
         """
         return None
 
-    def buffer_shapes(self):
+    def buffer_shapes(self) -> Shapes | None:
         """Return the buffers that the layer has, or will have at its first call, as :meth:`parameter_shapes` does."""
         return None
 
-    def set_parameters(self, arrays):
+    def set_parameters(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Make or replace the layer's own parameters by host arrays, a dict of name to ndarray.
 
         Raises
@@ -184,7 +189,7 @@ class Layer(Written):
         """
         self._store(Parameter, self.params, self.parameter_shapes(), arrays)
 
-    def set_buffers(self, arrays):
+    def set_buffers(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Make or replace the layer's own buffers by host arrays, a dict of name to ndarray.
 
         A layer with both makes its buffers first: another thread may call it as soon as it has parameters.

@@ -1,7 +1,10 @@
 """Models: layers put together, their parameters by name, saving and loading."""
 
+import contextlib
 import copy
 import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 
@@ -13,6 +16,7 @@ from .formats import EXACT
 from .layer import Layer, described, fits, making, watched
 from .mode import training
 from .reading import reading
+from .typing import PathLike
 from .variable import DESTINATION, Buffer, Parameter, Stored, tape
 
 
@@ -37,7 +41,7 @@ class Model(Layer):
 
     _has_run = False
 
-    def __call__(self, *inputs, **keywords):
+    def __call__(self, *inputs: Any, **keywords: Any) -> Any:
         """Return what ``forward`` makes of the inputs, as :meth:`Layer.__call__`."""
         y = super().__call__(*inputs, **keywords)
         if not self._has_run:
@@ -45,19 +49,19 @@ class Model(Layer):
                 self._has_run = True
         return y
 
-    def layers(self):
+    def layers(self) -> Iterator[tuple[str, Layer]]:
         """Yield (name, layer) of every layer that is no model itself, depth first; each once."""
         return ((name, layer) for name, layer in _walk(self) if not isinstance(layer, Model))
 
-    def parameters(self):
+    def parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield (name, Parameter) of every parameter, such as ``("0.w", w)``; each once, by its first name."""
         return _once(self._named_state(), Parameter)
 
-    def named_buffers(self):
+    def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
         """Yield (name, Buffer) of every buffer, such as ``("1.mean", mean)``; each once, by its first name."""
         return _once(self._named_state(), Buffer)
 
-    def named_state(self):
+    def named_state(self) -> Iterator[tuple[str, Stored]]:
         """Yield (name, Parameter or Buffer) of all that :meth:`state` holds; each once, by its first name."""
         return _once(self._named_state(), Stored)
 
@@ -66,11 +70,11 @@ class Model(Layer):
             for key, entry in layer.own_state():
                 yield _joined(name, key), entry
 
-    def train(self):
+    def train(self) -> contextlib.AbstractContextManager[None]:
         """Return a context manager: inside it operations are recorded for ``grad()``, and Dropout drops."""
         return training()
 
-    def summary(self, input_shape=None):
+    def summary(self, input_shape: Sequence | None = None) -> None:
         """Print every layer with its output shape, its number of parameters, and that of values in buffers if any.
 
         Parameters
@@ -121,7 +125,7 @@ class Model(Layer):
             self(*(np.zeros((1, *shape)) for shape in of_inputs))
         return shapes
 
-    def replica(self, backend=None):
+    def replica(self, backend: "str | object | None" = None) -> Self:
         """Return a copy of the model on a device, which shares nothing with the original.
 
         Whatever becomes of either, the other stays as it is: a thread can train the one while others serve with
@@ -153,13 +157,14 @@ class Model(Layer):
             backend = backends.find(backend)
         # No parameters are made meanwhile.
         with making:
-            return copy.deepcopy(self, {DESTINATION: backend})
+            memo: dict = {DESTINATION: backend}
+            return copy.deepcopy(self, memo)
 
-    def state(self):
+    def state(self) -> dict[str, np.ndarray]:
         """Return every parameter and buffer as a host array, by name; one that has several names under each of them."""
         return {name: entry.as_ndarray() for name, entry in self._named_state()}
 
-    def set_state(self, arrays):
+    def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take over what :meth:`state` returned, in this model or another of the same layers.
 
         Parameters and buffers that are not made yet are made of the arrays, if the layers tell which they will have
@@ -209,7 +214,7 @@ class Model(Layer):
             else:
                 place.stored.set(entry.backend, entry.on(entry.backend))
 
-    def save(self, path):
+    def save(self, path: PathLike) -> None:
         """Write the parameters and buffers to an ``.npz`` file, whole or not at all.
 
         Raises
@@ -224,7 +229,7 @@ class Model(Layer):
             raise ShapeError("save: the model has no parameters yet. Call it once, or give its layers input_size.")
         npz.save(path, arrays, {"format": "refcnn parameters"})
 
-    def load(self, path):
+    def load(self, path: PathLike) -> None:
         """Read parameters and buffers that :meth:`save` wrote.
 
         Raises
@@ -248,13 +253,13 @@ class Sequential(Model):
 
     _unnamed = (*Model._unnamed, "_layers")
 
-    def __init__(self, layers=()):
+    def __init__(self, layers: Iterable[Layer] = ()) -> None:
         super().__init__()
         self._layers = []
         for layer in layers:
             self.append(layer)
 
-    def append(self, layer):
+    def append(self, layer: Layer) -> None:
         """Put a layer (anything that can be called with a Variable) at the end."""
         if not isinstance(layer, Layer):
             raise ShapeError(
@@ -262,16 +267,16 @@ class Sequential(Model):
             )
         self._layers.append(layer)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Layer:
         return self._layers[index]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._layers)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Layer]:
         return iter(self._layers)
 
-    def forward(self, x, *others):
+    def forward(self, x: Any, *others: Any) -> Any:
         """Call each layer with the result of the one before, or with all of its results if it has several."""
         y = (x, *others) if others else x
         for layer in self._layers:

@@ -202,10 +202,8 @@ def _renamed(state, nodes):
 def for_any_batch(program, other):
     """Return a program with attributes that hold for any batch size, as a trace of another batch shows them.
 
-    Sizes that follow from the batch, as in ``x.reshape(x.shape[0], -1)``, are numbers when they are recorded. The card
-    of such an operation has ``for_any_batch(shapes, attributes, other_shapes, other_attributes)``, which returns
-    attributes that say the same of both batches, or None, and ``at_shapes(*shapes, **attributes)``, which returns what
-    they say of inputs of given shapes.
+    Sizes that follow from the batch, as in ``x.reshape(x.shape[0], -1)``, are numbers when they are recorded. The cards
+    of operations with such attributes know how they follow: the traits ``for_any_batch`` and ``at_shapes``.
 
     Parameters
     ----------
@@ -218,9 +216,9 @@ def for_any_batch(program, other):
 
 
 def _for_any_batch(step, program, twin, other):
-    find = getattr(rooms.card(step.operation), "for_any_batch", None)
-    if find is None or step == twin or not _have_same_inputs(step, twin):
+    if step == twin or not _have_same_inputs(step, twin):
         return step
+    find = rooms.trait(rooms.LAYERS, step.operation, "for_any_batch")
     found = find(_shapes(step, program), step.attributes, _shapes(twin, other), twin.attributes)
     general = step if found is None else dataclasses.replace(step, attributes=found)
     return general if _is_same(general, step, program) and _is_same(general, twin, other) else step
@@ -230,10 +228,7 @@ def _is_same(step, twin, trace):
     """Return whether a step does what another does, which is one of a trace."""
     if step == twin or not _have_same_inputs(step, twin):
         return step == twin
-    at_shapes = getattr(rooms.card(step.operation), "at_shapes", None)
-    if at_shapes is None:
-        return False
-    shapes = _shapes(twin, trace)
+    at_shapes, shapes = rooms.trait(rooms.LAYERS, step.operation, "at_shapes"), _shapes(twin, trace)
     try:
         return at_shapes(*shapes, **step.attributes) == at_shapes(*shapes, **twin.attributes)
     except ShapeError:

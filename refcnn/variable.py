@@ -3,8 +3,11 @@
 import copy
 import numbers
 import weakref
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from . import backend as backends
 from . import formats, rooms
@@ -122,10 +125,27 @@ class Variable:
         If the value is no array of numbers.
     """
 
+    if TYPE_CHECKING:
+        # Made below, as methods that apply the operations.
+        def __add__(self, other: ArrayLike, /) -> "Variable": ...
+        def __radd__(self, other: ArrayLike, /) -> "Variable": ...
+        def __sub__(self, other: ArrayLike, /) -> "Variable": ...
+        def __rsub__(self, other: ArrayLike, /) -> "Variable": ...
+        def __mul__(self, other: ArrayLike, /) -> "Variable": ...
+        def __rmul__(self, other: ArrayLike, /) -> "Variable": ...
+        def __truediv__(self, other: ArrayLike, /) -> "Variable": ...
+        def __rtruediv__(self, other: ArrayLike, /) -> "Variable": ...
+        def __pow__(self, other: ArrayLike, /) -> "Variable": ...
+        def __rpow__(self, other: ArrayLike, /) -> "Variable": ...
+        def __matmul__(self, other: ArrayLike, /) -> "Variable": ...
+        def __rmatmul__(self, other: ArrayLike, /) -> "Variable": ...
+
     #: Whether it holds floats in the place of integers or truth values that were given: see :func:`as_variable`.
     is_stand_in = False
+    node: Node | None
+    _given: "np.ndarray | Variable"
 
-    def __init__(self, value, requires_grad=False, dtype=None):
+    def __init__(self, value: ArrayLike, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
         backend, host = backends.active(), _host_array(value)
         dtype = formats.kept(host.dtype, backend.dtype) if dtype is None else formats.named(dtype, backend.dtype)
         if requires_grad and dtype.kind != "f":
@@ -139,7 +159,9 @@ class Variable:
         self._is_walked = False
 
     @classmethod
-    def of(cls, backend, array, node=None, requires_grad=False, position=0):
+    def of(
+        cls, backend: Any, array: Any, node: Node | None = None, requires_grad: bool = False, position: int = 0
+    ) -> "Variable":
         """Wrap an array that lies on a backend, the node's result at a position; only one of floats has a gradient."""
         self = cls.__new__(cls)
         self._place = _Place(backend, array)
@@ -149,21 +171,21 @@ class Variable:
         return self
 
     @property
-    def backend(self):
+    def backend(self) -> Any:
         """The backend that holds the array."""
         return self._place.backend
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """The array's shape, a tuple of int."""
         return tuple(self._place.array.shape)
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         """The array's NumPy dtype."""
         return self._place.array.dtype
 
-    def on(self, backend):
+    def on(self, backend: Any) -> Any:
         """Return the array on a backend, a copy if the variable lies elsewhere.
 
         The copy is kept until the variable gets another value. The variable itself stays where it is, so that nothing
@@ -195,17 +217,17 @@ class Variable:
             )
         place = self._place
         backend = memo.get(DESTINATION, place.backend)
-        twin = memo[id(self)] = type(self).__new__(type(self))
+        twin = type(self).__new__(type(self))
         others = {name: value for name, value in vars(self).items() if name != "_place"}
         vars(twin).update(copy.deepcopy(others, memo))
         twin._place = _Place(backend, backend.array(place.backend.to_host(place.array)))
         return twin
 
-    def astype(self, dtype):
+    def astype(self, dtype: DTypeLike) -> "Variable":
         """Return a Variable of the same numbers in another dtype: :func:`refcnn.cast`."""
         return rooms.function("cast")(self, dtype)
 
-    def as_given(self):
+    def as_given(self) -> "Variable":
         """Return the integers or truth values that were given in the place of a Variable, as a Variable, else itself.
 
         :func:`as_variable` makes floats of them, which most operations take.
@@ -216,7 +238,7 @@ class Variable:
             self._given = Variable(self._given)
         return self._given
 
-    def as_ndarray(self):
+    def as_ndarray(self) -> np.ndarray:
         """Return a copy of the array on the host, a NumPy array of the same dtype."""
         place = self._place
         return place.backend.to_host(place.array)
@@ -257,43 +279,43 @@ class Variable:
     def _stand_in(self):
         return np.broadcast_to(np.zeros((), self.dtype), self.shape)
 
-    def sum(self, axis=None, keepdims=False):
+    def sum(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> "Variable":
         """Return the sum over an axis, several, or all: :func:`refcnn.reduce_sum`."""
         return rooms.function("reduce_sum")(self, axis, keepdims=keepdims)
 
-    def mean(self, axis=None, keepdims=False):
+    def mean(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> "Variable":
         """Return the mean over an axis, several, or all: :func:`refcnn.reduce_mean`."""
         return rooms.function("reduce_mean")(self, axis, keepdims=keepdims)
 
-    def max(self, axis=None, keepdims=False):
+    def max(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> "Variable":
         """Return the largest over an axis, several, or all: :func:`refcnn.reduce_max`."""
         return rooms.function("reduce_max")(self, axis, keepdims=keepdims)
 
-    def __neg__(self):
+    def __neg__(self) -> "Variable":
         return rooms.function("negative")(self)
 
-    def __pos__(self):
+    def __pos__(self) -> "Variable":
         return self
 
-    def __abs__(self):
+    def __abs__(self) -> "Variable":
         return rooms.function("absolute")(self)
 
-    def __float__(self):
+    def __float__(self) -> float:
         if self.shape != ():
             raise ShapeError(f"float() needs a single number, but this variable has shape {self.shape}.")
         return float(self.as_ndarray())
 
-    def __int__(self):
+    def __int__(self) -> int:
         if self.shape != ():
             raise ShapeError(f"int() needs a single number, but this variable has shape {self.shape}.")
         return int(self.as_ndarray())
 
-    def __len__(self):
+    def __len__(self) -> int:
         if not self.shape:
             raise TypeError("a variable of shape () has no length")
         return self.shape[0]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator["Variable"]:
         if not self.shape:
             raise TypeError("a variable of shape () cannot be iterated over")
         return (self[index] for index in range(len(self)))
@@ -301,7 +323,7 @@ class Variable:
     #: Python would compare with every row, and variables are equal to themselves alone.
     __contains__ = None
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: object) -> "Variable":
         """Return a part, as NumPy's basic indexing: integers, slices, ``...`` and None.
 
         Raises
@@ -313,14 +335,14 @@ class Variable:
         """
         return rooms.require(rooms.LAYERS, "slice").item(self, key)
 
-    def reshape(self, *shape):
+    def reshape(self, *shape: int | Sequence[int]) -> "Variable":
         """Return the same numbers in another shape: ``x.reshape(2, -1)``, ``x.reshape((2, -1))``.
 
         See :func:`refcnn.reshape`.
         """
         return rooms.function("reshape")(self, *_one_sequence(shape))
 
-    def transpose(self, *axes):
+    def transpose(self, *axes: int | Sequence[int]) -> "Variable":
         """Return the axes in another order: ``x.transpose(0, 2, 1)``, ``x.transpose((0, 2, 1))``; reversed without any.
 
         See :func:`refcnn.transpose`.
@@ -328,14 +350,14 @@ class Variable:
         return rooms.function("transpose")(self, *_one_sequence(axes) if axes else ())
 
     @property
-    def T(self):
+    def T(self) -> "Variable":
         """The array with its axes reversed."""
         return self.transpose()
 
     def __repr__(self):
         return f"{type(self).__name__}(shape={self.shape}, backend={self.backend.name!r})\n{self.as_ndarray()!r}"
 
-    def grad(self):
+    def grad(self) -> "Grads":
         """Return the gradients of this scalar with respect to every variable that requires one.
 
         The tape is walked backwards and let go, so that the memory of the
@@ -354,7 +376,7 @@ class Variable:
         if self.shape != ():
             raise GradientError(
                 f"grad() starts from a single number, but this variable has shape {self.shape}. "
-                "Call it on a loss with reduce_sum=True."
+                "Call it on a loss with reduce_sum=True, or on the sum() or mean() of this one."
             )
         if self.dtype.kind != "f":
             raise GradientError(
@@ -395,7 +417,7 @@ class Variable:
         return grads
 
 
-def _arithmetic(operation, is_reflected):
+def _arithmetic(name, operation, is_reflected):
     """Return the method of an operator that is an operation of refcnn, of a Variable and what can be made one."""
 
     def method(self, other):
@@ -404,6 +426,8 @@ def _arithmetic(operation, is_reflected):
         a, b = (other, self) if is_reflected else (self, other)
         return rooms.function(operation)(a, b)
 
+    method.__name__ = f"__{'r' * is_reflected}{name}__"
+    method.__qualname__, method.__doc__ = f"Variable.{method.__name__}", f"As :func:`refcnn.{operation}`."
     return method
 
 
@@ -420,8 +444,8 @@ _ARITHMETIC = {
     "matmul": "matmul",
 }
 for _name, _operation in _ARITHMETIC.items():
-    setattr(Variable, f"__{_name}__", _arithmetic(_operation, is_reflected=False))
-    setattr(Variable, f"__r{_name}__", _arithmetic(_operation, is_reflected=True))
+    for _method in (_arithmetic(_name, _operation, is_reflected) for is_reflected in (False, True)):
+        setattr(Variable, _method.__name__, _method)
 
 #: By the function of NumPy that an array to the left calls, the operators' methods of what is to the right.
 _OF_UFUNCS = {getattr(np, operation): f"__r{name}__" for name, operation in _ARITHMETIC.items()}
@@ -450,7 +474,7 @@ for _name, _described in _OPERATORS.items():
 class Stored(Variable):
     """A variable that a model keeps: it is saved, and its value can be replaced."""
 
-    def set(self, backend, array):
+    def set(self, backend: Any, array: Any) -> None:
         """Replace the value by an array of a backend.
 
         Threads that compute with it meanwhile each read the former value or this one, whole.
@@ -461,7 +485,7 @@ class Stored(Variable):
 class Parameter(Stored):
     """A variable that an optimizer changes, and so one of floats, whatever numbers it is made of."""
 
-    def __init__(self, value):
+    def __init__(self, value: ArrayLike) -> None:
         super().__init__(value, requires_grad=True, dtype=formats.FLOAT32.dtype)
 
 
@@ -490,11 +514,22 @@ class Buffer(Stored):
     ...         if is_training():
     ...             value = 0.9 * mean.as_ndarray() + 0.1 * x.as_ndarray().mean(axis=0, keepdims=True)
     ...             mean.set(x.backend, x.backend.array(value))
-    ...         return rm.dense(x, np.eye(x.shape[1]), -mean.as_ndarray())
+    ...         return x - mean
     """
 
-    def __init__(self, value, dtype=None):
+    def __init__(self, value: ArrayLike, dtype: DTypeLike | None = None) -> None:
         super().__init__(value, dtype=dtype)
+
+
+#: What an operation takes for an array.
+Input: TypeAlias = Variable | ArrayLike
+
+
+class Updating(Protocol):
+    """What takes a step with gradients: an optimizer."""
+
+    def update(self, gradients: Any, backend: Any) -> None:
+        """Take one step for each of several (Parameter, array of the backend)."""
 
 
 class Grads:
@@ -506,7 +541,7 @@ class Grads:
         Where the gradients lie.
     """
 
-    def __init__(self, backend):
+    def __init__(self, backend: Any) -> None:
         self.backend = backend
         self._entries = {}
 
@@ -514,7 +549,7 @@ class Grads:
         # The variable is kept beside its gradient, so that its id stays its own.
         self._entries[id(variable)] = (variable, array)
 
-    def get(self, node):
+    def get(self, node: Variable) -> Variable:
         """Return the gradient with respect to a parameter or another leaf variable, as a Variable.
 
         Raises
@@ -538,7 +573,7 @@ class Grads:
         """Iterate over (variable, gradient array on the backend)."""
         return iter(self._entries.values())
 
-    def update(self, optimizer):
+    def update(self, optimizer: "Updating") -> None:
         """Take one step of an optimizer with every parameter that has a gradient.
 
         Raises
@@ -583,7 +618,7 @@ def _one_sequence(arguments):
     return arguments if len(arguments) == 1 else (arguments,)
 
 
-def as_variable(value):
+def as_variable(value: Input) -> Variable:
     """Return a variable: itself, or a constant made of an array_like.
 
     Who gives an array_like has chosen no dtype, and has often integers where floats are meant: one-hot rows, images,

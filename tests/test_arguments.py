@@ -146,3 +146,30 @@ def test_help_lists_the_layers_and_functions():
     first_page = "\n".join(text.splitlines()[:25])
     for name in ("Conv2d", "MaxPool2d", "conv2d", "softmax_cross_entropy", "Adam"):
         assert name in first_page
+
+
+def public_callables():
+    for name in rm.__all__:
+        entry = getattr(rm, name)
+        if inspect.isfunction(entry):
+            yield name, entry
+        elif inspect.isclass(entry):
+            for key, method in vars(entry).items():
+                function = method.fget if isinstance(method, property) else getattr(method, "__func__", method)
+                if inspect.isfunction(function) and (not key.startswith("_") or key in ("__init__", "__call__")):
+                    yield f"{name}.{key}", function
+    for module in (rm.onnx, rm.data, rm.models):
+        for name in getattr(module, "__all__", ("export", "load")):
+            if inspect.isfunction(getattr(module, name)):
+                yield f"{module.__name__}.{name}", getattr(module, name)
+
+
+@pytest.mark.parametrize(("name", "function"), [pytest.param(*entry, id=entry[0]) for entry in public_callables()])
+def test_public_functions_are_typed(name, function):
+    signature = inspect.signature(function)
+    untyped = [
+        parameter.name
+        for number, parameter in enumerate(signature.parameters.values())
+        if parameter.annotation is parameter.empty and not (number == 0 and parameter.name in ("self", "cls"))
+    ]
+    assert not untyped and signature.return_annotation is not signature.empty, f"{name}: {untyped}"

@@ -77,7 +77,7 @@ def test_a_convolution_counts_each_product_twice(n, groups, c, k, size, window, 
     # Of ones without padding the sum of the results is the number of products.
     y, _ = reference.forward(x, w, None, stride=stride, padding=(0, 0, 0, 0), dilation=(1, 1), groups=groups)
     assert workloads.layer_flop(geometry) == 2 * y.sum()
-    assert workloads.output_shape(geometry) == y.shape
+    assert geometry.y_shape == y.shape
 
 
 def test_the_chapter_counts_its_layers(book):
@@ -98,7 +98,7 @@ def test_the_grid_has_what_it_shall_have():
     names = " ".join(layer.name for layer in workloads.GRID)
     assert all(network in names for network in ("VGG-16", "ResNet-50", "MobileNet"))
     # The sizes that these layers have in their networks.
-    sizes = {layer.name: workloads.output_shape(layer.geometry)[2] for layer in workloads.GRID}
+    sizes = {layer.name: layer.geometry.y_shape[2] for layer in workloads.GRID}
     assert sizes["ResNet-50 conv1 7x7 stride 2, batch 4"] == 112 and sizes["VGG-16 conv1_1 3x3, batch 1"] == 224
 
 

@@ -26,7 +26,7 @@ from refcnn.conformance.theory.bounds import UNDEFINED
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError, DataError, FileWriteError
 from refcnn.formats import FLOAT32
-from refcnn.opencl.runtime import finding, program
+from refcnn.opencl.runtime import finding, kernels
 from refcnn.opencl.variants import VARIANTS
 
 from .test_case_file import assert_same
@@ -90,14 +90,14 @@ def run_alone(site, folder, *arguments):
 
 def write(folder, operation, direction, variant, case, *, device=None, execute=True, change=None):
     """Write a bundle of a case; ``change`` is added to one element of the last exact answer."""
-    recording = device and bundle.record(device, operation, direction, variant, case, execute=execute)
+    capture = device and bundle.capture_case(device, operation, direction, variant, case, execute=execute)
     expected = bundle.expected(operation, direction, case)
     if change is not None:
         name, (exact, bound) = expected.popitem()
         exact = exact.copy()
         exact.flat[exact.size // 2] += change
         expected[name] = exact, bound
-    computed = [array.get() for array in recording[1]] if recording and execute else [None] * len(expected)
+    computed = [array.get() for array in capture[1]] if capture and execute else [None] * len(expected)
     results = {name: (found, *entry) for found, (name, entry) in zip(computed, expected.items(), strict=True)}
     bundle.write_bundle(
         folder,
@@ -107,7 +107,7 @@ def write(folder, operation, direction, variant, case, *, device=None, execute=T
         case=case,
         results=results,
         device={"specification": device.name if device else "somebody:theirs"},
-        recording=recording,
+        capture=capture,
         message="found",
     )
     return results
@@ -198,14 +198,14 @@ def test_each_device_runs_it_again(tmp_path):
 @needs_device
 def test_what_was_not_run_is_recorded_too(tmp_path, monkeypatch):
     device = finding.best()
-    executed, _ = bundle.record(device, "conv2d", "backward", "gpu", CASES["conv2d"])
+    executed, _ = bundle.capture_case(device, "conv2d", "backward", "gpu", CASES["conv2d"])
 
     def no_kernel(*arguments):
         raise AssertionError("a kernel was asked for")
 
     with monkeypatch.context() as patch:
-        patch.setattr(program, "build", no_kernel)
-        recorded, _ = bundle.record(device, "conv2d", "backward", "gpu", CASES["conv2d"], execute=False)
+        patch.setattr(kernels, "build", no_kernel)
+        recorded, _ = bundle.capture_case(device, "conv2d", "backward", "gpu", CASES["conv2d"], execute=False)
         write(tmp_path / "bundle", "conv2d", "backward", "gpu", CASES["conv2d"], device=device, execute=False)
     assert recorded.launches == executed.launches and recorded.sources == executed.sources
     with np.load(tmp_path / "bundle" / "arrays.npz") as arrays:
@@ -220,28 +220,28 @@ def test_what_was_not_run_is_recorded_too(tmp_path, monkeypatch):
 def test_recording_ends_with_its_block_and_sees_what_was_before():
     device = finding.best()
     before = device.array(np.arange(6, dtype=np.float32))
-    with pytest.raises(ZeroDivisionError), device.recording() as recording:
+    with pytest.raises(ZeroDivisionError), device.capture() as capture:
         y = device.empty((6,))
         device.launch(
             "relu", "relu_forward", (6,), (2,), options=("-DCHUNK=1",), x=before.reshape((2, 3)), y=y, count=6
         )
         raise ZeroDivisionError
     device.launch("relu", "relu_forward", (6,), (2,), options=("-DCHUNK=1",), x=before, y=y, count=6)
-    (launch,) = recording.launches
+    (launch,) = capture.launches
     assert launch.arguments == [("buffer", 1), ("buffer", 0), ("int32", 6)]
     assert (launch.global_size, launch.local_size) == ((6,), (2,))
-    np.testing.assert_array_equal(recording.buffers[1].contents.ravel(), np.arange(6))
-    assert recording.buffers[0].contents is None
-    assert recording.sources == {"relu": program.source("relu")}
+    np.testing.assert_array_equal(capture.buffers[1].contents.ravel(), np.arange(6))
+    assert capture.buffers[0].contents is None
+    assert capture.sources == {"relu": kernels.source("relu")}
 
 
 @needs_device
 def test_build_options_of_a_device_are_recorded_too(monkeypatch):
     device = finding.best()
     monkeypatch.setattr(device, "is_simulator", True)
-    recording, _ = bundle.record(device, "conv2d", "forward", "gpu", CASES["conv2d"], execute=False)
-    assert all(launch.options[-1] == "-cl-opt-disable" for launch in recording.launches)
-    assert "-DGROUP=8" in recording.launches[0].options
+    capture, _ = bundle.capture_case(device, "conv2d", "forward", "gpu", CASES["conv2d"], execute=False)
+    assert all(launch.options[-1] == "-cl-opt-disable" for launch in capture.launches)
+    assert "-DGROUP=8" in capture.launches[0].options
 
 
 @needs_device
@@ -250,9 +250,9 @@ def test_every_kind_of_argument_is_run_again(tmp_path, monkeypatch):
         "__kernel void kinds(__global float *y, float a, uint b, int c, uchar d)\n"
         "{\n    y[0] = a;\n    y[1] = b;\n    y[2] = c;\n    y[3] = d * FACTOR;\n}\n"
     )
-    monkeypatch.setattr(program, "kernel_folder", lambda: tmp_path)
+    monkeypatch.setattr(kernels, "kernel_folder", lambda: tmp_path)
     device = finding.best()
-    with device.recording() as recording:
+    with device.capture() as capture:
         y = device.empty((4,))
         arguments = {"y": y, "a": -np.inf, "b": np.uint32(2**32 - 256), "c": True, "d": 200}
         device.launch("kinds_for_test", "kinds", (1,), (1,), options=("-DFACTOR=3",), **arguments)
@@ -264,7 +264,7 @@ def test_every_kind_of_argument_is_run_again(tmp_path, monkeypatch):
         case=Case((normal(2),), {"ratio": 0.5, "seed": 2**64 - 1, "stream": 3}),
         results={"y": (y.get(), np.zeros(4), np.zeros(4))},
         device={},
-        recording=(recording, [y]),
+        capture=(capture, [y]),
     )
     with np.load(tmp_path / "bundle" / "arrays.npz") as arrays:
         (again,) = script(tmp_path / "bundle")["replay"](None, dict(arrays))

@@ -54,12 +54,12 @@ def test_launches_of_a_rectifier_are_spared(opencl_backend):
     device = opencl_backend.device
     x, w = (opencl_backend.array(np.ones(shape)) for shape in ((1, 2, 5, 5), (3, 2, 3, 3)))
     attributes = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1}
-    with variants.use_variant("cpu"), device.recording() as recording:
+    with variants.use_variant("cpu"), device.capture() as capture:
         y, _ = opencl_backend.operation("conv2d").forward(x, w, None, **attributes)
-        assert not recording.launches
+        assert not capture.launches
         opencl_backend.operation("relu").forward(y)[0].computed()
-    assert "relu" not in recording.sources
-    assert recording.launches
+    assert "relu" not in capture.sources
+    assert capture.launches
 
 
 def test_gradients_are_those_of_the_separate_operations(opencl_backend):
@@ -98,7 +98,7 @@ def test_some_numbers_of_images_are_cut_into_small_strips(opencl_backend, images
     subject = backends.BackendSubject(opencl_backend.name, "winograd_2x2")
     for run in (
         lambda: judge.check_backward("conv2d", case, subject),
-        lambda: bundle.record(device, "conv2d", "backward", "winograd_2x2", case),
+        lambda: bundle.capture_case(device, "conv2d", "backward", "winograd_2x2", case),
     ):
         with contextlib.ExitStack() as patches:
             plans = [

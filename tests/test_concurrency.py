@@ -19,7 +19,7 @@ from refcnn.conformance.theory import bounds
 from refcnn.formats import FLOAT16, FLOAT32
 from refcnn.mode import is_recording, is_training, recording
 from refcnn.opencl import variants
-from refcnn.opencl.runtime import program
+from refcnn.opencl.runtime import kernels
 from refcnn.runs import run_data, training
 
 from . import small_run
@@ -416,13 +416,13 @@ def test_launches_of_other_threads_are_neither_recorded_nor_held_back(opencl_bac
         y, _ = relu(device.array(x))
         return y.get()
 
-    with device.recording(execute=False) as recording, device.profiling() as timings:
+    with device.capture(execute=False) as capture, device.profiling() as timings:
         np.testing.assert_array_equal(in_threads(other)[0], x)
-    assert not recording.launches and not timings
-    with device.recording() as recording, device.profiling() as timings:
+    assert not capture.launches and not timings
+    with device.capture() as capture, device.profiling() as timings:
         in_threads(other)
         np.testing.assert_array_equal(other(), x)
-    assert len(recording.launches) == len(timings) == 1
+    assert len(capture.launches) == len(timings) == 1
 
 
 def test_compilers_at_work_in_two_threads_leave_standard_error_as_it_was(opencl_backend):
@@ -432,7 +432,7 @@ def test_compilers_at_work_in_two_threads_leave_standard_error_as_it_was(opencl_
 
     def build(number):
         # Options that no cache has seen.
-        program.build(device, device._connection.context, "relu", ("-DCHUNK=1", f"-DTHREAD_{number}_{time.time_ns()}"))
+        kernels.build(device, device._connection.context, "relu", ("-DCHUNK=1", f"-DTHREAD_{number}_{time.time_ns()}"))
 
     in_threads(*(lambda number=number: build(number) for number in range(4)))
     after = os.fstat(2)

@@ -23,7 +23,7 @@ from refcnn.conformance.subjects import finding as subjects
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import BackendError, FileWriteError
 from refcnn.opencl.runtime import finding
-from refcnn.opencl.runtime.program import kernel_folder
+from refcnn.opencl.runtime.kernels import kernel_folder
 
 FAULTS = '''
 import os

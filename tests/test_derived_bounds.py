@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from refcnn import rooms
 from refcnn.conformance.judging import judge
 from refcnn.conformance.operations import activation, adam, arithmetic, reduction, sgd
-from refcnn.conformance.theory.bounds import Approximation, subnormals
+from refcnn.conformance.theory.bounds import UNDEFINED, Approximation, subnormals
 from refcnn.conformance.theory.derived import Derived
 from refcnn.conformance.theory.strategies import Case
 from refcnn.reference import activation as formulas
@@ -156,3 +156,14 @@ def test_sigmoid_by_the_hyperbolic_tangent_is_within_and_the_formula_far_within(
         sharp = Derived(formulas.OPERATIONS["sigmoid"], None).forward_bound(case.inputs, {})
         exact, _ = formulas.OPERATIONS["sigmoid"].forward(case.inputs[0].astype(np.float64))
         judge.compare("sigmoid", formulas.sigmoid(case.inputs[0]), exact, sharp)
+
+
+@pytest.mark.parametrize("exponent", [2.0**-30, -(2.0**-30)])
+def test_a_power_of_a_negative_base_is_open_where_the_rounded_exponent_may_be_whole(exponent):
+    # b - 1 is rounded to -1, of which there is a power, where the exact one has none.
+    case = Case((np.full(3, -2, np.float32), np.full(3, exponent, np.float32)), {}, np.ones(3, np.float32))
+    judge.check_backward("power", case, REFERENCE)
+    bounds = DERIVED["power"].backward_bound(case.dy, case.inputs, {}, (True, True))
+    assert np.all(bounds[0] == UNDEFINED)
+    positive = DERIVED["power"].backward_bound(case.dy, (-case.inputs[0], case.inputs[1]), {}, (True, True))
+    assert np.all((positive[0] != UNDEFINED) & np.isfinite(positive[0]))

@@ -15,7 +15,7 @@ from refcnn.conformance.subjects import finding as subjects
 from refcnn.errors import ArgumentError, BackendError, DeviceMemoryError, KernelBuildError, ShapeError
 from refcnn.opencl import variants
 from refcnn.opencl.operations import conv2d
-from refcnn.opencl.runtime import device, finding, program, vectors
+from refcnn.opencl.runtime import device, finding, kernels, vectors
 from refcnn.opencl.shared import matrix_product
 
 pytestmark = pytest.mark.skipif(
@@ -32,10 +32,10 @@ def each_device(request):
 
 
 @pytest.fixture
-def kernels(tmp_path, monkeypatch):
+def own_kernels(tmp_path, monkeypatch):
     """A folder of kernels for one test."""
     (tmp_path / "scale_for_test.cl").write_text(SCALE + SCALE_BODY)
-    monkeypatch.setattr(program, "kernel_folder", lambda: tmp_path)
+    monkeypatch.setattr(kernels, "kernel_folder", lambda: tmp_path)
     return tmp_path
 
 
@@ -104,7 +104,7 @@ def test_arrays_copy_what_they_are_given(each_device):
     np.testing.assert_array_equal(array.get(), np.ones(4))
 
 
-def test_a_copy_that_was_started_is_of_that_moment_or_newer(each_device, kernels):
+def test_a_copy_that_was_started_is_of_that_moment_or_newer(each_device, own_kernels):
     x = each_device.array(np.ones(10, dtype=np.float32))
     each_device.start_to_host(x)
     np.testing.assert_array_equal(x.reshape((2, 5)).get(), np.ones((2, 5)))
@@ -117,7 +117,7 @@ def test_a_copy_that_was_started_is_of_that_moment_or_newer(each_device, kernels
     np.testing.assert_array_equal(x.get(), [3.0] * 10)
 
 
-def test_a_started_copy_waits_for_nothing_that_is_launched_later(each_device, kernels, monkeypatch):
+def test_a_started_copy_waits_for_nothing_that_is_launched_later(each_device, own_kernels, monkeypatch):
     x = each_device.array(np.ones(3, dtype=np.float32))
     x.get()
     each_device.start_to_host(x)
@@ -141,7 +141,7 @@ def test_a_reshape_that_does_not_fit_is_an_error(each_device, shape):
         each_device.empty((2, 3)).reshape(shape)
 
 
-def test_launch_rounds_up_and_converts_its_arguments(each_device, kernels):
+def test_launch_rounds_up_and_converts_its_arguments(each_device, own_kernels):
     x = each_device.array(np.ones(10, dtype=np.float32))
     each_device.launch("scale_for_test", "scale", (10,), (8,), x=x, n=9, by=2.5)
     each_device.launch("scale_for_test", "scale", (10,), (8,), x=x, n=np.int32(9), by=np.float64(2.0))
@@ -149,8 +149,8 @@ def test_launch_rounds_up_and_converts_its_arguments(each_device, kernels):
     np.testing.assert_array_equal(x.get(), [5.0] * 9 + [1.0])
 
 
-def test_launch_passes_build_options(each_device, kernels):
-    (kernels / "set_for_test.cl").write_text("__kernel void set(__global int *x)\n{\n    x[0] = VALUE;\n}\n")
+def test_launch_passes_build_options(each_device, own_kernels):
+    (own_kernels / "set_for_test.cl").write_text("__kernel void set(__global int *x)\n{\n    x[0] = VALUE;\n}\n")
     x = each_device.empty((1,), np.int32)
     for value in (3, 4):
         options = (f"-DVALUE={value}",)
@@ -174,16 +174,16 @@ def test_launch_passes_build_options(each_device, kernels):
         ({"n": 9, "by": 1.0, "x": 1}, "x is 1.*array of float32"),
     ],
 )
-def test_wrong_arguments_are_errors_before_anything_runs(each_device, kernels, arguments, message):
+def test_wrong_arguments_are_errors_before_anything_runs(each_device, own_kernels, arguments, message):
     x = each_device.array(np.ones(10, np.float32))
     with pytest.raises(ArgumentError, match=message):
         each_device.launch("scale_for_test", "scale", (10,), (8,), **{"x": x, **arguments})
-    with pytest.raises(ArgumentError, match=message), each_device.recording(execute=False):
+    with pytest.raises(ArgumentError, match=message), each_device.capture(execute=False):
         each_device.launch("scale_for_test", "scale", (10,), (8,), **{"x": x, **arguments})
     np.testing.assert_array_equal(x.get(), np.ones(10))
 
 
-def test_arguments_may_come_in_any_order_and_may_change_it(each_device, kernels):
+def test_arguments_may_come_in_any_order_and_may_change_it(each_device, own_kernels):
     x = each_device.array(np.ones(10, dtype=np.float32))
     each_device.launch("scale_for_test", "scale", (10,), (8,), n=10, by=2.0, x=x)
     each_device.launch("scale_for_test", "scale", (10,), (8,), by=2.0, x=x, n=10)
@@ -193,7 +193,7 @@ def test_arguments_may_come_in_any_order_and_may_change_it(each_device, kernels)
     np.testing.assert_array_equal(x.get(), [16.0] * 8 + [8.0, 4.0])
 
 
-def test_an_array_of_another_type_is_an_error_at_later_launches_too(each_device, kernels):
+def test_an_array_of_another_type_is_an_error_at_later_launches_too(each_device, own_kernels):
     def scale(x):
         each_device.launch("scale_for_test", "scale", (10,), (8,), x=x, n=10, by=2.0)
 
@@ -204,8 +204,8 @@ def test_an_array_of_another_type_is_an_error_at_later_launches_too(each_device,
     np.testing.assert_array_equal(integers.get(), np.ones(10))
 
 
-def test_a_kernel_is_not_given_an_array_that_it_does_not_touch(each_device, kernels):
-    (kernels / "optional_for_test.cl").write_text(
+def test_a_kernel_is_not_given_an_array_that_it_does_not_touch(each_device, own_kernels):
+    (own_kernels / "optional_for_test.cl").write_text(
         "__kernel void add(__global const float *a, __global const uchar *b, int has_b, __global float *y)\n"
         "{\n    int i = get_global_id(0);\n    y[i] = a[i] + (has_b ? b[i] : 0);\n}\n"
     )
@@ -217,8 +217,8 @@ def test_a_kernel_is_not_given_an_array_that_it_does_not_touch(each_device, kern
         each_device.launch("optional_for_test", "add", (4,), (4,), a=None, b=None, has_b=0, y=None)
 
 
-def test_numbers_take_the_type_that_the_kernel_names(each_device, kernels):
-    (kernels / "kinds_for_test.cl").write_text(
+def test_numbers_take_the_type_that_the_kernel_names(each_device, own_kernels):
+    (own_kernels / "kinds_for_test.cl").write_text(
         "__kernel void kinds(__global long *y, uint a, uchar b, long c, char d)\n"
         "{\n    y[0] = a;\n    y[1] = b;\n    y[2] = c;\n    y[3] = d;\n}\n"
     )
@@ -232,14 +232,14 @@ def test_numbers_take_the_type_that_the_kernel_names(each_device, kernels):
             )
 
 
-def test_missing_kernels_and_files_are_errors(each_device, kernels):
+def test_missing_kernels_and_files_are_errors(each_device, own_kernels):
     with pytest.raises(BackendError, match="no kernel other"):
         each_device.launch("scale_for_test", "other", (1,), (1,))
     with pytest.raises(BackendError, match="no_such_file.cl"):
         each_device.launch("no_such_file", "other", (1,), (1,))
 
 
-def test_an_array_of_another_device_is_an_error(kernels):
+def test_an_array_of_another_device_is_an_error(own_kernels):
     devices = finding.usable()
     if len(devices) < 2:
         pytest.skip("needs two OpenCL devices")
@@ -250,8 +250,8 @@ def test_an_array_of_another_device_is_an_error(kernels):
         devices[1].to_host(x)
 
 
-def test_a_kernel_that_does_not_build_is_an_error_with_the_log(each_device, kernels, capfd):
-    (kernels / "bad_for_test.cl").write_text(SCALE + SCALE_BODY.replace("by", "undeclared_name"))
+def test_a_kernel_that_does_not_build_is_an_error_with_the_log(each_device, own_kernels, capfd):
+    (own_kernels / "bad_for_test.cl").write_text(SCALE + SCALE_BODY.replace("by", "undeclared_name"))
     with pytest.raises(KernelBuildError, match="bad_for_test.cl") as caught:
         arguments = {"x": each_device.empty((1,)), "n": 1, "by": 1.0}
         each_device.launch("bad_for_test", "scale", (1,), (1,), options=("-DA=1",), **arguments)
@@ -260,8 +260,8 @@ def test_a_kernel_that_does_not_build_is_an_error_with_the_log(each_device, kern
     assert capfd.readouterr().err == ""
 
 
-def test_compiler_warnings_stay_silent(each_device, kernels, capfd, recwarn):
-    (kernels / "warns_for_test.cl").write_text(SCALE + "    int unused = n + 1.5f == 2;\n    1 + 2;\n" + SCALE_BODY)
+def test_compiler_warnings_stay_silent(each_device, own_kernels, capfd, recwarn):
+    (own_kernels / "warns_for_test.cl").write_text(SCALE + "    int unused = n + 1.5f == 2;\n    1 + 2;\n" + SCALE_BODY)
     each_device.launch("warns_for_test", "scale", (1,), (1,), x=each_device.empty((1,)), n=1, by=1.0)
     each_device.finish()
     assert capfd.readouterr().err == "" and not list(recwarn)
@@ -309,7 +309,7 @@ def test_memory_that_runs_out_is_retried_once_then_an_error(each_device, monkeyp
     assert arena.freed == 1
 
 
-def test_memory_that_fails_at_the_launch_is_an_error(each_device, kernels, monkeypatch):
+def test_memory_that_fails_at_the_launch_is_an_error(each_device, own_kernels, monkeypatch):
     import pyopencl as cl
 
     x = each_device.empty((1,))
@@ -436,15 +436,15 @@ def test_kernels_build_whatever_stands_in_the_way_of_the_cache(each_device, obst
     if obstacle == "no folder":
         (tmp_path / "cache").write_text("a file where the folder should be")
         monkeypatch.setattr("platformdirs.user_cache_dir", lambda *names, **options: str(tmp_path / "cache"))
-        assert program._cache_folder() is False
+        assert kernels._cache_folder() is False
     else:
         monkeypatch.setattr("platformdirs.user_cache_dir", lambda *names, **options: str(tmp_path))
-        lock = Path(program._cache_folder()) / "lock"
+        lock = Path(kernels._cache_folder()) / "lock"
         lock.touch()
-        assert Path(program._cache_folder()) == lock.parent and lock.exists(), "a fresh lock has an owner"
+        assert Path(kernels._cache_folder()) == lock.parent and lock.exists(), "a fresh lock has an owner"
         os.utime(lock, (0, 0))
-        assert Path(program._cache_folder()) == lock.parent and not lock.exists()
-    assert program.build(each_device, each_device._connection.context, "relu", ("-DCHUNK=1",)).kernel_names
+        assert Path(kernels._cache_folder()) == lock.parent and not lock.exists()
+    assert kernels.build(each_device, each_device._connection.context, "relu", ("-DCHUNK=1",)).kernel_names
 
 
 def test_an_exception_of_the_cache_is_no_obstacle(each_device, monkeypatch):
@@ -459,5 +459,5 @@ def test_an_exception_of_the_cache_is_no_obstacle(each_device, monkeypatch):
         return build(self, options=options, devices=devices, cache_dir=False)
 
     monkeypatch.setattr(cl.Program, "build", failing)
-    assert program.build(each_device, each_device._connection.context, "relu", ("-DCHUNK=1",)).kernel_names
+    assert kernels.build(each_device, each_device._connection.context, "relu", ("-DCHUNK=1",)).kernel_names
     assert len(tried) == 2

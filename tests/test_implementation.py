@@ -10,7 +10,17 @@ from refcnn.conformance.judging import judge
 from refcnn.conformance.running import worker
 from refcnn.conformance.subjects.implementation import Implementation
 from refcnn.conformance.theory.strategies import Case
-from refcnn.reference import adam, average_pool2d, conv2d, dropout, max_pool2d, sgd, softmax, softmax_cross_entropy
+from refcnn.reference import (
+    adam,
+    average_pool2d,
+    conv2d,
+    dropout,
+    flatten,
+    max_pool2d,
+    sgd,
+    softmax,
+    softmax_cross_entropy,
+)
 
 RNG = np.random.default_rng(0)
 ATTRIBUTES = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1}
@@ -69,6 +79,8 @@ def test_a_number_of_numpys_is_a_result():
 WRONG_ABOUT_SPECIAL_VALUES = [
     ("relu_backward", lambda dy, x: (dy * (x > 0),)),
     ("add_backward", lambda dy, a, b: (dy + np.float32(0), dy)),
+    ("flatten", lambda x: flatten.forward(x)[0] + np.float32(0)),
+    ("max_pool2d", lambda x, **options: max_pool2d.forward(x, **options)[0] + np.float32(0)),
     ("average_pool2d", lambda x, **options: average_pool2d.forward(np.nan_to_num(x), **options)[0]),
     (
         "average_pool2d_backward",

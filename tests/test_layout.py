@@ -12,7 +12,7 @@ import pytest
 
 import refcnn
 from refcnn import rooms
-from refcnn.opencl.runtime.program import kernel_folder
+from refcnn.opencl.runtime.kernels import kernel_folder
 
 PACKAGE = Path(refcnn.__file__).parent
 TESTS = Path(__file__).parent
@@ -288,6 +288,13 @@ def names_of_operations(module, path):
                 yield module, where, word
 
     yield from search(ast.parse(path.read_text(encoding="utf-8")), "")
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_what_is_imported_is_there(module):
+    """Inside functions too, where a module that moved would be missed late."""
+    missing = {one for one in imported(module) if one not in MODULES}
+    assert not missing, f"refcnn.{module} imports what is not there: {missing}"
 
 
 def test_no_circle_of_imports():

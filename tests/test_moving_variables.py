@@ -157,3 +157,11 @@ def test_the_function_slice_takes_one_entry_for_each_of_the_first_axes():
         rm.slice(x, [0], [1, 2])
     with pytest.raises(OutOfRangeError):
         rm.slice(x, [0] * 3, [1] * 3)
+
+
+def test_integers_and_truth_values_stay_what_they_are(backend):
+    with rm.use_backend(backend):
+        for array in (np.arange(2**53 + 1, 2**53 + 7), np.arange(6, dtype=np.int32), np.arange(6) % 2 == 0):
+            moved = rm.Variable(array, dtype=array.dtype).reshape(2, 3)[:, ::-1].T.as_ndarray()
+            assert moved.dtype == array.dtype
+            np.testing.assert_array_equal(moved, array.reshape(2, 3)[:, ::-1].T)

@@ -179,7 +179,7 @@ def launched(device, operation, variant, case):
     found = set()
     for direction in ("forward", "backward") if case.dy is not None else ("forward",):
         with contextlib.suppress(composition.NoSuchResult):
-            recorded, _ = bundle.record(device, operation, direction, variant, case, execute=False)
+            recorded, _ = bundle.capture_case(device, operation, direction, variant, case, execute=False)
             found |= set(recorded.sources)
     texts = kernel_texts()
     included = {stem: re.findall(r'^#include "(\w+)\.cl"$', text, re.MULTILINE) for stem, text in texts.items()}

@@ -29,7 +29,9 @@ def test_pytorch_is_within_the_bounds(operation, data):
         backward=lambda dy, inputs, needs, **attributes: backward(dy, *inputs, **attributes),
     )
     judge.check_forward(operation, case, find("reference"), implementation=adapted)
-    judge.check_backward(operation, case, find("reference"), implementation=adapted)
+    # Of integers there is no gradient.
+    if case.dy is not None:
+        judge.check_backward(operation, case, find("reference"), implementation=adapted)
 
 
 def test_what_it_does_not_offer():

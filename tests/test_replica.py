@@ -73,6 +73,9 @@ def test_a_copy_has_the_same_values_and_shares_nothing(make):
     originals = {id(entry) for _, entry in original.named_state()} | {id(layer) for _, layer in original.layers()}
     twins = {id(entry) for _, entry in twin.named_state()} | {id(layer) for _, layer in twin.layers()}
     assert len(twins) == len(originals) and not twins & originals
+    reference = backends.find("reference")
+    for (_, entry), (_, other) in zip(original.named_state(), twin.named_state(), strict=True):
+        assert not np.shares_memory(entry.on(reference), other.on(reference))
     twin.settings["slope"].append(2.0)
     train(twin, rm.Sgd(lr=0.1))
     twin.shift.set(twin.shift.backend, twin.shift.backend.array(np.zeros((1, 6))))
@@ -89,15 +92,20 @@ def test_what_is_shared_within_the_model_is_shared_within_the_copy(make):
     assert [name for name, _ in twin.parameters()] == [name for name, _ in model().parameters()]
 
 
-def test_a_replica_lies_on_the_backend_that_is_named(backend):
+@pytest.mark.parametrize("device", ["reference:float64", "the tested one"])
+def test_a_replica_lies_on_the_backend_that_is_named(backend, device):
     original = model()
+    if device == "reference:float64":
+        backend = backends.find(device)
     twin = original.replica(backend.name)
     for _, entry in twin.named_state():
         assert entry.backend is backend
+        np.testing.assert_array_equal(backend.to_host(entry.on(backend)), entry.as_ndarray())
     assert twin.constant.backend is backend
     for _, entry in original.named_state():
         assert entry.backend is backends.find("reference")
-    assert_state(twin, original.state())
+    for name, array in original.state().items():
+        np.testing.assert_array_equal(twin.state()[name], array)
     assert original.replica(backend).first.params.w.backend is backend
 
 

@@ -23,6 +23,7 @@ from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ExportError, GradientError
 from refcnn.mode import recording
 from refcnn.onnx import export
+from refcnn.program import trace
 from refcnn.variable import tape
 
 from . import split_for_test
@@ -216,11 +217,23 @@ def test_a_wrong_result_is_found_by_the_proof_and_named(tmp_path, monkeypatch):
         export(Halves("sum"), tmp_path / "model.onnx", (5,), examples=4, backends=["reference"], opset=13)
 
 
-def test_what_an_operation_hands_on_or_gives_twice_is_exported(tmp_path, monkeypatch):
-    """An identity in ONNX: both results are the input, under names of their own."""
+def test_a_result_that_nothing_reads_has_no_name_even_if_the_model_keeps_it():
+    class Keeping(rm.Model):
+        def forward(self, x):
+            first, self.kept = split(x, (2, 3))
+            return rm.relu(first)
+
+    program = trace(Keeping(), np.ones((2, 5), np.float32), softmax=False)
+    assert [step.results for step in program.steps] == [(f"{STEM}_1:0", None), ("relu_1",)]
+    assert set(program.variables) == {"image", f"{STEM}_1:0", "relu_1"} and program.output == "relu_1"
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_what_an_operation_hands_on_or_gives_twice_is_exported(tmp_path, monkeypatch, is_own):
+    """An identity in ONNX: both results are the input, or what one operator gave, under names of their own."""
 
     def twice(graph, x, *, sizes):
-        return (graph.tensor(x),) * 2
+        return (graph.node("Identity", [graph.tensor(x)]) if is_own else graph.tensor(x),) * 2
 
     reference = split_for_test.ROOMS[rooms.REFERENCE]
     monkeypatch.setattr(reference, "forward", lambda x, *, sizes: ((x, x), None))
@@ -298,6 +311,17 @@ def test_the_judge_finds(fault):
             check(STEM, CASE, backends.find("reference"), implementation=Wrong)
 
 
+def test_a_tuple_in_the_place_of_one_result_does_not_conform():
+    class Wrong:
+        @staticmethod
+        def forward(x):
+            return (np.maximum(x, 0),), None
+
+    case = Case((np.ones((2, 2), np.float32),), {})
+    with pytest.raises(judge.ConformanceFailure, match="tuple"):
+        judge.check_forward("relu", case, backends.find("reference"), implementation=Wrong)
+
+
 def test_your_own_implementation_returns_several_results():
     class Mine:
         def split_for_test(self, x, *, sizes):
@@ -334,7 +358,7 @@ def test_the_bundle_of_a_device_shows_every_result(tmp_path, opencl_backend):
     """Its script runs the kernels again, with numpy and pyopencl alone."""
     device = opencl_backend.device
     for direction in ("forward", "backward"):
-        recording, results = bundle.record(device, STEM, direction, None, CASE)
+        capture, results = bundle.capture_case(device, STEM, direction, None, CASE)
         expected = bundle.expected(STEM, direction, CASE)
         found = {
             name: (device.to_host(array), *answer)
@@ -349,7 +373,7 @@ def test_the_bundle_of_a_device_shows_every_result(tmp_path, opencl_backend):
             case=CASE,
             results=found,
             device={"specification": device.name, "name": device.device_name},
-            recording=(recording, results),
+            capture=(capture, results),
         )
         assert repr(read_case(folder)[-1]) == repr(CASE)
         number = device.name.removeprefix("opencl:")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refcnn.errors import BackendError
-from refcnn.opencl.runtime import finding, program, signatures
+from refcnn.opencl.runtime import finding, kernels, signatures
 
 #: Build options with which each kernel file can be built, where it needs any.
 OPTIONS = {
@@ -36,7 +36,7 @@ OPTIONS = {
     "sgd": [("-DCHUNK=4",)],
 }
 OPTIONS["conv2d_winograd_weights"] = OPTIONS["conv2d_winograd"]
-STEMS = sorted(path.stem for path in program.kernel_folder().glob("*.cl") if "__kernel" in path.read_text())
+STEMS = sorted(path.stem for path in kernels.kernel_folder().glob("*.cl") if "__kernel" in path.read_text())
 BUILDS = [(stem, options) for stem in STEMS for options in OPTIONS.get(stem, [()])]
 
 
@@ -57,7 +57,7 @@ def test_every_kernel_is_read_as_a_compiler_reads_it(stem, options):
     import pyopencl as cl
 
     device = next(one for one in finding.usable() if not one.is_simulator)
-    text = program.source(stem)
+    text = kernels.source(stem)
     context = cl.Context([device._device])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -3,7 +3,7 @@
 import time
 
 from ..backend import use_backend
-from ..layers.add import add
+from ..layers.arithmetic import add
 from ..layers.dense import dense
 from ..layers.relu import relu
 from ..variable import Variable

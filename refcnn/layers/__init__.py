@@ -36,3 +36,42 @@ def flop(*shapes, **attributes):
         0 where the time is not spent on them, but on memory. Each gradient of one of two factors takes as many.
     """
     return 0
+
+
+def for_any_batch(shapes, attributes, other_shapes, other_attributes):
+    """Return attributes that say in any batch what was said in batches of two sizes, or None if there are none.
+
+    Parameters
+    ----------
+    shapes, other_shapes : list of (tuple of int, or None)
+        Those of the inputs in either batch.
+    attributes, other_attributes : dict
+        What was recorded there; they differ.
+
+    Returns
+    -------
+    dict or None
+    """
+    return None
+
+
+def at_shapes(*shapes, **attributes):
+    """Return attributes in a form in which two say the same of inputs of some shapes only if they are equal.
+
+    Parameters
+    ----------
+    *shapes : tuple of int, or None
+        Those of the inputs.
+    **attributes
+        The operation's.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ShapeError
+        If the attributes do not fit the shapes.
+    """
+    return attributes

@@ -2,7 +2,8 @@
 
 from ..function import apply
 from ..layer import Layer
-from ..variable import as_variable
+from ..typing import Padding, Pair
+from ..variable import Input, Variable, as_variable
 from .pooling import check_pooling_input, pooling_attributes
 
 
@@ -23,19 +24,23 @@ class AveragePool2d(Layer):
         If an attribute is out of range.
     """
 
-    def __init__(self, filter=3, padding=0, stride=1, count_include_padding=True):
+    def __init__(
+        self, filter: Pair = 3, padding: Padding = 0, stride: Pair = 1, count_include_padding: bool = True
+    ) -> None:
         super().__init__()
         self.attributes = pooling_attributes("AveragePool2d", filter, padding, stride)
         self.filter = self.attributes["kernel"]
         self.count_include_padding = bool(count_include_padding)
 
-    def forward(self, x):
+    def forward(self, x: Variable) -> Variable:
         """x (N, C, H, W) -> (N, C, out_h, out_w)."""
         kernel, padding, stride = (self.attributes[name] for name in ("kernel", "padding", "stride"))
         return average_pool2d(x, kernel, padding, stride, self.count_include_padding)
 
 
-def average_pool2d(x, filter=3, padding=0, stride=1, count_include_padding=True):
+def average_pool2d(
+    x: Input, filter: Pair = 3, padding: Padding = 0, stride: Pair = 1, count_include_padding: bool = True
+) -> Variable:
     """Return the mean under each place of a window, as a Variable (N, C, out_h, out_w).
 
     Parameters

@@ -1,15 +1,17 @@
 """The same numbers in another dtype: the function and the ONNX mapping."""
 
+from numpy.typing import DTypeLike
+
 from .. import backend as backends
 from .. import formats
 from ..function import apply
-from ..variable import as_variable
+from ..variable import Input, Variable, as_variable
 
 #: It takes whatever there is.
 DTYPES = (formats.ANY,)
 
 
-def cast(x, dtype):
+def cast(x: Input, dtype: DTypeLike) -> Variable:
     """Return x as a Variable of another dtype; :meth:`refcnn.Variable.astype` is the same.
 
     To integers what stands behind the point is cut off, towards zero, as NumPy does it; to bool everything but zero is

@@ -1,6 +1,7 @@
 """Convolution of images: the layer, the function and the ONNX mapping."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from ..function import apply
 from ..initializers import GlorotNormal
 from ..layer import Layer, making
 from ..shapes import window_output_shape
-from ..variable import as_variable
+from ..typing import Initializer, Padding, Pair, Shapes
+from ..variable import Input, Variable, as_variable
 
 KERNELS = 1
 KEEPS_INPUT = True
@@ -49,17 +51,17 @@ class Conv2d(Layer):
 
     def __init__(
         self,
-        channel=32,
-        filter=3,
+        channel: int = 32,
+        filter: Pair = 3,
         *,
-        padding=0,
-        stride=1,
-        dilation=1,
-        groups=1,
-        input_size=None,
-        ignore_bias=False,
-        initializer=GlorotNormal(),
-    ):
+        padding: Padding = 0,
+        stride: Pair = 1,
+        dilation: Pair = 1,
+        groups: int = 1,
+        input_size: int | Sequence[int] | None = None,
+        ignore_bias: bool = False,
+        initializer: Initializer = GlorotNormal(),
+    ) -> None:
         super().__init__()
         self.channel = attribute.integer("Conv2d", "channel", channel)
         self.filter = attribute.pair("Conv2d", "filter", filter)
@@ -84,7 +86,7 @@ class Conv2d(Layer):
             f"{rest}) here: the first image tells the input's channels, or input_size={inputs!r}."
         )
 
-    def parameter_shapes(self):
+    def parameter_shapes(self) -> Shapes:
         """Return w (channel, C/groups, kh, kw) and b (1, channel, 1, 1)."""
         bias = {} if self.ignore_bias else {"b": (1, self.channel, 1, 1)}
         return {"w": (self.channel, None, *self.filter), **bias}
@@ -104,7 +106,7 @@ class Conv2d(Layer):
                 arrays["b"] = np.zeros((1, self.channel, 1, 1), dtype=FLOAT32.dtype)
             self.set_parameters(arrays)
 
-    def forward(self, x):
+    def forward(self, x: Variable) -> Variable:
         """x (N, C, H, W) -> (N, channel, out_h, out_w)."""
         if not self.params:
             self._check_image(x, self.filter)
@@ -115,7 +117,16 @@ class Conv2d(Layer):
         _output_shape(x.shape, filter, **{name: self.attributes[name] for name in ("stride", "padding", "dilation")})
 
 
-def conv2d(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
+def conv2d(
+    x: Input,
+    w: Input,
+    b: Input | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Variable:
     """Slide kernels over images: ONNX's Conv, in which the window multiplies and sums and is not flipped.
 
     Parameters

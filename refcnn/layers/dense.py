@@ -10,7 +10,8 @@ from ..formats import FLOAT32
 from ..function import apply
 from ..initializers import GlorotNormal
 from ..layer import Layer, making
-from ..variable import as_variable
+from ..typing import Initializer, Shapes
+from ..variable import Input, Variable, as_variable
 
 KEEPS_INPUT = True
 
@@ -41,14 +42,20 @@ class Dense(Layer):
         If a size is not a positive integer.
     """
 
-    def __init__(self, output_size, input_size=None, ignore_bias=False, initializer=GlorotNormal()):
+    def __init__(
+        self,
+        output_size: int,
+        input_size: int | None = None,
+        ignore_bias: bool = False,
+        initializer: Initializer = GlorotNormal(),
+    ) -> None:
         super().__init__()
         self.output_size = attribute.integer("Dense", "output_size", output_size)
         self.ignore_bias, self.initializer = bool(ignore_bias), initializer
         if input_size is not None:
             self._make_parameters(attribute.integer("Dense", "input_size", input_size))
 
-    def parameter_shapes(self):
+    def parameter_shapes(self) -> Shapes:
         """Return w (input_size, output_size) and b (1, output_size)."""
         bias = {} if self.ignore_bias else {"b": (1, self.output_size)}
         return {"w": (None, self.output_size), **bias}
@@ -62,7 +69,7 @@ class Dense(Layer):
                 arrays["b"] = np.zeros((1, self.output_size), dtype=FLOAT32.dtype)
             self.set_parameters(arrays)
 
-    def forward(self, x):
+    def forward(self, x: Variable) -> Variable:
         """x (N, input_size) -> (N, output_size)."""
         if not self.params:
             _check_rows(x.shape)
@@ -70,7 +77,7 @@ class Dense(Layer):
         return dense(x, self.params["w"], self.params.get("b"))
 
 
-def dense(x, w, b=None):
+def dense(x: Input, w: Input, b: Input | None = None) -> Variable:
     """Multiply rows by a matrix and add a bias.
 
     Parameters

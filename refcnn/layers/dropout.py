@@ -5,7 +5,7 @@ from ..function import apply
 from ..layer import Layer
 from ..mode import is_training
 from ..philox import generator
-from ..variable import as_variable
+from ..variable import Input, Variable, as_variable
 
 
 class Dropout(Layer):
@@ -22,16 +22,16 @@ class Dropout(Layer):
         If the ratio is outside.
     """
 
-    def __init__(self, dropout_ratio=0.5):
+    def __init__(self, dropout_ratio: float = 0.5) -> None:
         super().__init__()
         self.dropout_ratio = attribute.number("Dropout", "dropout_ratio", dropout_ratio, minimum=0, below=1)
 
-    def forward(self, x):
+    def forward(self, x: Variable) -> Variable:
         """x of any shape -> the same shape."""
         return dropout(x, self.dropout_ratio)
 
 
-def dropout(x, dropout_ratio=0.5):
+def dropout(x: Input, dropout_ratio: float = 0.5) -> Variable:
     """Drop values with probability ``dropout_ratio`` in training; outside it return x as it is.
 
     Each call takes the next stream of the generator that :func:`refcnn.set_seed` seeds.

@@ -4,7 +4,7 @@ from ..errors import ShapeError
 from ..formats import ANY
 from ..function import apply
 from ..layer import Layer
-from ..variable import as_variable
+from ..variable import Input, Variable, as_variable
 
 #: It moves whatever there is.
 DTYPES = (ANY,)
@@ -13,12 +13,12 @@ DTYPES = (ANY,)
 class Flatten(Layer):
     """All axes but the first become one."""
 
-    def forward(self, x):
+    def forward(self, x: Variable) -> Variable:
         """x (N, ...) -> (N, the product of the rest)."""
         return flatten(x)
 
 
-def flatten(x):
+def flatten(x: Input) -> Variable:
     """Return x (N, ...) as a Variable of shape (N, the product of the rest), in row-major order.
 
     Raises

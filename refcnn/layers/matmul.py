@@ -2,10 +2,10 @@
 
 from ..errors import ShapeError
 from ..function import apply
-from ..variable import as_variable
+from ..variable import Input, Variable, as_variable
 
 
-def matmul(a, b):
+def matmul(a: Input, b: Input) -> Variable:
     """Return the product of two matrices, a @ b.
 
     Parameters

@@ -2,7 +2,8 @@
 
 from ..function import apply
 from ..layer import Layer
-from ..variable import as_variable
+from ..typing import Padding, Pair
+from ..variable import Input, Variable, as_variable
 from .pooling import check_pooling_input, pooling_attributes
 
 KEEPS_INPUT = True
@@ -23,17 +24,17 @@ class MaxPool2d(Layer):
         If an attribute is out of range.
     """
 
-    def __init__(self, filter=3, padding=0, stride=1):
+    def __init__(self, filter: Pair = 3, padding: Padding = 0, stride: Pair = 1) -> None:
         super().__init__()
         self.attributes = pooling_attributes("MaxPool2d", filter, padding, stride)
         self.filter = self.attributes["kernel"]
 
-    def forward(self, x):
+    def forward(self, x: Variable) -> Variable:
         """x (N, C, H, W) -> (N, C, out_h, out_w)."""
         return max_pool2d(x, self.attributes["kernel"], self.attributes["padding"], self.attributes["stride"])
 
 
-def max_pool2d(x, filter=3, padding=0, stride=1):
+def max_pool2d(x: Input, filter: Pair = 3, padding: Padding = 0, stride: Pair = 1) -> Variable:
     """Return the largest pixel under each place of a window, as a Variable (N, C, out_h, out_w).
 
     Parameters

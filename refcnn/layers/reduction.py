@@ -1,12 +1,14 @@
 """Reductions: for each its function and its card."""
 
+from collections.abc import Sequence
+
 from .. import attributes as attribute
 from ..function import apply
-from ..variable import as_variable
+from ..variable import Input, Variable, as_variable
 from .page import Card
 
 
-def reduce_sum(x, axes=None, *, keepdims=False):
+def reduce_sum(x: Input, axes: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Variable:
     """Return the sum over some axes of x as a Variable; of no elements 0.
 
     Parameters
@@ -25,7 +27,7 @@ def reduce_sum(x, axes=None, *, keepdims=False):
     return _reduced("reduce_sum", x, axes, keepdims)
 
 
-def reduce_mean(x, axes=None, *, keepdims=False):
+def reduce_mean(x: Input, axes: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Variable:
     """Return the mean over some axes of x as a Variable; of no elements NaN.
 
     Parameters and errors as :func:`reduce_sum`.
@@ -33,7 +35,7 @@ def reduce_mean(x, axes=None, *, keepdims=False):
     return _reduced("reduce_mean", x, axes, keepdims)
 
 
-def reduce_max(x, axes=None, *, keepdims=False):
+def reduce_max(x: Input, axes: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Variable:
     """Return the largest over some axes of x as a Variable; of no elements -infinity, and NaN where one is NaN.
 
     Of several that are the largest the first in row-major order gets the gradient, as in max pooling. Parameters and

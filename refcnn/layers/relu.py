@@ -2,7 +2,7 @@
 
 from ..function import apply
 from ..layer import Layer
-from ..variable import as_variable
+from ..variable import Input, Variable, as_variable
 
 IN_PLACE_OF_NUMPY = {"maximum": "refcnn.relu(x) for the maximum of x and 0"}
 
@@ -10,12 +10,12 @@ IN_PLACE_OF_NUMPY = {"maximum": "refcnn.relu(x) for the maximum of x and 0"}
 class Relu(Layer):
     """y = max(x, 0), element by element; x of any shape."""
 
-    def forward(self, x):
+    def forward(self, x: Variable) -> Variable:
         """x of any shape -> the same shape."""
         return relu(x)
 
 
-def relu(x):
+def relu(x: Input) -> Variable:
     """Return max(x, 0), element by element, as a Variable of the shape of x; NaN stays NaN."""
     return apply("relu", as_variable(x))
 

@@ -1,10 +1,12 @@
 """Reshape: the function and the ONNX mapping."""
 
+from collections.abc import Sequence
+
 from .. import attributes as attribute
 from ..formats import ANY
 from ..function import apply
 from ..shapes import reshaped
-from ..variable import as_variable
+from ..variable import Input, Variable, as_variable
 
 #: It moves whatever there is.
 DTYPES = (ANY,)
@@ -15,7 +17,7 @@ IN_PLACE_OF_NUMPY = {
 }
 
 
-def reshape(x, shape):
+def reshape(x: Input, shape: int | Sequence[int]) -> Variable:
     """Give an array another shape, as NumPy's ``reshape`` does; the numbers stay in row-major order.
 
     Parameters
@@ -41,7 +43,7 @@ def reshape(x, shape):
 
 
 def for_any_batch(shapes, attributes, other_shapes, other_attributes):
-    """Return attributes that say in any batch what was said in two, or None: see :mod:`refcnn.program`.
+    """Return attributes that say in any batch what was said in two, or None: the trait of :mod:`refcnn.layers`.
 
     A size that changes with the batch is that of x along the same axis, or else the one that follows from the others.
     """

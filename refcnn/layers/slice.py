@@ -3,6 +3,7 @@
 import builtins
 import contextlib
 import operator
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from ..errors import ArgumentError, OutOfRangeError
 from ..formats import ANY
 from ..function import apply
 from ..shapes import parts
-from ..variable import Variable, as_variable
+from ..variable import Input, Variable, as_variable
 from .reshape import reshape
 
 #: It moves whatever there is.
@@ -30,7 +31,9 @@ _WHOLE = (None, None, 1)
 _BEFORE_THE_FIRST, _AFTER_THE_LAST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
-def slice(x, starts, stops, steps=None):
+def slice(
+    x: Input, starts: Sequence[int | None], stops: Sequence[int | None], steps: Sequence[int | None] | None = None
+) -> Variable:
     """Take a part along each of the first axes, as NumPy's ``x[start:stop:step, ...]`` does.
 
     Parameters
@@ -163,7 +166,7 @@ def _check_count(count, shape):
 
 
 def for_any_batch(shapes, attributes, other_shapes, other_attributes):
-    """Return attributes that say in any batch what was said in two, or None: see :mod:`refcnn.program`.
+    """Return attributes that say in any batch what was said in two, or None: the trait of :mod:`refcnn.layers`.
 
     A place that changes with the batch is as far from the beginning or from the end of its axis in both.
     """

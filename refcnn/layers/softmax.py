@@ -3,18 +3,18 @@
 from ..errors import ShapeError
 from ..function import apply
 from ..layer import Layer
-from ..variable import as_variable
+from ..variable import Input, Variable, as_variable
 
 
 class Softmax(Layer):
     """Rows of logits as rows of probabilities."""
 
-    def forward(self, x):
+    def forward(self, x: Variable) -> Variable:
         """x (N, K) -> (N, K)."""
         return softmax(x)
 
 
-def softmax(x):
+def softmax(x: Input) -> Variable:
     """Return exp(x) divided by its sum over each row, as a Variable of the shape of x, (N, K).
 
     Raises

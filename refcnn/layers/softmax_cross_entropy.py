@@ -2,10 +2,10 @@
 
 from ..errors import ShapeError
 from ..function import apply
-from ..variable import as_variable
+from ..variable import Input, Variable, as_variable
 
 
-def softmax_cross_entropy(output, target, reduce_sum=True):
+def softmax_cross_entropy(output: Input, target: Input, reduce_sum: bool = True) -> Variable:
     """Return the cross entropy between targets and the softmax of logits.
 
     A target of 0 takes no part, so that classes may be excluded by logits of -infinity: their probability is 0, and

@@ -1,10 +1,12 @@
 """Transpose: the function and the ONNX mapping."""
 
+from collections.abc import Sequence
+
 from .. import attributes as attribute
 from ..errors import ArgumentError
 from ..formats import ANY
 from ..function import apply
-from ..variable import as_variable
+from ..variable import Input, Variable, as_variable
 
 #: It moves whatever there is.
 DTYPES = (ANY,)
@@ -14,7 +16,7 @@ IN_PLACE_OF_NUMPY = dict.fromkeys(
 )
 
 
-def transpose(x, axes=None):
+def transpose(x: Input, axes: Sequence[int] | None = None) -> Variable:
     """Put the axes of an array into another order, as NumPy's ``transpose`` does.
 
     Parameters

@@ -1,10 +1,13 @@
 """Exporting a model: its graph from the tape, checked and proved before the file takes its name."""
 
 import numbers
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import attributes as attribute
+from ..data import Preprocessing
 from ..display import is_text
 from ..errors import ArgumentError, ExportError
 from ..files import atomic_write, check_writable
@@ -12,25 +15,29 @@ from ..formats import FLOAT32
 from ..mode import is_training
 from ..model import Model
 from ..program import OUTPUTS, for_any_batch, require_same, trace
+from ..typing import PathLike
 from .operators import DEFAULT_OPSET, OPSETS
+
+if TYPE_CHECKING:
+    from .proof.proving import Proof
 
 #: Protocol buffers, in which ONNX files are written, hold less than 2 GiB; the rest is for the graph itself.
 _LARGEST_CONSTANTS = 2**31 - 2**24
 
 
 def export(
-    model,
-    path,
-    input_shape,
+    model: Model,
+    path: PathLike,
+    input_shape: Sequence[int],
     *,
-    classes=None,
-    preprocessing=None,
-    opset=None,
-    softmax=False,
-    examples=20,
-    backends=None,
-    progress=None,
-):
+    classes: Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
+    opset: int | None = None,
+    softmax: bool = False,
+    examples: int = 20,
+    backends: Sequence | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> "Proof":
     """Write a model as an ONNX file, after a proof that the file computes what the model does.
 
     The model is run in evaluation mode, and what it computes is written as
@@ -87,18 +94,12 @@ def export(
         If the input's shape does not fit the model.
     """
     input_shape = _check_arguments(model, input_shape, preprocessing)
-    opset = DEFAULT_OPSET if opset is None else opset
-    if isinstance(opset, bool) or opset not in OPSETS:
-        raise ArgumentError(f"export: opset is {opset!r}. Give a number from {OPSETS[0]} to {OPSETS[-1]}.")
+    opset = _check_opset(opset)
     examples = attribute.integer("export", "examples", examples)
     classes = _check_classes(classes)
     check_writable(path)
 
-    program = trace(model, np.zeros((2, *input_shape), FLOAT32.dtype), softmax)
-    other = trace(model, np.ones((3, *input_shape), FLOAT32.dtype), softmax)
-    program = for_any_batch(program, other)
-    require_same(program, other, "a batch of 3 in place of 2")
-    shapes = {name: _shape(program.variables[name], other.variables[name]) for name in program.variables}
+    program, shapes = _trace(model, input_shape, softmax)
     _check_output(shapes[program.output], classes)
     _check_constants(program)
 
@@ -161,6 +162,13 @@ def _check_arguments(model, input_shape, preprocessing):
     return input_shape
 
 
+def _check_opset(opset):
+    opset = DEFAULT_OPSET if opset is None else opset
+    if isinstance(opset, bool) or opset not in OPSETS:
+        raise ArgumentError(f"export: opset is {opset!r}. Give a number from {OPSETS[0]} to {OPSETS[-1]}.")
+    return opset
+
+
 def _check_classes(classes):
     if classes is None:
         return None
@@ -199,6 +207,16 @@ def _check_constants(program):
             f"the model's parameters take {size:,} bytes, but an ONNX file in one piece holds {_LARGEST_CONSTANTS:,} "
             "at most. Make the model smaller."
         )
+
+
+def _trace(model, input_shape, softmax):
+    """Return a model's program, which must be one for all batch sizes, and the shapes of what it computes."""
+    program = trace(model, np.zeros((2, *input_shape), FLOAT32.dtype), softmax)
+    other = trace(model, np.ones((3, *input_shape), FLOAT32.dtype), softmax)
+    program = for_any_batch(program, other)
+    require_same(program, other, "a batch of 3 in place of 2")
+    shapes = {name: _shape(program.variables[name], other.variables[name]) for name in program.variables}
+    return program, shapes
 
 
 def _shape(first, second):

@@ -27,14 +27,23 @@ class Adam(Optimizer):
     operation = "adam"
     slots = ("m", "r")
 
-    def __init__(self, lr=0.001, b=0.9, g=0.999, epsilon=1e-8, *, beta1=None, beta2=None):
+    def __init__(
+        self,
+        lr: float = 0.001,
+        b: float = 0.9,
+        g: float = 0.999,
+        epsilon: float = 1e-8,
+        *,
+        beta1: float | None = None,
+        beta2: float | None = None,
+    ) -> None:
         super().__init__()
         self.lr = attribute.number("Adam", "lr", lr, above=0)
         self.beta1 = attribute.number("Adam", "beta1", b if beta1 is None else beta1, minimum=0, below=1)
         self.beta2 = attribute.number("Adam", "beta2", g if beta2 is None else beta2, minimum=0, below=1)
         self.epsilon = attribute.number("Adam", "epsilon", epsilon, above=0)
 
-    def attributes(self, step):
+    def attributes(self, step: int) -> dict:
         """Return the attributes of the ``step``-th update."""
         return {"lr": self.lr, "beta1": self.beta1, "beta2": self.beta2, "epsilon": self.epsilon, "step": step}
 

@@ -1,10 +1,13 @@
 """What every optimizer is: one update operation and the state it keeps for each parameter."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import numpy as np
 
 from ..arguments import Written
 from ..errors import CheckpointError
-from ..variable import Variable
+from ..variable import Parameter, Variable
 
 
 class Optimizer(Written):
@@ -23,15 +26,15 @@ class Optimizer(Written):
     slots: tuple[str, ...] = ()
     _shows_all = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         # By the parameters themselves, not by their ids, so that a copy of both together belongs together.
         self._states = {}
 
-    def attributes(self, step):
+    def attributes(self, step: int) -> dict:
         """Return the operation's attributes at a parameter's ``step``-th update, counted from 1."""
         raise TypeError(f"{type(self).__name__} must define attributes(self, step)")
 
-    def update(self, gradients, backend):
+    def update(self, gradients: Iterable[tuple[Parameter, Any]], backend: Any) -> None:
         """Take one step for each of several parameters.
 
         Parameters
@@ -64,7 +67,7 @@ class Optimizer(Written):
                 parameter.set(backend, w)
                 state.slots = tuple(Variable.of(backend, array) for array in arrays)
 
-    def state(self, parameter):
+    def state(self, parameter: Parameter) -> dict[str, np.ndarray]:
         """Return what is kept for a parameter: a dict of host arrays, ``step`` among them; empty before its first."""
         state = self._states.get(parameter)
         if state is None:
@@ -72,7 +75,7 @@ class Optimizer(Written):
         arrays = {name: slot.as_ndarray() for name, slot in zip(self.slots, state.slots, strict=True)}
         return {"step": np.asarray(state.step, dtype=np.int64), **arrays}
 
-    def set_state(self, parameter, arrays):
+    def set_state(self, parameter: Parameter, arrays: Mapping[str, np.ndarray]) -> None:
         """Take over what :meth:`state` returned.
 
         Raises

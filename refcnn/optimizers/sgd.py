@@ -25,13 +25,13 @@ class Sgd(Optimizer):
     operation = "sgd"
     slots = ("v",)
 
-    def __init__(self, lr=0.1, momentum=0.4, nesterov=True):
+    def __init__(self, lr: float = 0.1, momentum: float = 0.4, nesterov: bool = True) -> None:
         super().__init__()
         self.lr = attribute.number("Sgd", "lr", lr, above=0)
         self.momentum = attribute.number("Sgd", "momentum", momentum, minimum=0, below=1)
         self.nesterov = bool(nesterov)
 
-    def attributes(self, step):
+    def attributes(self, step: int) -> dict:
         """Return the attributes of the update; they do not depend on the step."""
         return {"lr": self.lr, "momentum": self.momentum, "nesterov": self.nesterov}
 

@@ -1,6 +1,7 @@
 """Functions of one number: activations, the absolute value and the negative."""
 
 import dataclasses
+import inspect
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refcnn as rm
+from refcnn import rooms
 from refcnn.conformance.operations.activation import OPERATIONS
 from refcnn.errors import ArgumentError
 
@@ -138,3 +140,12 @@ def test_cases_of_onnx(page_backend, operation):
         return (x,), defaults | attributes
 
     check_node_cases(operation, ONNX[operation], translate, page_backend, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_both_backends_take_the_attributes_of_the_formula(operation):
+    reference, opencl = (rooms.require(wing, operation) for wing in (rooms.REFERENCE, rooms.OPENCL))
+    for function in (reference.formula, reference.slope):
+        parameters = inspect.signature(function).parameters.values()
+        keywords = {parameter.name for parameter in parameters if parameter.kind == parameter.KEYWORD_ONLY}
+        assert keywords == {opencl.attribute} - {None}

@@ -94,6 +94,12 @@ def test_long_axes_and_none(page_backend, operation, shape, axes):
     assert operation != "reduce_max" or np.count_nonzero(dx) == dy.size
 
 
+def test_where_nothing_is_larger_than_minus_infinity(page_backend):
+    x, attributes = np.full((2, 2, 2), -np.inf), {"axes": (0, 2), "keepdims": False}
+    dx = [[[1, 0], [2, 0]], [[0, 0], [0, 0]]]
+    check_example("reduce_max", (x,), attributes, x[0, 0], dy=[1, 2], gradients=(dx,), backend=page_backend)
+
+
 @pytest.mark.parametrize(("operation", "y"), [("reduce_sum", 0), ("reduce_mean", np.nan), ("reduce_max", -np.inf)])
 def test_of_no_elements(page_backend, operation, y):
     """As ONNX has it; NumPy refuses the largest of none."""

@@ -25,8 +25,8 @@ LAUNCHES_FILE, MODEL_FILE, SCRIPT_FILE, KERNELS_FOLDER = "launches.json", "model
 SCRIPT_TEMPLATE = Path(__file__).with_name("repro_template.py.txt")
 
 
-def record(device, operation, direction, variant, case, *, execute=True):
-    """Run a case on an OpenCL device and record its launches.
+def capture_case(device, operation, direction, variant, case, *, execute=True):
+    """Run a case on an OpenCL device and capture its launches.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def record(device, operation, direction, variant, case, *, execute=True):
 
     Returns
     -------
-    recording : refcnn.opencl.runtime.recording.Recording
+    capture : refcnn.opencl.runtime.capturing.Capture
     results : list of DeviceArray
         In the order of :func:`expected`.
 
@@ -53,17 +53,17 @@ def record(device, operation, direction, variant, case, *, execute=True):
     implementation = composition.Composition.on(backend, backend.operation(operation), followers)
     case = composition.followed(case, followers)
     small_strips = composition.has_small_strips(case.inputs[0])
-    with backend.use_variant(kernels, small_strips), device.recording(execute) as recording:
+    with backend.use_variant(kernels, small_strips), device.capture(execute) as capture:
         arrays = [None if entry is None else backend.array(entry) for entry in case.inputs]
         result = implementation.forward(*arrays, **case.attributes)
         if not hasattr(implementation, "backward"):
-            return recording, list(result)
+            return capture, list(result)
         y, saved = result
         if direction == "forward":
-            return recording, [result.computed() for result in results_of(y)]
+            return capture, [result.computed() for result in results_of(y)]
         needs = judge.all_gradients(case)
         gradients = implementation.backward(judge.given_gradient(backend, case), saved, needs, **case.attributes)
-    return recording, [gradient for gradient, need in zip(gradients, needs, strict=True) if need]
+    return capture, [gradient for gradient, need in zip(gradients, needs, strict=True) if need]
 
 
 def expected(operation, direction, case, variant=None, subject=None):
@@ -88,9 +88,7 @@ def expected(operation, direction, case, variant=None, subject=None):
     return expect(operation, case, subject, to_the_bit=to_the_bit, followers=followers).entries()
 
 
-def write_bundle(
-    folder, *, operation, direction, variant, case, results, device, recording=None, message="", known=None
-):
+def write_bundle(folder, *, operation, direction, variant, case, results, device, capture=None, message="", known=None):
     """Write a bundle, whole or not at all.
 
     Parameters
@@ -105,8 +103,8 @@ def write_bundle(
         what :func:`expected` returns with None before.
     device : dict of str to str
         What is said of the device: ``specification``, ``name``, ``driver``...
-    recording : (Recording, list of DeviceArray), optional
-        As :func:`record` returns it; without it the bundle has no kernels.
+    capture : (Capture, list of DeviceArray), optional
+        As :func:`capture_case` returns it; without it the bundle has no kernels.
     message : str
         What was found.
     known : str, optional
@@ -131,9 +129,9 @@ def write_bundle(
     entries |= {"results": list(results), "device": device, "message": message, "known": known}
     entries["signed_zeros"] = not composition.split(variant)[1] and judge.are_copies(operation, direction, case)
     texts = {HEADER_FILE: _json(entries), SCRIPT_FILE: SCRIPT_TEMPLATE.read_text(encoding="utf-8")}
-    if recording is not None:
-        texts[LAUNCHES_FILE] = _json(_launches(*recording, arrays))
-        texts |= {f"{KERNELS_FOLDER}/{stem}.cl": text for stem, text in recording[0].sources.items()}
+    if capture is not None:
+        texts[LAUNCHES_FILE] = _json(_launches(*capture, arrays))
+        texts |= {f"{KERNELS_FOLDER}/{stem}.cl": text for stem, text in capture[0].sources.items()}
     model = None
     if direction == "forward" and not composition.split(variant)[1] and operators.is_mapped(operation):
         from ...onnx.writing.graph import build_alone
@@ -155,20 +153,20 @@ def write_bundle(
         ) from error
 
 
-def _launches(recording, results, arrays):
+def _launches(capture, results, arrays):
     """Return what ``launches.json`` holds; what buffers held at first goes to ``arrays`` if it is not there already."""
     stored = {(entry.dtype.name, entry.tobytes()): name for name, entry in reversed(arrays.items())}
     result_entries = [
-        {"buffer": recording.number(array), "dtype": array.dtype.name, "shape": list(array.shape)} for array in results
+        {"buffer": capture.number(array), "dtype": array.dtype.name, "shape": list(array.shape)} for array in results
     ]
     buffers = []
-    for number, buffer in enumerate(recording.buffers):
+    for number, buffer in enumerate(capture.buffers):
         name = None
         if buffer.contents is not None:
             name = stored.setdefault((buffer.dtype.name, buffer.contents.tobytes()), f"buffer_{number}")
             arrays.setdefault(name, buffer.contents)
         buffers.append({"dtype": buffer.dtype.name, "nbytes": buffer.nbytes, "contents": name})
-    device = recording.device
+    device = capture.device
     return {
         "device": {
             "platform": device.platform_name,
@@ -186,7 +184,7 @@ def _launches(recording, results, arrays):
                 "options": launch.options,
                 "arguments": [[kind, _number(value)] for kind, value in launch.arguments],
             }
-            for launch in recording.launches
+            for launch in capture.launches
         ],
         "results": result_entries,
     }

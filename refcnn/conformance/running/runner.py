@@ -175,6 +175,8 @@ def saved_case(path):
         _check_windows(case)
         needs = judge.all_gradients(case) if backward else (False,) * len(case.inputs)
         results, _ = judge.exact(operation, case, needs)
+        if backward and all(dy is None for dy in results_of(case.dy)):
+            raise ShapeError("there is no dy, the gradient of its result")
         for dy, y in zip(results_of(case.dy), results, strict=True) if backward else ():
             if dy is not None and dy.shape != y.shape:
                 raise ShapeError(f"dy has the shape {dy.shape}, but the result {y.shape}")

@@ -325,16 +325,16 @@ def save_bundle(job, case, subject, message, results=None, execute=True, known=N
     ------
     RefcnnError
     """
-    from ..bundles.bundle import expected, record, write_bundle
+    from ..bundles.bundle import capture_case, expected, write_bundle
 
     if not results:
         answers = expected(job.operation, job.direction, case, job.variant, subject)
         results = {name: (None, *entries) for name, entries in answers.items()}
-    recording = None
+    capture = None
     if subject.device is not None:
         # A kernel that does not build is recorded all the same when it need not run.
         try:
-            recording = record(subject.device, job.operation, job.direction, job.variant, case, execute=execute)
+            capture = capture_case(subject.device, job.operation, job.direction, job.variant, case, execute=execute)
         except Exception as error:
             # The case and its exact answer are worth having without.
             message += f"\nThe launches could not be recorded: {error!r}"
@@ -346,7 +346,7 @@ def save_bundle(job, case, subject, message, results=None, execute=True, known=N
         case=case,
         results=results,
         device={"specification": subject.specification, **subject.description},
-        recording=recording,
+        capture=capture,
         message=message,
         known=known,
     )

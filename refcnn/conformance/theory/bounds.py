@@ -524,14 +524,17 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
     def power(self, other):
         """v^w, monotonic in each operand on either side of v = 0: furthest off in a corner of both intervals, or at 0.
 
-        Where NaN or infinity comes of some of these and not of others, it can be anything.
+        Where NaN or infinity comes of some of these and not of others, it can be anything. So it can where v may be
+        below 0, and w a whole number, for which alone there is a power then, or another.
         """
         exact = np.power(self.exact, other.exact)
         bases = [self.exact - self.error, self.exact, self.exact + self.error]
         # The error of an input that may be flushed ends at 0.
         bases.append(np.where((bases[0] <= 0) & (bases[2] >= 0), 0, self.exact))
         corners = [np.power(v, other.exact + sign * other.error) for v in bases for sign in (-1, 0, 1)]
-        error, is_lost = np.zeros(exact.shape), np.isinf(other.error)
+        may_be_whole = np.floor(other.exact + other.error) >= np.ceil(other.exact - other.error)
+        error = np.zeros(exact.shape)
+        is_lost = np.isinf(other.error) | (bases[0] < 0) & (other.error > 0) & may_be_whole
         for corner in corners:
             is_same = (corner == exact) | (np.isnan(corner) & np.isnan(exact))
             error = np.fmax(error, np.where(is_same, 0, np.abs(corner - exact)))
@@ -569,7 +572,7 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 #: What becomes of :class:`Approximation` in functions of NumPy.
-_RULES = {
+_RULES: dict = {
     np.add: lambda a, b: a + b,
     np.subtract: lambda a, b: a - b,
     np.multiply: lambda a, b: a * b,
@@ -589,5 +592,5 @@ _RULES = {
     np.where: Approximation._choice,
     np.broadcast_to: lambda a, shape: Approximation(*(np.broadcast_to(entry, shape) for entry in (a.exact, a.error))),
 }
-for _compare in (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal):
-    _RULES[_compare] = functools.partial(lambda compare, a, b: a._compared(compare, b), _compare)
+_COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
+_RULES |= {one: functools.partial(lambda compare, a, b: a._compared(compare, b), one) for one in _COMPARISONS}

@@ -1,11 +1,13 @@
 """Reading an ONNX file that refcnn wrote, and running it in onnxruntime."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...data import Preprocessing
 from ...errors import DataError, ShapeError
 from ...formats import FLOAT32
 from ...reading import check, parse_json, read_plain, reading
+from ...typing import PathLike
 
 #: Protocol buffers hold no more bytes.
 _MOST_BYTES = 2**31 - 1
@@ -34,7 +36,7 @@ class OnnxModel:
         self.input_shape, self.output_name = input_shape, output_name
         self.classes, self.preprocessing = classes, preprocessing
 
-    def predict(self, x):
+    def predict(self, x: ArrayLike) -> np.ndarray:
         """Return the file's output for a batch.
 
         Parameters
@@ -64,7 +66,7 @@ class OnnxModel:
             return self._session.run(np.ascontiguousarray(x, dtype=FLOAT32.dtype))[self.output_name]
 
 
-def load(path):
+def load(path: PathLike) -> OnnxModel:
     """Read an ONNX file that :func:`export` wrote.
 
     Parameters

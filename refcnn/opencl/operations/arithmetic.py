@@ -28,7 +28,7 @@ class Binary:
 
     def forward(self, a, b):
         """a, b of shapes that broadcast -> y of the shape that they broadcast to."""
-        y = a.device.empty(broadcast_shape(a.shape, b.shape))
+        y = a.device.empty(a.shape if a.shape == b.shape else broadcast_shape(a.shape, b.shape))
         self._launch("forward", a=a, b=b, y=y)
         # What no gradient is computed from is not kept in memory for it.
         return y, (a.shape, b.shape, (a, b, y) if len(self._passes_dy_to) < 2 else None)
@@ -52,17 +52,20 @@ class Binary:
         return sum_over(gradient, axes).reshape(shape)
 
     def _launch(self, kernel, *, a, b, y, **gradients):
-        options, sizes, stem = self._options, {}, "binary"
         if a.shape != b.shape:
             groups = _groups(a.shape, b.shape, y.shape)
             if len(groups) > _MOST_GROUPS:
                 a, b = (_whole(entry, y.shape) for entry in (a, b))
             elif len(groups) > 1 or groups[0][1:] != (1, 1):
-                stem, sizes = "broadcast", _places(groups)
                 _, a_step, b_step = groups[-1]
-                options = (*options, f"-DA_STEP={a_step}", f"-DB_STEP={b_step}")
-        arguments = {"a": a, "b": b, "y": y, **gradients, "count": y.size, **sizes}
-        launch_in_chunks(y.device, "elementwise", f"{stem}_{kernel}", y.size, options=options, **arguments)
+                options = (*self._options, f"-DA_STEP={a_step}", f"-DB_STEP={b_step}")
+                self._launch_kernel(f"broadcast_{kernel}", options, a=a, b=b, y=y, **gradients, **_places(groups))
+                return
+        self._launch_kernel(f"binary_{kernel}", self._options, a=a, b=b, y=y, **gradients)
+
+    @staticmethod
+    def _launch_kernel(kernel, options, *, y, **arguments):
+        launch_in_chunks(y.device, "elementwise", kernel, y.size, options=options, y=y, count=y.size, **arguments)
 
 
 # Axes of a result, neighbours along which the same operands are repeated taken as one, that kernels/elementwise.cl has

@@ -11,9 +11,9 @@ import os
 
 from ...errors import BackendError
 from ...mode import setting
+from .capturing import Capture
 from .connection import Connection
 from .launching import Launcher
-from .recording import Recording
 from .storage import Storage
 from .vectors import forced_vector_width, vector_width, vector_widths
 
@@ -76,10 +76,10 @@ class Device:
         self.vector_widths = vector_widths(self, native)
         self.is_simulator = "oclgrind" in self.platform_name.lower()
         # Of the thread or task that asked for it: what others launch is none of its.
-        self._recording = contextvars.ContextVar("refcnn recording of launches", default=None)
+        self._capture = contextvars.ContextVar("refcnn capture of launches", default=None)
         self._connection = Connection(self, cl_device)
-        self._storage = Storage(self, self._connection, self._recording)
-        self._launcher = Launcher(self, self._connection, self._recording)
+        self._storage = Storage(self, self._connection, self._capture)
+        self._launcher = Launcher(self, self._connection, self._capture)
 
     def __repr__(self):
         return f"Device({self.name}: {self.device_name}, {self.platform_name})"
@@ -103,8 +103,8 @@ class Device:
         return self._connection.arena.held
 
     @contextlib.contextmanager
-    def recording(self, execute=True):
-        """Record every launch inside a ``with`` block, with all that running it again takes.
+    def capture(self, execute=True):
+        """Capture every launch inside a ``with`` block, with all that running it again takes.
 
         Parameters
         ----------
@@ -113,11 +113,11 @@ class Device:
 
         Yields
         ------
-        refcnn.opencl.runtime.recording.Recording
+        refcnn.opencl.runtime.capturing.Capture
         """
-        recording = Recording(self, execute)
-        with setting(self._recording, recording):
-            yield recording
+        capture = Capture(self, execute)
+        with setting(self._capture, capture):
+            yield capture
 
 
 class _ForkedDevice(Device):

@@ -7,7 +7,7 @@ import operator
 
 from ...errors import ArgumentError, BackendError
 from ...mode import setting
-from . import program, signatures
+from . import kernels, signatures
 from .array import check_owner
 from .connection import opencl_errors
 
@@ -22,12 +22,12 @@ class Launcher:
     ----------
     device : refcnn.opencl.runtime.device.Device
     connection : refcnn.opencl.runtime.connection.Connection
-    recording : contextvars.ContextVar
-        The :class:`~refcnn.opencl.runtime.recording.Recording` that notes launches, or None.
+    capture : contextvars.ContextVar
+        The :class:`~refcnn.opencl.runtime.capturing.Capture` that notes launches, or None.
     """
 
-    def __init__(self, device, connection, recording):
-        self._device, self._connection, self._recording = device, connection, recording
+    def __init__(self, device, connection, capture):
+        self._device, self._connection, self._capture = device, connection, capture
         # Of the thread or task that asked for it: what others launch is none of theirs.
         self._profile = contextvars.ContextVar("refcnn profile of launches", default=None)
         self._programs, self._calls, self._prepared = {}, {}, {}
@@ -79,12 +79,12 @@ class Launcher:
         except AttributeError:
             call.signature.check(arguments)
             raise
-        recording = self._recording.get()
-        if recording is not None:
+        capture = self._capture.get()
+        if capture is not None:
             call.signature.check(arguments)
             rounded = whole_groups(global_size, local_size)
-            recording.launched(call.signature, rounded, local_size, arguments, options)
-            if not recording.execute:
+            capture.launched(call.signature, rounded, local_size, arguments, options)
+            if not capture.execute:
                 return
         connection, key = self._connection, (call, global_size, local_size, sizes)
         with connection.lock:
@@ -148,8 +148,8 @@ class Launcher:
         return prepared
 
     def _signature(self, file_stem, kernel_name, options):
-        options = program.all_options(self._device, options)
-        return signatures.signature(file_stem, kernel_name, program.source(file_stem), options)
+        options = kernels.all_options(self._device, options)
+        return signatures.signature(file_stem, kernel_name, kernels.source(file_stem), options)
 
     def _kernel(self, file_stem, kernel_name, options):
         import pyopencl as cl
@@ -164,7 +164,7 @@ class Launcher:
     def _program(self, file_stem, options):
         key = file_stem, options
         if key not in self._programs:
-            self._programs[key] = program.build(self._device, self._connection.context, file_stem, options)
+            self._programs[key] = kernels.build(self._device, self._connection.context, file_stem, options)
         return self._programs[key]
 
 

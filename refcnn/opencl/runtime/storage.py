@@ -21,12 +21,12 @@ class Storage:
     device : refcnn.opencl.runtime.device.Device
         The arrays'.
     connection : refcnn.opencl.runtime.connection.Connection
-    recording : contextvars.ContextVar
-        The :class:`~refcnn.opencl.runtime.recording.Recording` that notes what is made, or None.
+    capture : contextvars.ContextVar
+        The :class:`~refcnn.opencl.runtime.capturing.Capture` that notes what is made, or None.
     """
 
-    def __init__(self, device, connection, recording):
-        self._device, self._connection, self._recording = device, connection, recording
+    def __init__(self, device, connection, capture):
+        self._device, self._connection, self._capture = device, connection, capture
         self._copies = collections.deque()
         self._kept_by_simulator = []
 
@@ -41,9 +41,9 @@ class Storage:
         shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(map(int, shape))
         array = DeviceArray(self._device, shape, dtype, None)
         array._memory = self._allocated(array)
-        recording = self._recording.get()
-        if recording is not None:
-            recording.made(array)
+        capture = self._capture.get()
+        if capture is not None:
+            capture.made(array)
         return array
 
     def array(self, host):
@@ -66,9 +66,9 @@ class Storage:
                     array, lambda: cl.enqueue_copy(connection.queue, array.buffer, host, is_blocking=False)
                 )
             self._keep(copied)
-        recording = self._recording.get()
-        if recording is not None:
-            recording.filled(array, host)
+        capture = self._capture.get()
+        if capture is not None:
+            capture.filled(array, host)
         return array
 
     def to_host(self, array):
@@ -101,7 +101,7 @@ class Storage:
         """
         import pyopencl as cl
 
-        if self._recording.get() is not None:
+        if self._capture.get() is not None:
             return
         connection = self._connection
         host, memory = np.empty(array.shape, array.dtype), array.memory

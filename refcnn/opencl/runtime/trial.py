@@ -23,7 +23,7 @@ from ...errors import BackendError, FileWriteError
 from ...files import atomic_write
 from ...reading import check, field, parse_json, read_plain, reading, schema_of
 from ...version import __version__
-from . import program
+from . import kernels
 
 #: Seconds that a device has.
 LIMIT = 30.0
@@ -155,7 +155,7 @@ def identity(device):
     """Return all that a verdict on a device can depend on, as JSON holds it."""
     from importlib.metadata import version
 
-    text = program.source("trial")
+    text = kernels.source("trial")
     return {
         "device": [device.platform_name, device.platform_version, device.device_name, device.driver_version],
         "place": device.device_index,

@@ -15,7 +15,8 @@ def launch_pooling(device, stem, kernel, shape, /, **arguments):
     **arguments
         The kernel's, by name.
     """
-    maps, height, width = shape[0] * shape[1], *shape[2:]
+    images, channels, height, width = shape
+    maps = images * channels
     if variant(device) == "cpu":
         device.launch(f"{stem}_cpu", kernel, (maps,), (1,), **arguments)
     else:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from . import program
+from . import kernels
 from .array import DeviceArray
 
 
@@ -48,10 +48,10 @@ class Launch:
     arguments: list
 
 
-class Recording:
-    """The launches made while :meth:`Device.recording` is open, and the memory that they touch.
+class Capture:
+    """The launches made while :meth:`Device.capture` is open, and the memory that they touch.
 
-    The memory is held for as long as the recording is, so that no two arrays share a number.
+    The memory is held for as long as the capture is, so that no two arrays share a number.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Recording:
         self.buffers[self.number(array)].contents = contents
 
     def number(self, array):
-        """Return which buffer an array lies in; one from before the recording is copied to the host now."""
+        """Return which buffer an array lies in; one from before the capture is copied to the host now."""
         if id(array.memory) not in self._numbers:
             self._add(array, self.device.to_host(array))
         return self._numbers[id(array.memory)]
@@ -87,9 +87,9 @@ class Recording:
         """Note a launch, whose arguments were checked."""
         file_stem = signature.file_stem
         if file_stem not in self.sources:
-            self.sources[file_stem] = program.source(file_stem)
+            self.sources[file_stem] = kernels.source(file_stem)
         arguments = [self._argument(argument) for argument in signature.in_order(arguments)]
-        options = program.all_options(self.device, options)
+        options = kernels.all_options(self.device, options)
         self.launches.append(
             Launch(file_stem, signature.kernel_name, global_size, tuple(local_size), options, arguments)
         )
