@@ -27,6 +27,10 @@ class Model(Layer):
     dicts there, however deep; not in sets, closures or other objects. What two layers share is trained once, with the
     sum of the gradients, and saved under each name.
 
+    A model can be copied (:meth:`replica`, ``copy.deepcopy``), and pickled, to be sent to a process that was spawned;
+    what is unpickled lies on the backend that is active there. To keep one in a file, :meth:`save` it: reading that
+    executes nothing, whereas pickle does what a stranger's file says.
+
     Examples
     --------
     >>> import refcnn as rm

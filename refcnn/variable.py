@@ -208,13 +208,11 @@ class Variable:
             place.copies[backend] = backend.array(place.backend.to_host(place.array))
         return place.copies[backend]
 
+    def __copy__(self):
+        return copy.deepcopy(self)
+
     def __deepcopy__(self, memo):
-        if self.node is not None:
-            raise GradientError(
-                f"a result of shape {self.shape} was to be copied while it is recorded how it was computed, which no "
-                "copy can know: its gradient would be cut off. Copy it, or the model that keeps it, after grad() or "
-                "outside of `with model.train():`."
-            )
+        self._refuse_if_recorded("copied", "copy")
         place = self._place
         backend = memo.get(DESTINATION, place.backend)
         twin = type(self).__new__(type(self))
@@ -222,6 +220,23 @@ class Variable:
         vars(twin).update(copy.deepcopy(others, memo))
         twin._place = _Place(backend, backend.array(place.backend.to_host(place.array)))
         return twin
+
+    def __getstate__(self):
+        """Return what is pickled, the array as one of NumPy: another process may have no such device."""
+        self._refuse_if_recorded("pickled", "pickle")
+        return {**vars(self), "_place": self.as_ndarray()}
+
+    def __setstate__(self, state):
+        backend = backends.active()
+        vars(self).update(state, _place=_Place(backend, backend.array(state["_place"])))
+
+    def _refuse_if_recorded(self, done, advised):
+        if self.node is not None:
+            raise GradientError(
+                f"a result of shape {self.shape} was to be {done} while it is recorded how it was computed, which no "
+                f"copy can know: its gradient would be cut off. {advised.capitalize()} it, or the model that keeps it, "
+                "after grad() or outside of `with model.train():`."
+            )
 
     def astype(self, dtype: DTypeLike) -> "Variable":
         """Return a Variable of the same numbers in another dtype: :func:`refcnn.cast`."""
@@ -543,11 +558,20 @@ class Grads:
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
+        # By the variables themselves, not by their ids, so that a copy of both together belongs together.
         self._entries = {}
 
     def _set(self, variable, array):
-        # The variable is kept beside its gradient, so that its id stays its own.
-        self._entries[id(variable)] = (variable, array)
+        self._entries[variable] = array
+
+    def __getstate__(self):
+        """Return what is copied and pickled: variables know how."""
+        return {"pairs": [(variable, Variable.of(self.backend, array)) for variable, array in self]}
+
+    def __setstate__(self, state):
+        pairs = state["pairs"]
+        self.backend = pairs[0][1].backend if pairs else backends.active()
+        self._entries = {variable: gradient.on(self.backend) for variable, gradient in pairs}
 
     def get(self, node: Variable) -> Variable:
         """Return the gradient with respect to a parameter or another leaf variable, as a Variable.
@@ -558,7 +582,7 @@ class Grads:
             If the loss does not depend on it, or no gradient was asked for.
         """
         try:
-            return Variable.of(self.backend, self._entries[id(node)][1])
+            return Variable.of(self.backend, self._entries[node])
         except KeyError:
             raise GradientError(
                 "there is no gradient for this variable: the loss does not depend on it, or it is an intermediate "
@@ -571,7 +595,7 @@ class Grads:
 
     def __iter__(self):
         """Iterate over (variable, gradient array on the backend)."""
-        return iter(self._entries.values())
+        return iter(self._entries.items())
 
     def update(self, optimizer: "Updating") -> None:
         """Take one step of an optimizer with every parameter that has a gradient.

@@ -13,6 +13,9 @@ from ..variable import Parameter, Variable
 class Optimizer(Written):
     """Base class of the optimizers.
 
+    What it keeps of a parameter it keeps by that very Parameter: copy or pickle it together with the model,
+    ``model, optimizer = copy.deepcopy((model, optimizer))``. A copy of it alone knows copies of the parameters alone.
+
     Attributes
     ----------
     operation : str
