@@ -11,7 +11,7 @@ import numpy as np
 from . import backend as backends
 from . import npz
 from .backend import results_of
-from .errors import CheckpointError, ShapeError
+from .errors import ArgumentError, CheckpointError, ShapeError
 from .formats import EXACT
 from .layer import Layer, described, fits, making, watched
 from .mode import training
@@ -260,8 +260,15 @@ class Sequential(Model):
     def __init__(self, layers: Iterable[Layer] = ()) -> None:
         super().__init__()
         self._layers = []
+        if isinstance(layers, Layer) and not isinstance(layers, Iterable):
+            raise ArgumentError(f"Sequential: {layers!r} is given alone. {self._instead(layers)}")
         for layer in layers:
             self.append(layer)
+
+    @staticmethod
+    def _instead(*layers):
+        """Return what a call with PyTorch's order, the layers one by one, is here."""
+        return f"Give all layers in one list: Sequential([{', '.join(map(repr, layers))}])."
 
     def append(self, layer: Layer) -> None:
         """Put a layer (anything that can be called with a Variable) at the end."""
