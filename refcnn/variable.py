@@ -316,14 +316,26 @@ class Variable:
         return rooms.function("absolute")(self)
 
     def __float__(self) -> float:
-        if self.shape != ():
-            raise ShapeError(f"float() needs a single number, but this variable has shape {self.shape}.")
-        return float(self.as_ndarray())
+        return float(self._single("float()"))
 
     def __int__(self) -> int:
+        return int(self._single("int()"))
+
+    def __bool__(self) -> bool:
+        return bool(self._single("a condition such as if, and or not"))
+
+    def __format__(self, specification: str) -> str:
+        """Return a single number as ``f"{loss:.3f}"`` shows it; without a specification any variable as ``str()``."""
+        return format(self._single("a format") if specification else str(self), specification)
+
+    def _single(self, what):
+        """Return the number of a variable that is one."""
         if self.shape != ():
-            raise ShapeError(f"int() needs a single number, but this variable has shape {self.shape}.")
-        return int(self.as_ndarray())
+            raise ShapeError(
+                f"{what} needs a single number, but this variable has shape {self.shape}. Give one of its numbers, "
+                "as x[0, 0], or its sum(), mean() or max()."
+            )
+        return self.as_ndarray()[()]
 
     def __len__(self) -> int:
         if not self.shape:
