@@ -216,7 +216,7 @@ class Model(Layer):
             if place.stored is None:
                 place.container[place.key] = entry
             else:
-                place.stored.set(entry.backend, entry.on(entry.backend))
+                place.stored.set(entry)
 
     def save(self, path: PathLike) -> None:
         """Write the parameters and buffers to an ``.npz`` file, whole or not at all.

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import backend as backends
 from . import formats, rooms
-from .errors import BackendError, GradientError, ShapeError
+from .errors import ArgumentError, BackendError, GradientError, ShapeError
 from .mode import is_recording
 
 #: Functions of NumPy that read no numbers, so that they cut nothing off.
@@ -501,11 +501,42 @@ for _name, _described in _OPERATORS.items():
 class Stored(Variable):
     """A variable that a model keeps: it is saved, and its value can be replaced."""
 
-    def set(self, backend: Any, array: Any) -> None:
-        """Replace the value by an array of a backend.
+    def set(self, value: "Input") -> None:
+        """Replace the value by another of its shape and dtype; what the new one was computed from is not recorded.
 
         Threads that compute with it meanwhile each read the former value or this one, whole.
+
+        Parameters
+        ----------
+        value : Variable or array_like
+            A Variable's numbers are taken from where they lie, others copied to the active backend. Of an array_like,
+            integers and truth values may become floats, and integers other integers.
+
+        Raises
+        ------
+        ArgumentError
+            If it has another dtype.
+        ShapeError
+            If it has another shape, or is no array of numbers.
         """
+        fresh = value if isinstance(value, Variable) else self._made_of(_host_array(value))
+        if fresh.dtype != self.dtype and not fresh.dtype.kind == self.dtype.kind == "f":
+            raise ArgumentError(
+                f"set: a {type(self).__name__} of {self.dtype} was to become one of {fresh.dtype}. Convert the value "
+                f'where that is meant: x.astype("{self.dtype}").'
+            )
+        if fresh.shape != self.shape:
+            raise ShapeError(
+                f"set: a {type(self).__name__} of shape {self.shape} was to become one of shape {fresh.shape}. Give a "
+                "value of its shape."
+            )
+        self._place = fresh._place
+
+    def _made_of(self, host):
+        return Variable(host, dtype=self.dtype if np.can_cast(host.dtype, self.dtype, "same_kind") else None)
+
+    def put(self, backend: Any, array: Any) -> None:
+        """Replace the value by an array of a backend without a check, as optimizers do."""
         self._place = _Place(backend, array)
 
 
@@ -539,8 +570,7 @@ class Buffer(Stored):
     ...     def forward(self, x):
     ...         mean = self.buffers.mean
     ...         if is_training():
-    ...             value = 0.9 * mean.as_ndarray() + 0.1 * x.as_ndarray().mean(axis=0, keepdims=True)
-    ...             mean.set(x.backend, x.backend.array(value))
+    ...             mean.set(0.9 * mean + 0.1 * x.mean(axis=0, keepdims=True))
     ...         return x - mean
     """
 

@@ -79,7 +79,7 @@ class Optimizer(Written):
             else:
                 results = [operation.forward(*row, **attributes) for row in rows]
             for (parameter, state, _), (w, *arrays) in zip(updated, results, strict=True):
-                parameter.set(backend, w)
+                parameter.put(backend, w)
                 state.slots = tuple(Variable.of(backend, array) for array in arrays)
 
     def state(self, parameter: Parameter) -> dict[str, np.ndarray]:
