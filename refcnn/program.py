@@ -110,6 +110,17 @@ def trace(model, image, softmax):
     """
     _check_one_input(model)
     variable = Variable(image)
+    program = _program_of(model, variable, _recorded_output(model, variable, softmax))
+    if not any(IMAGE in step.inputs for step in program.steps):
+        raise ExportError(
+            "the model's output does not depend on its input by refcnn's operations. Compute it from the Variable that "
+            "forward(self, x) is given, without as_ndarray() in between."
+        )
+    return program
+
+
+def _recorded_output(model, variable, softmax):
+    """Return what a model makes of a variable, recorded; raise ExportError if it is no result that can be written."""
     # A proof draws numbers with which a model may overflow; what comes of it is judged, so NumPy need not warn.
     try:
         with recording(), np.errstate(all="ignore"):
@@ -131,22 +142,21 @@ def trace(model, image, softmax):
     found = unlisted(model, output)
     if found:
         raise ExportError(f"the model cannot be written: {describe_unlisted(found)}")
-    names, variables, constants = {id(variable): IMAGE}, {IMAGE: variable}, {}
+    return output
+
+
+def _program_of(model, variable, output):
+    """Return the program by which a model made its recorded output of a variable: everything on its tape, named."""
     nodes = tape(output)
-    stored = {id(entry): name for name, entry in _renamed(model.named_state(), nodes)}
+    names, variables, constants = {id(variable): IMAGE}, {IMAGE: variable}, {}
+    for entry, name in _constants(model, nodes, variable):
+        names[id(entry)], variables[name] = name, entry
+        # Floats in float32, since that is what the file holds: those trained in float64 are rounded here.
+        with np.errstate(over="ignore"):
+            constants[name] = entry.as_ndarray().astype(kept(entry.dtype, FLOAT32.dtype))
     read = {id(output)}.union(id(entry) for node in nodes for entry in node.inputs if entry is not None)
-    steps, loose = [], 0
+    steps = []
     for node, label in zip(nodes, _labels(nodes), strict=True):
-        for entry in node.inputs:
-            if entry is not None and id(entry) not in names:
-                name = stored.get(id(entry))
-                if name is None:
-                    loose += 1
-                    name = f"constant.{loose}"
-                names[id(entry)], variables[name] = name, entry
-                # Floats in float32, since that is what the file holds: those trained in float64 are rounded here.
-                with np.errstate(over="ignore"):
-                    constants[name] = entry.as_ndarray().astype(kept(entry.dtype, FLOAT32.dtype))
         inputs = tuple(None if entry is None else names[id(entry)] for entry in node.inputs)
         results = [entry if id(entry) in read else None for entry in node.results()]
         # No parameter, nor what lies between the operators of one operation, has a colon in its name.
@@ -156,12 +166,22 @@ def trace(model, image, softmax):
         steps.append(step)
         variables |= named(step, results)
         names |= {id(entry): name for name, entry in named(step, results).items()}
-    if not any(IMAGE in step.inputs for step in steps):
-        raise ExportError(
-            "the model's output does not depend on its input by refcnn's operations. Compute it from the Variable that "
-            "forward(self, x) is given, without as_ndarray() in between."
-        )
     return Program(tuple(steps), constants, variables, names[id(output)])
+
+
+def _constants(model, nodes, variable):
+    """Yield (Variable, name) of all that recorded operations read and none of them computed, but for one variable."""
+    stored = {id(entry): name for name, entry in _renamed(model.named_state(), nodes)}
+    seen, loose = {id(variable)}, 0
+    for entry in (entry for node in nodes for entry in node.inputs):
+        if entry is None or entry.node is not None or id(entry) in seen:
+            continue
+        seen.add(id(entry))
+        name = stored.get(id(entry))
+        if name is None:
+            loose += 1
+            name = f"constant.{loose}"
+        yield entry, name
 
 
 def _check_one_input(model):
