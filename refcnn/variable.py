@@ -282,7 +282,7 @@ class Variable:
 
     def __array_function__(self, function, types, arguments, keywords):
         if function.__name__ in _OF_SHAPES_ALONE:
-            arguments = [entry._stand_in() if isinstance(entry, Variable) else entry for entry in arguments]
+            arguments = [entry._placeholder() if isinstance(entry, Variable) else entry for entry in arguments]
         else:
             _refuse_if_recording(f"{function.__module__}.{function.__name__}", function.__name__)
             if function in _METHODS and arguments and isinstance(arguments[0], Variable):
@@ -291,7 +291,7 @@ class Variable:
         # As if there were no such method: the function itself makes arrays of variables.
         return np.ndarray.__array_function__(np.empty(0), function, (), tuple(arguments), keywords)
 
-    def _stand_in(self):
+    def _placeholder(self):
         return np.broadcast_to(np.zeros((), self.dtype), self.shape)
 
     def sum(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> "Variable":
