@@ -138,6 +138,43 @@ def test_imports_run_downward(module):
     assert not upward, f"refcnn.{module} imports from a floor above it: {upward}"
 
 
+#: Who may import from a part of the house that is a matter of its own; others reach it by the backend or by
+#: refcnn.rooms, so that the judge knows nothing of what it judges, and each library is needed only by those who use it.
+IMPORTED_BY = {
+    "conformance": {"cli", "onnx.proof"},
+    "opencl": {"backend", "bench", "cli"},
+    "reference": {"conformance.operations"},
+}
+
+
+@pytest.mark.parametrize("part", IMPORTED_BY)
+def test_no_import_runs_sideways(part):
+    importing = {one for one in MODULES if not is_in(one, part) and any(is_in(other, part) for other in imported(one))}
+    found = {one for one in importing if not any(is_in(one, other) for other in IMPORTED_BY[part])}
+    assert not found, f"these import from refcnn.{part}, which is not for them: {found}"
+    gone = {other for other in IMPORTED_BY[part] if not any(is_in(one, other) for one in importing)}
+    assert not gone, f"take out of IMPORTED_BY what imports nothing from refcnn.{part}: {gone}"
+
+
+def is_in(module, part):
+    """Tell whether a module is a package, or lies in it."""
+    return f"{module}.".startswith(f"{part}.")
+
+
+#: Modules that import others by a name that they compute, which no other test of this file sees, with the reason.
+IMPORTS_BY_NAME = {
+    "": "sub-packages are imported when they are first used",
+    "cli": "a command's module is imported when it is run",
+    "own_code": "modules of users",
+    "rooms": "the only lookup of operations",
+}
+
+
+def test_modules_are_looked_up_by_name_in_few_places():
+    finding = re.compile(r"\b(import_module|__import__)\b")
+    assert {module for module, path in MODULES.items() if finding.search(TEXTS[path])} == IMPORTS_BY_NAME.keys()
+
+
 #: Modules and packages that name operations because they are about them, beside the rooms, with the reason.
 ABOUT_OPERATIONS = {
     "opencl.convolution": "the variants of one operation, too many for its room",
