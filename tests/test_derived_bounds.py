@@ -187,14 +187,16 @@ def test_a_formula_in_which_digits_cancel_is_wrong(operation, formula, x):
         judge.check_forward(operation, case, REFERENCE, implementation=computing(formula))
 
 
+@pytest.mark.parametrize("base", [-2, -0.0])
 @pytest.mark.parametrize("exponent", [2.0**-30, -(2.0**-30)])
-def test_a_power_of_a_negative_base_is_open_where_the_rounded_exponent_may_be_whole(exponent):
-    # b - 1 is rounded to -1, of which there is a power, where the exact one has none.
-    case = Case((np.full(3, -2, np.float32), np.full(3, exponent, np.float32)), {}, np.ones(3, np.float32))
+def test_a_power_of_a_negative_base_is_open_where_the_rounded_exponent_may_be_whole(base, exponent):
+    # b - 1 is rounded to -1, of which there is a power, where the exact one has none, or one with another sign.
+    case = Case((np.full(3, base, np.float32), np.full(3, exponent, np.float32)), {}, np.ones(3, np.float32))
     judge.check_backward("power", case, REFERENCE)
-    bounds = DERIVED["power"].backward_bound(case.dy, case.inputs, {}, (True, True))
+    with np.errstate(invalid="ignore"):
+        bounds = DERIVED["power"].backward_bound(case.dy, case.inputs, {}, (True, True))
+        positive = DERIVED["power"].backward_bound(case.dy, (-case.inputs[0], case.inputs[1]), {}, (True, True))
     assert np.all(bounds[0] == UNDEFINED)
-    positive = DERIVED["power"].backward_bound(case.dy, (-case.inputs[0], case.inputs[1]), {}, (True, True))
     assert np.all((positive[0] != UNDEFINED) & np.isfinite(positive[0]))
 
 

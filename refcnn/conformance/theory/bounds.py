@@ -533,7 +533,8 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         """v^w, monotonic in each operand on either side of v = 0: furthest off in a corner of both intervals, or at 0.
 
         Where NaN or infinity comes of some of these and not of others, it can be anything. So it can where v may be
-        below 0, and w a whole number, for which alone there is a power then, or another.
+        below 0, and w a whole number, for which alone there is a power then, or another; and where v is -0 and w below
+        0, since odd numbers alone give -infinity.
         """
         exact = np.power(self.exact, other.exact)
         bases = [self.exact - self.error, self.exact, self.exact + self.error]
@@ -542,7 +543,9 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         corners = [np.power(v, other.exact + sign * other.error) for v in bases for sign in (-1, 0, 1)]
         may_be_whole = np.floor(other.exact + other.error) >= np.ceil(other.exact - other.error)
         error = np.zeros(exact.shape)
-        is_lost = np.isinf(other.error) | (bases[0] < 0) & (other.error > 0) & may_be_whole
+        is_negative_zero = (bases[0] == 0) & np.signbit(bases[0])
+        is_signed = (bases[0] < 0) | is_negative_zero & (other.exact < 0)
+        is_lost = np.isinf(other.error) | is_signed & (other.error > 0) & may_be_whole
         for corner in corners:
             is_same = (corner == exact) | (np.isnan(corner) & np.isnan(exact))
             error = np.fmax(error, np.where(is_same, 0, np.abs(corner - exact)))
