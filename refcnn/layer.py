@@ -37,6 +37,9 @@ class _ByName(dict):
                 f"input_size make their {self._kind}s at the first call)"
             ) from None
 
+    def __dir__(self):
+        return [*self, *super().__dir__()]
+
 
 class Parameters(_ByName):
     """A layer's parameters by name, also as attributes: ``layer.params.w``."""

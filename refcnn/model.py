@@ -155,10 +155,7 @@ class Model(Layer):
         GradientError
             If the model keeps a result whose gradient is recorded.
         """
-        if backend is None:
-            backend = backends.active()
-        elif isinstance(backend, str):
-            backend = backends.find(backend)
+        backend = backends.active() if backend is None else backends.find(backend)
         # No parameters are made meanwhile.
         with making:
             memo: dict = {DESTINATION: backend}

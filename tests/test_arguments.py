@@ -149,6 +149,12 @@ def test_completion_shows_public_names_alone():
     assert all(getattr(rm, name) is not None for name in shown)
 
 
+def test_completion_shows_parameters_and_buffers():
+    layer = rm.Dense(3, input_size=2)
+    layer.buffers["count"] = rm.Buffer(0)
+    assert {"w", "b", "items"} <= set(dir(layer.params)) and "count" in dir(layer.buffers)
+
+
 def test_every_layer_and_function_of_the_cards_is_public():
     for operation in rooms.operations():
         card = rooms.card(operation)
