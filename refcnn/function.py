@@ -93,6 +93,6 @@ def _taken(operation, number, variable, accepted):
     names = sorted(dtype.name for dtype in accepted - formats.FLOATS)
     names = [formats.FLOAT32.name] * bool(accepted & formats.FLOATS) + names
     raise ArgumentError(
-        f"{operation}: input {number} is of {entry.dtype}, but takes {' or '.join(names)}. Convert it where that is "
-        f'meant: x.astype("{names[0]}").'
+        f"{operation}: input {number} is of {entry.dtype}, but {' or '.join(names)} is needed. Convert it where "
+        f'that is meant: x.astype("{names[0]}").'
     )

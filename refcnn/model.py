@@ -432,7 +432,9 @@ def check_saved(arrays, model=None):
     places = {} if model is None else _all_places(model)
     for name, array in arrays.items():
         of_parameter = name in places and places[name].kind is Parameter
-        if array.dtype not in (_FLOATS if of_parameter else _SAVED_DTYPES):
-            raise ValueError(f"{name!r} has dtype {array.dtype}, but float32 or float64 is expected")
+        expected = _FLOATS if of_parameter else _SAVED_DTYPES
+        if array.dtype not in expected:
+            names = " or ".join(np.dtype(dtype).name for dtype in expected)
+            raise ValueError(f"{name!r} has dtype {array.dtype}, but {names} is expected")
         if not np.isfinite(array).all():
             raise ValueError(f"{name!r} holds NaN or infinity")
