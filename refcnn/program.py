@@ -110,17 +110,24 @@ def trace(model, image, softmax):
     """
     _check_one_input(model)
     variable = Variable(image)
-    program = _program_of(model, variable, _recorded_output(model, variable, softmax))
-    if not any(IMAGE in step.inputs for step in program.steps):
+    output = _recorded_output(model, variable, softmax)
+    found = unlisted(model, output)
+    if found:
+        raise ExportError(f"the model cannot be written: {describe_unlisted(found)}")
+    nodes = tape(output)
+    variables = {IMAGE: variable, **dict(_read_only(nodes, variable, _renamed(model.named_state(), nodes)))}
+    constants = {name: _constant(entry) for name, entry in variables.items() if name != IMAGE}
+    steps = _steps(nodes, variables, output)
+    if not any(IMAGE in step.inputs for step in steps):
         raise ExportError(
             "the model's output does not depend on its input by refcnn's operations. Compute it from the Variable that "
             "forward(self, x) is given, without as_ndarray() in between."
         )
-    return program
+    return Program(steps, constants, variables, next(name for name, entry in variables.items() if entry is output))
 
 
 def _recorded_output(model, variable, softmax):
-    """Return what a model makes of a variable, recorded; raise ExportError if it is no result that can be written."""
+    """Run a model on a recorded Variable; return its output, which is the result of recorded operations."""
     # A proof draws numbers with which a model may overflow; what comes of it is judged, so NumPy need not warn.
     try:
         with recording(), np.errstate(all="ignore"):
@@ -139,21 +146,31 @@ def _recorded_output(model, variable, softmax):
             f"the model's output, a {type(output).__name__}, is not the result of refcnn's operations, so there is "
             "nothing to write. Let forward return what the layers gave."
         )
-    found = unlisted(model, output)
-    if found:
-        raise ExportError(f"the model cannot be written: {describe_unlisted(found)}")
     return output
 
 
-def _program_of(model, variable, output):
-    """Return the program by which a model made its recorded output of a variable: everything on its tape, named."""
-    nodes = tape(output)
-    names, variables, constants = {id(variable): IMAGE}, {IMAGE: variable}, {}
-    for entry, name in _constants(model, nodes, variable):
-        names[id(entry)], variables[name] = name, entry
-        # Floats in float32, since that is what the file holds: those trained in float64 are rounded here.
-        with np.errstate(over="ignore"):
-            constants[name] = entry.as_ndarray().astype(kept(entry.dtype, FLOAT32.dtype))
+def _read_only(nodes, image, state):
+    """Yield (name, Variable) of what operations read and none computed, but for the image, in the order of reading."""
+    names = {id(entry): name for name, entry in state}
+    seen = {id(image)}.union(id(entry) for node in nodes for entry in node.results())
+    unnamed = 0
+    for entry in (entry for node in nodes for entry in node.inputs):
+        if entry is None or id(entry) in seen:
+            continue
+        seen.add(id(entry))
+        unnamed += id(entry) not in names
+        yield names.get(id(entry), f"constant.{unnamed}"), entry
+
+
+def _constant(variable):
+    # Floats in float32, since that is what the file holds: those trained in float64 are rounded here.
+    with np.errstate(over="ignore"):
+        return variable.as_ndarray().astype(kept(variable.dtype, FLOAT32.dtype))
+
+
+def _steps(nodes, variables, output):
+    """Return the Step of each node, and enter what is read of their results into the variables by name."""
+    names = {id(entry): name for name, entry in variables.items()}
     read = {id(output)}.union(id(entry) for node in nodes for entry in node.inputs if entry is not None)
     steps = []
     for node, label in zip(nodes, _labels(nodes), strict=True):
@@ -166,22 +183,7 @@ def _program_of(model, variable, output):
         steps.append(step)
         variables |= named(step, results)
         names |= {id(entry): name for name, entry in named(step, results).items()}
-    return Program(tuple(steps), constants, variables, names[id(output)])
-
-
-def _constants(model, nodes, variable):
-    """Yield (Variable, name) of all that recorded operations read and none of them computed, but for one variable."""
-    stored = {id(entry): name for name, entry in _renamed(model.named_state(), nodes)}
-    seen, loose = {id(variable)}, 0
-    for entry in (entry for node in nodes for entry in node.inputs):
-        if entry is None or entry.node is not None or id(entry) in seen:
-            continue
-        seen.add(id(entry))
-        name = stored.get(id(entry))
-        if name is None:
-            loose += 1
-            name = f"constant.{loose}"
-        yield entry, name
+    return tuple(steps)
 
 
 def _check_one_input(model):

@@ -85,3 +85,22 @@ def test_runtimes_for_some_machines_alone_do_not_end_an_installation_on_others(e
         assert marker.evaluate({"sys_platform": "linux", "platform_machine": "x86_64"})
         for system, machine in (("linux", "aarch64"), ("darwin", "arm64"), ("win32", "AMD64")):
             assert not marker.evaluate({"sys_platform": system, "platform_machine": machine}), (line, machine)
+
+
+def test_everything_in_the_package_is_installed():
+    """What is missing from a wheel is missed only where no checkout lies about."""
+    configuration = configparser.ConfigParser()
+    configuration.read(CHECKOUT / "setup.cfg")
+    packages = configuration["options"]["packages"].split()
+    folders = {CHECKOUT.joinpath(*package.split(".")): package for package in packages if package != "refcnn.kernels"}
+    files = [path for path in (CHECKOUT / "refcnn").rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
+    assert {path.parent for path in files if path.suffix == ".py"} == set(folders), "the packages of setup.cfg"
+    data = configuration["options.package_data"]
+    installed = {
+        path
+        for folder, package in folders.items()
+        for pattern in data.get(package, "").split()
+        for path in folder.glob(pattern)
+    }
+    assert {path for path in files if path.suffix != ".py"} == installed, "the package data of setup.cfg"
+    assert all(path.match(data["refcnn.kernels"].strip()) for path in (CHECKOUT / "kernels").iterdir())

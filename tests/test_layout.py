@@ -138,6 +138,43 @@ def test_imports_run_downward(module):
     assert not upward, f"refcnn.{module} imports from a floor above it: {upward}"
 
 
+#: Who may import from a part of the house that is a matter of its own; others reach it by the backend or by
+#: refcnn.rooms, so that the judge knows nothing of what it judges, and each library is needed only by those who use it.
+IMPORTED_BY = {
+    "conformance": {"cli", "onnx.proof"},
+    "opencl": {"backend", "bench", "cli"},
+    "reference": {"conformance.operations"},
+}
+
+
+@pytest.mark.parametrize("part", IMPORTED_BY)
+def test_no_import_runs_sideways(part):
+    importing = {one for one in MODULES if not is_in(one, part) and any(is_in(other, part) for other in imported(one))}
+    found = {one for one in importing if not any(is_in(one, other) for other in IMPORTED_BY[part])}
+    assert not found, f"these import from refcnn.{part}, which is not for them: {found}"
+    gone = {other for other in IMPORTED_BY[part] if not any(is_in(one, other) for one in importing)}
+    assert not gone, f"take out of IMPORTED_BY what imports nothing from refcnn.{part}: {gone}"
+
+
+def is_in(module, part):
+    """Tell whether a module is a package, or lies in it."""
+    return f"{module}.".startswith(f"{part}.")
+
+
+#: Modules that import others by a name that they compute, which no other test of this file sees, with the reason.
+IMPORTS_BY_NAME = {
+    "": "sub-packages are imported when they are first used",
+    "cli": "a command's module is imported when it is run",
+    "own_code": "modules of users",
+    "rooms": "the only lookup of operations",
+}
+
+
+def test_modules_are_looked_up_by_name_in_few_places():
+    finding = re.compile(r"\b(import_module|__import__)\b")
+    assert {module for module, path in MODULES.items() if finding.search(TEXTS[path])} == IMPORTS_BY_NAME.keys()
+
+
 #: Modules and packages that name operations because they are about them, beside the rooms, with the reason.
 ABOUT_OPERATIONS = {
     "opencl.convolution": "the variants of one operation, too many for its room",
@@ -253,9 +290,11 @@ def test_a_name_of_an_operation_is_found_wherever_it_stands(tmp_path):
         '"""conv2d"""\nBY_NAME = {"relu": "max_pool2d"}\n'
         'class Class:\n    """dense"""\n    def method(self, name):\n        """add"""\n'
         '        return name == "sgd" or name in ("adam", f"softmax.{name}") or find("flatten+x") or "an add to say"\n'
+        'LIST = "tanh power".split()\ndef function(name):\n    return name.startswith("dense_")\n'
     )
     assert set(names_of_operations("shared", path)) == {
-        *(("shared", "", name) for name in ("relu", "max_pool2d")),
+        *(("shared", "", name) for name in ("relu", "max_pool2d", "tanh", "power")),
+        ("shared", "function", "dense"),
         *(("shared", "Class.method", name) for name in ("sgd", "adam", "softmax", "flatten")),
     }
 
@@ -283,8 +322,10 @@ def names_of_operations(module, path):
                 continue
             is_named = isinstance(child, (ast.ClassDef, ast.FunctionDef))
             yield from search(child, f"{where}.{child.name}".strip(".") if is_named else where)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not re.search(r"\s", node.value):
-            for word in set(re.split(r"\W+", node.value)) & set(OPERATIONS):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            words = {word.strip("_") for word in re.split(r"\W+", node.value)} - {""}
+            is_prose = re.search(r"\s", node.value) and not words <= set(OPERATIONS)
+            for word in () if is_prose else words & set(OPERATIONS):
                 yield module, where, word
 
     yield from search(ast.parse(path.read_text(encoding="utf-8")), "")

@@ -179,8 +179,8 @@ def launched(device, operation, variant, case):
     found = set()
     for direction in ("forward", "backward") if case.dy is not None else ("forward",):
         with contextlib.suppress(composition.NoSuchResult):
-            recorded, _ = bundle.capture_case(device, operation, direction, variant, case, execute=False)
-            found |= set(recorded.sources)
+            capture, _ = bundle.capture_case(device, operation, direction, variant, case, execute=False)
+            found |= set(capture.sources)
     texts = kernel_texts()
     included = {stem: re.findall(r'^#include "(\w+)\.cl"$', text, re.MULTILINE) for stem, text in texts.items()}
     for _ in included:

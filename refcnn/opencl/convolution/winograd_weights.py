@@ -130,13 +130,7 @@ def _plan(device, sizes, has_small_strips):
     most_tiles = max(_LEAST_TILES, _STRIP_BYTES // (tile_vectors * of.nbytes))
     if has_small_strips:
         most_tiles = TILES_OF_SMALL_STRIP
-    strip_columns = even_share(columns, most_tiles)
-    strip_rows = even_share(rows, most_tiles // strip_columns) if strip_columns == columns else 1
-    strip_images = 1
-    if (strip_rows, strip_columns) == (rows, columns):
-        strip_images = even_share(sizes.images, most_tiles // max(1, rows * columns))
-    strips = -(-sizes.images // strip_images) * -(-rows // strip_rows) * -(-columns // strip_columns)
-
+    strip_images, strip_rows, strip_columns, strips = _strips(sizes, most_tiles)
     tiles = strip_images * strip_rows * strip_columns
     x_size = sizes.positions * (tiles * share_inputs + 1)
     dy_size = sizes.positions * (tiles * share_outputs + of.of_block)
@@ -149,12 +143,7 @@ def _plan(device, sizes, has_small_strips):
     items = max(1, min(wanted, pairs * splits, SCRATCH_BYTES // (scratch_item * of.nbytes)))
     sums = pairs * splits * sizes.positions * (share_inputs * of.width * share_outputs + of.of_block)
     largest = max(scratch_item, sums) * of.width
-    if largest > INT_MAX:
-        raise ShapeError(
-            f"Conv2d: {sizes.inputs} input and {sizes.outputs} output channels in each of {sizes.groups} groups need a "
-            f"working copy of {largest} elements, but the kernels count in 32 bits, up to {INT_MAX}. Use another "
-            "variant, or fewer channels."
-        )
+    _check_countable(sizes, largest)
     arguments = {
         **sizes.sizes,
         "scratch_item": scratch_item,
@@ -176,3 +165,23 @@ def _plan(device, sizes, has_small_strips):
     }
     bias_sums = splits * sizes.groups * output_shares * share_outputs
     return _Plan(of, items, scratch_item, sums, bias_sums, arguments, shares)
+
+
+def _strips(sizes, most_tiles):
+    """Return the images, the rows and the columns of tiles of a strip, and how many strips there are."""
+    images, rows, columns = sizes.images, sizes.tile_rows, sizes.tile_columns
+    strip_columns = even_share(columns, most_tiles)
+    strip_rows = even_share(rows, most_tiles // strip_columns) if strip_columns == columns else 1
+    is_whole = (strip_rows, strip_columns) == (rows, columns)
+    strip_images = even_share(images, most_tiles // max(1, rows * columns)) if is_whole else 1
+    strips = -(-images // strip_images) * -(-rows // strip_rows) * -(-columns // strip_columns)
+    return strip_images, strip_rows, strip_columns, strips
+
+
+def _check_countable(sizes, largest):
+    if largest > INT_MAX:
+        raise ShapeError(
+            f"Conv2d: {sizes.inputs} input and {sizes.outputs} output channels in each of {sizes.groups} groups need a "
+            f"working copy of {largest} elements, but the kernels count in 32 bits, up to {INT_MAX}. Use another "
+            "variant, or fewer channels."
+        )

@@ -67,56 +67,68 @@ def _forward(x, w, b, rectify):
 def backward(dy, saved, needs):
     """dy (N, out) -> dx = dy w^T, dw = x^T dy, db = the sum of dy over the batch."""
     x, w = saved
-    device, (N, inputs), outputs = dy.device, x.shape, w.shape[1]
-    plain = variant(device) == "plain"
-    group, sizes = (_PLAIN_GROUP, 1), {"N": N, "IN": inputs, "OUT": outputs}
-    dx = dw = db = None
-    if needs[0]:
-        dx = device.empty(x.shape)
-        if plain:
-            device.launch("dense", "backward_x", (inputs, N), group, dy=dy, w=w, dx=dx, **sizes)
-        else:
-            # Computed transposed, with the batch along the vectors, since w lies as it is needed for that.
-            stride = matrix_product.row_stride(N)
-            transposed = matrix_product.copy_matrix(
-                dy, rows=outputs, columns=N, row_stride=1, column_stride=outputs, copy_columns=stride
-            )
-            matrix_product.product(
-                device,
-                w,
-                transposed,
-                matrix_product.regular_offsets(device, outputs, stride),
-                dx,
-                Places(N, 0, N, N, c_y=0, c_x=inputs),
-                rows=inputs,
-                terms=outputs,
-                a_row=outputs,
-                a_term=1,
-                c_row=1,
-            )
-    if needs[1]:
-        dw = device.empty(w.shape)
-        if plain:
-            device.launch("dense", "backward_w", (outputs, inputs), group, x=x, dy=dy, dw=dw, **sizes)
-        else:
-            factor, stride = _columns(dy, uses=inputs)
-            matrix_product.product(
-                device,
-                x,
-                factor,
-                matrix_product.regular_offsets(device, N, stride),
-                dw,
-                _matrix_places(outputs),
-                rows=inputs,
-                terms=N,
-                a_row=1,
-                a_term=inputs,
-                c_row=outputs,
-            )
-    if needs[2]:
-        db = device.empty((1, outputs))
-        device.launch("dense", "backward_b", (outputs,), (_PLAIN_GROUP,), dy=dy, db=db, N=N, OUT=outputs)
-    return dx, dw, db
+    dx = _backward_x(dy, w) if needs[0] else None
+    dw = _backward_w(x, dy) if needs[1] else None
+    return dx, dw, _backward_b(dy) if needs[2] else None
+
+
+def _backward_x(dy, w):
+    device, (N, outputs), inputs = dy.device, dy.shape, w.shape[0]
+    dx = device.empty((N, inputs))
+    if variant(device) == "plain":
+        sizes = {"N": N, "IN": inputs, "OUT": outputs}
+        device.launch("dense", "backward_x", (inputs, N), (_PLAIN_GROUP, 1), dy=dy, w=w, dx=dx, **sizes)
+        return dx
+    # Computed transposed, with the batch along the vectors, since w lies as it is needed for that.
+    stride = matrix_product.row_stride(N)
+    transposed = matrix_product.copy_matrix(
+        dy, rows=outputs, columns=N, row_stride=1, column_stride=outputs, copy_columns=stride
+    )
+    matrix_product.product(
+        device,
+        w,
+        transposed,
+        matrix_product.regular_offsets(device, outputs, stride),
+        dx,
+        Places(N, 0, N, N, c_y=0, c_x=inputs),
+        rows=inputs,
+        terms=outputs,
+        a_row=outputs,
+        a_term=1,
+        c_row=1,
+    )
+    return dx
+
+
+def _backward_w(x, dy):
+    device, (N, outputs), inputs = dy.device, dy.shape, x.shape[1]
+    dw = device.empty((inputs, outputs))
+    if variant(device) == "plain":
+        sizes = {"N": N, "IN": inputs, "OUT": outputs}
+        device.launch("dense", "backward_w", (outputs, inputs), (_PLAIN_GROUP, 1), x=x, dy=dy, dw=dw, **sizes)
+        return dw
+    factor, stride = _columns(dy, uses=inputs)
+    matrix_product.product(
+        device,
+        x,
+        factor,
+        matrix_product.regular_offsets(device, N, stride),
+        dw,
+        _matrix_places(outputs),
+        rows=inputs,
+        terms=N,
+        a_row=1,
+        a_term=inputs,
+        c_row=outputs,
+    )
+    return dw
+
+
+def _backward_b(dy):
+    device, (N, outputs) = dy.device, dy.shape
+    db = device.empty((1, outputs))
+    device.launch("dense", "backward_b", (outputs,), (_PLAIN_GROUP,), dy=dy, db=db, N=N, OUT=outputs)
+    return db
 
 
 def _columns(matrix, uses):
