@@ -141,7 +141,7 @@ class Model(Layer):
         ----------
         backend : str or backend, optional
             Where its parameters and buffers shall lie, as :class:`refcnn.use_backend` takes it; the active backend if
-            it is not given. Computed is on the active backend, as with every model.
+            it is not given. It computes on the active backend, as every model does.
 
         Returns
         -------
