@@ -315,6 +315,15 @@ class Variable:
     def __abs__(self) -> "Variable":
         return rooms.function("absolute")(self)
 
+    def __eq__(self, other):
+        # With a number as with an array, of which NumPy compares each; variables are equal to themselves alone.
+        return np.equal(self, other) if isinstance(other, numbers.Number) else NotImplemented
+
+    def __ne__(self, other):
+        return np.not_equal(self, other) if isinstance(other, numbers.Number) else NotImplemented
+
+    __hash__ = object.__hash__
+
     def __float__(self) -> float:
         return float(self._single("float()"))
 
@@ -591,6 +600,8 @@ class Updating(Protocol):
 
 class Grads:
     """The gradients of one loss.
+
+    They are kept by the variables themselves: copy or pickle them together with the model.
 
     Attributes
     ----------
