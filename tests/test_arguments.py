@@ -116,6 +116,7 @@ def test_gradients_and_data_sets_are_told_in_few_words():
         (lambda: rm.Conv2d(32, (3, 3), strides=2, use_bias=True), "Conv2d(32, (3, 3), stride=2, ignore_bias=False)"),
         (lambda: rm.Conv2d(32, 3, input_shape=(28, 28, 1)), "Conv2d(32, 3), since the first input"),
         (lambda: rm.Dense(10, activation="relu"), "Dense(10), since an activation"),
+        (lambda: rm.MaxPool2d(2, 2), "stride="),
         (lambda: rm.AveragePool2d(2, count_include_pad=False), "count_include_padding=False"),
         (lambda: rm.Adam(0.01, betas=(0.8, 0.9), eps=1e-7), "Adam(0.01, beta1=0.8, beta2=0.9, epsilon=1e-07)"),
         (lambda: rm.Sequential(rm.Dense(3), rm.Relu()), "Sequential([Dense(3), Relu()])"),
