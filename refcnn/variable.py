@@ -735,7 +735,7 @@ def _host_array(value):
     try:
         array = np.asarray(value)
     except ValueError as error:
-        found = str(error)
+        found = str(error).rstrip(".")
     else:
         if array.dtype.kind in "fiub":
             return array
