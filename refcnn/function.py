@@ -6,7 +6,7 @@ from . import backend as backends
 from . import formats, rooms
 from .errors import ArgumentError
 from .mode import is_recording
-from .variable import Node, Variable, as_variable
+from .variable import Node, Variable, variable_or_none
 
 
 def apply(operation, *inputs, **attributes):
@@ -32,7 +32,7 @@ def apply(operation, *inputs, **attributes):
         If an input has a dtype that the operation does not take.
     """
     backend = backends.active()
-    inputs = tuple([None if entry is None else as_variable(entry) for entry in inputs])
+    inputs = tuple(map(variable_or_none, inputs))
     # One loop, since this stands before every operation: floats alone, as nearly always, are found quickly.
     arrays, are_floats = [], True
     for entry in inputs:

@@ -46,7 +46,9 @@ class Node:
 
     def record(self, backend, y):
         """Return what forward gave, an array or a tuple of arrays, as Variables that know this node."""
-        needed = any(entry is not None and entry.requires_grad for entry in self.inputs)
+        needed = False
+        for entry in self.inputs:
+            needed = needed or (entry is not None and entry.requires_grad)
         # Results hold their node, and not the other way round, so that one which nobody holds is freed at once.
         if not isinstance(y, tuple):
             result = Variable.of(backend, y, self, needed)
@@ -710,6 +712,11 @@ def as_variable(value: Input) -> Variable:
         # A copy, since the caller may change its array.
         constant.is_stand_in, constant._given = True, np.array(host)
     return constant
+
+
+def variable_or_none(value: Input | None) -> Variable | None:
+    """Return what :func:`as_variable` does, and None for None, as an input that is left out."""
+    return value if value is None or isinstance(value, Variable) else as_variable(value)
 
 
 def tape(variable):
