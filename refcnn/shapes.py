@@ -155,3 +155,16 @@ def broadcast_shape(a, b):
             "on, are equal, or one of them 1."
         )
     return tuple(size for size, _ in sizes)
+
+
+def repeated_axes(shape, to):
+    """Return along which axes of a shape an array is repeated that is broadcast to it, a tuple of int.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The array's own.
+    to : tuple of int
+    """
+    padded = (1,) * (len(to) - len(shape)) + tuple(shape)
+    return tuple(axis for axis, size in enumerate(padded) if size != to[axis])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refcnn.errors import ShapeError
-from refcnn.shapes import convolution_output_size, window_extent, window_output_shape
+from refcnn.shapes import convolution_output_size, repeated_axes, window_extent, window_output_shape
 
 SIZES = st.integers(1, 20)
 FEW = st.integers(1, 5)
@@ -28,3 +28,9 @@ def test_counts_the_places_of_the_window(size, kernel, stride, before, after, di
 def test_axes_are_not_mixed_up():
     assert window_output_shape((10, 20), (3, 5), (1, 2), (1, 2, 0, 4), (2, 1)) == (7, 11)
     assert window_extent(3, 4) == 9
+
+
+def test_axes_along_which_an_array_is_repeated():
+    assert repeated_axes((3, 1), (2, 3, 4)) == (0, 2)
+    assert repeated_axes((), (2, 1)) == (0,)
+    assert repeated_axes((2, 1), (2, 1)) == ()

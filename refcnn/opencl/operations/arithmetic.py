@@ -3,7 +3,7 @@
 import itertools
 import math
 
-from ...shapes import broadcast_shape
+from ...shapes import broadcast_shape, repeated_axes
 from ..shared.elementwise import launch_in_chunks
 from ..shared.reduction import repeated, sum_over
 
@@ -47,15 +47,13 @@ class Binary:
             self._launch(f"backward_{name}", a=a, b=b, y=y, dy=dy, **{f"d{name}": gradient})
         if gradient.shape == shape:
             return gradient
-        padded = (1,) * (gradient.ndim - len(shape)) + shape
-        axes = {axis for axis, size in enumerate(padded) if size != gradient.shape[axis]}
-        return sum_over(gradient, axes).reshape(shape)
+        return sum_over(gradient, repeated_axes(shape, gradient.shape)).reshape(shape)
 
     def _launch(self, kernel, *, a, b, y, **gradients):
         if a.shape != b.shape:
             groups = _groups(a.shape, b.shape, y.shape)
             if len(groups) > _MOST_GROUPS:
-                a, b = (_whole(entry, y.shape) for entry in (a, b))
+                a, b = (repeated(entry, y.shape, repeated_axes(entry.shape, y.shape)) for entry in (a, b))
             elif len(groups) > 1 or groups[0][1:] != (1, 1):
                 _, a_step, b_step = groups[-1]
                 options = (*self._options, f"-DA_STEP={a_step}", f"-DB_STEP={b_step}")
@@ -94,12 +92,6 @@ def _places(groups):
                 found[f"{name}_stride{place}"] = stride * group[operand]
             stride *= group[0] if group[operand] else 1
     return found
-
-
-def _whole(x, shape):
-    """Return x broadcast to a shape, all its elements stored."""
-    padded = (1,) * (len(shape) - x.ndim) + x.shape
-    return repeated(x, shape, {axis for axis, size in enumerate(padded) if size != shape[axis]})
 
 
 OPERATIONS = {
