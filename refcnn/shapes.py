@@ -155,3 +155,20 @@ def broadcast_shape(a, b):
             "on, are equal, or one of them 1."
         )
     return tuple(size for size, _ in sizes)
+
+
+def repeated_axes(shape, result):
+    """Return the axes of a broadcast result along which an array of a shape was repeated.
+
+    Parameters
+    ----------
+    shape, result : tuple of int
+        The array's, and what it was broadcast to.
+
+    Returns
+    -------
+    tuple of int
+        The gradient of the array is summed over them.
+    """
+    padded = (1,) * (len(result) - len(shape)) + tuple(shape)
+    return tuple(axis for axis, size in enumerate(result) if padded[axis] != size)

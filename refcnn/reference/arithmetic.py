@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..shapes import repeated_axes
+
 
 class Binary:
     """An operation of two arrays: y = formula(a, b), and what the gradient of y makes of theirs, before it is summed.
@@ -34,9 +36,7 @@ def unbroadcast(gradient, shape):
     """Return the sum of a gradient over the axes along which an array of a shape was repeated."""
     if gradient.shape == shape:
         return gradient
-    padded = (1,) * (gradient.ndim - len(shape)) + shape
-    axes = tuple(axis for axis, size in enumerate(padded) if size != gradient.shape[axis])
-    return gradient.sum(axis=axes, keepdims=True).reshape(shape)
+    return gradient.sum(axis=repeated_axes(shape, gradient.shape), keepdims=True).reshape(shape)
 
 
 def add(a, b):

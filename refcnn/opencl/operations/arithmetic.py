@@ -3,7 +3,7 @@
 import itertools
 import math
 
-from ...shapes import broadcast_shape
+from ...shapes import broadcast_shape, repeated_axes
 from ..shared.elementwise import launch_in_chunks
 from ..shared.reduction import repeated, sum_over
 
@@ -47,9 +47,7 @@ class Binary:
             self._launch(f"backward_{name}", a=a, b=b, y=y, dy=dy, **{f"d{name}": gradient})
         if gradient.shape == shape:
             return gradient
-        padded = (1,) * (gradient.ndim - len(shape)) + shape
-        axes = {axis for axis, size in enumerate(padded) if size != gradient.shape[axis]}
-        return sum_over(gradient, axes).reshape(shape)
+        return sum_over(gradient, repeated_axes(shape, gradient.shape)).reshape(shape)
 
     def _launch(self, kernel, *, a, b, y, **gradients):
         if a.shape != b.shape:
@@ -98,8 +96,7 @@ def _places(groups):
 
 def _whole(x, shape):
     """Return x broadcast to a shape, all its elements stored."""
-    padded = (1,) * (len(shape) - x.ndim) + x.shape
-    return repeated(x, shape, {axis for axis, size in enumerate(padded) if size != shape[axis]})
+    return repeated(x, shape, repeated_axes(x.shape, shape))
 
 
 OPERATIONS = {
