@@ -18,8 +18,7 @@ inline float tanh_slope(float x, float y)
 
 inline float softplus(float x)
 {
-    /* Not fmax, which takes 0 where x is NaN. */
-    return (x <= 0.0f ? 0.0f : x) + log1p(exp(-fabs(x)));
+    return fmax(x, 0.0f) + log1p(exp(-fabs(x)));
 }
 
 inline float softplus_slope(float x, float y)

@@ -8,7 +8,7 @@ import inspect
 
 from .errors import ArgumentError
 
-#: What other libraries call an argument: for each class the name here, or what to do.
+#: What other libraries call an argument: the name here, or the names of those that its value has in a sequence.
 _NAMES_ELSEWHERE = {
     "filters": "channel",
     "out_channels": "channel",
@@ -21,7 +21,6 @@ _NAMES_ELSEWHERE = {
     "in_channels": "input_size",
     "in_features": "input_size",
     "input_dim": "input_size",
-    "input_shape": "input_size",
     "kernel_initializer": "initializer",
     "rate": "dropout_ratio",
     "p": "dropout_ratio",
@@ -29,40 +28,45 @@ _NAMES_ELSEWHERE = {
     "learning_rate": "lr",
     "beta_1": "beta1",
     "beta_2": "beta2",
+    "betas": ("beta1", "beta2"),
     "eps": "epsilon",
+    "count_include_pad": "count_include_padding",
 }
 #: Arguments of other libraries that say the opposite of one here.
 _OPPOSITES = {"bias": "ignore_bias", "use_bias": "ignore_bias"}
+#: Arguments of other libraries that are left out here, for the reason given.
+_LEFT_OUT = {
+    "input_shape": "the first input tells its size",
+    "activation": "an activation is a layer of its own, such as Relu(), after this one",
+}
 
 
 class Written:
     """What is written in Python by its arguments, and refuses those that another library would take."""
 
-    #: For messages: how a call with arguments by position that is too long reads here, a function of them; or None.
+    #: For messages: how a call with too many arguments by position reads here, a function of them; or None.
     _instead = None
     #: Whether ``repr`` tells all arguments, by name, and not those alone that differ from their defaults.
     _shows_all = False
 
     def __new__(cls, *arguments, **keywords):
         """Refuse arguments that another library would take; what else is wrong Python finds."""
-        parameters = _parameters(cls)
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-            for name, value in keywords.items():
-                if name not in parameters:
-                    _refuse_name(cls, name, value, parameters)
+        parameters = parameters_of(cls)
+        kinds = {parameter.kind for parameter in parameters.values()}
         by_position = [name for name, parameter in parameters.items() if parameter.kind in _POSITIONAL]
         by_name = [name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
-        takes_any_number = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters.values())
-        if by_name and len(arguments) > len(by_position) and not takes_any_number:
-            advice = f" {cls._instead(*arguments)}" if cls._instead is not None else ""
-            raise ArgumentError(
-                f"{_call(cls, arguments, keywords)}: {len(arguments)} values are given by position. Give "
-                f"{_and(by_position) or 'none'} so at most, and the others by name: {', '.join(by_name)}.{advice}"
-            )
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
+            _refuse_names(cls, arguments, keywords, parameters, by_position)
+        is_long = len(arguments) > len(by_position) and inspect.Parameter.VAR_POSITIONAL not in kinds
+        if is_long and (by_name or cls._instead is not None):
+            by_rule = f"Give {_and(by_position) or 'none'} so at most, and the others by name: {', '.join(by_name)}."
+            advice = [by_rule] * bool(by_name) + [cls._instead(*arguments)] * (cls._instead is not None)
+            call = written(cls, arguments, keywords)
+            raise ArgumentError(f"{call}: {len(arguments)} values are given by position. {' '.join(advice)}")
         return super().__new__(cls)
 
     def __repr__(self):
-        parameters, texts = _parameters(type(self)), []
+        parameters, texts = parameters_of(type(self)), []
         names_some = any(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters.values())
         by_position = not self._shows_all
         for number, (name, parameter) in enumerate(parameters.items()):
@@ -89,25 +93,51 @@ class Written:
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def _parameters(cls):
+def parameters_of(cls):
     """Return the parameters of a constructor by name, without ``self``."""
     if cls.__init__ is object.__init__:
         return {}
     return dict(list(inspect.signature(cls.__init__).parameters.items())[1:])
 
 
-def _refuse_name(cls, name, value, parameters):
-    here = _NAMES_ELSEWHERE.get(name)
-    if here in parameters:
-        raise ArgumentError(f"{cls.__name__}: there is no argument {name!r}. Here it is {here}: {here}={value!r}.")
-    opposite = _OPPOSITES.get(name)
-    if opposite in parameters:
-        raise ArgumentError(
-            f"{cls.__name__}: there is no argument {name!r}. To leave the bias out, give {opposite}=True."
-        )
+def _refuse_names(cls, arguments, keywords, parameters, by_position):
+    """Raise ArgumentError if an argument has the name that it has in another library, with the call to write here."""
+    strange, here, left_out = [], {}, []
+    for name, value in keywords.items():
+        found = {} if name in parameters else _here(name, value)
+        if found and found.keys() <= parameters.keys():
+            strange.append(name)
+            here |= found
+        elif name in _LEFT_OUT and name not in parameters:
+            strange.append(name)
+            left_out.append(f", since {_LEFT_OUT[name]}")
+        else:
+            here[name] = value
+    if not strange:
+        return
+    twice = [value for name, value in here.items() if name in by_position[: len(arguments)]]
+    if twice and cls._instead is not None:
+        advice = cls._instead(*arguments, *twice)
+    else:
+        advice = f"Here it is {written(cls, arguments, here)}{''.join(left_out)}."
+    raise ArgumentError(
+        f"{written(cls, arguments, keywords)}: no argument is called {' or '.join(map(repr, strange))}. {advice}"
+    )
 
 
-def _call(cls, arguments, keywords):
+def _here(name, value):
+    """Return by the names that they have here the arguments for which another library has one."""
+    if name in _OPPOSITES:
+        return {_OPPOSITES[name]: not value}
+    names = _NAMES_ELSEWHERE.get(name, ())
+    if isinstance(names, str):
+        return {names: value}
+    values = value if isinstance(value, (tuple, list)) else ()
+    return dict(zip(names, values, strict=True)) if len(values) == len(names) else {}
+
+
+def written(cls, arguments, keywords):
+    """Return a call of a class with arguments as it is written in Python."""
     texts = [*map(_short, arguments), *(f"{name}={_short(value)}" for name, value in keywords.items())]
     return f"{cls.__name__}({', '.join(texts)})"
 

@@ -32,6 +32,9 @@ class Reference:
         self.name = "reference" if self.dtype == formats.FLOAT32.dtype else f"reference:{self.dtype.name}"
         self.description = f"NumPy {np.__version__}, {self.dtype.name}"
 
+    def __repr__(self):
+        return f"<backend {self.name}: {self.description}>"
+
     def array(self, host, dtype=None):
         """Return a copy of a host array.
 
@@ -242,6 +245,9 @@ class use_backend:
             _of_process = self._choice
         else:
             _of_context.set(self._backend)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self._backend.name!r})"
 
     def __enter__(self) -> object:
         global _of_process

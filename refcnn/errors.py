@@ -39,8 +39,12 @@ class NoDeviceError(BackendError):
     """
 
     def __init__(self, cause, advice):
-        super().__init__(f"{cause}. {advice}")
+        # Both, since what is pickled, as between processes, is made again of these.
+        super().__init__(cause, advice)
         self.cause = cause
+
+    def __str__(self):
+        return ". ".join(self.args)
 
 
 class DeviceMemoryError(BackendError, MemoryError):

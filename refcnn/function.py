@@ -33,10 +33,13 @@ def apply(operation, *inputs, **attributes):
     """
     backend = backends.active()
     inputs = tuple([None if entry is None else as_variable(entry) for entry in inputs])
-    arrays = [None if entry is None else entry.on(backend) for entry in inputs]
-    # Floats alone, as nearly always, are found quickly: this stands before every operation.
-    kinds = {array.dtype.kind for array in arrays if array is not None}
-    if kinds != {"f"} or _dtypes(operation) != _FLOATS_ALONE:
+    # One loop, since this stands before every operation: floats alone, as nearly always, are found quickly.
+    arrays, are_floats = [], True
+    for entry in inputs:
+        array = None if entry is None else entry.on(backend)
+        arrays.append(array)
+        are_floats = are_floats and (array is None or array.dtype.kind == "f")
+    if not are_floats or _dtypes(operation) != _FLOATS_ALONE:
         inputs = taken(operation, inputs)
         arrays = [None if entry is None else entry.on(backend) for entry in inputs]
     implementation = backend.operation(operation)

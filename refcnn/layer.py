@@ -219,7 +219,7 @@ class Layer(Written):
         for name, entry in fresh.items():
             # What was there stays the same object, for an optimizer keeps its state by it.
             if name in stored:
-                stored[name].set(entry.backend, entry.on(entry.backend))
+                stored[name].set(entry)
         # All at once, since another thread may call the layer as soon as it has one.
         stored.update({name: entry for name, entry in fresh.items() if name not in stored})
 

@@ -11,7 +11,7 @@ import numpy as np
 from . import backend as backends
 from . import npz
 from .backend import results_of
-from .errors import CheckpointError, ShapeError
+from .errors import ArgumentError, CheckpointError, ShapeError
 from .formats import EXACT
 from .layer import Layer, described, fits, making, watched
 from .mode import training
@@ -26,6 +26,10 @@ class Model(Layer):
     Layers, parameters and buffers are found in the model's attributes, in those of its layers, and in lists, tuples and
     dicts there, however deep; not in sets, closures or other objects. What two layers share is trained once, with the
     sum of the gradients, and saved under each name.
+
+    A model can be copied (:meth:`replica`, ``copy.deepcopy``), and pickled, to be sent to a process that was spawned;
+    what is unpickled lies on the backend that is active there. To keep one in a file, :meth:`save` it: reading that
+    executes nothing, whereas pickle does what a stranger's file says.
 
     Examples
     --------
@@ -212,7 +216,7 @@ class Model(Layer):
             if place.stored is None:
                 place.container[place.key] = entry
             else:
-                place.stored.set(entry.backend, entry.on(entry.backend))
+                place.stored.set(entry)
 
     def save(self, path: PathLike) -> None:
         """Write the parameters and buffers to an ``.npz`` file, whole or not at all.
@@ -256,8 +260,15 @@ class Sequential(Model):
     def __init__(self, layers: Iterable[Layer] = ()) -> None:
         super().__init__()
         self._layers = []
+        if isinstance(layers, Layer) and not isinstance(layers, Iterable):
+            raise ArgumentError(f"Sequential: {layers!r} is given alone. {self._instead(layers)}")
         for layer in layers:
             self.append(layer)
+
+    @staticmethod
+    def _instead(*layers):
+        """Return what a call with PyTorch's order, the layers one by one, is here."""
+        return f"Give all layers in one list: Sequential([{', '.join(map(repr, layers))}])."
 
     def append(self, layer: Layer) -> None:
         """Put a layer (anything that can be called with a Variable) at the end."""

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import backend as backends
 from . import formats, rooms
-from .errors import BackendError, GradientError, ShapeError
+from .errors import ArgumentError, BackendError, GradientError, ShapeError
 from .mode import is_recording
 
 #: Functions of NumPy that read no numbers, so that they cut nothing off.
@@ -208,13 +208,11 @@ class Variable:
             place.copies[backend] = backend.array(place.backend.to_host(place.array))
         return place.copies[backend]
 
+    def __copy__(self):
+        return copy.deepcopy(self)
+
     def __deepcopy__(self, memo):
-        if self.node is not None:
-            raise GradientError(
-                f"a result of shape {self.shape} was to be copied while it is recorded how it was computed, which no "
-                "copy can know: its gradient would be cut off. Copy it, or the model that keeps it, after grad() or "
-                "outside of `with model.train():`."
-            )
+        self._refuse_if_recorded("copied", "copy")
         place = self._place
         backend = memo.get(DESTINATION, place.backend)
         twin = type(self).__new__(type(self))
@@ -222,6 +220,23 @@ class Variable:
         vars(twin).update(copy.deepcopy(others, memo))
         twin._place = _Place(backend, backend.array(place.backend.to_host(place.array)))
         return twin
+
+    def __getstate__(self):
+        """Return what is pickled, the array as one of NumPy: another process may have no such device."""
+        self._refuse_if_recorded("pickled", "pickle")
+        return {**vars(self), "_place": self.as_ndarray()}
+
+    def __setstate__(self, state):
+        backend = backends.active()
+        vars(self).update(state, _place=_Place(backend, backend.array(state["_place"])))
+
+    def _refuse_if_recorded(self, done, advised):
+        if self.node is not None:
+            raise GradientError(
+                f"a result of shape {self.shape} was to be {done} while it is recorded how it was computed, which no "
+                f"copy can know: its gradient would be cut off. {advised.capitalize()} it, or the model that keeps it, "
+                "after grad() or outside of `with model.train():`."
+            )
 
     def astype(self, dtype: DTypeLike) -> "Variable":
         """Return a Variable of the same numbers in another dtype: :func:`refcnn.cast`."""
@@ -267,7 +282,7 @@ class Variable:
 
     def __array_function__(self, function, types, arguments, keywords):
         if function.__name__ in _OF_SHAPES_ALONE:
-            arguments = [entry._stand_in() if isinstance(entry, Variable) else entry for entry in arguments]
+            arguments = [entry._placeholder() if isinstance(entry, Variable) else entry for entry in arguments]
         else:
             _refuse_if_recording(f"{function.__module__}.{function.__name__}", function.__name__)
             if function in _METHODS and arguments and isinstance(arguments[0], Variable):
@@ -276,7 +291,7 @@ class Variable:
         # As if there were no such method: the function itself makes arrays of variables.
         return np.ndarray.__array_function__(np.empty(0), function, (), tuple(arguments), keywords)
 
-    def _stand_in(self):
+    def _placeholder(self):
         return np.broadcast_to(np.zeros((), self.dtype), self.shape)
 
     def sum(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> "Variable":
@@ -301,14 +316,26 @@ class Variable:
         return rooms.function("absolute")(self)
 
     def __float__(self) -> float:
-        if self.shape != ():
-            raise ShapeError(f"float() needs a single number, but this variable has shape {self.shape}.")
-        return float(self.as_ndarray())
+        return float(self._single("float()"))
 
     def __int__(self) -> int:
+        return int(self._single("int()"))
+
+    def __bool__(self) -> bool:
+        return bool(self._single("a condition such as if, and or not"))
+
+    def __format__(self, specification: str) -> str:
+        """Return a single number as ``f"{loss:.3f}"`` shows it; without a specification any variable as ``str()``."""
+        return format(self._single("a format") if specification else str(self), specification)
+
+    def _single(self, what):
+        """Return the number of a variable that is one."""
         if self.shape != ():
-            raise ShapeError(f"int() needs a single number, but this variable has shape {self.shape}.")
-        return int(self.as_ndarray())
+            raise ShapeError(
+                f"{what} needs a single number, but this variable has shape {self.shape}. Give one of its numbers, "
+                "as x[0, 0], or its sum(), mean() or max()."
+            )
+        return self.as_ndarray()[()]
 
     def __len__(self) -> int:
         if not self.shape:
@@ -474,11 +501,42 @@ for _name, _described in _OPERATORS.items():
 class Stored(Variable):
     """A variable that a model keeps: it is saved, and its value can be replaced."""
 
-    def set(self, backend: Any, array: Any) -> None:
-        """Replace the value by an array of a backend.
+    def set(self, value: "Input") -> None:
+        """Replace the value by another of its shape and dtype; what the new one was computed from is not recorded.
 
         Threads that compute with it meanwhile each read the former value or this one, whole.
+
+        Parameters
+        ----------
+        value : Variable or array_like
+            A Variable's numbers are taken from where they lie, others copied to the active backend. Of an array_like,
+            integers and truth values may become floats, and integers other integers.
+
+        Raises
+        ------
+        ArgumentError
+            If it has another dtype.
+        ShapeError
+            If it has another shape, or is no array of numbers.
         """
+        fresh = value if isinstance(value, Variable) else self._made_of(_host_array(value))
+        if fresh.dtype != self.dtype and not fresh.dtype.kind == self.dtype.kind == "f":
+            raise ArgumentError(
+                f"set: a {type(self).__name__} of {self.dtype} was to become one of {fresh.dtype}. Convert the value "
+                f'where that is meant: x.astype("{self.dtype}").'
+            )
+        if fresh.shape != self.shape:
+            raise ShapeError(
+                f"set: a {type(self).__name__} of shape {self.shape} was to become one of shape {fresh.shape}. Give a "
+                "value of its shape."
+            )
+        self._place = fresh._place
+
+    def _made_of(self, host):
+        return Variable(host, dtype=self.dtype if np.can_cast(host.dtype, self.dtype, "same_kind") else None)
+
+    def put(self, backend: Any, array: Any) -> None:
+        """Replace the value by an array of a backend without a check, as optimizers do."""
         self._place = _Place(backend, array)
 
 
@@ -512,8 +570,7 @@ class Buffer(Stored):
     ...     def forward(self, x):
     ...         mean = self.buffers.mean
     ...         if is_training():
-    ...             value = 0.9 * mean.as_ndarray() + 0.1 * x.as_ndarray().mean(axis=0, keepdims=True)
-    ...             mean.set(x.backend, x.backend.array(value))
+    ...             mean.set(0.9 * mean + 0.1 * x.mean(axis=0, keepdims=True))
     ...         return x - mean
     """
 
@@ -543,11 +600,20 @@ class Grads:
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
+        # By the variables themselves, not by their ids, so that a copy of both together belongs together.
         self._entries = {}
 
     def _set(self, variable, array):
-        # The variable is kept beside its gradient, so that its id stays its own.
-        self._entries[id(variable)] = (variable, array)
+        self._entries[variable] = array
+
+    def __getstate__(self):
+        """Return what is copied and pickled: variables know how."""
+        return {"pairs": [(variable, Variable.of(self.backend, array)) for variable, array in self]}
+
+    def __setstate__(self, state):
+        pairs = state["pairs"]
+        self.backend = pairs[0][1].backend if pairs else backends.active()
+        self._entries = {variable: gradient.on(self.backend) for variable, gradient in pairs}
 
     def get(self, node: Variable) -> Variable:
         """Return the gradient with respect to a parameter or another leaf variable, as a Variable.
@@ -558,7 +624,7 @@ class Grads:
             If the loss does not depend on it, or no gradient was asked for.
         """
         try:
-            return Variable.of(self.backend, self._entries[id(node)][1])
+            return Variable.of(self.backend, self._entries[node])
         except KeyError:
             raise GradientError(
                 "there is no gradient for this variable: the loss does not depend on it, or it is an intermediate "
@@ -571,7 +637,7 @@ class Grads:
 
     def __iter__(self):
         """Iterate over (variable, gradient array on the backend)."""
-        return iter(self._entries.values())
+        return iter(self._entries.items())
 
     def update(self, optimizer: "Updating") -> None:
         """Take one step of an optimizer with every parameter that has a gradient.

@@ -111,6 +111,19 @@ def test_gradients_and_data_sets_are_told_in_few_words():
         (lambda: rm.Dense(10, use_bias=False), "ignore_bias=True"),
         (lambda: rm.Dropout(p=0.5), "dropout_ratio=0.5"),
         (lambda: rm.Adam(learning_rate=0.01), "lr=0.01"),
+        (lambda: rm.Conv2d(1, 32, kernel_size=3), "Conv2d(32, 3)"),
+        (lambda: rm.Conv2d(in_channels=1, out_channels=32, kernel_size=3), "(input_size=1, channel=32, filter=3)"),
+        (lambda: rm.Conv2d(32, (3, 3), strides=2, use_bias=True), "Conv2d(32, (3, 3), stride=2, ignore_bias=False)"),
+        (lambda: rm.Conv2d(32, 3, input_shape=(28, 28, 1)), "Conv2d(32, 3), since the first input"),
+        (lambda: rm.Dense(10, activation="relu"), "Dense(10), since an activation"),
+        (lambda: rm.AveragePool2d(2, count_include_pad=False), "count_include_padding=False"),
+        (lambda: rm.Adam(0.01, betas=(0.8, 0.9), eps=1e-7), "Adam(0.01, beta1=0.8, beta2=0.9, epsilon=1e-07)"),
+        (lambda: rm.Sequential(rm.Dense(3), rm.Relu()), "Sequential([Dense(3), Relu()])"),
+        (lambda: rm.Sequential(rm.Dense(3)), "Sequential([Dense(3)])"),
+        (lambda: rm.Sgd(rm.Sequential([]), lr=0.1), "by Sgd(lr=0.1)"),
+        (lambda: rm.Adam(rm.Sequential([]).parameters(), 0.1), "by Adam(0.1)"),
+        (lambda: rm.Adam([rm.Parameter([1.0])]), "by Adam()"),
+        (lambda: rm.Sgd(params={"w": rm.Parameter([1.0])}, momentum=0.9), "by Sgd(momentum=0.9)"),
     ],
 )
 def test_calls_of_other_libraries_are_refused_with_the_call_that_does_it_here(call, advice):
@@ -124,6 +137,10 @@ def test_what_is_wrong_in_any_library_python_says():
         rm.Dense(3, nonsense=1)
     with pytest.raises(TypeError):
         rm.Relu(1)
+    with pytest.raises(TypeError):
+        rm.Adam(betas=0.9)
+    with pytest.raises(ArgumentError, match="finite number"):
+        rm.Sgd([0.1])
 
 
 def test_completion_shows_public_names_alone():

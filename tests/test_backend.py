@@ -107,3 +107,8 @@ def test_import_is_light():
     )
     done = run(code)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_a_notebook_shows_which_backend_was_chosen():
+    assert repr(rm.use_backend("reference:float64")) == "use_backend('reference:float64')"
+    assert repr(backend.active()).startswith("<backend reference:float64: NumPy")

@@ -12,7 +12,7 @@ import refcnn as rm
 from refcnn import backend as backends
 from refcnn import models
 from refcnn.errors import ArgumentError, CheckpointError, ExportError, GradientError, ShapeError
-from refcnn.mode import is_training
+from refcnn.mode import is_training, recording
 from refcnn.npz import save
 from refcnn.onnx import export
 from refcnn.runs import training
@@ -47,8 +47,7 @@ class Shift(rm.Layer):
             self.set_parameters({"b": np.zeros((1, size))})
         shift = self.buffers.minus_mean
         if is_training():
-            mean = x.as_ndarray().mean(axis=0, keepdims=True)
-            shift.set(x.backend, x.backend.array(0.75 * shift.as_ndarray() - 0.25 * mean))
+            shift.set(0.75 * shift - 0.25 * x.mean(axis=0, keepdims=True))
         return rm.dense(rm.dense(x, np.eye(size), shift), np.eye(size), self.params.b)
 
 
@@ -239,6 +238,41 @@ def test_a_buffer_is_read_and_set_on_any_backend(backend):
     assert np.isfinite(model(X).as_ndarray()).all()
 
 
+def test_what_is_set_keeps_shape_and_dtype():
+    buffers = {dtype: rm.Buffer(np.zeros(2), dtype=dtype) for dtype in ("float32", "int64", "int32", "bool")}
+    for given in ([1, 0], np.array([1, 0], np.uint8), np.array([True, False]), rm.Buffer([True, False])):
+        buffers["float32"].set(given if not isinstance(given, rm.Variable) else given.astype("float32"))
+        np.testing.assert_array_equal(buffers["float32"].as_ndarray(), [1, 0])
+    buffers["int64"].set([2**24 + 1, 0])
+    buffers["int32"].set([7, 0])
+    buffers["bool"].set(rm.Variable([True, False]))
+    assert [int(entry[0]) for entry in buffers.values()] == [1, 2**24 + 1, 7, 1]
+    assert [entry.dtype.name for entry in buffers.values()] == list(buffers)
+    for dtype, other in (
+        ("int64", [0.5, 0.5]),
+        ("bool", [1, 0]),
+        ("int32", rm.Variable([1, 2])),
+        ("float32", rm.Variable([1, 2])),
+    ):
+        with pytest.raises(ArgumentError, match="Convert"):
+            buffers[dtype].set(other)
+    for other in (0.0, [1.0], [[1.0, 2.0]], rm.Variable(np.ones(3))):
+        with pytest.raises(ShapeError, match="shape"):
+            buffers["float32"].set(other)
+    np.testing.assert_array_equal(buffers["float32"].as_ndarray(), [1, 0])
+
+
+def test_what_is_set_is_apart_from_what_it_was_set_to():
+    parameter, buffer = rm.Parameter([1.0, 2.0]), rm.Buffer([0.0, 0.0])
+    with recording():
+        buffer.set(parameter * 2)
+        loss = (parameter * buffer).sum()
+    np.testing.assert_array_equal(loss.grad().get(parameter).as_ndarray(), [2.0, 4.0])
+    buffer.set(parameter)
+    parameter.set([5.0, 5.0])
+    np.testing.assert_array_equal(buffer.as_ndarray(), [1.0, 2.0])
+
+
 def test_threads_read_a_buffer_whole_while_another_sets_it():
     """On whichever backend, before or after: never a part of either value."""
     buffer, is_done = rm.Buffer(np.zeros((1, 200))), threading.Event()
@@ -246,8 +280,8 @@ def test_threads_read_a_buffer_whole_while_another_sets_it():
 
     def learn():
         for number in range(1, 400):
-            chosen = backends.find(names[number % 2])
-            buffer.set(chosen, chosen.array(np.full((1, 200), float(number))))
+            with rm.use_backend(names[number % 2]):
+                buffer.set(np.full((1, 200), float(number)))
         is_done.set()
 
     def read(name):
@@ -270,7 +304,7 @@ def test_threads_read_a_buffer_whole_while_another_sets_it():
 OWN = """
 import numpy as np
 import refcnn as rm
-from refcnn.mode import is_training
+from refcnn.mode import is_training, recording
 
 
 class Shift(rm.Layer):
@@ -281,8 +315,7 @@ class Shift(rm.Layer):
     def forward(self, x):
         shift = self.buffers.shift
         if is_training():
-            mean = x.as_ndarray().mean(axis=0, keepdims=True)
-            shift.set(x.backend, x.backend.array(0.9 * shift.as_ndarray() - 0.1 * mean))
+            shift.set(0.9 * shift - 0.1 * x.mean(axis=0, keepdims=True))
         return rm.dense(x, np.eye(36), shift)
 
 

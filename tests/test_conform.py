@@ -662,6 +662,37 @@ def test_fault_in_a_kernel_is_found_and_shrunk(tmp_path, monkeypatch, file, righ
     assert saved.read_text() == (tmp_path / "kernels" / file).read_text()
 
 
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "operation", "direction"),
+    [
+        (
+            "activation.cl",
+            "return (x >= 0.0f ? 1.0f : e) / (1.0f + e);",
+            "return 0.5f + 0.5f * tanh(0.5f * x);",
+            "sigmoid",
+            "forward",
+        )
+    ],
+)
+def test_fault_in_a_kernel_of_a_page_is_found_and_shrunk(
+    tmp_path, monkeypatch, file, right, wrong, operation, direction
+):
+    devices = [device for device in finding.usable() if not device.is_simulator]
+    if not devices:
+        pytest.skip("no OpenCL device was found")
+    shutil.copytree(kernel_folder(), tmp_path / "kernels")
+    text = (tmp_path / "kernels" / file).read_text()
+    assert right in text
+    (tmp_path / "kernels" / file).write_text(text.replace(right, wrong, 1))
+    monkeypatch.setenv("REFCNN_KERNELS", str(tmp_path / "kernels"))
+    folder = tmp_path / "report"
+    options = ("--device", devices[0].name, "--operation", operation, "--seed", 5, "--report", folder)
+    assert run(*options).exit_code == 1
+    row = rows_of(folder)[operation, direction]
+    assert row.verdict == "wrong"
+    assert all(entry.size <= 2 for entry in failing_case(folder, row).inputs)
+
+
 def test_kernel_that_does_not_build(tmp_path, monkeypatch):
     devices = [device for device in finding.usable() if not device.is_simulator]
     if not devices:
@@ -739,6 +770,13 @@ def test_onnxruntime_conforms_where_onnx_can_say_it():
         name: "conforms" if name in ("average_pool2d.forward", "conv2d.forward", "dense.forward") else "not offered"
         for name in verdicts
     }
+
+
+def test_onnxruntime_has_known_faults():
+    options = runner.Options("quick", 30, 3, operations=("sigmoid",))
+    (device,) = runner.run(["onnxruntime:CPUExecutionProvider"], options).devices
+    (row,) = (row for row in device.rows if row.direction == "forward")
+    assert (row.verdict, row.failure.known) == ("known fault", "onnxruntime-sigmoid-cancels")
 
 
 def reached(operation, case):

@@ -141,21 +141,50 @@ def test_what_is_not_known_is_refused_and_not_computed():
             call(x)
 
 
-@given(case=activation.OPERATIONS["sigmoid"].cases("small"), seed=seeds)
-def test_sigmoid_by_the_hyperbolic_tangent_is_within_and_the_formula_far_within(case, seed):
-    """As onnxruntime computes it, which cancels; kernels are held to the formula itself where they are tested."""
-
-    def forward(x):
-        half = np.float32(0.5)
-        return half + half * np.tanh(half * x), None
-
+@given(case=activation.OPERATIONS["softplus"].cases("small"), seed=seeds)
+def test_another_way_to_compute_softplus_is_within(case, seed):
+    """As PyTorch does it, whose digits are as many."""
     with np.errstate(all="ignore"):
-        judge.check_forward(
-            "sigmoid", case, REFERENCE, implementation=types.SimpleNamespace(forward=forward, backward=0)
-        )
-        sharp = Derived(formulas.OPERATIONS["sigmoid"], None).forward_bound(case.inputs, {})
-        exact, _ = formulas.OPERATIONS["sigmoid"].forward(case.inputs[0].astype(np.float64))
-        judge.compare("sigmoid", formulas.sigmoid(case.inputs[0]), exact, sharp)
+        x = AtTheLimit(case.inputs[0], Device(np.random.default_rng(seed)))
+        y = np.where(x > 20, x, np.log1p(np.exp(x))).values
+        judge.check_forward("softplus", case, REFERENCE, implementation=computing(lambda x: y))
+
+
+def computing(formula):
+    return types.SimpleNamespace(forward=lambda x: (formula(x), None), backward=None)
+
+
+@pytest.mark.parametrize(
+    "product", [lambda dy, y: dy * (y * (1 - y)), lambda dy, y: dy * y * (1 - y), lambda dy, y: dy * (1 - y) * y]
+)
+@given(data=st.data(), seed=seeds)
+def test_factors_of_the_gradient_of_sigmoid_may_be_multiplied_in_any_order(product, data, seed):
+    """Down to the subnormal numbers, where each product loses digits of its own."""
+    size = data.draw(st.sampled_from([1, 1e-30, 1e-38, 1e-41]))
+    case = Case((np.float32([6, 2, 0, -4, -3, -8]),), {}, np.float32(size * np.arange(1, 7)))
+    limit = AtTheLimit(case.inputs[0], Device(np.random.default_rng(seed)))
+    gradient = types.SimpleNamespace(
+        forward=lambda x: (None, formulas.sigmoid(limit)),
+        backward=lambda dy, y, needs: (product(AtTheLimit(dy, limit.device), y).values,),
+    )
+    with np.errstate(under="ignore"):
+        judge.check_backward("sigmoid", case, REFERENCE, implementation=gradient)
+
+
+@pytest.mark.parametrize(
+    ("operation", "formula", "x"),
+    [
+        ("sigmoid", lambda x: (1 + np.tanh(x / 2)) / 2, -9),
+        ("sigmoid", lambda x: 1 - 1 / (1 + np.exp(x)), -9),
+        ("softplus", lambda x: np.log(1 + np.exp(x)), -9),
+        ("softplus", lambda x: np.where(x > 9, x, np.log1p(np.exp(x))), 9.5),
+        ("tanh", lambda x: 1 - 2 / (np.exp(2 * x) + 1), 2.0**-9),
+    ],
+)
+def test_a_formula_in_which_digits_cancel_is_wrong(operation, formula, x):
+    case = Case((np.full(4, x, np.float32),), {})
+    with pytest.raises(judge.ConformanceFailure):
+        judge.check_forward(operation, case, REFERENCE, implementation=computing(formula))
 
 
 @pytest.mark.parametrize("exponent", [2.0**-30, -(2.0**-30)])
@@ -167,3 +196,25 @@ def test_a_power_of_a_negative_base_is_open_where_the_rounded_exponent_may_be_wh
     assert np.all(bounds[0] == UNDEFINED)
     positive = DERIVED["power"].backward_bound(case.dy, (-case.inputs[0], case.inputs[1]), {}, (True, True))
     assert np.all((positive[0] != UNDEFINED) & np.isfinite(positive[0]))
+
+
+def test_a_gradient_of_a_power_of_a_negative_base_is_judged_where_the_exponent_is_a_small_integer():
+    # b - 1 is rounded nowhere then.
+    a, b = np.repeat(np.float32([-3, -0.5, 2.25]), 3), np.tile(np.float32([2, 3, -4]), 3)
+    case = Case((a, b), {}, np.ones(9, np.float32))
+    bounds = DERIVED["power"].backward_bound(case.dy, case.inputs, {}, (True, True))
+    exact = b.astype(np.float64) * a.astype(np.float64) ** (b - 1)
+    assert np.all((bounds[0] >= 0) & (bounds[0] <= 100 * 2.0**-24 * np.abs(exact)))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "is_exact"), [(5, -3, True), (1, 2.0**-23, True), (1, 2.0**-25, False), (0.1, 0.2, False), (0, 0, True)]
+)
+def test_sums_and_products_that_the_format_holds_are_rounded_nowhere(a, b, is_exact):
+    a, b = Approximation.of_input(np.float32([a])), Approximation.of_input(np.float32([b]))
+    assert ((a + b).bound == 0) == is_exact
+    once = Approximation.of_input(np.float32([3]))
+    assert (once * (a + b)).bound > 0 or is_exact
+    assert (once * a).bound == 0 or a.exact == np.float32(0.1)
+    # What is off already is rounded as ever.
+    assert (Approximation(np.float64([2]), 1e-9) + once).bound > 1e-9

@@ -260,6 +260,20 @@ def test_a_kernel_that_does_not_build_is_an_error_with_the_log(each_device, own_
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("text", ["__kernel void scale(nonsense)\n", "#if (1\n", "__kernel void (", "nothing at all"])
+def test_what_neither_refcnn_nor_the_compiler_can_read_is_an_error_with_the_log(each_device, own_kernels, text):
+    (own_kernels / "unread_for_test.cl").write_text(text)
+    arguments = {"x": each_device.empty((1,)), "n": 1, "by": np.float32(1)}
+    with pytest.raises(KernelBuildError, match="The compiler says"):
+        each_device.launch("unread_for_test", "scale", (1,), (1,), **arguments)
+    # For its bundle the launch is noted all the same.
+    with each_device.capture(execute=False) as capture:
+        each_device.launch("unread_for_test", "scale", (1,), (1,), **arguments)
+    (launch,) = capture.launches
+    assert launch.arguments == [("buffer", 0), ("int32", 1), ("float32", 1.0)]
+    assert capture.sources == {"unread_for_test": text}
+
+
 def test_compiler_warnings_stay_silent(each_device, own_kernels, capfd, recwarn):
     (own_kernels / "warns_for_test.cl").write_text(SCALE + "    int unused = n + 1.5f == 2;\n    1 + 2;\n" + SCALE_BODY)
     each_device.launch("warns_for_test", "scale", (1,), (1,), x=each_device.empty((1,)), n=1, by=1.0)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from refcnn.cli import main
 from refcnn.conformance.bundles.case_file import read_case
 from refcnn.conformance.reports.results import Report
-from refcnn.conformance.running.known_faults import CONDITIONS, Watch, file, load
+from refcnn.conformance.running.known_faults import CONDITIONS, ENOUGH_CASES, Watch, file, load
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import DataError
 
@@ -40,6 +40,11 @@ def case(padding=(0, 0, 0, 0), stride=(1, 1), dilation=(1, 1), groups=1, x=1.0, 
 
 
 PADDED = case(padding=(0, 0, 0, 1))
+
+
+def ran(watch, one, times=ENOUGH_CASES):
+    for _ in range(times):
+        watch.ran(one)
 
 
 @pytest.fixture
@@ -97,7 +102,7 @@ def test_a_failure_that_fits_is_known(faults, entry, row):
 )
 def test_a_failure_that_does_not_fit_is_not_known(faults, entry, row):
     watch = Watch(faults(entry), **(ROW | row))
-    watch.ran(PADDED)
+    ran(watch, PADDED)
     assert watch.explain(PADDED, "off by 3") is None
     assert watch.seen == {} and watch.fixed() == []
 
@@ -105,7 +110,7 @@ def test_a_failure_that_does_not_fit_is_not_known(faults, entry, row):
 @pytest.mark.parametrize(("difference", "is_known"), [(0.5, True), (0.25, True), (0.6, False), (np.inf, False)])
 def test_what_is_further_off_than_the_fault_is_not_known(faults, difference, is_known):
     watch = Watch(faults({"difference": 0.5}), **ROW)
-    watch.ran(PADDED)
+    ran(watch, PADDED)
     assert (watch.explain(PADDED, "off", difference) is not None) == is_known
     assert [fault.id for fault in watch.fixed()] == ["wrong-padding"] * (not is_known)
     assert Watch(faults({}), **ROW).explain(PADDED, "off", difference) is not None
@@ -114,7 +119,8 @@ def test_what_is_further_off_than_the_fault_is_not_known(faults, difference, is_
 CONCERNED = {
     "any": case(),
     "not finite": case(dy=np.inf),
-    "subnormal": case(x=-1e-39),
+    "below zero": case(x=-1.0),
+    "subnormal": case(x=1e-39),
     "padding": PADDED,
     "stride": case(stride=(1, 2)),
     "dilation": case(dilation=(3, 1)),
@@ -133,7 +139,9 @@ def test_each_condition_tells_its_cases(condition):
 def test_a_fault_is_fixed_when_its_cases_ran_and_none_failed(faults):
     watch = Watch(faults({}), **ROW)
     assert watch.fixed() == []
-    watch.ran(case())
+    ran(watch, case())
+    assert watch.fixed() == []
+    ran(watch, PADDED, ENOUGH_CASES - 1)
     assert watch.fixed() == []
     watch.ran(PADDED)
     assert [fault.id for fault in watch.fixed()] == ["wrong-padding"]
@@ -153,14 +161,14 @@ def test_a_list_that_is_wrong_is_said_before_the_run(faults, tmp_path, monkeypat
 def test_of_two_faults_one_may_be_fixed(faults):
     watch = Watch(faults({}, {"id": "groups", "condition": "groups"}), **ROW)
     for one in (PADDED, case(groups=2)):
-        watch.ran(one)
+        ran(watch, one)
     assert watch.explain(case(groups=2), "off by 3").id == "groups"
     assert [fault.id for fault in watch.fixed()] == ["wrong-padding"]
 
 
 def test_a_fault_hidden_behind_another_is_not_said_to_be_fixed(faults):
     watch = Watch(faults({}, {"id": "any", "condition": "any"}), **ROW)
-    watch.ran(PADDED)
+    ran(watch, PADDED)
     assert watch.explain(PADDED, "off by 3").id == "wrong-padding"
     assert watch.fixed() == []
 

@@ -297,9 +297,11 @@ def test_a_name_of_an_operation_is_found_wherever_it_stands(tmp_path):
         '"""conv2d"""\nBY_NAME = {"relu": "max_pool2d"}\n'
         'class Class:\n    """dense"""\n    def method(self, name):\n        """add"""\n'
         '        return name == "sgd" or name in ("adam", f"softmax.{name}") or find("flatten+x") or "an add to say"\n'
+        'LIST = "tanh power".split()\ndef function(name):\n    return name.startswith("dense_")\n'
     )
     assert set(names_of_operations("shared", path)) == {
-        *(("shared", "", name) for name in ("relu", "max_pool2d")),
+        *(("shared", "", name) for name in ("relu", "max_pool2d", "tanh", "power")),
+        ("shared", "function", "dense"),
         *(("shared", "Class.method", name) for name in ("sgd", "adam", "softmax", "flatten")),
     }
 
@@ -327,8 +329,10 @@ def names_of_operations(module, path):
                 continue
             is_named = isinstance(child, (ast.ClassDef, ast.FunctionDef))
             yield from search(child, f"{where}.{child.name}".strip(".") if is_named else where)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not re.search(r"\s", node.value):
-            for word in set(re.split(r"\W+", node.value)) & set(OPERATIONS):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            words = {word.strip("_") for word in re.split(r"\W+", node.value)} - {""}
+            is_prose = re.search(r"\s", node.value) and not words <= set(OPERATIONS)
+            for word in () if is_prose else words & set(OPERATIONS):
                 yield module, where, word
 
     yield from search(ast.parse(path.read_text(encoding="utf-8")), "")

@@ -233,6 +233,23 @@ def test_numbers_can_be_read_while_recording():
     assert np.any(loss.grad().get(v).as_ndarray())
 
 
+def test_a_single_number_is_shown_and_decides_as_a_number_does():
+    with recording():
+        loss = (rm.Variable(VALUES, requires_grad=True) * 2).mean()
+        assert f"{loss:.3f} {loss:>8.1e}" == f"{float(loss):.3f} {float(loss):>8.1e}"
+    assert f"{loss}" == str(loss) and f"{rm.Variable([7])[0]:03d}" == "007"
+    for value in (0.0, 0.5, True, False, 0, math.nan):
+        assert bool(rm.Variable(value)) is bool(value)
+    assert not rm.Variable(VALUES).sum() * 0
+
+
+@pytest.mark.parametrize("call", [bool, float, int, "{:.3f}".format])
+@pytest.mark.parametrize("value", [[0.5], [], [[1, 2]], [True, False]])
+def test_an_array_is_no_single_number(call, value):
+    with pytest.raises(ShapeError, match="single number"):
+        call(rm.Variable(value))
+
+
 def test_what_asks_for_the_shape_alone_is_no_computation():
     with recording():
         v = rm.relu(rm.Variable(VALUES, requires_grad=True))

@@ -251,6 +251,16 @@ def test_a_known_fault_of_onnxruntime_is_remarked(tmp_path, monkeypatch, known):
     assert "relu" in str(proof) and "https://example.org/leak" in str(proof) and runtime.NAME in proof.remark
 
 
+def test_a_sigmoid_in_which_onnxruntime_loses_all_digits_is_exported_with_a_remark(tmp_path):
+    class FarBelowZero(rm.Model):
+        def forward(self, x):
+            return rm.sigmoid(abs(x) * -30.0) + 1.0
+
+    proof = export(FarBelowZero(), tmp_path / "model.onnx", (3,), backends=["reference"])
+    assert "sigmoid" in proof.remark and "onnxruntime/issues/22557" in proof.remark
+    assert 0 < max(proof.ratios.values()) <= 1
+
+
 def test_a_fault_that_is_not_known_is_refused_beside_one_that_is(tmp_path, monkeypatch, known):
     monkeypatch.setattr(relu, "to_onnx", leaking)
     monkeypatch.setattr(conv2d, "to_onnx", only_call(2, without_bias, CONVOLUTION))

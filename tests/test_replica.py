@@ -1,8 +1,10 @@
-"""Copies of models: a replica on another device, and copy.deepcopy; each leaves the original alone."""
+"""Copies of models: a replica on another device, copy.deepcopy, and pickle; each leaves the original alone."""
 
 import copy
+import multiprocessing
+import pickle
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -59,7 +61,11 @@ def assert_state(one, expected):
         assert array.dtype == expected[name].dtype
 
 
-COPIES = {"replica": lambda one: one.replica(), "deepcopy": copy.deepcopy}
+def pickled(entry):
+    return pickle.loads(pickle.dumps(entry))
+
+
+COPIES = {"replica": lambda one: one.replica(), "deepcopy": copy.deepcopy, "pickle": pickled}
 
 
 @pytest.mark.parametrize("make", COPIES.values(), ids=COPIES)
@@ -78,7 +84,7 @@ def test_a_copy_has_the_same_values_and_shares_nothing(make):
         assert not np.shares_memory(entry.on(reference), other.on(reference))
     twin.settings["slope"].append(2.0)
     train(twin, rm.Sgd(lr=0.1))
-    twin.shift.set(twin.shift.backend, twin.shift.backend.array(np.zeros((1, 6))))
+    twin.shift.set(np.zeros((1, 6)))
     assert_state(original, before)
     assert original.settings == {"slope": [1.0]}
     assert any(not np.array_equal(array, before[name]) for name, array in twin.state().items())
@@ -109,10 +115,11 @@ def test_a_replica_lies_on_the_backend_that_is_named(backend, device):
     assert original.replica(backend).first.params.w.backend is backend
 
 
-def test_a_copy_of_a_model_and_its_optimizer_trains_as_they_would():
+@pytest.mark.parametrize("make", [copy.deepcopy, pickled])
+def test_a_copy_of_a_model_and_its_optimizer_trains_as_they_would(make):
     original, optimizer = model(), rm.Adam(lr=0.01)
     train(original, optimizer)
-    twin, twin_optimizer = copy.deepcopy((original, optimizer))
+    twin, twin_optimizer = make((original, optimizer))
     for one, its_optimizer in ((original, optimizer), (twin, twin_optimizer)):
         rm.set_seed(5)
         train(one, its_optimizer)
@@ -142,6 +149,8 @@ def test_a_recorded_result_is_not_copied():
         original.replica()
     with pytest.raises(GradientError, match="recorded"):
         copy.deepcopy(original.kept)
+    with pytest.raises(GradientError, match="recorded"):
+        pickle.dumps(original)
     loss.grad()
     np.testing.assert_array_equal(original.replica().kept.as_ndarray(), original.kept.as_ndarray())
 
@@ -152,6 +161,54 @@ def test_a_copied_variable_keeps_every_digit_and_what_was_asked_of_it():
     twin = copy.deepcopy(leaf)
     assert twin.requires_grad and twin.backend is leaf.backend and twin.dtype == np.float64
     np.testing.assert_array_equal(twin.as_ndarray(), leaf.as_ndarray())
+
+
+def test_what_is_pickled_lands_on_the_backend_that_is_active_then(backend):
+    with rm.use_backend(backend):
+        original = model()
+        counted = rm.Variable([2**24 + 1])
+        text = pickle.dumps((original, counted))
+    twin, counted = pickle.loads(text)
+    assert {entry.backend for _, entry in twin.named_state()} == {backends.find("reference")}
+    assert_state(twin, original.state())
+    assert counted.dtype == np.int64 and int(counted[0]) == 2**24 + 1
+
+
+@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, pickled])
+def test_copied_gradients_take_the_step_that_they_would(make, backend):
+    with rm.use_backend(backend):
+        original = model()
+        with original.train():
+            loss = rm.softmax_cross_entropy(original(X), TARGET)
+        twin, grads = make([original, loss.grad()]) if make is not copy.copy else (original, copy.copy(loss.grad()))
+        before = twin.state()
+        expected = before["last.b"] - 0.5 * grads.get(twin.last.params.b).as_ndarray()
+        grads.update(rm.Sgd(lr=0.5, momentum=0, nesterov=False))
+        np.testing.assert_allclose(twin.state()["last.b"], expected, rtol=1e-6)
+        assert not np.array_equal(twin.state()["last.b"], before["last.b"])
+
+
+def in_another_process(one, optimizer):
+    train(one, optimizer)
+    return one, optimizer
+
+
+def test_a_process_that_is_spawned_trains_what_it_is_sent_and_sends_it_back(monkeypatch):
+    monkeypatch.setenv("REFCNN_BACKEND", "reference")
+    original, optimizer = model(), rm.Adam(lr=0.01)
+    original.drop = rm.Dropout(0)
+    train(original, optimizer)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        twin, twin_optimizer = pool.submit(in_another_process, original, optimizer).result(60)
+        with pytest.raises(rm.errors.BackendError, match="no device. Install one."):
+            pool.submit(fail).result(60)
+    train(original, optimizer)
+    assert_state(twin, original.state())
+    assert twin_optimizer.state(twin.last.params.w)["step"] == 6
+
+
+def fail():
+    raise rm.errors.NoDeviceError("no device", "Install one.")
 
 
 def test_a_model_without_parameters_yet_is_copied_before_it_has_them():

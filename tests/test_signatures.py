@@ -153,7 +153,18 @@ def test_types_that_the_text_does_not_tell_are_not_known():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "void f(int n) {}", "__kernel void g(int n) {}", "__kernel void f(int n", "#endif"]
+    "text",
+    [
+        "",
+        "void f(int n) {}",
+        "__kernel void g(int n) {}",
+        "__kernel void f(int n",
+        "__kernel vo f(int n) {}",
+        "typedef ;",
+        "#endif",
+        "#define",
+        "#if 1 / 0",
+    ],
 )
 def test_a_kernel_that_cannot_be_read_is_an_error(text):
     with pytest.raises(BackendError, match="for_test.cl"):

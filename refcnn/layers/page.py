@@ -36,6 +36,8 @@ def broadcast(operation, a, b):
         If their shapes do not fit.
     """
     a, b = as_variable(a), as_variable(b)
+    if a.shape == b.shape:
+        return a, b
     try:
         broadcast_shape(a.shape, b.shape)
     except ShapeError as error:

@@ -28,6 +28,9 @@ class OpenCL:
         self.denormals = device.denormals
         self.description = f"{device.device_name} ({device.platform_name}, driver {device.driver_version})"
 
+    def __repr__(self):
+        return f"<backend {self.name}: {self.description}>"
+
     def array(self, host, dtype=None):
         """Copy a host array to the device, in a dtype as :meth:`refcnn.backend.Reference.array` says."""
         host = np.asarray(host)

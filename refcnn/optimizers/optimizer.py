@@ -1,17 +1,20 @@
 """What every optimizer is: one update operation and the state it keeps for each parameter."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..arguments import Written
-from ..errors import CheckpointError
+from ..arguments import Written, parameters_of, written
+from ..errors import ArgumentError, CheckpointError
 from ..variable import Parameter, Variable
 
 
 class Optimizer(Written):
     """Base class of the optimizers.
+
+    What it keeps of a parameter it keeps by that very Parameter: copy or pickle it together with the model,
+    ``model, optimizer = copy.deepcopy((model, optimizer))``. A copy of it alone knows copies of the parameters alone.
 
     Attributes
     ----------
@@ -25,6 +28,18 @@ class Optimizer(Written):
     operation: str | None = None
     slots: tuple[str, ...] = ()
     _shows_all = True
+
+    def __new__(cls, *arguments, **keywords):
+        """Refuse a model or its parameters, which PyTorch's optimizers are given first, beside what all refuse."""
+        is_first = any(map(_are_parameters, arguments[:1]))
+        if "lr" in parameters_of(cls) and (is_first or "params" in keywords):
+            others = {name: value for name, value in keywords.items() if name != "params"}
+            raise ArgumentError(
+                f"{cls.__name__}: parameters are given, but an optimizer takes none. Make it by "
+                f"{written(cls, arguments[is_first:], others)}, and let loss.grad().update(optimizer) train all "
+                "parameters from which the loss was computed."
+            )
+        return super().__new__(cls, *arguments, **keywords)
 
     def __init__(self) -> None:
         # By the parameters themselves, not by their ids, so that a copy of both together belongs together.
@@ -64,7 +79,7 @@ class Optimizer(Written):
             else:
                 results = [operation.forward(*row, **attributes) for row in rows]
             for (parameter, state, _), (w, *arrays) in zip(updated, results, strict=True):
-                parameter.set(backend, w)
+                parameter.put(backend, w)
                 state.slots = tuple(Variable.of(backend, array) for array in arrays)
 
     def state(self, parameter: Parameter) -> dict[str, np.ndarray]:
@@ -95,6 +110,14 @@ class Optimizer(Written):
             )
         slots = tuple(Variable(arrays[name]) for name in self.slots)
         self._states[parameter] = _State(int(arrays["step"]), slots)
+
+
+def _are_parameters(value):
+    """Return whether this is a model, or what its ``parameters()`` gives, or a list or a dict of that."""
+    if hasattr(value, "parameters") or isinstance(value, (Parameter, Iterator)):
+        return True
+    entries = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return any(map(_are_parameters, entries))
 
 
 class _State:

@@ -430,8 +430,8 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None,
         return found.ratio
     if found.worst is None:
         raise ConformanceFailure(f"{title}: {found.text}.")
-    rounded = "  (every partial result is below 2^24 times one power of two: no rounding)" if to_the_bit else ""
-    failure = ConformanceFailure(f"{title}\n  {found.table}{rounded}")
+    reason = "  (every partial result is below 2^24 times one power of two: no rounding)"
+    failure = ConformanceFailure(f"{title}\n  {found.table}{reason if to_the_bit and dtype.kind == 'f' else ''}")
     failure.difference = found.difference
     raise failure
 

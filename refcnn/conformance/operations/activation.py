@@ -31,9 +31,16 @@ def leaky_relu_cases(draw, size="small", integers=False):
     return Case(case.inputs, {"alpha": alpha}, case.dy)
 
 
-def sigmoid(x):
-    """By the reference's formula, or as (1 + tanh(x / 2)) / 2, as onnxruntime does it: for negative x that cancels."""
-    return reference.sigmoid(x).or_as(0.5 + 0.5 * np.tanh(0.5 * x))
+class Sigmoid(reference.Activation):
+    """Gradients of the logistic function by the reference's formula, or multiplied from the left, as others do it.
+
+    Below the normal numbers the one product is rounded less often than the others.
+    """
+
+    def backward(self, dy, saved, needs):
+        """As that of the reference."""
+        (dx,), (_, y) = super().backward(dy, saved, needs), saved
+        return (dx.or_as(dy * y * (1 - y)).or_as(dy * (1 - y) * y),)
 
 
 def softplus(x):
@@ -55,7 +62,7 @@ OPERATIONS = {
         is_exact_with=lambda attributes: attributes["alpha"] in _EXACT_ALPHAS,
     ),
     "negative": Derived(reference.OPERATIONS["negative"], cases, EXACT_ON_INTEGERS=True, is_copy=_keeps_zeros),
-    "sigmoid": Derived(reference.Activation(sigmoid, reference.sigmoid_slope), cases),
+    "sigmoid": Derived(Sigmoid(reference.sigmoid, reference.sigmoid_slope), cases),
     "softplus": Derived(reference.Activation(softplus, reference.softplus_slope), cases),
     "tanh": Derived(reference.OPERATIONS["tanh"], cases),
 }

@@ -1,5 +1,6 @@
 """Known faults of devices: the list in ``known_faults.toml``, and which case is explained by which of them."""
 
+import collections
 import dataclasses
 import fnmatch
 import functools
@@ -19,10 +20,14 @@ def _size(case):
     return sum(entry.size for entry in case.arrays)
 
 
+#: How many of the cases that a fault concerns must conform before it counts as fixed: not each need show it.
+ENOUGH_CASES = 20
+
 #: The cases that a fault concerns, by the name that stands in the file.
 CONDITIONS = {
     "any": lambda case: True,
     "not finite": lambda case: any(not np.isfinite(entry).all() for entry in case.arrays),
+    "below zero": lambda case: any((entry < 0).any() for entry in case.arrays),
     "subnormal": lambda case: any(
         ((entry != 0) & (np.abs(entry) < number_format().smallest_normal)).any() for entry in case.arrays
     ),
@@ -92,12 +97,12 @@ class Watch:
 
     def __init__(self, faults, device, operation, direction, variant):
         self._faults = [fault for fault in faults if fault.concerns(device, operation, direction, variant)]
-        self._tried, self._failing = set(), set()
+        self._tried, self._failing = collections.Counter(), set()
         self.seen = {}
 
     def ran(self, case):
         """Note a case that was run to its end, whether it conforms or not."""
-        self._tried |= {fault.id for fault in self._faults if fault.explains(case)}
+        self._tried.update(fault.id for fault in self._faults if fault.explains(case))
 
     def explain(self, case, found, difference=np.inf):
         """Return the first fault that explains a case that failed, or None.
@@ -121,8 +126,10 @@ class Watch:
         return faults[0]
 
     def fixed(self):
-        """Return the faults whose cases were run and none of which failed."""
-        return [fault for fault in self._faults if fault.id in self._tried - self._failing]
+        """Return the faults of whose cases :data:`ENOUGH_CASES` were run, and none of which failed."""
+        return [
+            fault for fault in self._faults if fault.id not in self._failing and self._tried[fault.id] >= ENOUGH_CASES
+        ]
 
 
 def file():

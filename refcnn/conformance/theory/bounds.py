@@ -244,6 +244,14 @@ def overflowing(bound, magnitude):
     return np.where(may_overflow(magnitude), np.inf, bound)
 
 
+def _is_held(value):
+    """Return where float64 numbers are normal numbers of the format, or 0, a bool ndarray."""
+    of, magnitude = number_format(), np.abs(value)
+    with np.errstate(over="ignore"):
+        is_number = (value == value.astype(of.dtype)) & (magnitude <= of.largest)
+    return is_number & ((value == 0) | (magnitude >= of.smallest_normal))
+
+
 def _or_any(exact, error, magnitude, is_lost):
     """Return the error of a result that is computed from others, and infinity where it can be anything.
 
@@ -330,10 +338,8 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
     def of_attribute(cls, value):
         """Numbers that are rounded to floats once: an attribute, or what the host computes from attributes."""
         value = np.asarray(value, dtype=np.float64)
-        of, magnitude = number_format(), np.abs(value)
-        with np.errstate(over="ignore"):
-            is_one = (value == value.astype(of.dtype)) & ((value == 0) | (magnitude >= of.smallest_normal))
-        return cls(value, np.where(is_one | ~np.isfinite(value), 0, of.roundoff * magnitude + underflow()))
+        error = number_format().roundoff * np.abs(value) + underflow()
+        return cls(value, np.where(_is_held(value) | ~np.isfinite(value), 0, error))
 
     @classmethod
     def _of(cls, value):
@@ -390,10 +396,12 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         return self.is_not_zero & ~self._may_be_zero
 
     def _rounded(self, exact, error, roundings=1, is_lost=False):
+        # A sum or product of exact numbers, which is rounded once, is exact where it is a number of the format.
+        roundings = np.where((np.asarray(roundings) == 1) & (error == 0) & _is_held(exact), 0, roundings)
         magnitude = np.abs(exact) + error
         # What is rounded nowhere may still be flushed.
         is_normal = np.abs(exact) - error >= number_format().smallest_normal
-        is_safe = (np.asarray(roundings) == 0) & (_are_kept.get() | is_normal | (magnitude == 0))
+        is_safe = (roundings == 0) & (_are_kept.get() | is_normal | (magnitude == 0))
         error = error + gamma(roundings) * magnitude + np.where(is_safe, 0, underflow(roundings))
         return Approximation(exact, _or_any(exact, error, magnitude, is_lost | np.isinf(self.error)))
 

@@ -7,6 +7,7 @@ functions: comments, the build options' macros and the text's own, conditions.
 """
 
 import functools
+import itertools
 import operator
 import re
 import typing
@@ -168,7 +169,7 @@ def signature(file_stem, kernel_name, text, options):
     """
     try:
         found = _signatures(text, tuple(options))
-    except (ValueError, LookupError) as error:
+    except (ValueError, LookupError, ZeroDivisionError) as error:
         raise BackendError(
             f"the text of kernels/{file_stem}.cl outside of functions cannot be read: {error}."
         ) from error
@@ -177,6 +178,20 @@ def signature(file_stem, kernel_name, text, options):
             f"kernels/{file_stem}.cl has no kernel {kernel_name}; it has {', '.join(found) or 'none at all'}."
         )
     return Signature(file_stem, kernel_name, found[kernel_name])
+
+
+def as_given(file_stem, kernel_name, arguments):
+    """Return the Signature that a kernel would have whose parameters are just those that it is given, in their order.
+
+    Parameters
+    ----------
+    file_stem, kernel_name : str
+    arguments : dict of str to (DeviceArray, None, int, float or numpy scalar)
+    """
+    parameters = (
+        Parameter(name, None, value is None or isinstance(value, DeviceArray)) for name, value in arguments.items()
+    )
+    return Signature(file_stem, kernel_name, tuple(parameters))
 
 
 @functools.lru_cache(maxsize=256)
@@ -190,7 +205,7 @@ def _signatures(text, options):
             *meaning, name = _until(tokens[index + 1 :], ";", "__attribute__")
             types[name] = _element(meaning, types)
         elif token in ("__kernel", "kernel"):
-            start = next(place for place in range(index, len(tokens)) if tokens[place] == "void")
+            start = tokens.index("void", index)
             arguments, _ = _in_parentheses(tokens, start + 2)
             found[tokens[start + 1]] = tuple(_parameter(one, types) for one in arguments if one not in ([], ["void"]))
     return found
@@ -216,7 +231,7 @@ def _unsigned(words):
 
 
 def _until(tokens, *ends):
-    return tokens[: next(place for place, token in enumerate(tokens) if token in ends)]
+    return list(itertools.takewhile(lambda token: token not in ends, tokens))
 
 
 def _outside_functions(text, options):
@@ -249,7 +264,10 @@ def _define(directive, rest, macros):
     if directive == "undef":
         macros.pop(rest.strip(), None)
     elif directive == "define":
-        name, parameters, body = _DEFINITION.fullmatch(rest).groups()
+        definition = _DEFINITION.fullmatch(rest)
+        if definition is None:
+            raise ValueError(f"#define{rest} names no macro")
+        name, parameters, body = definition.groups()
         names = None if parameters is None else [one.strip() for one in parameters.split(",")]
         macros[name] = names, _TOKEN.findall(body)
 
