@@ -48,7 +48,7 @@ COMPUTING = {
     "reshape": lambda v: np.reshape(v, -1),
     "transpose": np.transpose,
     "moveaxis": lambda v: np.moveaxis(v, 0, 1),
-    "trim_zeros": lambda v: np.trim_zeros(v),
+    "trim_zeros": lambda v: np.trim_zeros(v[0]),
     "stack": lambda v: np.stack([v, ONES]),
     "stack of two": lambda v: np.stack([v, v]),
     "concatenate": lambda v: np.concatenate((ONES, v)),

@@ -34,7 +34,8 @@ class Activation:
         return (dx,)
 
     def _launch(self, kernel, attributes, *, x, **arrays):
-        first, second, *_ = *(float(attributes[name]) for name in self.attributes), 0.0, 0.0
+        values = [float(attributes[name]) for name in self.attributes]
+        first, second = values + [0.0] * (2 - len(values))
         numbers = {"count": x.size, "attribute1": first, "attribute2": second}
         launch_in_chunks(x.device, "elementwise", kernel, x.size, options=self._options, x=x, **arrays, **numbers)
 
