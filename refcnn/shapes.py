@@ -157,18 +157,14 @@ def broadcast_shape(a, b):
     return tuple(size for size, _ in sizes)
 
 
-def repeated_axes(shape, result):
-    """Return the axes of a broadcast result along which an array of a shape was repeated.
+def repeated_axes(shape, to):
+    """Return along which axes of a shape an array is repeated that is broadcast to it, a tuple of int.
 
     Parameters
     ----------
-    shape, result : tuple of int
-        The array's, and what it was broadcast to.
-
-    Returns
-    -------
-    tuple of int
-        The gradient of the array is summed over them.
+    shape : tuple of int
+        The array's own.
+    to : tuple of int
     """
-    padded = (1,) * (len(result) - len(shape)) + tuple(shape)
-    return tuple(axis for axis, size in enumerate(result) if padded[axis] != size)
+    padded = (1,) * (len(to) - len(shape)) + tuple(shape)
+    return tuple(axis for axis, size in enumerate(padded) if size != to[axis])

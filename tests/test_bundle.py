@@ -185,6 +185,17 @@ def test_the_launches_run_again_to_the_bit(tmp_path_factory, operation, data):
 
 
 @needs_device
+def test_a_number_without_axes_runs_again(tmp_path):
+    """As of operations of numbers that are broadcast."""
+    case = Case((np.float32(2)[...], np.ones(3, np.float32)), {}, np.ones(3, np.float32))
+    results = write(tmp_path / "bundle", "divide", "backward", None, case, device=finding.best())
+    with np.load(tmp_path / "bundle" / "arrays.npz") as arrays:
+        again = script(tmp_path / "bundle")["replay"](None, dict(arrays))
+    for found, (computed, _, _) in zip(again, results.values(), strict=True):
+        np.testing.assert_array_equal(found, computed)
+
+
+@needs_device
 def test_each_device_runs_it_again(tmp_path):
     results = write(tmp_path / "bundle", "conv2d", "backward", "cpu", CASES["conv2d"], device=finding.best())
     with np.load(tmp_path / "bundle" / "arrays.npz") as file:

@@ -38,9 +38,9 @@ def has_small_strips(images):
     """Return whether a case with such images is computed in strips of few tiles, on devices where strips are larger.
 
     It depends on their number, so that a case that is saved runs the same way, and not on whether that is odd, which
-    decides about gradients of pooling.
+    decides about gradients of pooling. What has no axes is none of them.
     """
-    return images.shape[0] % 4 >= 2
+    return images.ndim > 0 and images.shape[0] % 4 >= 2
 
 
 def followed(case, followers):

@@ -1,34 +1,19 @@
 """Flatten: cases and error bounds. It moves numbers, and their errors with them."""
 
-import numpy as np
 from hypothesis import strategies as st
 
 from ...reference import flatten
-from ..theory.strategies import ZEROS_AND_NOT_FINITE, Case, arrays, arrays_of_any_format, shapes, subnormal_numbers
+from ..theory import moving
+from ..theory.strategies import shapes
 
 EXACT_ON_INTEGERS = True
+
+forward_bound = moving.forward_bound_of(flatten)
+backward_bound, is_copy = moving.backward_bound, moving.is_copy
 
 
 @st.composite
 def cases(draw, size="small", integers=False):
     """Draw an array of any shape and dtype."""
-    special = (*ZEROS_AND_NOT_FINITE, *subnormal_numbers())
-    x = draw(arrays_of_any_format(draw(shapes(size)), integers, special=special))
-    shape = flatten.forward(x)[0].shape
-    return Case((x,), {}, draw(arrays(shape, integers, special=special)) if x.dtype.kind == "f" else None)
-
-
-def forward_bound(inputs, attributes, errors=None):
-    """Each error goes where its number goes; nothing is computed, so that no number is flushed."""
-    error = errors[0] if errors and errors[0] is not None else np.zeros(inputs[0].shape)
-    return flatten.forward(error)[0]
-
-
-def backward_bound(dy, inputs, attributes, needs):
-    """Each dy goes back to where its number came from."""
-    return (np.zeros(inputs[0].shape) if needs[0] else None,)
-
-
-def is_copy(direction, case):
-    """Always."""
-    return True
+    x = draw(moving.numbers(draw(shapes(size)), integers))
+    return draw(moving.case(flatten, x, {}, integers))

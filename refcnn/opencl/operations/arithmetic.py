@@ -53,7 +53,7 @@ class Binary:
         if a.shape != b.shape:
             groups = _groups(a.shape, b.shape, y.shape)
             if len(groups) > _MOST_GROUPS:
-                a, b = (_whole(entry, y.shape) for entry in (a, b))
+                a, b = (repeated(entry, y.shape, repeated_axes(entry.shape, y.shape)) for entry in (a, b))
             elif len(groups) > 1 or groups[0][1:] != (1, 1):
                 _, a_step, b_step = groups[-1]
                 options = (*self._options, f"-DA_STEP={a_step}", f"-DB_STEP={b_step}")
@@ -92,11 +92,6 @@ def _places(groups):
                 found[f"{name}_stride{place}"] = stride * group[operand]
             stride *= group[0] if group[operand] else 1
     return found
-
-
-def _whole(x, shape):
-    """Return x broadcast to a shape, all its elements stored."""
-    return repeated(x, shape, repeated_axes(x.shape, shape))
 
 
 OPERATIONS = {
