@@ -2,7 +2,7 @@
    CHUNK          the elements that a work-item does
    OPERATION      the function, of activation.cl or arithmetic.cl
    SLOPE          of one number: its slope
-   ATTRIBUTES     of one number: how many attributes both take, 0 or 1 (alpha)
+   ATTRIBUTES     of one number: how many attributes both take, up to 2
    OF_A, OF_B     of two: what dy makes of the gradient of a (b); left out where that is dy itself
    A_STEP, B_STEP of two that are broadcast: 1, or 0 where a (b) is repeated along the last axis
    Without SLOPE a function is of two numbers; those may lie in the same array. */
@@ -18,19 +18,23 @@
 
 #ifdef SLOPE
 
-#if ATTRIBUTES == 1
-#define WITH_ATTRIBUTES(...) (__VA_ARGS__, alpha)
+#if ATTRIBUTES == 2
+#define WITH_ATTRIBUTES(...) (__VA_ARGS__, attribute1, attribute2)
+#elif ATTRIBUTES == 1
+#define WITH_ATTRIBUTES(...) (__VA_ARGS__, attribute1)
 #else
 #define WITH_ATTRIBUTES(...) (__VA_ARGS__)
 #endif
 
-__kernel void unary_forward(__global const float *restrict x, __global float *restrict y, int count, float alpha)
+__kernel void unary_forward(__global const float *restrict x, __global float *restrict y, int count,
+                            float attribute1, float attribute2)
 {
     EACH(y[i] = OPERATION WITH_ATTRIBUTES(x[i]);)
 }
 
 __kernel void unary_backward(__global const float *restrict dy, __global const float *restrict x,
-                             __global const float *restrict y, __global float *restrict dx, int count, float alpha)
+                             __global const float *restrict y, __global float *restrict dx, int count,
+                             float attribute1, float attribute2)
 {
     EACH(dx[i] = dy[i] * SLOPE WITH_ATTRIBUTES(x[i], y[i]);)
 }

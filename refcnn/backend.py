@@ -113,11 +113,12 @@ def find(specification, *, tried=True):
 
     Parameters
     ----------
-    specification : str
+    specification : str or backend
         ``reference`` (float32), ``reference:float64``, ``opencl`` (the best
         device), ``opencl:PLATFORM:DEVICE`` (numbers or parts of names; the
         device may be left out), or ``auto``: the best OpenCL device, or else
-        the reference, with one line on standard error that says why.
+        the reference, with one line on standard error that says why. A
+        backend is returned as it is.
     tried : bool
         Whether a device that is named must have passed its trial
         (:mod:`refcnn.opencl.runtime.trial`), as it must where none is named.
@@ -127,13 +128,15 @@ def find(specification, *, tried=True):
     BackendError
         If there is no such backend or device, or it is unusable.
     """
+    if hasattr(specification, "operation"):
+        return specification
     # One of two threads that name a device for the first time waits, lest it become two backends.
     with _choosing:
         return _find(specification, tried)
 
 
 def _find(specification, tried):
-    kind, _, rest = specification.partition(":")
+    kind, _, rest = specification.partition(":") if isinstance(specification, str) else ("", "", "")
     if kind == "auto" and not rest:
         try:
             return _best()
@@ -220,9 +223,9 @@ class use_backend:
 
     Parameters
     ----------
-    specification : str
+    specification : str or backend
         As in :func:`find`: ``"reference"``, ``"opencl"``, ``"opencl:1:0"``,
-        ``"opencl:intel:0"``, ``"auto"``. A backend object is taken too.
+        ``"opencl:intel:0"``, ``"auto"``.
 
     Raises
     ------
@@ -238,7 +241,7 @@ class use_backend:
 
     def __init__(self, specification: "str | object") -> None:
         global _of_process
-        self._backend = find(specification) if isinstance(specification, str) else specification
+        self._backend = find(specification)
         self._former, self._choice = _of_context.get(), None
         if self._former is None and threading.current_thread() is threading.main_thread():
             self._choice, self._former_choice = _Choice(self._backend, self), _of_process

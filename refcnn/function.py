@@ -6,7 +6,7 @@ from . import backend as backends
 from . import formats, rooms
 from .errors import ArgumentError
 from .mode import is_recording
-from .variable import Node, Variable, as_variable
+from .variable import Node, Variable, variable_or_none
 
 
 def apply(operation, *inputs, **attributes):
@@ -32,7 +32,7 @@ def apply(operation, *inputs, **attributes):
         If an input has a dtype that the operation does not take.
     """
     backend = backends.active()
-    inputs = tuple([None if entry is None else as_variable(entry) for entry in inputs])
+    inputs = tuple(map(variable_or_none, inputs))
     # One loop, since this stands before every operation: floats alone, as nearly always, are found quickly.
     arrays, are_floats = [], True
     for entry in inputs:
@@ -93,6 +93,6 @@ def _taken(operation, number, variable, accepted):
     names = sorted(dtype.name for dtype in accepted - formats.FLOATS)
     names = [formats.FLOAT32.name] * bool(accepted & formats.FLOATS) + names
     raise ArgumentError(
-        f"{operation}: input {number} is of {entry.dtype}, but takes {' or '.join(names)}. Convert it where that is "
-        f'meant: x.astype("{names[0]}").'
+        f"{operation}: input {number} is of {entry.dtype}, but {' or '.join(names)} is needed. Convert it where "
+        f'that is meant: x.astype("{names[0]}").'
     )

@@ -15,7 +15,7 @@ from .arguments import Written
 from .errors import ArgumentError, ShapeError
 from .mode import setting
 from .typing import Shapes
-from .variable import Buffer, Parameter, Stored, as_variable
+from .variable import Buffer, Parameter, Stored, variable_or_none
 
 #: Called with each layer and its output where it is set: see :func:`watched`.
 _watcher = contextvars.ContextVar("refcnn watcher of layers", default=None)
@@ -36,6 +36,9 @@ class _ByName(dict):
                 f"there is no {self._kind} {name!r}; there are {sorted(self) or 'none yet'} (layers without an "
                 f"input_size make their {self._kind}s at the first call)"
             ) from None
+
+    def __dir__(self):
+        return [*self, *super().__dir__()]
 
 
 class Parameters(_ByName):
@@ -87,7 +90,7 @@ class Layer(Written):
         ShapeError
             If an input is no array of numbers.
         """
-        y = self.forward(*[None if entry is None else as_variable(entry) for entry in inputs], **keywords)
+        y = self.forward(*map(variable_or_none, inputs), **keywords)
         watcher = _watcher.get()
         if watcher is not None:
             watcher(self, y)

@@ -141,7 +141,7 @@ class Model(Layer):
         ----------
         backend : str or backend, optional
             Where its parameters and buffers shall lie, as :class:`refcnn.use_backend` takes it; the active backend if
-            it is not given. Computed is on the active backend, as with every model.
+            it is not given. It computes on the active backend, as every model does.
 
         Returns
         -------
@@ -155,10 +155,7 @@ class Model(Layer):
         GradientError
             If the model keeps a result whose gradient is recorded.
         """
-        if backend is None:
-            backend = backends.active()
-        elif isinstance(backend, str):
-            backend = backends.find(backend)
+        backend = backends.active() if backend is None else backends.find(backend)
         # No parameters are made meanwhile.
         with making:
             memo: dict = {DESTINATION: backend}
@@ -435,7 +432,9 @@ def check_saved(arrays, model=None):
     places = {} if model is None else _all_places(model)
     for name, array in arrays.items():
         of_parameter = name in places and places[name].kind is Parameter
-        if array.dtype not in (_FLOATS if of_parameter else _SAVED_DTYPES):
-            raise ValueError(f"{name!r} has dtype {array.dtype}, but float32 or float64 is expected")
+        expected = _FLOATS if of_parameter else _SAVED_DTYPES
+        if array.dtype not in expected:
+            names = " or ".join(np.dtype(dtype).name for dtype in expected)
+            raise ValueError(f"{name!r} has dtype {array.dtype}, but {names} is expected")
         if not np.isfinite(array).all():
             raise ValueError(f"{name!r} holds NaN or infinity")

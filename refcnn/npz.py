@@ -27,8 +27,7 @@ _KINDS = "biufcmMSU"
 def read(path):
     """Return the arrays of an ``.npz`` file by name, in the machine's byte order; nothing in the file is executed.
 
-    It is to be called inside :func:`refcnn.reading.reading`, for zipfile and
-    NumPy let nearly any exception out on a damaged file.
+    Call it inside :func:`refcnn.reading.reading`: zipfile and NumPy let nearly any exception out on a damaged file.
 
     Parameters
     ----------

@@ -46,7 +46,9 @@ class Node:
 
     def record(self, backend, y):
         """Return what forward gave, an array or a tuple of arrays, as Variables that know this node."""
-        needed = any(entry is not None and entry.requires_grad for entry in self.inputs)
+        needed = False
+        for entry in self.inputs:
+            needed = needed or (entry is not None and entry.requires_grad)
         # Results hold their node, and not the other way round, so that one which nobody holds is freed at once.
         if not isinstance(y, tuple):
             result = Variable.of(backend, y, self, needed)
@@ -314,6 +316,15 @@ class Variable:
 
     def __abs__(self) -> "Variable":
         return rooms.function("absolute")(self)
+
+    def __eq__(self, other):
+        # With a number as with an array, of which NumPy compares each; variables are equal to themselves alone.
+        return np.equal(self, other) if isinstance(other, numbers.Number) else NotImplemented
+
+    def __ne__(self, other):
+        return np.not_equal(self, other) if isinstance(other, numbers.Number) else NotImplemented
+
+    __hash__ = object.__hash__
 
     def __float__(self) -> float:
         return float(self._single("float()"))
@@ -592,6 +603,8 @@ class Updating(Protocol):
 class Grads:
     """The gradients of one loss.
 
+    They are kept by the variables themselves: copy or pickle them together with the model.
+
     Attributes
     ----------
     backend : Backend
@@ -701,6 +714,11 @@ def as_variable(value: Input) -> Variable:
     return constant
 
 
+def variable_or_none(value: Input | None) -> Variable | None:
+    """Return what :func:`as_variable` does, and None for None, as an input that is left out."""
+    return value if value is None or isinstance(value, Variable) else as_variable(value)
+
+
 def tape(variable):
     """Return the nodes of all that ``variable`` was computed from, each after those of its inputs, its own last."""
     order, seen, stack = [], set(), [(variable.node, False)]
@@ -724,7 +742,7 @@ def _host_array(value):
     try:
         array = np.asarray(value)
     except ValueError as error:
-        found = str(error)
+        found = str(error).rstrip(".")
     else:
         if array.dtype.kind in "fiub":
             return array

@@ -116,6 +116,7 @@ def test_gradients_and_data_sets_are_told_in_few_words():
         (lambda: rm.Conv2d(32, (3, 3), strides=2, use_bias=True), "Conv2d(32, (3, 3), stride=2, ignore_bias=False)"),
         (lambda: rm.Conv2d(32, 3, input_shape=(28, 28, 1)), "Conv2d(32, 3), since the first input"),
         (lambda: rm.Dense(10, activation="relu"), "Dense(10), since an activation"),
+        (lambda: rm.MaxPool2d(2, 2), "stride="),
         (lambda: rm.AveragePool2d(2, count_include_pad=False), "count_include_padding=False"),
         (lambda: rm.Adam(0.01, betas=(0.8, 0.9), eps=1e-7), "Adam(0.01, beta1=0.8, beta2=0.9, epsilon=1e-07)"),
         (lambda: rm.Sequential(rm.Dense(3), rm.Relu()), "Sequential([Dense(3), Relu()])"),
@@ -147,6 +148,12 @@ def test_completion_shows_public_names_alone():
     shown = [name for name in dir(rm) if not name.startswith("__")]
     assert shown == sorted(rm.__all__)
     assert all(getattr(rm, name) is not None for name in shown)
+
+
+def test_completion_shows_parameters_and_buffers():
+    layer = rm.Dense(3, input_size=2)
+    layer.buffers["count"] = rm.Buffer(0)
+    assert {"w", "b", "items"} <= set(dir(layer.params)) and "count" in dir(layer.buffers)
 
 
 def test_every_layer_and_function_of_the_cards_is_public():

@@ -39,10 +39,12 @@ def test_an_unknown_backend_leaves_the_former_one():
     assert backend.active().name == "reference"
 
 
-@pytest.mark.parametrize("specification", ["", "referenc", "reference:float16", "auto:1", "opencl0", "OPENCL"])
+@pytest.mark.parametrize("specification", [None, 5, "", "referenc", "reference:float16", "auto:1", "opencl0", "OPENCL"])
 def test_misspelt_backends(specification):
+    former = backend.active()
     with pytest.raises(BackendError, match="auto, reference"):
         rm.use_backend(specification)
+    assert backend.active() is former
 
 
 def test_unknown_device_lists_those_present():

@@ -165,6 +165,11 @@ def test_a_file_in_which_a_parameter_is_of_whole_numbers_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"0\.b.*int64"):
         checkpoint.restore(model)
     np.testing.assert_array_equal(model.state()["0.b"], before["0.b"])
+    model = network()
+    model(X)
+    save(tmp_path / "model.npz", {"1.minus_mean": np.ones((1, 5), np.int16)}, {"format": "refcnn parameters"})
+    with pytest.raises(CheckpointError, match=r"1\.minus_mean.*int16.*float64 or int64 or int32 or bool"):
+        model.load(tmp_path / "model.npz")
 
 
 def test_a_layer_takes_no_buffers_of_another():

@@ -556,7 +556,8 @@ def test_every_case_that_is_drawn_can_be_run_again(tmp_path, operation):
     @settings(max_examples=10, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(judge.conformance(operation).cases("tiny"))
     def draw(case):
-        for direction in base.directions(operation):
+        # What has no floats has no gradient.
+        for direction in base.directions(operation) if case.dy is not None else ("forward",):
             case_file.write_case(tmp_path / "case.npz", operation, direction, None, case)
             assert runner.saved_case(tmp_path / "case.npz")[:2] == (operation, direction)
 

@@ -30,6 +30,11 @@ def child():
         os._exit(0)
 
 
+def sum_to(dy, shape):
+    dy = dy.sum(axis=tuple(range(dy.ndim - len(shape))))
+    return dy.sum(axis=tuple(axis for axis, size in enumerate(shape) if dy.shape[axis] != size), keepdims=True)
+
+
 class Processes:
     def relu(self, x):
         child()
@@ -48,7 +53,7 @@ class Processes:
         return a + b + np.float32(len(subprocess.run(["cat"], capture_output=True).stdout))
 
     def add_backward(self, dy, a, b):
-        return dy, dy
+        return tuple(sum_to(dy, entry.shape) for entry in (a, b))
 
     def dense(self, x, w, b):
         for file in range(3, 30):

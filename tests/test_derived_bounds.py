@@ -1,5 +1,6 @@
 """Bounds that the reference's own formulas give: those that are written by hand, and valid at OpenCL's limits."""
 
+import inspect
 import types
 
 import numpy as np
@@ -112,8 +113,9 @@ def test_derived_bounds_are_some_dozens_of_roundings(operation):
     rng = np.random.default_rng(0)
     room = DERIVED[operation]
     x = rng.uniform(0.5, 2, (3, 4)).astype(np.float32)
-    attributes = {"leaky_relu": {"alpha": 0.3}}.get(operation, {})
-    attributes |= {"axes": (1,), "keepdims": False} if operation.startswith("reduce") else {}
+    parameters = inspect.signature(rooms.function(operation)).parameters.values()
+    attributes = {one.name: one.default for one in parameters if one.kind == one.KEYWORD_ONLY}
+    attributes |= {"axes": (1,)} if operation in reduction.OPERATIONS else {}
     inputs = (x, x[::-1]) if operation in arithmetic.OPERATIONS else (x,)
     (y,), _ = judge.exact(operation, Case(inputs, attributes), (False,) * len(inputs))
     with subnormals(are_kept=True):

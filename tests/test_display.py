@@ -138,7 +138,7 @@ def test_names_of_folders_become_text_and_stay_distinct(names):
 
 
 # The proof of an export draws its inputs with Hypothesis, too.
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.nested_given])
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(texts, min_size=2, max_size=4, unique=True))
 @example(HOSTILE[:4])
 @example([name for name in HOSTILE if display.is_text(name)])

@@ -276,8 +276,8 @@ def small(inside, tmp_path, monkeypatch):
     [
         ("refcnn.runs.plotting.save", 1, 0),
         ("refcnn.runs.plotting.save", 3, 2),
-        ("refcnn.onnx.proof.proving.judge", 1, 4),
-        ("refcnn.onnx.proof.proving.judge", 8, 4),
+        ("refcnn.onnx.proof.proving.judge.verdict", 1, 4),
+        ("refcnn.onnx.proof.proving.judge.verdict", 8, 4),
     ],
 )
 def test_a_signal_during_pictures_and_proof_stops_soon_and_tells_how_to_go_on(
@@ -308,7 +308,7 @@ def test_pictures_and_proof_that_were_stopped_are_made_when_the_run_goes_on(smal
 @pytest.mark.parametrize(
     ("arguments", "function"),
     [
-        (["export", "RUN", "--out", "RUN/x.onnx"], "refcnn.onnx.proof.proving.judge"),
+        (["export", "RUN", "--out", "RUN/x.onnx"], "refcnn.onnx.proof.proving.judge.verdict"),
         (
             ["predict", "RUN", "class0.png", "class1.png", "--backend", "reference"],
             "refcnn.runs.prediction.Predictor.top",

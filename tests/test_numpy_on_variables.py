@@ -33,6 +33,8 @@ COMPUTING = {
     "array += v": in_place,
     "array < v": lambda v: ONES < v,
     "array == v": lambda v: ONES == v,
+    "v == number": lambda v: v == 1,
+    "number != v": lambda v: 0.25 != v,
     "maximum": lambda v: np.maximum(v, 1),
     "add": lambda v: np.add(v, ONES),
     "add into an array": lambda v: np.add(ONES, v, out=np.empty((2, 2))),
@@ -46,7 +48,7 @@ COMPUTING = {
     "reshape": lambda v: np.reshape(v, -1),
     "transpose": np.transpose,
     "moveaxis": lambda v: np.moveaxis(v, 0, 1),
-    "trim_zeros": lambda v: np.trim_zeros(v),
+    "trim_zeros": lambda v: np.trim_zeros(v[0]),
     "stack": lambda v: np.stack([v, ONES]),
     "stack of two": lambda v: np.stack([v, v]),
     "concatenate": lambda v: np.concatenate((ONES, v)),
@@ -241,6 +243,12 @@ def test_a_single_number_is_shown_and_decides_as_a_number_does():
     for value in (0.0, 0.5, True, False, 0, math.nan):
         assert bool(rm.Variable(value)) is bool(value)
     assert not rm.Variable(VALUES).sum() * 0
+
+
+def test_variables_are_equal_to_themselves_alone():
+    one, two = rm.Variable(1.0), rm.Variable(1.0)
+    assert one == one and one != two and one is not None and one != "text"
+    assert {one: "one", two: "two"}[one] == "one" and two in [one, two] and len({one, two}) == 2
 
 
 @pytest.mark.parametrize("call", [bool, float, int, "{:.3f}".format])

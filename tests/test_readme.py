@@ -1,6 +1,8 @@
 """The README's Python runs as written, and its commands exist."""
 
+import importlib.util
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -48,6 +50,18 @@ def test_commands_and_their_options_exist(line):
         assert command is not None, f"there is no command {name}"
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_paths_and_names_are_there():
+    """But for those of the operation that the recipe would add."""
+    paths = set(re.findall(r"\b(?:refcnn|kernels|tests|tools)/[\w./]*\w", README))
+    assert len(paths) > 20
+    assert not {path for path in paths if Path(path).stem not in ("scale", "test_scale") and not (ROOT / path).exists()}
+    names = set(re.findall(r"\brefcnn(?:\.[A-Za-z_]\w*)+", README))
+    assert "refcnn.conformance.adapters.pytorch" in names
+    for name in names:
+        # Of what needs libraries that may be absent it is enough that the module is there.
+        assert importlib.util.find_spec(name) or pkgutil.resolve_name(name), name
 
 
 def recipe():

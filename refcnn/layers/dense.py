@@ -100,10 +100,12 @@ def dense(x: Input, w: Input, b: Input | None = None) -> Variable:
     if len(w.shape) != 2 or 0 in w.shape:
         raise ShapeError(f"Dense: w has shape {w.shape}, but (in, out) is needed.")
     if x.shape[1] != w.shape[0]:
+        is_swapped = x.shape[1] == w.shape[1]
+        order = f" By position the output's size comes first: Dense({w.shape[0]}, {w.shape[1]})." * is_swapped
         raise ShapeError(
             f"Dense: the input has {x.shape[1]} values in a row, but the weights were made for {w.shape[0]} (w has "
             f"shape {w.shape}). Give rows of shape (N, {w.shape[0]}) (images as large as those of the first call), "
-            "or build a new model."
+            f"or build a new model.{order}"
         )
     if b is not None and as_variable(b).shape != (1, w.shape[1]):
         raise ShapeError(

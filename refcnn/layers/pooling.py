@@ -18,7 +18,7 @@ def pooling_attributes(owner, filter, padding, stride):
     if any(side >= size for side, size in zip(sides, kernel * 2, strict=True)):
         raise ArgumentError(
             f"{owner}: padding is {padding!r} and filter {filter!r}. Give a padding less than the filter, or a window "
-            "could lie outside the image altogether."
+            "could lie outside the image altogether. (By position the second is the padding; the step is stride=...)"
         )
     return {"kernel": kernel, "stride": attribute.pair(owner, "stride", stride), "padding": sides}
 

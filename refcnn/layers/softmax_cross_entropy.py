@@ -33,6 +33,7 @@ def softmax_cross_entropy(output: Input, target: Input, reduce_sum: bool = True)
     if len(output.shape) != 2 or 0 in output.shape or output.shape != target.shape:
         raise ShapeError(
             f"softmax_cross_entropy: the output has shape {output.shape} and the target {target.shape}. Give logits "
-            "(N, K) and targets (N, K), one row of K probabilities (one-hot for a label) for each example."
+            "(N, K) and targets (N, K), one row of K probabilities for each example; refcnn.data.one_hot(labels, "
+            f"{output.shape[-1] if output.shape else 'K'}) makes them of labels."
         )
     return apply("softmax_cross_entropy", output, target, reduce_sum=bool(reduce_sum))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ import refcnn as rm
 from refcnn import rooms
 from refcnn.conformance.operations.activation import OPERATIONS
 from refcnn.errors import ArgumentError
+from refcnn.opencl.operations.activation import Activation
+from refcnn.opencl.runtime import kernels
 
 from .checks import SIZE, check, check_example, check_gradients, check_node_cases, check_onnxruntime
 
@@ -148,4 +151,20 @@ def test_both_backends_take_the_attributes_of_the_formula(operation):
     for function in (reference.formula, reference.slope):
         parameters = inspect.signature(function).parameters.values()
         keywords = {parameter.name for parameter in parameters if parameter.kind == parameter.KEYWORD_ONLY}
-        assert keywords == {opencl.attribute} - {None}
+        assert keywords == set(opencl.attributes)
+
+
+def test_a_formula_may_have_two_attributes(opencl_backend, tmp_path, monkeypatch):
+    folder = tmp_path / "kernels"
+    shutil.copytree(kernels.kernel_folder(), folder)
+    with open(folder / "activation.cl", "a", encoding="utf-8") as page:
+        page.write("inline float line(float x, float a, float b) { return a * x + b; }\n")
+        page.write("inline float line_slope(float x, float y, float a, float b) { return a + 0.0f * b; }\n")
+    monkeypatch.setattr(kernels, "kernel_folder", lambda: folder)
+    # Programs are kept by the names of their files: another function of the page is another program.
+    line = Activation("line", "a", "b")
+    x = np.array([-2, 0, 3], np.float32)
+    y, saved = line.forward(opencl_backend.array(x), a=2, b=5)
+    np.testing.assert_array_equal(opencl_backend.to_host(y), [1, 5, 11])
+    (dx,) = line.backward(opencl_backend.array(x), saved, (True,), a=2, b=5)
+    np.testing.assert_array_equal(opencl_backend.to_host(dx), [-4, 0, 6])

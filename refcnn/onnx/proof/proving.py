@@ -292,7 +292,7 @@ def _stepwise(exactly, entry, image):
 def _choose(backend_list):
     """The backends to judge, and what to remark about those that are missing."""
     if backend_list is not None:
-        return [backends.find(entry) if isinstance(entry, str) else entry for entry in backend_list], ""
+        return [backends.find(entry) for entry in backend_list], ""
     chosen = [backends.find("reference")]
     if backends.active().name.startswith("opencl"):
         return [*chosen, backends.active()], ""

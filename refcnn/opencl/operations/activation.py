@@ -10,19 +10,15 @@ class Activation:
     ----------
     formula : str
         The function of kernels/activation.cl, or of OpenCL; beside it stands ``<formula>_slope``.
-    attribute : str, optional
-        The name of the attribute that both functions take.
+    *attributes : str
+        The names of the attributes that both functions take behind x and y, in their order; two at most.
     """
 
     KERNELS = {"elementwise": (None,)}
 
-    def __init__(self, formula, attribute=None):
-        self.attribute = attribute
-        self._options = (
-            f"-DOPERATION={formula}",
-            f"-DSLOPE={formula}_slope",
-            f"-DATTRIBUTES={int(attribute is not None)}",
-        )
+    def __init__(self, formula, *attributes):
+        self.attributes = attributes
+        self._options = f"-DOPERATION={formula}", f"-DSLOPE={formula}_slope", f"-DATTRIBUTES={len(attributes)}"
 
     def forward(self, x, **attributes):
         """x of any shape -> y of that shape."""
@@ -38,9 +34,10 @@ class Activation:
         return (dx,)
 
     def _launch(self, kernel, attributes, *, x, **arrays):
-        alpha = float(attributes[self.attribute]) if self.attribute else 0.0
-        options = {"options": self._options}
-        launch_in_chunks(x.device, "elementwise", kernel, x.size, x=x, **arrays, count=x.size, alpha=alpha, **options)
+        values = [float(attributes[name]) for name in self.attributes]
+        first, second = values + [0.0] * (2 - len(values))
+        numbers = {"count": x.size, "attribute1": first, "attribute2": second}
+        launch_in_chunks(x.device, "elementwise", kernel, x.size, options=self._options, x=x, **arrays, **numbers)
 
 
 OPERATIONS = {
