@@ -38,8 +38,8 @@ def reduce_mean(x: Input, axes: int | Sequence[int] | None = None, *, keepdims: 
 def reduce_max(x: Input, axes: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Variable:
     """Return the largest over some axes of x as a Variable; of no elements -infinity, and NaN where one is NaN.
 
-    Of several that are the largest the first in row-major order gets the gradient, as in max pooling. Parameters and
-    errors as :func:`reduce_sum`.
+    Of several that are the largest the first in row-major order gets the gradient, and the first NaN where there are
+    some, as in max pooling. Parameters and errors as :func:`reduce_sum`.
     """
     return _reduced("reduce_max", x, axes, keepdims)
 

@@ -100,6 +100,12 @@ def test_where_nothing_is_larger_than_minus_infinity(page_backend):
     check_example("reduce_max", (x,), attributes, x[0, 0], dy=[1, 2], gradients=(dx,), backend=page_backend)
 
 
+def test_the_first_of_several_nan_gets_the_gradient(page_backend):
+    x, attributes = [[[1, np.nan], [np.nan, 9]], [[np.nan, 2], [3, np.nan]]], {"axes": (0, 2), "keepdims": False}
+    dx = [[[0, 8], [4, 0]], [[0, 0], [0, 0]]]
+    check_example("reduce_max", (x,), attributes, [np.nan] * 2, dy=[8, 4], gradients=(dx,), backend=page_backend)
+
+
 @pytest.mark.parametrize(("operation", "y"), [("reduce_sum", 0), ("reduce_mean", np.nan), ("reduce_max", -np.inf)])
 def test_of_no_elements(page_backend, operation, y):
     """As ONNX has it; NumPy refuses the largest of none."""

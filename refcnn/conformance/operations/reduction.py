@@ -60,9 +60,9 @@ class Max:
         return error.max(axis=attributes["axes"], keepdims=attributes["keepdims"], initial=0)
 
     def backward_bound(self, dy, inputs, attributes, needs):
-        """Each dy is passed on to the first of the largest; which it is may be open.
+        """Each dy is passed on to the first of the largest, or the first NaN; which it is may be open.
 
-        It is so where x may be flushed, of those that may be the largest then, and where one is NaN, of all.
+        It is so where x may be flushed, of those that may be the largest then.
         """
         if not needs[0]:
             return (None,)
@@ -73,8 +73,7 @@ class Max:
         is_candidate = x + error >= (x - error).max(axis=axes, keepdims=True)
         is_open = (is_candidate & (error > 0)).any(axis=axes, keepdims=True) & is_candidate
         bound = np.where(is_open, np.where(np.isfinite(dy), np.abs(dy), np.inf), 0) + input_error(dy)
-        is_nan = np.isnan(x).any(axis=axes, keepdims=True)
-        return (np.where(is_nan | (is_open & ~np.isfinite(dy)), UNDEFINED, bound),)
+        return (np.where(is_open & ~np.isfinite(dy), UNDEFINED, bound),)
 
 
 OPERATIONS = {
