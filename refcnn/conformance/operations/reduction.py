@@ -24,13 +24,18 @@ def cases(draw, size="small", integers=False):
     return Case((x,), attributes, draw(arrays(y.shape, integers, special=special)))
 
 
+#: What much of an array may be, and how much.
+_OFTEN = (*[(None, ())] * 6, (-np.inf, (0.9, 1)), (np.nan, (0.2, 0.5)))
+
+
 @st.composite
 def max_cases(draw, size="small", integers=False):
-    """Draw the same; at times much of the array is -infinity, so that it is the largest somewhere."""
+    """Draw the same; at times much of the array is -infinity, so that it is the largest somewhere, or NaN."""
     case = draw(cases(size, integers))
-    if integers or draw(st.integers(0, 4)) != 4:
+    value, shares = draw(st.sampled_from(_OFTEN))
+    if integers or value is None:
         return case
-    x = draw(arrays(case.inputs[0].shape, special=(-np.inf,), shares=(0.9, 1)))
+    x = draw(arrays(case.inputs[0].shape, special=(value,), shares=shares))
     return dataclasses.replace(case, inputs=(x,))
 
 
