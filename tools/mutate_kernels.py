@@ -367,9 +367,9 @@ def read_survivors(path=SURVIVORS):
     entries = tomllib.loads(path.read_text(encoding="utf-8")).get("survivor", [])
     listed = {}
     for number, entry in enumerate(entries, 1):
-        needed = ("file", "kind", "line", "mutated", "reason")
+        needed = ("file", "kind", "function", "line", "mutated", "reason")
         # A macro before all functions is in none.
-        missing = [key for key in needed if not entry.get(key)] + ["function"] * ("function" not in entry)
+        missing = [key for key in needed if not entry.get(key) and (key != "function" or key not in entry)]
         if missing:
             raise ValueError(f"{path}: entry {number} has no {', '.join(missing)}.")
         identity = *(entry[key] for key in ("file", "kind", "function", "line", "mutated")), entry.get("occurrence", 1)

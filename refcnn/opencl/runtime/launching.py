@@ -126,16 +126,22 @@ class Launcher:
     def _call(self, key, arguments):
         """Return where such arguments go, after they were checked against the kernel's text."""
         file_stem, kernel_name, options, *_ = key
+        capture = self._capture.get()
+        builds = capture is None or capture.execute
         try:
             signature = self._signature(file_stem, kernel_name, options)
-            signature.check(arguments)
-        except (ArgumentError, BackendError):
-            capture = self._capture.get()
-            if capture is not None and not capture.execute:
+        except BackendError:
+            if not builds:
                 # What shows a kernel that does not build has no need of its arguments' types.
                 return Call(signatures.as_given(file_stem, kernel_name, arguments), arguments)
             # What the compiler refuses too is explained by what the compiler says.
             self._program(file_stem, options)
+            raise
+        try:
+            signature.check(arguments)
+        except ArgumentError:
+            if builds:
+                self._program(file_stem, options)
             raise
         self._calls[key] = Call(signature, arguments)
         return self._calls[key]

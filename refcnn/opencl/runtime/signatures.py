@@ -215,6 +215,8 @@ def _parameter(tokens, types):
     *meaning, name = tokens
     is_array = "*" in meaning
     words = [word for word in meaning if word != "*" and word not in _QUALIFIERS]
+    if not words:
+        raise ValueError(f"the argument {name!r} has no type")
     dtype = _element(words, types) if is_array else types.get(_unsigned(words))
     return Parameter(name, dtype, is_array)
 
