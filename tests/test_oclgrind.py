@@ -38,8 +38,9 @@ def test_operations(run):
         "-q",
         "-p",
         "no:cacheprovider",
+        # In the simulator what is long takes minutes; conform meets every operation there in tiny cases.
         "-k",
-        "opencl",
+        "opencl and not long_axes and not cases_of_onnx and not broadcast_as_in_numpy",
         "--hypothesis-profile=simulator",
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
