@@ -5,7 +5,7 @@ import subprocess
 import warnings
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refcnn.errors import BackendError
@@ -183,6 +183,7 @@ conditions = st.recursive(
 )
 
 
+@example(["1 == (0 || 2)", "(3 && 2) == 1"])
 @given(st.lists(conditions, min_size=1, max_size=40))
 def test_conditions_mean_what_they_mean_to_a_compiler(texts):
     compiler = shutil.which("cpp")

@@ -24,8 +24,8 @@ _DIRECTIVE = re.compile(r"\s*#\s*(\w+)(.*)")
 _DEFINITION = re.compile(r"\s*(\w+)(?:\(([^)]*)\))?(.*)")
 # The operators of conditions, from those that bind least.
 _OPERATORS = {
-    "||": lambda a, b: a or b,
-    "&&": lambda a, b: a and b,
+    "||": lambda a, b: int(bool(a or b)),
+    "&&": lambda a, b: int(bool(a and b)),
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
