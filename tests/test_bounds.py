@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from refcnn import rooms
 from refcnn.backend import Reference, find
-from refcnn.conformance.judging import judge
+from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.operations import (
     activation,
     adam,
@@ -24,15 +24,8 @@ from refcnn.conformance.operations import (
     softmax,
     softmax_cross_entropy,
 )
-from refcnn.conformance.theory.bounds import (
-    UNDEFINED,
-    Approximation,
-    computed_in,
-    gamma,
-    input_error,
-    subnormals,
-    widest,
-)
+from refcnn.conformance.theory.approximation import Approximation
+from refcnn.conformance.theory.bounds import UNDEFINED, computed_in, gamma, input_error, subnormals, widest
 from refcnn.conformance.theory.strategies import Case, arrays
 from refcnn.formats import FLOAT16, FLOAT32
 from refcnn.shapes import window_output_shape
@@ -159,10 +152,10 @@ def test_a_dropped_product_is_outside(operation, cases, data, seed):
     judge.check_backward(operation, case, REFERENCE, implementation=implementation)
     lost = rng.integers(len(table["places"][0]))
     table["places"] = [np.delete(places, lost) for places in table["places"]]
-    with pytest.raises(judge.ConformanceFailure, match="bound"):
+    with pytest.raises(comparison.ConformanceFailure, match="bound"):
         judge.check_forward(operation, case, REFERENCE, implementation=implementation)
     for index in range(2):
-        with pytest.raises(judge.ConformanceFailure, match="bound"):
+        with pytest.raises(comparison.ConformanceFailure, match="bound"):
             needs = (index == 0, index == 1, False)
             judge.check_backward(operation, case, REFERENCE, needs=needs, implementation=implementation)
 
@@ -181,9 +174,9 @@ def test_wrong_geometry_is_outside(fault):
     table, implementation = linear("conv2d", case, 0)
     assert 0 < judge.check_forward("conv2d", case, REFERENCE, implementation=implementation) <= 1
     table["places"] = conv2d_table(x.shape, w.shape, y, **{**attributes, **fault})
-    with pytest.raises(judge.ConformanceFailure):
+    with pytest.raises(comparison.ConformanceFailure):
         judge.check_forward("conv2d", case, REFERENCE, implementation=implementation)
-    with pytest.raises(judge.ConformanceFailure):
+    with pytest.raises(comparison.ConformanceFailure):
         judge.check_backward("conv2d", case, REFERENCE, implementation=implementation)
 
 
@@ -377,7 +370,7 @@ def test_errors_of_inputs_are_carried_on(operation, data, seed, size):
         computed = tuple(map(REFERENCE.to_host, computed if operation == "sgd" else computed[:1]))
         bounds = module.forward_bound(case.inputs, case.attributes, errors)
     bounds = bounds if isinstance(bounds, tuple) else (bounds,)
-    note(max(map(judge.compare, [operation] * len(outputs), computed, outputs, bounds)), operation)
+    note(max(map(comparison.compare, [operation] * len(outputs), computed, outputs, bounds)), operation)
 
 
 @given(case=conv2d.cases("small"), seed=seeds)
@@ -447,7 +440,7 @@ def test_each_rule_of_running_error_analysis(name, data, seed, size):
     np.testing.assert_allclose(rule.exact, exact, rtol=1e-15)
     with np.errstate(divide="ignore"):
         result = compute(Device(rng), *computed)
-    note(judge.compare(name, np.asarray(result, np.float32), exact, rule.bound), name)
+    note(comparison.compare(name, np.asarray(result, np.float32), exact, rule.bound), name)
 
 
 def test_each_of_many_quotients_may_be_off_below_the_normal_numbers():
@@ -463,7 +456,7 @@ def test_each_of_many_quotients_may_be_off_below_the_normal_numbers():
         return judge.check_backward("average_pool2d", case, REFERENCE, implementation=found)
 
     assert judged(shares) <= 1
-    with pytest.raises(judge.ConformanceFailure, match="average_pool2d.backward"):
+    with pytest.raises(comparison.ConformanceFailure, match="average_pool2d.backward"):
         judged(shares * 4)
 
 
@@ -479,7 +472,7 @@ def test_a_device_that_keeps_subnormal_numbers_gets_no_room_to_flush_them():
         forward=lambda x: (np.where(np.abs(x) < TINY, np.float32(0), x),) * 2, backward=None
     )
     case = Case((x,), {}, x)
-    with pytest.raises(judge.ConformanceFailure, match="1 of 2 elements are wrong"):
+    with pytest.raises(comparison.ConformanceFailure, match="1 of 2 elements are wrong"):
         judge.check_forward("relu", case, REFERENCE, implementation=flushed)
     assert judge.check_forward("relu", case, FLUSHING, implementation=flushed) == 1
     with subnormals(are_kept=True):
@@ -511,7 +504,7 @@ def test_infinite_weights_reach_what_the_definition_says(w, computed, accepted):
     if accepted:
         judge.check_forward("conv2d", case, REFERENCE, implementation=implementation)
     else:
-        with pytest.raises(judge.ConformanceFailure):
+        with pytest.raises(comparison.ConformanceFailure):
             judge.check_forward("conv2d", case, REFERENCE, implementation=implementation)
 
 
@@ -576,18 +569,18 @@ def test_flushing_device_is_within(case, seed):
 def test_verdict_on_what_is_no_ordinary_number(computed, expected, bound, accepted):
     entries = (np.array([entry], kind) for entry, kind in ((computed, np.float32), (expected, float), (bound, float)))
     if accepted:
-        assert 0 <= judge.compare("verdict", *entries) <= 1
+        assert 0 <= comparison.compare("verdict", *entries) <= 1
     else:
-        with pytest.raises(judge.ConformanceFailure, match=r"\(0,\)"):
-            judge.compare("verdict", *entries)
+        with pytest.raises(comparison.ConformanceFailure, match=r"\(0,\)"):
+            comparison.compare("verdict", *entries)
 
 
 def test_a_verdict_says_how_far_numbers_differ():
     exact = np.array([1, np.inf, np.nan, 5, 5.0])
     computed, bound = np.array([1.5, np.inf, np.nan, -7, np.nan], np.float32), np.array([2, 0, 0, np.inf, UNDEFINED])
-    verdict = judge.verdict(computed, exact, bound)
+    verdict = comparison.verdict(computed, exact, bound)
     assert (verdict.within, verdict.ratio, verdict.worst, verdict.difference) == (True, 0.25, (0,), 0.5)
-    verdict = judge.verdict(np.full(5, np.nan, np.float32), exact, bound)
+    verdict = comparison.verdict(np.full(5, np.nan, np.float32), exact, bound)
     assert (verdict.within, verdict.ratio, verdict.worst, verdict.difference) == (False, np.inf, (0,), np.inf)
 
 
@@ -599,7 +592,7 @@ def test_a_bound_that_holds_for_either_of_two():
 def test_message_names_the_call_and_the_worst_element():
     case = Case((np.array([1, -1], np.float32),), {}, np.array([1, 1], np.float32))
     wrong = types.SimpleNamespace(forward=lambda x: (x, x), backward=None)
-    with pytest.raises(judge.ConformanceFailure) as failure:
+    with pytest.raises(comparison.ConformanceFailure) as failure:
         judge.check_forward("relu", case, REFERENCE, implementation=wrong)
     message = str(failure.value)
     for part in ("relu.forward(np.array([1.0, -1.0], np.float32)) on reference", "(1,)", "-1.0", "bound      0.0"):
@@ -610,7 +603,7 @@ def test_wrong_shape_or_dtype_is_a_failure():
     case = Case((np.ones(2, np.float32),), {}, np.ones(2, np.float32))
     for result in (np.ones(3, np.float32), np.ones(2, np.float64)):
         wrong = types.SimpleNamespace(forward=lambda x, result=result: (result, None), backward=None)
-        with pytest.raises(judge.ConformanceFailure, match="float32 of shape"):
+        with pytest.raises(comparison.ConformanceFailure, match="float32 of shape"):
             judge.check_forward("relu", case, REFERENCE, implementation=wrong)
 
 
@@ -647,7 +640,7 @@ def test_bounds_are_those_of_another_format_inside_computed_in(data, seed, scale
         bound = dense.forward_bound(case.inputs, {})
         wrong = (y + 3 * bound + np.spacing(np.abs(y))).astype(np.float16)
         off = types.SimpleNamespace(forward=lambda *inputs: (wrong, None), backward=None)
-        with pytest.raises(judge.ConformanceFailure, match="bound"):
+        with pytest.raises(comparison.ConformanceFailure, match="bound"):
             judge.check_forward("dense", case, half, implementation=off)
     note(worst, "float16")
 
@@ -671,11 +664,11 @@ def test_what_is_right_in_float16_is_wrong_in_float32():
     exact = x.astype(np.float64) @ w.astype(np.float64)
     bound_of_float32 = dense.forward_bound((x, w, None), {})
     with computed_in(FLOAT16):
-        judge.compare("y", y, exact, dense.forward_bound((x, w, None), {}))
-        with pytest.raises(judge.ConformanceFailure, match="bound"):
-            judge.compare("y", y, exact, bound_of_float32)
-    with pytest.raises(judge.ConformanceFailure, match="float32"):
-        judge.compare("y", y, exact, np.inf)
+        comparison.compare("y", y, exact, dense.forward_bound((x, w, None), {}))
+        with pytest.raises(comparison.ConformanceFailure, match="bound"):
+            comparison.compare("y", y, exact, bound_of_float32)
+    with pytest.raises(comparison.ConformanceFailure, match="float32"):
+        comparison.compare("y", y, exact, np.inf)
 
 
 def test_sums_of_too_many_roundings_have_no_bound():

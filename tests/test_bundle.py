@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from refcnn import rooms
 from refcnn.conformance.bundles import bundle
 from refcnn.conformance.bundles.case_file import read_case
-from refcnn.conformance.judging import judge
+from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.subjects import finding as subjects
 from refcnn.conformance.subjects import onnxruntime as onnxruntime_subject
 from refcnn.conformance.theory.bounds import UNDEFINED
@@ -203,7 +203,7 @@ def test_each_device_runs_it_again(tmp_path):
     for device in finding.usable():
         again = script(tmp_path / "bundle")["replay"](device.name.removeprefix("opencl:"), arrays)
         for found, (_, exact, bound) in zip(again, results.values(), strict=True):
-            judge.compare(device.name, found, exact, bound)
+            comparison.compare(device.name, found, exact, bound)
 
 
 @needs_device
@@ -226,7 +226,7 @@ def test_what_was_not_run_is_recorded_too(tmp_path, monkeypatch):
     for found, (exact, bound) in zip(
         again, bundle.expected("conv2d", "backward", CASES["conv2d"]).values(), strict=True
     ):
-        judge.compare("run again", found, exact, bound)
+        comparison.compare("run again", found, exact, bound)
 
 
 @needs_device
@@ -318,15 +318,15 @@ def test_the_script_judges_as_refcnn_does(tmp_path_factory, elements):
     computed, exact, bound = (np.array(entries) for entries in zip(*elements, strict=True))
     computed = computed.astype(np.float32)
     try:
-        judge.compare("it", computed, exact, bound)
-    except judge.ConformanceFailure:
+        comparison.compare("it", computed, exact, bound)
+    except comparison.ConformanceFailure:
         right = False
     else:
         right = True
     assert _judge()("it", computed, exact, bound) == right
     try:
-        judge.compare("it", computed, exact, bound, signed_zeros=True)
-    except judge.ConformanceFailure:
+        comparison.compare("it", computed, exact, bound, signed_zeros=True)
+    except comparison.ConformanceFailure:
         right = False
     assert _judge()("it", computed, exact, bound, signed_zeros=True) == right
     assert not _judge()("it", computed.astype(np.float64), exact, bound)

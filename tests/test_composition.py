@@ -13,7 +13,7 @@ import refcnn as rm
 from refcnn import rooms
 from refcnn.backend import find
 from refcnn.conformance.bundles import bundle
-from refcnn.conformance.judging import composition, judge
+from refcnn.conformance.judging import comparison, composition, judge
 from refcnn.conformance.operations import conv2d, dense
 from refcnn.conformance.subjects import backends
 from refcnn.conformance.theory.bounds import subnormals
@@ -160,7 +160,7 @@ def test_a_gradient_that_goes_elsewhere_without_need_is_a_failure(followers):
         forward=lambda *a, **b: (-sums.forward(*a, **b)[0], sums.forward(*a, **b)[1]), backward=sums.backward
     )
     assert judge.check_backward("conv2d", case, REFERENCE, followers=followers) <= 1
-    with pytest.raises(judge.ConformanceFailure, match=r"conv2d.backward\+relu"):
+    with pytest.raises(comparison.ConformanceFailure, match=r"conv2d.backward\+relu"):
         judge.check_backward("conv2d", case, REFERENCE, implementation=negated, followers=followers)
 
 
@@ -177,7 +177,7 @@ def test_a_rectifier_that_is_forgotten_is_a_failure():
         name="forgetful",
         denormals=True,
     )
-    with pytest.raises(judge.ConformanceFailure, match=r"conv2d.forward\+relu"):
+    with pytest.raises(comparison.ConformanceFailure, match=r"conv2d.forward\+relu"):
         judge.check_forward("conv2d", case, forgetful, followers=("relu",))
 
 
@@ -202,5 +202,5 @@ def test_a_mask_that_is_forgotten_is_a_failure():
         denormals=True,
         algorithms=lambda *arguments: {},
     )
-    with pytest.raises(judge.ConformanceFailure, match=r"conv2d.backward\+relu"):
+    with pytest.raises(comparison.ConformanceFailure, match=r"conv2d.backward\+relu"):
         judge.check_backward("conv2d", conv2d_case(), forgetful, followers=("relu",), to_the_bit=True)

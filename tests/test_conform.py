@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from refcnn.cli import main
 from refcnn.conformance.bundles import case_file
-from refcnn.conformance.judging import judge
+from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.reports import html
 from refcnn.conformance.reports.results import BINS, DeviceReport, Report
 from refcnn.conformance.running import coverage, runner, worker
@@ -819,10 +819,10 @@ def test_edges_of_a_case():
 
 
 def test_units_in_the_last_place():
-    statistics = judge.Statistics()
+    statistics = comparison.Statistics()
     exact = np.array([1.0, 3.0, 0.0, np.inf])
     computed = np.array([1 + 2**-23, 3 - 2**-22, 0, np.inf], np.float32)
-    judge.compare("", computed, exact, np.full(4, 2.0**-20), statistics=statistics)
+    comparison.compare("", computed, exact, np.full(4, 2.0**-20), statistics=statistics)
     assert statistics.worst_ulp == 1
     assert statistics.worst_ratio == 0.25
     assert sum(statistics.histogram) == 4
@@ -831,7 +831,7 @@ def test_units_in_the_last_place():
     assert statistics.histogram[BINS // 8] == 1
     assert statistics.histogram[BINS // 4] == 1
     # What terms that cancelled leave has no digits to count.
-    judge.compare("", np.array([3e-8], np.float32), np.array([1e-8]), np.array([2.0**-20]), statistics=statistics)
+    comparison.compare("", np.array([3e-8], np.float32), np.array([1e-8]), np.array([2.0**-20]), statistics=statistics)
     assert statistics.worst_ulp == 1
 
 

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refcnn import rooms
-from refcnn.conformance.judging import judge
+from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.operations import activation, adam, arithmetic, reduction, sgd
-from refcnn.conformance.theory.bounds import UNDEFINED, Approximation, subnormals
+from refcnn.conformance.theory.approximation import Approximation
+from refcnn.conformance.theory.bounds import UNDEFINED, subnormals
 from refcnn.conformance.theory.derived import Derived
 from refcnn.conformance.theory.strategies import Case
 from refcnn.reference import activation as formulas
@@ -185,7 +186,7 @@ def test_factors_of_the_gradient_of_sigmoid_may_be_multiplied_in_any_order(produ
 )
 def test_a_formula_in_which_digits_cancel_is_wrong(operation, formula, x):
     case = Case((np.full(4, x, np.float32),), {})
-    with pytest.raises(judge.ConformanceFailure):
+    with pytest.raises(comparison.ConformanceFailure):
         judge.check_forward(operation, case, REFERENCE, implementation=computing(formula))
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import event, given, target
 from hypothesis import strategies as st
 
-from refcnn.conformance.judging.judge import compare
+from refcnn.conformance.judging.comparison import compare
 from refcnn.conformance.operations import conv2d as bounds
 from refcnn.conformance.theory.bounds import subnormals
 from refcnn.conformance.theory.strategies import (

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as np_strategies
 
 import refcnn as rm
 from refcnn import models
-from refcnn.conformance.judging import judge
+from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError, GradientError
 from refcnn.mode import recording
@@ -196,20 +196,20 @@ def test_the_gradient_passes_what_is_float_already():
 
 @given(data=st.data(), host=EXACT_ARRAYS.filter(lambda host: host.size))
 def test_the_judge_finds_a_wrong_integer(data, host):
-    judge.compare("y", host.copy(), host, np.zeros(host.shape))
+    comparison.compare("y", host.copy(), host, np.zeros(host.shape))
     wrong = host.copy()
     place = data.draw(st.integers(0, host.size - 1))
     wrong.flat[place] ^= 1
-    with pytest.raises(judge.ConformanceFailure, match="1 of") as failure:
-        judge.compare("y", wrong, host, np.zeros(host.shape), to_the_bit=True)
+    with pytest.raises(comparison.ConformanceFailure, match="1 of") as failure:
+        comparison.compare("y", wrong, host, np.zeros(host.shape), to_the_bit=True)
     assert "rounding" not in str(failure.value)
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32, np.float64, bool])
 def test_the_judge_finds_a_wrong_dtype(dtype):
     exact = np.array([0, 1])
-    with pytest.raises(judge.ConformanceFailure, match="int64"):
-        judge.compare("y", exact.astype(dtype), exact, np.zeros(2))
+    with pytest.raises(comparison.ConformanceFailure, match="int64"):
+        comparison.compare("y", exact.astype(dtype), exact, np.zeros(2))
 
 
 def test_cases_of_integers_are_judged_on_a_backend(backend):
@@ -224,7 +224,7 @@ def test_cases_of_integers_are_judged_on_a_backend(backend):
 
     case = Case((np.array([2**24 + 1, 5]),), {"dtype": "int32"})
     judge.check_forward("cast", case, backend)
-    with pytest.raises(judge.ConformanceFailure, match="1 of 2"):
+    with pytest.raises(comparison.ConformanceFailure, match="1 of 2"):
         judge.check_forward("cast", case, backend, implementation=TooFew())
 
 

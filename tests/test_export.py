@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import refcnn as rm
-from refcnn.conformance.judging import judge
+from refcnn.conformance.judging import comparison
 from refcnn.conformance.operations import average_pool2d as average_pool2d_bounds
 from refcnn.data import Preprocessing
 from refcnn.errors import ExportError
@@ -110,7 +110,7 @@ def test_average_pooling(tmp_path_factory, window, count_include_padding, size):
     x = integers(np.random.default_rng(1), (3, 2, *size), 9)
     attributes = {**layer.attributes, "count_include_padding": count_include_padding}
     bound = average_pool2d_bounds.forward_bound((x,), attributes)
-    judge.compare("the file", run_file(path, x), exact(rm.Sequential([layer]), x), bound)
+    comparison.compare("the file", run_file(path, x), exact(rm.Sequential([layer]), x), bound)
 
 
 @NESTED

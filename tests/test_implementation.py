@@ -6,7 +6,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from refcnn.conformance.judging import judge
+from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.running import worker
 from refcnn.conformance.subjects.implementation import Implementation
 from refcnn.conformance.theory.strategies import Case
@@ -48,7 +48,7 @@ def judged(functions, case=CONVOLUTION, operation="conv2d", **options):
 def test_winograds_algorithm_is_judged_by_its_own_bound_if_it_is_named():
     assert 0 < judged(Rough(), to_the_bit=True) <= 1
     unnamed = types.SimpleNamespace(conv2d=Rough().conv2d)
-    with pytest.raises(judge.ConformanceFailure, match="no rounding"):
+    with pytest.raises(comparison.ConformanceFailure, match="no rounding"):
         judged(unnamed, to_the_bit=True)
 
 
@@ -56,7 +56,7 @@ def test_winograds_algorithm_is_judged_by_its_own_bound_if_it_is_named():
 def test_an_algorithm_that_has_no_bound_is_said(says):
     rough = Rough()
     rough.says = says
-    with pytest.raises(judge.ConformanceFailure, match="winograd_2x2 or winograd_4x4, or left out"):
+    with pytest.raises(comparison.ConformanceFailure, match="winograd_2x2 or winograd_4x4, or left out"):
         judged(rough)
 
 
@@ -72,7 +72,7 @@ def test_a_number_of_numpys_is_a_result():
     case = Case((x, t), {"reduce_sum": True}, np.ones((), np.float32))
     assert judged(Sums(), case, "softmax_cross_entropy") <= 1
     Sums.result = float
-    with pytest.raises(judge.ConformanceFailure, match=r"\(float\), but float32 of shape \(\)"):
+    with pytest.raises(comparison.ConformanceFailure, match=r"\(float\), but float32 of shape \(\)"):
         judged(Sums(), case, "softmax_cross_entropy")
 
 

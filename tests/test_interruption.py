@@ -276,8 +276,8 @@ def small(inside, tmp_path, monkeypatch):
     [
         ("refcnn.runs.plotting.save", 1, 0),
         ("refcnn.runs.plotting.save", 3, 2),
-        ("refcnn.onnx.proof.proving.judge.verdict", 1, 4),
-        ("refcnn.onnx.proof.proving.judge.verdict", 8, 4),
+        ("refcnn.onnx.proof.proving.comparison.verdict", 1, 4),
+        ("refcnn.onnx.proof.proving.comparison.verdict", 8, 4),
     ],
 )
 def test_a_signal_during_pictures_and_proof_stops_soon_and_tells_how_to_go_on(
@@ -290,7 +290,7 @@ def test_a_signal_during_pictures_and_proof_stops_soon_and_tells_how_to_go_on(
     assert result.exit_code == 143, result.output
     assert f"train --resume {trained}" in result.stdout and "Traceback" not in result.output
     # Where the exception was dropped, the other two implementations may be judged on the same input.
-    assert len(wrapped.calls) <= call + (2 if "judge" in function else 0)
+    assert len(wrapped.calls) <= call + (2 if "verdict" in function else 0)
     left = set(os.listdir(trained)) - {"config.json", "last.npz", "best.npz", "metrics.csv"}
     assert left == set(["curves.png", "confusion.png", "kernels.png", "features_1.png"][:pictures])
 
@@ -308,7 +308,7 @@ def test_pictures_and_proof_that_were_stopped_are_made_when_the_run_goes_on(smal
 @pytest.mark.parametrize(
     ("arguments", "function"),
     [
-        (["export", "RUN", "--out", "RUN/x.onnx"], "refcnn.onnx.proof.proving.judge.verdict"),
+        (["export", "RUN", "--out", "RUN/x.onnx"], "refcnn.onnx.proof.proving.comparison.verdict"),
         (
             ["predict", "RUN", "class0.png", "class1.png", "--backend", "reference"],
             "refcnn.runs.prediction.Predictor.top",

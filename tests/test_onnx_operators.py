@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refcnn import rooms
-from refcnn.conformance.judging import judge
+from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.running import known_faults
 from refcnn.conformance.subjects import base
 from refcnn.conformance.subjects import finding as subjects
@@ -65,7 +65,7 @@ def test_every_mapping_in_every_opset(operation, opset, data):
     expected = judge.expect_forward(operation, case, subject)
     known = known_faults.watch(subject.description, operation, "forward", None)
     for computed, exact, bound in zip(run(model, feeds), expected.exact, expected.bounds, strict=True):
-        verdict = judge.verdict(computed, exact, bound)
+        verdict = comparison.verdict(computed, exact, bound)
         assert verdict.within or known.explain(case, verdict, verdict.difference), verdict.text
 
 

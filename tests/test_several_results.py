@@ -17,7 +17,7 @@ from refcnn import backend as backends
 from refcnn import rooms
 from refcnn.conformance.bundles import bundle
 from refcnn.conformance.bundles.case_file import read_case, write_case
-from refcnn.conformance.judging import judge
+from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.subjects.implementation import Implementation
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ExportError, GradientError
@@ -305,7 +305,7 @@ def test_the_judge_finds(fault):
     for name in ("forward", "backward"):
         check = getattr(judge, f"check_{name}")
         if name == direction:
-            with pytest.raises(judge.ConformanceFailure):
+            with pytest.raises(comparison.ConformanceFailure):
                 check(STEM, CASE, backends.find("reference"), implementation=Wrong)
         elif name == "forward":
             check(STEM, CASE, backends.find("reference"), implementation=Wrong)
@@ -318,7 +318,7 @@ def test_a_tuple_in_the_place_of_one_result_does_not_conform():
             return (np.maximum(x, 0),), None
 
     case = Case((np.ones((2, 2), np.float32),), {})
-    with pytest.raises(judge.ConformanceFailure, match="tuple"):
+    with pytest.raises(comparison.ConformanceFailure, match="tuple"):
         judge.check_forward("relu", case, backends.find("reference"), implementation=Wrong)
 
 

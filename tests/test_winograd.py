@@ -9,7 +9,7 @@ import pytest
 from hypothesis import event, given, target
 from hypothesis import strategies as st
 
-from refcnn.conformance.judging.judge import ConformanceFailure, compare
+from refcnn.conformance.judging.comparison import ConformanceFailure, compare
 from refcnn.conformance.operations.conv2d import channels
 from refcnn.conformance.theory import winograd as bounds
 from refcnn.conformance.theory.bounds import UNDEFINED, subnormals, sum_of_terms

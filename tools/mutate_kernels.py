@@ -191,7 +191,7 @@ def judge_all(device, runs, expected):
     (verdict, how, number of cases)
     """
     from refcnn import backend as backends
-    from refcnn.conformance.judging import composition, judge
+    from refcnn.conformance.judging import comparison, composition, judge
     from refcnn.conformance.subjects.backends import BackendSubject
     from refcnn.errors import BackendError, KernelBuildError
 
@@ -224,7 +224,7 @@ def judge_all(device, runs, expected):
     except KernelBuildError as error:
         lines = str(error).splitlines()
         return "did not build", next((line for line in lines if "error:" in line), lines[0]), count
-    except judge.ConformanceFailure as error:
+    except comparison.ConformanceFailure as error:
         return "killed", f"wrong: {str(error).splitlines()[0][:200]}", count
     except Exception as error:
         return "killed", f"failed: {type(error).__name__}: {error}"[:300], count

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, event, target
 
 from refcnn.backend import find, results_of
-from refcnn.conformance.judging import judge
+from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.running.known_faults import watch
 from refcnn.conformance.subjects.finding import find as find_subject
 
@@ -183,6 +183,6 @@ def check_onnxruntime(operation, case):
     subject = find_subject("onnxruntime")
     try:
         target(judge.check_forward(operation, case, subject), label="onnxruntime")
-    except judge.ConformanceFailure as failure:
+    except comparison.ConformanceFailure as failure:
         if watch(subject.description, operation, "forward", None).explain(case, failure, failure.difference) is None:
             raise

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from ..theory.bounds import Approximation
+from ..theory.approximation import Approximation
 from ..theory.strategies import ZEROS_AND_NOT_FINITE, Case, arrays, shapes
 
 EDGES_AT_ZERO = ("beta1", "beta2")

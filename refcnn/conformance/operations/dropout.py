@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from ...philox import random_bits
 from ...reference import dropout
-from ..theory.bounds import Approximation
+from ..theory.approximation import Approximation
 from ..theory.strategies import ZEROS_AND_NOT_FINITE, Case, arrays, shapes
 
 EXACT_ON_INTEGERS = True

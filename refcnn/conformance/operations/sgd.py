@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from ..theory.bounds import Approximation
+from ..theory.approximation import Approximation
 from ..theory.strategies import ZEROS_AND_NOT_FINITE, Case, arrays, shapes
 
 EXACT_ON_INTEGERS = True

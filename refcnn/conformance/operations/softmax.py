@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from ..theory.bounds import Approximation
+from ..theory.approximation import Approximation
 from ..theory.strategies import FEW_NOT_FINITE, LIMITS, Case, arrays, extents
 
 #: At the last of these one value in a row takes all, and exp underflows.

@@ -3,7 +3,8 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from ..theory.bounds import Approximation, number_format
+from ..theory.approximation import Approximation
+from ..theory.bounds import number_format
 from ..theory.strategies import FEW_NOT_FINITE, Case, arrays
 from .softmax import logit_shapes, logits
 

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from ...answering import Parent
 from ...errors import KernelBuildError, RefcnnError
 from ..bundles.case_file import read_case, write_case
-from ..judging import composition, judge
+from ..judging import comparison, composition, judge
 from ..reports.results import Failure, Row
 from ..subjects import base
 from ..subjects import finding as subjects
@@ -96,7 +96,7 @@ class Run:
         self.row = Row(job.operation, job.direction, job.variant)
         self.subject = subjects.find(specification, job.variant)
         _, self._followers = composition.split(job.variant)
-        self._statistics = judge.Statistics()
+        self._statistics = comparison.Statistics()
         self._coverage = Counter()
         self._calls = 0
         self._is_stable = True
@@ -153,7 +153,7 @@ class Run:
         self._report({"event": "case", "cases": self.row.cases, "slow": self._calls <= 3})
         try:
             # Those of shrinking are not counted: they would hide how many it took.
-            worst = self._judge(case, self._statistics if is_counted else judge.Statistics())
+            worst = self._judge(case, self._statistics if is_counted else comparison.Statistics())
         except (base.NotExpressible, composition.NoSuchResult):
             is_counted = False
             if with_target:
@@ -201,21 +201,21 @@ class Run:
         self.subject.reported()
         try:
             yield
-        except judge.ConformanceFailure as failure:
+        except comparison.ConformanceFailure as failure:
             reported = self.subject.reported()
             if reported:
                 failure.args = (f"{failure}\n{self._report_text(reported)}",)
             raise
         reported = self.subject.reported()
         if reported:
-            raise judge.ConformanceFailure(f"{self.row.name}, {case!r}\n{self._report_text(reported)}")
+            raise comparison.ConformanceFailure(f"{self.row.name}, {case!r}\n{self._report_text(reported)}")
 
     def _report_text(self, reported):
         rest = "..." if len(reported) > _REPORT_CHARACTERS else ""
         return f"{self.subject.name} reported while it ran:\n{reported[:_REPORT_CHARACTERS]}{rest}"
 
     def _describe_failure(self, case, error, message):
-        wrong = isinstance(error, judge.ConformanceFailure)
+        wrong = isinstance(error, comparison.ConformanceFailure)
         self.row.verdict = "wrong" if wrong else "did not build" if isinstance(error, KernelBuildError) else "failed"
         job = self.job
         self.row.failure = Failure(message, summary(case))
@@ -236,11 +236,11 @@ class Run:
         for seen, (found, (error, message)) in list(self._known.seen.items())[:1]:
             self.row.failure.case, self.row.failure.known = summary(found), identifier or seen
             if self.job.bundle is not None:
-                self._save(found, error, message, execute=isinstance(error, judge.ConformanceFailure), known=seen)
+                self._save(found, error, message, execute=isinstance(error, comparison.ConformanceFailure), known=seen)
 
     def _save(self, case, error, message, *, execute, known=None):
         """Write the bundle; what the row found stands also where that fails."""
-        results = error.results if isinstance(error, judge.ConformanceFailure) else None
+        results = error.results if isinstance(error, comparison.ConformanceFailure) else None
         self._report({"event": "saving"})
         try:
             self.row.failure.bundle = save_bundle(
@@ -310,7 +310,7 @@ def save_bundle(job, case, subject, message, results=None, execute=True, known=N
     message : str
         What went wrong.
     results : dict, optional
-        As in :class:`~refcnn.conformance.judging.judge.ConformanceFailure`, where something was computed.
+        As in :class:`~refcnn.conformance.judging.comparison.ConformanceFailure`, where something was computed.
     execute : bool
         Whether the device can be trusted to run the case once more.
     known : str, optional
@@ -378,7 +378,7 @@ class Worker:
 
 
 def _describe(error):
-    is_plain = isinstance(error, judge.ConformanceFailure | RefcnnError)
+    is_plain = isinstance(error, comparison.ConformanceFailure | RefcnnError)
     return str(error) if is_plain else "".join(traceback.format_exception(error))
 
 

@@ -1,6 +1,6 @@
 """Anyone's own implementation as a subject."""
 
-from ..judging.judge import ConformanceFailure
+from ..judging.comparison import ConformanceFailure
 from ..theory.winograd import ALGORITHMS
 from .base import HostSubject, directions, versions
 

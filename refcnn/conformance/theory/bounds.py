@@ -31,13 +31,6 @@ input below TINY may be read as zero, so it counts as an input that is off by
 as much, and errs a product with w by |w| TINY. :func:`subnormals` says which
 of the two holds; flushing is allowed where nothing is said.
 
-Functions. The OpenCL C specification (table "ULP values for single precision
-built-in math functions", full profile) allows exp, log, expm1 and sqrt 3 units
-in the last place, log1p 2, tanh 5, pow 16 and division 2.5; the extended
-versions of the specification name this section "Relative Error as ULPs". One
-unit in the last place of v is at most 2 U |v|, so k units count as 2 k
-roundings.
-
 Where the sums' magnitude passes LARGEST, intermediate results may
 overflow in one order and not in another: the bound is infinite there, and any
 number will do. Where the definition leaves open even whether the result is a
@@ -48,7 +41,6 @@ multiplied or skipped, the bound is UNDEFINED.
 import contextvars
 import functools
 import math
-import types
 
 import numpy as np
 
@@ -58,19 +50,10 @@ from ...mode import setting
 #: In the place of a bound: anything is taken, NaN and infinity too.
 UNDEFINED = -1.0
 
-# exp of what is this far below 0 is 0, in float64 too.
-_FAR = 1000.0
-
 _format = contextvars.ContextVar("refcnn format of the numbers that are bounded", default=FLOAT32)
 _are_kept = contextvars.ContextVar("refcnn subnormal numbers are kept", default=False)
 
-EXP_ULP = 3.0
-EXPM1_ULP = 3.0
-LOG_ULP = 3.0
-LOG1P_ULP = 2.0
-TANH_ULP = 5.0
-POW_ULP = 16.0
-SQRT_ULP = 3.0
+#: Units in the last place by which OpenCL allows a quotient to be off: see :mod:`.approximation`.
 DIVIDE_ULP = 2.5
 
 #: Roundings of a quotient, computed as such or as the product with a reciprocal.
@@ -105,6 +88,11 @@ def subnormals(are_kept):
     return setting(_are_kept, are_kept)
 
 
+def are_subnormals_kept():
+    """Return whether bounds are of what keeps subnormal numbers, and does not flush them."""
+    return _are_kept.get()
+
+
 def underflow(roundings=1):
     """Return how far a result may be off because it is too small for the normal numbers.
 
@@ -114,12 +102,12 @@ def underflow(roundings=1):
         Relative errors of U that the result may have among the normal numbers.
     """
     of = number_format()
-    return roundings * (of.smallest_subnormal / 2) if _are_kept.get() else of.smallest_normal
+    return roundings * (of.smallest_subnormal / 2) if are_subnormals_kept() else of.smallest_normal
 
 
 def may_be_flushed(x):
     """Return where an input may be read as zero though it is none, a bool ndarray of the shape of x."""
-    return (np.abs(x) < number_format().smallest_normal) & (x != 0) & (not _are_kept.get())
+    return (np.abs(x) < number_format().smallest_normal) & (x != 0) & (not are_subnormals_kept())
 
 
 def input_error(x, error=None):
@@ -136,7 +124,7 @@ def input_error(x, error=None):
     ndarray of float64, of the shape of x
     """
     error = np.zeros(x.shape) if error is None else np.asarray(error, dtype=np.float64)
-    if _are_kept.get():
+    if are_subnormals_kept():
         return error
     magnitude, tiny = np.abs(x.astype(np.float64)), number_format().smallest_normal
     is_flushed = (magnitude - error < tiny) & (magnitude + error > 0)
@@ -244,24 +232,6 @@ def overflowing(bound, magnitude):
     return np.where(may_overflow(magnitude), np.inf, bound)
 
 
-def _is_held(value):
-    """Return where float64 numbers are normal numbers of the format, or 0, a bool ndarray."""
-    of, magnitude = number_format(), np.abs(value)
-    with np.errstate(over="ignore"):
-        is_number = (value == value.astype(of.dtype)) & (magnitude <= of.largest)
-    return is_number & ((value == 0) | (magnitude >= of.smallest_normal))
-
-
-def _or_any(exact, error, magnitude, is_lost):
-    """Return the error of a result that is computed from others, and infinity where it can be anything.
-
-    A number can be anything that may overflow, or is computed from what can be anything. NaN and infinity are
-    computed as such from exact ones.
-    """
-    is_lost = is_lost | (np.isfinite(exact) & (np.isnan(error) | may_overflow(magnitude)))
-    return np.where(is_lost, np.inf, np.where(np.isfinite(exact), error, 0))
-
-
 def widest(bounds):
     """Return how far a result may be off that keeps to one of several bounds: UNDEFINED where one of them is.
 
@@ -288,320 +258,3 @@ def windows_over_a_pixel(kernel, stride, dilation=(1, 1)):
     for taps, step, spread in zip(kernel, stride, dilation, strict=True):
         places *= math.ceil(taps / (step // math.gcd(step, spread)))
     return places
-
-
-class Condition:
-    """Where a condition on :class:`Approximation` holds for the exact numbers, and where the computed ones agree.
-
-    Attributes
-    ----------
-    holds, is_sure : ndarray of bool
-    """
-
-    def __init__(self, holds, is_sure):
-        self.holds, self.is_sure = holds, is_sure
-
-    def __and__(self, other):
-        is_surely_not = (self.is_sure & ~self.holds) | (other.is_sure & ~other.holds)
-        return Condition(self.holds & other.holds, (self.is_sure & other.is_sure) | is_surely_not)
-
-    def __array_function__(self, function, types, arguments, keywords):
-        return Approximation.__array_function__(self, function, types, arguments, keywords)
-
-
-class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
-    """Exact numbers, and how far results in floats in their place may be off: running error analysis.
-
-    Each operation gives the exact result and a bound of the computed one's
-    error: what the operands' errors make of it, then the rounding of the
-    result as large as it may have become, then its underflow.
-    Source: Higham, section 3.3.
-
-    Functions of NumPy take it too, so that a formula of :mod:`refcnn.reference` that is given such numbers gives its
-    own error bound. Numbers beside them are taken as rounded to floats.
-
-    Attributes
-    ----------
-    exact, error : ndarray of float64
-    """
-
-    def __init__(self, exact, error=0.0):
-        self.exact = np.asarray(exact, dtype=np.float64)
-        self.error = np.broadcast_to(np.asarray(error, dtype=np.float64), self.exact.shape)
-
-    @classmethod
-    def of_input(cls, x, error=None):
-        """An input of the operation."""
-        return cls(x, input_error(np.asarray(x), error))
-
-    @classmethod
-    def of_attribute(cls, value):
-        """Numbers that are rounded to floats once: an attribute, or what the host computes from attributes."""
-        value = np.asarray(value, dtype=np.float64)
-        error = number_format().roundoff * np.abs(value) + underflow()
-        return cls(value, np.where(_is_held(value) | ~np.isfinite(value), 0, error))
-
-    @classmethod
-    def _of(cls, value):
-        return value if isinstance(value, cls) else cls.of_attribute(value)
-
-    def __array_ufunc__(self, ufunc, method, *inputs, **keywords):
-        if method != "__call__" or keywords or ufunc not in _RULES:
-            return NotImplemented
-        with np.errstate(all="ignore"):
-            return _RULES[ufunc](*map(Approximation._of, inputs))
-
-    def __array_function__(self, function, types, arguments, keywords):
-        if function not in _RULES:
-            return NotImplemented
-        with np.errstate(all="ignore"):
-            return _RULES[function](*arguments, **keywords)
-
-    @property
-    def dtype(self):
-        """Has ``type``, by which formulas round their attributes."""
-        return types.SimpleNamespace(type=self.of_attribute)
-
-    @property
-    def shape(self):
-        """As of an array."""
-        return self.exact.shape
-
-    @property
-    def ndim(self):
-        """As of an array."""
-        return self.exact.ndim
-
-    def reshape(self, *shape):
-        """As of an array."""
-        return Approximation(self.exact.reshape(*shape), self.error.reshape(*shape))
-
-    @property
-    def bound(self):
-        """The error, UNDEFINED where NaN or infinity is computed from what can be anything."""
-        return np.where(np.isinf(self.error) & ~np.isfinite(self.exact), UNDEFINED, self.error)
-
-    @property
-    def _may_be_zero(self):
-        return (self.error > 0) & (np.abs(self.exact) <= self.error)
-
-    @property
-    def is_not_zero(self):
-        """Where the computed number need not be exactly 0, a bool ndarray."""
-        return (self.exact != 0) | (self.error > 0)
-
-    @property
-    def is_surely_not_zero(self):
-        """Where the computed number cannot be 0, a bool ndarray; NaN is none."""
-        return self.is_not_zero & ~self._may_be_zero
-
-    def _rounded(self, exact, error, roundings=1, is_lost=False):
-        # A sum or product of exact numbers, which is rounded once, is exact where it is a number of the format.
-        roundings = np.where((np.asarray(roundings) == 1) & (error == 0) & _is_held(exact), 0, roundings)
-        magnitude = np.abs(exact) + error
-        # What is rounded nowhere may still be flushed.
-        is_normal = np.abs(exact) - error >= number_format().smallest_normal
-        is_safe = (roundings == 0) & (_are_kept.get() | is_normal | (magnitude == 0))
-        error = error + gamma(roundings) * magnitude + np.where(is_safe, 0, underflow(roundings))
-        return Approximation(exact, _or_any(exact, error, magnitude, is_lost | np.isinf(self.error)))
-
-    def __neg__(self):
-        return Approximation(-self.exact, self.error)
-
-    def __add__(self, other):
-        other = self._of(other)
-        return self._rounded(self.exact + other.exact, self.error + other.error, is_lost=np.isinf(other.error))
-
-    def __sub__(self, other):
-        return self + -self._of(other)
-
-    @property
-    def _is_zero_or_one(self):
-        """Where a product with it is rounded nowhere."""
-        return (self.error == 0) & np.isin(np.abs(self.exact), (0, 1))
-
-    def __mul__(self, other):
-        other = self._of(other)
-        # (a + da)(b + db) - a b = da b + a db + da db
-        error = self.error * np.abs(other.exact) + (np.abs(self.exact) + self.error) * other.error
-        is_lost = np.isinf(other.error) | self._may_be_zero & np.isinf(other.exact)
-        is_lost = is_lost | other._may_be_zero & np.isinf(self.exact)
-        roundings = np.where(self._is_zero_or_one | other._is_zero_or_one, 0, 1)
-        return self._rounded(self.exact * other.exact, error, roundings, is_lost)
-
-    def __truediv__(self, other):
-        other = self._of(other)
-        # (a + da)/(b + db) - a/b = (da - (a/b) db)/(b + db)
-        quotient = self.exact / other.exact
-        smallest = np.maximum(np.abs(other.exact) - other.error, 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            error = np.where(smallest > 0, (self.error + np.abs(quotient) * other.error) / smallest, np.inf)
-        return self._rounded(quotient, error, QUOTIENT_ROUNDINGS, np.isinf(other.error) | other._may_be_zero)
-
-    def or_as(self, other):
-        """The same number where it may be computed in two ways."""
-        return Approximation(self.exact, np.maximum(self.error, other.error))
-
-    def max(self, axis):
-        """The largest over an axis (kept): as far off as the one that is furthest off, at most."""
-        return Approximation(self.exact.max(axis, keepdims=True), self.error.max(axis, keepdims=True))
-
-    def sum(self, axis=None, keepdims=None):
-        """The sum over an axis or several (kept unless told otherwise), or over all, in any order."""
-        axes = range(self.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-        terms = math.prod(self.shape[one] for one in axes)
-        keep = axis is not None if keepdims is None else keepdims
-        exact, error = self.exact.sum(axis, keepdims=keep), self.error.sum(axis, keepdims=keep)
-        magnitude = (np.abs(self.exact) + self.error).sum(axis, keepdims=keep)
-        bound = error + gamma(max(terms - 1, 0)) * magnitude + terms * underflow() * (1 + gamma(terms))
-        is_lost = np.isinf(self.error).any(axis, keepdims=keep)
-        # What is finite may overflow before the infinity of the other sign is added.
-        of_finite = np.where(np.isfinite(self.exact), np.abs(self.exact) + self.error, 0).sum(axis, keepdims=keep)
-        is_lost = is_lost | may_overflow(of_finite)
-        return Approximation(exact, _or_any(exact, bound, magnitude, is_lost))
-
-    @classmethod
-    def total(cls, *terms):
-        """The sum of several of one shape, in any order."""
-        stacked = cls(np.stack([term.exact for term in terms]), np.stack([term.error for term in terms])).sum(axis=0)
-        return cls(stacked.exact[0], stacked.error[0])
-
-    def where(self, holds, surely):
-        """The same where a condition holds, exactly 0 elsewhere, and either where it holds but not surely."""
-        is_lost = ~surely & ~np.isfinite(self.exact)
-        return Approximation(np.where(holds, self.exact, 0), np.where(holds, np.where(is_lost, np.inf, self.error), 0))
-
-    def weighted(self, weight):
-        """The product with a weight, which takes no part where it is 0, even of what is not finite."""
-        return (self * weight).where(weight.is_not_zero, weight.is_surely_not_zero)
-
-    def is_far_below(self, other):
-        """Return where the difference to another is surely so far below 0 that its exp is 0, a bool ndarray.
-
-        The difference may pass LARGEST there, and its error be infinite.
-        """
-        return self.exact - other.exact + self.error + other.error < -_FAR
-
-    def exp(self, vanishes=False):
-        """The exponential function, whose argument's error e gives exp(v + e) - exp(v).
-
-        Parameters
-        ----------
-        vanishes : ndarray of bool, optional
-            Where the argument is known to be far below 0, perhaps -infinity, whatever its error is.
-        """
-        argument, error = np.where(vanishes, -np.inf, self.exact), np.where(vanishes, 0, self.error)
-        exact = np.exp(argument)
-        return Approximation(exact, error)._rounded(exact, np.exp(argument + error) - exact, 2 * EXP_ULP)
-
-    def expm1(self):
-        """exp(v) - 1, whose argument's error e gives exp(v + e) - exp(v)."""
-        error = np.exp(self.exact) * np.expm1(self.error)
-        return self._rounded(np.expm1(self.exact), error, 2 * EXPM1_ULP)
-
-    def log(self):
-        """The natural logarithm, whose argument's error e gives log(v) - log(v - e)."""
-        with np.errstate(divide="ignore"):
-            error = -np.log1p(-np.minimum(self.error / self.exact, 1))
-        is_lost = self._may_be_zero & (self.exact <= 0)
-        return self._rounded(np.log(self.exact), error, 2 * LOG_ULP, is_lost)
-
-    def log1p(self):
-        """log(1 + v), whose argument's error e gives log(1 + v) - log(1 + v - e)."""
-        with np.errstate(divide="ignore"):
-            error = -np.log1p(-np.minimum(self.error / (1 + self.exact), 1))
-        is_lost = (self.error > 0) & (self.exact <= -1) & (self.exact + self.error >= -1)
-        return self._rounded(np.log1p(self.exact), error, 2 * LOG1P_ULP, is_lost)
-
-    def tanh(self):
-        """The hyperbolic tangent, whose argument's error e gives at most e, and tanh(v) - tanh(|v| - e)."""
-        exact, magnitude = np.tanh(self.exact), np.abs(self.exact)
-        error = np.minimum(self.error, np.tanh(magnitude) - np.tanh(magnitude - self.error))
-        return self._rounded(exact, error, 2 * TANH_ULP)
-
-    def sqrt(self):
-        """The square root, whose argument's error e gives sqrt(v) - sqrt(v - e), or sqrt(e) at zero."""
-        exact = np.sqrt(self.exact)
-        lost = np.minimum(self.exact, self.error)
-        with np.errstate(invalid="ignore"):
-            below = np.where(lost > 0, lost / (exact + np.sqrt(self.exact - lost)), 0)
-        above = np.sqrt(self.exact + self.error) - exact
-        is_lost = self._may_be_zero & (self.exact < 0)
-        return self._rounded(exact, np.maximum(below, above), 2 * SQRT_ULP, is_lost)
-
-    def power(self, other):
-        """v^w, monotonic in each operand on either side of v = 0: furthest off in a corner of both intervals, or at 0.
-
-        Where NaN or infinity comes of some of these and not of others, it can be anything. So it can where v may be
-        below 0, and w a whole number, for which alone there is a power then, or another; and where v is -0 and w below
-        0, since odd numbers alone give -infinity.
-        """
-        exact = np.power(self.exact, other.exact)
-        bases = [self.exact - self.error, self.exact, self.exact + self.error]
-        # The error of an input that may be flushed ends at 0.
-        bases.append(np.where((bases[0] <= 0) & (bases[2] >= 0), 0, self.exact))
-        corners = [np.power(v, other.exact + sign * other.error) for v in bases for sign in (-1, 0, 1)]
-        may_be_whole = np.floor(other.exact + other.error) >= np.ceil(other.exact - other.error)
-        error = np.zeros(exact.shape)
-        is_negative_zero = (bases[0] == 0) & np.signbit(bases[0])
-        is_signed = (bases[0] < 0) | is_negative_zero & (other.exact < 0)
-        is_lost = np.isinf(other.error) | is_signed & (other.error > 0) & may_be_whole
-        for corner in corners:
-            is_same = (corner == exact) | (np.isnan(corner) & np.isnan(exact))
-            error = np.fmax(error, np.where(is_same, 0, np.abs(corner - exact)))
-            is_lost = is_lost | (~is_same & ~(np.isfinite(corner) & np.isfinite(exact)))
-        return self._rounded(exact, error, 2 * POW_ULP, is_lost)
-
-    def _compared(self, compare, other):
-        """Return a :class:`Condition`: it is not sure where the intervals meet, unless both are exact."""
-        error = self.error + other.error
-        is_sure = (error == 0) | ~(np.abs(self.exact - other.exact) <= error)
-        return Condition(compare(self.exact, other.exact), is_sure & ~np.isinf(error))
-
-    def _extreme(self, choose, other):
-        """The larger or smaller of two: as far off as the one that is further off, at most."""
-        exact, error = choose(self.exact, other.exact), np.maximum(self.error, other.error)
-        return Approximation(exact, np.where(np.isinf(error) | np.isfinite(exact), error, 0))
-
-    @classmethod
-    def _choice(cls, condition, first, second):
-        """The first where a condition holds, the second elsewhere; the hull of both where it is not sure."""
-        if not isinstance(condition, Condition):
-            condition = Condition(condition, np.True_)
-        first, second = cls._of(first), cls._of(second)
-        exact, other = (np.where(holds, first.exact, second.exact) for holds in (condition.holds, ~condition.holds))
-        error, of_other = (np.where(holds, first.error, second.error) for holds in (condition.holds, ~condition.holds))
-        is_same = (exact == other) | (np.isnan(exact) & np.isnan(other))
-        gap = np.where(is_same, 0, np.abs(other - exact)) + of_other
-        is_lost = ~is_same & ~(np.isfinite(exact) & np.isfinite(other))
-        return cls(exact, np.where(condition.is_sure, error, np.where(is_lost, np.inf, np.maximum(error, gap))))
-
-    def _sign(self):
-        of_zero = Approximation(np.where(np.isnan(self.exact), np.nan, 0))
-        below = self._choice(self._compared(np.less, Approximation(0)), -1, of_zero)
-        return self._choice(self._compared(np.greater, Approximation(0)), 1, below)
-
-
-#: What becomes of :class:`Approximation` in functions of NumPy.
-_RULES: dict = {
-    np.add: lambda a, b: a + b,
-    np.subtract: lambda a, b: a - b,
-    np.multiply: lambda a, b: a * b,
-    np.true_divide: lambda a, b: a / b,
-    np.power: Approximation.power,
-    np.negative: lambda a: -a,
-    np.absolute: lambda a: Approximation(np.abs(a.exact), a.error),
-    np.sign: Approximation._sign,
-    np.exp: Approximation.exp,
-    np.expm1: Approximation.expm1,
-    np.log: Approximation.log,
-    np.log1p: Approximation.log1p,
-    np.sqrt: Approximation.sqrt,
-    np.tanh: Approximation.tanh,
-    np.maximum: lambda a, b: a._extreme(np.maximum, b),
-    np.minimum: lambda a, b: a._extreme(np.minimum, b),
-    np.where: Approximation._choice,
-    np.broadcast_to: lambda a, shape: Approximation(*(np.broadcast_to(entry, shape) for entry in (a.exact, a.error))),
-}
-_COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
-_RULES |= {one: functools.partial(lambda compare, a, b: a._compared(compare, b), one) for one in _COMPARISONS}

@@ -1,6 +1,6 @@
 """Error bounds that follow from a formula: the reference's own lines run on numbers that know their errors."""
 
-from .bounds import Approximation
+from .approximation import Approximation
 
 
 class Derived:
@@ -10,7 +10,7 @@ class Derived:
     ----------
     reference : object
         The operation's room in :mod:`refcnn.reference`, whose ``forward`` and ``backward`` take
-        :class:`~refcnn.conformance.theory.bounds.Approximation`.
+        :class:`~refcnn.conformance.theory.approximation.Approximation`.
     cases : callable
         As in :mod:`refcnn.conformance.operations`.
     **traits

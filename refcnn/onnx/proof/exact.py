@@ -4,7 +4,7 @@ import numpy as np
 
 from ... import backend as backends
 from ... import rooms
-from ...conformance.judging import judge
+from ...conformance.judging import comparison
 from ...conformance.theory.bounds import UNDEFINED, widest
 from ...conformance.theory.strategies import Case
 from ...errors import ExportError
@@ -70,7 +70,7 @@ class Exact:
         for step in self._program.steps:
             case = Case(tuple(None if name is None else arrays[name] for name in step.inputs), step.attributes)
             for name, answer in self._step(step, arrays, {}, [backend]).items():
-                yield step, case, judge.verdict(computed[name], *answer)
+                yield step, case, comparison.verdict(computed[name], *answer)
 
     def _step(self, step, arrays, errors, judged):
         """Return by name a step's exact results, and how far each of the backends may be off; None is any other."""

@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from ... import backend as backends
 from ... import rooms
-from ...conformance.judging import judge
+from ...conformance.judging import comparison
 from ...conformance.running import known_faults
 from ...conformance.subjects.onnxruntime import OnnxRuntime
 from ...errors import ExportError, NoDeviceError
@@ -232,7 +232,7 @@ class _Trial:
 
         Where a fault of its own is known the output says nothing, but every operation is judged by itself.
         """
-        output = judge.verdict(entry.output(image), *answer)
+        output = comparison.verdict(entry.output(image), *answer)
         found, faults = [output], []
         if stepwise or not output.within:
             steps, faults = _stepwise(self._exactly, entry, image)
