@@ -9,6 +9,23 @@ import numpy as np
 
 from refcnn.runs.checkpoint import Checkpoint
 
+#: The command that trains the small model.
+TRAIN = [
+    "train",
+    "--data",
+    "data.npz",
+    "--model",
+    "small_models:small",
+    "--backend",
+    "reference",
+    "--batch-size",
+    "8",
+    "--lr",
+    "0.02",
+    "--seed",
+    "3",
+]
+
 MODELS = """
 import time
 import refcnn as rm

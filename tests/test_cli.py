@@ -26,21 +26,6 @@ from refcnn.runs.run_folder import RunFolder
 
 from . import small_run
 
-TRAIN = [
-    "train",
-    "--data",
-    "data.npz",
-    "--model",
-    "small_models:small",
-    "--backend",
-    "reference",
-    "--batch-size",
-    "8",
-    "--lr",
-    "0.02",
-    "--seed",
-    "3",
-]
 #: What names the model of the run anew, where its code is needed.
 NAMED = ["--model", "small_models:small"]
 
@@ -50,7 +35,7 @@ def folder(tmp_path_factory):
     """A folder with the inputs and a whole run, made by the command in a process of its own."""
     path = tmp_path_factory.mktemp("cli")
     small_run.write_inputs(path)
-    command = [sys.executable, "-m", "refcnn", *TRAIN, "--epochs", "3", "--out", "run"]
+    command = [sys.executable, "-m", "refcnn", *small_run.TRAIN, "--epochs", "3", "--out", "run"]
     done = subprocess.run(command, cwd=path, env=small_run.environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (path / "output.txt").write_text(done.stdout)
@@ -170,7 +155,7 @@ def test_image_files_are_recognised_as_well_as_the_floating_point_images_of_the_
     run, files = tmp_path / "run", [tmp_path / f"{index}.png" for index in range(30)]
     for file, pixels in zip(files, x, strict=False):
         Image.fromarray(pixels).save(file)
-    trained = call(*TRAIN, "--data", tmp_path / "data.npz", "--epochs", "4", "--out", run)
+    trained = call(*small_run.TRAIN, "--data", tmp_path / "data.npz", "--epochs", "4", "--out", run)
     assert trained.exit_code == 0, trained.output
     opened = RunFolder.open(run, "small_models:small")
     model = opened.best_model()
@@ -296,7 +281,7 @@ def test_a_complete_run_says_so_and_more_epochs_go_on(call, folder, tmp_path):
 
 def test_ctrl_c_says_how_to_resume(folder, tmp_path):
     out = tmp_path / "run"
-    arguments = [argument.replace(":small", ":slow") for argument in TRAIN]
+    arguments = [argument.replace(":small", ":slow") for argument in small_run.TRAIN]
     command = [sys.executable, "-m", "refcnn", *arguments, "--epochs", "99", "--out", str(out)]
     process = subprocess.Popen(
         command, cwd=folder, env=small_run.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -318,7 +303,7 @@ def test_ctrl_c_while_the_model_is_proved_says_how_to_go_on(call, tmp_path, monk
 
     with monkeypatch.context() as context:
         context.setattr("refcnn.runs.report.write", interrupted)
-        result = call(*TRAIN, "--epochs", "1", "--out", tmp_path / "run")
+        result = call(*small_run.TRAIN, "--epochs", "1", "--out", tmp_path / "run")
     assert result.exit_code == 130
     assert f"Go on with: refcnn train --resume {tmp_path / 'run'} --model small_models:small" in result.stdout
     result = call("train", "--resume", tmp_path / "run", *NAMED)
@@ -363,9 +348,9 @@ def test_models_that_are_none(call, tmp_path, model, parts):
 
 def test_a_run_folder_that_holds_something(call, tmp_path):
     (tmp_path / "thesis.tex").write_text("")
-    assert_refused(call(*TRAIN, "--out", tmp_path), tmp_path, "not empty", "thesis.tex")
-    assert_refused(call(*TRAIN, "--out", "run"), "run holds a training run already", "--resume run")
-    assert_refused(call(*TRAIN, "--out", tmp_path / "thesis.tex"), "is a file")
+    assert_refused(call(*small_run.TRAIN, "--out", tmp_path), tmp_path, "not empty", "thesis.tex")
+    assert_refused(call(*small_run.TRAIN, "--out", "run"), "run holds a training run already", "--resume run")
+    assert_refused(call(*small_run.TRAIN, "--out", tmp_path / "thesis.tex"), "is a file")
     assert_refused(call("train", "--resume", tmp_path), "holds no training run", tmp_path)
     assert_refused(call("train", "--resume", "run", "--out", "x"), "--out", status=2)
     assert os.listdir(tmp_path) == ["thesis.tex"]
@@ -405,7 +390,9 @@ def test_a_resume_that_contradicts(call):
 
 
 def test_a_loss_that_is_not_finite(call, tmp_path):
-    result = call(*TRAIN[:-4], "--lr", "1e38", "--optimizer", "sgd", "--epochs", "2", "--out", tmp_path / "run")
+    result = call(
+        *small_run.TRAIN[:-4], "--lr", "1e38", "--optimizer", "sgd", "--epochs", "2", "--out", tmp_path / "run"
+    )
     assert_refused(result, "epoch 1, batch", "lr 1e+38", "finite", "smaller --lr")
     assert os.listdir(tmp_path / "run") == ["config.json"]
 
@@ -480,7 +467,7 @@ def test_a_full_disk(folder, tmp_path):
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000));"
         "from refcnn.cli import main; main()"
     )
-    command = [sys.executable, "-c", program, *TRAIN, "--epochs", "2", "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-c", program, *small_run.TRAIN, "--epochs", "2", "--out", str(tmp_path / "run")]
     done = subprocess.run(command, cwd=folder, env=small_run.environment(), capture_output=True, text=True)
     assert done.returncode == 1
     assert "Error: " in done.stderr and "best.npz could not be written: File too large" in done.stderr
@@ -498,8 +485,8 @@ def test_a_full_disk_at_the_export_leaves_the_former_file(call, tmp_path, monkey
 
 
 def test_a_folder_that_cannot_be_made(call, folder):
-    assert_refused(call(*TRAIN, "--out", "data.npz/run"), "data.npz/run")
-    assert_refused(call(*TRAIN, "--out", "x" * 300), "File name too long", "another folder")
+    assert_refused(call(*small_run.TRAIN, "--out", "data.npz/run"), "data.npz/run")
+    assert_refused(call(*small_run.TRAIN, "--out", "x" * 300), "File name too long", "another folder")
 
 
 def test_a_broken_checkpoint(call, folder, tmp_path):

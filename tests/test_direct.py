@@ -1,6 +1,5 @@
 """Convolution with few channels by its definition: its kernels hold the bound of a sum, and run where they should."""
 
-import sys
 from unittest import mock
 
 import numpy as np
@@ -31,7 +30,7 @@ from refcnn.reference import conv2d
 from refcnn.shapes import window_output_shape
 
 from .operations.checks import SIZE
-from .test_oclgrind import LIBRARY, run  # noqa: F401
+from .test_oclgrind import LIBRARY, passes_inside, run  # noqa: F401
 
 #: (bytes of a strip, work-items for each core): as a rule, strips of the fewest rows, and one work-item for them all.
 cuts = st.sampled_from([(1 << 16, 4), (1, 64), (1 << 11, 1)])
@@ -191,21 +190,7 @@ def test_no_images(opencl_backend):
 
 @pytest.mark.skipif(LIBRARY is None, reason="Oclgrind is not installed (Debian's package: oclgrind)")
 def test_inside_oclgrind(run):  # noqa: F811
-    done, report = run(
-        sys.executable,
-        "-m",
-        "pytest",
-        __file__,
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--hypothesis-profile=simulator",
-        "-k",
-        "exact or definition or rectified",
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
-    assert report == ""
+    passes_inside(run, __file__, "exact or definition or rectified")
 
 
 def geometry_of(x_shape, w_shape, stride=1, padding=0, groups=1):

@@ -29,23 +29,20 @@ def run(tmp_path):
     return run
 
 
-def test_operations(run):
-    done, report = run(
-        sys.executable,
-        "-m",
-        "pytest",
-        "tests/operations",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        # In the simulator what is long takes minutes; conform meets every operation there in tiny cases.
-        "-k",
-        "opencl and not long_axes and not cases_of_onnx and not broadcast_as_in_numpy",
-        "--hypothesis-profile=simulator",
-    )
+def passes_inside(run, path, selection):
+    """Run a selection of tests inside Oclgrind, which must report nothing."""
+    options = ["-q", "-p", "no:cacheprovider", "--hypothesis-profile=simulator", "-k", selection]
+    done, report = run(sys.executable, "-m", "pytest", path, *options)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
     assert report == ""
+
+
+def test_operations(run):
+    # In the simulator what is long takes minutes; conform meets every operation there in tiny cases.
+    passes_inside(
+        run, "tests/operations", "opencl and not long_axes and not cases_of_onnx and not broadcast_as_in_numpy"
+    )
 
 
 PLANTED = {

@@ -13,25 +13,7 @@ from refcnn.cli import main
 
 from . import small_run
 
-TRAIN = [
-    "train",
-    "--data",
-    "data.npz",
-    "--model",
-    "small_models:small",
-    "--backend",
-    "reference",
-    "--batch-size",
-    "8",
-    "--lr",
-    "0.02",
-    "--seed",
-    "3",
-    "--epochs",
-    "1",
-    "--out",
-    "run",
-]
+TRAIN = [*small_run.TRAIN, "--epochs", "1", "--out", "run"]
 
 
 class Broken(io.StringIO):

@@ -1,7 +1,6 @@
 """Winograd's algorithm: its kernels hold its bound at any shape, and the bound is one."""
 
 import contextlib
-import sys
 from unittest import mock
 
 import numpy as np
@@ -22,7 +21,7 @@ from refcnn.reference import conv2d, max_pool2d
 from refcnn.shapes import window_output_shape
 
 from .operations.checks import SIZE
-from .test_oclgrind import LIBRARY, run  # noqa: F401
+from .test_oclgrind import LIBRARY, passes_inside, run  # noqa: F401
 
 STEP = {"stride": (1, 1), "dilation": (1, 1)}
 tiles = st.sampled_from((2, 4))
@@ -235,21 +234,7 @@ def test_no_images(opencl_backend):
 
 @pytest.mark.skipif(LIBRARY is None, reason="Oclgrind is not installed (Debian's package: oclgrind)")
 def test_inside_oclgrind(run):  # noqa: F811
-    done, report = run(
-        sys.executable,
-        "-m",
-        "pytest",
-        __file__,
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--hypothesis-profile=simulator",
-        "-k",
-        "exact or bit",
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
-    assert report == ""
+    passes_inside(run, __file__, "exact or bit")
 
 
 def test_what_it_applies_to():

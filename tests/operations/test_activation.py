@@ -16,9 +16,7 @@ from refcnn.errors import ArgumentError
 from refcnn.opencl.operations.activation import Activation
 from refcnn.opencl.runtime import kernels
 
-from .checks import SIZE, check, check_example, check_gradients, check_node_cases, check_onnxruntime
-
-EXACT = ("absolute", "leaky_relu", "negative")
+from .checks import SIZE, check_example, check_gradients, check_node_cases, check_onnxruntime
 
 #: Numbers, attributes, results and slopes; those of e are rounded to float32.
 EXAMPLES = {
@@ -59,18 +57,6 @@ def test_limits_without_a_warning(page_backend, operation):
             LIMITS[operation],
             backend=page_backend,
         )
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-@given(data=st.data())
-def test_within_bound(page_backend, operation, data):
-    check(operation, data.draw(OPERATIONS[operation].cases(SIZE)), page_backend)
-
-
-@pytest.mark.parametrize("operation", EXACT)
-@given(data=st.data())
-def test_integers_exact(page_backend, operation, data):
-    check(operation, data.draw(OPERATIONS[operation].cases(SIZE, integers=True)), page_backend, to_the_bit=True)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

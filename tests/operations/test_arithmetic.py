@@ -11,9 +11,8 @@ from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ShapeError
 from refcnn.shapes import broadcast_shape
 
-from .checks import SIZE, check, check_example, check_gradients, check_needs, check_node_cases, check_onnxruntime
+from .checks import SIZE, check_example, check_gradients, check_needs, check_node_cases, check_onnxruntime
 
-EXACT = ("add", "multiply", "subtract")
 NUMPY = {"add": np.add, "divide": np.divide, "multiply": np.multiply, "power": np.power, "subtract": np.subtract}
 
 #: Of (2, 2) and (2,) with dy = ((1, 2), (3, 4)): a, b, y, da, db.
@@ -31,18 +30,6 @@ EXAMPLES = {
 def test_worked_example(page_backend, operation):
     a, b, y, *gradients = EXAMPLES[operation]
     check_example(operation, (a, b), {}, y, dy=[[1, 2], [3, 4]], gradients=gradients, backend=page_backend)
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-@given(data=st.data())
-def test_within_bound(page_backend, operation, data):
-    check(operation, data.draw(OPERATIONS[operation].cases(SIZE)), page_backend)
-
-
-@pytest.mark.parametrize("operation", EXACT)
-@given(data=st.data())
-def test_integers_exact(page_backend, operation, data):
-    check(operation, data.draw(OPERATIONS[operation].cases(SIZE, integers=True)), page_backend, to_the_bit=True)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

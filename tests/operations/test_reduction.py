@@ -13,9 +13,8 @@ from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError
 from refcnn.mode import recording
 
-from .checks import SIZE, check, check_example, check_gradients, check_node_cases, check_onnxruntime
+from .checks import SIZE, check_example, check_gradients, check_node_cases, check_onnxruntime
 
-EXACT = ("reduce_max", "reduce_sum")
 NUMPY = {"reduce_max": np.max, "reduce_mean": np.mean, "reduce_sum": np.sum}
 X = [[[1, 5], [3, 4]], [[5, 5], [-1, 0]]]
 
@@ -50,18 +49,6 @@ def test_worked_example(page_backend, operation):
     check_example(operation, (X,), attributes, y, dy=[8, 4], gradients=(dx,), backend=page_backend)
     attributes, dy = {"axes": (1,), "keepdims": True}, [[[8, 4]], [[2, 6]]]
     check_example(operation, (X,), attributes, y_kept, dy=dy, gradients=(dx_kept,), backend=page_backend)
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-@given(data=st.data())
-def test_within_bound(page_backend, operation, data):
-    check(operation, data.draw(OPERATIONS[operation].cases(SIZE)), page_backend)
-
-
-@pytest.mark.parametrize("operation", EXACT)
-@given(data=st.data())
-def test_integers_exact(page_backend, operation, data):
-    check(operation, data.draw(OPERATIONS[operation].cases(SIZE, integers=True)), page_backend, to_the_bit=True)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
