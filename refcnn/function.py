@@ -6,7 +6,8 @@ from . import backend as backends
 from . import formats, rooms
 from .errors import ArgumentError
 from .mode import is_recording
-from .variable import Node, Variable, variable_or_none
+from .tape import Node
+from .variable import Variable, variable_or_none
 
 
 def apply(operation, *inputs, **attributes):
@@ -45,7 +46,7 @@ def apply(operation, *inputs, **attributes):
     implementation = backend.operation(operation)
     y, saved = implementation.forward(*arrays, **attributes)
     if is_recording():
-        return Node(operation, implementation, inputs, attributes, saved).record(backend, y)
+        return Node(operation, implementation, inputs, attributes, saved).record(Variable.of, backend, y)
     if isinstance(y, tuple):
         return tuple(Variable.of(backend, array) for array in y)
     return Variable.of(backend, y)

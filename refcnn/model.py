@@ -16,8 +16,9 @@ from .formats import EXACT
 from .layer import Layer, described, fits, making, watched
 from .mode import training
 from .reading import reading
+from .tape import tape
 from .typing import PathLike
-from .variable import DESTINATION, Buffer, Parameter, Stored, tape
+from .variable import DESTINATION, Buffer, Parameter, Stored
 
 
 class Model(Layer):

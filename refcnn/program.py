@@ -13,7 +13,8 @@ from .formats import FLOAT32, kept
 from .layers.softmax import softmax as softmax_of
 from .mode import recording
 from .model import describe_unlisted, unlisted
-from .variable import Variable, tape
+from .tape import tape
+from .variable import Variable
 
 IMAGE = "image"
 #: What the output is called, without and with the softmax.

@@ -1,8 +1,7 @@
-"""Variables and the tape: what was computed from what, and the gradients that follow from it."""
+"""Variables: arrays on a backend, how they were computed, and the gradients of one."""
 
 import copy
 import numbers
-import weakref
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -12,83 +11,11 @@ from numpy.typing import ArrayLike, DTypeLike
 from . import backend as backends
 from . import formats, rooms
 from .errors import ArgumentError, BackendError, GradientError, ShapeError
-from .mode import is_recording
-
-#: Functions of NumPy that read no numbers, so that they cut nothing off.
-_OF_SHAPES_ALONE = {"shape", "ndim", "size", "empty_like", "zeros_like", "ones_like", "full_like"}
-
+from .numpy_protocol import ARITHMETIC, NumpyProtocol
+from .tape import Node, leaf_gradients
 
 #: In the memo of ``copy.deepcopy``, whose other keys are integers: the backend to which arrays are copied.
 DESTINATION = "refcnn backend"
-
-
-class Node:
-    """One recorded operation of the tape.
-
-    Attributes
-    ----------
-    operation : str
-        The operation's stem, such as ``"conv2d"``.
-    implementation : module
-        What ran forward, and so runs backward, whatever backend is active by then.
-    inputs : tuple of Variable or None
-    attributes : dict
-    saved : object
-        What forward kept for backward.
-    """
-
-    __slots__ = ("operation", "implementation", "inputs", "attributes", "saved", "_results", "_forms")
-
-    def __init__(self, operation, implementation, inputs, attributes, saved):
-        self.operation, self.implementation = operation, implementation
-        self.inputs, self.attributes, self.saved = inputs, attributes, saved
-        self._results, self._forms = (), None
-
-    def record(self, backend, y):
-        """Return what forward gave, an array or a tuple of arrays, as Variables that know this node."""
-        needed = False
-        for entry in self.inputs:
-            needed = needed or (entry is not None and entry.requires_grad)
-        # Results hold their node, and not the other way round, so that one which nobody holds is freed at once.
-        if not isinstance(y, tuple):
-            result = Variable.of(backend, y, self, needed)
-            self._results = (weakref.ref(result),)
-            return result
-        results = tuple(Variable.of(backend, array, self, needed, position) for position, array in enumerate(y))
-        self._results = tuple(map(weakref.ref, results))
-        self._forms = tuple((result.shape, np.dtype(result.dtype)) for result in results)
-        return results
-
-    @property
-    def has_several_results(self):
-        """Whether forward gives a tuple of results, even if it has one entry."""
-        return self._forms is not None
-
-    def results(self):
-        """Return the variables that it computed, a tuple; None in the place of one that nobody holds any more."""
-        return tuple([result() for result in self._results])
-
-    def let_go(self):
-        """Let the results forget how they were computed: what was saved is freed with the node."""
-        for reference in self._results:
-            result = reference()
-            if result is not None:
-                result.node, result._is_walked = None, True
-
-    def take_gradient(self, backend, gradients):
-        """Take what ``backward`` is given out of a dict of gradients by place on the tape; None if nothing is there."""
-        if self._forms is None:
-            return gradients.pop((id(self), 0), None)
-        found = [gradients.pop((id(self), position), None) for position in range(len(self._forms))]
-        if all(gradient is None for gradient in found):
-            return None
-        rows = zip(found, self._forms, strict=True)
-        return tuple(_zeros(backend, *form) if gradient is None else gradient for gradient, form in rows)
-
-
-def _zeros(backend, shape, dtype):
-    """Return the gradient of a result from which nothing was computed; None if it is not of floating point."""
-    return backend.array(np.zeros(shape, dtype)) if dtype.kind == "f" else None
 
 
 class _Place:
@@ -103,7 +30,7 @@ class _Place:
         self.backend, self.array, self.copies = backend, array, {}
 
 
-class Variable:
+class Variable(NumpyProtocol):
     """An array on a backend, and how it was computed.
 
     Parameters
@@ -260,42 +187,6 @@ class Variable:
         place = self._place
         return place.backend.to_host(place.array)
 
-    def __array__(self, dtype=None, copy=None):
-        if is_recording() and (self.requires_grad or self.node is not None):
-            raise GradientError(
-                f"a Variable of shape {self.shape} was to become a NumPy array, as numpy.asarray, a list of Variables "
-                "or another library makes it, while operations are recorded: its gradient would be cut off. Give "
-                "refcnn's functions the Variable itself, or call as_ndarray() to read the numbers apart from the "
-                "gradient."
-            )
-        return self.as_ndarray().astype(dtype or self.dtype, copy=False)
-
-    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **keywords):
-        reflected = _OF_UFUNCS.get(ufunc) if method == "__call__" and not (out or keywords) else None
-        if reflected and not isinstance(inputs[0], Variable):
-            # This is what NumPy makes of an array or a number of its own to the left of an operator.
-            return getattr(inputs[1], reflected)(inputs[0])
-        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-        _refuse_if_recording(f"numpy.{name}", name)
-        if any(isinstance(entry, Variable) for entry in out):
-            return NotImplemented
-        arrays = [entry.as_ndarray() if isinstance(entry, Variable) else entry for entry in inputs]
-        return getattr(ufunc, method)(*arrays, **({"out": out} if out else {}), **keywords)
-
-    def __array_function__(self, function, types, arguments, keywords):
-        if function.__name__ in _OF_SHAPES_ALONE:
-            arguments = [entry._placeholder() if isinstance(entry, Variable) else entry for entry in arguments]
-        else:
-            _refuse_if_recording(f"{function.__module__}.{function.__name__}", function.__name__)
-            if function in _METHODS and arguments and isinstance(arguments[0], Variable):
-                # Or else the function would call that method, whose arguments are others, and return a Variable.
-                arguments = (arguments[0].as_ndarray(), *arguments[1:])
-        # As if there were no such method: the function itself makes arrays of variables.
-        return np.ndarray.__array_function__(np.empty(0), function, (), tuple(arguments), keywords)
-
-    def _placeholder(self):
-        return np.broadcast_to(np.zeros((), self.dtype), self.shape)
-
     def sum(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> "Variable":
         """Return the sum over an axis, several, or all: :func:`refcnn.reduce_sum`."""
         return rooms.function("reduce_sum")(self, axis, keepdims=keepdims)
@@ -425,33 +316,9 @@ class Variable:
                 "grad() has no record of how this variable was computed: either it was computed outside "
                 "`with model.train():`, or grad() was called before. Compute the loss anew inside the block."
             )
-        gradients = {_place_on_tape(self): self.backend.array(np.ones(()))}
         grads = Grads(self.backend)
-        add = self.backend.operation("add").forward
-        nodes = tape(self)
-        while nodes:
-            # Popped, so that a result that nobody else holds is freed as soon as its turn is over.
-            node = nodes.pop()
-            node.let_go()
-            dy = node.take_gradient(self.backend, gradients)
-            if dy is None:
-                continue
-            needs = tuple([entry is not None and entry.requires_grad for entry in node.inputs])
-            derivatives = node.implementation.backward(dy, node.saved, needs, **node.attributes)
-            for entry, needed, derivative in zip(node.inputs, needs, derivatives, strict=True):
-                if needed:
-                    # An input that is used twice gets the sum of both derivatives.
-                    place = _place_on_tape(entry)
-                    former = gradients.get(place)
-                    gradients[place] = derivative if former is None else add(former, derivative)[0]
-                    if entry._is_walked:
-                        raise GradientError(
-                            f"an intermediate result of shape {entry.shape} belongs to another loss too, whose grad() "
-                            "has let go how it was computed. Add the losses and call grad() on the sum, or compute "
-                            "it anew for each."
-                        )
-                    if entry.node is None:
-                        grads._set(entry, gradients[place])
+        for variable, gradient in leaf_gradients(self):
+            grads._set(variable, gradient)
         return grads
 
 
@@ -472,41 +339,9 @@ def _arithmetic(name, operation, is_reflected):
 #: What may stand on the other side of an operator.
 _OPERANDS = (Variable, numbers.Number, np.ndarray, np.generic, list, tuple)
 
-#: Python's names of the operators that are operations of refcnn, without underscores, and what computes them.
-_ARITHMETIC = {
-    "add": "add",
-    "sub": "subtract",
-    "mul": "multiply",
-    "truediv": "divide",
-    "pow": "power",
-    "matmul": "matmul",
-}
-for _name, _operation in _ARITHMETIC.items():
+for _name, _operation in ARITHMETIC.items():
     for _method in (_arithmetic(_name, _operation, is_reflected) for is_reflected in (False, True)):
         setattr(Variable, _method.__name__, _method)
-
-#: By the function of NumPy that an array to the left calls, the operators' methods of what is to the right.
-_OF_UFUNCS = {getattr(np, operation): f"__r{name}__" for name, operation in _ARITHMETIC.items()}
-
-#: Functions of NumPy that call a method, or take a part, where their first argument knows how.
-_METHODS = {np.sum, np.mean, np.max, np.amax, np.reshape, np.transpose, np.moveaxis, np.trim_zeros}
-
-
-def _operator(symbol, numpy_name):
-    """Return the method of an operator that refcnn does not have yet; outside of recording an array may know it."""
-
-    def method(self, *others):
-        _refuse_if_recording(f"the operator {symbol}", numpy_name)
-        return NotImplemented
-
-    return method
-
-
-#: Python's names of such operators, without underscores: their signs, and NumPy's names of what they compute.
-_OPERATORS = {"floordiv": ("//", "floor_divide"), "mod": ("%", "remainder"), "divmod": ("divmod", "divmod")}
-for _name, _described in _OPERATORS.items():
-    for _prefix in ("", "r"):
-        setattr(Variable, f"__{_prefix}{_name}__", _operator(*_described))
 
 
 class Stored(Variable):
@@ -669,29 +504,6 @@ class Grads:
         optimizer.update(pairs, self.backend)
 
 
-def _refuse_if_recording(what, numpy_name):
-    """Raise GradientError while operations are recorded, for what computes with a Variable but is not recorded."""
-    if not is_recording():
-        return
-    found = _counterpart(numpy_name)
-    raise GradientError(
-        f"{what} on a Variable is none of refcnn's operations, which are being recorded: its result would be cut off "
-        f"from the gradient. {f'Use {found}' if found else 'refcnn has no function for it yet; do without it'}, or "
-        "call as_ndarray() to read the numbers apart from the gradient."
-    )
-
-
-def _counterpart(numpy_name):
-    """Return what refcnn has in the place of a function of NumPy: a function of that name, or what a card says."""
-    for stem in rooms.operations():
-        if stem == numpy_name:
-            return f"refcnn.{numpy_name}"
-        found = rooms.trait(rooms.LAYERS, stem, "IN_PLACE_OF_NUMPY").get(numpy_name)
-        if found:
-            return found
-    return None
-
-
 def _one_sequence(arguments):
     """Return the arguments of a function that takes one sequence, of a method that takes its entries too."""
     return arguments if len(arguments) == 1 else (arguments,)
@@ -717,25 +529,6 @@ def as_variable(value: Input) -> Variable:
 def variable_or_none(value: Input | None) -> Variable | None:
     """Return what :func:`as_variable` does, and None for None, as an input that is left out."""
     return value if value is None or isinstance(value, Variable) else as_variable(value)
-
-
-def tape(variable):
-    """Return the nodes of all that ``variable`` was computed from, each after those of its inputs, its own last."""
-    order, seen, stack = [], set(), [(variable.node, False)]
-    while stack:
-        node, visited = stack.pop()
-        if visited:
-            order.append(node)
-        elif node is not None and id(node) not in seen:
-            seen.add(id(node))
-            stack.append((node, True))
-            stack.extend([(entry.node, False) for entry in node.inputs if entry is not None and entry.node is not None])
-    return order
-
-
-def _place_on_tape(variable):
-    """Return a key for a variable's gradient: a result is known by its node, since it may be freed before that is."""
-    return id(variable) if variable.node is None else (id(variable.node), variable.position)
 
 
 def _host_array(value):

@@ -46,7 +46,7 @@ FLOORS = (
     ("opencl.convolution",),
     ("opencl.shared",),
     ("opencl.variants", "opencl.runtime", "reference", "data", "initializers"),
-    ("rooms", "shapes", "attributes", "formats", "philox", "npz", "files", "locking"),
+    ("rooms", "numpy_protocol", "tape", "shapes", "attributes", "formats", "philox", "npz", "files", "locking"),
     (
         *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "processes"),
         *("reading", "suggestions", "tables", "typing", "version"),
@@ -188,16 +188,16 @@ OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
     ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
     ("runs.training", "", "adam"): "the option's default, among names that the optimizers' cards give",
-    ("variable", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
+    ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
-        ("variable", "", operation): "the operator is the operation"
+        ("numpy_protocol", "", operation): "the operator is the operation"
         for operation in ("divide", "multiply", "power", "subtract")
     },
     ("variable", "Variable.__abs__", "absolute"): "the operator is the operation",
     ("variable", "Variable.__getitem__", "slice"): "the operator is the operation",
     ("variable", "Variable.__neg__", "negative"): "the operator is the operation",
     ("variable", "Variable.astype", "cast"): "the method is the operation",
-    ("variable", "Variable.grad", "add"): "gradients are summed, as the chain rule has it",
+    ("tape", "leaf_gradients", "add"): "gradients are summed, as the chain rule has it",
     ("variable", "Variable.max", "reduce_max"): "the method is the operation",
     ("variable", "Variable.mean", "reduce_mean"): "the method is the operation",
     ("variable", "Variable.reshape", "reshape"): "the method is the operation",

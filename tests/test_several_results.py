@@ -24,7 +24,7 @@ from refcnn.errors import ExportError, GradientError
 from refcnn.mode import recording
 from refcnn.onnx import export
 from refcnn.program import trace
-from refcnn.variable import tape
+from refcnn.tape import tape
 
 from . import split_for_test
 from .operations import checks

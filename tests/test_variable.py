@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import refcnn as rm
 from refcnn.backend import Reference
 from refcnn.mode import recording, training
-from refcnn.variable import tape
+from refcnn.tape import tape
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,8 @@ from ..layers.conv2d import Conv2d
 from ..mode import training
 from ..model import Sequential
 from ..opencl.convolution.sizes import Convolution
-from ..variable import Variable, tape
+from ..tape import tape
+from ..variable import Variable
 from . import batches
 
 MODES = ("training", "inference")

@@ -18,7 +18,7 @@ from ..errors import ArgumentError
 from ..files import atomic_write, check_writable
 from ..interruption import stop_if_asked
 from ..mode import recording
-from ..variable import tape
+from ..tape import tape
 
 _COLUMNS = 8
 _DOTS_PER_INCH = 150
