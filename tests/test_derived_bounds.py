@@ -223,3 +223,12 @@ def test_sums_and_products_that_the_format_holds_are_rounded_nowhere(a, b, is_ex
     assert (once * a).bound == 0 or a.exact == np.float32(0.1)
     # What is off already is rounded as ever.
     assert (Approximation(np.float64([2]), 1e-9) + once).bound > 1e-9
+
+
+@pytest.mark.parametrize("are_kept", [True, False])
+def test_what_is_rounded_nowhere_may_still_be_flushed(are_kept):
+    a, b = (np.array([value * 2.0**-126], np.float32) for value in (1.5, 1.0))
+    with subnormals(are_kept):
+        difference = Approximation.of_input(a) - Approximation.of_input(b)
+    assert difference.exact == 2.0**-127
+    assert (difference.bound == 0) if are_kept else (difference.bound >= 2.0**-127)
