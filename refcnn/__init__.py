@@ -29,7 +29,7 @@ from .layers.activation import (
 from .layers.arithmetic import add, divide, multiply, power, subtract
 from .layers.average_pool2d import AveragePool2d, average_pool2d
 from .layers.cast import cast
-from .layers.conv2d import Conv2d, conv2d
+from .layers.conv2d import Conv1d, Conv2d, Conv3d, conv1d, conv2d, conv3d
 from .layers.dense import Dense, dense
 from .layers.dropout import Dropout, dropout
 from .layers.flatten import Flatten, flatten
@@ -57,7 +57,9 @@ __all__ = [
     "Adam",
     "AveragePool2d",
     "Buffer",
+    "Conv1d",
     "Conv2d",
+    "Conv3d",
     "Dense",
     "Dropout",
     "Flatten",
@@ -83,7 +85,9 @@ __all__ = [
     "add",
     "average_pool2d",
     "cast",
+    "conv1d",
     "conv2d",
+    "conv3d",
     "data",
     "dense",
     "divide",

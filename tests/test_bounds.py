@@ -63,15 +63,15 @@ def note(worst, label):
 def conv2d_table(x, w, y, stride, padding, dilation, groups):
     """All (n, k, i, j), (n, c, row, column) and (k, c', p, q) whose product is part of the sum, as flat places."""
     table = []
-    for n, k, i, j in np.ndindex(*y):
-        for c, p, q in np.ndindex(*w[1:]):
+    steps = list(zip(stride, dilation, padding, x[2:], strict=False))
+    for n, k, *place in np.ndindex(*y):
+        for c, *taps in np.ndindex(*w[1:]):
             channel = k // (w[0] // groups) * w[1] + c
-            row = i * stride[0] + p * dilation[0] - padding[0]
-            column = j * stride[1] + q * dilation[1] - padding[1]
-            if 0 <= row < x[2] and 0 <= column < x[3]:
-                table.append(((n, k, i, j), (n, channel, row, column), (k, c, p, q)))
+            pixel = [i * s + p * d - before for i, p, (s, d, before, _) in zip(place, taps, steps, strict=True)]
+            if all(0 <= i < size for i, (*_, size) in zip(pixel, steps, strict=True)):
+                table.append(((n, k, *place), (n, channel, *pixel), (k, c, *taps)))
     return [
-        np.ravel_multi_index(np.array(places, int).reshape(-1, 4).T, shape)
+        np.ravel_multi_index(np.array(places, int).reshape(-1, len(shape)).T, shape)
         for places, shape in zip(zip(*table, strict=True) if table else ((), (), ()), (y, x, w), strict=True)
     ]
 
