@@ -64,7 +64,7 @@ class Conv2d(Layer):
     ) -> None:
         super().__init__()
         self.channel = attribute.integer("Conv2d", "channel", channel)
-        self.filter = attribute.pair("Conv2d", "filter", filter)
+        self.filter = attribute.per_axis("Conv2d", "filter", filter, 2)
         self.attributes = _normalise(stride, padding, dilation, groups)
         self.ignore_bias, self.initializer = bool(ignore_bias), initializer
         if self.channel % self.attributes["groups"]:
@@ -154,9 +154,9 @@ def conv2d(
 
 def _normalise(stride, padding, dilation, groups):
     return {
-        "stride": attribute.pair("Conv2d", "stride", stride),
-        "padding": attribute.padding4("Conv2d", padding),
-        "dilation": attribute.pair("Conv2d", "dilation", dilation),
+        "stride": attribute.per_axis("Conv2d", "stride", stride, 2),
+        "padding": attribute.padding("Conv2d", padding, 2),
+        "dilation": attribute.per_axis("Conv2d", "dilation", dilation, 2),
         "groups": attribute.integer("Conv2d", "groups", groups),
     }
 

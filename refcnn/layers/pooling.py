@@ -13,14 +13,14 @@ def pooling_attributes(owner, filter, padding, stride):
     ArgumentError
         If one is out of range, or padding is not less than the window: a window could then hold no pixel.
     """
-    kernel = attribute.pair(owner, "filter", filter)
-    sides = attribute.padding4(owner, padding)
+    kernel = attribute.per_axis(owner, "filter", filter, 2)
+    sides = attribute.padding(owner, padding, 2)
     if any(side >= size for side, size in zip(sides, kernel * 2, strict=True)):
         raise ArgumentError(
             f"{owner}: padding is {padding!r} and filter {filter!r}. Give a padding less than the filter, or a window "
             "could lie outside the image altogether. (By position the second is the padding; the step is stride=...)"
         )
-    return {"kernel": kernel, "stride": attribute.pair(owner, "stride", stride), "padding": sides}
+    return {"kernel": kernel, "stride": attribute.per_axis(owner, "stride", stride, 2), "padding": sides}
 
 
 def check_pooling_input(owner, shape, attributes):
