@@ -33,6 +33,22 @@ from .layers.conv2d import Conv1d, Conv2d, Conv3d, conv1d, conv2d, conv3d
 from .layers.dense import Dense, dense
 from .layers.dropout import Dropout, dropout
 from .layers.flatten import Flatten, flatten
+from .layers.global_average_pool2d import (
+    GlobalAveragePool1d,
+    GlobalAveragePool2d,
+    GlobalAveragePool3d,
+    global_average_pool1d,
+    global_average_pool2d,
+    global_average_pool3d,
+)
+from .layers.global_max_pool2d import (
+    GlobalMaxPool1d,
+    GlobalMaxPool2d,
+    GlobalMaxPool3d,
+    global_max_pool1d,
+    global_max_pool2d,
+    global_max_pool3d,
+)
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool2d, max_pool2d
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
@@ -63,6 +79,12 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
+    "GlobalAveragePool1d",
+    "GlobalAveragePool2d",
+    "GlobalAveragePool3d",
+    "GlobalMaxPool1d",
+    "GlobalMaxPool2d",
+    "GlobalMaxPool3d",
     "GlorotNormal",
     "GlorotUniform",
     "Grads",
@@ -94,6 +116,12 @@ __all__ = [
     "dropout",
     "errors",
     "flatten",
+    "global_average_pool1d",
+    "global_average_pool2d",
+    "global_average_pool3d",
+    "global_max_pool1d",
+    "global_max_pool2d",
+    "global_max_pool3d",
     "leaky_relu",
     "matmul",
     "max_pool2d",

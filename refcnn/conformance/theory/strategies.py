@@ -397,6 +397,17 @@ def is_vast(case):
 
 
 @st.composite
+def image_shapes(draw, size):
+    """Draw (N, C, ...) with one to three spatial axes, mostly two."""
+    largest, _, pixels = LIMITS[size]
+    shape = draw(batches(size)), draw(extents(5 if size == "tiny" else 17))
+    for _ in range(draw(st.sampled_from((2, 2, 1, 3)))):
+        left = pixels // math.prod(shape[2:])
+        shape += (draw(st.one_of(st.just(1), extents(max(1, min(largest, left))))),)
+    return shape
+
+
+@st.composite
 def pooling_cases(draw, size, integers, kernels=None, **special):
     """Draw a case of pooling: images, with special values as in :func:`arrays`, and kernel, stride and padding."""
     window = draw(windows(kernels or KERNELS[size], padding_below_kernel=True))
