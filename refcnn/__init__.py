@@ -35,6 +35,7 @@ from .layers.dropout import Dropout, dropout
 from .layers.flatten import Flatten, flatten
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool2d, max_pool2d
+from .layers.normalization import BatchNormalization, batch_normalization
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
 from .layers.relu import Relu, relu
 from .layers.reshape import reshape
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Adam",
     "AveragePool2d",
+    "BatchNormalization",
     "Buffer",
     "Conv2d",
     "Dense",
@@ -82,6 +84,7 @@ __all__ = [
     "absolute",
     "add",
     "average_pool2d",
+    "batch_normalization",
     "cast",
     "conv2d",
     "data",
