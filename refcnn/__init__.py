@@ -51,6 +51,7 @@ from .layers.global_max_pool2d import (
 )
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool2d, max_pool2d
+from .layers.normalization import BatchNormalization, batch_normalization
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
 from .layers.relu import Relu, relu
 from .layers.reshape import reshape
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Adam",
     "AveragePool2d",
+    "BatchNormalization",
     "Buffer",
     "Conv1d",
     "Conv2d",
@@ -106,6 +108,7 @@ __all__ = [
     "absolute",
     "add",
     "average_pool2d",
+    "batch_normalization",
     "cast",
     "conv1d",
     "conv2d",
