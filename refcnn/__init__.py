@@ -29,6 +29,7 @@ from .layers.activation import (
 from .layers.arithmetic import add, divide, multiply, power, subtract
 from .layers.average_pool2d import AveragePool2d, average_pool2d
 from .layers.cast import cast
+from .layers.concat import concat
 from .layers.conv2d import Conv2d, conv2d
 from .layers.dense import Dense, dense
 from .layers.dropout import Dropout, dropout
@@ -83,6 +84,7 @@ __all__ = [
     "add",
     "average_pool2d",
     "cast",
+    "concat",
     "conv2d",
     "data",
     "dense",

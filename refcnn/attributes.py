@@ -49,6 +49,25 @@ def pair(owner, name, value, minimum=1):
     return tuple(integer(owner, name, entry, minimum) for entry in values)
 
 
+def axis(owner, value, dimensions):
+    """Return the number of one axis from 0 on; negative ones count from the last.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is no integer, or there is no such axis.
+    """
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_integer or not -dimensions <= value < dimensions:
+        raise ArgumentError(
+            f"{owner}: axis is {value!r}, but the input has {dimensions} axes. Give an integer from {-dimensions} to "
+            f"{dimensions - 1}."
+            if dimensions
+            else f"{owner}: axis is {value!r}, but the input is a single number, without axes. Give an array."
+        )
+    return int(value) % dimensions
+
+
 def axes(owner, value, dimensions):
     """Return numbers of axes from 0 on, in order, from an int, a sequence of ints, or None for all axes.
 
