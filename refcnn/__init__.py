@@ -28,20 +28,25 @@ from .layers.activation import (
 )
 from .layers.arithmetic import add, divide, multiply, power, subtract
 from .layers.average_pool2d import AveragePool2d, average_pool2d
-from .layers.cast import cast
+from .layers.cast import cast, cast_like
 from .layers.concat import concat
 from .layers.conv2d import Conv2d, conv2d
 from .layers.dense import Dense, dense
+from .layers.depth_to_space import depth_to_space
 from .layers.dropout import Dropout, dropout
+from .layers.expand import expand
 from .layers.flatten import Flatten, flatten
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool2d, max_pool2d
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
 from .layers.relu import Relu, relu
-from .layers.reshape import reshape
+from .layers.reshape import reshape, squeeze, unsqueeze
 from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
+from .layers.space_to_depth import space_to_depth
+from .layers.split import split
+from .layers.tile import tile
 from .layers.transpose import transpose
 from .model import Model, Sequential
 from .optimizers.adam import Adam
@@ -84,13 +89,16 @@ __all__ = [
     "add",
     "average_pool2d",
     "cast",
+    "cast_like",
     "concat",
     "conv2d",
     "data",
     "dense",
+    "depth_to_space",
     "divide",
     "dropout",
     "errors",
+    "expand",
     "flatten",
     "leaky_relu",
     "matmul",
@@ -112,9 +120,14 @@ __all__ = [
     "softmax",
     "softmax_cross_entropy",
     "softplus",
+    "space_to_depth",
+    "split",
+    "squeeze",
     "subtract",
     "tanh",
+    "tile",
     "transpose",
+    "unsqueeze",
     "use_backend",
 ]
 

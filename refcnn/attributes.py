@@ -94,6 +94,19 @@ def axes(owner, value, dimensions):
     return tuple(found)
 
 
+def choice(owner, name, value, choices):
+    """Return one of several words.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is none of them.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise ArgumentError(f"{owner}: {name} is {value!r}. Give {' or '.join(map(repr, choices))}.")
+    return value
+
+
 def padding4(owner, value):
     """Return (top, left, bottom, right) from an int, a pair (vertical, horizontal) or all four.
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from ... import formats
 from ...backend import results_of
+from .bounds import sum_of_terms
 from .strategies import ZEROS_AND_NOT_FINITE, Case, arrays, arrays_of_any_format, exact_arrays, subnormal_numbers
 
 _SPECIAL = (*ZEROS_AND_NOT_FINITE, *subnormal_numbers())
@@ -64,6 +65,32 @@ def backward_bound(dy, inputs, attributes, needs):
     return tuple(np.zeros(entry.shape) if need else None for entry, need in zip(inputs, needs, strict=True))
 
 
+def sum_bound_of(reference):
+    """Return the ``backward_bound`` of an operation that moves one array's numbers, at times several copies of one.
+
+    The gradient of such a number is the sum of what its copies get.
+    """
+
+    def backward_bound(dy, inputs, attributes, needs):
+        """The bound of sums of as many terms as a number has copies, at most; those of one alone are copies."""
+        if not needs[0]:
+            return (None,)
+        _, saved = reference.forward(np.zeros(inputs[0].shape), **attributes)
+
+        def total(dy):
+            return reference.backward(dy, saved, needs, **attributes)[0]
+
+        terms = total(np.ones(dy.shape)).max(initial=0)
+        return (sum_of_terms(total, dy, terms) if terms > 1 else np.zeros(inputs[0].shape),)
+
+    return backward_bound
+
+
 def is_copy(direction, case):
     """Always."""
     return True
+
+
+def is_copy_forward(direction, case):
+    """Forward alone: sums of zeros have the sign that the first of them, or a zero before it, gives them."""
+    return direction == "forward"

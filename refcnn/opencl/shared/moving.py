@@ -29,6 +29,12 @@ def gather(x, shape, first, strides):
     return y
 
 
+def transposed(x, axes):
+    """Return x with its axes in another order: axis k of the result is the axis ``axes[k]`` of x."""
+    distances = row_major(x.shape)
+    return gather(x, [x.shape[axis] for axis in axes], 0, [distances[axis] for axis in axes])
+
+
 def scatter(dy, shape, parts):
     """Return dx of a shape that is dy in a part of each axis, and 0 elsewhere.
 
