@@ -186,7 +186,11 @@ ABOUT_OPERATIONS = {
 #: class, and word, with the reason.
 OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
+    ("cli.train", "command", "split"): "the name of an argument",
+    ("data", "", "split"): "a public name, of a function that parts data sets",
     ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
+    ("tools.kernel_faults", "", "tile"): "a kind of fault",
+    ("tools.kernel_faults", "_Code._name_edits", "tile"): "a kind of fault",
     ("runs.training", "", "adam"): "the option's default, among names that the optimizers' cards give",
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
