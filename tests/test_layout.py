@@ -191,6 +191,16 @@ OTHER_MEANINGS = {
     ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
     ("tools.kernel_faults", "", "tile"): "a kind of fault",
     ("tools.kernel_faults", "_Code._name_edits", "tile"): "a kind of fault",
+    ("optimizers.optimizer", "_weighted_sums", "sgd"): "its velocity is the sum that is wanted",
+    **{
+        ("optimizers.optimizer", where, operation): "gradients are scaled by a number"
+        for where, operation in (
+            ("_scaled", "multiply"),
+            ("_norm", "multiply"),
+            ("_norm", "add"),
+            ("_norm", "reduce_sum"),
+        )
+    },
     ("runs.training", "", "adam"): "the option's default, among names that the optimizers' cards give",
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
