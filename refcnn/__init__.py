@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import data, errors
 from .backend import set_opencl_active, use_backend
+from .fitting import Callback, callbacks, evaluate, fit, predict, schedules
 from .initializers import GlorotNormal, GlorotUniform, HeNormal
 from .layer import Layer
 from .layers.activation import (
@@ -57,6 +58,7 @@ __all__ = [
     "Adam",
     "AveragePool2d",
     "Buffer",
+    "Callback",
     "Conv2d",
     "Dense",
     "Dropout",
@@ -82,6 +84,7 @@ __all__ = [
     "absolute",
     "add",
     "average_pool2d",
+    "callbacks",
     "cast",
     "conv2d",
     "data",
@@ -89,6 +92,8 @@ __all__ = [
     "divide",
     "dropout",
     "errors",
+    "evaluate",
+    "fit",
     "flatten",
     "leaky_relu",
     "matmul",
@@ -98,11 +103,13 @@ __all__ = [
     "negative",
     "onnx",
     "power",
+    "predict",
     "reduce_max",
     "reduce_mean",
     "reduce_sum",
     "relu",
     "reshape",
+    "schedules",
     "set_opencl_active",
     "set_seed",
     "sigmoid",
