@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import data, errors
 from .backend import set_opencl_active, use_backend
+from .fitting import Callback, callbacks, evaluate, fit, predict, schedules
 from .initializers import GlorotNormal, GlorotUniform, HeNormal
 from .layer import Layer
 from .layers.activation import (
@@ -90,6 +91,7 @@ __all__ = [
     "AveragePool2d",
     "BatchNormalization",
     "Buffer",
+    "Callback",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -125,6 +127,7 @@ __all__ = [
     "add",
     "average_pool2d",
     "batch_normalization",
+    "callbacks",
     "cast",
     "cast_like",
     "concat",
@@ -137,7 +140,9 @@ __all__ = [
     "divide",
     "dropout",
     "errors",
+    "evaluate",
     "expand",
+    "fit",
     "flatten",
     "global_average_pool1d",
     "global_average_pool2d",
@@ -153,11 +158,13 @@ __all__ = [
     "negative",
     "onnx",
     "power",
+    "predict",
     "reduce_max",
     "reduce_mean",
     "reduce_sum",
     "relu",
     "reshape",
+    "schedules",
     "set_opencl_active",
     "set_seed",
     "sigmoid",

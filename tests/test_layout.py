@@ -35,6 +35,7 @@ FLOORS = (
     ("onnx.reading", "onnx.writing", "onnx.runtime"),
     ("onnx.operators",),
     ("models",),
+    ("fitting",),
     ("program",),
     ("layers", "optimizers"),
     ("model",),
@@ -202,6 +203,7 @@ OTHER_MEANINGS = {
         )
     },
     ("runs.training", "", "adam"): "the option's default, among names that the optimizers' cards give",
+    ("fitting.optimizers", "", "adam"): "the option's default, among names that the optimizers' cards give",
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
         ("numpy_protocol", "", operation): "the operator is the operation"
@@ -240,9 +242,9 @@ NEED_ROOMS = {
     "": "the public names",
     "bench.peaks": "a device's limits are those of some operations",
     "bench.workloads": "a grid of convolutions is measured",
+    "fitting.metrics": "the loss of a classifier",
     "models.building": "networks are made of layers",
     "program": "a network is exported with a softmax behind it, if that is asked for",
-    "runs.training": "the loss of a classifier",
 }
 
 
