@@ -123,5 +123,4 @@ def test_cases_by_which_onnx_defines_the_operator(backend):
         attributes = {"class_weight": weights, "ignore_index": node.get("ignore_index")}
         return (x, t), ATTRIBUTES | attributes | {"reduce_sum": node["reduction"] == b"mean"}
 
-    operator, module = "SoftmaxCrossEntropyLoss", "softmax_cross_entropy_loss"
-    check_node_cases("sparse_softmax_cross_entropy", operator, translate, backend, tolerance=1e-5, module=module)
+    check_node_cases("sparse_softmax_cross_entropy", "SoftmaxCrossEntropyLoss", translate, backend, tolerance=1e-5)
