@@ -53,6 +53,7 @@ from .layers.global_max_pool2d import (
     global_max_pool2d,
     global_max_pool3d,
 )
+from .layers.loss import mean_squared_error, sigmoid_cross_entropy, smoothed_l1
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool2d, max_pool2d
 from .layers.normalization import BatchNormalization, batch_normalization
@@ -153,6 +154,7 @@ __all__ = [
     "leaky_relu",
     "matmul",
     "max_pool2d",
+    "mean_squared_error",
     "models",
     "multiply",
     "negative",
@@ -168,7 +170,9 @@ __all__ = [
     "set_opencl_active",
     "set_seed",
     "sigmoid",
+    "sigmoid_cross_entropy",
     "slice",
+    "smoothed_l1",
     "softmax",
     "softmax_cross_entropy",
     "softplus",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import refcnn as rm
 from refcnn import rooms
 from refcnn.conformance.judging import comparison, judge
-from refcnn.conformance.operations import activation, adam, arithmetic, reduction, sgd
+from refcnn.conformance.operations import activation, adam, arithmetic, loss, reduction, sgd
 from refcnn.conformance.theory.approximation import Approximation
 from refcnn.conformance.theory.bounds import UNDEFINED, subnormals
 from refcnn.conformance.theory.derived import Derived
@@ -24,7 +24,7 @@ from .test_bounds import REFERENCE, Device, note, seeds, worst_of_orders
 
 DERIVED = {
     stem: room
-    for page in (activation, arithmetic, reduction)
+    for page in (activation, arithmetic, loss, reduction)
     for stem, room in page.OPERATIONS.items()
     if isinstance(room, Derived)
 }
@@ -149,7 +149,7 @@ def test_derived_bounds_are_some_dozens_of_roundings(operation):
     parameters = inspect.signature(rooms.function(operation)).parameters.values()
     attributes = {one.name: one.default for one in parameters if one.kind == one.KEYWORD_ONLY}
     attributes |= {"axes": (1,)} if operation in reduction.OPERATIONS else {}
-    inputs = (x, x[::-1]) if operation in arithmetic.OPERATIONS else (x,)
+    inputs = (x, x[::-1]) if operation in (*arithmetic.OPERATIONS, *loss.OPERATIONS) else (x,)
     (y,), _ = judge.exact(operation, Case(inputs, attributes), (False,) * len(inputs))
     with subnormals(are_kept=True):
         assert np.all(room.forward_bound(inputs, attributes) <= 100 * 2.0**-24 * np.maximum(np.abs(y), 1))

@@ -25,6 +25,7 @@ OPTIONS = {
         ("-DCHUNK=4", "-DOPERATION=divide", "-DOF_A=divide_of_a", "-DOF_B=divide_of_b"),
         ("-DCHUNK=4", "-DOPERATION=subtract", "-DOF_B=subtract_of_b", "-DA_STEP=1", "-DB_STEP=0"),
     ],
+    "loss": [("-DCHUNK=4", "-DLOSS=smoothed_l1", "-DOF_X=smoothed_l1_of_x", "-DOF_T=smoothed_l1_of_t")],
     "matrix_product_cpu": [
         ("-DWIDTH=16", "-DROWS=8", "-DVECTORS=3", "-DDOT_ROWS=5", "-DDOT_COLUMNS=5"),
         ("-DWIDTH=4", "-DROWS=2", "-DVECTORS=2", "-DDOT_ROWS=3", "-DDOT_COLUMNS=3", "-DADJACENT_ROWS"),
