@@ -30,6 +30,14 @@ from .layers.arithmetic import add, divide, multiply, power, subtract
 from .layers.average_pool2d import AveragePool2d, average_pool2d
 from .layers.cast import cast
 from .layers.conv2d import Conv1d, Conv2d, Conv3d, conv1d, conv2d, conv3d
+from .layers.conv_transpose2d import (
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from .layers.dense import Dense, dense
 from .layers.dropout import Dropout, dropout
 from .layers.flatten import Flatten, flatten
@@ -60,6 +68,9 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "Dense",
     "Dropout",
     "Flatten",
@@ -88,6 +99,9 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "data",
     "dense",
     "divide",

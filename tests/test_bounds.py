@@ -17,6 +17,7 @@ from refcnn.conformance.operations import (
     arithmetic,
     average_pool2d,
     conv2d,
+    conv_transpose2d,
     dense,
     max_pool2d,
     reduction,
@@ -76,6 +77,12 @@ def conv2d_table(x, w, y, stride, padding, dilation, groups):
     ]
 
 
+def conv_transpose2d_table(x, w, y, stride, padding, output_padding, dilation, groups):
+    """That of the convolution of the result, with the roles of x and y exchanged."""
+    in_x, in_y, in_w = conv2d_table(y, w, x, stride, padding, dilation, groups)
+    return [in_y, in_x, in_w]
+
+
 def dense_table(x, w, y):
     n, i, o = np.array(list(np.ndindex(x[0], *w))).T
     return [np.ravel_multi_index(places, shape) for places, shape in (((n, o), y), ((n, i), x), ((i, o), w))]
@@ -121,12 +128,17 @@ def linear(operation, case, seed):
     """The table of a case and the implementation on it."""
     x, w, b = case.inputs
     y = case.dy.shape
-    make = {"conv2d": conv2d_table, "dense": dense_table}[operation]
+    tables = {"conv2d": conv2d_table, "conv_transpose2d": conv_transpose2d_table, "dense": dense_table}
+    make = tables[operation]
     table = {"y": y, "places": make(x.shape, w.shape, y, **case.attributes)}
     return table, linear_implementation(np.random.default_rng(seed), table, 1)
 
 
-LINEAR = [("conv2d", conv2d.cases("tiny")), ("dense", dense.cases("tiny"))]
+LINEAR = [
+    ("conv2d", conv2d.cases("tiny")),
+    ("conv_transpose2d", conv_transpose2d.cases("tiny")),
+    ("dense", dense.cases("tiny")),
+]
 
 
 @pytest.mark.parametrize(("operation", "cases"), LINEAR)

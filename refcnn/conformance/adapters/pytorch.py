@@ -65,6 +65,16 @@ def _conv2d(x, w, b, *, stride, padding, dilation, groups):
     return convolve(_pad(x, padding), w, b, stride, 0, dilation, groups)
 
 
+def _conv_transpose2d(x, w, b, *, stride, padding, output_padding, dilation, groups):
+    axes, b = len(stride), None if b is None else b.reshape(-1)
+    spread = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)[axes - 1]
+    # PyTorch cuts off as much on opposite sides.
+    y = spread(x, w, b, stride, 0, output_padding, groups, dilation)
+    for axis, (before, after) in enumerate(zip(padding[:axes], padding[axes:], strict=True), start=2):
+        y = y.narrow(axis, before, y.shape[axis] - before - after)
+    return y
+
+
 def _dense(x, w, b):
     return functional.linear(x, w.T, None if b is None else b.reshape(-1))
 
@@ -107,6 +117,7 @@ class _Operations:
     add = torch.add
     average_pool2d = _average_pool2d
     conv2d = _conv2d
+    conv_transpose2d = _conv_transpose2d
     dense = _dense
     flatten = _flatten
     max_pool2d = _max_pool2d
