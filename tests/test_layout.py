@@ -202,7 +202,6 @@ OTHER_MEANINGS = {
             ("_norm", "reduce_sum"),
         )
     },
-    ("runs.training", "", "adam"): "the option's default, among names that the optimizers' cards give",
     ("fitting.optimizers", "", "adam"): "the option's default, among names that the optimizers' cards give",
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
