@@ -1,4 +1,4 @@
-"""What max and average pooling check alike."""
+"""What the poolings check alike."""
 
 from .. import attributes as attribute
 from ..errors import ArgumentError, ShapeError
@@ -25,9 +25,20 @@ def pooling_attributes(owner, filter, padding, stride):
 
 def check_pooling_input(owner, shape, attributes):
     """Raise ShapeError unless a window fits into images of this shape, (N, C, H, W)."""
-    if len(shape) != 4 or 0 in shape:
-        raise ShapeError(f"{owner}: the input has shape {shape}. Give images of shape (N, C, H, W), none of them zero.")
+    check_images(owner, shape, 2)
     try:
         window_output_shape(shape[2:], attributes["kernel"], attributes["stride"], attributes["padding"])
     except ShapeError as error:
         raise ShapeError(f"{owner}: {error}") from None
+
+
+#: What the sizes of images are called, by their number of spatial axes.
+_IMAGES = {1: "(N, C, W)", 2: "(N, C, H, W)", 3: "(N, C, D, H, W)"}
+
+
+def check_images(owner, shape, axes):
+    """Raise ShapeError unless a shape is one of images with so many spatial axes, none of them empty."""
+    if len(shape) != 2 + axes or 0 in shape:
+        raise ShapeError(
+            f"{owner}: the input has shape {shape}. Give images of shape {_IMAGES[axes]}, none of them zero."
+        )

@@ -140,6 +140,14 @@ class _Modules:
         yield nn.AvgPool2d(kernel, stride, _alike(padding), count_include_pad=count_include_padding)
 
     @staticmethod
+    def global_average_pool2d():
+        yield nn.AdaptiveAvgPool2d(1)
+
+    @staticmethod
+    def global_max_pool2d():
+        yield nn.AdaptiveMaxPool2d(1)
+
+    @staticmethod
     def dropout(*, ratio):
         yield nn.Dropout(ratio)
 
