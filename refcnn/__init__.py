@@ -27,7 +27,14 @@ from .layers.activation import (
     tanh,
 )
 from .layers.arithmetic import add, divide, multiply, power, subtract
-from .layers.average_pool2d import AveragePool2d, average_pool2d
+from .layers.average_pool2d import (
+    AveragePool1d,
+    AveragePool2d,
+    AveragePool3d,
+    average_pool1d,
+    average_pool2d,
+    average_pool3d,
+)
 from .layers.cast import cast
 from .layers.conv2d import Conv2d, conv2d
 from .layers.dense import Dense, dense
@@ -50,7 +57,7 @@ from .layers.global_max_pool2d import (
     global_max_pool3d,
 )
 from .layers.matmul import matmul
-from .layers.max_pool2d import MaxPool2d, max_pool2d
+from .layers.max_pool2d import MaxPool1d, MaxPool2d, MaxPool3d, max_pool1d, max_pool2d, max_pool3d
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
 from .layers.relu import Relu, relu
 from .layers.reshape import reshape
@@ -71,7 +78,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Adam",
+    "AveragePool1d",
     "AveragePool2d",
+    "AveragePool3d",
     "Buffer",
     "Conv2d",
     "Dense",
@@ -89,7 +98,9 @@ __all__ = [
     "HeNormal",
     "Layer",
     "LeakyRelu",
+    "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
     "Model",
     "Optimizer",
     "Parameter",
@@ -103,7 +114,9 @@ __all__ = [
     "Variable",
     "absolute",
     "add",
+    "average_pool1d",
     "average_pool2d",
+    "average_pool3d",
     "cast",
     "conv2d",
     "data",
@@ -120,7 +133,9 @@ __all__ = [
     "global_max_pool3d",
     "leaky_relu",
     "matmul",
+    "max_pool1d",
     "max_pool2d",
+    "max_pool3d",
     "models",
     "multiply",
     "negative",
