@@ -36,7 +36,15 @@ from .layers.average_pool2d import (
     average_pool3d,
 )
 from .layers.cast import cast
-from .layers.conv2d import Conv2d, conv2d
+from .layers.conv2d import Conv1d, Conv2d, Conv3d, conv1d, conv2d, conv3d
+from .layers.conv_transpose2d import (
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from .layers.dense import Dense, dense
 from .layers.dropout import Dropout, dropout
 from .layers.flatten import Flatten, flatten
@@ -82,7 +90,12 @@ __all__ = [
     "AveragePool2d",
     "AveragePool3d",
     "Buffer",
+    "Conv1d",
     "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "Dense",
     "Dropout",
     "Flatten",
@@ -118,7 +131,12 @@ __all__ = [
     "average_pool2d",
     "average_pool3d",
     "cast",
+    "conv1d",
     "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "data",
     "dense",
     "divide",

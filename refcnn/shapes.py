@@ -62,14 +62,46 @@ def window_output_shape(image, kernel, stride, padding, dilation=None, ceil_mode
     Raises
     ------
     ShapeError
-        If the window does not fit into the padded image.
+        If the window does not fit into the padded image, or has not as many axes.
     """
+    if len(kernel) != len(image):
+        raise ShapeError(f"a window of {tuple(kernel)} pixels cannot slide over images of {tuple(image)}.")
     dilation = dilation or (1,) * len(image)
     axes = zip(image, kernel, stride, sides(padding), dilation, strict=True)
     return tuple(
         convolution_output_size(size, taps, step, before, after, spread, ceil_mode)
         for size, taps, step, (before, after), spread in axes
     )
+
+
+def transposed_output_shape(image, kernel, stride, padding, output_padding, dilation=None):
+    """Return the spatial sizes of what a transposed convolution yields over one, two or three axes.
+
+    Along each axis ``(size - 1) stride + d (k - 1) + 1 + output_padding - padding_before - padding_after``, the formula
+    of ONNX's ConvTranspose.
+
+    Parameters
+    ----------
+    image, kernel, stride, output_padding, dilation : tuple of int
+        A number for each spatial axis; a dilation of 1 if it is not given.
+    padding : tuple of int
+        What is cut off: all beginnings, then all ends, as in ONNX's ``pads``.
+
+    Raises
+    ------
+    ShapeError
+        If nothing is left.
+    """
+    dilation = dilation or (1,) * len(image)
+    axes = zip(image, kernel, stride, sides(padding), output_padding, dilation, strict=True)
+    whole = [(size - 1) * step + window_extent(taps, d) + more for size, taps, step, _, more, d in axes]
+    out = tuple(size - before - after for size, (before, after) in zip(whole, sides(padding), strict=True))
+    if min(out) < 1:
+        raise ShapeError(
+            f"nothing is left: images of {tuple(image)} pixels become {tuple(whole)}, of which a padding of "
+            f"{tuple(padding)} cuts off all. Give less padding, larger images or a larger kernel."
+        )
+    return out
 
 
 def sides(padding):
@@ -169,9 +201,40 @@ def resolved_padding(padding, image, kernel, stride, dilation=None):
         return (0,) * (2 * len(image))
     extents = map(window_extent, kernel, dilation or (1,) * len(image))
     axes = zip(image, stride, extents, strict=True)
-    totals = [max((-(-size // step) - 1) * step + extent - size, 0) for size, step, extent in axes]
+    return _halved([max((-(-size // step) - 1) * step + extent - size, 0) for size, step, extent in axes], padding)
+
+
+def resolved_transposed_padding(padding, image, kernel, stride, output_padding, dilation):
+    """Return the padding and the output padding of a transposed convolution in numbers, where padding may have a name.
+
+    ``"same"`` and ``"same_lower"`` give ``size * stride`` pixels: what is more is cut off on both sides, the odd one at
+    the end or at the beginning, as ONNX's SAME_UPPER and SAME_LOWER say, and what lacks is added at the end.
+
+    Parameters
+    ----------
+    padding : str or tuple of int
+        As :func:`refcnn.attributes.padding` returns it; numbers stay as they are.
+    image, kernel, stride, output_padding, dilation : tuple of int
+        A number for each spatial axis.
+
+    Returns
+    -------
+    (tuple of int, tuple of int)
+    """
+    if not isinstance(padding, str):
+        return padding, output_padding
+    if padding == "valid":
+        return (0,) * (2 * len(image)), output_padding
+    axes = zip(kernel, stride, output_padding, dilation, strict=True)
+    totals = [window_extent(taps, d) + more - step for taps, step, more, d in axes]
+    lacking = tuple(max(-total, 0) for total in totals)
+    padding = _halved([max(total, 0) for total in totals], padding)
+    return padding, tuple(more + short for more, short in zip(output_padding, lacking, strict=True))
+
+
+def _halved(totals, name):
     fewer, more = [total // 2 for total in totals], [-(-total // 2) for total in totals]
-    return (*more, *fewer) if padding == "same_lower" else (*fewer, *more)
+    return (*more, *fewer) if name == "same_lower" else (*fewer, *more)
 
 
 #: In the place of the size of an axis that an array has not.

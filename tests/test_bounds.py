@@ -17,6 +17,7 @@ from refcnn.conformance.operations import (
     arithmetic,
     average_pool2d,
     conv2d,
+    conv_transpose2d,
     dense,
     max_pool2d,
     reduction,
@@ -63,17 +64,23 @@ def note(worst, label):
 def conv2d_table(x, w, y, stride, padding, dilation, groups):
     """All (n, k, i, j), (n, c, row, column) and (k, c', p, q) whose product is part of the sum, as flat places."""
     table = []
-    for n, k, i, j in np.ndindex(*y):
-        for c, p, q in np.ndindex(*w[1:]):
+    steps = list(zip(stride, dilation, padding, x[2:], strict=False))
+    for n, k, *place in np.ndindex(*y):
+        for c, *taps in np.ndindex(*w[1:]):
             channel = k // (w[0] // groups) * w[1] + c
-            row = i * stride[0] + p * dilation[0] - padding[0]
-            column = j * stride[1] + q * dilation[1] - padding[1]
-            if 0 <= row < x[2] and 0 <= column < x[3]:
-                table.append(((n, k, i, j), (n, channel, row, column), (k, c, p, q)))
+            pixel = [i * s + p * d - before for i, p, (s, d, before, _) in zip(place, taps, steps, strict=True)]
+            if all(0 <= i < size for i, (*_, size) in zip(pixel, steps, strict=True)):
+                table.append(((n, k, *place), (n, channel, *pixel), (k, c, *taps)))
     return [
-        np.ravel_multi_index(np.array(places, int).reshape(-1, 4).T, shape)
+        np.ravel_multi_index(np.array(places, int).reshape(-1, len(shape)).T, shape)
         for places, shape in zip(zip(*table, strict=True) if table else ((), (), ()), (y, x, w), strict=True)
     ]
+
+
+def conv_transpose2d_table(x, w, y, stride, padding, output_padding, dilation, groups):
+    """That of the convolution of the result, with the roles of x and y exchanged."""
+    in_x, in_y, in_w = conv2d_table(y, w, x, stride, padding, dilation, groups)
+    return [in_y, in_x, in_w]
 
 
 def dense_table(x, w, y):
@@ -121,12 +128,17 @@ def linear(operation, case, seed):
     """The table of a case and the implementation on it."""
     x, w, b = case.inputs
     y = case.dy.shape
-    make = {"conv2d": conv2d_table, "dense": dense_table}[operation]
+    tables = {"conv2d": conv2d_table, "conv_transpose2d": conv_transpose2d_table, "dense": dense_table}
+    make = tables[operation]
     table = {"y": y, "places": make(x.shape, w.shape, y, **case.attributes)}
     return table, linear_implementation(np.random.default_rng(seed), table, 1)
 
 
-LINEAR = [("conv2d", conv2d.cases("tiny")), ("dense", dense.cases("tiny"))]
+LINEAR = [
+    ("conv2d", conv2d.cases("tiny")),
+    ("conv_transpose2d", conv_transpose2d.cases("tiny")),
+    ("dense", dense.cases("tiny")),
+]
 
 
 @pytest.mark.parametrize(("operation", "cases"), LINEAR)

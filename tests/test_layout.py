@@ -54,7 +54,7 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
+BESIDE = {"layers": {"convolution", "matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
@@ -399,7 +399,8 @@ def test_optimizer_gives_the_attributes_of_its_operation(operation):
 def test_reference_needs_numpy_and_little_else():
     allowed = {"numpy", "..shapes", "..errors", "..philox"}
     for path in (PACKAGE / "reference").glob("*.py"):
-        assert imports(path) <= allowed, path.name
+        neighbours = {f".{operation}" for operation in OPERATIONS}
+        assert imports(path) <= allowed | neighbours, path.name
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from refcnn.shapes import (
     window_output_shape,
 )
 
+from .one_node import run_node
+
 SIZES = st.integers(1, 20)
 FEW = st.integers(1, 5)
 PADDING = st.integers(0, 4)
@@ -91,22 +93,6 @@ def test_the_places_of_pools_are_those_of_onnxruntime(size, kernel, stride, befo
 
 
 def _places_in_onnxruntime(image, kernel, stride, padding, dilation, ceil_mode):
-    import onnxruntime
-    from onnx import TensorProto, helper
-
-    node = helper.make_node(
-        "MaxPool",
-        ["x"],
-        ["y"],
-        kernel_shape=kernel,
-        strides=stride,
-        pads=padding,
-        dilations=dilation,
-        ceil_mode=int(ceil_mode),
-    )
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 1, *image))
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    model = helper.make_model(helper.make_graph([node], "pool", [x], [y]), opset_imports=[helper.make_opsetid("", 13)])
-    model.ir_version = 8
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {"x": np.ones((1, 1, *image), dtype=np.float32)})[0].shape[2:]
+    window = {"kernel_shape": kernel, "strides": stride, "pads": padding, "dilations": dilation}
+    x = np.ones((1, 1, *image), dtype=np.float32)
+    return run_node("MaxPool", x, **window, ceil_mode=int(ceil_mode)).shape[2:]

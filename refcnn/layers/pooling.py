@@ -5,17 +5,7 @@ import numpy as np
 from .. import attributes as attribute
 from ..errors import ArgumentError, ShapeError
 from ..shapes import has_empty_window, reached_padding, resolved_padding, window_extent, window_output_shape
-
-#: What the sizes of images are called, by their number of spatial axes.
-_IMAGES = {1: "(N, C, L)", 2: "(N, C, H, W)", 3: "(N, C, D, H, W)"}
-
-
-def check_images(owner, shape, axes):
-    """Raise ShapeError unless a shape is one of images with so many spatial axes, none of them empty."""
-    if len(shape) != 2 + axes or 0 in shape:
-        raise ShapeError(
-            f"{owner}: the input has shape {shape}. Give images of shape {_IMAGES[axes]}, none of them zero."
-        )
+from .convolution import check_images
 
 
 def pooling_attributes(owner, axes, filter, padding, stride, dilation, ceil_mode):

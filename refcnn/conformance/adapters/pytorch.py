@@ -53,13 +53,26 @@ class PyTorch:
 
 
 def _pad(x, padding, value=0.0):
-    top, left, bottom, right = padding
-    return functional.pad(x, (left, right, top, bottom), value=value)
+    axes = len(padding) // 2
+    # The last axis comes first, each with what is before and behind.
+    around = [count for both in zip(padding[axes - 1 :: -1], padding[: axes - 1 : -1], strict=True) for count in both]
+    return functional.pad(x, around, value=value)
 
 
 def _conv2d(x, w, b, *, stride, padding, dilation, groups):
     b = None if b is None else b.reshape(-1)
-    return functional.conv2d(_pad(x, padding), w, b, stride, 0, dilation, groups)
+    convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[x.ndim - 3]
+    return convolve(_pad(x, padding), w, b, stride, 0, dilation, groups)
+
+
+def _conv_transpose2d(x, w, b, *, stride, padding, output_padding, dilation, groups):
+    axes, b = len(stride), None if b is None else b.reshape(-1)
+    spread = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)[axes - 1]
+    # PyTorch cuts off as much on opposite sides.
+    y = spread(x, w, b, stride, 0, output_padding, groups, dilation)
+    for axis, (before, after) in enumerate(zip(padding[:axes], padding[axes:], strict=True), start=2):
+        y = y.narrow(axis, before, y.shape[axis] - before - after)
+    return y
 
 
 def _dense(x, w, b):
@@ -104,6 +117,7 @@ class _Operations:
     add = torch.add
     average_pool2d = _average_pool2d
     conv2d = _conv2d
+    conv_transpose2d = _conv_transpose2d
     dense = _dense
     flatten = _flatten
     max_pool2d = _max_pool2d

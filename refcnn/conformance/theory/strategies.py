@@ -209,8 +209,51 @@ def halving_windows(draw, kernels):
     return {"kernel": (side, side), "stride": (2, 2), "padding": (before, before, after, after), "dilation": (1, 1)}
 
 
-def spans(kernel, dilation=(1, 1)):
-    """Return how many pixels a kernel spans, vertically and horizontally."""
+#: What a window slides over: mostly images, which the devices' kernels are written for.
+_AXES = (2,) * 8 + (1, 3)
+
+
+@st.composite
+def images_under(draw, size, window, kernels=(1, 2, 3)):
+    """Draw the spatial sizes of images for a window of :func:`windows`, at times along one axis or three.
+
+    Parameters
+    ----------
+    size : str
+        A key of :data:`LIMITS`.
+    window : dict
+    kernels : sequence of int
+        Sizes of the kernel along the depth to choose from.
+
+    Returns
+    -------
+    (tuple of int, dict)
+        The sizes and the window; of signals without what is vertical, of volumes with what is along the depth.
+    """
+    axes = draw(st.sampled_from(_AXES))
+    span = spans(window["kernel"], window["dilation"])
+    image = draw(image_sizes("tiny" if axes == 3 else size, span, window["padding"], window["stride"]))
+    if axes == 1:
+        return image[1:], {name: numbers[1::2] for name, numbers in window.items()}
+    if axes == 2:
+        return image, window
+    most = 1 if max(window["padding"]) == 0 else 2
+    kernel, stride, dilation = (draw(st.sampled_from(values)) for values in (kernels, (1, 2, 3), (1, 2, 3)))
+    before, after = (draw(st.integers(0, min(most, kernel - 1))) for _ in range(2))
+    least = max(1, window_extent(kernel, dilation) - before - after)
+    top, left, bottom, right = window["padding"]
+    of_volume = {
+        "kernel": (kernel, *window["kernel"]),
+        "stride": (stride, *window["stride"]),
+        "padding": (before, top, left, after, bottom, right),
+        "dilation": (dilation, *window["dilation"]),
+    }
+    return (least + draw(st.integers(0, 3)), *image), of_volume
+
+
+def spans(kernel, dilation=None):
+    """Return how many pixels a kernel spans along each axis, with a dilation of 1 if it is not given."""
+    dilation = dilation or (1,) * len(kernel)
     return tuple(window_extent(taps, step) for taps, step in zip(kernel, dilation, strict=True))
 
 
@@ -381,7 +424,9 @@ def pooling_cases(draw, size, integers, kernels=None, ceil_modes=(False, False, 
     ceil_modes : sequence of bool
         From which ``ceil_mode`` is drawn.
     """
-    image, window = draw(pooling_windows(size, kernels or KERNELS[size]))
+    kernels = kernels or KERNELS[size]
+    window = draw(windows(kernels, dilations=True, padding_below_kernel=True))
+    image, window = draw(images_under(size, window, kernels[:3]))
     window["ceil_mode"] = draw(st.sampled_from(ceil_modes))
     batch, c = draw(batches(size)), draw(extents(5 if size == "tiny" else 17))
     if has_empty_window(image, **window):
@@ -393,39 +438,3 @@ def pooling_cases(draw, size, integers, kernels=None, ceil_modes=(False, False, 
     x = draw(arrays((batch, c, *image), integers, **special))
     dy = draw(arrays((batch, c, *out), integers, **(FEW_NOT_FINITE if special.get("special") else {})))
     return Case((x,), window, dy)
-
-
-@st.composite
-def pooling_windows(draw, size, kernels):
-    """Draw the spatial sizes of images, mostly two, at times one or three, and as :func:`windows` a window that fits.
-
-    Returns
-    -------
-    (tuple of int, dict)
-    """
-    axes = draw(st.sampled_from((2, 2, 2, 2, 1, 3)))
-    # In each volume there are several planes.
-    image, window = draw(_image_and_window("tiny" if axes == 3 else size, kernels))
-    if axes == 1:
-        return image[1:], _of_axes(window, slice(1, None))
-    if axes == 2:
-        return image, window
-    (depth, _), behind = draw(_image_and_window("tiny", kernels))
-    behind = _of_axes(behind, slice(1))
-    least = spans(behind["kernel"], behind["dilation"])[0] - sum(behind["padding"])
-    joined = {name: (*behind[name], *window[name]) for name in ("kernel", "stride", "dilation")}
-    (front, back), (top, left, bottom, right) = behind["padding"], window["padding"]
-    return (min(depth, max(1, least) + 2), *image), {**joined, "padding": (front, top, left, back, bottom, right)}
-
-
-@st.composite
-def _image_and_window(draw, size, kernels):
-    window = draw(windows(kernels, dilations=True, padding_below_kernel=True))
-    span = spans(window["kernel"], window["dilation"])
-    return draw(image_sizes(size, span, window["padding"], window["stride"])), window
-
-
-def _of_axes(window, axes):
-    """Return what a window has along some of its two axes."""
-    before, after = window["padding"][:2][axes], window["padding"][2:][axes]
-    return {**{name: value[axes] for name, value in window.items()}, "padding": (*before, *after)}
