@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import data, errors
 from .backend import set_opencl_active, use_backend
+from .fitting import Callback, callbacks, evaluate, fit, predict, schedules
 from .initializers import GlorotNormal, GlorotUniform, HeNormal
 from .layer import Layer
 from .layers.activation import (
@@ -35,7 +36,8 @@ from .layers.average_pool2d import (
     average_pool2d,
     average_pool3d,
 )
-from .layers.cast import cast
+from .layers.cast import cast, cast_like
+from .layers.concat import concat
 from .layers.conv2d import Conv1d, Conv2d, Conv3d, conv1d, conv2d, conv3d
 from .layers.conv_transpose2d import (
     ConvTranspose1d,
@@ -46,7 +48,9 @@ from .layers.conv_transpose2d import (
     conv_transpose3d,
 )
 from .layers.dense import Dense, dense
+from .layers.depth_to_space import depth_to_space
 from .layers.dropout import Dropout, dropout
+from .layers.expand import expand
 from .layers.flatten import Flatten, flatten
 from .layers.global_average_pool2d import (
     GlobalAveragePool1d,
@@ -66,16 +70,25 @@ from .layers.global_max_pool2d import (
 )
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool1d, MaxPool2d, MaxPool3d, max_pool1d, max_pool2d, max_pool3d
+from .layers.normalization import BatchNormalization, batch_normalization
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
 from .layers.relu import Relu, relu
-from .layers.reshape import reshape
+from .layers.reshape import reshape, squeeze, unsqueeze
 from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
+from .layers.space_to_depth import space_to_depth
+from .layers.split import split
+from .layers.tile import tile
 from .layers.transpose import transpose
 from .model import Model, Sequential
+from .optimizers.adadelta import Adadelta
+from .optimizers.adagrad import Adagrad
 from .optimizers.adam import Adam
+from .optimizers.adamax import Adamax
+from .optimizers.adamw import AdamW
 from .optimizers.optimizer import Optimizer
+from .optimizers.rmsprop import RmsProp
 from .optimizers.sgd import Sgd
 from .philox import set_seed
 from .variable import Buffer, Grads, Parameter, Variable
@@ -85,11 +98,17 @@ if TYPE_CHECKING:
     from . import models, onnx
 
 __all__ = [
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
+    "Adamax",
     "AveragePool1d",
     "AveragePool2d",
     "AveragePool3d",
+    "BatchNormalization",
     "Buffer",
+    "Callback",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -118,6 +137,7 @@ __all__ = [
     "Optimizer",
     "Parameter",
     "Relu",
+    "RmsProp",
     "Sequential",
     "Sgd",
     "Sigmoid",
@@ -130,7 +150,11 @@ __all__ = [
     "average_pool1d",
     "average_pool2d",
     "average_pool3d",
+    "batch_normalization",
+    "callbacks",
     "cast",
+    "cast_like",
+    "concat",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -139,9 +163,13 @@ __all__ = [
     "conv_transpose3d",
     "data",
     "dense",
+    "depth_to_space",
     "divide",
     "dropout",
     "errors",
+    "evaluate",
+    "expand",
+    "fit",
     "flatten",
     "global_average_pool1d",
     "global_average_pool2d",
@@ -159,11 +187,13 @@ __all__ = [
     "negative",
     "onnx",
     "power",
+    "predict",
     "reduce_max",
     "reduce_mean",
     "reduce_sum",
     "relu",
     "reshape",
+    "schedules",
     "set_opencl_active",
     "set_seed",
     "sigmoid",
@@ -171,9 +201,14 @@ __all__ = [
     "softmax",
     "softmax_cross_entropy",
     "softplus",
+    "space_to_depth",
+    "split",
+    "squeeze",
     "subtract",
     "tanh",
+    "tile",
     "transpose",
+    "unsqueeze",
     "use_backend",
 ]
 

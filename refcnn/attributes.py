@@ -91,6 +91,25 @@ def padding(owner, value, axes):
     return tuple(integer(owner, "padding", entry, 0) for entry in values)
 
 
+def axis(owner, value, dimensions):
+    """Return the number of one axis from 0 on; negative ones count from the last.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is no integer, or there is no such axis.
+    """
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_integer or not -dimensions <= value < dimensions:
+        raise ArgumentError(
+            f"{owner}: axis is {value!r}, but the input has {dimensions} axes. Give an integer from {-dimensions} to "
+            f"{dimensions - 1}."
+            if dimensions
+            else f"{owner}: axis is {value!r}, but the input is a single number, without axes. Give an array."
+        )
+    return int(value) % dimensions
+
+
 def axes(owner, value, dimensions):
     """Return numbers of axes from 0 on, in order, from an int, a sequence of ints, or None for all axes.
 
@@ -115,6 +134,19 @@ def axes(owner, value, dimensions):
             f"{dimensions - 1}, or a tuple of different ones."
         )
     return tuple(found)
+
+
+def choice(owner, name, value, choices):
+    """Return one of several words.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is none of them.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise ArgumentError(f"{owner}: {name} is {value!r}. Give {' or '.join(map(repr, choices))}.")
+    return value
 
 
 def number(owner, name, value, minimum=None, below=None, above=None):
