@@ -28,7 +28,14 @@ from .layers.activation import (
     tanh,
 )
 from .layers.arithmetic import add, divide, multiply, power, subtract
-from .layers.average_pool2d import AveragePool2d, average_pool2d
+from .layers.average_pool2d import (
+    AveragePool1d,
+    AveragePool2d,
+    AveragePool3d,
+    average_pool1d,
+    average_pool2d,
+    average_pool3d,
+)
 from .layers.cast import cast, cast_like
 from .layers.concat import concat
 from .layers.conv2d import Conv1d, Conv2d, Conv3d, conv1d, conv2d, conv3d
@@ -62,7 +69,7 @@ from .layers.global_max_pool2d import (
     global_max_pool3d,
 )
 from .layers.matmul import matmul
-from .layers.max_pool2d import MaxPool2d, max_pool2d
+from .layers.max_pool2d import MaxPool1d, MaxPool2d, MaxPool3d, max_pool1d, max_pool2d, max_pool3d
 from .layers.normalization import BatchNormalization, batch_normalization
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
 from .layers.relu import Relu, relu
@@ -96,7 +103,9 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "AveragePool1d",
     "AveragePool2d",
+    "AveragePool3d",
     "BatchNormalization",
     "Buffer",
     "Callback",
@@ -121,7 +130,9 @@ __all__ = [
     "HeNormal",
     "Layer",
     "LeakyRelu",
+    "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
     "Model",
     "Optimizer",
     "Parameter",
@@ -136,7 +147,9 @@ __all__ = [
     "Variable",
     "absolute",
     "add",
+    "average_pool1d",
     "average_pool2d",
+    "average_pool3d",
     "batch_normalization",
     "callbacks",
     "cast",
@@ -166,7 +179,9 @@ __all__ = [
     "global_max_pool3d",
     "leaky_relu",
     "matmul",
+    "max_pool1d",
     "max_pool2d",
+    "max_pool3d",
     "models",
     "multiply",
     "negative",
