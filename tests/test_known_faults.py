@@ -121,6 +121,7 @@ CONCERNED = {
     "not finite": case(dy=np.inf),
     "below zero": case(x=-1.0),
     "subnormal": case(x=1e-39),
+    "negative alpha": case(alpha=-0.5),
     "padding": PADDED,
     "stride": case(stride=(1, 2)),
     "dilation": case(dilation=(3, 1)),
