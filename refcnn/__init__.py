@@ -38,6 +38,7 @@ from .layers.expand import expand
 from .layers.flatten import Flatten, flatten
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool2d, max_pool2d
+from .layers.pad import pad
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
 from .layers.relu import Relu, relu
 from .layers.reshape import reshape, squeeze, unsqueeze
@@ -107,6 +108,7 @@ __all__ = [
     "multiply",
     "negative",
     "onnx",
+    "pad",
     "power",
     "reduce_max",
     "reduce_mean",
