@@ -4,7 +4,7 @@
 
 /* y[k_0, k_1, ...] = x[first + k_0 stride_0 + k_1 stride_1 + ...], counted in elements. For each axis of y there is a
    pair in axes: its size, its stride. */
-__kernel void gather(__global const WORD *restrict x, __global WORD *restrict y, int count, int first,
+__kernel void strided(__global const WORD *restrict x, __global WORD *restrict y, int count, int first,
                      __global const int *restrict axes, int last_axis)
 {
     const int begin = get_global_id(0) * CHUNK, end = begin + min(CHUNK, count - begin);

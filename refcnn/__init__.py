@@ -36,8 +36,11 @@ from .layers.depth_to_space import depth_to_space
 from .layers.dropout import Dropout, dropout
 from .layers.expand import expand
 from .layers.flatten import Flatten, flatten
+from .layers.gather import gather
+from .layers.gather_elements import gather_elements
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool2d, max_pool2d
+from .layers.one_hot import one_hot
 from .layers.pad import pad
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
 from .layers.relu import Relu, relu
@@ -101,12 +104,15 @@ __all__ = [
     "errors",
     "expand",
     "flatten",
+    "gather",
+    "gather_elements",
     "leaky_relu",
     "matmul",
     "max_pool2d",
     "models",
     "multiply",
     "negative",
+    "one_hot",
     "onnx",
     "pad",
     "power",

@@ -54,7 +54,7 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
+BESIDE = {"layers": {"indexing", "matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
@@ -187,6 +187,7 @@ ABOUT_OPERATIONS = {
 OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
     ("cli.train", "command", "split"): "the name of an argument",
+    ("data", "", "one_hot"): "a public name, of a function of arrays on the host",
     ("data", "", "split"): "a public name, of a function that parts data sets",
     ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
     ("tools.kernel_faults", "", "tile"): "a kind of fault",

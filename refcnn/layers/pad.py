@@ -1,6 +1,5 @@
 """Pad: the function and the ONNX mapping."""
 
-import numbers
 from collections.abc import Sequence
 
 import numpy as np
@@ -67,8 +66,9 @@ def pad(
     ends = [ends.get(axis, (0, 0)) for axis in range(dimensions)]
     for axis, (before, after) in enumerate(ends):
         _check_ends(x.shape, axis, before, after, mode)
+    constant = attribute.held("pad", "constant_value", constant_value, x.dtype)
     whole = tuple(before for before, _ in ends) + tuple(after for _, after in ends)
-    return apply("pad", x, pads=whole, mode=mode, constant_value=_constant(constant_value, x.dtype))
+    return apply("pad", x, pads=whole, mode=mode, constant_value=constant)
 
 
 def _check_ends(shape, axis, before, after, mode):
@@ -82,17 +82,6 @@ def _check_ends(shape, axis, before, after, mode):
         f"of an array of shape {shape}, of which {'none may lack' if left < 0 else f'{mode!r} needs {needed}'}. Give "
         "other pads."
     )
-
-
-def _constant(value, dtype):
-    """Return the constant as a number of the kind of a dtype, which holds it."""
-    if isinstance(value, (numbers.Real, np.bool_)):
-        if dtype.kind == "f":
-            return float(value)
-        least, largest = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-        if least <= value <= largest and value == int(value):
-            return dtype.type(value).item()
-    raise ArgumentError(f"pad: constant_value is {value!r}, but the array is of {dtype}. Give a number that it holds.")
 
 
 def to_onnx(graph, x, *, pads, mode, constant_value):

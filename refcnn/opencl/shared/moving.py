@@ -12,7 +12,7 @@ from .elementwise import launch_in_chunks
 _WORDS = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
 
 
-def gather(x, shape, first, strides):
+def strided(x, shape, first, strides):
     """Return y of a shape with y[k_0, k_1, ...] = x.flat[first + k_0 strides[0] + k_1 strides[1] + ...].
 
     Parameters
@@ -25,14 +25,14 @@ def gather(x, shape, first, strides):
     """
     y = x.device.empty(shape, x.dtype)
     axes = _joined(shape, strides)
-    _launch("gather", axes, x=x, y=y, first=np.int32(first))
+    _launch("strided", axes, x=x, y=y, first=np.int32(first))
     return y
 
 
 def transposed(x, axes):
     """Return x with its axes in another order: axis k of the result is the axis ``axes[k]`` of x."""
     distances = row_major(x.shape)
-    return gather(x, [x.shape[axis] for axis in axes], 0, [distances[axis] for axis in axes])
+    return strided(x, [x.shape[axis] for axis in axes], 0, [distances[axis] for axis in axes])
 
 
 def scatter(x, shape, parts, around=0, first=0, strides=None):
@@ -54,7 +54,7 @@ def scatter(x, shape, parts, around=0, first=0, strides=None):
     y = x.device.empty(shape, x.dtype)
     strides = row_major([taken for *_, taken in parts]) if strides is None else strides
     axes = _parts_joined(shape, parts, strides)
-    _launch("scatter", axes, x=x, y=y, first=np.int32(first), around=_word(around, x.dtype))
+    _launch("scatter", axes, x=x, y=y, first=np.int32(first), around=word(around, x.dtype))
     return y
 
 
@@ -76,7 +76,7 @@ def pick(x, tables, around=0):
         found.append(np.where(table < 0, -1, table * stride))
         first += len(table)
     tables = x.device.array(np.concatenate(found).astype(np.int32))
-    _launch("pick", axes, x=x, y=y, around=_word(around, x.dtype), tables=tables)
+    _launch("pick", axes, x=x, y=y, around=word(around, x.dtype), tables=tables)
     return y
 
 
@@ -115,19 +115,24 @@ def part(x, axis, start, size):
 
 def _copy_rows(x, y, count, columns, **places):
     places = {name: np.int32(place) for name, place in places.items()}
-    options = (f"-DWORD={_WORDS[x.dtype.itemsize]}",)
-    arguments = {"x": _words(x), "y": _words(y), "count": count, "columns": columns, **places}
+    options = (word_option(x),)
+    arguments = {"x": as_words(x), "y": as_words(y), "count": count, "columns": columns, **places}
     launch_in_chunks(x.device, "moving", "copy_rows", count, options=options, **arguments)
 
 
 def _launch(kernel, axes, *, x, y, **arguments):
     device = y.device
     arguments |= {"count": y.size, "axes": device.array(np.array(axes, np.int32)), "last_axis": len(axes) - 1}
-    options = (f"-DWORD={_WORDS[y.dtype.itemsize]}",)
-    launch_in_chunks(device, "moving", kernel, y.size, options=options, x=_words(x), y=_words(y), **arguments)
+    options = (word_option(y),)
+    launch_in_chunks(device, "moving", kernel, y.size, options=options, x=as_words(x), y=as_words(y), **arguments)
 
 
-def _words(array):
+def word_option(array):
+    """Return the build option that says of which type the words of an array are."""
+    return f"-DWORD={_WORDS[array.dtype.itemsize]}"
+
+
+def as_words(array):
     """Return an array, in the same memory, of unsigned integers as large as its elements."""
     return DeviceArray(array.device, array.shape, f"u{array.dtype.itemsize}", array.memory)
 
@@ -179,6 +184,6 @@ def _is_whole(table, size):
     return len(table) == size and np.array_equal(table, np.arange(size))
 
 
-def _word(number, dtype):
+def word(number, dtype):
     """Return a number of a dtype as an unsigned integer of the same bits."""
     return np.asarray(number, dtype).view(f"u{dtype.itemsize}")[()]
