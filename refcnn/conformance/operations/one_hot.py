@@ -9,6 +9,7 @@ from ..theory.bounds import number_format
 from ..theory.strategies import Case, extents, shapes
 
 EXACT_ON_INTEGERS = True
+HAS_GRADIENT = False
 
 
 @st.composite
