@@ -73,6 +73,8 @@ from .layers.dropout import Dropout, dropout
 from .layers.elementary import absolute, ceil, erf, exp, floor, log, negative, reciprocal, round, sign, sqrt
 from .layers.expand import expand
 from .layers.flatten import Flatten, flatten
+from .layers.gather import gather
+from .layers.gather_elements import gather_elements
 from .layers.global_average_pool2d import (
     GlobalAveragePool1d,
     GlobalAveragePool2d,
@@ -92,6 +94,8 @@ from .layers.global_max_pool2d import (
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool1d, MaxPool2d, MaxPool3d, max_pool1d, max_pool2d, max_pool3d
 from .layers.normalization import BatchNormalization, batch_normalization
+from .layers.one_hot import one_hot
+from .layers.pad import pad
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
 from .layers.relu import Relu, relu
 from .layers.reshape import reshape, squeeze, unsqueeze
@@ -210,6 +214,8 @@ __all__ = [
     "fit",
     "flatten",
     "floor",
+    "gather",
+    "gather_elements",
     "gelu",
     "global_average_pool1d",
     "global_average_pool2d",
@@ -229,7 +235,9 @@ __all__ = [
     "models",
     "multiply",
     "negative",
+    "one_hot",
     "onnx",
+    "pad",
     "power",
     "predict",
     "reciprocal",

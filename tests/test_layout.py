@@ -58,7 +58,7 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"convolution", "matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
+BESIDE = {"layers": {"convolution", "indexing", "matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
@@ -191,6 +191,7 @@ ABOUT_OPERATIONS = {
 OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
     ("cli.train", "command", "split"): "the name of an argument",
+    ("data", "", "one_hot"): "a public name, of a function of arrays on the host",
     ("data", "", "split"): "a public name, of a function that parts data sets",
     ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
     ("bench.plotting", "_draw", "log"): "Matplotlib's name of a scale",
