@@ -44,8 +44,13 @@ from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
 from .layers.transpose import transpose
 from .model import Model, Sequential
+from .optimizers.adadelta import Adadelta
+from .optimizers.adagrad import Adagrad
 from .optimizers.adam import Adam
+from .optimizers.adamax import Adamax
+from .optimizers.adamw import AdamW
 from .optimizers.optimizer import Optimizer
+from .optimizers.rmsprop import RmsProp
 from .optimizers.sgd import Sgd
 from .philox import set_seed
 from .variable import Buffer, Grads, Parameter, Variable
@@ -55,7 +60,11 @@ if TYPE_CHECKING:
     from . import models, onnx
 
 __all__ = [
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
+    "Adamax",
     "AveragePool2d",
     "Buffer",
     "Callback",
@@ -74,6 +83,7 @@ __all__ = [
     "Optimizer",
     "Parameter",
     "Relu",
+    "RmsProp",
     "Sequential",
     "Sgd",
     "Sigmoid",

@@ -189,6 +189,16 @@ OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
     ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
     ("fitting.optimizers", "", "adam"): "the option's default, among names that the optimizers' cards give",
+    ("optimizers.optimizer", "_weighted_sums", "sgd"): "its velocity is the sum that is wanted",
+    **{
+        ("optimizers.optimizer", where, operation): "gradients are scaled by a number"
+        for where, operation in (
+            ("_scaled", "multiply"),
+            ("_norm", "multiply"),
+            ("_norm", "add"),
+            ("_norm", "reduce_sum"),
+        )
+    },
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
         ("numpy_protocol", "", operation): "the operator is the operation"

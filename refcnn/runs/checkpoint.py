@@ -7,6 +7,7 @@ import numpy as np
 from .. import npz
 from ..errors import CheckpointError
 from ..model import check_saved
+from ..optimizers.optimizer import COUNTS
 from ..reading import COUNT, SEED, check, field, reading, schema_of
 
 FORMAT = "refcnn checkpoint 1"
@@ -204,8 +205,8 @@ def _arrays(arrays):
 
 def _check_optimizer_state(name, state, shape):
     for slot, array in state.items():
-        if slot == "step":
-            is_right = array.shape == () and array.dtype.kind == "i" and array > 0
+        if slot in COUNTS:
+            is_right = array.shape == () and array.dtype.kind == "i" and array >= 0
         else:
             # The square of a large gradient is infinite in float32 without harm.
             is_right = array.shape == shape and array.dtype in (np.float32, np.float64) and not np.isnan(array).any()

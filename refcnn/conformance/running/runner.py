@@ -211,7 +211,7 @@ def sizes(subject, options):
     """Return the sizes of cases to draw from for a subject."""
     if subject.is_simulator:
         return ("tiny",)
-    return ("small", "large") if options.profile == "long" else ("small",)
+    return ("small", "large", "vast") if options.profile == "long" else ("small", "vast")
 
 
 def writable_folder(path):
