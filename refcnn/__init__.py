@@ -29,19 +29,42 @@ from .layers.activation import (
 )
 from .layers.arithmetic import add, divide, multiply, power, subtract
 from .layers.average_pool2d import AveragePool2d, average_pool2d
-from .layers.cast import cast
-from .layers.conv2d import Conv2d, conv2d
+from .layers.cast import cast, cast_like
+from .layers.concat import concat
+from .layers.conv2d import Conv1d, Conv2d, Conv3d, conv1d, conv2d, conv3d
 from .layers.dense import Dense, dense
+from .layers.depth_to_space import depth_to_space
 from .layers.dropout import Dropout, dropout
+from .layers.expand import expand
 from .layers.flatten import Flatten, flatten
+from .layers.global_average_pool2d import (
+    GlobalAveragePool1d,
+    GlobalAveragePool2d,
+    GlobalAveragePool3d,
+    global_average_pool1d,
+    global_average_pool2d,
+    global_average_pool3d,
+)
+from .layers.global_max_pool2d import (
+    GlobalMaxPool1d,
+    GlobalMaxPool2d,
+    GlobalMaxPool3d,
+    global_max_pool1d,
+    global_max_pool2d,
+    global_max_pool3d,
+)
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool2d, max_pool2d
+from .layers.normalization import BatchNormalization, batch_normalization
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
 from .layers.relu import Relu, relu
-from .layers.reshape import reshape
+from .layers.reshape import reshape, squeeze, unsqueeze
 from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
+from .layers.space_to_depth import space_to_depth
+from .layers.split import split
+from .layers.tile import tile
 from .layers.transpose import transpose
 from .model import Model, Sequential
 from .optimizers.adadelta import Adadelta
@@ -66,12 +89,21 @@ __all__ = [
     "AdamW",
     "Adamax",
     "AveragePool2d",
+    "BatchNormalization",
     "Buffer",
     "Callback",
+    "Conv1d",
     "Conv2d",
+    "Conv3d",
     "Dense",
     "Dropout",
     "Flatten",
+    "GlobalAveragePool1d",
+    "GlobalAveragePool2d",
+    "GlobalAveragePool3d",
+    "GlobalMaxPool1d",
+    "GlobalMaxPool2d",
+    "GlobalMaxPool3d",
     "GlorotNormal",
     "GlorotUniform",
     "Grads",
@@ -94,18 +126,31 @@ __all__ = [
     "absolute",
     "add",
     "average_pool2d",
+    "batch_normalization",
     "callbacks",
     "cast",
+    "cast_like",
+    "concat",
+    "conv1d",
     "conv2d",
+    "conv3d",
     "data",
     "dense",
+    "depth_to_space",
     "divide",
     "dropout",
     "errors",
     "evaluate",
+    "expand",
     "find_learning_rate",
     "fit",
     "flatten",
+    "global_average_pool1d",
+    "global_average_pool2d",
+    "global_average_pool3d",
+    "global_max_pool1d",
+    "global_max_pool2d",
+    "global_max_pool3d",
     "leaky_relu",
     "matmul",
     "max_pool2d",
@@ -128,9 +173,14 @@ __all__ = [
     "softmax",
     "softmax_cross_entropy",
     "softplus",
+    "space_to_depth",
+    "split",
+    "squeeze",
     "subtract",
     "tanh",
+    "tile",
     "transpose",
+    "unsqueeze",
     "use_backend",
 ]
 

@@ -55,7 +55,7 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
+BESIDE = {"layers": {"convolution", "matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
@@ -187,8 +187,11 @@ ABOUT_OPERATIONS = {
 #: class, and word, with the reason.
 OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
+    ("cli.train", "command", "split"): "the name of an argument",
+    ("data", "", "split"): "a public name, of a function that parts data sets",
     ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
-    ("fitting.optimizers", "", "adam"): "the option's default, among names that the optimizers' cards give",
+    ("tools.kernel_faults", "", "tile"): "a kind of fault",
+    ("tools.kernel_faults", "_Code._name_edits", "tile"): "a kind of fault",
     ("optimizers.optimizer", "_weighted_sums", "sgd"): "its velocity is the sum that is wanted",
     **{
         ("optimizers.optimizer", where, operation): "gradients are scaled by a number"
@@ -199,6 +202,7 @@ OTHER_MEANINGS = {
             ("_norm", "reduce_sum"),
         )
     },
+    ("fitting.optimizers", "", "adam"): "the option's default, among names that the optimizers' cards give",
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
         ("numpy_protocol", "", operation): "the operator is the operation"
@@ -410,7 +414,8 @@ def test_optimizer_gives_the_attributes_of_its_operation(operation):
 def test_reference_needs_numpy_and_little_else():
     allowed = {"numpy", "..shapes", "..errors", "..philox"}
     for path in (PACKAGE / "reference").glob("*.py"):
-        assert imports(path) <= allowed, path.name
+        neighbours = {f".{operation}" for operation in OPERATIONS}
+        assert imports(path) <= allowed | neighbours, path.name
 
 
 @pytest.mark.parametrize(

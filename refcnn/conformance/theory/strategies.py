@@ -209,8 +209,43 @@ def halving_windows(draw, kernels):
     return {"kernel": (side, side), "stride": (2, 2), "padding": (before, before, after, after), "dilation": (1, 1)}
 
 
-def spans(kernel, dilation=(1, 1)):
-    """Return how many pixels a kernel spans, vertically and horizontally."""
+#: What a window slides over: mostly images, which the devices' kernels are written for.
+_AXES = (2,) * 8 + (1, 3)
+
+
+@st.composite
+def images_under(draw, size, window):
+    """Draw the spatial sizes of images for a window of :func:`windows`, at times along one axis or three.
+
+    Returns
+    -------
+    (tuple of int, dict)
+        The sizes and the window; of signals without what is vertical, of volumes with what is along the depth.
+    """
+    axes = draw(st.sampled_from(_AXES))
+    span = spans(window["kernel"], window["dilation"])
+    image = draw(image_sizes("tiny" if axes == 3 else size, span, window["padding"], window["stride"]))
+    if axes == 1:
+        return image[1:], {name: numbers[1::2] for name, numbers in window.items()}
+    if axes == 2:
+        return image, window
+    most = 1 if max(window["padding"]) == 0 else 2
+    kernel, stride, dilation = (draw(st.sampled_from((1, 2, 3))) for _ in range(3))
+    before, after = (draw(st.integers(0, min(most, kernel - 1))) for _ in range(2))
+    least = max(1, window_extent(kernel, dilation) - before - after)
+    top, left, bottom, right = window["padding"]
+    of_volume = {
+        "kernel": (kernel, *window["kernel"]),
+        "stride": (stride, *window["stride"]),
+        "padding": (before, top, left, after, bottom, right),
+        "dilation": (dilation, *window["dilation"]),
+    }
+    return (least + draw(st.integers(0, 3)), *image), of_volume
+
+
+def spans(kernel, dilation=None):
+    """Return how many pixels a kernel spans along each axis, with a dilation of 1 if it is not given."""
+    dilation = dilation or (1,) * len(kernel)
     return tuple(window_extent(taps, step) for taps, step in zip(kernel, dilation, strict=True))
 
 
@@ -359,6 +394,17 @@ def grown(draw, shape):
 def is_vast(case):
     """Return whether an array of a case has more than :data:`VAST` elements."""
     return any(entry.size > VAST for entry in case.arrays)
+
+
+@st.composite
+def image_shapes(draw, size):
+    """Draw (N, C, ...) with one to three spatial axes, mostly two."""
+    largest, _, pixels = LIMITS[size]
+    shape = draw(batches(size)), draw(extents(5 if size == "tiny" else 17))
+    for _ in range(draw(st.sampled_from((2, 2, 1, 3)))):
+        left = pixels // math.prod(shape[2:])
+        shape += (draw(st.one_of(st.just(1), extents(max(1, min(largest, left))))),)
+    return shape
 
 
 @st.composite
