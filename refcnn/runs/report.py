@@ -56,7 +56,8 @@ def _write(run, validation, progress):
         if index == 1:
             plotting.save(plotting.kernels(weights), run.path / "kernels.png")
         plotting.save(plotting.feature_maps(image, maps[0], _title(index, maps)), run.path / f"features_{index}.png")
-    proof = export(run, run.model_file, progress=progress)
+    wanted = {name: getattr(run.configuration, name) for name in ("proof", "proof_time")}
+    proof = export(run, run.model_file, progress=progress, **wanted)
     run.update(completed_epochs=len(history), ended_early=_ended_early(run.configuration, history))
     return proof
 
