@@ -24,6 +24,7 @@ from refcnn.conformance.operations import (
     sgd,
     softmax,
     softmax_cross_entropy,
+    sparse_softmax_cross_entropy,
 )
 from refcnn.conformance.theory.approximation import Approximation
 from refcnn.conformance.theory.bounds import UNDEFINED, computed_in, gamma, input_error, subnormals, widest
@@ -294,6 +295,31 @@ def cross_entropy_implementation(device):
     return types.SimpleNamespace(forward=forward, backward=backward)
 
 
+def sparse_cross_entropy_implementation(device):
+    def forward(x, t, *, class_weight, label_smoothing, ignore_index, reduce_sum):
+        shifted = x - x.max(axis=1, keepdims=True)
+        log_p = shifted - device.log(device.sum(device.exp(shifted), 1))
+        classes, counts = x.shape[1], t != ignore_index
+        u = np.ones(classes, np.float32) if class_weight is None else np.array(class_weight, np.float32)
+        is_own = np.moveaxis(np.arange(classes) == t[..., None], -1, 1)
+        q = np.float32(1 - label_smoothing) * is_own + np.float32(label_smoothing / classes)
+        q = q * u.reshape(-1, *[1] * (t.ndim - 1)) * counts[:, None]
+        weight = u[np.where(counts, t, 0)] * counts
+        total = device.sum(weight.reshape(1, -1), 1).reshape(())
+        terms = _weighted(-q, log_p)
+        if reduce_sum:
+            return device.divide(device.sum(terms.reshape(1, -1), 1).reshape(()), total), (log_p, q, total)
+        return device.sum(terms, 1)[:, 0], (log_p, q, total)
+
+    def backward(dy, saved, needs, *, reduce_sum, **attributes):
+        log_p, q, total = saved
+        gq = _weighted(q, device.divide(dy, total) if reduce_sum else dy[:, None])
+        dx = device.exp(log_p) * device.sum(gq, 1) - gq
+        return np.where((q != 0).any(axis=1, keepdims=True), dx, np.float32(0)), None
+
+    return types.SimpleNamespace(forward=forward, backward=backward)
+
+
 def _weighted(t, values):
     return np.where(t == 0, np.float32(0), t * values)
 
@@ -326,6 +352,7 @@ def sgd_implementation(device):
 FUNCTIONS = [
     ("softmax", softmax.cases("small"), softmax_implementation),
     ("softmax_cross_entropy", softmax_cross_entropy.cases("small"), cross_entropy_implementation),
+    ("sparse_softmax_cross_entropy", sparse_softmax_cross_entropy.cases("tiny"), sparse_cross_entropy_implementation),
     ("adam", adam.cases("small"), adam_implementation),
     ("sgd", sgd.cases("small"), sgd_implementation),
 ]
