@@ -250,7 +250,10 @@ NEED_ROOMS = {
     "bench.peaks": "a device's limits are those of some operations",
     "bench.workloads": "a grid of convolutions is measured",
     "fitting.metrics": "the loss of a classifier",
-    "models.building": "networks are made of layers",
+    **dict.fromkeys(
+        ["alexnet", "blocks", "chapter", "densenet", "lenet5", "mobilenet", "resnet", "squeezenet", "unet", "vgg"],
+        "networks are made of layers",
+    ),
     "program": "a network is exported with a softmax behind it, if that is asked for",
 }
 

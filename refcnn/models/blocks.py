@@ -2,8 +2,8 @@
 
 from ..initializers import HeNormal
 from ..layer import Layer
-from ..layers.normalization import BatchNormalization
 from ..layers.conv2d import Conv2d
+from ..layers.normalization import BatchNormalization
 from ..layers.relu import Relu
 from ..typing import Padding, Pair
 

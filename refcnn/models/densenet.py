@@ -3,13 +3,13 @@
 from ..initializers import HeNormal
 from ..layer import Layer
 from ..layers.average_pool2d import AveragePool2d
-from ..layers.normalization import BatchNormalization
 from ..layers.concat import concat
 from ..layers.conv2d import Conv2d
 from ..layers.dense import Dense
 from ..layers.flatten import Flatten
 from ..layers.global_average_pool2d import GlobalAveragePool2d
 from ..layers.max_pool2d import MaxPool2d
+from ..layers.normalization import BatchNormalization
 from ..layers.relu import Relu
 from ..model import Model, Sequential
 from ..variable import Variable

@@ -1,6 +1,6 @@
 """MobileNets: networks of convolutions of each channel by itself, and then of each pixel by itself."""
 
-from ..layers.clip import Clip
+from ..layers.activation import Clip
 from ..layers.dense import Dense
 from ..layers.dropout import Dropout
 from ..layers.flatten import Flatten

@@ -52,8 +52,8 @@ class UNet(Model):
 def unet(image_shape: tuple[int, int, int], classes: int) -> UNet:
     """Return a small U-Net, which gives logits for each pixel (N, classes, H, W).
 
-    Three halvings and 32 channels at first, where the paper has four and 64; its convolutions keep the image's size, and
-    are followed by batch normalisation. Source: Ronneberger, Fischer and Brox, "U-Net: convolutional networks for
+    Three halvings and 32 channels at first, where the paper has four and 64; its convolutions keep the image's size,
+    and are followed by batch normalisation. Source: Ronneberger, Fischer and Brox, "U-Net: convolutional networks for
     biomedical image segmentation" (2015), figure 1.
 
     Parameters
