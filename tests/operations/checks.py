@@ -170,8 +170,9 @@ def check_node_cases(operation, operator, translate, backend, tolerance=0):
         if translated is not None:
             arrays, attributes = translated
             y, _ = backend.operation(operation).forward(*map(backend.array, arrays), **attributes)
-            for found, expected in zip(map(backend.to_host, results_of(y)), outputs, strict=True):
-                expected = expected.astype(np.float32)
+            # Of outputs that may be left out the operation may give the first ones alone.
+            for found, expected in zip(map(backend.to_host, results_of(y)), outputs, strict=False):
+                expected = expected.astype(np.float32) if found.dtype.kind == "f" else expected
                 np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance, strict=True)
             computed += 1
     assert computed
