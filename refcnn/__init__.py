@@ -98,6 +98,7 @@ from .layers.one_hot import one_hot
 from .layers.pad import pad
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
 from .layers.relu import Relu, relu
+from .layers.renom import BatchNormalize, Deconv2d
 from .layers.reshape import reshape, squeeze, unsqueeze
 from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
@@ -132,6 +133,7 @@ __all__ = [
     "AveragePool2d",
     "AveragePool3d",
     "BatchNormalization",
+    "BatchNormalize",
     "Buffer",
     "Callback",
     "Celu",
@@ -142,6 +144,7 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "Deconv2d",
     "Dense",
     "Dropout",
     "Elu",

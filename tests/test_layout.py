@@ -58,7 +58,7 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"convolution", "indexing", "matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
+BESIDE = {"layers": {"convolution", "indexing", "matmul", "page", "pooling", "renom"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
@@ -254,6 +254,8 @@ NEED_ROOMS = {
         ["alexnet", "blocks", "chapter", "densenet", "lenet5", "mobilenet", "resnet", "squeezenet", "unet", "vgg"],
         "networks are made of layers",
     ),
+    "layers.renom": "layers under the names that ReNom has for them",
+    "models.building": "networks are made of layers",
     "program": "a network is exported with a softmax behind it, if that is asked for",
 }
 
