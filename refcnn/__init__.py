@@ -35,7 +35,18 @@ from .layers.dropout import Dropout, dropout
 from .layers.flatten import Flatten, flatten
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool2d, max_pool2d
-from .layers.normalization import BatchNormalization, batch_normalization
+from .layers.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    batch_normalization,
+    group_normalization,
+    instance_normalization,
+    layer_normalization,
+    rms_normalization,
+)
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
 from .layers.relu import Relu, relu
 from .layers.reshape import reshape
@@ -66,13 +77,17 @@ __all__ = [
     "GlorotNormal",
     "GlorotUniform",
     "Grads",
+    "GroupNormalization",
     "HeNormal",
+    "InstanceNormalization",
     "Layer",
+    "LayerNormalization",
     "LeakyRelu",
     "MaxPool2d",
     "Model",
     "Optimizer",
     "Parameter",
+    "RMSNormalization",
     "Relu",
     "Sequential",
     "Sgd",
@@ -93,6 +108,9 @@ __all__ = [
     "dropout",
     "errors",
     "flatten",
+    "group_normalization",
+    "instance_normalization",
+    "layer_normalization",
     "leaky_relu",
     "matmul",
     "max_pool2d",
@@ -106,6 +124,7 @@ __all__ = [
     "reduce_sum",
     "relu",
     "reshape",
+    "rms_normalization",
     "set_opencl_active",
     "set_seed",
     "sigmoid",
