@@ -93,7 +93,18 @@ from .layers.global_max_pool2d import (
 )
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool1d, MaxPool2d, MaxPool3d, max_pool1d, max_pool2d, max_pool3d
-from .layers.normalization import BatchNormalization, batch_normalization
+from .layers.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    batch_normalization,
+    group_normalization,
+    instance_normalization,
+    layer_normalization,
+    rms_normalization,
+)
 from .layers.one_hot import one_hot
 from .layers.pad import pad
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
@@ -159,10 +170,13 @@ __all__ = [
     "GlorotNormal",
     "GlorotUniform",
     "Grads",
+    "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
     "HeNormal",
+    "InstanceNormalization",
     "Layer",
+    "LayerNormalization",
     "LeakyRelu",
     "MaxPool1d",
     "MaxPool2d",
@@ -171,6 +185,7 @@ __all__ = [
     "Model",
     "Optimizer",
     "Parameter",
+    "RMSNormalization",
     "Relu",
     "Relu6",
     "RmsProp",
@@ -227,8 +242,11 @@ __all__ = [
     "global_max_pool1d",
     "global_max_pool2d",
     "global_max_pool3d",
+    "group_normalization",
     "hard_sigmoid",
     "hard_swish",
+    "instance_normalization",
+    "layer_normalization",
     "leaky_relu",
     "log",
     "matmul",
@@ -251,6 +269,7 @@ __all__ = [
     "relu",
     "relu6",
     "reshape",
+    "rms_normalization",
     "round",
     "schedules",
     "selu",

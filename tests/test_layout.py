@@ -250,12 +250,12 @@ NEED_ROOMS = {
     "bench.peaks": "a device's limits are those of some operations",
     "bench.workloads": "a grid of convolutions is measured",
     "fitting.metrics": "the loss of a classifier",
-    **dict.fromkeys(
-        ["alexnet", "blocks", "chapter", "densenet", "lenet5", "mobilenet", "resnet", "squeezenet", "unet", "vgg"],
-        "networks are made of layers",
-    ),
+    **{
+        name: "networks are made of layers"
+        for name in MODULES
+        if name.startswith("models.") and name != "models.building"
+    },
     "layers.renom": "layers under the names that ReNom has for them",
-    "models.building": "networks are made of layers",
     "program": "a network is exported with a softmax behind it, if that is asked for",
 }
 
