@@ -47,7 +47,7 @@ from .layers.activation import (
     swish,
     tanh,
 )
-from .layers.arithmetic import add, divide, multiply, power, subtract
+from .layers.arithmetic import PRelu, add, divide, maximum, mean_of, minimum, multiply, power, prelu, subtract, sum_of
 from .layers.average_pool2d import AveragePool2d, average_pool2d
 from .layers.cast import cast, cast_like
 from .layers.concat import concat
@@ -74,6 +74,18 @@ from .layers.global_max_pool2d import (
     global_max_pool2d,
     global_max_pool3d,
 )
+from .layers.logic import (
+    equal,
+    greater,
+    greater_or_equal,
+    less,
+    less_or_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    not_equal,
+)
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool2d, max_pool2d
 from .layers.normalization import BatchNormalization, batch_normalization
@@ -87,6 +99,7 @@ from .layers.space_to_depth import space_to_depth
 from .layers.split import split
 from .layers.tile import tile
 from .layers.transpose import transpose
+from .layers.where import where
 from .model import Model, Sequential
 from .optimizers.adadelta import Adadelta
 from .optimizers.adagrad import Adagrad
@@ -141,6 +154,7 @@ __all__ = [
     "Mish",
     "Model",
     "Optimizer",
+    "PRelu",
     "Parameter",
     "Relu",
     "Relu6",
@@ -175,6 +189,7 @@ __all__ = [
     "divide",
     "dropout",
     "elu",
+    "equal",
     "erf",
     "errors",
     "evaluate",
@@ -190,19 +205,32 @@ __all__ = [
     "global_max_pool1d",
     "global_max_pool2d",
     "global_max_pool3d",
+    "greater",
+    "greater_or_equal",
     "hard_sigmoid",
     "hard_swish",
     "leaky_relu",
+    "less",
+    "less_or_equal",
     "log",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
     "matmul",
     "max_pool2d",
+    "maximum",
+    "mean_of",
+    "minimum",
     "mish",
     "models",
     "multiply",
     "negative",
+    "not_equal",
     "onnx",
     "power",
     "predict",
+    "prelu",
     "reciprocal",
     "reduce_max",
     "reduce_mean",
@@ -227,12 +255,14 @@ __all__ = [
     "sqrt",
     "squeeze",
     "subtract",
+    "sum_of",
     "swish",
     "tanh",
     "tile",
     "transpose",
     "unsqueeze",
     "use_backend",
+    "where",
 ]
 
 

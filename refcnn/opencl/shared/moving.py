@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 
+from ...shapes import repeated_axes
 from ...shapes import strides as row_major
 from ..runtime.array import DeviceArray
 from .elementwise import launch_in_chunks
 
 #: Unsigned integers of OpenCL C by their bytes.
-_WORDS = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
+WORDS = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
 
 
 def gather(x, shape, first, strides):
@@ -33,6 +34,13 @@ def transposed(x, axes):
     """Return x with its axes in another order: axis k of the result is the axis ``axes[k]`` of x."""
     distances = row_major(x.shape)
     return gather(x, [x.shape[axis] for axis in axes], 0, [distances[axis] for axis in axes])
+
+
+def expanded(x, shape):
+    """Return x repeated along the axes that it lacks, or along which it has one element, to a shape."""
+    repeated = repeated_axes(x.shape, shape)
+    distances = (0,) * (len(shape) - len(x.shape)) + row_major(x.shape)
+    return gather(x, shape, 0, [0 if axis in repeated else distance for axis, distance in enumerate(distances)])
 
 
 def scatter(dy, shape, parts):
@@ -88,20 +96,20 @@ def part(x, axis, start, size):
 
 def _copy_rows(x, y, count, columns, **places):
     places = {name: np.int32(place) for name, place in places.items()}
-    options = (f"-DWORD={_WORDS[x.dtype.itemsize]}",)
-    arguments = {"x": _words(x), "y": _words(y), "count": count, "columns": columns, **places}
+    options = (f"-DWORD={WORDS[x.dtype.itemsize]}",)
+    arguments = {"x": words(x), "y": words(y), "count": count, "columns": columns, **places}
     launch_in_chunks(x.device, "moving", "copy_rows", count, options=options, **arguments)
 
 
 def _launch(kernel, written, axes, **arguments):
     device = written.device
-    arguments = {name: _words(value) if isinstance(value, DeviceArray) else value for name, value in arguments.items()}
+    arguments = {name: words(value) if isinstance(value, DeviceArray) else value for name, value in arguments.items()}
     arguments |= {"count": written.size, "axes": device.array(np.array(axes, np.int32)), "last_axis": len(axes) - 1}
-    options = (f"-DWORD={_WORDS[written.dtype.itemsize]}",)
+    options = (f"-DWORD={WORDS[written.dtype.itemsize]}",)
     launch_in_chunks(device, "moving", kernel, written.size, options=options, **arguments)
 
 
-def _words(array):
+def words(array):
     """Return an array, in the same memory, of unsigned integers as large as its elements."""
     return DeviceArray(array.device, array.shape, f"u{array.dtype.itemsize}", array.memory)
 
