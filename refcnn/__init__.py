@@ -47,7 +47,7 @@ from .layers.activation import (
     swish,
     tanh,
 )
-from .layers.arithmetic import add, divide, multiply, power, subtract
+from .layers.arithmetic import PRelu, add, divide, maximum, mean_of, minimum, multiply, power, prelu, subtract, sum_of
 from .layers.average_pool2d import (
     AveragePool1d,
     AveragePool2d,
@@ -91,6 +91,18 @@ from .layers.global_max_pool2d import (
     global_max_pool2d,
     global_max_pool3d,
 )
+from .layers.logic import (
+    equal,
+    greater,
+    greater_or_equal,
+    less,
+    less_or_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    not_equal,
+)
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool1d, MaxPool2d, MaxPool3d, max_pool1d, max_pool2d, max_pool3d
 from .layers.normalization import (
@@ -118,6 +130,7 @@ from .layers.space_to_depth import space_to_depth
 from .layers.split import split
 from .layers.tile import tile
 from .layers.transpose import transpose
+from .layers.where import where
 from .model import Model, Sequential
 from .optimizers.adadelta import Adadelta
 from .optimizers.adagrad import Adagrad
@@ -184,6 +197,7 @@ __all__ = [
     "Mish",
     "Model",
     "Optimizer",
+    "PRelu",
     "Parameter",
     "RMSNormalization",
     "Relu",
@@ -224,6 +238,7 @@ __all__ = [
     "divide",
     "dropout",
     "elu",
+    "equal",
     "erf",
     "errors",
     "evaluate",
@@ -242,26 +257,39 @@ __all__ = [
     "global_max_pool1d",
     "global_max_pool2d",
     "global_max_pool3d",
+    "greater",
+    "greater_or_equal",
     "group_normalization",
     "hard_sigmoid",
     "hard_swish",
     "instance_normalization",
     "layer_normalization",
     "leaky_relu",
+    "less",
+    "less_or_equal",
     "log",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
     "matmul",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "maximum",
+    "mean_of",
+    "minimum",
     "mish",
     "models",
     "multiply",
     "negative",
+    "not_equal",
     "one_hot",
     "onnx",
     "pad",
     "power",
     "predict",
+    "prelu",
     "reciprocal",
     "reduce_max",
     "reduce_mean",
@@ -287,12 +315,14 @@ __all__ = [
     "sqrt",
     "squeeze",
     "subtract",
+    "sum_of",
     "swish",
     "tanh",
     "tile",
     "transpose",
     "unsqueeze",
     "use_backend",
+    "where",
 ]
 
 

@@ -69,6 +69,11 @@ class Condition:
     def __init__(self, holds, is_sure):
         self.holds, self.is_sure = holds, is_sure
 
+    @property
+    def bound(self):
+        """How far the computed truth value may be off: 1 where it is not sure."""
+        return np.where(self.is_sure, 0.0, 1.0)
+
     def __and__(self, other):
         is_surely_not = (self.is_sure & ~self.holds) | (other.is_sure & ~other.holds)
         return Condition(self.holds & other.holds, (self.is_sure & other.is_sure) | is_surely_not)
