@@ -35,7 +35,20 @@ from .layers.dropout import Dropout, dropout
 from .layers.flatten import Flatten, flatten
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool2d, max_pool2d
-from .layers.reduction import reduce_max, reduce_mean, reduce_sum
+from .layers.reduction import (
+    arg_max,
+    arg_min,
+    reduce_l1,
+    reduce_l2,
+    reduce_log_sum,
+    reduce_log_sum_exp,
+    reduce_max,
+    reduce_mean,
+    reduce_min,
+    reduce_prod,
+    reduce_sum,
+    reduce_sum_square,
+)
 from .layers.relu import Relu, relu
 from .layers.reshape import reshape
 from .layers.slice import slice
@@ -81,6 +94,8 @@ __all__ = [
     "Variable",
     "absolute",
     "add",
+    "arg_max",
+    "arg_min",
     "average_pool2d",
     "cast",
     "conv2d",
@@ -98,9 +113,16 @@ __all__ = [
     "negative",
     "onnx",
     "power",
+    "reduce_l1",
+    "reduce_l2",
+    "reduce_log_sum",
+    "reduce_log_sum_exp",
     "reduce_max",
     "reduce_mean",
+    "reduce_min",
+    "reduce_prod",
     "reduce_sum",
+    "reduce_sum_square",
     "relu",
     "reshape",
     "set_opencl_active",

@@ -12,6 +12,7 @@ from refcnn.backend import find, results_of
 from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.running.known_faults import watch
 from refcnn.conformance.subjects.finding import find as find_subject
+from refcnn.formats import kept
 
 SIZE = os.environ.get("REFCNN_TEST_SIZE", "small")
 
@@ -138,7 +139,7 @@ def check_bits(operation, case, expected, backend):
             np.testing.assert_array_equal(host.view(bits), wanted)
 
 
-def check_node_cases(operation, operator, translate, backend, tolerance=0):
+def check_node_cases(operation, operator, translate, backend, tolerance=0, file=None):
     """Compute the cases by which ONNX defines an operator.
 
     Parameters
@@ -150,13 +151,15 @@ def check_node_cases(operation, operator, translate, backend, tolerance=0):
         None for a case that is none of this operation's.
     tolerance : float
         Of a result, relative to it and to 1.
+    file : str, optional
+        Where ONNX has them, if that is not called as the operator in lower case.
     """
     import onnx
 
     cases = []
     # Infinity is made of 1 / 0, at the import too.
     with pytest.MonkeyPatch.context() as patch, np.errstate(divide="ignore"):
-        module = importlib.import_module(f"onnx.backend.test.case.node.{operator.lower()}")
+        module = importlib.import_module(f"onnx.backend.test.case.node.{file or operator.lower()}")
         patch.setattr(module, "expect", lambda node, inputs, outputs, name, **_: cases.append((node, inputs, outputs)))
         definition = getattr(module, operator)
         for name in vars(definition):
@@ -169,7 +172,7 @@ def check_node_cases(operation, operator, translate, backend, tolerance=0):
         if translated is not None:
             arrays, attributes = translated
             y, _ = backend.operation(operation).forward(*map(backend.array, arrays), **attributes)
-            y, expected = backend.to_host(y), expected.astype(np.float32)
+            y, expected = backend.to_host(y), expected.astype(kept(expected.dtype, backend.dtype))
             np.testing.assert_allclose(y, expected, rtol=tolerance, atol=tolerance, strict=True)
             computed += 1
     assert computed
