@@ -1,5 +1,5 @@
-/* Numbers that go to another place: transposed arrays and parts of them; see refcnn/reference/transpose.py and
-   refcnn/reference/slice.py. Build options: WORD, an unsigned integer as large as an element, so that every bit of it
+/* Numbers that go to another place: transposed arrays, parts of them, arrays that are joined; see
+   refcnn/reference/transpose.py, refcnn/reference/slice.py and refcnn/reference/concat.py. Build options: WORD, an unsigned integer as large as an element, so that every bit of it
    is kept whatever it is; CHUNK, the elements that a work-item does. */
 
 /* y[k_0, k_1, ...] = x[first + k_0 stride_0 + k_1 stride_1 + ...], counted in elements. For each axis of y there is a
@@ -18,6 +18,21 @@ __kernel void gather(__global const WORD *restrict x, __global WORD *restrict y,
         const int end_of_row = min(end, i + columns - i % columns);
         for (; i < end_of_row; i++, place += stride)
             y[i] = x[place];
+    }
+}
+
+/* Blocks of so many columns: y[y_first + row y_distance + column] = x[x_first + row x_distance + column]. */
+__kernel void copy_rows(__global const WORD *restrict x, __global WORD *restrict y, int count, int columns, int x_first,
+                        int x_distance, int y_first, int y_distance)
+{
+    const int begin = get_global_id(0) * CHUNK, end = begin + min(CHUNK, count - begin);
+    for (int i = begin; i < end;) {
+        const int row = i / columns, column = i % columns, taken = min(columns - column, end - i);
+        __global const WORD *from = x + x_first + row * x_distance + column;
+        __global WORD *to = y + y_first + row * y_distance + column;
+        for (int k = 0; k < taken; k++)
+            to[k] = from[k];
+        i += taken;
     }
 }
 

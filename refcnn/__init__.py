@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import data, errors
 from .backend import set_opencl_active, use_backend
+from .fitting import Callback, callbacks, evaluate, fit, predict, schedules
 from .initializers import GlorotNormal, GlorotUniform, HeNormal
 from .layer import Layer
 from .layers.activation import (
@@ -28,13 +29,33 @@ from .layers.activation import (
 )
 from .layers.arithmetic import add, divide, multiply, power, subtract
 from .layers.average_pool2d import AveragePool2d, average_pool2d
-from .layers.cast import cast
-from .layers.conv2d import Conv2d, conv2d
+from .layers.cast import cast, cast_like
+from .layers.concat import concat
+from .layers.conv2d import Conv1d, Conv2d, Conv3d, conv1d, conv2d, conv3d
 from .layers.dense import Dense, dense
+from .layers.depth_to_space import depth_to_space
 from .layers.dropout import Dropout, dropout
+from .layers.expand import expand
 from .layers.flatten import Flatten, flatten
+from .layers.global_average_pool2d import (
+    GlobalAveragePool1d,
+    GlobalAveragePool2d,
+    GlobalAveragePool3d,
+    global_average_pool1d,
+    global_average_pool2d,
+    global_average_pool3d,
+)
+from .layers.global_max_pool2d import (
+    GlobalMaxPool1d,
+    GlobalMaxPool2d,
+    GlobalMaxPool3d,
+    global_max_pool1d,
+    global_max_pool2d,
+    global_max_pool3d,
+)
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool2d, max_pool2d
+from .layers.normalization import BatchNormalization, batch_normalization
 from .layers.reduction import (
     arg_max,
     arg_min,
@@ -50,14 +71,22 @@ from .layers.reduction import (
     reduce_sum_square,
 )
 from .layers.relu import Relu, relu
-from .layers.reshape import reshape
+from .layers.reshape import reshape, squeeze, unsqueeze
 from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
+from .layers.space_to_depth import space_to_depth
+from .layers.split import split
+from .layers.tile import tile
 from .layers.transpose import transpose
 from .model import Model, Sequential
+from .optimizers.adadelta import Adadelta
+from .optimizers.adagrad import Adagrad
 from .optimizers.adam import Adam
+from .optimizers.adamax import Adamax
+from .optimizers.adamw import AdamW
 from .optimizers.optimizer import Optimizer
+from .optimizers.rmsprop import RmsProp
 from .optimizers.sgd import Sgd
 from .philox import set_seed
 from .variable import Buffer, Grads, Parameter, Variable
@@ -67,13 +96,27 @@ if TYPE_CHECKING:
     from . import models, onnx
 
 __all__ = [
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
+    "Adamax",
     "AveragePool2d",
+    "BatchNormalization",
     "Buffer",
+    "Callback",
+    "Conv1d",
     "Conv2d",
+    "Conv3d",
     "Dense",
     "Dropout",
     "Flatten",
+    "GlobalAveragePool1d",
+    "GlobalAveragePool2d",
+    "GlobalAveragePool3d",
+    "GlobalMaxPool1d",
+    "GlobalMaxPool2d",
+    "GlobalMaxPool3d",
     "GlorotNormal",
     "GlorotUniform",
     "Grads",
@@ -85,6 +128,7 @@ __all__ = [
     "Optimizer",
     "Parameter",
     "Relu",
+    "RmsProp",
     "Sequential",
     "Sgd",
     "Sigmoid",
@@ -97,14 +141,30 @@ __all__ = [
     "arg_max",
     "arg_min",
     "average_pool2d",
+    "batch_normalization",
+    "callbacks",
     "cast",
+    "cast_like",
+    "concat",
+    "conv1d",
     "conv2d",
+    "conv3d",
     "data",
     "dense",
+    "depth_to_space",
     "divide",
     "dropout",
     "errors",
+    "evaluate",
+    "expand",
+    "fit",
     "flatten",
+    "global_average_pool1d",
+    "global_average_pool2d",
+    "global_average_pool3d",
+    "global_max_pool1d",
+    "global_max_pool2d",
+    "global_max_pool3d",
     "leaky_relu",
     "matmul",
     "max_pool2d",
@@ -113,6 +173,7 @@ __all__ = [
     "negative",
     "onnx",
     "power",
+    "predict",
     "reduce_l1",
     "reduce_l2",
     "reduce_log_sum",
@@ -125,6 +186,7 @@ __all__ = [
     "reduce_sum_square",
     "relu",
     "reshape",
+    "schedules",
     "set_opencl_active",
     "set_seed",
     "sigmoid",
@@ -132,9 +194,14 @@ __all__ = [
     "softmax",
     "softmax_cross_entropy",
     "softplus",
+    "space_to_depth",
+    "split",
+    "squeeze",
     "subtract",
     "tanh",
+    "tile",
     "transpose",
+    "unsqueeze",
     "use_backend",
 ]
 

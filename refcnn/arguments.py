@@ -30,6 +30,10 @@ _NAMES_ELSEWHERE = {
     "beta_2": "beta2",
     "betas": ("beta1", "beta2"),
     "eps": "epsilon",
+    "global_clipnorm": "clip_norm",
+    "max_norm": "clip_norm",
+    "gradient_accumulation_steps": "accumulation_steps",
+    "ema_momentum": "average_decay",
     "count_include_pad": "count_include_padding",
 }
 #: Arguments of other libraries that say the opposite of one here.
@@ -46,7 +50,8 @@ class Written:
 
     #: For messages: how a call with too many arguments by position reads here, a function of them; or None.
     _instead = None
-    #: Whether ``repr`` tells all arguments, by name, and not those alone that differ from their defaults.
+    #: Whether ``repr`` tells all arguments that may be given by position, by name, and not those alone that differ from
+    #: their defaults.
     _shows_all = False
 
     def __new__(cls, *arguments, **keywords):
@@ -79,7 +84,8 @@ class Written:
                 texts.append(repr(value))
                 continue
             by_position = False
-            if is_kept and (self._shows_all or repr(value) != repr(_compact(parameter.default))):
+            is_shown = self._shows_all and parameter.kind in _POSITIONAL
+            if is_kept and (is_shown or repr(value) != repr(_compact(parameter.default))):
                 texts.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(texts)})"
 

@@ -19,7 +19,7 @@ REFERENCE, OPENCL, CONFORMANCE = "reference", "opencl.operations", "conformance.
 LAYERS, OPTIMIZERS = "layers", "optimizers"
 
 #: The stems of the pages, the same in each wing.
-PAGES = ("activation", "arithmetic", "reduction")
+PAGES = ("activation", "arithmetic", "normalization", "reduction")
 
 _PACKAGE = __package__
 

@@ -15,7 +15,8 @@ from hypothesis.extra import numpy as hnp
 import refcnn as rm
 from refcnn import models, npz
 from refcnn.errors import ArgumentError, CheckpointError
-from refcnn.runs.checkpoint import Checkpoint, best_epoch
+from refcnn.fitting.metrics import best_row
+from refcnn.runs.checkpoint import Checkpoint
 from refcnn.runs.run_folder import Configuration, RunFolder, check_free, claim
 
 from . import small_run
@@ -264,8 +265,8 @@ def test_a_checkpoint_of_another_model_or_optimizer():
         min_size=1,
     )
 )
-def test_the_best_epoch(history):
-    best = best_epoch(history)
+def test_the_best_row(history):
+    best = best_row(history)
     position = next(index for index, row in enumerate(history) if row is best)
     for index, row in enumerate(history):
         assert row["validation_accuracy"] <= best["validation_accuracy"]

@@ -74,6 +74,7 @@ def test_the_run_folder_and_the_last_lines(folder):
     names = {
         "config.json",
         "metrics.csv",
+        "classes.csv",
         "last.npz",
         "best.npz",
         "model.onnx",

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import refcnn as rm
 from refcnn import rooms
 from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.operations import activation, adam, arithmetic, reduction, sgd
@@ -102,6 +103,37 @@ def test_formulas_at_their_limit_are_within(operation, data, seed):
     case = data.draw(DERIVED[operation].cases("small").filter(lambda case: case.inputs[0].dtype.kind == "f"))
     with np.errstate(all="ignore"):
         note(worst_of_orders(operation, case, at_the_limit(operation, Device(np.random.default_rng(seed)))), operation)
+
+
+UPDATES = [stem for stem in rooms.operations() if rooms.find(rooms.OPTIMIZERS, stem) is not None]
+
+
+@pytest.mark.parametrize("operation", UPDATES)
+@given(data=st.data(), seed=seeds)
+def test_updates_at_their_limit_are_within(operation, data, seed):
+    formula, device = rooms.require(rooms.REFERENCE, operation), Device(np.random.default_rng(seed))
+
+    def forward(*inputs, **attributes):
+        results = formula.forward(*(AtTheLimit(entry, device) for entry in inputs), **attributes)
+        return tuple(result.values for result in results)
+
+    with np.errstate(all="ignore"):
+        case = data.draw(judge.conformance(operation).cases("tiny"))
+        note(worst_of_orders(operation, case, types.SimpleNamespace(forward=forward)), operation)
+
+
+@pytest.mark.parametrize("operation", UPDATES)
+def test_bounds_of_updates_are_some_dozens_of_roundings(operation):
+    """None is loose: for numbers of ordinary size they are not more than 100 roundings of them."""
+    rng = np.random.default_rng(0)
+    optimizer = next(one for one in rm.Optimizer.__subclasses__() if one.operation == operation)(lr=0.1)
+    w, g, *slots = (rng.uniform(0.5, 2, 50).astype(np.float32) for _ in range(2 + len(optimizer.slots)))
+    attributes = optimizer.attributes(step=3)
+    results, _ = judge.exact(operation, Case((w, g, *slots), attributes))
+    with subnormals(are_kept=True):
+        bounds = judge.conformance(operation).forward_bound((w, g, *slots), attributes)
+    for result, bound in zip(results, bounds, strict=True):
+        assert np.all(bound <= 100 * 2.0**-24 * np.maximum(np.abs(result), 1))
 
 
 @pytest.mark.parametrize(("module", "formula"), [(adam, adam_formula), (sgd, sgd_formula)])

@@ -76,7 +76,11 @@ def test_a_number_of_numpys_is_a_result():
         judged(Sums(), case, "softmax_cross_entropy")
 
 
-WRONG_ABOUT_SPECIAL_VALUES = [
+WRONG_IN_FEW_PLACES = [
+    # As where an index has sixteen bits, or a result twice its size on the way.
+    ("relu", lambda x: np.where(np.arange(x.size).reshape(x.shape) < 2**16, np.maximum(x, 0), 0)),
+    ("relu", lambda x: np.maximum(x * np.float32(2), 0) / np.float32(2)),
+    ("relu_backward", lambda dy, x: (np.where(x > 0, np.minimum(dy, np.float32(3e38)), 0),)),
     ("relu_backward", lambda dy, x: (dy * (x > 0),)),
     ("add_backward", lambda dy, a, b: (dy + np.float32(0), dy)),
     ("flatten", lambda x: flatten.forward(x)[0] + np.float32(0)),
@@ -122,13 +126,13 @@ def dropout_kept(dy, x, ratio, seed, stream):
     return dy * kept
 
 
-@pytest.mark.parametrize("name, wrong", WRONG_ABOUT_SPECIAL_VALUES)
-def test_special_values_are_drawn_and_judged(name, wrong, tmp_path):
-    """Right but for NaN, infinities or the sign of a zero: a hundred cases show it."""
+@pytest.mark.parametrize("name, wrong", WRONG_IN_FEW_PLACES)
+def test_what_few_values_show_is_drawn_and_judged(name, wrong, tmp_path):
+    """Right but for NaN, infinities, zeros' signs, the largest numbers or vast arrays: a hundred cases show it."""
     functions = types.SimpleNamespace(**{name: wrong})
     direction = "backward" if name.endswith("_backward") else "forward"
     operation = name.removesuffix("_backward")
-    job = worker.Job(operation, direction, None, 100, 1, ("small",), str(tmp_path / "case.npz"))
+    job = worker.Job(operation, direction, None, 100, 1, ("small", "vast"), str(tmp_path / "case.npz"))
     found = mock.patch.object(worker.subjects, "find", lambda *_: Implementation("module:object", functions))
     with found, np.errstate(all="ignore"):
         row = worker.Run("module:object", job, lambda entries: None).run()

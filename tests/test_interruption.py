@@ -205,7 +205,7 @@ def test_the_command_line_saves_the_batch_and_ends_with_the_signals_status(insid
     assert f"train --resume {run}" in stdout
     checkpoint = Checkpoint.load(run / "last.npz")
     assert checkpoint.epoch >= 1 and checkpoint.losses.size
-    assert sorted(os.listdir(run)) == ["best.npz", "config.json", "last.npz", "metrics.csv"]
+    assert sorted(os.listdir(run)) == ["best.npz", "classes.csv", "config.json", "last.npz", "metrics.csv"]
     training.resume(RunFolder.open(run), {}).finish(lambda line: None)
     small_run.assert_same(inside / "long" / "last.npz", run / "last.npz")
 
@@ -291,7 +291,7 @@ def test_a_signal_during_pictures_and_proof_stops_soon_and_tells_how_to_go_on(
     assert f"train --resume {trained}" in result.stdout and "Traceback" not in result.output
     # Where the exception was dropped, the other two implementations may be judged on the same input.
     assert len(wrapped.calls) <= call + (2 if "verdict" in function else 0)
-    left = set(os.listdir(trained)) - {"config.json", "last.npz", "best.npz", "metrics.csv"}
+    left = set(os.listdir(trained)) - {"config.json", "last.npz", "best.npz", "metrics.csv", "classes.csv"}
     assert left == set(["curves.png", "confusion.png", "kernels.png", "features_1.png"][:pictures])
 
 

@@ -13,7 +13,7 @@ from refcnn.opencl.runtime import finding, kernels, signatures
 
 #: Build options with which each kernel file can be built, where it needs any.
 OPTIONS = {
-    "adam": [("-DCHUNK=4",)],
+    **{stem: [("-DCHUNK=4",)] for stem in ("adadelta", "adagrad", "adam", "adamax", "adamw", "rmsprop", "sgd")},
     "cast": [("-DCHUNK=4", "-DFROM=float", "-DTO=int"), ("-DCHUNK=4", "-DFROM=int", "-DTO=uchar", "-DIS_TRUTH")],
     "conv2d_direct": [("-DOUTPUTS=2", "-DROWS=4", "-DTERMS=5")],
     "conv2d_gpu": [("-DGROUP=8",)],
@@ -33,7 +33,6 @@ OPTIONS = {
     "moving": [("-DCHUNK=4", "-DWORD=uint")],
     "reduction": [("-DCHUNK=4",)],
     "relu": [("-DCHUNK=4",)],
-    "sgd": [("-DCHUNK=4",)],
 }
 OPTIONS["conv2d_winograd_weights"] = OPTIONS["conv2d_winograd"]
 STEMS = sorted(path.stem for path in kernels.kernel_folder().glob("*.cl") if "__kernel" in path.read_text())

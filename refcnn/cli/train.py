@@ -2,7 +2,8 @@
 
 import click
 
-from ..runs.training import DEFAULT_VALIDATION_SPLIT, DEFAULTS, OPTIMIZERS
+from ..fitting import optimizers
+from ..runs.training import DEFAULT_VALIDATION_SPLIT, DEFAULTS
 from . import streams
 
 
@@ -52,10 +53,12 @@ from . import streams
     "--lr",
     type=float,
     help="Learning rate at the start of each epoch, along which it falls to zero.  "
-    f"[default: {', '.join(f'{name} {lr}' for name, (_, lr) in OPTIMIZERS.items())}]",
+    f"[default: {', '.join(f'{name} {lr}' for name, (_, lr) in optimizers.choices().items())}]",
 )
 @click.option(
-    "--optimizer", type=click.Choice(list(OPTIMIZERS), case_sensitive=False), help=f"[default: {DEFAULTS['optimizer']}]"
+    "--optimizer",
+    type=click.Choice(list(optimizers.choices()), case_sensitive=False),
+    help=f"[default: {DEFAULTS['optimizer']}]",
 )
 @click.option(
     "--validation-split",

@@ -22,8 +22,6 @@ IN_PLACE_OF_NUMPY = {
     "flipud": "x[::-1]",
     "fliplr": "x[:, ::-1]",
     "take": "x[first:last:step], a slice",
-    "split": "x[first:last], a slice, for each part",
-    "array_split": "x[first:last], a slice, for each part",
 }
 
 _WHOLE = (None, None, 1)

@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import display
 from ..errors import ArgumentError
-from ..interruption import stop_if_asked
+from ..fitting import predict
+from ..fitting.metrics import best_row
 from . import plotting
-from .checkpoint import best_epoch
 from .run_data import validation_set
 
 
@@ -45,7 +45,7 @@ def _write(run, validation, progress):
     model = run.best_model()
     history = run.history()
     plotting.save(plotting.curves(history), run.path / "curves.png")
-    counts = plotting.confusion_counts(validation.y, predict(model, validation), len(validation.classes))
+    counts = plotting.confusion_counts(validation.y, predict(model, validation).argmax(axis=1), len(validation.classes))
     plotting.save(plotting.confusion(counts, validation.classes), run.path / "confusion.png")
     image = validation.preprocessing.apply(validation.x[0])
     try:
@@ -88,23 +88,14 @@ def _locked_for(run, path):
     return run.locked("name a file elsewhere with --out")
 
 
-def predict(model, dataset, batch_size=64):
-    """Return the index of the most probable class for each image of a data set, (N,)."""
-    found = []
-    for start in range(0, len(dataset), batch_size):
-        stop_if_asked()
-        x = dataset.preprocessing.apply(dataset.x[start : start + batch_size])
-        found.append(model(x).as_ndarray().argmax(axis=1))
-    return np.concatenate(found)
-
-
 def summary(run):
     """Return the lines that say how good the run's best model is, where everything lies and what to type next."""
     configuration, history = run.configuration, run.history()
-    best = best_epoch(history)
+    best = best_row(history)
     explanations = {
         "model.onnx": "the exported model",
         "metrics.csv": "losses, accuracy and speed of each epoch",
+        "classes.csv": "precision, recall and F1 score of each class",
         "curves.png": "the same as curves",
         "kernels.png": "the first layer's kernels",
         "features_*.png": "an image after each convolution",

@@ -10,15 +10,20 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
+
 from .. import display, models
 from ..data import Preprocessing
 from ..errors import ArgumentError, CheckpointError, FileWriteError
 from ..files import atomic_write, is_unfinished
+from ..fitting.metrics import OF_CLASSES, ClassCounts
 from ..locking import FOLDER_LOCK, locked_folder
 from ..reading import COUNT, SEED, TEXT, TEXT_OR_NULL, check, field, parse_json, read_plain, reading, schema_of
 from .checkpoint import Checkpoint
 
 FORMAT = "refcnn run 1"
+#: The columns of ``classes.csv`` beside the epoch.
+CLASS_COLUMNS = ("class", "images", "precision", "recall", "f1")
 
 _POSITIVE = {"type": "integer", "minimum": 1}
 _PART = {"type": ["number", "null"], "exclusiveMinimum": 0, "exclusiveMaximum": 1}
@@ -189,17 +194,29 @@ class RunFolder:
         return self.path / "model.onnx"
 
     def write_metrics(self, history):
-        """Write ``metrics.csv``, one row for each epoch.
+        """Write ``metrics.csv``, one row for each epoch, and ``classes.csv``, one for each epoch and class.
 
         Raises
         ------
         FileWriteError
-            If it cannot be written; the former file is unchanged.
+            If one cannot be written; the former file is unchanged.
         """
-        with atomic_write(self.path / "metrics.csv") as temporary, open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, list(history[0]))
+        # Epochs that an earlier version trained have fewer metrics.
+        names = dict.fromkeys(name for row in history for name in row if not name.startswith(OF_CLASSES))
+        self._write_table("metrics.csv", list(names), ({name: row.get(name) for name in names} for row in history))
+        rows = (
+            {"epoch": row["epoch"], **of_class}
+            for row in history
+            if f"{OF_CLASSES}right" in row
+            for of_class in class_rows(row, self.configuration.classes)
+        )
+        self._write_table("classes.csv", ["epoch", *CLASS_COLUMNS], rows)
+
+    def _write_table(self, name, columns, rows):
+        with atomic_write(self.path / name) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
             writer.writeheader()
-            writer.writerows(history)
+            writer.writerows(rows)
 
     def best_model(self):
         """Return the model with the parameters of the best checkpoint, on the active backend.
@@ -275,6 +292,20 @@ class RunFolder:
                 f"Go on with: {self.command('train', '--resume', self.path)}"
             )
         return Checkpoint.load(path)
+
+
+def class_rows(row, classes):
+    """Yield for each class a dict of what a row of metrics tells of it, by the names in :data:`CLASS_COLUMNS`.
+
+    Parameters
+    ----------
+    row : dict
+    classes : sequence of str
+    """
+    counts = ClassCounts(*(np.array(row[f"{OF_CLASSES}{field.name}"]) for field in dataclasses.fields(ClassCounts)))
+    columns = (counts.examples, counts.precision, counts.recall, counts.f1)
+    for name, *numbers in zip(map(display.shown, classes), *(column.tolist() for column in columns), strict=True):
+        yield dict(zip(CLASS_COLUMNS, (name, *numbers), strict=True))
 
 
 def check_free(path):

@@ -2,37 +2,28 @@
 
 import contextlib
 import dataclasses
-import math
 import secrets
-import time
 
 import numpy as np
 
-from .. import attributes, backend, data, models, rooms
-from ..errors import ArgumentError, CheckpointError, NonFiniteLossError
+from .. import attributes, backend, data, models
+from ..errors import ArgumentError, CheckpointError
 from ..files import remove_leftovers
+from ..fitting import optimizers, schedules
+from ..fitting.callbacks import Callback, EpochLines, ProgressBar
+from ..fitting.loop import Loop
+from ..fitting.metrics import best_row
+from ..fitting.sources import source
 from ..interruption import Interrupted, interruptible
-from ..layers.softmax_cross_entropy import softmax_cross_entropy
-from ..model import describe_unlisted
-from ..philox import current, drawing_from, generator, own_generator, permutation, set_seed
-from ..suggestions import did_you_mean
-from ..variable import Parameter
+from ..philox import generator, own_generator, set_seed
 from . import run_data, run_folder
-from .checkpoint import Checkpoint, best_epoch
+from .checkpoint import Checkpoint
 from .run_folder import Configuration, RunFolder
 
-#: For each name of an optimizer: what makes it from a learning rate, and its default rate.
-OPTIMIZERS = {
-    name: choice
-    for operation in rooms.operations()
-    for name, choice in rooms.trait(rooms.OPTIMIZERS, operation, "CHOICES").items()
-}
 #: What a run takes for an option that is not given; the learning rate depends on the optimizer.
-DEFAULTS = {"data": "digits", "model": "chapter", "epochs": 10, "batch_size": 32, "optimizer": "adam"}
+DEFAULTS = {"data": "digits", "model": "chapter", "epochs": 10, "batch_size": 32, "optimizer": optimizers.DEFAULT}
 #: Used where a data set has no test part.
 DEFAULT_VALIDATION_SPLIT = 0.2
-#: Seconds between two looks at the loss for the progress bar: each look waits for the device.
-LOSS_INTERVAL = 0.25
 
 
 @own_generator()
@@ -103,14 +94,10 @@ def start(options, out=None):
 
 def _checked(options):
     """Return the options, with the learning rate."""
-    if options["optimizer"] not in OPTIMIZERS:
-        raise ArgumentError(
-            f"--optimizer is {options['optimizer']!r}. Choose one of {', '.join(OPTIMIZERS)}."
-            + did_you_mean(options["optimizer"], OPTIMIZERS)
-        )
+    _, rate = optimizers.choice("--optimizer", options["optimizer"])
     attributes.integer("train", "epochs", options["epochs"])
     attributes.integer("train", "batch_size", options["batch_size"])
-    lr = options.get("lr", OPTIMIZERS[options["optimizer"]][1])
+    lr = options.get("lr", rate)
     return {**options, "lr": attributes.number("train", "lr", lr, above=0)}
 
 
@@ -167,10 +154,10 @@ def _resume(run, options):
             "The number of epochs can only be raised."
         )
     run.require_model()
-    if former.optimizer not in OPTIMIZERS:
+    if former.optimizer not in optimizers.choices():
         raise CheckpointError(
-            f"the optimizer of the run in {run.path} is {former.optimizer!r}, but there are {', '.join(OPTIMIZERS)}. "
-            "Put an earlier copy of config.json in its place, or start a new run."
+            f"the optimizer of the run in {run.path} is {former.optimizer!r}, but there are "
+            f"{', '.join(optimizers.choices())}. Put an earlier copy of config.json in its place, or start a new run."
         )
     run_data.refuse_another_name(run, options)
     checkpoint = Checkpoint.load(run.last) if run.last.exists() else None
@@ -178,11 +165,12 @@ def _resume(run, options):
     configuration = dataclasses.replace(former, **changes, backend=active.name, device=active.description)
     set_seed(configuration.seed)
     parts = run_data.load_again(run, configuration, options)
+    run.configuration = configuration
     training = Training(run, run.build_model(), *parts)
     if checkpoint is not None:
         training.set_state(checkpoint)
     if configuration != former:
-        run.update(**{field: getattr(configuration, field) for field in (*changes, "backend", "device")})
+        run.update()
     return training
 
 
@@ -198,6 +186,7 @@ class Training:
 
     Attributes
     ----------
+    loop : Loop
     lock : contextlib.ExitStack
         What keeps other processes from the run folder until :meth:`finish` ends.
     """
@@ -206,17 +195,22 @@ class Training:
         self.run, self.model, self.train, self.validation = run, model, train, validation
         configuration = run.configuration
         self.lock = contextlib.ExitStack()
-        self.optimizer = OPTIMIZERS[configuration.optimizer][0](configuration.lr)
-        self.batch_size = configuration.batch_size
-        self.batches = math.ceil(len(train) / self.batch_size)
-        self.history = []
-        self._shuffle = None
-        self._losses = []
-        self._seconds = 0.0
-        # That of start or resume, which nothing but this run draws from.
-        self._generator = current()
-        # The model's parameters by their ids, as far as they were looked for.
-        self._listed = {}
+        make, _ = optimizers.choices()[configuration.optimizer]
+        self.loop = Loop(
+            model,
+            make(configuration.lr),
+            source(train, configuration.batch_size, "train"),
+            source(validation, configuration.batch_size, "train"),
+            epochs=configuration.epochs,
+            schedule=schedules.Restarts(),
+            name=configuration.model,
+            advice=self._advice,
+        )
+
+    @property
+    def history(self):
+        """The rows of metrics of the epochs so far."""
+        return self.loop.history
 
     @property
     def is_complete(self):
@@ -231,7 +225,7 @@ class Training:
             f"{configuration.data}: {len(self.train)} training and {len(self.validation)} validation images of shape "
             f"{configuration.preprocessing.shape}, {len(configuration.classes)} classes\n"
             f"{configuration.model} on {configuration.backend}: {configuration.device}\n"
-            f"{configuration.optimizer}, lr {configuration.lr}, batch size {self.batch_size}, {epochs}, "
+            f"{configuration.optimizer}, lr {configuration.lr}, batch size {configuration.batch_size}, {epochs}, "
             f"seed {configuration.seed}\n"
             f"run folder: {self.run.path}"
         )
@@ -245,20 +239,21 @@ class Training:
         NonFiniteLossError
             If a loss or a parameter is NaN or infinite.
         """
-        self._read_losses()
+        loop = self.loop
+        loop.read_losses()
         parameters = self.model.state()
         for name, array in parameters.items():
             if not np.isfinite(array).all():
-                raise self._non_finite(f"the parameter {name} holds NaN or infinity", len(self._losses))
+                raise loop.non_finite(f"the parameter {name} holds NaN or infinity")
         return Checkpoint(
             parameters=parameters,
-            optimizer={name: self.optimizer.state(parameter) for name, parameter in self.model.parameters()},
+            optimizer={name: loop.optimizer.state(parameter) for name, parameter in self.model.parameters()},
             epoch=len(self.history),
-            shuffle=self._shuffle,
-            losses=np.array(self._losses, dtype=np.float64),
-            seconds=self._seconds,
-            seed=self._generator.seed,
-            stream=self._generator.stream,
+            shuffle=loop.shuffle,
+            losses=np.array(loop.losses, dtype=np.float64),
+            seconds=loop.seconds,
+            seed=loop.generator.seed,
+            stream=loop.generator.stream,
             history=self.history,
             image_shape=self.train.preprocessing.shape,
         )
@@ -271,15 +266,16 @@ class Training:
         CheckpointError
             If it is not of this model and optimizer.
         """
-        if len(checkpoint.losses) > self.batches:
+        loop = self.loop
+        if len(checkpoint.losses) > loop.batches:
             raise CheckpointError(
-                f"{self.run.last} stands at batch {len(checkpoint.losses)} of {self.batches}. Put an earlier copy of "
+                f"{self.run.last} stands at batch {len(checkpoint.losses)} of {loop.batches}. Put an earlier copy of "
                 "the file in its place."
             )
-        checkpoint.restore(self.model, self.optimizer)
-        self.history = checkpoint.history
-        self._shuffle, self._losses, self._seconds = checkpoint.shuffle, list(checkpoint.losses), checkpoint.seconds
-        self._generator.state = checkpoint.seed, checkpoint.stream
+        checkpoint.restore(self.model, loop.optimizer)
+        loop.history[:] = checkpoint.history
+        loop.shuffle, loop.losses, loop.seconds = checkpoint.shuffle, list(checkpoint.losses), checkpoint.seconds
+        loop.generator.state = checkpoint.seed, checkpoint.stream
 
     def finish(self, echo=print):
         """Train up to the configuration's number of epochs, with a checkpoint after each.
@@ -300,163 +296,57 @@ class Training:
         FileWriteError
             If a checkpoint cannot be written; the former one stands.
         """
-        # NumPy's own warnings would only come before the error that says more. Another thread that draws, for a model
-        # that it builds for example, must not change what is drawn here.
-        with (
-            self.lock,
-            self.run.locked(),
-            interruptible() as is_interrupted,
-            np.errstate(all="ignore"),
-            drawing_from(self._generator),
-        ):
+        bar = ProgressBar()
+        with self.lock, self.run.locked(), interruptible() as is_interrupted, contextlib.closing(bar):
             if self.history and not self.is_complete:
                 # A kill can come between a checkpoint and its row of metrics.
                 self.run.write_metrics(self.history)
-            while len(self.history) < self.run.configuration.epochs:
-                self._epoch(is_interrupted)
-                echo(self._line(self.history[-1]))
-            # The signal may have come after the last batch.
-            self._stop_if(is_interrupted)
+            saving = _Saving(self, is_interrupted)
+            self.loop.callbacks += [bar, saving, EpochLines(echo)]
+            self.loop.run()
 
-    def _epoch(self, is_interrupted):
-        if self._shuffle is None:
-            self._shuffle = self._generator.next_stream()[1]
-        order = permutation(self._generator.seed, self._shuffle, len(self.train))
-        with self._progress_bar() as bar:
-            self._train_epoch(order, bar, is_interrupted)
-            bar.set_postfix_str("validating")
-            loss, accuracy = self._validate(is_interrupted)
-        sizes = [min(self.batch_size, len(self.train) - start) for start in range(0, len(self.train), self.batch_size)]
-        self.history.append(
-            {
-                "epoch": len(self.history) + 1,
-                "train_loss": float(np.average(self._losses, weights=sizes)),
-                "validation_loss": loss,
-                "validation_accuracy": accuracy,
-                "seconds": self._seconds,
-                "iterations_per_second": self.batches / self._seconds,
-            }
-        )
-        self._shuffle, self._losses, self._seconds = None, [], 0.0
+    def save_epoch(self):
+        """Write the checkpoints and the metrics of the epoch that is over."""
         # The best checkpoint first: should the process die in between, the epoch is done again, to the same end.
         checkpoint = self.state()
-        if best_epoch(self.history) is self.history[-1]:
+        if best_row(self.history) is self.history[-1]:
             checkpoint.save(self.run.best)
         checkpoint.save(self.run.last)
         self.run.write_metrics(self.history)
 
-    def _train_epoch(self, order, bar, is_interrupted):
-        begun, former = time.perf_counter(), self._seconds
-        looked = begun
-        for index in range(len(self._losses), self.batches):
-            # The rate falls to zero along each epoch, so that each ends settled, and starts again: warm restarts
-            # (Loshchilov and Hutter, 2017). It does not depend on how many epochs there will be.
-            self.optimizer.lr = self.run.configuration.lr * (1 - index / self.batches)
-            chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
-            x, t = self._batch(self.train, chosen)
-            with self.model.train():
-                loss = softmax_cross_entropy(self.model(x), t)
-            gradients = loss.grad()
-            self._check_listed(gradients)
-            gradients.update(self.optimizer)
-            self._losses.append(loss)
-            if time.perf_counter() - looked > LOSS_INTERVAL and not bar.disable:
-                bar.set_postfix_str(f"loss {self._read_loss(index):.4f}", refresh=False)
-                looked = time.perf_counter()
-            bar.update()
-            if is_interrupted():
-                break
-        self._read_losses()
-        self._seconds = former + time.perf_counter() - begun
-        self._stop_if(is_interrupted)
-
-    def _check_listed(self, gradients):
-        """Refuse a step that would change what no checkpoint holds, as a layer that only training reads may be."""
-        changed = [entry for entry, _ in gradients if isinstance(entry, Parameter)]
-        if all(id(entry) in self._listed for entry in changed):
-            return
-        self._listed = {id(parameter): parameter for _, parameter in self.model.parameters()}
-        found = [("the training step", entry) for entry in changed if id(entry) not in self._listed]
-        if found:
-            raise ArgumentError(f"the model {self.run.configuration.model}: {describe_unlisted(found)}")
-
-    def _batch(self, dataset, chosen):
-        x = dataset.preprocessing.apply(dataset.x[chosen])
-        return x, data.one_hot(dataset.y[chosen], len(dataset.classes))
-
-    def _read_loss(self, index):
-        self._losses[index] = loss = float(self._losses[index])
-        if not math.isfinite(loss):
-            raise self._non_finite(f"the loss is {loss}", index + 1)
-        return loss
-
-    def _read_losses(self):
-        for index in range(len(self._losses)):
-            self._read_loss(index)
-
-    def _non_finite(self, what, batch):
-        configuration = self.run.configuration
+    def _advice(self):
+        rate = self.run.configuration.lr
         kept = (
             f"The checkpoint of the {len(self.history)} epochs before stands in {self.run.path}"
             if self.run.last.exists()
             else "No checkpoint was written yet"
         )
-        return NonFiniteLossError(
-            f"{what} at epoch {len(self.history) + 1}, batch {batch} of {self.batches} ({configuration.optimizer}, "
-            f"lr {configuration.lr}); a finite number is expected. {kept}. Start a new run with a smaller --lr, such "
-            f"as {configuration.lr / 10:.3g}, and look for extreme values in the images."
+        return (
+            f"{kept}. Start a new run with a smaller --lr, such as {rate / 10:.3g}, and look for extreme values in "
+            "the images."
         )
 
-    def _validate(self, is_interrupted):
-        total, correct = 0.0, 0
-        for start in range(0, len(self.validation), self.batch_size):
-            chosen = np.arange(start, min(start + self.batch_size, len(self.validation)))
-            x, t = self._batch(self.validation, chosen)
-            logits = self.model(x)
-            total += float(softmax_cross_entropy(logits, t)) * len(chosen)
-            correct += int(np.sum(logits.as_ndarray().argmax(axis=1) == self.validation.y[chosen]))
-            self._stop_if(is_interrupted)
-        loss = total / len(self.validation)
-        if not math.isfinite(loss):
-            raise self._non_finite(f"the validation loss is {loss}", self.batches)
-        return loss, correct / len(self.validation)
 
-    def _stop_if(self, is_interrupted):
-        number = is_interrupted()
+class _Saving(Callback):
+    """Writes checkpoints: after each epoch, and where a signal asks to stop."""
+
+    def __init__(self, session, is_interrupted):
+        self._session, self._is_interrupted = session, is_interrupted
+
+    def on_epoch_end(self, loop):
+        self._session.save_epoch()
+
+    def on_batch_end(self, loop):
+        number = self._is_interrupted()
         if not number:
             return
-        if self._losses:
-            self.state().save(self.run.last)
-            place = f"in epoch {len(self.history) + 1} after batch {len(self._losses)} of {self.batches}"
+        run = self._session.run
+        if loop.losses:
+            self._session.state().save(run.last)
+            place = f"in epoch {len(loop.history) + 1} after batch {len(loop.losses)} of {loop.batches}"
         else:
-            place = f"after epoch {len(self.history)}"
-        raise Interrupted(f"Stopped {place}; the checkpoint is {self.run.last}.", number)
+            place = f"after epoch {len(loop.history)}"
+        raise Interrupted(f"Stopped {place}; the checkpoint is {run.last}.", number)
 
-    def _progress_bar(self):
-        from tqdm import tqdm
-
-        epoch = f"epoch {len(self.history) + 1}/{self.run.configuration.epochs}"
-        return tqdm(total=self.batches, initial=len(self._losses), desc=epoch, leave=False, disable=None)
-
-    def _line(self, row):
-        return epoch_line(row, self.run.configuration.epochs)
-
-
-def epoch_line(row, epochs):
-    """Return what is said of an epoch, no longer than the 80 characters of a terminal; metrics.csv tells more.
-
-    Parameters
-    ----------
-    row : dict
-        Of :attr:`Training.history`.
-    epochs : int
-        Of the whole run.
-    """
-    return (
-        f"epoch {row['epoch']}/{epochs}: train loss {_short(row['train_loss'])}, validation "
-        f"{_short(row['validation_loss'])}, accuracy {row['validation_accuracy']:.2%}, {row['seconds']:.1f} s"
-    )
-
-
-def _short(loss):
-    return f"{loss:.4f}" if loss < 10 else f"{loss:.4g}"
+    #: The signal may come after the last batch too.
+    on_validation_batch_end = on_train_end = on_batch_end

@@ -39,6 +39,37 @@ def test_worked_example_with_every_attribute(backend):
     check_example("conv2d", (x, w, None), attributes, [[[[4300]], [[8700]]]], backend=backend)
 
 
+def test_worked_example_along_one_axis(backend):
+    """Stride 2, dilation 2, two zeros before and one behind."""
+    check_example(
+        "conv2d",
+        ([[[1, 2, 3, 4]]], [[[10, 1]]], [[[5]]]),
+        {"stride": (2,), "padding": (2, 1), "dilation": (2,), "groups": 1},
+        [[[1 + 5, 13 + 5, 30 + 5]]],
+        dy=[[[1, 2, 4]]],
+        gradients=([[[20 + 1, 0, 40 + 2, 0]]], [[[2 * 1 + 4 * 3, 1 * 1 + 2 * 3]]], [[[7]]]),
+        backend=backend,
+    )
+
+
+def test_worked_example_along_three_axes(backend):
+    """A kernel of two slices: each result is ten times a slice's upper left pixel plus the next one's lower right."""
+    x = [[[[[1, 2], [3, 4]], [[5, 6], [7, 8]], [[9, 8], [7, 6]]]]]
+    w = [[[[[10, 0], [0, 0]], [[0, 0], [0, 1]]]]]
+    attributes = {"stride": (1, 1, 1), "padding": (0, 0, 0, 0, 0, 0), "dilation": (1, 1, 1), "groups": 1}
+    dx = [[[[10, 0], [0, 0]], [[20, 0], [0, 1]], [[0, 0], [0, 2]]]]
+    dw = [[[[1 + 10, 2 + 12], [3 + 14, 4 + 16]], [[5 + 18, 6 + 16], [7 + 14, 8 + 12]]]]
+    check_example(
+        "conv2d",
+        (x, w, None),
+        attributes,
+        [[[[[18]], [[56]]]]],
+        dy=[[[[[1]], [[2]]]]],
+        gradients=([dx], [dw], None),
+        backend=backend,
+    )
+
+
 @given(case=conv2d.cases(SIZE))
 def test_within_bound(backend, case):
     check("conv2d", case, backend)

@@ -1,11 +1,12 @@
-"""What holds of every operation on a page, whatever it computes: its bounds, and that integers are exact."""
+"""What holds of every operation, and what else of those on a page: their bounds, and that integers are exact."""
 
 import pytest
-from hypothesis import given
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from refcnn import rooms
 from refcnn.conformance.judging.judge import conformance, has_exact_cases
+from refcnn.conformance.theory.strategies import is_vast
 
 from .checks import SIZE, check
 
@@ -22,3 +23,11 @@ def test_within_bound(page_backend, operation, data):
 @given(data=st.data())
 def test_integers_exact(page_backend, operation, data):
     check(operation, data.draw(conformance(operation).cases(SIZE, integers=True)), page_backend, to_the_bit=True)
+
+
+@pytest.mark.parametrize("operation", rooms.operations())
+def test_vast_arrays_are_drawn(operation):
+    """Where no case passed sixteen bits, what is wrong from there on would pass."""
+    quickly = settings(max_examples=50, database=None, phases=(Phase.generate,))
+    for integers in (False, True) if has_exact_cases(operation) else (False,):
+        find(conformance(operation).cases("vast", integers=integers), is_vast, settings=quickly)

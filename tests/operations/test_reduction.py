@@ -389,5 +389,4 @@ def test_cases_of_onnx(page_backend, operation):
         numbers = range(x.ndim) if is_all else sorted(axes % x.ndim)
         return (x,), {"axes": tuple(map(int, numbers)), "keepdims": keepdims}
 
-    file = operation if "log" in operation else None
-    check_node_cases(operation, ONNX[operation], translate, page_backend, tolerance=2e-6, file=file)
+    check_node_cases(operation, ONNX[operation], translate, page_backend, tolerance=2e-6)

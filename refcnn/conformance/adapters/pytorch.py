@@ -53,13 +53,16 @@ class PyTorch:
 
 
 def _pad(x, padding, value=0.0):
-    top, left, bottom, right = padding
-    return functional.pad(x, (left, right, top, bottom), value=value)
+    axes = len(padding) // 2
+    # The last axis comes first, each with what is before and behind.
+    around = [count for both in zip(padding[axes - 1 :: -1], padding[: axes - 1 : -1], strict=True) for count in both]
+    return functional.pad(x, around, value=value)
 
 
 def _conv2d(x, w, b, *, stride, padding, dilation, groups):
     b = None if b is None else b.reshape(-1)
-    return functional.conv2d(_pad(x, padding), w, b, stride, 0, dilation, groups)
+    convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[x.ndim - 3]
+    return convolve(_pad(x, padding), w, b, stride, 0, dilation, groups)
 
 
 def _dense(x, w, b):

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..theory.approximation import Approximation
-from ..theory.strategies import FEW_NOT_FINITE, LIMITS, Case, arrays, extents
+from ..theory.strategies import FEW_NOT_FINITE, LIMITS, Case, arrays, extents, grown
 
 #: At the last of these one value in a row takes all, and exp underflows.
 _LOGIT_SCALES = (1.0, 1e-3, 10.0, 1e3, 1e30)
@@ -34,7 +34,8 @@ def logits(draw, shape, integers):
 def logit_shapes(draw, size):
     """Draw (batch, classes)."""
     largest = LIMITS[size][1]
-    return draw(extents(largest)), draw(extents(largest if size == "tiny" else 8 * largest))
+    shape = draw(extents(largest)), draw(extents(largest if size == "tiny" else 8 * largest))
+    return draw(grown(shape)) if size == "vast" else shape
 
 
 def forward_bound(inputs, attributes, errors=None):

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import math
 import os
 import platform
 import tempfile
@@ -15,6 +16,7 @@ from ... import processes
 from ...backend import results_of
 from ...errors import DataError, FileWriteError, ShapeError
 from ...interruption import stop_if_asked
+from ...shapes import sides
 from ...version import __version__
 from ..bundles.case_file import read_case, write_case
 from ..judging import composition, judge
@@ -43,7 +45,7 @@ _SHRINKING_CASE_LIMIT = 1.0
 _PADDED, _PADDED_TIMES = 2**20, 100
 
 #: The smallest numbers that windows may have.
-_LEAST = {"kernel": 1, "stride": 1, "dilation": 1, "groups": 1, "padding": 0}
+_LEAST = {"kernel": 1, "stride": 1, "dilation": 1, "groups": 1, "padding": 0, "output_padding": 0}
 
 _LOG_CHARACTERS = 3000
 
@@ -199,10 +201,10 @@ def _check_windows(case):
         for value in numbers if isinstance(numbers, tuple) else (numbers,):
             if type(value) is not int or not least <= value < 2**31:
                 raise ValueError(f"{name} is {numbers}, but whole numbers of at least {least} are expected")
-    top, left, bottom, right = case.attributes.get("padding", (0, 0, 0, 0))
-    for images in (entry for entry in case.inputs if entry is not None and entry.ndim == 4):
-        count, channels, height, width = images.shape
-        padded = count * channels * (height + top + bottom) * (width + left + right)
+    around = sides(case.attributes.get("padding", ()))
+    for images in (entry for entry in case.inputs if entry is not None and entry.ndim == len(around) + 2):
+        padded = math.prod(images.shape[:2])
+        padded *= math.prod(size + sum(both) for size, both in zip(images.shape[2:], around, strict=True))
         if padded > max(_PADDED, _PADDED_TIMES * images.size):
             raise ValueError(f"{images.size} elements would be padded to {padded:,}, which no case needs")
 
@@ -211,7 +213,7 @@ def sizes(subject, options):
     """Return the sizes of cases to draw from for a subject."""
     if subject.is_simulator:
         return ("tiny",)
-    return ("small", "large") if options.profile == "long" else ("small",)
+    return ("small", "large", "vast") if options.profile == "long" else ("small", "vast")
 
 
 def writable_folder(path):

@@ -32,7 +32,7 @@ from ..judging import comparison, composition, judge
 from ..reports.results import Failure, Row
 from ..subjects import base
 from ..subjects import finding as subjects
-from ..theory.strategies import describe, rounds
+from ..theory.strategies import describe, is_vast, rounds
 from . import coverage, known_faults
 
 
@@ -46,7 +46,7 @@ class Job:
     variant : str or None
     examples, seed : int
     sizes : sequence of str
-        Keys of :data:`refcnn.conformance.theory.strategies.LIMITS` to draw from.
+        Keys of :data:`refcnn.conformance.theory.strategies.LIMITS` to draw from, but of "vast" only a few cases.
     case_file : str
         Where each case is written before it runs.
     bundle : str, optional
@@ -259,15 +259,14 @@ def searches(job, check):
     check : callable
         Is given each case; the one at which it raises an exception is shrunk.
     """
-    module = judge.conformance(job.operation)
-    drawn = [module.cases(size) for size in job.sizes]
-    if judge.has_exact_cases(job.operation):
-        drawn += [
-            module.cases(size, integers=True).map(lambda case: dataclasses.replace(case, integers=True))
-            for size in job.sizes
-        ]
+    drawn = _drawn(job.operation, [size for size in job.sizes if size != "vast"])
+    of_vast = _number_of_vast(job.examples) if "vast" in job.sizes else 0
+    plan = [(drawn, *one) for one in rounds(job.seed, job.examples - of_vast)]
+    if of_vast:
+        vast = [cases.filter(is_vast) for cases in _drawn(job.operation, ["vast"])]
+        plan.append((vast, f"{job.seed} vast", of_vast, (Phase.generate,)))
 
-    for seed, examples, phases in rounds(job.seed, job.examples):
+    for drawn, seed, examples, phases in plan:
 
         @hypothesis.seed(seed)
         @settings(
@@ -285,6 +284,23 @@ def searches(job, check):
             check(case)
 
         yield search
+
+
+def _number_of_vast(examples):
+    """Return how many of so many cases have vast arrays: three of a hundred; the first of them is always the same."""
+    return max(min(3, examples // 5), examples * 3 // 100)
+
+
+def _drawn(operation, sizes):
+    """Return the strategies of an operation's cases: by size, and those of integers too where they are exact."""
+    module = judge.conformance(operation)
+    drawn = [module.cases(size) for size in sizes]
+    if judge.has_exact_cases(operation):
+        drawn += [
+            module.cases(size, integers=True).map(lambda case: dataclasses.replace(case, integers=True))
+            for size in sizes
+        ]
+    return drawn
 
 
 def summary(case):

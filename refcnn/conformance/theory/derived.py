@@ -34,3 +34,21 @@ class Derived:
     def _forward(self, inputs, attributes, errors=None):
         operands = map(Approximation.of_input, inputs, errors or (None,) * len(inputs))
         return self._reference.forward(*operands, **attributes)
+
+
+def update_bound(forward, inputs, attributes, errors=None):
+    """Return the bounds of an optimizer's update, one for each result, by the reference's formula.
+
+    Parameters
+    ----------
+    forward : callable
+        That of the operation's module in :mod:`refcnn.reference`.
+    inputs, attributes, errors
+        As in :mod:`refcnn.conformance.operations`.
+
+    Returns
+    -------
+    tuple of ndarray of float64
+    """
+    operands = map(Approximation.of_input, inputs, errors or (None,) * len(inputs))
+    return tuple(result.bound for result in forward(*operands, **attributes))

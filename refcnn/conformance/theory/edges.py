@@ -2,6 +2,7 @@
 
 import math
 
+from ...shapes import sides
 from .strategies import spans
 
 #: Floats of the vectors that kernels use.
@@ -19,32 +20,38 @@ def of_windows(shape, kernel, dilation, attributes):
 
     Parameters
     ----------
-    shape : (int, int, int, int)
-        That of the images over which it slides, (N, C, H, W).
-    kernel, dilation : (int, int)
+    shape : tuple of int
+        That of the images over which it slides, (N, C, H, W), or with one or three spatial axes.
+    kernel, dilation : tuple of int
     attributes : dict
         Has ``stride`` and ``padding``.
     """
-    stride, (top, left, bottom, right) = attributes["stride"], attributes["padding"]
+    image, stride, around = shape[2:], attributes["stride"], sides(attributes["padding"])
     span = spans(kernel, dilation)
-    padded = shape[2] + top + bottom, shape[3] + left + right
+    padded = tuple(size + sum(both) for size, both in zip(image, around, strict=True))
     return {
-        "kernel 1 x 1": tuple(kernel) == (1, 1),
-        "kernel that is not square": kernel[0] != kernel[1],
+        "one spatial axis": len(image) == 1,
+        "three spatial axes": len(image) == 3,
+        "kernel 1 x 1": set(kernel) == {1},
+        "kernel that is not square": len(set(kernel)) > 1,
         "kernel as large as the padded image": span == padded,
-        "kernel larger than the image": span[0] > shape[2] or span[1] > shape[3],
-        "stride larger than kernel": any(step > side for step, side in zip(stride, kernel, strict=True)),
-        "stride other than 1": tuple(stride) != (1, 1),
-        "asymmetric stride": stride[0] != stride[1],
-        "no padding": not any((top, left, bottom, right)),
-        "asymmetric padding": top != bottom or left != right,
-        "padding as large as the image": top >= shape[2] or left >= shape[3],
-        "dilation other than 1": tuple(dilation) != (1, 1),
-        "asymmetric dilation": dilation[0] != dilation[1],
+        "kernel larger than the image": _any_larger(span, image),
+        "stride larger than kernel": _any_larger(stride, kernel),
+        "stride other than 1": set(stride) != {1},
+        "asymmetric stride": len(set(stride)) > 1,
+        "no padding": not any(map(any, around)),
+        "asymmetric padding": any(before != after for before, after in around),
+        "padding as large as the image": any(before >= size for (before, _), size in zip(around, image, strict=True)),
+        "dilation other than 1": set(dilation) != {1},
+        "asymmetric dilation": len(set(dilation)) > 1,
         "pixels that no window reads": any(
             (size - extent) % step for size, extent, step in zip(padded, span, stride, strict=True)
         ),
     }
+
+
+def _any_larger(numbers, others):
+    return any(one > other for one, other in zip(numbers, others, strict=True))
 
 
 def of_planes(case):

@@ -19,10 +19,14 @@ from .bounds import number_format
 
 #: Largest extents by size: images and batches, channels and features, pixels of one output image.
 #: "tiny" is for simulators, "large" for devices with large tiles; the reference takes its time over the latter.
-LIMITS = {"tiny": (5, 9, 25), "small": (65, 65, 330), "large": (70, 130, 1500)}
+#: "vast" is for arrays of more than :data:`VAST` elements: large batches, since the reference's loops are over pixels.
+LIMITS = {"tiny": (5, 9, 25), "small": (65, 65, 330), "large": (70, 130, 1500), "vast": (330, 65, 400)}
+
+#: What sixteen bits count: in each row there are some cases of which an array has more elements.
+VAST = 2**16
 
 #: Sizes of windows.
-KERNELS = {"tiny": (1, 2, 3), "small": (1, 2, 3, 4, 5), "large": (1, 2, 3, 4, 5, 7, 11)}
+KERNELS = {"tiny": (1, 2, 3), "small": (1, 2, 3, 4, 5), "large": (1, 2, 3, 4, 5, 7, 11), "vast": (1, 2, 3)}
 
 _EDGES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 127, 128, 129)
 
@@ -113,7 +117,9 @@ def extents(largest):
 
 
 def batches(size):
-    """Draw a batch: one, odd or even."""
+    """Draw a batch: one, odd or even; a large one of either kind for vast arrays."""
+    if size == "vast":
+        return st.sampled_from([48, 65, 97, 200])
     return st.sampled_from([1, 2, 3, 5] if size == "tiny" else [1, 2, 3, 4, 5, 6, 7, 9])
 
 
@@ -203,8 +209,43 @@ def halving_windows(draw, kernels):
     return {"kernel": (side, side), "stride": (2, 2), "padding": (before, before, after, after), "dilation": (1, 1)}
 
 
-def spans(kernel, dilation=(1, 1)):
-    """Return how many pixels a kernel spans, vertically and horizontally."""
+#: What a window slides over: mostly images, which the devices' kernels are written for.
+_AXES = (2,) * 8 + (1, 3)
+
+
+@st.composite
+def images_under(draw, size, window):
+    """Draw the spatial sizes of images for a window of :func:`windows`, at times along one axis or three.
+
+    Returns
+    -------
+    (tuple of int, dict)
+        The sizes and the window; of signals without what is vertical, of volumes with what is along the depth.
+    """
+    axes = draw(st.sampled_from(_AXES))
+    span = spans(window["kernel"], window["dilation"])
+    image = draw(image_sizes("tiny" if axes == 3 else size, span, window["padding"], window["stride"]))
+    if axes == 1:
+        return image[1:], {name: numbers[1::2] for name, numbers in window.items()}
+    if axes == 2:
+        return image, window
+    most = 1 if max(window["padding"]) == 0 else 2
+    kernel, stride, dilation = (draw(st.sampled_from((1, 2, 3))) for _ in range(3))
+    before, after = (draw(st.integers(0, min(most, kernel - 1))) for _ in range(2))
+    least = max(1, window_extent(kernel, dilation) - before - after)
+    top, left, bottom, right = window["padding"]
+    of_volume = {
+        "kernel": (kernel, *window["kernel"]),
+        "stride": (stride, *window["stride"]),
+        "padding": (before, top, left, after, bottom, right),
+        "dilation": (dilation, *window["dilation"]),
+    }
+    return (least + draw(st.integers(0, 3)), *image), of_volume
+
+
+def spans(kernel, dilation=None):
+    """Return how many pixels a kernel spans along each axis, with a dilation of 1 if it is not given."""
+    dilation = dilation or (1,) * len(kernel)
     return tuple(window_extent(taps, step) for taps, step in zip(kernel, dilation, strict=True))
 
 
@@ -264,7 +305,8 @@ def arrays(draw, shape, integers=False, patterns=None, scales=_SCALES, special=(
     scales : sequence of float
         What the array is multiplied by: one of them for float32, and one as near to the ends of another format.
     special : sequence of float
-        Values, such as NaN, that at times take the place of some elements.
+        Values, such as NaN, that at times take the place of some elements; where infinities of both signs are among
+        them, so do the largest numbers.
     shares : sequence of float
         How large a part of the elements that are, of which one is drawn; at least one element if it is not 0.
     """
@@ -279,10 +321,21 @@ def arrays(draw, shape, integers=False, patterns=None, scales=_SCALES, special=(
     if not integers:
         share = draw(st.sampled_from(shares)) if special else 0
         if share:
+            special = _with_largest(special)
             places = rng.permutation(size)[: max(1, int(share * size))]
             values[places] = rng.choice(special, len(places))
     with np.errstate(over="ignore"):
         return values.astype(number_format().dtype).reshape(shape)
+
+
+#: Parts of the largest number: it, what is nearer to it than to any power of two, and what doubles past it.
+_OF_LARGEST = (1.0, -1.0, 0.9, -0.9, 0.6, -0.6)
+
+
+def _with_largest(special):
+    if not {np.inf, -np.inf} <= set(special):
+        return special
+    return (*special, *(part * number_format().largest for part in _OF_LARGEST))
 
 
 @st.composite
@@ -326,6 +379,31 @@ def shapes(draw, size, axes=4):
     shape = ()
     for _ in range(draw(st.integers(1, axes))):
         shape += (draw(extents(max(1, min(largest, 20_000 // int(np.prod(shape)))))),)
+    return draw(grown(shape)) if size == "vast" else shape
+
+
+@st.composite
+def grown(draw, shape):
+    """Draw one axis of a shape anew, so that it has a little more than :data:`VAST` elements, or twice as many."""
+    axis = draw(st.integers(0, len(shape) - 1))
+    others = math.prod(shape[:axis] + shape[axis + 1 :])
+    extent = (VAST * draw(st.integers(1, 2))) // others + draw(st.integers(1, 9))
+    return (*shape[:axis], extent, *shape[axis + 1 :])
+
+
+def is_vast(case):
+    """Return whether an array of a case has more than :data:`VAST` elements."""
+    return any(entry.size > VAST for entry in case.arrays)
+
+
+@st.composite
+def image_shapes(draw, size):
+    """Draw (N, C, ...) with one to three spatial axes, mostly two."""
+    largest, _, pixels = LIMITS[size]
+    shape = draw(batches(size)), draw(extents(5 if size == "tiny" else 17))
+    for _ in range(draw(st.sampled_from((2, 2, 1, 3)))):
+        left = pixels // math.prod(shape[2:])
+        shape += (draw(st.one_of(st.just(1), extents(max(1, min(largest, left))))),)
     return shape
 
 

@@ -16,6 +16,8 @@ def candidates(direction, geometry):
         ``forward``, ``backward_x`` or ``backward_w``.
     geometry : Convolution
     """
+    if len(geometry.kernel) == 3:
+        return ("plain",)
     of_definition = ("direct",) if direct.applies(direction, geometry) else ()
     has_tiles = winograd.applies(geometry)
     of_tiles = tuple(TILES) if has_tiles else ()
@@ -39,6 +41,8 @@ def choose(device, direction, geometry):
     name, _ = variants.forced()
     if name in able:
         return name
+    if able == ("plain",):
+        return "plain"
     if name in (None, CHOSEN):
         tuned = tuning.lookup(device, direction, geometry)
         if tuned in able:

@@ -7,6 +7,7 @@ import typing
 
 from ...errors import ShapeError
 from ...shapes import window_output_shape
+from ..shared.planes import attributes_in_plane, is_signal, shape_in_plane
 
 #: How many elements the kernels can count.
 INT_MAX = 2**31 - 1
@@ -27,10 +28,10 @@ class Convolution(_Given):
     Attributes
     ----------
     x_shape, w_shape, y_shape : tuple of int
-        (N, C, H, W), (K, C/groups, kh, kw) and (N, K, out_h, out_w).
+        (N, C, H, W), (K, C/groups, kh, kw) and (N, K, out_h, out_w); of volumes with depth as the third axis.
     stride, dilation : (int, int)
     padding : (int, int, int, int)
-        Top, left, bottom, right.
+        Top, left, bottom, right; the last two, of a transposed convolution, negative where it adds pixels.
     groups : int
     kernel : (int, int)
     inputs, outputs : int
@@ -71,6 +72,21 @@ class Convolution(_Given):
                 f"Conv2d: x of shape {tuple(self.x_shape)} with w of shape {tuple(self.w_shape)} means an array of "
                 f"{largest} elements, but the kernels count in 32 bits, up to {INT_MAX}. Use a smaller batch."
             )
+
+
+def convolution(x_shape, w_shape, **attributes):
+    """Return the :class:`Convolution` of arrays of these shapes; signals are seen as images of height 1.
+
+    Parameters
+    ----------
+    x_shape, w_shape : tuple of int
+    **attributes
+        stride, padding, dilation and groups.
+    """
+    if is_signal(x_shape):
+        x_shape, w_shape = shape_in_plane(x_shape), shape_in_plane(w_shape)
+        attributes = attributes_in_plane(attributes)
+    return Convolution(x_shape, w_shape, **attributes)
 
 
 # Of one geometry there is one object: it is its own key where plans are kept.

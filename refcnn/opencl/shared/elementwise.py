@@ -7,7 +7,7 @@ import itertools
 _GROUP = (256,)
 # Numbers that a work-item does on a CPU.
 _CHUNK = 1024
-# Parameters that one launch updates, as kernels/sgd.cl and kernels/adam.cl have arguments for.
+# Parameters that one launch updates, as kernels/update.cl has arguments for.
 _SLOTS = 8
 
 

@@ -1,5 +1,7 @@
 """Launches that move numbers to other places and keep every bit of them, whatever their dtype."""
 
+import math
+
 import numpy as np
 
 from ...shapes import strides as row_major
@@ -27,6 +29,12 @@ def gather(x, shape, first, strides):
     return y
 
 
+def transposed(x, axes):
+    """Return x with its axes in another order: axis k of the result is the axis ``axes[k]`` of x."""
+    distances = row_major(x.shape)
+    return gather(x, [x.shape[axis] for axis in axes], 0, [distances[axis] for axis in axes])
+
+
 def scatter(dy, shape, parts):
     """Return dx of a shape that is dy in a part of each axis, and 0 elsewhere.
 
@@ -43,6 +51,46 @@ def scatter(dy, shape, parts):
     axes = [(*axis, distance) for axis, distance in zip(axes, distances, strict=True)]
     _launch("scatter", dx, axes, dy=dy, dx=dx)
     return dx
+
+
+def joined(xs, axis):
+    """Return arrays of one dtype one after the other along an axis; along all others their sizes are equal.
+
+    Parameters
+    ----------
+    xs : sequence of DeviceArray
+    axis : int
+    """
+    shape, first = xs[0].shape, 0
+    y = xs[0].device.empty((*shape[:axis], sum(x.shape[axis] for x in xs), *shape[axis + 1 :]), xs[0].dtype)
+    distance = math.prod(y.shape[axis:])
+    for x in xs:
+        columns = math.prod(x.shape[axis:])
+        _copy_rows(x, y, x.size, columns, x_first=0, x_distance=columns, y_first=first, y_distance=distance)
+        first += columns
+    return y
+
+
+def part(x, axis, start, size):
+    """Return so many indices of an axis from a first one on, and the other axes whole.
+
+    Parameters
+    ----------
+    x : DeviceArray
+    axis, start, size : int
+    """
+    y = x.device.empty((*x.shape[:axis], size, *x.shape[axis + 1 :]), x.dtype)
+    inner = math.prod(x.shape[axis + 1 :])
+    columns, distance = size * inner, x.shape[axis] * inner
+    _copy_rows(x, y, y.size, columns, x_first=start * inner, x_distance=distance, y_first=0, y_distance=columns)
+    return y
+
+
+def _copy_rows(x, y, count, columns, **places):
+    places = {name: np.int32(place) for name, place in places.items()}
+    options = (f"-DWORD={_WORDS[x.dtype.itemsize]}",)
+    arguments = {"x": _words(x), "y": _words(y), "count": count, "columns": columns, **places}
+    launch_in_chunks(x.device, "moving", "copy_rows", count, options=options, **arguments)
 
 
 def _launch(kernel, written, axes, **arguments):

@@ -1,0 +1,284 @@
+/* Means, variances and what is done with them; see refcnn/reference/normalization.py. Build options:
+   WIDTH      floats of a vector
+   BY_COLUMN  1 if what belongs to a channel is told for each column of a row, 0 if a row is of one channel
+
+   Statistics are the sum of some values and the sum of the squares of what they are off from their own mean. Those of
+   parts, each read twice while it is in the cache, are merged (Chan, Golub and LeVeque, "Updating formulae and a
+   pairwise algorithm for computing sample variances", 1979): no digits cancel, and x is read from memory once. */
+
+#if WIDTH == 16
+typedef float16 vector;
+inline float8 halved16(float16 v) { return v.lo + v.hi; }
+#define HALVED(v) halved8(halved16(v))
+#elif WIDTH == 8
+typedef float8 vector;
+#define HALVED(v) halved8(v)
+#elif WIDTH == 4
+typedef float4 vector;
+#define HALVED(v) (v)
+#else
+typedef float vector;
+#endif
+
+#if WIDTH > 1
+inline float4 halved8(float8 v) { return v.lo + v.hi; }
+inline float added(vector v)
+{
+    const float4 four = HALVED(v);
+    return (four.x + four.y) + (four.z + four.w);
+}
+#else
+inline float added(vector v) { return v; }
+#endif
+
+typedef vector unaligned_vector __attribute__((aligned(4)));
+#define LOAD(pointer) (*(__global const unaligned_vector *)(pointer))
+#define STORE(pointer, value) *(__global unaligned_vector *)(pointer) = value
+
+/* A function that adds up a term of each of the values of a part, where they lie beside each other. */
+#define ADDING(NAME, TERM)                                                                                      \
+    inline float NAME(__global const float *x, __global const float *dy, int count, float mean)                 \
+    {                                                                                                           \
+        vector total0 = 0.0f, total1 = 0.0f, total2 = 0.0f, total3 = 0.0f;                                      \
+        float rest = 0.0f;                                                                                      \
+        int i = 0;                                                                                              \
+        for (; i + 4 * WIDTH <= count; i += 4 * WIDTH) {                                                        \
+            total0 += TERM(LOAD(x + i), LOAD(dy + i));                                                          \
+            total1 += TERM(LOAD(x + i + WIDTH), LOAD(dy + i + WIDTH));                                          \
+            total2 += TERM(LOAD(x + i + 2 * WIDTH), LOAD(dy + i + 2 * WIDTH));                                  \
+            total3 += TERM(LOAD(x + i + 3 * WIDTH), LOAD(dy + i + 3 * WIDTH));                                  \
+        }                                                                                                       \
+        for (; i < count; i++)                                                                                  \
+            rest += TERM(x[i], dy[i]);                                                                          \
+        return added((total0 + total1) + (total2 + total3)) + rest;                                             \
+    }
+
+#define ITSELF(x, dy) (x)
+#define SQUARE(x, dy) (((x) - mean) * ((x) - mean))
+#define PRODUCT(x, dy) ((dy) * ((x) - mean))
+ADDING(sum_of, ITSELF)
+ADDING(squares_of, SQUARE)
+ADDING(products_of, PRODUCT)
+
+/* Statistics of each part of each row: a row of `length` values has `parts` of `part`, the last of them perhaps fewer.
+   A work-item does `per_item` parts that lie beside each other. */
+__kernel void row_statistics(__global const float *restrict x, __global float *restrict sums,
+                             __global float *restrict squares, int rows, int length, int part, int parts, int per_item)
+{
+    const int first = get_global_id(0) * per_item, last = min(first + per_item, rows * parts);
+    for (int p = first; p < last; p++) {
+        const int begin = p % parts * part, count = min(part, length - begin);
+        __global const float *values = x + (size_t)(p / parts) * length + begin;
+        const float sum = sum_of(values, values, count, 0.0f);
+        sums[p] = sum;
+        squares[p] = squares_of(values, values, count, sum / count);
+    }
+}
+
+/* Statistics of each column over each block of rows. A work-item does `per_item` columns of a block. */
+__kernel void column_statistics(__global const float *restrict x, __global float *restrict sums,
+                                __global float *restrict squares, int rows, int length, int block, int per_item)
+{
+    const int first = get_global_id(0) * per_item, last = min(first + per_item, length);
+    const int begin = get_global_id(1) * block, count = min(block, rows - begin);
+    if (count <= 0)
+        return;
+    x += (size_t)begin * length;
+    sums += (size_t)get_global_id(1) * length;
+    squares += (size_t)get_global_id(1) * length;
+    int i = first;
+    for (; i + WIDTH <= last; i += WIDTH) {
+        vector sum = 0.0f, square = 0.0f;
+        for (int r = 0; r < count; r++)
+            sum += LOAD(x + r * length + i);
+        const vector mean = sum / (float)count;
+        for (int r = 0; r < count; r++) {
+            const vector difference = LOAD(x + r * length + i) - mean;
+            square += difference * difference;
+        }
+        STORE(sums + i, sum);
+        STORE(squares + i, square);
+    }
+    for (; i < last; i++) {
+        float sum = 0.0f, square = 0.0f;
+        for (int r = 0; r < count; r++)
+            sum += x[r * length + i];
+        const float mean = sum / count;
+        for (int r = 0; r < count; r++)
+            square += (x[r * length + i] - mean) * (x[r * length + i] - mean);
+        sums[i] = sum;
+        squares[i] = square;
+    }
+}
+
+/* Merges the statistics of parts, an array (outer, channels, inner), for each channel and each `piece` of the outer
+   axis. A part is of `outer_block` times `inner_block` values, of `outer_total` and `inner_total` in all; the last ones
+   have what is left. */
+__kernel void merge_statistics(__global const float *restrict sums, __global const float *restrict squares,
+                               __global float *restrict merged_sums, __global float *restrict merged_squares,
+                               int outer, int channels, int inner, int outer_block, int outer_total, int inner_block,
+                               int inner_total, int piece, int pieces)
+{
+    const int place = get_global_id(0), c = place % channels, begin = place / channels * piece;
+    const int end = min(begin + piece, outer);
+    if (place >= pieces * channels)
+        return;
+    float sum = 0.0f, square = 0.0f;
+    for (int o = begin; o < end; o++)
+        for (int i = 0; i < inner; i++)
+            sum += sums[(o * channels + c) * inner + i];
+    const int rows = min(end * outer_block, outer_total) - begin * outer_block;
+    const float mean = sum / ((float)rows * inner_total);
+    for (int o = begin; o < end; o++)
+        for (int i = 0; i < inner; i++) {
+            const int p = (o * channels + c) * inner + i;
+            const float count = (float)min(outer_block, outer_total - o * outer_block)
+                * min(inner_block, inner_total - i * inner_block);
+            const float difference = sums[p] / count - mean;
+            square += squares[p] + difference * difference * count;
+        }
+    merged_sums[place] = sum;
+    merged_squares[place] = square;
+}
+
+/* The sums of dy and of dy (x - mean) over each part of each row, as row_statistics; those of the latter come `behind`
+   the others. */
+__kernel void row_products(__global const float *restrict dy, __global const float *restrict x,
+                           __global const float *restrict mean, __global float *restrict sums,
+                           int rows, int length, int channels, int part, int parts, int per_item, int behind)
+{
+    const int first = get_global_id(0) * per_item, last = min(first + per_item, rows * parts);
+    for (int p = first; p < last; p++) {
+        const int begin = p % parts * part, count = min(part, length - begin), row = p / parts;
+        const size_t start = (size_t)row * length + begin;
+        sums[p] = sum_of(dy + start, dy + start, count, 0.0f);
+        sums[behind + p] = products_of(x + start, dy + start, count, mean[row % channels]);
+    }
+}
+
+/* The same over blocks of rows for each column, as column_statistics; mean has a number for each column. */
+__kernel void column_products(__global const float *restrict dy, __global const float *restrict x,
+                              __global const float *restrict mean, __global float *restrict sums,
+                              int rows, int length, int block, int per_item, int behind)
+{
+    const int first = get_global_id(0) * per_item, last = min(first + per_item, length);
+    const int begin = get_global_id(1) * block, count = min(block, rows - begin);
+    if (count <= 0)
+        return;
+    x += (size_t)begin * length;
+    dy += (size_t)begin * length;
+    sums += (size_t)get_global_id(1) * length;
+    int i = first;
+    for (; i + WIDTH <= last; i += WIDTH) {
+        vector sum = 0.0f, product = 0.0f;
+        const vector of_column = LOAD(mean + i);
+        for (int r = 0; r < count; r++) {
+            sum += LOAD(dy + r * length + i);
+            product += LOAD(dy + r * length + i) * (LOAD(x + r * length + i) - of_column);
+        }
+        STORE(sums + i, sum);
+        STORE(sums + behind + i, product);
+    }
+    for (; i < last; i++) {
+        float sum = 0.0f, product = 0.0f;
+        for (int r = 0; r < count; r++) {
+            sum += dy[r * length + i];
+            product += dy[r * length + i] * (x[r * length + i] - mean[i]);
+        }
+        sums[i] = sum;
+        sums[behind + i] = product;
+    }
+}
+
+/* The mean and the variance of each channel, and what is kept of former batches. */
+__kernel void batch_statistics(__global const float *restrict sums, __global const float *restrict squares,
+                               __global const float *restrict mean, __global const float *restrict variance,
+                               __global float *restrict batch_mean, __global float *restrict batch_variance,
+                               __global float *restrict running_mean, __global float *restrict running_variance,
+                               int channels, float count, float momentum, float share)
+{
+    const int c = get_global_id(0);
+    if (c >= channels)
+        return;
+    batch_mean[c] = sums[c] / count;
+    batch_variance[c] = squares[c] / count;
+    running_mean[c] = momentum * mean[c] + share * batch_mean[c];
+    running_variance[c] = momentum * variance[c] + share * batch_variance[c];
+}
+
+__kernel void factors(__global const float *restrict scale, __global const float *restrict variance,
+                      __global float *restrict factor, int channels, float epsilon)
+{
+    const int c = get_global_id(0);
+    if (c < channels)
+        factor[c] = scale[c] / sqrt(variance[c] + epsilon);
+}
+
+/* What the gradients of each channel are, and what dx is made of: slope dy + curve xhat + shift, where
+   xhat = (x - mean) inverse. The sums of dy (x - mean) come behind those of dy. */
+__kernel void batch_gradients(__global const float *restrict sums, __global const float *restrict scale,
+                              __global const float *restrict variance, __global const float *restrict d_running_mean,
+                              __global const float *restrict d_running_variance, __global float *restrict dscale,
+                              __global float *restrict dbias, __global float *restrict d_mean,
+                              __global float *restrict d_variance, __global float *restrict slope,
+                              __global float *restrict curve, __global float *restrict shift,
+                              __global float *restrict inverse, int channels, float count, float epsilon,
+                              float momentum, float share, int training)
+{
+    const int c = get_global_id(0);
+    if (c >= channels)
+        return;
+    const float deviation = sqrt(variance[c] + epsilon), product = sums[channels + c] / deviation;
+    dbias[c] = sums[c];
+    dscale[c] = product;
+    inverse[c] = 1.0f / deviation;
+    slope[c] = scale[c] / deviation;
+    if (training) {
+        curve[c] = 2.0f * (share * d_running_variance[c]) * deviation - slope[c] * (product / count);
+        shift[c] = share * d_running_mean[c] - slope[c] * (sums[c] / count);
+        d_mean[c] = momentum * d_running_mean[c];
+        d_variance[c] = momentum * d_running_variance[c];
+    } else {
+        d_mean[c] = -(slope[c] * sums[c]);
+        d_variance[c] = -(slope[c] * product / deviation * 0.5f);
+    }
+}
+
+/* Does something with each value i of this work-item, parts of rows that lie beside each other as in row_statistics;
+   OF(array) is what belongs to its channel. */
+#define EACH(DO)                                                                                        \
+    const int first = get_global_id(0) * per_item, last = min(first + per_item, rows * parts);         \
+    for (int p = first; p < last; p++) {                                                                \
+        const int begin = p % parts * part, count = min(part, length - begin), row = p / parts;        \
+        const int channel = BY_COLUMN ? begin : row % channels;                                         \
+        const size_t start = (size_t)row * length + begin;                                              \
+        for (int i = 0; i < count; i++) {                                                               \
+            DO                                                                                          \
+        }                                                                                               \
+    }
+#define OF(array) array[BY_COLUMN ? channel + i : channel]
+
+__kernel void normalise(__global const float *restrict x, __global const float *restrict mean,
+                        __global const float *restrict factor, __global const float *restrict bias,
+                        __global float *restrict y, int rows, int length, int channels, int part, int parts,
+                        int per_item)
+{
+    EACH(y[start + i] = (x[start + i] - OF(mean)) * OF(factor) + OF(bias);)
+}
+
+__kernel void gradient(__global const float *restrict dy, __global const float *restrict x,
+                       __global const float *restrict mean, __global const float *restrict inverse,
+                       __global const float *restrict slope, __global const float *restrict curve,
+                       __global const float *restrict shift, __global float *restrict dx, int rows, int length,
+                       int channels, int part, int parts, int per_item)
+{
+    EACH(dx[start + i] = OF(slope) * dy[start + i]
+             + (OF(curve) * ((x[start + i] - OF(mean)) * OF(inverse)) + OF(shift));)
+}
+
+__kernel void scaled(__global const float *restrict dy, __global const float *restrict slope,
+                     __global float *restrict dx, int rows, int length, int channels, int part, int parts,
+                     int per_item)
+{
+    EACH(dx[start + i] = OF(slope) * dy[start + i];)
+}

@@ -1,0 +1,190 @@
+"""Normalisation: cases and error bounds, by running error analysis of the formulas."""
+
+import functools
+import math
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..theory.approximation import Approximation
+from ..theory.statistics import mean_and_variance
+from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, extents, grown
+
+_SCALES = (1.0, 1.0, 1.0, 1e3, 1e-3, 1e14, 1e-20, 1e-40)
+#: What is added to all values, in multiples of the median of their magnitudes, so that all digits of
+#: mean(x^2) - mean(x)^2 cancel.
+_OFFSETS = (0, 0, 0, 100, -3e4)
+#: Values of x.
+_MOST = 20_000
+_EPSILONS = (1e-5, 1e-5, 1e-3, 1.0, 1e-12)
+
+
+@st.composite
+def images(draw, size, least=1):
+    """Draw the shape (N, C, ...) of images of 0 to 3 axes, with ``least`` values of each channel at least."""
+    batch, channels = draw(extents(9 if size == "tiny" else 40)), draw(extents(6 if size == "tiny" else 70))
+    # Rows that are shorter than vectors, and such as are cut into parts.
+    longest = 60 if size == "tiny" else draw(st.sampled_from((20, 70, 1100)))
+    spatial = ()
+    for _ in range(draw(st.integers(0, 3))):
+        spatial += (draw(extents(max(1, longest // math.prod(spatial)))),)
+    if not spatial and size != "tiny" and draw(st.booleans()):
+        batch *= 20
+    channels = max(1, min(channels, _MOST // (batch * math.prod(spatial))))
+    batch = max(1, min(batch, _MOST // math.prod(spatial)), -(-least // math.prod(spatial)))
+    shape = batch, channels, *spatial
+    return draw(grown(shape)) if size == "vast" else shape
+
+
+@st.composite
+def values(draw, shape, integers, **options):
+    """Draw an array, at times of values that are far from 0 beside what they differ by."""
+    x = draw(arrays(shape, integers, scales=_SCALES, **(options or FEW_NOT_FINITE)))
+    offset = 0 if integers else draw(st.sampled_from(_OFFSETS))
+    magnitudes = np.abs(x[np.isfinite(x)].astype(np.float64))
+    if not offset or not magnitudes.size:
+        return x
+    with np.errstate(over="ignore"):
+        return (x + offset * np.median(magnitudes)).astype(x.dtype)
+
+
+@st.composite
+def batch_cases(draw, size="small", integers=False):
+    """Draw images, what is kept of former batches, and whether they are of training."""
+    training = draw(st.booleans())
+    shape = draw(images(size, least=2 if training else 1))
+    channels = shape[1:2]
+    positive = ("counting", "ones", "positive")
+    inputs = (
+        draw(values(shape, integers)),
+        *(draw(arrays(channels, integers, **FEW_NOT_FINITE)) for _ in range(3)),
+        draw(arrays(channels, integers, patterns=positive[:2] if integers else positive, **FEW_NOT_FINITE)),
+    )
+    attributes = {
+        "epsilon": draw(st.sampled_from(_EPSILONS)),
+        "momentum": draw(st.sampled_from((0.9, 0.5, 0.0, 0.99))),
+        "training": training,
+    }
+    dy = draw(arrays(shape, integers, **FEW_NOT_FINITE))
+    if training:
+        dy = (dy, *(draw(arrays(channels, integers, scales=(1.0, 1e-3, 1e3), **FEW_NOT_FINITE)) for _ in range(2)))
+    return Case(inputs, attributes, dy)
+
+
+def _edges(case):
+    """In training or not, and rows of few pixels or many."""
+    pixels = math.prod(case.inputs[0].shape[2:])
+    return {"training": case.attributes["training"], "rows of few": pixels < 16, "rows of parts": pixels > 512}
+
+
+def _either(*forms):
+    """The same number in whichever form it is computed."""
+    return functools.reduce(Approximation.or_as, forms)
+
+
+def _normalised(x, mean, deviation):
+    return (x - mean) / deviation
+
+
+def _shifted(x, mean, deviation, scale, bias):
+    """y = scale (x - mean) / deviation + bias, in any order, or as x times a factor and a number added to it."""
+    factor = scale / deviation
+    return _either(
+        scale * _normalised(x, mean, deviation) + bias, (x - mean) * factor + bias, x * factor + (bias - mean * factor)
+    )
+
+
+class BatchNormalization:
+    """The statistics are those of each channel, over the batch and all pixels."""
+
+    cases = staticmethod(batch_cases)
+    edges = staticmethod(_edges)
+
+    def forward_bound(self, inputs, attributes, errors=None):
+        """y = scale (x - mean) / sqrt(variance + epsilon) + bias; running = momentum running + (1 - momentum) batch."""
+        given = self._given(inputs, errors)
+        mean, variance, deviation = self._statistics(given, attributes)
+        x, scale, bias, *running = given
+        y = _shifted(x, mean, deviation, scale, bias).bound
+        if not attributes["training"]:
+            return y
+        batches = zip(running, (mean, variance), strict=True)
+        return (y, *(_running(*pair, attributes["momentum"]).bound.reshape(-1) for pair in batches))
+
+    def backward_bound(self, dy, inputs, attributes, needs):
+        """As the reference's formulas, with the statistics as forward rounded them."""
+        given = self._given(inputs)
+        mean, variance, deviation = self._statistics(given, attributes)
+        x, scale, axes = given[0], given[1], _all_but_channels(inputs[0])
+        dy, *d_running = (Approximation.of_input(entry) for entry in (dy if attributes["training"] else (dy,)))
+        xhat, slope = _normalised(x, mean, deviation), scale / deviation
+        dbias = dy.sum(axis=axes)
+        dscale = _either((dy * xhat).sum(axis=axes), (dy * (x - mean)).sum(axis=axes) / deviation)
+        if not attributes["training"]:
+            dx = _either(dy * slope, dy * scale / deviation)
+            d_mean = _either(slope * dbias, scale * dbias / deviation)
+            twice = Approximation(2)
+            d_variance = _either(slope * dscale / (deviation * twice), scale * dscale / (deviation * deviation * twice))
+            return _wanted(needs, dx, dscale, dbias, d_mean, d_variance)
+        d_mean, d_variance = (entry.reshape(scale.shape) for entry in d_running)
+        share = Approximation.of_attribute((1 - attributes["momentum"]) / _count(x, axes))
+        of_variance = d_variance * share + d_variance * share
+        dx = _added(
+            through_statistics(dy, x, xhat, scale, deviation, axes),
+            d_mean * share,
+            _either((x - mean) * of_variance, xhat * (of_variance * deviation)),
+        )
+        kept = Approximation.of_attribute(attributes["momentum"])
+        return _wanted(needs, dx, dscale, dbias, d_mean * kept, d_variance * kept)
+
+    @staticmethod
+    def _given(inputs, errors=None):
+        """Return the inputs, all but x in a shape that is broadcast with x."""
+        x, *of_channels = map(Approximation.of_input, inputs, errors or (None,) * len(inputs))
+        return x, *(entry.reshape((1, -1, *[1] * (x.ndim - 2))) for entry in of_channels)
+
+    @staticmethod
+    def _statistics(given, attributes):
+        """Return the mean, the variance and the standard deviation that x is normalised by."""
+        x, _, _, *statistics = given
+        mean, variance = mean_and_variance(x, _all_but_channels(x)) if attributes["training"] else statistics
+        return mean, variance, (variance + Approximation.of_attribute(attributes["epsilon"])).sqrt()
+
+
+def _running(former, batch, momentum):
+    """momentum former + (1 - momentum) batch, or as a step from the former one to that of the batch."""
+    kept, share = Approximation.of_attribute(momentum), Approximation.of_attribute(1 - momentum)
+    return _either(former * kept + batch * share, former + (batch - former) * share)
+
+
+def through_statistics(dy, x, xhat, scale, deviation, axes):
+    """dx = (dxhat - mean dxhat - xhat mean (dxhat xhat)) / deviation, dxhat = scale dy, scaled at last or at first."""
+    n, slope, dxhat = Approximation(_count(x, axes)), scale / deviation, dy * scale
+
+    def difference(dy, factor):
+        mean, product = (entry.sum(axis=axes) * factor / n for entry in (dy, dy * xhat))
+        return _added(dy * factor, -mean, -(xhat * product))
+
+    return _either(difference(dy, slope), difference(dxhat, Approximation(1)) / deviation)
+
+
+def _added(*terms):
+    """The sum of several that are broadcast, in any order."""
+    shape = np.broadcast_shapes(*(term.shape for term in terms))
+    return Approximation.total(*(np.broadcast_to(term, shape) for term in terms))
+
+
+def _wanted(needs, dx, *others):
+    bounds = dx.bound, *(entry.bound.reshape(-1) for entry in others)
+    return tuple(bound if need else None for bound, need in zip(bounds, needs, strict=True))
+
+
+def _all_but_channels(x):
+    return tuple(axis for axis in range(x.ndim) if axis != 1)
+
+
+def _count(x, axes):
+    return math.prod(x.shape[axis] for axis in axes)
+
+
+OPERATIONS = {"batch_normalization": BatchNormalization()}

@@ -1,0 +1,167 @@
+"""Schedules: how the learning rate goes along a training.
+
+Each is a function of the step alone, and keeps nothing: a training that goes on from the middle has the same rates.
+"""
+
+import math
+
+from .. import attributes
+from ..arguments import Written
+from ..errors import ArgumentError
+
+
+class Schedule(Written):
+    """Base class: a schedule gives the factor of the optimizer's own learning rate at each step."""
+
+    _shows_all = True
+
+    def factor(self, step: int, batches: int, epochs: int) -> float:
+        """Return the factor.
+
+        Parameters
+        ----------
+        step : int
+            Batches before this one in all epochs.
+        batches : int
+            In an epoch.
+        epochs : int
+            Of the training.
+        """
+        raise TypeError(f"{type(self).__name__} must define factor(self, step, batches, epochs)")
+
+    def span(self) -> float:
+        """Return the least number of epochs in which it can be seen."""
+        return 0
+
+    def check(self, epochs: int) -> None:
+        """Refuse a training that is too short for it.
+
+        Raises
+        ------
+        ArgumentError
+            If it has fewer epochs than the schedule needs.
+        """
+        if self.span() > epochs:
+            raise ArgumentError(
+                f"the schedule {self!r} needs {self.span():g} epochs, but the training has {epochs}. Train for more "
+                "epochs, or give a shorter schedule."
+            )
+
+
+class Constant(Schedule):
+    """The same rate throughout."""
+
+    def factor(self, step: int, batches: int, epochs: int) -> float:
+        """Return 1."""
+        return 1.0
+
+
+class Step(Schedule):
+    """The rate falls by a factor after every so many epochs.
+
+    Parameters
+    ----------
+    every : int
+        Epochs.
+    by : float
+        What the rate is multiplied by, above 0 and below 1.
+    """
+
+    def __init__(self, every: int = 3, by: float = 0.1) -> None:
+        self.every = attributes.integer("Step", "every", every)
+        self.by = attributes.number("Step", "by", by, above=0, below=1)
+
+    def factor(self, step: int, batches: int, epochs: int) -> float:
+        """Return ``by`` to the power of how many times ``every`` epochs are over."""
+        return self.by ** (step // batches // self.every)
+
+    def span(self) -> float:
+        """Return the epochs up to the first fall, and one after it."""
+        return self.every + 1
+
+
+class Cosine(Schedule):
+    """The rate falls to nothing along half a cosine (Loshchilov and Hutter, 2017, without restarts)."""
+
+    def factor(self, step: int, batches: int, epochs: int) -> float:
+        """Return (1 + cos(pi t)) / 2, t being the part of the training that is over."""
+        return _cosine(1.0, 0.0, step / (batches * epochs))
+
+
+class OneCycle(Schedule):
+    """The rate rises from a small one, and falls to nothing: both along half a cosine (Smith and Topin, 2018).
+
+    Parameters
+    ----------
+    rise : float
+        The part of the training in which it rises, above 0 and below 1.
+    start : float
+        The first rate, as a part of the largest.
+    """
+
+    def __init__(self, rise: float = 0.25, start: float = 0.04) -> None:
+        self.rise = attributes.number("OneCycle", "rise", rise, above=0, below=1)
+        self.start = attributes.number("OneCycle", "start", start, above=0, below=1)
+
+    def factor(self, step: int, batches: int, epochs: int) -> float:
+        """Return the factor; the largest, 1, is reached after the part ``rise``."""
+        part = step / (batches * epochs)
+        if part < self.rise:
+            return _cosine(self.start, 1.0, part / self.rise)
+        return _cosine(1.0, 0.0, (part - self.rise) / (1 - self.rise))
+
+
+class Restarts(Schedule):
+    """The rate falls in a straight line, and starts again: warm restarts (Loshchilov and Hutter, 2017).
+
+    It does not depend on how many epochs there will be, so that each period ends settled.
+
+    Parameters
+    ----------
+    every : int
+        The epochs of a period.
+    """
+
+    def __init__(self, every: int = 1) -> None:
+        self.every = attributes.integer("Restarts", "every", every)
+
+    def factor(self, step: int, batches: int, epochs: int) -> float:
+        """Return 1 - t, t being the part of the period that is over."""
+        period = self.every * batches
+        return 1 - step % period / period
+
+    def span(self) -> float:
+        """Return the epochs of one period."""
+        return self.every
+
+
+class WarmUp(Schedule):
+    """Another schedule, with a rate that rises in a straight line at first.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        It goes its own way from the beginning, and the rise is multiplied with it.
+    epochs : float
+        The length of the rise, more than 0.
+    """
+
+    def __init__(self, schedule: Schedule, epochs: float = 1.0) -> None:
+        self.schedule, self.epochs = schedule, attributes.number("WarmUp", "epochs", epochs, above=0)
+
+    def factor(self, step: int, batches: int, epochs: int) -> float:
+        """Return the other's factor; in the rise times (step + 1) / its steps."""
+        rise = min(1.0, (step + 1) / (self.epochs * batches))
+        return rise * self.schedule.factor(step, batches, epochs)
+
+    def span(self) -> float:
+        """Return the epochs of the rise, and those that the other needs."""
+        return max(self.epochs, self.schedule.span())
+
+
+def _cosine(first, last, part):
+    return last + (first - last) * (1 + math.cos(math.pi * part)) / 2
+
+
+#: By the names under which 'refcnn train' offers them.
+NAMED = {"restarts": Restarts, "constant": Constant, "step": Step, "cosine": Cosine, "one-cycle": OneCycle}

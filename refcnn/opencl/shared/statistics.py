@@ -1,0 +1,148 @@
+"""Launches of kernels/normalization.cl: sums, means and variances of rows, and what is computed with them.
+
+x is (outer, channels, inner), where each channel has statistics of its own: rows of ``inner`` values that lie beside
+each other. Rows of few values are taken together, those of all channels as one, so that vectors run over channels.
+"""
+
+import dataclasses
+
+from . import reduction
+
+#: Rows of fewer values are taken together.
+_SHORT = 16
+#: Partial statistics that one work-item merges.
+_MERGED = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cut:
+    """How arrays are cut for the work-items of a device.
+
+    Attributes
+    ----------
+    width : int
+        Floats of a vector.
+    group : int
+        Work-items of a work-group.
+    part, columns, block : int
+        Values of a row whose statistics are taken at once; columns of a work-item, and rows of its block of them.
+    values : int
+        What a work-item takes of an array in all.
+    run : int
+        Values of a row that are computed in one loop.
+    """
+
+    width: int
+    group: int
+    part: int
+    columns: int
+    block: int
+    values: int
+    run: int
+
+
+def _cut(device):
+    if device.is_simulator:
+        # Where several work-items and parts are wanted of few values.
+        return _Cut(4, 1, part=18, columns=6, block=3, values=36, run=5)
+    if device.kind == "cpu":
+        return _Cut(device.vector_width, 1, part=512, columns=64, block=64, values=16384, run=4096)
+    return _Cut(1, 64, part=256, columns=1, block=64, values=1, run=1)
+
+
+class Rows:
+    """An array as rows of values, for statistics of each channel.
+
+    Parameters
+    ----------
+    device : Device
+    outer, channels, inner : int
+    """
+
+    def __init__(self, device, outer, channels, inner):
+        self.device, self.outer, self.channels, self.inner = device, outer, channels, inner
+        self._cut = _cut(device)
+        self._by_column = inner < _SHORT
+        self._rows, self._length = (outer, channels * inner) if self._by_column else (outer * channels, inner)
+        self._options = f"-DWIDTH={self._cut.width}", f"-DBY_COLUMN={int(self._by_column)}"
+
+    @property
+    def count(self):
+        """How many values a channel has."""
+        return self.outer * self.inner
+
+    def of_channels(self, array):
+        """Return an array of a number for each channel in the form that :meth:`each` reads it in."""
+        return reduction.repeated(array, (self.channels, self.inner), (1,)) if self._by_column else array
+
+    def statistics(self, x):
+        """Return (sums, squares), DeviceArrays (channels,): of the values, and of what they are off from their mean."""
+        if self._by_column:
+            outer, inner, blocks = -(-self.outer // self._cut.block), self.inner, (self._cut.block, 1)
+        else:
+            outer, inner, blocks = self.outer, -(-self.inner // self._cut.part), (1, self._cut.part)
+        sums, squares = (self.device.empty((outer, self.channels, inner)) for _ in range(2))
+        self._over_parts("statistics", x=x, sums=sums, squares=squares)
+        while outer * inner > 1:
+            piece = max(1, _MERGED // inner)
+            pieces = -(-outer // piece)
+            merged = tuple(self.device.empty((pieces, self.channels)) for _ in range(2))
+            self.launch(
+                "merge_statistics",
+                pieces * self.channels,
+                sums=sums,
+                squares=squares,
+                merged_sums=merged[0],
+                merged_squares=merged[1],
+                outer=outer,
+                channels=self.channels,
+                inner=inner,
+                outer_block=blocks[0],
+                outer_total=self.outer,
+                inner_block=blocks[1],
+                inner_total=self.inner,
+                piece=piece,
+                pieces=pieces,
+            )
+            (sums, squares), outer, inner, blocks = merged, pieces, 1, (piece * blocks[0], self.inner)
+        return sums.reshape((self.channels,)), squares.reshape((self.channels,))
+
+    def products(self, dy, x, mean):
+        """Return the sums of dy and of dy (x - mean) for each channel, a DeviceArray (2, channels)."""
+        outer = -(-self.outer // self._cut.block) if self._by_column else self.outer
+        inner = self.inner if self._by_column else -(-self.inner // self._cut.part)
+        sums = self.device.empty((2, outer, self.channels, inner))
+        channels = {} if self._by_column else {"channels": self.channels}
+        arrays = {"dy": dy, "x": x, "mean": self.of_channels(mean), "sums": sums}
+        self._over_parts("products", **arrays, **channels, behind=sums.size // 2)
+        return reduction.sum_over(sums, (1, 3)).reshape((2, self.channels))
+
+    def _over_parts(self, kernel, **arguments):
+        cut, sizes = self._cut, {"rows": self._rows, "length": self._length}
+        if self._by_column:
+            items = -(-self._length // cut.columns), -(-self._rows // cut.block)
+            sizes |= {"block": cut.block, "per_item": cut.columns}
+            self._launch(f"column_{kernel}", items, (cut.group, 1), **arguments, **sizes)
+            return
+        items, sizes = self._parts(cut.part)
+        self._launch(f"row_{kernel}", (items,), (cut.group,), **arguments, **sizes)
+
+    def _parts(self, part):
+        """Return how many work-items there are for rows that are cut into parts, and the sizes that kernels need."""
+        part = min(part, self._length)
+        parts = -(-self._length // part)
+        per_item = max(1, self._cut.values // part)
+        sizes = {"rows": self._rows, "length": self._length, "part": part, "parts": parts, "per_item": per_item}
+        return -(-self._rows * parts // per_item), sizes
+
+    def each(self, kernel, **arrays):
+        """Run a kernel over all values; what belongs to channels is in the form of :meth:`of_channels`."""
+        items, sizes = self._parts(self._cut.run)
+        self._launch(kernel, (items,), (self._cut.group,), **arrays, **sizes, channels=self.channels)
+
+    def launch(self, kernel, items, **arguments):
+        """Run a kernel with a work-item for each of few numbers."""
+        self._launch(kernel, (items,), (64,), **arguments)
+
+    def _launch(self, kernel, items, group, **arguments):
+        self.device.launch("normalization", kernel, items, group, options=self._options, **arguments)
