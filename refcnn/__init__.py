@@ -119,7 +119,20 @@ from .layers.normalization import (
 )
 from .layers.one_hot import one_hot
 from .layers.pad import pad
-from .layers.reduction import reduce_max, reduce_mean, reduce_sum
+from .layers.reduction import (
+    arg_max,
+    arg_min,
+    reduce_l1,
+    reduce_l2,
+    reduce_log_sum,
+    reduce_log_sum_exp,
+    reduce_max,
+    reduce_mean,
+    reduce_min,
+    reduce_prod,
+    reduce_sum,
+    reduce_sum_square,
+)
 from .layers.relu import Relu, relu
 from .layers.renom import BatchNormalize, Deconv2d
 from .layers.reshape import reshape, squeeze, unsqueeze
@@ -215,6 +228,8 @@ __all__ = [
     "Variable",
     "absolute",
     "add",
+    "arg_max",
+    "arg_min",
     "average_pool1d",
     "average_pool2d",
     "average_pool3d",
@@ -291,9 +306,16 @@ __all__ = [
     "predict",
     "prelu",
     "reciprocal",
+    "reduce_l1",
+    "reduce_l2",
+    "reduce_log_sum",
+    "reduce_log_sum_exp",
     "reduce_max",
     "reduce_mean",
+    "reduce_min",
+    "reduce_prod",
     "reduce_sum",
+    "reduce_sum_square",
     "relu",
     "relu6",
     "reshape",

@@ -221,8 +221,8 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         """The largest over an axis (kept): as far off as the one that is furthest off, at most."""
         return Approximation(self.exact.max(axis, keepdims=True), self.error.max(axis, keepdims=True))
 
-    def sum(self, axis=None, keepdims=None):
-        """The sum over an axis or several (kept unless told otherwise), or over all, in any order."""
+    def sum(self, axis=None, keepdims=None, dtype=None):
+        """The sum over an axis or several (kept unless told otherwise), or over all, in any order; always of floats."""
         axes = range(self.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
         terms = math.prod(self.shape[one] for one in axes)
         keep = axis is not None if keepdims is None else keepdims
@@ -402,6 +402,8 @@ _RULES: dict = {
     np.minimum: lambda a, b: a._extreme(np.minimum, b),
     np.where: Approximation._choice,
     np.broadcast_to: lambda a, shape: Approximation(*(np.broadcast_to(entry, shape) for entry in (a.exact, a.error))),
+    np.copy: lambda a, order: a,
+    np.moveaxis: lambda a, *axes: Approximation(*(np.moveaxis(entry, *axes) for entry in (a.exact, a.error))),
 }
 _COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
 _RULES |= {one: functools.partial(lambda compare, a, b: a._compared(compare, b), one) for one in _COMPARISONS}
