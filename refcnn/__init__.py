@@ -103,6 +103,7 @@ from .layers.logic import (
     logical_xor,
     not_equal,
 )
+from .layers.loss import mean_squared_error, sigmoid_cross_entropy, smoothed_l1
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool1d, MaxPool2d, MaxPool3d, max_pool1d, max_pool2d, max_pool3d
 from .layers.normalization import (
@@ -293,6 +294,7 @@ __all__ = [
     "max_pool3d",
     "maximum",
     "mean_of",
+    "mean_squared_error",
     "minimum",
     "mish",
     "models",
@@ -326,8 +328,10 @@ __all__ = [
     "set_opencl_active",
     "set_seed",
     "sigmoid",
+    "sigmoid_cross_entropy",
     "sign",
     "slice",
+    "smoothed_l1",
     "softmax",
     "softmax_cross_entropy",
     "softplus",

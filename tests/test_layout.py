@@ -214,6 +214,7 @@ OTHER_MEANINGS = {
     ("tools.kernel_faults", "_Code._operator_edits", "sign"): "a kind of fault",
     ("tools.kernel_faults", "", "tile"): "a kind of fault",
     ("tools.kernel_faults", "_Code._name_edits", "tile"): "a kind of fault",
+    ("optimizers.optimizer", "Optimizer.update", "clip"): "the operation is what the option asks for",
     ("optimizers.optimizer", "_weighted_sums", "sgd"): "its velocity is the sum that is wanted",
     **{
         ("optimizers.optimizer", where, operation): "gradients are scaled by a number"
