@@ -33,8 +33,8 @@ class Callback(Written):
     def on_batch_end(self, loop: "Loop") -> None:
         """After each batch of training."""
 
-    def on_validation_begin(self, loop: "Loop") -> None:
-        """After the last batch of training of an epoch; not where nothing is validated."""
+    def on_batches_end(self, loop: "Loop") -> None:
+        """After the last batch of training of an epoch: ``loop.losses`` are numbers."""
 
     def on_validation_batch_end(self, loop: "Loop") -> None:
         """After each batch of the validation."""
@@ -44,6 +44,9 @@ class Callback(Written):
 
     def on_train_end(self, loop: "Loop") -> None:
         """After the last epoch; not after an exception."""
+
+    def close(self) -> None:
+        """At the very end, after an exception too."""
 
 
 class EarlyStopping(Callback):
@@ -153,7 +156,7 @@ class ProgressBar(Callback):
             self._looked = time.perf_counter()
         self._bar.update()
 
-    def on_validation_begin(self, loop: "Loop") -> None:
+    def on_batches_end(self, loop: "Loop") -> None:
         """Say that the batches are over."""
         self._bar.set_postfix_str("validating")
 
