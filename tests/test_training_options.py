@@ -384,3 +384,23 @@ def test_times(text, seconds):
 def test_times_that_are_none(text):
     with pytest.raises(ArgumentError, match="no time"):
         options.seconds_of(text)
+
+
+def test_what_it_was_most_wrong_about_is_drawn_by_the_probability_of_the_true_class(tmp_path, monkeypatch):
+    session = finish(begin(tmp_path / "run", epochs=1, lr=1e-6))
+    drawn = []
+    original = report.metric_plots.most_wrong
+    monkeypatch.setattr(report.metric_plots, "most_wrong", lambda *given: drawn.append(given) or original(*given))
+    report.write(session.run, session.validation, examples=1, backends=["reference"])
+    pictures, true, taken, probabilities, names = drawn[0]
+    logits = rm.predict(session.run.best_model(), session.validation).astype(np.float64)
+    exact = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    wrong = np.flatnonzero(exact.argmax(axis=1) != session.validation.y)
+    own = exact[wrong, session.validation.y[wrong]]
+    assert len(wrong) > 2
+    np.testing.assert_allclose(probabilities, np.sort(own))
+    order = wrong[np.argsort(own)]
+    np.testing.assert_array_equal(pictures, session.validation.preprocessing.apply(session.validation.x[order]))
+    np.testing.assert_array_equal(true, session.validation.y[order])
+    np.testing.assert_array_equal(taken, exact.argmax(axis=1)[order])
+    assert names == session.validation.classes

@@ -65,7 +65,7 @@ def most_wrong(images, true, predicted, probabilities, names, figure=None):
     """
     count = len(images)
     rows = max(1, -(-count // _COLUMNS))
-    figure = empty_figure(figure, 1.7 * _COLUMNS, 2.2 * rows + 0.5)
+    figure = empty_figure(figure, 1.7 * _COLUMNS, 2.4 * rows + 0.5)
     figure.suptitle(
         "Most wrong about: true class, what it was taken for, and the probability given to the true class"
         if count
@@ -77,7 +77,7 @@ def most_wrong(images, true, predicted, probabilities, names, figure=None):
     for index, image in enumerate(images):
         axes = figure.add_subplot(grid[index // _COLUMNS, index % _COLUMNS])
         draw_cell(axes, scaled(image.transpose(1, 2, 0) if len(image) == 3 else image[0]))
-        text = f"{written[true[index]]}\ntaken for {written[predicted[index]]}\n{probabilities[index]:.1%}"
+        text = f"{written[true[index]]}\ntaken for\n{written[predicted[index]]}\n{probabilities[index]:.1%}"
         axes.set_title(text, fontsize=8, parse_math=False, usetex=False)
     return figure
 
