@@ -199,3 +199,12 @@ def test_every_option_reaches_the_run(call, folder):
 def test_options_that_are_none(call, arguments, message):
     result = call("train", *arguments)
     assert result.exit_code == 2 and message in result.output
+
+
+def test_an_export_without_a_proof_or_with_little_time_for_it(call, folder):
+    assert call(*ARGUMENTS, "--out", "exported", "--no-proof").exit_code == 0
+    arguments = ("export", "exported", "--model", "small_models:small", "--out", "again.onnx")
+    result = call(*arguments, "--no-proof")
+    assert result.exit_code == 0 and "not proved" in result.output and (folder / "again.onnx").exists()
+    result = call(*arguments, "--proof-time", "0.001s")
+    assert result.exit_code == 0 and "20 of 20 inputs were not judged" in result.output

@@ -79,6 +79,7 @@ OPTIONS = {
     "clipping": {"clip_norm": 0.1},
     "accumulation": {"accumulation_steps": 3},
     "average": {"average_decay": 0.9},
+    "average of one": {"average_decay": 0.0, "monitor": "validation_loss", "patience": 9, "warm_up": 0.1},
     "freezing": {"freeze": ("0",)},
     "all": {
         "schedule": "cosine",
@@ -290,6 +291,7 @@ def events(folder):
             (length,) = struct.unpack("<Q", content[:8])
             event = event_pb2.Event.FromString(content[12 : 12 + length])
             found += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
+            found += [(event.step, "start", 0)] if event.session_log.status else []
             content = content[16 + length :]
     return found
 
@@ -307,13 +309,14 @@ def test_tensorboard_gets_every_batch_and_every_epoch(tmp_path):
     finish(session)
     found = events(session.run.path / "tensorboard")
     shown = {tag: [(step, value) for step, name, value in found if name == tag] for _, tag, _ in found}
-    assert [step for step, _ in shown["batch/loss"]] == list(range(30))
+    assert [step for step, _ in shown["batch/loss"]] == list(range(1, 31))
     assert [value for _, value in shown["batch/learning_rate"]] == pytest.approx(rates)
     for name in (name for name in MONITORED if name != "validation_top_k_accuracy"):
         assert shown[f"epoch/{name}"] == [
             (10 * row["epoch"], pytest.approx(row[name], rel=1e-6)) for row in session.history
         ]
-    assert session.run.configuration.tensorboard
+    # From there on TensorBoard hides what an interrupted process wrote.
+    assert shown["start"] == [(11, 0)]
 
 
 def test_without_the_package_tensorboard_is_refused_before_anything_is_made(tmp_path, monkeypatch):

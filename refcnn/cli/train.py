@@ -59,7 +59,8 @@ from .train_options import training_options
 @click.option(
     "--resume",
     metavar="RUN",
-    help="Go on with a run; --epochs may be raised. Its configuration holds; a model of your own is named again.",
+    help="Go on with a run; --epochs may be raised, and the patience, the proof and TensorBoard be others. Else its "
+    "configuration holds; a model of your own is named again.",
 )
 def command(backend, out, resume, time, dry_run, lr_find, **options):
     """Train a network. The run folder holds the checkpoints, metrics, pictures and the exported model."""

@@ -2,23 +2,11 @@
 
 import click
 
-from ..errors import ArgumentError
 from ..fitting import optimizers, schedules
 from ..fitting.metrics import MONITORED, TOP_K
 from ..runs.configuration import BALANCED
-from ..runs.options import DEFAULTS, OVERFIT_EPOCHS, seconds_of
-
-
-class Time(click.ParamType):
-    """A time such as ``90s``, ``10m`` or ``1h30m``, as seconds."""
-
-    name = "time"
-
-    def convert(self, value, param, ctx):
-        try:
-            return value if isinstance(value, float) else seconds_of(value)
-        except ArgumentError as error:
-            self.fail(str(error), param, ctx)
+from ..runs.options import DEFAULTS, OVERFIT_EPOCHS
+from .proof_options import PROOF_OPTIONS, Time, with_options
 
 
 class Weights(click.ParamType):
@@ -124,10 +112,7 @@ _END = (
     click.option(
         "--top-k", type=_COUNT, metavar="K", help=f"Count a class among the K most probable.  [default: {TOP_K}]"
     ),
-    click.option("--proof/--no-proof", default=None, help="Whether the exported model is proved.  [default: it is]"),
-    click.option(
-        "--proof-time", type=Time(), metavar="TIME", help="End the proof after this time, and say what was not judged."
-    ),
+    *PROOF_OPTIONS,
     click.option("--tensorboard/--no-tensorboard", default=None, help="Write event files for TensorBoard, too."),
 )
 
@@ -150,8 +135,5 @@ _TRIALS = (
 )
 
 
-def training_options(command):
-    """Add the options of this page to a command, in their order."""
-    for option in reversed((*_STEPS, *_LOSS, *_START, *_END, *_TRIALS)):
-        command = option(command)
-    return command
+#: Adds the options of this page to a command.
+training_options = with_options(*_STEPS, *_LOSS, *_START, *_END, *_TRIALS)

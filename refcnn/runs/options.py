@@ -7,8 +7,8 @@ import numpy as np
 
 from .. import attributes
 from ..errors import ArgumentError
-from ..fitting import optimizers, schedules, tensorboard
-from ..fitting.callbacks import EarlyStopping, check_monitor
+from ..fitting import optimizers, schedules
+from ..fitting.callbacks import EarlyStopping, check_monitor, require_tensorboard
 from ..fitting.metrics import cross_entropy
 from .configuration import BALANCED, Configuration
 
@@ -52,7 +52,7 @@ def checked(options):
     check_monitor("train", options["monitor"])
     _check_class_weights(options["class_weights"])
     if options["tensorboard"]:
-        tensorboard.require()
+        require_tensorboard()
     make_schedule(options)
     make_optimizer(options)
     make_stopping(options)

@@ -12,11 +12,10 @@ from .. import backend, data, models
 from ..errors import ArgumentError, CheckpointError
 from ..files import remove_leftovers
 from ..fitting import freezing
-from ..fitting.callbacks import Callback, EpochLines, ProgressBar, TimeLimit
+from ..fitting.callbacks import Callback, EpochLines, ProgressBar, TensorBoard, TimeLimit
 from ..fitting.loop import Loop
 from ..fitting.metrics import best_row, cross_entropy
 from ..fitting.sources import source
-from ..fitting.tensorboard import TensorBoard
 from ..interruption import Interrupted, interruptible
 from ..model import Model
 from ..philox import generator, own_generator, set_seed
