@@ -1,12 +1,13 @@
 /* Functions of one number or of two, element by element. Build options:
    CHUNK          the elements that a work-item does
-   OPERATION      the function, of activation.cl or arithmetic.cl
+   OPERATION      the function, of elementary.cl, activation.cl or arithmetic.cl, or OpenCL's own
    SLOPE          of one number: its slope
    ATTRIBUTES     of one number: how many attributes both take, up to 2
    OF_A, OF_B     of two: what dy makes of the gradient of a (b); left out where that is dy itself
    A_STEP, B_STEP of two that are broadcast: 1, or 0 where a (b) is repeated along the last axis
    Without SLOPE a function is of two numbers; those may lie in the same array. */
 
+#include "elementary.cl"
 #include "activation.cl"
 #include "arithmetic.cl"
 

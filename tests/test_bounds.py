@@ -17,6 +17,7 @@ from refcnn.conformance.operations import (
     arithmetic,
     average_pool2d,
     conv2d,
+    conv_transpose2d,
     dense,
     max_pool2d,
     normalization,
@@ -78,6 +79,12 @@ def conv2d_table(x, w, y, stride, padding, dilation, groups):
     ]
 
 
+def conv_transpose2d_table(x, w, y, stride, padding, output_padding, dilation, groups):
+    """That of the convolution of the result, with the roles of x and y exchanged."""
+    in_x, in_y, in_w = conv2d_table(y, w, x, stride, padding, dilation, groups)
+    return [in_y, in_x, in_w]
+
+
 def dense_table(x, w, y):
     n, i, o = np.array(list(np.ndindex(x[0], *w))).T
     return [np.ravel_multi_index(places, shape) for places, shape in (((n, o), y), ((n, i), x), ((i, o), w))]
@@ -123,12 +130,17 @@ def linear(operation, case, seed):
     """The table of a case and the implementation on it."""
     x, w, b = case.inputs
     y = case.dy.shape
-    make = {"conv2d": conv2d_table, "dense": dense_table}[operation]
+    tables = {"conv2d": conv2d_table, "conv_transpose2d": conv_transpose2d_table, "dense": dense_table}
+    make = tables[operation]
     table = {"y": y, "places": make(x.shape, w.shape, y, **case.attributes)}
     return table, linear_implementation(np.random.default_rng(seed), table, 1)
 
 
-LINEAR = [("conv2d", conv2d.cases("tiny")), ("dense", dense.cases("tiny"))]
+LINEAR = [
+    ("conv2d", conv2d.cases("tiny")),
+    ("conv_transpose2d", conv_transpose2d.cases("tiny")),
+    ("dense", dense.cases("tiny")),
+]
 
 
 @pytest.mark.parametrize(("operation", "cases"), LINEAR)
@@ -184,9 +196,23 @@ def test_wrong_geometry_is_outside(fault):
 
 def pooling_table(case):
     """The places in y and in x of all pixels under all windows, window by window and in each row by row."""
-    kernel, stride, padding = (case.attributes[name] for name in ("kernel", "stride", "padding"))
+    kernel, stride, padding, dilation = (case.attributes[name] for name in ("kernel", "stride", "padding", "dilation"))
     x, y = case.inputs[0].shape, case.dy.shape
-    return conv2d_table(x, (y[1], 1, *kernel), y, stride, padding, (1, 1), y[1])[:2]
+    return conv2d_table(x, (y[1], 1, *kernel), y, stride, padding, dilation, y[1])[:2]
+
+
+def counted_taps(case):
+    """How many taps of each window count in a mean, found tap by tap."""
+    attributes, image, y = case.attributes, case.inputs[0].shape[2:], case.dy.shape
+    padding, axes, counts = attributes["padding"], len(image), np.zeros(y[2:], np.float32)
+    counted = padding if attributes["count_include_padding"] else (0,) * len(padding)
+    for place in np.ndindex(*y[2:]):
+        for tap in np.ndindex(*attributes["kernel"]):
+            steps = zip(place, tap, attributes["stride"], attributes["dilation"], padding, strict=False)
+            pixel = [i * stride + p * spread - before for i, p, stride, spread, before in steps]
+            within = zip(pixel, image, counted[:axes], counted[axes:], strict=True)
+            counts[place] += all(-before <= at < size + after for at, size, before, after in within)
+    return np.broadcast_to(counts, y).ravel()
 
 
 @given(case=average_pool2d.cases("tiny"), seed=seeds, reciprocal=st.booleans())
@@ -196,17 +222,12 @@ def test_average_in_any_order_is_within(case, seed, reciprocal):
     def mean(total, count):
         return total * device.divide(np.float32(1), count) if reciprocal else device.divide(total, count)
 
-    def counts(kernel, count_include_padding):
-        if count_include_padding:
-            return np.full(case.dy.size, kernel[0] * kernel[1], np.float32)
-        return np.bincount(in_y, minlength=case.dy.size).astype(np.float32)
-
-    def forward(x, *, kernel, count_include_padding, **attributes):
+    def forward(x, **attributes):
         total = sum_in_random_order(device.rng, in_y, x.ravel()[in_x], case.dy.size)
-        return mean(total, counts(kernel, count_include_padding)).reshape(case.dy.shape), x.shape
+        return mean(total, counted_taps(case)).reshape(case.dy.shape), x.shape
 
-    def backward(dy, shape, needs, *, kernel, count_include_padding, **attributes):
-        shares = mean(dy.ravel(), counts(kernel, count_include_padding))[in_y]
+    def backward(dy, shape, needs, **attributes):
+        shares = mean(dy.ravel(), counted_taps(case))[in_y]
         return (sum_in_random_order(device.rng, in_x, shares, np.prod(shape)).reshape(shape),)
 
     implementation = types.SimpleNamespace(forward=forward, backward=backward)

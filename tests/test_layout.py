@@ -47,7 +47,10 @@ FLOORS = (
     ("opencl.convolution",),
     ("opencl.shared",),
     ("opencl.variants", "opencl.runtime", "reference", "data", "initializers"),
-    ("rooms", "numpy_protocol", "tape", "shapes", "attributes", "formats", "philox", "npz", "files", "locking"),
+    (
+        *("rooms", "numpy_protocol", "tape", "shapes", "attributes", "formats", "philox", "special", "npz", "files"),
+        "locking",
+    ),
     (
         *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "processes"),
         *("reading", "suggestions", "tables", "typing", "version"),
@@ -55,7 +58,7 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"convolution", "matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
+BESIDE = {"layers": {"convolution", "indexing", "matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
@@ -188,10 +191,16 @@ ABOUT_OPERATIONS = {
 OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
     ("cli.train", "command", "split"): "the name of an argument",
+    ("data", "", "one_hot"): "a public name, of a function of arrays on the host",
     ("data", "", "split"): "a public name, of a function that parts data sets",
     ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
+    ("bench.plotting", "_draw", "log"): "Matplotlib's name of a scale",
+    ("conformance.subjects.oclgrind", "environment", "log"): "the name of a file",
+    ("tools.kernel_faults", "", "sign"): "a kind of fault",
+    ("tools.kernel_faults", "_Code._operator_edits", "sign"): "a kind of fault",
     ("tools.kernel_faults", "", "tile"): "a kind of fault",
     ("tools.kernel_faults", "_Code._name_edits", "tile"): "a kind of fault",
+    ("optimizers.optimizer", "Optimizer.update", "clip"): "the operation is what the option asks for",
     ("optimizers.optimizer", "_weighted_sums", "sgd"): "its velocity is the sum that is wanted",
     **{
         ("optimizers.optimizer", where, operation): "gradients are scaled by a number"
@@ -412,7 +421,7 @@ def test_optimizer_gives_the_attributes_of_its_operation(operation):
 
 
 def test_reference_needs_numpy_and_little_else():
-    allowed = {"numpy", "..shapes", "..errors", "..philox"}
+    allowed = {"numpy", "math", "..shapes", "..errors", "..philox", "..special", ".elementary"}
     for path in (PACKAGE / "reference").glob("*.py"):
         neighbours = {f".{operation}" for operation in OPERATIONS}
         assert imports(path) <= allowed | neighbours, path.name

@@ -12,8 +12,8 @@ class Card:
     ----------
     function : callable
         Named as the operation.
-    onnx : str
-        The ONNX operator, which takes the same inputs and attributes.
+    onnx : str or callable
+        The ONNX operator, which takes the same inputs and attributes; or a ``to_onnx`` of its own.
     **in_place_of_numpy
         What stands in the place of functions of NumPy, for messages.
     """
@@ -24,6 +24,8 @@ class Card:
 
     def to_onnx(self, graph, *inputs, **attributes):
         """Write the operator."""
+        if callable(self._onnx):
+            return self._onnx(graph, *inputs, **attributes)
         return graph.node(self._onnx, [graph.tensor(entry) for entry in inputs], **attributes)
 
 

@@ -2,10 +2,10 @@
 
 Functions. The OpenCL C specification (table "ULP values for single precision
 built-in math functions", full profile) allows exp, log, expm1 and sqrt 3 units
-in the last place, log1p 2, tanh 5, pow 16 and division 2.5; the extended
-versions of the specification name this section "Relative Error as ULPs". One
-unit in the last place of v is at most 2 U |v|, so k units count as 2 k
-roundings.
+in the last place, log1p 2, tanh 5, pow, erf and erfc 16 and division 2.5; the
+extended versions of the specification name this section "Relative Error as
+ULPs". One unit in the last place of v is at most 2 U |v|, so k units count as
+2 k roundings. floor, ceil and rint are exact.
 """
 
 import functools
@@ -14,6 +14,7 @@ import types
 
 import numpy as np
 
+from ... import special
 from .bounds import (
     QUOTIENT_ROUNDINGS,
     UNDEFINED,
@@ -34,6 +35,8 @@ LOG_ULP = 3.0
 LOG1P_ULP = 2.0
 TANH_ULP = 5.0
 POW_ULP = 16.0
+ERF_ULP = 16.0
+ERFC_ULP = 16.0
 SQRT_ULP = 3.0
 
 
@@ -124,8 +127,8 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def dtype(self):
-        """Has ``type``, by which formulas round their attributes."""
-        return types.SimpleNamespace(type=self.of_attribute)
+        """Has ``type``, by which formulas round their attributes, and the ``kind`` of floats."""
+        return types.SimpleNamespace(type=self.of_attribute, kind="f")
 
     @property
     def shape(self):
@@ -284,6 +287,26 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         error = np.minimum(self.error, np.tanh(magnitude) - np.tanh(magnitude - self.error))
         return self._rounded(exact, error, 2 * TANH_ULP)
 
+    def erf(self):
+        """The error function: see :meth:`_erf_error`."""
+        return self._rounded(special.erf(self.exact), self._erf_error(), 2 * ERF_ULP)
+
+    def erfc(self):
+        """1 - erf(v): see :meth:`_erf_error`."""
+        return self._rounded(special.erfc(self.exact), self._erf_error(), 2 * ERFC_ULP)
+
+    def _erf_error(self):
+        """The argument's error e times the steepest slope from v - e to v + e, where v is nearest to 0."""
+        nearest = np.maximum(np.abs(self.exact) - self.error, 0)
+        return np.where(self.error == 0, 0, self.error * (2 / math.sqrt(math.pi)) * np.exp(-nearest * nearest))
+
+    def stepped(self, step):
+        """A function that rises in steps and gives whole numbers, such as floor, which is exact: off by its steps."""
+        exact = step(self.exact)
+        below, above = step(self.exact - self.error), step(self.exact + self.error)
+        error = np.where(self.error == 0, 0, np.maximum(exact - below, above - exact))
+        return Approximation(exact, _or_any(exact, error, np.abs(exact) + error, np.isinf(self.error)))
+
     def sqrt(self):
         """The square root, whose argument's error e gives sqrt(v) - sqrt(v - e), or sqrt(e) at zero."""
         exact = np.sqrt(self.exact)
@@ -362,6 +385,11 @@ _RULES: dict = {
     np.log: Approximation.log,
     np.log1p: Approximation.log1p,
     np.sqrt: Approximation.sqrt,
+    special.ERF: Approximation.erf,
+    special.ERFC: Approximation.erfc,
+    np.floor: lambda a: a.stepped(np.floor),
+    np.ceil: lambda a: a.stepped(np.ceil),
+    np.rint: lambda a: a.stepped(np.rint),
     np.tanh: Approximation.tanh,
     np.maximum: lambda a, b: a._extreme(np.maximum, b),
     np.minimum: lambda a, b: a._extreme(np.minimum, b),

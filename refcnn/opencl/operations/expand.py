@@ -1,7 +1,7 @@
 """Expand on an OpenCL device."""
 
 from ...shapes import broadcast_shape, repeated_axes, strides
-from ..shared.moving import gather
+from ..shared.moving import strided
 from ..shared.reduction import sum_over
 
 KERNELS = {"moving": (None,), "reduction": (None,)}
@@ -13,7 +13,7 @@ def forward(x, *, shape):
     repeated = repeated_axes(x.shape, y_shape)
     distances = (0,) * (len(y_shape) - len(x.shape)) + strides(x.shape)
     y_strides = [0 if axis in repeated else distance for axis, distance in enumerate(distances)]
-    return gather(x, y_shape, 0, y_strides), x.shape
+    return strided(x, y_shape, 0, y_strides), x.shape
 
 
 def backward(dy, saved, needs, *, shape):

@@ -23,11 +23,12 @@ def launch_in_chunks(device, stem, kernel, elements, /, *, chunk=None, options=(
     loop in a work-item more reliably than of a loop over work-items, which was
     up to 5 times slower (Intel's runtime). ``options`` are further build options.
     """
-    chunk, group = _chunk_and_group(device, chunk)
+    chunk, group = chunk_and_group(device, chunk)
     device.launch(stem, kernel, (-(-elements // chunk),), group, options=(f"-DCHUNK={chunk}", *options), **arguments)
 
 
-def _chunk_and_group(device, chunk=None):
+def chunk_and_group(device, chunk=None):
+    """Return how much a work-item does, on a CPU ``chunk``, and the local size of launches of such work-items."""
     if device.kind != "cpu":
         return 1, _GROUP
     # In a simulator, which looks for what work-items do to each other, there should be several.
@@ -56,7 +57,7 @@ def update_in_chunks(device, stem, kernel, rows, /, *, read, written, **attribut
     """
     results = [tuple(device.empty(row[0].shape) for _ in written) for row in rows]
     names = _slot_names((*read, *written, "count"))
-    chunk, group = _chunk_and_group(device)
+    chunk, group = chunk_and_group(device)
     for first in range(0, len(rows), _SLOTS):
         slots = [(*row, *made, row[0].size) for row, made in zip(rows, results, strict=True)][first : first + _SLOTS]
         chunks = sum(-(-slot[-1] // chunk) for slot in slots)
