@@ -2,9 +2,9 @@
 
 import math
 
-from ...shapes import inverse, strides
+from ...shapes import inverse
 from ..shared import reduction
-from ..shared.moving import gather
+from ..shared.moving import transposed
 
 
 class Reduction:
@@ -152,10 +152,7 @@ def _count(shape, axes):
 
 def _transposed(x, order):
     """Return x with its axes in another order; x itself if that is its own."""
-    if list(order) == sorted(order):
-        return x
-    distances = strides(x.shape)
-    return gather(x, [x.shape[axis] for axis in order], 0, [distances[axis] for axis in order])
+    return x if list(order) == sorted(order) else transposed(x, order)
 
 
 OPERATIONS = {
