@@ -112,7 +112,7 @@ def test_callbacks_are_called_at_their_moments():
     names = [name for name in vars(rm.Callback) if name.startswith("on_")]
     callbacks = [At(name, lambda loop, name=name: moments.append(name)) for name in names]
     fit(epochs=2, batch_size=40, validation=DATA, callbacks=callbacks)
-    batches = ["on_batch_end"] * 2 + ["on_validation_begin"] + ["on_validation_batch_end"] * 2
+    batches = ["on_batch_end"] * 2 + ["on_batches_end"] + ["on_validation_batch_end"] * 2
     epoch = ["on_epoch_begin", *batches, "on_epoch_end"]
     assert moments == ["on_train_begin", *epoch, *epoch, "on_train_end"]
 

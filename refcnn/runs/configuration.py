@@ -103,7 +103,7 @@ class Configuration:
     weight_decay: float = field(_NOT_NEGATIVE, default=0.0)
     clip_norm: float | None = field(_POSITIVE_OR_NULL, default=None)
     accumulation_steps: int = field(_POSITIVE, default=1)
-    average_decay: float | None = field(_PART, default=None)
+    average_decay: float | None = field({"type": ["number", "null"], "minimum": 0, "exclusiveMaximum": 1}, default=None)
     freeze: tuple = field({"type": "array", "items": TEXT}, default=())
     weights: str | None = field(TEXT_OR_NULL, default=None)
     weights_digest: str | None = field(TEXT_OR_NULL, default=None)

@@ -8,7 +8,7 @@ import numpy as np
 from .. import attributes
 from ..errors import ArgumentError
 from ..fitting import optimizers, schedules
-from ..fitting.callbacks import EarlyStopping, check_monitor
+from ..fitting.callbacks import EarlyStopping, check_monitor, require_tensorboard
 from ..fitting.metrics import cross_entropy
 from .configuration import BALANCED, Configuration
 
@@ -51,6 +51,8 @@ def checked(options):
     attributes.number("train", "label_smoothing", options["label_smoothing"], minimum=0, below=1)
     check_monitor("train", options["monitor"])
     _check_class_weights(options["class_weights"])
+    if options["tensorboard"]:
+        require_tensorboard()
     make_schedule(options)
     make_optimizer(options)
     make_stopping(options)
