@@ -28,7 +28,7 @@ def to_onnx(graph, x, t, *, class_weight, label_smoothing, ignore_index, reduce_
     losses = graph.node("Mul", [losses, graph.node("Mul", [weight, graph.constant(np.float32(1 - label_smoothing))])])
     losses = graph.node("Where", [graph.node("Equal", [weight, zero]), zero, losses])
     if label_smoothing:
-        share = _share_of_all_classes(graph, x, u * np.float32(-label_smoothing / u.size), zero)
+        share = _share_of_all_classes(graph, x_name, u * np.float32(-label_smoothing / u.size), len(x.shape), zero)
         if ignore_index is not None:
             share = graph.node("Where", [is_ignored, zero, share])
         losses = graph.node("Add", [losses, share])
@@ -37,10 +37,10 @@ def to_onnx(graph, x, t, *, class_weight, label_smoothing, ignore_index, reduce_
     return graph.node("Div", [graph.node("ReduceSum", [entry], keepdims=0) for entry in (losses, weight)])
 
 
-def _share_of_all_classes(graph, x, factors, zero):
-    """Write the sum of the logarithms of the probabilities times factors of the classes."""
-    factors = factors.reshape(-1, *[1] * (len(x.shape) - 2))
-    terms = graph.node("LogSoftmax", [graph.tensor(x)], axis=1)
+def _share_of_all_classes(graph, x, factors, axes, zero):
+    """Write the sum of the logarithms of the probabilities of so many axes times factors of the classes."""
+    factors = factors.reshape(-1, *[1] * (axes - 2))
+    terms = graph.node("LogSoftmax", [x], axis=1)
     terms = graph.node("Mul", [terms, graph.constant(factors)])
     terms = graph.node("Where", [graph.constant(factors != 0), terms, zero])
     return graph.node("ReduceSum", [terms], axes=[1], keepdims=0)
