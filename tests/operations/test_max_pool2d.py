@@ -133,10 +133,10 @@ def test_windows_that_cannot_be():
 
 
 @pytest.mark.parametrize("operation", ["max_pool2d", "max_pool2d_with_indices"])
-def test_cases_of_onnx(backend, operation):
+def test_cases_of_onnx(page_backend, operation):
     def translate(given, x):
         # Places may be counted column by column there.
         is_other = x.dtype != np.float32 or given.get("storage_order", 0)
         return None if is_other else ((x,), window_of_node(given, x))
 
-    check_node_cases(operation, "MaxPool", translate, backend)
+    check_node_cases(operation, "MaxPool", translate, page_backend)
