@@ -95,11 +95,23 @@ from .layers.lp_pool2d import LpPool1d, LpPool2d, LpPool3d, lp_pool1d, lp_pool2d
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool1d, MaxPool2d, MaxPool3d, max_pool1d, max_pool2d, max_pool3d
 from .layers.max_unpool2d import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d, max_unpool1d, max_unpool2d, max_unpool3d
-from .layers.normalization import BatchNormalization, batch_normalization
+from .layers.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    batch_normalization,
+    group_normalization,
+    instance_normalization,
+    layer_normalization,
+    rms_normalization,
+)
 from .layers.one_hot import one_hot
 from .layers.pad import pad
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
 from .layers.relu import Relu, relu
+from .layers.renom import BatchNormalize, Deconv2d
 from .layers.reshape import reshape, squeeze, unsqueeze
 from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
@@ -134,6 +146,7 @@ __all__ = [
     "AveragePool2d",
     "AveragePool3d",
     "BatchNormalization",
+    "BatchNormalize",
     "Buffer",
     "Callback",
     "Celu",
@@ -144,6 +157,7 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "Deconv2d",
     "Dense",
     "Dropout",
     "Elu",
@@ -158,10 +172,13 @@ __all__ = [
     "GlorotNormal",
     "GlorotUniform",
     "Grads",
+    "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
     "HeNormal",
+    "InstanceNormalization",
     "Layer",
+    "LayerNormalization",
     "LeakyRelu",
     "LpPool1d",
     "LpPool2d",
@@ -176,6 +193,7 @@ __all__ = [
     "Model",
     "Optimizer",
     "Parameter",
+    "RMSNormalization",
     "Relu",
     "Relu6",
     "RmsProp",
@@ -232,8 +250,11 @@ __all__ = [
     "global_max_pool1d",
     "global_max_pool2d",
     "global_max_pool3d",
+    "group_normalization",
     "hard_sigmoid",
     "hard_swish",
+    "instance_normalization",
+    "layer_normalization",
     "leaky_relu",
     "log",
     "lp_pool1d",
@@ -262,6 +283,7 @@ __all__ = [
     "relu",
     "relu6",
     "reshape",
+    "rms_normalization",
     "round",
     "schedules",
     "selu",

@@ -58,7 +58,7 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"convolution", "indexing", "matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
+BESIDE = {"layers": {"convolution", "indexing", "matmul", "page", "pooling", "renom"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
@@ -250,7 +250,12 @@ NEED_ROOMS = {
     "bench.peaks": "a device's limits are those of some operations",
     "bench.workloads": "a grid of convolutions is measured",
     "fitting.metrics": "the loss of a classifier",
-    "models.building": "networks are made of layers",
+    **{
+        name: "networks are made of layers"
+        for name in MODULES
+        if name.startswith("models.") and name != "models.building"
+    },
+    "layers.renom": "layers under the names that ReNom has for them",
     "program": "a network is exported with a softmax behind it, if that is asked for",
 }
 

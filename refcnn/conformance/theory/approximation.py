@@ -207,8 +207,10 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         return self._rounded(quotient, error, QUOTIENT_ROUNDINGS, np.isinf(other.error) | other._may_be_zero)
 
     def or_as(self, other):
-        """The same number where it may be computed in two ways."""
-        return Approximation(self.exact, np.maximum(self.error, other.error))
+        """The same number where it may be computed in two ways; anything where one way alone gives NaN or infinity."""
+        is_same = (self.exact == other.exact) | (np.isnan(self.exact) & np.isnan(other.exact))
+        is_lost = ~is_same & ~(np.isfinite(self.exact) & np.isfinite(other.exact))
+        return Approximation(self.exact, np.where(is_lost, np.inf, np.maximum(self.error, other.error)))
 
     def max(self, axis):
         """The largest over an axis (kept): as far off as the one that is furthest off, at most."""
