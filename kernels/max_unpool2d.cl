@@ -1,4 +1,4 @@
-/* Pixels put back to the places where max pooling found them; see refcnn/reference/max_unpool2d.py. */
+/* Pixels put back to the places where max pooling found them, which lie in the result; see refcnn/reference/max_unpool2d.py. */
 
 __kernel void nothing(__global int *restrict last, int size)
 {
@@ -7,12 +7,12 @@ __kernel void nothing(__global int *restrict last, int size)
         last[at] = -1;
 }
 
-/* Which of x is put to each place: of several the last. Integers come to the same in whatever order they are compared.
-   Outside of y nothing is put. */
-__kernel void find_last(__global const long *restrict indices, __global int *restrict last, int count, int size)
+/* Which of x is put to each place: of several the last. Integers come to the same in whatever order they are
+   compared. */
+__kernel void find_last(__global const long *restrict indices, __global int *restrict last, int count)
 {
     const int k = get_global_id(0);
-    if (k < count && indices[k] >= 0 && indices[k] < size)
+    if (k < count)
         atomic_max(&last[indices[k]], k);
 }
 
@@ -25,9 +25,9 @@ __kernel void put(__global const float *restrict x, __global const int *restrict
 }
 
 __kernel void take(__global const float *restrict dy, __global const long *restrict indices,
-                   __global const int *restrict last, __global float *restrict dx, int count, int size)
+                   __global const int *restrict last, __global float *restrict dx, int count)
 {
     const int k = get_global_id(0);
     if (k < count)
-        dx[k] = indices[k] >= 0 && indices[k] < size && last[indices[k]] == k ? dy[indices[k]] : 0.0f;
+        dx[k] = last[indices[k]] == k ? dy[indices[k]] : 0.0f;
 }

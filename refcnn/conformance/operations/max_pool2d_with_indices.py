@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from hypothesis import strategies as st
 
+from ...reference import max_pool2d_with_indices
 from ..theory.bounds import input_error
 from ..theory.edges import of_pooling
 from ..theory.windows import pixels_under
@@ -24,14 +25,14 @@ def forward_bound(inputs, attributes, errors=None):
     """That of max pooling; a place is exact where surely no other pixel is the largest, else one of the window's."""
     (x,), error = inputs, input_error(inputs[0], errors and errors[0])
     values, widths = pixels_under(x.astype(np.float64), -np.inf, **attributes), pixels_under(error, **attributes)
-    winner = values.argmax(axis=-1)[..., None]
-    least = np.take_along_axis(values - widths, winner, axis=-1)
-    others = values + widths
-    np.put_along_axis(others, winner, -np.inf, axis=-1)
-    is_open = (least[..., 0] <= others.max(axis=-1)) & (widths > 0).any(axis=-1)
-    is_open |= np.isnan(values).sum(axis=-1) > 1
     places = pixels_under(np.arange(x.size, dtype=np.float64).reshape(x.shape), np.nan, **attributes)
-    furthest = np.nanmax(np.abs(places - np.take_along_axis(places, winner, axis=-1)), axis=-1)
+    (_, indices), _ = max_pool2d_with_indices.forward(x, **attributes)
+    is_winner = places == indices[..., None]
+    least = np.where(is_winner, values - widths, -np.inf).max(axis=-1)
+    others = np.where(is_winner, -np.inf, values + widths).max(axis=-1)
+    is_open = (least <= others) & (widths > 0).any(axis=-1)
+    is_open |= np.isnan(values).sum(axis=-1) > 1
+    furthest = np.nanmax(np.abs(places - indices[..., None]), axis=-1)
     return max_pool2d.forward_bound(inputs, attributes, errors), np.where(is_open, furthest, 0)
 
 

@@ -10,7 +10,7 @@ def forward(x, indices, *, size):
     device, y = x.device, x.device.empty((*x.shape[:2], *size))
     last = device.empty(y.shape, np.int32)
     launch_over(device, "max_unpool2d", "nothing", y.size, last=last, size=y.size)
-    launch_over(device, "max_unpool2d", "find_last", x.size, indices=indices, last=last, count=x.size, size=y.size)
+    launch_over(device, "max_unpool2d", "find_last", x.size, indices=indices, last=last, count=x.size)
     launch_over(device, "max_unpool2d", "put", y.size, x=x, last=last, y=y, size=y.size)
     return y, (indices, last)
 
@@ -20,5 +20,5 @@ def backward(dy, saved, needs, *, size):
     indices, last = saved
     dx = dy.device.empty(indices.shape)
     arrays = {"dy": dy, "indices": indices, "last": last, "dx": dx}
-    launch_over(dy.device, "max_unpool2d", "take", dx.size, **arrays, count=dx.size, size=dy.size)
+    launch_over(dy.device, "max_unpool2d", "take", dx.size, **arrays, count=dx.size)
     return dx, None
