@@ -1,4 +1,5 @@
-/* Pixels put back to the places where max pooling found them, which lie in the result; see refcnn/reference/max_unpool2d.py. */
+/* Pixels put back to the places where max pooling found them, all of them in the result; see
+   refcnn/reference/max_unpool2d.py. */
 
 __kernel void nothing(__global int *restrict last, int size)
 {
