@@ -104,8 +104,10 @@ from .layers.logic import (
     not_equal,
 )
 from .layers.loss import mean_squared_error, sigmoid_cross_entropy, smoothed_l1
+from .layers.lp_pool2d import LpPool1d, LpPool2d, LpPool3d, lp_pool1d, lp_pool2d, lp_pool3d
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool1d, MaxPool2d, MaxPool3d, max_pool1d, max_pool2d, max_pool3d
+from .layers.max_unpool2d import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d, max_unpool1d, max_unpool2d, max_unpool3d
 from .layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -205,9 +207,15 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyRelu",
+    "LpPool1d",
+    "LpPool2d",
+    "LpPool3d",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "Mish",
     "Model",
     "Optimizer",
@@ -288,10 +296,16 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logical_xor",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "matmul",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "maximum",
     "mean_of",
     "mean_squared_error",
