@@ -33,6 +33,7 @@ from .layers.conv2d import Conv2d, conv2d
 from .layers.dense import Dense, dense
 from .layers.dropout import Dropout, dropout
 from .layers.flatten import Flatten, flatten
+from .layers.local_response_normalization import LocalResponseNormalization, local_response_normalization
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool2d, max_pool2d
 from .layers.normalization import (
@@ -53,6 +54,7 @@ from .layers.reshape import reshape
 from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
+from .layers.spatial_dropout import SpatialDropout, spatial_dropout
 from .layers.transpose import transpose
 from .model import Model, Sequential
 from .optimizers.adam import Adam
@@ -83,6 +85,7 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyRelu",
+    "LocalResponseNormalization",
     "MaxPool2d",
     "Model",
     "Optimizer",
@@ -94,6 +97,7 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "SpatialDropout",
     "Tanh",
     "Variable",
     "absolute",
@@ -112,6 +116,7 @@ __all__ = [
     "instance_normalization",
     "layer_normalization",
     "leaky_relu",
+    "local_response_normalization",
     "matmul",
     "max_pool2d",
     "models",
@@ -132,6 +137,7 @@ __all__ = [
     "softmax",
     "softmax_cross_entropy",
     "softplus",
+    "spatial_dropout",
     "subtract",
     "tanh",
     "transpose",
