@@ -91,6 +91,7 @@ from .layers.global_max_pool2d import (
     global_max_pool2d,
     global_max_pool3d,
 )
+from .layers.local_response_normalization import LocalResponseNormalization, local_response_normalization
 from .layers.logic import (
     equal,
     greater,
@@ -143,6 +144,7 @@ from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
 from .layers.space_to_depth import space_to_depth
+from .layers.spatial_dropout import SpatialDropout, spatial_dropout
 from .layers.split import split
 from .layers.tile import tile
 from .layers.transpose import transpose
@@ -207,6 +209,7 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyRelu",
+    "LocalResponseNormalization",
     "LpPool1d",
     "LpPool2d",
     "LpPool3d",
@@ -232,6 +235,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "SpatialDropout",
     "Swish",
     "Tanh",
     "Variable",
@@ -291,6 +295,7 @@ __all__ = [
     "leaky_relu",
     "less",
     "less_or_equal",
+    "local_response_normalization",
     "log",
     "logical_and",
     "logical_not",
@@ -351,6 +356,7 @@ __all__ = [
     "softplus",
     "softsign",
     "space_to_depth",
+    "spatial_dropout",
     "split",
     "sqrt",
     "squeeze",
