@@ -91,6 +91,7 @@ from .layers.global_max_pool2d import (
     global_max_pool2d,
     global_max_pool3d,
 )
+from .layers.log_softmax import LogSoftmax, log_softmax
 from .layers.logic import (
     equal,
     greater,
@@ -205,6 +206,7 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyRelu",
+    "LogSoftmax",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
@@ -284,6 +286,7 @@ __all__ = [
     "less",
     "less_or_equal",
     "log",
+    "log_softmax",
     "logical_and",
     "logical_not",
     "logical_or",
