@@ -92,6 +92,7 @@ from .layers.global_max_pool2d import (
     global_max_pool3d,
 )
 from .layers.local_response_normalization import LocalResponseNormalization, local_response_normalization
+from .layers.log_softmax import LogSoftmax, log_softmax
 from .layers.logic import (
     equal,
     greater,
@@ -210,6 +211,7 @@ __all__ = [
     "LayerNormalization",
     "LeakyRelu",
     "LocalResponseNormalization",
+    "LogSoftmax",
     "LpPool1d",
     "LpPool2d",
     "LpPool3d",
@@ -297,6 +299,7 @@ __all__ = [
     "less_or_equal",
     "local_response_normalization",
     "log",
+    "log_softmax",
     "logical_and",
     "logical_not",
     "logical_or",
