@@ -63,6 +63,7 @@ from .layers.pad import pad
 from .layers.reduction import reduce_max, reduce_mean, reduce_sum
 from .layers.relu import Relu, relu
 from .layers.reshape import reshape, squeeze, unsqueeze
+from .layers.resize import Upsample2d, resize
 from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
@@ -126,6 +127,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "Upsample2d",
     "Variable",
     "absolute",
     "add",
@@ -173,6 +175,7 @@ __all__ = [
     "relu",
     "reshape",
     "schedules",
+    "resize",
     "set_opencl_active",
     "set_seed",
     "sigmoid",

@@ -47,7 +47,19 @@ FLOORS = (
     ("opencl.convolution",),
     ("opencl.shared",),
     ("opencl.variants", "opencl.runtime", "reference", "data", "initializers"),
-    ("rooms", "numpy_protocol", "tape", "shapes", "attributes", "formats", "philox", "npz", "files", "locking"),
+    (
+        "rooms",
+        "numpy_protocol",
+        "tape",
+        "shapes",
+        "interpolation",
+        "attributes",
+        "formats",
+        "philox",
+        "npz",
+        "files",
+        "locking",
+    ),
     (
         *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "processes"),
         *("reading", "suggestions", "tables", "typing", "version"),
@@ -413,7 +425,7 @@ def test_optimizer_gives_the_attributes_of_its_operation(operation):
 
 
 def test_reference_needs_numpy_and_little_else():
-    allowed = {"numpy", "..shapes", "..errors", "..philox"}
+    allowed = {"numpy", "..shapes", "..interpolation", "..errors", "..philox"}
     for path in (PACKAGE / "reference").glob("*.py"):
         neighbours = {f".{operation}" for operation in OPERATIONS}
         assert imports(path) <= allowed | neighbours, path.name
