@@ -50,6 +50,9 @@ class Written:
 
     #: For messages: how a call with too many arguments by position reads here, a function of them; or None.
     _instead = None
+    #: How many arguments ``repr`` tells by position at most, of those that may be given so; None for all where others
+    #: are taken by name alone, else for the first.
+    _by_position: int | None = None
     #: Whether ``repr`` tells all arguments that may be given by position, by name, and not those alone that differ from
     #: their defaults.
     _shows_all = False
@@ -73,6 +76,7 @@ class Written:
     def __repr__(self):
         parameters, texts = parameters_of(type(self)), []
         names_some = any(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters.values())
+        most = self._by_position or (len(parameters) if names_some else 1)
         by_position = not self._shows_all
         for number, (name, parameter) in enumerate(parameters.items()):
             value = _compact(self._argument(name))
@@ -80,7 +84,7 @@ class Written:
             if not is_kept and parameter.default is inspect.Parameter.empty:
                 # A class of the user's own, which keeps it under another name.
                 return f"{type(self).__name__}(...)"
-            if is_kept and by_position and parameter.kind in _POSITIONAL and (number == 0 or names_some):
+            if is_kept and by_position and parameter.kind in _POSITIONAL and number < most:
                 texts.append(repr(value))
                 continue
             by_position = False

@@ -233,7 +233,7 @@ def test_data_that_are_none(data, error, message):
         ({"epochs": 0}, "epochs is 0"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"top_k": 0}, "top_k is 0"),
-        ({"optimizer": "adma"}, "Did you mean 'adam'"),
+        ({"optimizer": "momentun"}, "Did you mean 'momentum'"),
         ({"model": rm.Relu()}, "model is Relu.*Sequential"),
         ({"schedule": rm.schedules.Restarts(every=4)}, r"Restarts\(every=4\) needs 4 epochs, but the training has 3"),
         ({"data": iter([DATA]), "schedule": rm.schedules.Cosine()}, "Cosine.* needs the number of batches"),

@@ -27,6 +27,8 @@ def train() -> float:
         assert_type(name, str)
         assert_type(parameter, rm.Parameter)
     assert_type(rm.relu(x).as_ndarray(), np.ndarray)
+    assert_type(rm.max_pool2d(x, 2, padding="same"), Variable)
+    assert_type(rm.max_pool2d(x, 2, return_indices=True), tuple[Variable, Variable])
     assert_type(rm.conv2d(x, np.zeros((1, 1, 3, 3)), padding=(1, 1)).shape, tuple[int, ...])
     model.save("parameters.npz")
     with rm.use_backend("reference"):

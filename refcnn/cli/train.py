@@ -3,7 +3,7 @@
 import click
 
 from ..fitting import optimizers
-from ..runs.training import DEFAULT_VALIDATION_SPLIT, DEFAULTS
+from ..runs.options import DEFAULT_VALIDATION_SPLIT, DEFAULTS
 from . import streams
 
 

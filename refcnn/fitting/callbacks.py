@@ -82,7 +82,8 @@ class EarlyStopping(Callback):
                 "Give validation data, or monitor another."
             )
         if self.restore_best and best_row(loop.history, self.monitor) is loop.history[-1]:
-            self._best = loop.model.state()
+            with loop.judged():
+                self._best = loop.model.state()
         if self.is_over(loop.history):
             loop.stop()
 

@@ -1,5 +1,6 @@
 """The loop of training over epochs and batches: the only one, behind :func:`refcnn.fit` and ``refcnn train``."""
 
+import contextlib
 import math
 import time
 
@@ -9,7 +10,7 @@ from .. import philox
 from ..errors import ArgumentError, NonFiniteLossError
 from ..model import describe_unlisted
 from ..variable import Parameter
-from . import metrics, schedules
+from . import freezing, metrics, schedules
 
 
 class Loop:
@@ -34,6 +35,10 @@ class Loop:
         By default the rate is the same throughout.
     callbacks : iterable of Callback
         Called in their order.
+    freeze : sequence of str
+        As of :func:`refcnn.fit`.
+    validation_loss : callable, optional
+        As ``loss``, where another is to be judged by.
     top_k : int
     name : str
         What the model is called in messages.
@@ -72,6 +77,8 @@ class Loop:
         loss=metrics.cross_entropy,
         schedule=None,
         callbacks=(),
+        freeze=(),
+        validation_loss=None,
         top_k=metrics.TOP_K,
         name="given",
         advice=lambda: "Give a smaller learning rate, and look for extreme values in the data.",
@@ -83,6 +90,7 @@ class Loop:
         self.callbacks = list(callbacks)
         self.generator = philox.current()
         self.history, self.shuffle, self.losses, self.seconds = [], None, [], 0.0
+        self._freeze, self._validation_loss = tuple(freeze), validation_loss or loss
         self._loss, self._top_k, self._name, self._advice = loss, top_k, name, advice
         self.base_rate = self.rate = optimizer.lr
         self._is_stopped = False
@@ -124,11 +132,21 @@ class Loop:
         with np.errstate(all="ignore"), philox.drawing_from(self.generator):
             try:
                 self._tell("on_train_begin")
-                while len(self.history) < self.epochs and not self._is_stopped:
-                    self._epoch()
+                with freezing.frozen(freezing.chosen(self.model, self._freeze)):
+                    while len(self.history) < self.epochs and not self._is_stopped:
+                        self._epoch()
                 self._tell("on_train_end")
             finally:
                 self.optimizer.lr = self.base_rate
+
+    def judged(self):
+        """Return a context in which the model has the weights by which it is judged: the averages, if any are kept."""
+        return self.optimizer.averaged() if self.is_averaging else contextlib.nullcontext()
+
+    @property
+    def is_averaging(self):
+        """Whether the optimizer keeps averages of the weights."""
+        return self.optimizer.average_decay is not None
 
     def _tell(self, moment):
         for callback in self.callbacks:
@@ -220,9 +238,14 @@ class Loop:
             return {}
         self._tell("on_validation_begin")
         try:
-            found = metrics.evaluate(
-                self.model, self.validation, self._loss, self._top_k, lambda: self._tell("on_validation_batch_end")
-            )
+            with self.judged():
+                found = metrics.evaluate(
+                    self.model,
+                    self.validation,
+                    self._validation_loss,
+                    self._top_k,
+                    lambda: self._tell("on_validation_batch_end"),
+                )
         except NonFiniteLossError as error:
             raise self.non_finite(str(error)) from None
         return found.row()

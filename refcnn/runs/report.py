@@ -10,7 +10,7 @@ from .. import display
 from ..errors import ArgumentError
 from ..fitting import predict
 from ..fitting.metrics import best_row
-from . import plotting
+from . import options, plotting
 from .run_data import validation_set
 
 
@@ -56,13 +56,19 @@ def _write(run, validation, progress):
         if index == 1:
             plotting.save(plotting.kernels(weights), run.path / "kernels.png")
         plotting.save(plotting.feature_maps(image, maps[0], _title(index, maps)), run.path / f"features_{index}.png")
-    proof = export(run, run.model_file, progress=progress)
-    run.update(completed_epochs=len(history))
+    wanted = {name: getattr(run.configuration, name) for name in ("proof", "proof_time")}
+    proof = export(run, run.model_file, progress=progress, **wanted)
+    run.update(completed_epochs=len(history), ended_early=_ended_early(run.configuration, history))
     return proof
 
 
-def export(run, path, **options):
-    """Export the best model of a run; the options are those of :func:`refcnn.onnx.export`, which see for the errors.
+def _ended_early(configuration, history):
+    stopping = options.make_stopping(vars(configuration))
+    return len(history) < configuration.epochs and stopping is not None and stopping.is_over(history)
+
+
+def export(run, path, **keywords):
+    """Export the best model of a run; the keywords are those of :func:`refcnn.onnx.export`, which see for the errors.
 
     If the path leads into the run folder, LockedError is raised where another process is writing there.
     """
@@ -77,7 +83,7 @@ def export(run, path, **options):
             preprocessing.shape,
             classes=configuration.classes,
             preprocessing=preprocessing,
-            **options,
+            **keywords,
         )
 
 
@@ -91,7 +97,7 @@ def _locked_for(run, path):
 def summary(run):
     """Return the lines that say how good the run's best model is, where everything lies and what to type next."""
     configuration, history = run.configuration, run.history()
-    best = best_row(history)
+    best = best_row(history, configuration.monitor)
     explanations = {
         "model.onnx": "the exported model",
         "metrics.csv": "losses, accuracy and speed of each epoch",

@@ -56,3 +56,12 @@ def _forward(inputs, errors=None):
     largest = x.max(axis=1)
     exponential = (x - largest).exp(x.is_far_below(largest))
     return exponential / exponential.sum(axis=1)
+
+
+def probabilities(x, error=None):
+    """Return (log p, p) of logits along the second axis, as :class:`Approximation`, p computed from log p."""
+    x = Approximation.of_input(x, error)
+    largest = x.max(axis=1)
+    vanishes, shifted = x.is_far_below(largest), x - largest
+    log_p = shifted - shifted.exp(vanishes).sum(axis=1).log()
+    return log_p, log_p.exp(vanishes)

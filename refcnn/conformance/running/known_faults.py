@@ -42,6 +42,7 @@ CONDITIONS = {
         ((entry != 0) & (np.abs(entry) < number_format().smallest_normal)).any() for entry in case.arrays
     ),
     "size kept": _keeps_a_size,
+    "negative alpha": lambda case: case.attributes.get("alpha", 0) < 0,
     "padding": lambda case: any(case.attributes.get("padding", ())),
     "stride": lambda case: any(step != 1 for step in case.attributes.get("stride", ())),
     "dilation": lambda case: any(step != 1 for step in case.attributes.get("dilation", ())),
