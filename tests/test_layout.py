@@ -194,6 +194,7 @@ OTHER_MEANINGS = {
     ("cli.train", "command", "split"): "the name of an argument",
     ("data", "", "one_hot"): "a public name, of a function of arrays on the host",
     ("data", "", "split"): "a public name, of a function that parts data sets",
+    **{("interpolation", "nearest", name): "a way to round, as ONNX calls it" for name in ("ceil", "floor")},
     ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
     ("conformance.judging.comparison", "verdict", "where"): "a word of a message",
     ("opencl.runtime.trial_process", "run", "where"): "a word of a message",
