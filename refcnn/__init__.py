@@ -137,6 +137,7 @@ from .layers.relu import Relu, relu
 from .layers.renom import BatchNormalize, Deconv2d
 from .layers.reshape import reshape, squeeze, unsqueeze
 from .layers.resize import Upsample2d, resize
+from .layers.size import size
 from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
@@ -330,6 +331,7 @@ __all__ = [
     "set_seed",
     "sigmoid",
     "sign",
+    "size",
     "slice",
     "softmax",
     "softmax_cross_entropy",

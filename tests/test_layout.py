@@ -227,6 +227,10 @@ OTHER_MEANINGS = {
         )
     },
     ("fitting.optimizers", "", "adam"): "the option's default, among names that the optimizers' cards give",
+    ("numpy_protocol", "", "size"): "NumPy's function of that name",
+    ("opencl.runtime.array", "DeviceArray", "size"): "the elements of an array, as in NumPy",
+    ("opencl.runtime.memory", "_Slab", "size"): "bytes",
+    **{(f"cli.{name}", "command", "size"): "a word in an option's name" for name in ("train", "tune")},
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
         ("numpy_protocol", "", operation): "the operator is the operation"
