@@ -141,6 +141,8 @@ from .layers.reduction import (
 from .layers.relu import Relu, relu
 from .layers.renom import BatchNormalize, Deconv2d
 from .layers.reshape import reshape, squeeze, unsqueeze
+from .layers.resize import Upsample2d, resize
+from .layers.size import size
 from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
@@ -240,6 +242,7 @@ __all__ = [
     "SpatialDropout",
     "Swish",
     "Tanh",
+    "Upsample2d",
     "Variable",
     "absolute",
     "add",
@@ -343,6 +346,7 @@ __all__ = [
     "relu",
     "relu6",
     "reshape",
+    "resize",
     "rms_normalization",
     "round",
     "schedules",
@@ -352,6 +356,7 @@ __all__ = [
     "sigmoid",
     "sigmoid_cross_entropy",
     "sign",
+    "size",
     "slice",
     "smoothed_l1",
     "softmax",
