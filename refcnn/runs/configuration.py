@@ -53,7 +53,7 @@ class Configuration:
     label_smoothing : float
     class_weights : str, tuple of float, or None
         ``balanced``, or a number for each class.
-    weight_decay, clip_norm, accumulation_steps, average_decay
+    weight_decay, clip_norm, clip_value, accumulation_steps, average_decay
         As of :class:`refcnn.Optimizer`.
     freeze : tuple of str
         As of :func:`refcnn.fit`.
@@ -102,6 +102,7 @@ class Configuration:
     )
     weight_decay: float = field(_NOT_NEGATIVE, default=0.0)
     clip_norm: float | None = field(_POSITIVE_OR_NULL, default=None)
+    clip_value: float | None = field(_POSITIVE_OR_NULL, default=None)
     accumulation_steps: int = field(_POSITIVE, default=1)
     average_decay: float | None = field({"type": ["number", "null"], "minimum": 0, "exclusiveMaximum": 1}, default=None)
     freeze: tuple = field({"type": "array", "items": TEXT}, default=())
