@@ -47,7 +47,7 @@ from .layers.activation import (
     swish,
     tanh,
 )
-from .layers.arithmetic import add, divide, multiply, power, subtract
+from .layers.arithmetic import PRelu, add, divide, maximum, mean_of, minimum, multiply, power, prelu, subtract, sum_of
 from .layers.average_pool2d import (
     AveragePool1d,
     AveragePool2d,
@@ -91,14 +91,51 @@ from .layers.global_max_pool2d import (
     global_max_pool2d,
     global_max_pool3d,
 )
+from .layers.logic import (
+    equal,
+    greater,
+    greater_or_equal,
+    less,
+    less_or_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    not_equal,
+)
 from .layers.loss import mean_squared_error, sigmoid_cross_entropy, smoothed_l1
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool1d, MaxPool2d, MaxPool3d, max_pool1d, max_pool2d, max_pool3d
-from .layers.normalization import BatchNormalization, batch_normalization
+from .layers.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    batch_normalization,
+    group_normalization,
+    instance_normalization,
+    layer_normalization,
+    rms_normalization,
+)
 from .layers.one_hot import one_hot
 from .layers.pad import pad
-from .layers.reduction import reduce_max, reduce_mean, reduce_sum
+from .layers.reduction import (
+    arg_max,
+    arg_min,
+    reduce_l1,
+    reduce_l2,
+    reduce_log_sum,
+    reduce_log_sum_exp,
+    reduce_max,
+    reduce_mean,
+    reduce_min,
+    reduce_prod,
+    reduce_sum,
+    reduce_sum_square,
+)
 from .layers.relu import Relu, relu
+from .layers.renom import BatchNormalize, Deconv2d
 from .layers.reshape import reshape, squeeze, unsqueeze
 from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
@@ -107,6 +144,7 @@ from .layers.space_to_depth import space_to_depth
 from .layers.split import split
 from .layers.tile import tile
 from .layers.transpose import transpose
+from .layers.where import where
 from .model import Model, Sequential
 from .optimizers.adadelta import Adadelta
 from .optimizers.adagrad import Adagrad
@@ -133,6 +171,7 @@ __all__ = [
     "AveragePool2d",
     "AveragePool3d",
     "BatchNormalization",
+    "BatchNormalize",
     "Buffer",
     "Callback",
     "Celu",
@@ -143,6 +182,7 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "Deconv2d",
     "Dense",
     "Dropout",
     "Elu",
@@ -157,10 +197,13 @@ __all__ = [
     "GlorotNormal",
     "GlorotUniform",
     "Grads",
+    "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
     "HeNormal",
+    "InstanceNormalization",
     "Layer",
+    "LayerNormalization",
     "LeakyRelu",
     "MaxPool1d",
     "MaxPool2d",
@@ -168,7 +211,9 @@ __all__ = [
     "Mish",
     "Model",
     "Optimizer",
+    "PRelu",
     "Parameter",
+    "RMSNormalization",
     "Relu",
     "Relu6",
     "RmsProp",
@@ -184,6 +229,8 @@ __all__ = [
     "Variable",
     "absolute",
     "add",
+    "arg_max",
+    "arg_min",
     "average_pool1d",
     "average_pool2d",
     "average_pool3d",
@@ -207,6 +254,7 @@ __all__ = [
     "divide",
     "dropout",
     "elu",
+    "equal",
     "erf",
     "errors",
     "evaluate",
@@ -225,31 +273,55 @@ __all__ = [
     "global_max_pool1d",
     "global_max_pool2d",
     "global_max_pool3d",
+    "greater",
+    "greater_or_equal",
+    "group_normalization",
     "hard_sigmoid",
     "hard_swish",
+    "instance_normalization",
+    "layer_normalization",
     "leaky_relu",
+    "less",
+    "less_or_equal",
     "log",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
     "matmul",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "maximum",
+    "mean_of",
     "mean_squared_error",
+    "minimum",
     "mish",
     "models",
     "multiply",
     "negative",
+    "not_equal",
     "one_hot",
     "onnx",
     "pad",
     "power",
     "predict",
+    "prelu",
     "reciprocal",
+    "reduce_l1",
+    "reduce_l2",
+    "reduce_log_sum",
+    "reduce_log_sum_exp",
     "reduce_max",
     "reduce_mean",
+    "reduce_min",
+    "reduce_prod",
     "reduce_sum",
+    "reduce_sum_square",
     "relu",
     "relu6",
     "reshape",
+    "rms_normalization",
     "round",
     "schedules",
     "selu",
@@ -269,12 +341,14 @@ __all__ = [
     "sqrt",
     "squeeze",
     "subtract",
+    "sum_of",
     "swish",
     "tanh",
     "tile",
     "transpose",
     "unsqueeze",
     "use_backend",
+    "where",
 ]
 
 

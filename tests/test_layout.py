@@ -58,7 +58,7 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"convolution", "indexing", "matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
+BESIDE = {"layers": {"convolution", "indexing", "matmul", "page", "pooling", "renom"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
@@ -194,6 +194,20 @@ OTHER_MEANINGS = {
     ("data", "", "one_hot"): "a public name, of a function of arrays on the host",
     ("data", "", "split"): "a public name, of a function that parts data sets",
     ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
+    ("conformance.judging.comparison", "verdict", "where"): "a word of a message",
+    ("opencl.runtime.trial_process", "run", "where"): "a word of a message",
+    **{
+        (module, place, limit): "JSON Schema's name of a limit"
+        for module, place, *limits in (
+            ("reading", "", "minimum", "maximum"),
+            ("runs.checkpoint", "", "minimum", "maximum"),
+            ("runs.checkpoint", "Metrics", "minimum"),
+            ("runs.run_folder", "", "minimum"),
+            ("conformance.bundles.case_file", "", "minimum"),
+            ("conformance.running.known_faults", "KnownFault", "minimum"),
+        )
+        for limit in limits
+    },
     ("bench.plotting", "_draw", "log"): "Matplotlib's name of a scale",
     ("conformance.subjects.oclgrind", "environment", "log"): "the name of a file",
     ("tools.kernel_faults", "", "sign"): "a kind of fault",
@@ -251,7 +265,12 @@ NEED_ROOMS = {
     "bench.peaks": "a device's limits are those of some operations",
     "bench.workloads": "a grid of convolutions is measured",
     "fitting.metrics": "the loss of a classifier",
-    "models.building": "networks are made of layers",
+    **{
+        name: "networks are made of layers"
+        for name in MODULES
+        if name.startswith("models.") and name != "models.building"
+    },
+    "layers.renom": "layers under the names that ReNom has for them",
     "program": "a network is exported with a softmax behind it, if that is asked for",
 }
 
@@ -421,7 +440,7 @@ def test_optimizer_gives_the_attributes_of_its_operation(operation):
 
 
 def test_reference_needs_numpy_and_little_else():
-    allowed = {"numpy", "math", "..shapes", "..errors", "..philox", "..special", ".elementary"}
+    allowed = {"numpy", "math", "..shapes", "..errors", "..philox", "..special", ".arithmetic", ".elementary"}
     for path in (PACKAGE / "reference").glob("*.py"):
         neighbours = {f".{operation}" for operation in OPERATIONS}
         assert imports(path) <= allowed | neighbours, path.name

@@ -13,6 +13,7 @@ from refcnn.backend import find, results_of
 from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.running.known_faults import watch
 from refcnn.conformance.subjects.finding import find as find_subject
+from refcnn.formats import kept
 
 SIZE = os.environ.get("REFCNN_TEST_SIZE", "small")
 
@@ -41,6 +42,7 @@ def check_all_at_once(operation, cases, backend):
 
 def check_needs(operation, case, backend):
     """Ask for the gradient of one input at a time."""
+    assume(case.dy is not None)
     for index, entry in enumerate(case.inputs):
         if entry is not None:
             needs = tuple(position == index for position in range(len(case.inputs)))
@@ -172,7 +174,7 @@ def check_node_cases(operation, operator, translate, backend, tolerance=0):
             y, _ = backend.operation(operation).forward(*map(backend.array, arrays), **attributes)
             # Of outputs that may be left out the operation may give the first ones alone.
             for found, expected in zip(map(backend.to_host, results_of(y)), outputs, strict=False):
-                expected = expected.astype(np.float32) if found.dtype.kind == "f" else expected
+                expected = expected.astype(kept(expected.dtype, backend.dtype))
                 np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance, strict=True)
             computed += 1
     assert computed

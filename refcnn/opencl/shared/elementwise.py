@@ -3,12 +3,30 @@
 import functools
 import itertools
 
+from ... import formats
+
 # Large enough that a GPU's work-group is full and a CPU's loop over it is worth starting.
 _GROUP = (256,)
 # Numbers that a work-item does on a CPU.
 _CHUNK = 1024
 # Parameters that one launch updates, as kernels/update.cl has arguments for.
 _SLOTS = 8
+
+
+@functools.cache
+def options_of_types(operands, result=None):
+    """Return the build options of kernels/elementwise.cl for the dtypes of operands, and of a result that has another.
+
+    Parameters
+    ----------
+    operands : numpy dtype
+    result : numpy dtype, optional
+    """
+    if operands == formats.FLOAT32.dtype and result is None:
+        return ()
+    options = [f"-DTYPE={formats.of(operands).c_type}"]
+    options += [f"-DRESULT={formats.of(result).c_type}"] if result is not None else ["-DINTEGER"]
+    return tuple(options)
 
 
 def launch_over(device, stem, kernel, items, /, **arguments):
