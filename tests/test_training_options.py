@@ -409,3 +409,17 @@ def test_what_it_was_most_wrong_about_is_drawn_by_the_probability_of_the_true_cl
     np.testing.assert_array_equal(true, session.validation.y[order])
     np.testing.assert_array_equal(taken, exact.argmax(axis=1)[order])
     assert names == session.validation.classes
+
+
+def test_all_options_resume_to_the_same_bits_on_a_device(tmp_path, opencl_backend):
+    with rm.use_backend(opencl_backend):
+        whole = finish(begin(tmp_path / "whole", **OPTIONS["all"]))
+        session = begin(tmp_path / "run", **OPTIONS["all"])
+        for call in (9, 11):
+            interrupt_at(session, call)
+            with pytest.raises(Interrupted):
+                finish(session)
+            session = resumed(session)
+        finish(session)
+    small_run.assert_same(whole.run.last, session.run.last)
+    small_run.assert_same(whole.run.best, session.run.best)
