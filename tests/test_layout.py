@@ -204,13 +204,15 @@ OTHER_MEANINGS = {
             ("reading", "", "minimum", "maximum"),
             ("runs.checkpoint", "", "minimum", "maximum"),
             ("runs.checkpoint", "Metrics", "minimum"),
-            ("runs.run_folder", "", "minimum"),
+            ("runs.configuration", "", "minimum"),
             ("conformance.bundles.case_file", "", "minimum"),
             ("conformance.running.known_faults", "KnownFault", "minimum"),
         )
         for limit in limits
     },
     ("bench.plotting", "_draw", "log"): "Matplotlib's name of a scale",
+    ("runs.metric_plots", "learning_rates", "log"): "Matplotlib's name of a scale",
+    ("cli.train_options", "", "clip"): "part of the names of options",
     ("conformance.subjects.oclgrind", "environment", "log"): "the name of a file",
     ("tools.kernel_faults", "", "sign"): "a kind of fault",
     ("tools.kernel_faults", "_Code._operator_edits", "sign"): "a kind of fault",
