@@ -1,6 +1,7 @@
 """The checks that every operation passes, whatever it computes."""
 
 import dataclasses
+import functools
 import importlib
 import os
 import pkgutil
@@ -141,6 +142,21 @@ def check_bits(operation, case, expected, backend):
             np.testing.assert_array_equal(host.view(bits), wanted)
 
 
+@functools.cache
+def _node_cases(operator):
+    """Return the (node, inputs, outputs) by which ONNX defines an operator; it takes seconds to compute some."""
+    cases = []
+    # Infinity is made of 1 / 0, at the import too.
+    with pytest.MonkeyPatch.context() as patch, np.errstate(divide="ignore"):
+        module = importlib.import_module(_module_of_cases(operator))
+        patch.setattr(module, "expect", lambda node, inputs, outputs, name, **_: cases.append((node, inputs, outputs)))
+        definition = getattr(module, operator)
+        for name in vars(definition):
+            if name.startswith("export"):
+                getattr(definition, name)()
+    return cases
+
+
 def check_node_cases(operation, operator, translate, backend, tolerance=0):
     """Compute the cases by which ONNX defines an operator.
 
@@ -156,17 +172,8 @@ def check_node_cases(operation, operator, translate, backend, tolerance=0):
     """
     import onnx
 
-    cases = []
-    # Infinity is made of 1 / 0, at the import too.
-    with pytest.MonkeyPatch.context() as patch, np.errstate(divide="ignore"):
-        module = importlib.import_module(_module_of_cases(operator))
-        patch.setattr(module, "expect", lambda node, inputs, outputs, name, **_: cases.append((node, inputs, outputs)))
-        definition = getattr(module, operator)
-        for name in vars(definition):
-            if name.startswith("export"):
-                getattr(definition, name)()
     computed = 0
-    for node, inputs, outputs in cases:
+    for node, inputs, outputs in _node_cases(operator):
         given = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
         translated = translate(given, *inputs)
         if translated is not None:
