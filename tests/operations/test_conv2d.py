@@ -1,7 +1,7 @@
 """Convolution."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from refcnn.conformance.operations import conv2d
 from refcnn.opencl import variants
@@ -104,6 +104,7 @@ def test_each_gradient_alone(backend, case):
     check_needs("conv2d", case, backend)
 
 
+@settings(max_examples=10)
 @given(case=conv2d.cases("tiny", integers=True))
 def test_gradients_of_reference(case):
     check_gradients("conv2d", case, step=1)
