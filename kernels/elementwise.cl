@@ -1,15 +1,31 @@
 /* Functions of one number or of two, element by element. Build options:
    CHUNK          the elements that a work-item does
-   OPERATION      the function, of elementary.cl, activation.cl or arithmetic.cl, or OpenCL's own
-   SLOPE          of one number: its slope
+   OPERATION      the function, of elementary.cl, activation.cl, arithmetic.cl or logic.cl, or OpenCL's own
+   TYPE           the operands' type; left out for floats that have a gradient
+   INTEGER        where TYPE is one of whole numbers and the function is of integer.cl
+   RESULT         the result's type, where it is another than TYPE
+   SLOPE          of one number: its slope; empty where there is no gradient
    ATTRIBUTES     of one number: how many attributes both take, up to 2
    OF_A, OF_B     of two: what dy makes of the gradient of a (b); left out where that is dy itself
    A_STEP, B_STEP of two that are broadcast: 1, or 0 where a (b) is repeated along the last axis
    Without SLOPE a function is of two numbers; those may lie in the same array. */
 
+#ifndef TYPE
+#define TYPE float
+#define HAS_GRADIENT
+#endif
+#ifndef RESULT
+#define RESULT TYPE
+#endif
+
+#ifdef INTEGER
+#include "integer.cl"
+#else
 #include "elementary.cl"
 #include "activation.cl"
 #include "arithmetic.cl"
+#endif
+#include "logic.cl"
 
 /* Does something with each element i of this work-item. */
 #define EACH(DO)                                                                          \
@@ -27,27 +43,29 @@
 #define WITH_ATTRIBUTES(...) (__VA_ARGS__)
 #endif
 
-__kernel void unary_forward(__global const float *restrict x, __global float *restrict y, int count,
+__kernel void unary_forward(__global const TYPE *restrict x, __global RESULT *restrict y, int count,
                             float attribute1, float attribute2)
 {
     EACH(y[i] = OPERATION WITH_ATTRIBUTES(x[i]);)
 }
 
+#ifdef HAS_GRADIENT
 __kernel void unary_backward(__global const float *restrict dy, __global const float *restrict x,
                              __global const float *restrict y, __global float *restrict dx, int count,
                              float attribute1, float attribute2)
 {
     EACH(dx[i] = dy[i] * SLOPE WITH_ATTRIBUTES(x[i], y[i]);)
 }
+#endif
 
 #else
 
-__kernel void binary_forward(__global const float *a, __global const float *b, __global float *restrict y, int count)
+__kernel void binary_forward(__global const TYPE *a, __global const TYPE *b, __global RESULT *restrict y, int count)
 {
     EACH(y[i] = OPERATION(a[i], b[i]);)
 }
 
-#ifdef OF_A
+#if defined(OF_A) && defined(HAS_GRADIENT)
 __kernel void binary_backward_a(__global const float *dy, __global const float *a, __global const float *b,
                                 __global const float *y, __global float *restrict da, int count)
 {
@@ -55,7 +73,7 @@ __kernel void binary_backward_a(__global const float *dy, __global const float *
 }
 #endif
 
-#ifdef OF_B
+#if defined(OF_B) && defined(HAS_GRADIENT)
 __kernel void binary_backward_b(__global const float *dy, __global const float *a, __global const float *b,
                                 __global const float *y, __global float *restrict db, int count)
 {
@@ -84,14 +102,14 @@ inline int place(int row, int axis1, int axis2, int stride0, int stride1, int st
         first += stop;                                                                                      \
     }
 
-__kernel void broadcast_forward(__global const float *a, __global const float *b, __global float *restrict y,
+__kernel void broadcast_forward(__global const TYPE *a, __global const TYPE *b, __global RESULT *restrict y,
                                 int count, int axis1, int axis2, int last, int a_stride0, int a_stride1,
                                 int a_stride2, int b_stride0, int b_stride1, int b_stride2)
 {
     EACH_BROADCAST(y[i] = OPERATION(a[j], b[k]);)
 }
 
-#ifdef OF_A
+#if defined(OF_A) && defined(HAS_GRADIENT)
 __kernel void broadcast_backward_a(__global const float *dy, __global const float *a, __global const float *b,
                                    __global const float *y, __global float *restrict da, int count, int axis1,
                                    int axis2, int last, int a_stride0, int a_stride1, int a_stride2, int b_stride0,
@@ -101,7 +119,7 @@ __kernel void broadcast_backward_a(__global const float *dy, __global const floa
 }
 #endif
 
-#ifdef OF_B
+#if defined(OF_B) && defined(HAS_GRADIENT)
 __kernel void broadcast_backward_b(__global const float *dy, __global const float *a, __global const float *b,
                                    __global const float *y, __global float *restrict db, int count, int axis1,
                                    int axis2, int last, int a_stride0, int a_stride1, int a_stride2, int b_stride0,

@@ -47,7 +47,7 @@ from .layers.activation import (
     swish,
     tanh,
 )
-from .layers.arithmetic import add, divide, multiply, power, subtract
+from .layers.arithmetic import PRelu, add, divide, maximum, mean_of, minimum, multiply, power, prelu, subtract, sum_of
 from .layers.average_pool2d import (
     AveragePool1d,
     AveragePool2d,
@@ -91,6 +91,21 @@ from .layers.global_max_pool2d import (
     global_max_pool2d,
     global_max_pool3d,
 )
+from .layers.local_response_normalization import LocalResponseNormalization, local_response_normalization
+from .layers.log_softmax import LogSoftmax, log_softmax
+from .layers.logic import (
+    equal,
+    greater,
+    greater_or_equal,
+    less,
+    less_or_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    not_equal,
+)
+from .layers.loss import mean_squared_error, sigmoid_cross_entropy, smoothed_l1
 from .layers.lp_pool2d import LpPool1d, LpPool2d, LpPool3d, lp_pool1d, lp_pool2d, lp_pool3d
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool1d, MaxPool2d, MaxPool3d, max_pool1d, max_pool2d, max_pool3d
@@ -109,17 +124,34 @@ from .layers.normalization import (
 )
 from .layers.one_hot import one_hot
 from .layers.pad import pad
-from .layers.reduction import reduce_max, reduce_mean, reduce_sum
+from .layers.reduction import (
+    arg_max,
+    arg_min,
+    reduce_l1,
+    reduce_l2,
+    reduce_log_sum,
+    reduce_log_sum_exp,
+    reduce_max,
+    reduce_mean,
+    reduce_min,
+    reduce_prod,
+    reduce_sum,
+    reduce_sum_square,
+)
 from .layers.relu import Relu, relu
 from .layers.renom import BatchNormalize, Deconv2d
 from .layers.reshape import reshape, squeeze, unsqueeze
+from .layers.resize import Upsample2d, resize
+from .layers.size import size
 from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
 from .layers.space_to_depth import space_to_depth
+from .layers.spatial_dropout import SpatialDropout, spatial_dropout
 from .layers.split import split
 from .layers.tile import tile
 from .layers.transpose import transpose
+from .layers.where import where
 from .model import Model, Sequential
 from .optimizers.adadelta import Adadelta
 from .optimizers.adagrad import Adagrad
@@ -180,6 +212,8 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyRelu",
+    "LocalResponseNormalization",
+    "LogSoftmax",
     "LpPool1d",
     "LpPool2d",
     "LpPool3d",
@@ -192,6 +226,7 @@ __all__ = [
     "Mish",
     "Model",
     "Optimizer",
+    "PRelu",
     "Parameter",
     "RMSNormalization",
     "Relu",
@@ -204,11 +239,15 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "SpatialDropout",
     "Swish",
     "Tanh",
+    "Upsample2d",
     "Variable",
     "absolute",
     "add",
+    "arg_max",
+    "arg_min",
     "average_pool1d",
     "average_pool2d",
     "average_pool3d",
@@ -232,6 +271,7 @@ __all__ = [
     "divide",
     "dropout",
     "elu",
+    "equal",
     "erf",
     "errors",
     "evaluate",
@@ -250,13 +290,23 @@ __all__ = [
     "global_max_pool1d",
     "global_max_pool2d",
     "global_max_pool3d",
+    "greater",
+    "greater_or_equal",
     "group_normalization",
     "hard_sigmoid",
     "hard_swish",
     "instance_normalization",
     "layer_normalization",
     "leaky_relu",
+    "less",
+    "less_or_equal",
+    "local_response_normalization",
     "log",
+    "log_softmax",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
@@ -267,22 +317,36 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "maximum",
+    "mean_of",
+    "mean_squared_error",
+    "minimum",
     "mish",
     "models",
     "multiply",
     "negative",
+    "not_equal",
     "one_hot",
     "onnx",
     "pad",
     "power",
     "predict",
+    "prelu",
     "reciprocal",
+    "reduce_l1",
+    "reduce_l2",
+    "reduce_log_sum",
+    "reduce_log_sum_exp",
     "reduce_max",
     "reduce_mean",
+    "reduce_min",
+    "reduce_prod",
     "reduce_sum",
+    "reduce_sum_square",
     "relu",
     "relu6",
     "reshape",
+    "resize",
     "rms_normalization",
     "round",
     "schedules",
@@ -290,23 +354,29 @@ __all__ = [
     "set_opencl_active",
     "set_seed",
     "sigmoid",
+    "sigmoid_cross_entropy",
     "sign",
+    "size",
     "slice",
+    "smoothed_l1",
     "softmax",
     "softmax_cross_entropy",
     "softplus",
     "softsign",
     "space_to_depth",
+    "spatial_dropout",
     "split",
     "sqrt",
     "squeeze",
     "subtract",
+    "sum_of",
     "swish",
     "tanh",
     "tile",
     "transpose",
     "unsqueeze",
     "use_backend",
+    "where",
 ]
 
 

@@ -1,5 +1,10 @@
-"""Elementary functions of one number: for each its function and its card."""
+"""Elementary functions of one number: for each its function and its card.
 
+Of a Variable of int64 or int32 absolute, negative and sign are of the same dtype; absolute and negative of the least
+number, which has no counterpart above 0, are that itself.
+"""
+
+from ..formats import FLOATS, INTEGERS
 from ..function import apply
 from ..variable import Input, Variable, as_variable
 from .page import Card
@@ -60,16 +65,18 @@ def sqrt(x: Input) -> Variable:
     return apply("sqrt", as_variable(x))
 
 
+_NUMBERS = FLOATS | INTEGERS
+
 OPERATIONS = {
-    "absolute": Card(absolute, "Abs", abs="refcnn.absolute", fabs="refcnn.absolute"),
+    "absolute": Card(absolute, "Abs", _NUMBERS, abs="refcnn.absolute", fabs="refcnn.absolute"),
     "ceil": Card(ceil, "Ceil"),
     "erf": Card(erf, "Erf"),
     "exp": Card(exp, "Exp"),
     "floor": Card(floor, "Floor"),
     "log": Card(log, "Log"),
-    "negative": Card(negative, "Neg"),
+    "negative": Card(negative, "Neg", _NUMBERS),
     "reciprocal": Card(reciprocal, "Reciprocal"),
     "round": Card(round, "Round", rint="refcnn.round", around="refcnn.round"),
-    "sign": Card(sign, "Sign"),
+    "sign": Card(sign, "Sign", _NUMBERS),
     "sqrt": Card(sqrt, "Sqrt"),
 }

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from typing import Any
+
 from .. import attributes as attribute
 from ..errors import ArgumentError
 from ..initializers import GlorotNormal
@@ -36,7 +38,7 @@ class Deconv2d(ConvTranspose2d):
         If an argument is out of range.
     """
 
-    _instead = None
+    _instead: Any = None
 
     def __init__(
         self,

@@ -69,6 +69,11 @@ class Condition:
     def __init__(self, holds, is_sure):
         self.holds, self.is_sure = holds, is_sure
 
+    @property
+    def bound(self):
+        """How far the computed truth value may be off: 1 where it is not sure."""
+        return np.where(self.is_sure, 0.0, 1.0)
+
     def __and__(self, other):
         is_surely_not = (self.is_sure & ~self.holds) | (other.is_sure & ~other.holds)
         return Condition(self.holds & other.holds, (self.is_sure & other.is_sure) | is_surely_not)
@@ -216,8 +221,8 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         """The largest over an axis (kept): as far off as the one that is furthest off, at most."""
         return Approximation(self.exact.max(axis, keepdims=True), self.error.max(axis, keepdims=True))
 
-    def sum(self, axis=None, keepdims=None):
-        """The sum over an axis or several (kept unless told otherwise), or over all, in any order."""
+    def sum(self, axis=None, keepdims=None, dtype=None):
+        """The sum over an axis or several (kept unless told otherwise), or over all, in any order; always of floats."""
         axes = range(self.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
         terms = math.prod(self.shape[one] for one in axes)
         keep = axis is not None if keepdims is None else keepdims
@@ -412,6 +417,8 @@ _RULES: dict = {
     np.minimum: lambda a, b: a._extreme(np.minimum, b),
     np.where: Approximation._choice,
     np.broadcast_to: lambda a, shape: Approximation(*(np.broadcast_to(entry, shape) for entry in (a.exact, a.error))),
+    np.copy: lambda a, order: a,
+    np.moveaxis: lambda a, *axes: Approximation(*(np.moveaxis(entry, *axes) for entry in (a.exact, a.error))),
 }
 _COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
 _RULES |= {one: functools.partial(lambda compare, a, b: a._compared(compare, b), one) for one in _COMPARISONS}

@@ -1,5 +1,7 @@
 """Error bounds that follow from a formula: the reference's own lines run on numbers that know their errors."""
 
+import numpy as np
+
 from .approximation import Approximation
 
 
@@ -22,7 +24,9 @@ class Derived:
         vars(self).update(traits)
 
     def forward_bound(self, inputs, attributes, errors=None):
-        """By running error analysis of the reference's formula."""
+        """By running error analysis of the reference's formula; of integers and truth values nothing is rounded."""
+        if all(entry.dtype.kind != "f" for entry in inputs):
+            return np.zeros(self._reference.forward(*inputs, **attributes)[0].shape)
         return self._forward(inputs, attributes, errors)[0].bound
 
     def backward_bound(self, dy, inputs, attributes, needs):

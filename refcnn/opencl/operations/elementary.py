@@ -1,6 +1,6 @@
 """Elementary functions of one number on an OpenCL device: functions of kernels/elementary.cl, or of OpenCL."""
 
-from ..shared.elementwise import launch_in_chunks
+from ..shared.elementwise import launch_in_chunks, options_of_types
 
 
 class Unary:
@@ -24,7 +24,7 @@ class Unary:
 
     def forward(self, x, **attributes):
         """x of any shape -> y of that shape."""
-        y = x.device.empty(x.shape)
+        y = x.device.empty(x.shape, x.dtype)
         self._launch("unary_forward", attributes, x=x, y=y)
         return y, (x, y)
 
@@ -39,7 +39,8 @@ class Unary:
         values = [float(attributes[name]) for name in self.attributes]
         first, second = values + [0.0] * (2 - len(values))
         numbers = {"count": x.size, "attribute1": first, "attribute2": second}
-        launch_in_chunks(x.device, "elementwise", kernel, x.size, options=self._options, x=x, **arrays, **numbers)
+        options = (*options_of_types(x.dtype), *self._options)
+        launch_in_chunks(x.device, "elementwise", kernel, x.size, options=options, x=x, **arrays, **numbers)
 
 
 OPERATIONS = {

@@ -3,12 +3,30 @@
 import functools
 import itertools
 
+from ... import formats
+
 # Large enough that a GPU's work-group is full and a CPU's loop over it is worth starting.
 _GROUP = (256,)
 # Numbers that a work-item does on a CPU.
 _CHUNK = 1024
 # Parameters that one launch updates, as kernels/update.cl has arguments for.
 _SLOTS = 8
+
+
+@functools.cache
+def options_of_types(operands, result=None):
+    """Return the build options of kernels/elementwise.cl for the dtypes of operands, and of a result that has another.
+
+    Parameters
+    ----------
+    operands : numpy dtype
+    result : numpy dtype, optional
+    """
+    if operands == formats.FLOAT32.dtype and result is None:
+        return ()
+    options = [f"-DTYPE={formats.of(operands).c_type}"]
+    options += [f"-DRESULT={formats.of(result).c_type}"] if result is not None else ["-DINTEGER"]
+    return tuple(options)
 
 
 def launch_over(device, stem, kernel, items, /, **arguments):
@@ -25,6 +43,17 @@ def launch_in_chunks(device, stem, kernel, elements, /, *, chunk=None, options=(
     """
     chunk, group = chunk_and_group(device, chunk)
     device.launch(stem, kernel, (-(-elements // chunk),), group, options=(f"-DCHUNK={chunk}", *options), **arguments)
+
+
+def launch_in_parts(device, stem, kernel, maps, pixels, /, *, chunk, **arguments):
+    """Run a kernel over so many maps of so many numbers, ``CHUNK`` numbers of a map in a work-item, as above.
+
+    The kernel's arguments ``maps`` and ``pixels``, and ``parts``, in how many work-items a map is cut, are given here.
+    """
+    chunk, group = chunk_and_group(device, chunk)
+    parts = -(-pixels // chunk)
+    sizes = {"maps": maps, "pixels": pixels, "parts": parts}
+    device.launch(stem, kernel, (maps * parts,), group, options=(f"-DCHUNK={chunk}",), **arguments, **sizes)
 
 
 def chunk_and_group(device, chunk=None):

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ...shapes import repeated_axes
 from ...shapes import strides as row_major
 from ..runtime.array import DeviceArray
 from .elementwise import launch_in_chunks
@@ -33,6 +34,13 @@ def transposed(x, axes):
     """Return x with its axes in another order: axis k of the result is the axis ``axes[k]`` of x."""
     distances = row_major(x.shape)
     return strided(x, [x.shape[axis] for axis in axes], 0, [distances[axis] for axis in axes])
+
+
+def expanded(x, shape):
+    """Return x repeated along the axes that it lacks, or along which it has one element, to a shape."""
+    repeated = repeated_axes(x.shape, shape)
+    distances = (0,) * (len(shape) - len(x.shape)) + row_major(x.shape)
+    return strided(x, shape, 0, [0 if axis in repeated else distance for axis, distance in enumerate(distances)])
 
 
 def scatter(x, shape, parts, around=0, first=0, strides=None):
