@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-
 from typing import Any
 
 from .. import attributes as attribute
