@@ -3,10 +3,10 @@
    Names as in refcnn/reference/max_pool2d_with_indices.py, average_pool2d.py and lp_pool2d.py; what has the name of an
    axis, d for depth, h or w, goes along it. maps is N C: every channel of every image is pooled by itself. */
 
-/* The place of the window along an axis that has a tap so far behind its first place, or -1 if there is none. */
+/* The place of the window along an axis that has a tap so far behind its first place, or less than 0 if none has. */
 int place_of(int distance, int step, int places)
 {
-    return distance >= 0 && distance % step == 0 && distance / step < places ? distance / step : -1;
+    return distance % step == 0 && distance / step < places ? distance / step : -1;
 }
 
 /* Taps from a first one on, spread apart, that lie from begin to end. */
