@@ -1,6 +1,7 @@
 /* Means, variances and what is done with them; see refcnn/reference/normalization.py. Build options:
    WIDTH      floats of a vector
    BY_COLUMN  1 if what belongs to a channel is told for each column of a row, 0 if a row is of one channel
+   CENTRED    of normalise_rows: 1 if the mean is taken away, 0 if there is none, nor a bias
 
    Statistics are the sum of some values and the sum of the squares of what they are off from their own mean. Those of
    parts, each read twice while it is in the cache, are merged (Chan, Golub and LeVeque, "Updating formulae and a
@@ -35,30 +36,37 @@ typedef vector unaligned_vector __attribute__((aligned(4)));
 #define LOAD(pointer) (*(__global const unaligned_vector *)(pointer))
 #define STORE(pointer, value) *(__global unaligned_vector *)(pointer) = value
 
-/* A function that adds up a term of each of the values of a part, where they lie beside each other. */
+/* A function that adds up a term of each of some values that lie beside each other. */
 #define ADDING(NAME, TERM)                                                                                      \
-    inline float NAME(__global const float *x, __global const float *dy, int count, float mean)                 \
+    inline float NAME(__global const float *x, __global const float *dy, __global const float *scale, int count, \
+                      float mean)                                                                               \
     {                                                                                                           \
         vector total0 = 0.0f, total1 = 0.0f, total2 = 0.0f, total3 = 0.0f;                                      \
         float rest = 0.0f;                                                                                      \
         int i = 0;                                                                                              \
         for (; i + 4 * WIDTH <= count; i += 4 * WIDTH) {                                                        \
-            total0 += TERM(LOAD(x + i), LOAD(dy + i));                                                          \
-            total1 += TERM(LOAD(x + i + WIDTH), LOAD(dy + i + WIDTH));                                          \
-            total2 += TERM(LOAD(x + i + 2 * WIDTH), LOAD(dy + i + 2 * WIDTH));                                  \
-            total3 += TERM(LOAD(x + i + 3 * WIDTH), LOAD(dy + i + 3 * WIDTH));                                  \
+            total0 += TERM(VECTOR_OF, i);                                                                       \
+            total1 += TERM(VECTOR_OF, i + WIDTH);                                                               \
+            total2 += TERM(VECTOR_OF, i + 2 * WIDTH);                                                           \
+            total3 += TERM(VECTOR_OF, i + 3 * WIDTH);                                                           \
         }                                                                                                       \
         for (; i < count; i++)                                                                                  \
-            rest += TERM(x[i], dy[i]);                                                                          \
+            rest += TERM(NUMBER_OF, i);                                                                         \
         return added((total0 + total1) + (total2 + total3)) + rest;                                             \
     }
 
-#define ITSELF(x, dy) (x)
-#define SQUARE(x, dy) (((x) - mean) * ((x) - mean))
-#define PRODUCT(x, dy) ((dy) * ((x) - mean))
+#define VECTOR_OF(array, i) LOAD(array + i)
+#define NUMBER_OF(array, i) array[i]
+#define ITSELF(READ, i) READ(x, i)
+#define SQUARE(READ, i) ((READ(x, i) - mean) * (READ(x, i) - mean))
+#define PRODUCT(READ, i) (READ(dy, i) * (READ(x, i) - mean))
+#define SCALED(READ, i) (READ(dy, i) * READ(scale, i))
+#define SCALED_PRODUCT(READ, i) (SCALED(READ, i) * (READ(x, i) - mean))
 ADDING(sum_of, ITSELF)
 ADDING(squares_of, SQUARE)
 ADDING(products_of, PRODUCT)
+ADDING(scaled_sum_of, SCALED)
+ADDING(scaled_products_of, SCALED_PRODUCT)
 
 /* Statistics of each part of each row: a row of `length` values has `parts` of `part`, the last of them perhaps fewer.
    A work-item does `per_item` parts that lie beside each other. */
@@ -69,9 +77,9 @@ __kernel void row_statistics(__global const float *restrict x, __global float *r
     for (int p = first; p < last; p++) {
         const int begin = p % parts * part, count = min(part, length - begin);
         __global const float *values = x + (size_t)(p / parts) * length + begin;
-        const float sum = sum_of(values, values, count, 0.0f);
+        const float sum = sum_of(values, values, values, count, 0.0f);
         sums[p] = sum;
-        squares[p] = squares_of(values, values, count, sum / count);
+        squares[p] = squares_of(values, values, values, count, sum / count);
     }
 }
 
@@ -151,8 +159,8 @@ __kernel void row_products(__global const float *restrict dy, __global const flo
     for (int p = first; p < last; p++) {
         const int begin = p % parts * part, count = min(part, length - begin), row = p / parts;
         const size_t start = (size_t)row * length + begin;
-        sums[p] = sum_of(dy + start, dy + start, count, 0.0f);
-        sums[behind + p] = products_of(x + start, dy + start, count, mean[row % channels]);
+        sums[p] = sum_of(dy + start, dy + start, dy + start, count, 0.0f);
+        sums[behind + p] = products_of(x + start, dy + start, dy + start, count, mean[row % channels]);
     }
 }
 
@@ -281,4 +289,80 @@ __kernel void scaled(__global const float *restrict dy, __global const float *re
                      int per_item)
 {
     EACH(dx[start + i] = OF(slope) * dy[start + i];)
+}
+
+/* Rows that are normalised each by itself, of `parts` times `length` values. With BY_COLUMN scale and bias have one
+   number for each value of a row, which is one part then; else one for each channel, and parts are channels. */
+#define AT (BY_COLUMN ? i : channel)
+
+__kernel void normalise_rows(__global const float *restrict x, __global const float *restrict scale,
+                             __global const float *restrict bias, __global float *restrict y,
+                             __global float *restrict mean, __global float *restrict inverse, int rows, int parts,
+                             int length, int channels, int per_item, float epsilon)
+{
+    const int first = get_global_id(0) * per_item, last = min(first + per_item, rows), values = parts * length;
+    for (int row = first; row < last; row++) {
+        __global const float *of_row = x + (size_t)row * values;
+        const float centre = CENTRED ? sum_of(of_row, of_row, of_row, values, 0.0f) / values : 0.0f;
+        const float factor = 1.0f / sqrt(squares_of(of_row, of_row, of_row, values, centre) / values + epsilon);
+        mean[row] = centre;
+        inverse[row] = factor;
+        for (int p = row * parts; p < (row + 1) * parts; p++) {
+            const int channel = p % channels;
+            const size_t start = (size_t)p * length;
+            for (int i = 0; i < length; i++) {
+                const float xhat = (x[start + i] - centre) * factor;
+                y[start + i] = CENTRED ? xhat * scale[AT] + bias[AT] : xhat * scale[AT];
+            }
+        }
+    }
+}
+
+/* dx = (dxhat - mean(dxhat) - xhat mean(dxhat xhat)) inverse, where dxhat = scale dy, without mean(dxhat) if there is no
+   mean. dscale and dbias are those of each part, or with BY_COLUMN of all rows of a work-item. */
+__kernel void normalise_rows_backward(__global const float *restrict dy, __global const float *restrict x,
+                                      __global const float *restrict scale, __global const float *restrict mean,
+                                      __global const float *restrict inverse, __global float *restrict dx,
+                                      __global float *restrict dscale, __global float *restrict dbias, int rows,
+                                      int parts, int length, int channels, int per_item)
+{
+    const int first = get_global_id(0) * per_item, last = min(first + per_item, rows);
+    if (first >= rows)
+        return;
+#if BY_COLUMN
+    dscale += (size_t)get_global_id(0) * length;
+    dbias += (size_t)get_global_id(0) * length;
+    for (int i = 0; i < length; i++)
+        dscale[i] = dbias[i] = 0.0f;
+#endif
+    for (int row = first; row < last; row++) {
+        const float centre = mean[row], factor = inverse[row];
+        float sum = 0.0f, product = 0.0f;
+        for (int p = row * parts; p < (row + 1) * parts; p++) {
+            const size_t start = (size_t)p * length;
+#if BY_COLUMN
+            sum = scaled_sum_of(x + start, dy + start, scale, length, centre);
+            product = scaled_products_of(x + start, dy + start, scale, length, centre) * factor;
+#else
+            dbias[p] = sum_of(dy + start, dy + start, dy + start, length, 0.0f);
+            dscale[p] = products_of(x + start, dy + start, dy + start, length, centre) * factor;
+            sum += scale[p % channels] * dbias[p];
+            product += scale[p % channels] * dscale[p];
+#endif
+        }
+        sum = CENTRED ? sum / (parts * length) : 0.0f;
+        product = product / (parts * length);
+        for (int p = row * parts; p < (row + 1) * parts; p++) {
+            const int channel = p % channels;
+            const size_t start = (size_t)p * length;
+            for (int i = 0; i < length; i++) {
+                const float xhat = (x[start + i] - centre) * factor;
+                dx[start + i] = (scale[AT] * dy[start + i] - sum - xhat * product) * factor;
+#if BY_COLUMN
+                dscale[i] += dy[start + i] * xhat;
+                dbias[i] += dy[start + i];
+#endif
+            }
+        }
+    }
 }

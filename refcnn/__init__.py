@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import data, errors
 from .backend import set_opencl_active, use_backend
-from .fitting import Callback, callbacks, evaluate, fit, predict, schedules
+from .fitting import Callback, callbacks, evaluate, find_learning_rate, fit, predict, schedules
 from .initializers import GlorotNormal, GlorotUniform, HeNormal
 from .layer import Layer
 from .layers.activation import (
@@ -48,16 +48,33 @@ from .layers.activation import (
     tanh,
 )
 from .layers.arithmetic import PRelu, add, divide, maximum, mean_of, minimum, multiply, power, prelu, subtract, sum_of
-from .layers.average_pool2d import AveragePool2d, average_pool2d
+from .layers.average_pool2d import (
+    AveragePool1d,
+    AveragePool2d,
+    AveragePool3d,
+    average_pool1d,
+    average_pool2d,
+    average_pool3d,
+)
 from .layers.cast import cast, cast_like
 from .layers.concat import concat
 from .layers.conv2d import Conv1d, Conv2d, Conv3d, conv1d, conv2d, conv3d
+from .layers.conv_transpose2d import (
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from .layers.dense import Dense, dense
 from .layers.depth_to_space import depth_to_space
 from .layers.dropout import Dropout, dropout
 from .layers.elementary import absolute, ceil, erf, exp, floor, log, negative, reciprocal, round, sign, sqrt
 from .layers.expand import expand
 from .layers.flatten import Flatten, flatten
+from .layers.gather import gather
+from .layers.gather_elements import gather_elements
 from .layers.global_average_pool2d import (
     GlobalAveragePool1d,
     GlobalAveragePool2d,
@@ -74,6 +91,8 @@ from .layers.global_max_pool2d import (
     global_max_pool2d,
     global_max_pool3d,
 )
+from .layers.local_response_normalization import LocalResponseNormalization, local_response_normalization
+from .layers.log_softmax import LogSoftmax, log_softmax
 from .layers.logic import (
     equal,
     greater,
@@ -86,16 +105,49 @@ from .layers.logic import (
     logical_xor,
     not_equal,
 )
+from .layers.loss import mean_squared_error, sigmoid_cross_entropy, smoothed_l1
+from .layers.lp_pool2d import LpPool1d, LpPool2d, LpPool3d, lp_pool1d, lp_pool2d, lp_pool3d
 from .layers.matmul import matmul
-from .layers.max_pool2d import MaxPool2d, max_pool2d
-from .layers.normalization import BatchNormalization, batch_normalization
-from .layers.reduction import reduce_max, reduce_mean, reduce_sum
+from .layers.max_pool2d import MaxPool1d, MaxPool2d, MaxPool3d, max_pool1d, max_pool2d, max_pool3d
+from .layers.max_unpool2d import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d, max_unpool1d, max_unpool2d, max_unpool3d
+from .layers.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    batch_normalization,
+    group_normalization,
+    instance_normalization,
+    layer_normalization,
+    rms_normalization,
+)
+from .layers.one_hot import one_hot
+from .layers.pad import pad
+from .layers.reduction import (
+    arg_max,
+    arg_min,
+    reduce_l1,
+    reduce_l2,
+    reduce_log_sum,
+    reduce_log_sum_exp,
+    reduce_max,
+    reduce_mean,
+    reduce_min,
+    reduce_prod,
+    reduce_sum,
+    reduce_sum_square,
+)
 from .layers.relu import Relu, relu
+from .layers.renom import BatchNormalize, Deconv2d
 from .layers.reshape import reshape, squeeze, unsqueeze
+from .layers.resize import Upsample2d, resize
+from .layers.size import size
 from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
 from .layers.space_to_depth import space_to_depth
+from .layers.spatial_dropout import SpatialDropout, spatial_dropout
 from .layers.split import split
 from .layers.tile import tile
 from .layers.transpose import transpose
@@ -122,8 +174,11 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "AveragePool1d",
     "AveragePool2d",
+    "AveragePool3d",
     "BatchNormalization",
+    "BatchNormalize",
     "Buffer",
     "Callback",
     "Celu",
@@ -131,6 +186,10 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "Deconv2d",
     "Dense",
     "Dropout",
     "Elu",
@@ -145,17 +204,31 @@ __all__ = [
     "GlorotNormal",
     "GlorotUniform",
     "Grads",
+    "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
     "HeNormal",
+    "InstanceNormalization",
     "Layer",
+    "LayerNormalization",
     "LeakyRelu",
+    "LocalResponseNormalization",
+    "LogSoftmax",
+    "LpPool1d",
+    "LpPool2d",
+    "LpPool3d",
+    "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "Mish",
     "Model",
     "Optimizer",
     "PRelu",
     "Parameter",
+    "RMSNormalization",
     "Relu",
     "Relu6",
     "RmsProp",
@@ -166,12 +239,18 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "SpatialDropout",
     "Swish",
     "Tanh",
+    "Upsample2d",
     "Variable",
     "absolute",
     "add",
+    "arg_max",
+    "arg_min",
+    "average_pool1d",
     "average_pool2d",
+    "average_pool3d",
     "batch_normalization",
     "callbacks",
     "cast",
@@ -183,6 +262,9 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "data",
     "dense",
     "depth_to_space",
@@ -195,9 +277,12 @@ __all__ = [
     "evaluate",
     "exp",
     "expand",
+    "find_learning_rate",
     "fit",
     "flatten",
     "floor",
+    "gather",
+    "gather_elements",
     "gelu",
     "global_average_pool1d",
     "global_average_pool2d",
@@ -207,50 +292,79 @@ __all__ = [
     "global_max_pool3d",
     "greater",
     "greater_or_equal",
+    "group_normalization",
     "hard_sigmoid",
     "hard_swish",
+    "instance_normalization",
+    "layer_normalization",
     "leaky_relu",
     "less",
     "less_or_equal",
+    "local_response_normalization",
     "log",
+    "log_softmax",
     "logical_and",
     "logical_not",
     "logical_or",
     "logical_xor",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "matmul",
+    "max_pool1d",
     "max_pool2d",
+    "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "maximum",
     "mean_of",
+    "mean_squared_error",
     "minimum",
     "mish",
     "models",
     "multiply",
     "negative",
     "not_equal",
+    "one_hot",
     "onnx",
+    "pad",
     "power",
     "predict",
     "prelu",
     "reciprocal",
+    "reduce_l1",
+    "reduce_l2",
+    "reduce_log_sum",
+    "reduce_log_sum_exp",
     "reduce_max",
     "reduce_mean",
+    "reduce_min",
+    "reduce_prod",
     "reduce_sum",
+    "reduce_sum_square",
     "relu",
     "relu6",
     "reshape",
+    "resize",
+    "rms_normalization",
     "round",
     "schedules",
     "selu",
     "set_opencl_active",
     "set_seed",
     "sigmoid",
+    "sigmoid_cross_entropy",
     "sign",
+    "size",
     "slice",
+    "smoothed_l1",
     "softmax",
     "softmax_cross_entropy",
     "softplus",
     "softsign",
     "space_to_depth",
+    "spatial_dropout",
     "split",
     "sqrt",
     "squeeze",

@@ -32,6 +32,7 @@ _NAMES_ELSEWHERE = {
     "eps": "epsilon",
     "global_clipnorm": "clip_norm",
     "max_norm": "clip_norm",
+    "clipvalue": "clip_value",
     "gradient_accumulation_steps": "accumulation_steps",
     "ema_momentum": "average_decay",
     "count_include_pad": "count_include_padding",
@@ -50,6 +51,9 @@ class Written:
 
     #: For messages: how a call with too many arguments by position reads here, a function of them; or None.
     _instead = None
+    #: How many arguments ``repr`` tells by position at most, of those that may be given so; None for all where others
+    #: are taken by name alone, else for the first.
+    _by_position: int | None = None
     #: Whether ``repr`` tells all arguments that may be given by position, by name, and not those alone that differ from
     #: their defaults.
     _shows_all = False
@@ -73,6 +77,7 @@ class Written:
     def __repr__(self):
         parameters, texts = parameters_of(type(self)), []
         names_some = any(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters.values())
+        most = self._by_position or (len(parameters) if names_some else 1)
         by_position = not self._shows_all
         for number, (name, parameter) in enumerate(parameters.items()):
             value = _compact(self._argument(name))
@@ -80,7 +85,7 @@ class Written:
             if not is_kept and parameter.default is inspect.Parameter.empty:
                 # A class of the user's own, which keeps it under another name.
                 return f"{type(self).__name__}(...)"
-            if is_kept and by_position and parameter.kind in _POSITIONAL and (number == 0 or names_some):
+            if is_kept and by_position and parameter.kind in _POSITIONAL and number < most:
                 texts.append(repr(value))
                 continue
             by_position = False

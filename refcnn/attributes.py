@@ -3,6 +3,8 @@
 import math
 import numbers
 
+import numpy as np
+
 from .errors import ArgumentError
 from .formats import FLOAT32
 
@@ -134,6 +136,23 @@ def axes(owner, value, dimensions):
             f"{dimensions - 1}, or a tuple of different ones."
         )
     return tuple(found)
+
+
+def held(owner, name, value, dtype):
+    """Return a number of the kind of a dtype, which holds it: of floats as near as they are, infinity and NaN too.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is no number, or the dtype does not hold it.
+    """
+    if isinstance(value, (numbers.Real, np.bool_)):
+        if dtype.kind == "f":
+            return float(value)
+        least, largest = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        if least <= value <= largest and value == int(value):
+            return dtype.type(value).item()
+    raise ArgumentError(f"{owner}: {name} is {value!r}, but the array is of {dtype}. Give a number that it holds.")
 
 
 def choice(owner, name, value, choices):

@@ -110,7 +110,7 @@ def sides(padding):
     return tuple(zip(padding[:axes], padding[axes:], strict=True))
 
 
-def window(place, kernel, stride, dilation):
+def window(place, kernel, stride, dilation=None):
     """Return the slices of a padded image's spatial axes under a window.
 
     Parameters
@@ -118,9 +118,68 @@ def window(place, kernel, stride, dilation):
     place : tuple of int
         Of the result's pixel.
     kernel, stride, dilation : tuple of int
+        A number for each spatial axis; a dilation of 1 if it is not given.
     """
-    axes = zip(place, kernel, stride, dilation, strict=True)
+    axes = zip(place, kernel, stride, dilation or (1,) * len(kernel), strict=True)
     return tuple(slice(i * step, i * step + window_extent(taps, d), d) for i, taps, step, d in axes)
+
+
+def reached_padding(image, kernel, stride, padding, dilation=None, ceil_mode=False):
+    """Return padding with which every place of a window lies in the padded image, all beginnings and then all ends.
+
+    It is the given padding but where, with ``ceil_mode``, the last place reaches over its end.
+
+    Parameters
+    ----------
+    image, kernel, stride, padding, dilation, ceil_mode
+        As in :func:`window_output_shape`.
+    """
+    if not ceil_mode:
+        return padding
+    places = window_output_shape(image, kernel, stride, padding, dilation, ceil_mode)
+    extents = map(window_extent, kernel, dilation or (1,) * len(image))
+    axes = zip(image, stride, sides(padding), places, extents, strict=True)
+    ends = (
+        max(after, (count - 1) * step + extent - size - before) for size, step, (before, after), count, extent in axes
+    )
+    return (*padding[: len(image)], *ends)
+
+
+def padded_sizes(image, padding):
+    """Return the spatial sizes of an image with padding around it, all beginnings and then all ends."""
+    return tuple(size + before + after for size, (before, after) in zip(image, sides(padding), strict=True))
+
+
+def image_slices(image, padding):
+    """Return the slices of a padded image's spatial axes where the image itself lies.
+
+    Parameters
+    ----------
+    image : tuple of int
+        Its spatial sizes.
+    padding : tuple of int
+        All beginnings, then all ends.
+    """
+    return tuple(slice(before, before + size) for size, (before, _) in zip(image, sides(padding), strict=True))
+
+
+def has_empty_window(image, kernel, stride, padding, dilation=None, ceil_mode=False):
+    """Return whether no pixel of the image lies under some place of a window, since its taps are apart or it is padded.
+
+    Parameters
+    ----------
+    image, kernel, stride, padding, dilation, ceil_mode
+        As in :func:`window_output_shape`.
+    """
+    places = window_output_shape(image, kernel, stride, padding, dilation, ceil_mode)
+    spread = dilation or (1,) * len(image)
+    axes = zip(image, kernel, stride, sides(padding), spread, places, strict=True)
+    for size, taps, step, (before, _), distance, count in axes:
+        for first in range(-before, count * step - before, step):
+            reaching = max(0, -(first // distance))
+            if reaching >= taps or first + reaching * distance >= size:
+                return True
+    return False
 
 
 def resolved_padding(padding, image, kernel, stride, dilation=None):

@@ -17,7 +17,8 @@ from refcnn import models, npz
 from refcnn.errors import ArgumentError, CheckpointError
 from refcnn.fitting.metrics import best_row
 from refcnn.runs.checkpoint import Checkpoint
-from refcnn.runs.run_folder import Configuration, RunFolder, check_free, claim
+from refcnn.runs.configuration import Configuration
+from refcnn.runs.run_folder import RunFolder, check_free, claim
 
 from . import small_run
 

@@ -8,6 +8,10 @@ from hypothesis import strategies as st
 from refcnn.errors import ShapeError
 from refcnn.shapes import (
     convolution_output_size,
+    has_empty_window,
+    image_slices,
+    padded_sizes,
+    reached_padding,
     repeated_axes,
     resolved_padding,
     sides,
@@ -90,6 +94,32 @@ def test_the_places_of_pools_are_those_of_onnxruntime(size, kernel, stride, befo
     except ShapeError:
         return
     assert _places_in_onnxruntime(*arguments) == places
+
+
+@given(
+    size=st.integers(1, 9),
+    kernel=st.integers(1, 4),
+    stride=FEW,
+    padding=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+    dilation=st.integers(1, 3),
+    ceil_mode=st.booleans(),
+)
+def test_what_windows_reach(size, kernel, stride, padding, dilation, ceil_mode):
+    """The padding that is reached, and whether a window holds no pixel, against counting all taps."""
+    geometry = (size,), (kernel,), (stride,), padding, (dilation,), ceil_mode
+    try:
+        (places,) = window_output_shape(*geometry)
+    except ShapeError:
+        return
+    taps = [[i * stride + p * dilation - padding[0] for p in range(kernel)] for i in range(places)]
+    reached = max(padding[1], taps[-1][-1] - size + 1)
+    assert reached_padding(*geometry) == (padding[0], reached)
+    assert has_empty_window(*geometry) == any(all(not 0 <= tap < size for tap in window) for window in taps)
+
+
+def test_where_the_image_is_in_a_padded_one():
+    assert padded_sizes((4, 5), (1, 2, 0, 3)) == (5, 10)
+    assert image_slices((4, 5), (1, 2, 0, 3)) == (slice(1, 5), slice(2, 7))
 
 
 def _places_in_onnxruntime(image, kernel, stride, padding, dilation, ceil_mode):

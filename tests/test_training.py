@@ -447,7 +447,7 @@ def test_options_that_contradict_the_run(inside, options, message):
         ({"lr": 0.0}, "lr is 0.0"),
         ({"lr": float("nan")}, "lr is nan"),
         ({"optimizer": "newton"}, "'newton'. Choose one of .*adam, .*sgd, momentum"),
-        ({"optimizer": "Adma"}, "Did you mean 'adam'"),
+        ({"optimizer": "Momentun"}, "Did you mean 'momentum'"),
         ({"model": "LeNet-5"}, "Did you mean 'lenet5'"),
         ({"seed": -1}, "seed is -1"),
         ({"validation_split": 1.5}, "1.5"),

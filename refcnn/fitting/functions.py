@@ -1,7 +1,7 @@
 """``fit``, ``evaluate`` and ``predict``: training and using a model in one call each."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ def fit(
     loss: Loss = metrics.cross_entropy,
     schedule: Schedule | None = None,
     callbacks: Iterable[Callback] = (),
+    freeze: Sequence[str] = (),
     top_k: int = metrics.TOP_K,
     verbose: bool = True,
 ) -> list[dict[str, Any]]:
@@ -47,7 +48,8 @@ def fit(
         :class:`refcnn.data.DataSet`; or an iterable of ``(x, target)``, one pair for each batch, which is gone through
         once in each epoch. x may be a tuple of several inputs.
     validation : the same, optional
-        What the model is judged by after each epoch.
+        What the model is judged by after each epoch; with an optimizer that averages the weights by their averages,
+        which the model then has at the end too.
     epochs : int
     batch_size : int
         For what comes not in batches already.
@@ -60,6 +62,9 @@ def fit(
         How the learning rate goes, one of :mod:`refcnn.schedules`; it is the same throughout if this is not given.
     callbacks : iterable of Callback
         What is called along the way, such as ``rm.callbacks.EarlyStopping()``.
+    freeze : sequence of str
+        The parameters that stay as they are: their names, or those of layers for all that is inside them, such as
+        ``("0", "features.*")``, in which ``*`` stands for anything.
     top_k : int
         The k of the accuracy among the k most probable classes.
     verbose : bool
@@ -92,7 +97,7 @@ def fit(
     >>> history[1]["train_loss"] < history[0]["train_loss"]
     True
     """
-    _check_model("fit", model)
+    check_model("fit", model)
     attributes.integer("fit", "epochs", epochs)
     attributes.integer("fit", "top_k", top_k)
     train = source(data, batch_size, "fit")
@@ -100,7 +105,6 @@ def fit(
     if isinstance(optimizer, str):
         make, rate = optimizers.choice("fit: optimizer", optimizer)
         optimizer = make(rate)
-    # Called after the user's, which may add to the row.
     bar = ProgressBar()
     shown = [bar, EpochLines()] if verbose else []
     loop = Loop(
@@ -111,10 +115,13 @@ def fit(
         epochs=epochs,
         loss=loss,
         schedule=schedule,
-        callbacks=[*callbacks, *shown],
+        callbacks=[_KeepAverages(), *callbacks, *shown],
+        freeze=freeze,
         top_k=top_k,
     )
-    with contextlib.closing(bar):
+    with contextlib.ExitStack() as stack:
+        for callback in loop.callbacks:
+            stack.callback(callback.close)
         loop.run()
     return loop.history
 
@@ -144,7 +151,7 @@ def evaluate(
     NonFiniteLossError
         If the loss is NaN or infinite.
     """
-    _check_model("evaluate", model)
+    check_model("evaluate", model)
     attributes.integer("evaluate", "top_k", top_k)
     return metrics.evaluate(model, source(data, batch_size, "evaluate"), loss, top_k, stop_if_asked)
 
@@ -170,7 +177,7 @@ def predict(model: Model, data: Any, *, batch_size: int = 64) -> np.ndarray:
     ArgumentError, DataError, ShapeError
         As :func:`fit`.
     """
-    _check_model("predict", model)
+    check_model("predict", model)
     found = []
     for batch in inputs_source(data, batch_size, "predict").epoch():
         stop_if_asked()
@@ -178,7 +185,18 @@ def predict(model: Model, data: Any, *, batch_size: int = 64) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _check_model(what, model):
+class _KeepAverages(Callback):
+    """Gives the model at the end the weights by which it was judged."""
+
+    def on_train_end(self, loop):
+        if loop.is_averaging:
+            with loop.judged():
+                state = loop.model.state()
+            loop.model.set_state(state)
+
+
+def check_model(what: str, model: object) -> None:
+    """Raise ArgumentError if this is no Model."""
     if not isinstance(model, Model):
         raise ArgumentError(
             f"{what}: the model is {type(model).__name__}. Give a Model; put single layers into Sequential([...])."

@@ -1,5 +1,6 @@
 """The loop of training over epochs and batches: the only one, behind :func:`refcnn.fit` and ``refcnn train``."""
 
+import contextlib
 import math
 import time
 
@@ -9,7 +10,7 @@ from .. import philox
 from ..errors import ArgumentError, NonFiniteLossError
 from ..model import describe_unlisted
 from ..variable import Parameter
-from . import metrics, schedules
+from . import freezing, metrics, schedules
 
 
 class Loop:
@@ -34,6 +35,10 @@ class Loop:
         By default the rate is the same throughout.
     callbacks : iterable of Callback
         Called in their order.
+    freeze : sequence of str
+        As of :func:`refcnn.fit`.
+    validation_loss : callable, optional
+        As ``loss``, where another is to be judged by.
     top_k : int
     name : str
         What the model is called in messages.
@@ -72,6 +77,8 @@ class Loop:
         loss=metrics.cross_entropy,
         schedule=None,
         callbacks=(),
+        freeze=(),
+        validation_loss=None,
         top_k=metrics.TOP_K,
         name="given",
         advice=lambda: "Give a smaller learning rate, and look for extreme values in the data.",
@@ -83,6 +90,7 @@ class Loop:
         self.callbacks = list(callbacks)
         self.generator = philox.current()
         self.history, self.shuffle, self.losses, self.seconds = [], None, [], 0.0
+        self._freeze, self._validation_loss = tuple(freeze), validation_loss or loss
         self._loss, self._top_k, self._name, self._advice = loss, top_k, name, advice
         self.base_rate = self.rate = optimizer.lr
         self._is_stopped = False
@@ -124,11 +132,21 @@ class Loop:
         with np.errstate(all="ignore"), philox.drawing_from(self.generator):
             try:
                 self._tell("on_train_begin")
-                while len(self.history) < self.epochs and not self._is_stopped:
-                    self._epoch()
+                with freezing.frozen(freezing.chosen(self.model, self._freeze)):
+                    while len(self.history) < self.epochs and not self._is_stopped:
+                        self._epoch()
                 self._tell("on_train_end")
             finally:
                 self.optimizer.lr = self.base_rate
+
+    def judged(self):
+        """Return a context in which the model has the weights by which it is judged: the averages, if any are kept."""
+        return self.optimizer.averaged() if self.is_averaging else contextlib.nullcontext()
+
+    @property
+    def is_averaging(self):
+        """Whether the optimizer keeps averages of the weights."""
+        return self.optimizer.average_decay is not None
 
     def _tell(self, moment):
         for callback in self.callbacks:
@@ -139,16 +157,17 @@ class Loop:
             self.shuffle = self.generator.next_stream()[1]
         self._tell("on_epoch_begin")
         self._train_epoch()
+        self._tell("on_batches_end")
         row = {"epoch": len(self.history) + 1, "train_loss": self._mean_loss()}
         row |= self._validate()
         row["seconds"] = self.seconds
         row["iterations_per_second"] = len(self.losses) / self.seconds
-        row["learning_rate"] = self._rate_of(0)
+        row["learning_rate"] = self.rate_of(0)
         self.history.append(row)
         self.shuffle, self.losses, self.seconds = None, [], 0.0
         self._tell("on_epoch_end")
 
-    def _rate_of(self, index):
+    def rate_of(self, index):
         """Return the learning rate at a batch of the present epoch."""
         batches = self.batches or 1
         factor = self.schedule.factor(len(self.history) * batches + index, batches, self.epochs)
@@ -158,7 +177,7 @@ class Loop:
         begun = time.perf_counter() - self.seconds
         shuffle = self.generator.seed, self.shuffle
         for batch in self.train.epoch(shuffle, len(self.losses)):
-            self.rate = self.optimizer.lr = self._rate_of(len(self.losses))
+            self.rate = self.optimizer.lr = self.rate_of(len(self.losses))
             self.losses.append(self._step(batch))
             self.seconds = time.perf_counter() - begun
             self._tell("on_batch_end")
@@ -218,11 +237,15 @@ class Loop:
     def _validate(self):
         if self.validation is None:
             return {}
-        self._tell("on_validation_begin")
         try:
-            found = metrics.evaluate(
-                self.model, self.validation, self._loss, self._top_k, lambda: self._tell("on_validation_batch_end")
-            )
+            with self.judged():
+                found = metrics.evaluate(
+                    self.model,
+                    self.validation,
+                    self._validation_loss,
+                    self._top_k,
+                    lambda: self._tell("on_validation_batch_end"),
+                )
         except NonFiniteLossError as error:
             raise self.non_finite(str(error)) from None
         return found.row()

@@ -122,12 +122,12 @@ class Evaluation:
         return {name: value for name, value in found.items() if value is not None}
 
 
-def cross_entropy(output: Variable, target: Any) -> Variable:
-    """Return :func:`refcnn.softmax_cross_entropy`, of class indices too."""
+def cross_entropy(output: Variable, target: Any, **options: Any) -> Variable:
+    """Return :func:`refcnn.softmax_cross_entropy`, with class indices as rows of ones and zeros."""
     indices = np.asarray(target) if not isinstance(target, Variable) else None
     if indices is not None and indices.ndim == 1 and indices.dtype.kind in "iu" and len(output.shape) == 2:
         target = one_hot(indices, output.shape[1])
-    return softmax_cross_entropy(output, target)
+    return softmax_cross_entropy(output, target, **options)
 
 
 def evaluate(

@@ -3,11 +3,13 @@
 Each is a function of the step alone, and keeps nothing: a training that goes on from the middle has the same rates.
 """
 
+import contextlib
 import math
 
 from .. import attributes
-from ..arguments import Written
+from ..arguments import Written, parameters_of
 from ..errors import ArgumentError
+from ..suggestions import did_you_mean
 
 
 class Schedule(Written):
@@ -165,3 +167,33 @@ def _cosine(first, last, part):
 
 #: By the names under which 'refcnn train' offers them.
 NAMED = {"restarts": Restarts, "constant": Constant, "step": Step, "cosine": Cosine, "one-cycle": OneCycle}
+#: What 'refcnn train' takes where none is asked for.
+DEFAULT = "restarts"
+
+
+def parse(text: str) -> Schedule:
+    """Return the schedule that a text names, such as ``cosine`` or ``step:every=5,by=0.5``.
+
+    Raises
+    ------
+    ArgumentError
+        If there is none of that name, or it takes no such argument.
+    """
+    name, _, rest = text.partition(":")
+    if name not in NAMED:
+        raise ArgumentError(f"the schedule is {text!r}. Choose one of {', '.join(NAMED)}.{did_you_mean(name, NAMED)}")
+    arguments = {}
+    for entry in filter(None, rest.split(",")):
+        key, _, value = entry.partition("=")
+        if key not in parameters_of(NAMED[name]):
+            known = ", ".join(f"{one}=..." for one in parameters_of(NAMED[name])) or "none"
+            raise ArgumentError(f"the schedule is {text!r}, but the arguments of {name} are {known}. Give these.")
+        arguments[key] = _number(text, value)
+    return NAMED[name](**arguments)
+
+
+def _number(text, value):
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(value)
+    raise ArgumentError(f"the schedule is {text!r}, in which {value!r} is no number. Give one, as in step:every=5.")

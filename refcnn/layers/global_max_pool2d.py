@@ -3,7 +3,7 @@
 from ..function import apply
 from ..layer import Layer
 from ..variable import Input, Variable, as_variable
-from .pooling import check_images
+from .convolution import check_images
 
 
 class GlobalMaxPool2d(Layer):
@@ -21,7 +21,7 @@ class GlobalMaxPool1d(Layer):
     """The same of images with one spatial axis, such as signals."""
 
     def forward(self, x: Variable) -> Variable:
-        """x (N, C, W) -> (N, C, 1)."""
+        """x (N, C, L) -> (N, C, 1)."""
         return global_max_pool1d(x)
 
 
@@ -47,7 +47,7 @@ def global_max_pool2d(x: Input) -> Variable:
 
 
 def global_max_pool1d(x: Input) -> Variable:
-    """As :func:`global_max_pool2d`, of images with one spatial axis: (N, C, W) -> (N, C, 1)."""
+    """As :func:`global_max_pool2d`, of images with one spatial axis: (N, C, L) -> (N, C, 1)."""
     return _pooled("GlobalMaxPool1d", x, 1)
 
 

@@ -1,11 +1,12 @@
 """Normalisation: for each its layer, its function and its card."""
 
 import math
+import numbers
 
 import numpy as np
 
 from .. import attributes as attribute
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..formats import FLOAT32
 from ..function import apply
 from ..layer import Layer, making
@@ -15,7 +16,20 @@ from ..variable import Input, Variable, as_variable
 from .page import Card
 
 
-class BatchNormalization(Layer):
+class _OfChannels(Layer):
+    """What learns a scale and a bias for each channel."""
+
+    def parameter_shapes(self) -> Shapes:
+        """Return scale and bias, (C,)."""
+        return {"scale": (None,), "bias": (None,)}
+
+    def _make_parameters(self, shape):
+        with making:
+            if not self.params:
+                self.set_parameters({"scale": np.ones(shape, FLOAT32.dtype), "bias": np.zeros(shape, FLOAT32.dtype)})
+
+
+class BatchNormalization(_OfChannels):
     """Each channel less its mean, divided by its standard deviation, then scaled and shifted by learned numbers.
 
     In ``with model.train():`` mean and variance are those of the batch, and those that are kept follow them slowly:
@@ -46,10 +60,6 @@ class BatchNormalization(Layer):
         super().__init__()
         self.momentum, self.epsilon = _momentum("BatchNormalization", momentum), _epsilon("BatchNormalization", epsilon)
 
-    def parameter_shapes(self) -> Shapes:
-        """Return scale and bias, (C,)."""
-        return {"scale": (None,), "bias": (None,)}
-
     def buffer_shapes(self) -> Shapes:
         """Return mean and variance, (C,)."""
         return {"mean": (None,), "variance": (None,)}
@@ -62,20 +72,168 @@ class BatchNormalization(Layer):
             self._make_parameters(x.shape[1:2])
         arrays = self.params["scale"], self.params["bias"], self.buffers["mean"], self.buffers["variance"]
         attributes = {"momentum": self.momentum, "epsilon": self.epsilon, "training": training}
-        if not training:
-            return batch_normalization(x, *arrays, **attributes)
-        y, mean, variance = batch_normalization(x, *arrays, **attributes)
+        results = batch_normalization(x, *arrays, **attributes)
+        if isinstance(results, Variable):
+            return results
+        y, mean, variance = results
         self.buffers["mean"].set(mean)
         self.buffers["variance"].set(variance)
         return y
 
     def _make_parameters(self, shape):
-        zeros, ones = np.zeros(shape, FLOAT32.dtype), np.ones(shape, FLOAT32.dtype)
         with making:
-            if self.params:
-                return
-            self.set_buffers({"mean": zeros, "variance": ones})
-            self.set_parameters({"scale": ones, "bias": zeros})
+            if not self.params:
+                self.set_buffers({"mean": np.zeros(shape, FLOAT32.dtype), "variance": np.ones(shape, FLOAT32.dtype)})
+                super()._make_parameters(shape)
+
+
+class InstanceNormalization(_OfChannels):
+    """Each channel of each image less its mean, divided by its standard deviation, then scaled and shifted.
+
+    Parameters
+    ----------
+    epsilon : float
+        What is added to the variance, 0 or more.
+
+    Attributes
+    ----------
+    params.scale, params.bias : (C,)
+        One and zero at first.
+
+    Raises
+    ------
+    ArgumentError
+        If epsilon is out of range.
+    """
+
+    def __init__(self, *, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.epsilon = _epsilon("InstanceNormalization", epsilon)
+
+    def forward(self, x: Variable) -> Variable:
+        """x (N, C, ...) -> the same shape."""
+        if not self.params:
+            _check_instances("InstanceNormalization", x.shape)
+            self._make_parameters(x.shape[1:2])
+        return instance_normalization(x, self.params["scale"], self.params["bias"], epsilon=self.epsilon)
+
+
+class GroupNormalization(_OfChannels):
+    """Each group of neighbouring channels less its mean, divided by its standard deviation; then scaled and shifted.
+
+    Parameters
+    ----------
+    groups : int
+        Into how many groups the channels are cut.
+    epsilon : float
+        What is added to the variance, 0 or more.
+
+    Attributes
+    ----------
+    params.scale, params.bias : (C,)
+        One and zero at first.
+
+    Raises
+    ------
+    ArgumentError
+        If a number is out of range.
+    """
+
+    def __init__(self, groups: int, *, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.groups = attribute.integer("GroupNormalization", "groups", groups)
+        self.epsilon = _epsilon("GroupNormalization", epsilon)
+
+    def forward(self, x: Variable) -> Variable:
+        """x (N, C, ...) -> the same shape."""
+        if not self.params:
+            _check_groups("GroupNormalization", x.shape, self.groups)
+            self._make_parameters(x.shape[1:2])
+        return group_normalization(
+            x, self.params["scale"], self.params["bias"], groups=self.groups, epsilon=self.epsilon
+        )
+
+
+class LayerNormalization(Layer):
+    """Each example less its mean, divided by its standard deviation, then scaled and shifted by learned numbers.
+
+    Parameters
+    ----------
+    axis : int
+        The first of the axes that are normalised together; from the last one if negative, as -1, which means that one
+        alone. 1 means each example as a whole.
+    epsilon : float
+        What is added to the variance, 0 or more.
+
+    Attributes
+    ----------
+    params.scale, params.bias : of the shape of these axes
+        One and zero at first.
+
+    Raises
+    ------
+    ArgumentError
+        If a number is out of range.
+    """
+
+    def __init__(self, axis: int = -1, *, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.axis = _axis("LayerNormalization", axis)
+        self.epsilon = _epsilon("LayerNormalization", epsilon)
+
+    def parameter_shapes(self) -> Shapes | None:
+        """Return scale and bias, of as many sizes as there are axes; None if that is not known."""
+        return None if self.axis >= 0 else dict.fromkeys(("scale", "bias"), (None,) * -self.axis)
+
+    def forward(self, x: Variable) -> Variable:
+        """x of any shape -> the same shape."""
+        if not self.params:
+            shape = _normalised_shape("LayerNormalization", x.shape, self.axis, least=2)
+            with making:
+                if not self.params:
+                    ones, zeros = np.ones(shape, FLOAT32.dtype), np.zeros(shape, FLOAT32.dtype)
+                    self.set_parameters({"scale": ones, "bias": zeros})
+        return layer_normalization(x, self.params["scale"], self.params["bias"], axis=self.axis, epsilon=self.epsilon)
+
+
+class RMSNormalization(Layer):
+    """Each example divided by the root of the mean of its squares, then scaled by learned numbers.
+
+    Parameters
+    ----------
+    axis : int
+        As of :class:`LayerNormalization`.
+    epsilon : float
+        What is added to the mean of the squares, 0 or more.
+
+    Attributes
+    ----------
+    params.scale : of the shape of these axes
+        One at first.
+
+    Raises
+    ------
+    ArgumentError
+        If a number is out of range.
+    """
+
+    def __init__(self, axis: int = -1, *, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.axis = _axis("RMSNormalization", axis)
+        self.epsilon = _epsilon("RMSNormalization", epsilon)
+
+    def parameter_shapes(self) -> Shapes | None:
+        """Return scale, of as many sizes as there are axes; None if that is not known."""
+        return None if self.axis >= 0 else {"scale": (None,) * -self.axis}
+
+    def forward(self, x: Variable) -> Variable:
+        """x of any shape -> the same shape."""
+        if not self.params:
+            shape = _normalised_shape("RMSNormalization", x.shape, self.axis)
+            with making:
+                if not self.params:
+                    self.set_parameters({"scale": np.ones(shape, FLOAT32.dtype)})
+        return rms_normalization(x, self.params["scale"], axis=self.axis, epsilon=self.epsilon)
 
 
 def batch_normalization(
@@ -119,8 +277,8 @@ def batch_normalization(
     owner = "batch_normalization"
     x, *of_channels = map(as_variable, (x, scale, bias, mean, variance))
     _check_images(owner, x.shape, 2 if training else 1)
-    for name, entry in zip(("scale", "bias", "mean", "variance"), of_channels, strict=True):
-        _check_fits(owner, name, entry.shape, x.shape, x.shape[1:2])
+    names = "scale", "bias", "mean", "variance"
+    _check_parameters(owner, x.shape, x.shape[1:2], **dict(zip(names, of_channels, strict=True)))
     return apply(
         "batch_normalization",
         x,
@@ -131,12 +289,148 @@ def batch_normalization(
     )
 
 
+def instance_normalization(x: Input, scale: Input, bias: Input, *, epsilon: float = 1e-5) -> Variable:
+    """Return scale (x - mean) / sqrt(variance + epsilon) + bias, with the statistics of each channel of each image.
+
+    Parameters
+    ----------
+    x : Variable or array_like, (N, C, ...)
+    scale, bias : Variable or array_like, (C,)
+    epsilon : float
+        0 or more.
+
+    Returns
+    -------
+    Variable of the shape of x
+
+    Raises
+    ------
+    ArgumentError
+        If epsilon is out of range.
+    ShapeError
+        If the shapes do not fit, or a channel has one pixel alone.
+    """
+    owner = "instance_normalization"
+    x, scale, bias = map(as_variable, (x, scale, bias))
+    _check_instances(owner, x.shape)
+    _check_parameters(owner, x.shape, x.shape[1:2], scale=scale, bias=bias)
+    return apply(owner, x, scale, bias, epsilon=_epsilon(owner, epsilon))
+
+
+def group_normalization(x: Input, scale: Input, bias: Input, *, groups: int, epsilon: float = 1e-5) -> Variable:
+    """Return scale (x - mean) / sqrt(variance + epsilon) + bias, with the statistics of groups of channels.
+
+    Parameters
+    ----------
+    x : Variable or array_like, (N, C, ...)
+    scale, bias : Variable or array_like, (C,)
+    groups : int
+        Into how many groups of neighbours the channels of each image are cut.
+    epsilon : float
+        0 or more.
+
+    Returns
+    -------
+    Variable of the shape of x
+
+    Raises
+    ------
+    ArgumentError
+        If a number is out of range.
+    ShapeError
+        If the shapes do not fit, the groups do not divide the channels, or a group has one value alone.
+    """
+    owner = "group_normalization"
+    x, scale, bias = map(as_variable, (x, scale, bias))
+    groups = attribute.integer(owner, "groups", groups)
+    _check_groups(owner, x.shape, groups)
+    _check_parameters(owner, x.shape, x.shape[1:2], scale=scale, bias=bias)
+    return apply(owner, x, scale, bias, groups=groups, epsilon=_epsilon(owner, epsilon))
+
+
+def layer_normalization(x: Input, scale: Input, bias: Input, *, axis: int = -1, epsilon: float = 1e-5) -> Variable:
+    """Return scale (x - mean) / sqrt(variance + epsilon) + bias, with the statistics over all axes from one on.
+
+    Parameters
+    ----------
+    x : Variable or array_like
+    scale, bias : Variable or array_like, x.shape[axis:]
+    axis : int
+        From the last one if negative.
+    epsilon : float
+        0 or more.
+
+    Returns
+    -------
+    Variable of the shape of x
+
+    Raises
+    ------
+    ArgumentError
+        If epsilon is out of range, or there is no such axis.
+    ShapeError
+        If the shapes do not fit, or one value alone is normalised.
+    """
+    owner = "layer_normalization"
+    x, scale, bias = map(as_variable, (x, scale, bias))
+    shape = _normalised_shape(owner, x.shape, axis, least=2)
+    _check_parameters(owner, x.shape, shape, scale=scale, bias=bias)
+    return apply(owner, x, scale, bias, axis=len(x.shape) - len(shape), epsilon=_epsilon(owner, epsilon))
+
+
+def rms_normalization(x: Input, scale: Input, *, axis: int = -1, epsilon: float = 1e-5) -> Variable:
+    """Return scale x / sqrt(mean of x^2 + epsilon), with the mean over all axes from one on.
+
+    Parameters
+    ----------
+    x : Variable or array_like
+    scale : Variable or array_like, x.shape[axis:]
+    axis : int
+        From the last one if negative.
+    epsilon : float
+        0 or more.
+
+    Returns
+    -------
+    Variable of the shape of x
+
+    Raises
+    ------
+    ArgumentError
+        If epsilon is out of range, or there is no such axis.
+    ShapeError
+        If the shapes do not fit.
+    """
+    owner = "rms_normalization"
+    x, scale = map(as_variable, (x, scale))
+    shape = _normalised_shape(owner, x.shape, axis)
+    _check_parameters(owner, x.shape, shape, scale=scale)
+    return apply(owner, x, scale, axis=len(x.shape) - len(shape), epsilon=_epsilon(owner, epsilon))
+
+
 def _momentum(owner, value):
     return attribute.number(owner, "momentum", value, minimum=0, below=1)
 
 
 def _epsilon(owner, value):
     return attribute.number(owner, "epsilon", value, minimum=0)
+
+
+def _axis(owner, value):
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise ArgumentError(f"{owner}: axis is {value!r}. Give an integer, negative to count from the last axis.")
+    return int(value)
+
+
+def _normalised_shape(owner, shape, axis, least=1):
+    """Return the sizes of the axes from one on, which are normalised together."""
+    (first,) = attribute.axes(owner, _axis(owner, axis), len(shape))
+    if 0 in shape or math.prod(shape[first:]) < least:
+        raise ShapeError(
+            f"{owner}: the input has shape {shape}, of which {shape[first:]} is normalised. Give an array without an "
+            f"axis of size 0, and {least} values or more that are normalised together."
+        )
+    return shape[first:]
 
 
 def _check_images(owner, shape, least=1):
@@ -146,18 +440,40 @@ def _check_images(owner, shape, least=1):
             f"{owner}: the input has shape {shape}. Give an array of shape (N, C, ...), none of them zero."
         )
     if math.prod(shape) // shape[1] < least:
-        raise ShapeError(
-            f"{owner}: the input has shape {shape}, one value for each channel, from which no variance follows. Give a "
-            "larger batch in training, or larger images."
-        )
+        raise _single(owner, shape, "channel", "a larger batch in training, or larger images")
 
 
-def _check_fits(owner, name, shape, of_input, expected):
-    if shape != expected:
+def _check_instances(owner, shape):
+    _check_images(owner, shape)
+    if math.prod(shape[2:]) == 1:
+        raise _single(owner, shape, "channel of each image", "larger images")
+
+
+def _check_groups(owner, shape, groups):
+    _check_images(owner, shape)
+    if shape[1] % groups:
         raise ShapeError(
-            f"{owner}: {name} has shape {shape}, but an input of shape {of_input} needs {expected}. Give inputs like "
-            "those of the first call, or build a new model."
+            f"{owner}: the input has {shape[1]} channels, which {groups} groups do not divide. Give images with a "
+            "multiple of groups channels."
         )
+    if math.prod(shape[1:]) == groups:
+        raise _single(owner, shape, "group of each image", "larger images, or fewer groups")
+
+
+def _single(owner, shape, what, advice):
+    return ShapeError(
+        f"{owner}: the input has shape {shape}, one value for each {what}, from which no variance follows. Give "
+        f"{advice}."
+    )
+
+
+def _check_parameters(owner, of_input, expected, **parameters):
+    for name, entry in parameters.items():
+        if entry.shape != expected:
+            raise ShapeError(
+                f"{owner}: {name} has shape {entry.shape}, but an input of shape {of_input} needs {expected}. Give "
+                "inputs like those of the first call, or build a new model."
+            )
 
 
 class _BatchNormalization(Card):
@@ -172,10 +488,8 @@ class _BatchNormalization(Card):
 
 def _write_batch(graph, x, scale, bias, *running, epsilon, momentum):
     axes = [axis for axis in range(len(x.shape)) if axis != 1]
-    of_channels = (-1, *[1] * (len(x.shape) - 2))
-    xhat, *statistics = write_normalised(graph, graph.tensor(x), axes, epsilon)
-    y = graph.node("Mul", [xhat, graph.tensor(scale, of_channels)])
-    y = graph.node("Add", [y, graph.tensor(bias, of_channels)])
+    xhat, *statistics = _write_normalised(graph, graph.tensor(x), axes, epsilon)
+    y = _write_shifted(graph, xhat, scale, bias, (-1, *[1] * (len(x.shape) - 2)))
     kept, share = (graph.constant(np.float32(weight)) for weight in (momentum, 1 - momentum))
     results = []
     for former, of_batch in zip(running, statistics, strict=True):
@@ -185,14 +499,63 @@ def _write_batch(graph, x, scale, bias, *running, epsilon, momentum):
     return y, *results
 
 
-def write_normalised(graph, x, axes, epsilon):
+class _GroupNormalization(Card):
+    def to_onnx(self, graph, x, scale, bias, *, groups, epsilon):
+        """Write ONNX's GroupNormalization, whose scale is of channels from opset 21 on, or its formula before."""
+        if graph.opset >= 21:
+            inputs = [graph.tensor(entry) for entry in (x, scale, bias)]
+            return graph.node(self._onnx, inputs, num_groups=groups, epsilon=epsilon)
+        rows = graph.node("Reshape", [graph.tensor(x)], shape=(0, groups, -1))
+        xhat, _, _ = _write_normalised(graph, rows, [2], epsilon)
+        # In place of the first size, 0 means that of xhat, which is the batch.
+        xhat = graph.node("Reshape", [xhat], shape=(0, *x.shape[1:]))
+        return _write_shifted(graph, xhat, scale, bias, (-1, *[1] * (len(x.shape) - 2)))
+
+
+class _LayerNormalization(Card):
+    def to_onnx(self, graph, x, scale, bias, *, axis, epsilon):
+        """Write ONNX's LayerNormalization, or its formula before opset 17."""
+        if graph.opset >= 17:
+            inputs = [graph.tensor(entry) for entry in (x, scale, bias)]
+            return graph.node(self._onnx, inputs, axis=axis, epsilon=epsilon)
+        xhat, _, _ = _write_normalised(graph, graph.tensor(x), list(range(axis, len(x.shape))), epsilon)
+        return _write_shifted(graph, xhat, scale, bias)
+
+
+class _RMSNormalization(Card):
+    def to_onnx(self, graph, x, scale, *, axis, epsilon):
+        """Write ONNX's RMSNormalization, or its formula before opset 23."""
+        if graph.opset >= 23:
+            return graph.node(self._onnx, [graph.tensor(x), graph.tensor(scale)], axis=axis, epsilon=epsilon)
+        axes, x = list(range(axis, len(x.shape))), graph.tensor(x)
+        square = graph.node("ReduceMean", [graph.node("Mul", [x, x])], axes=axes, keepdims=1)
+        return graph.node("Mul", [_write_divided(graph, x, square, epsilon), graph.tensor(scale)])
+
+
+def _write_shifted(graph, xhat, scale, bias, form=None):
+    """Write scale xhat + bias."""
+    y = graph.node("Mul", [xhat, graph.tensor(scale, form)])
+    return graph.node("Add", [y, graph.tensor(bias, form)])
+
+
+def _write_normalised(graph, x, axes, epsilon):
     """Write (x - mean) / sqrt(variance + epsilon) with the statistics over some axes; return it and those, (kept)."""
     mean = graph.node("ReduceMean", [x], axes=axes, keepdims=1)
     difference = graph.node("Sub", [x, mean])
     square = graph.node("Mul", [difference, difference])
     variance = graph.node("ReduceMean", [square], axes=axes, keepdims=1)
-    deviation = graph.node("Sqrt", [graph.node("Add", [variance, graph.constant(np.float32(epsilon))])])
-    return graph.node("Div", [difference, deviation]), mean, variance
+    return _write_divided(graph, difference, variance, epsilon), mean, variance
 
 
-OPERATIONS = {"batch_normalization": _BatchNormalization(batch_normalization, "BatchNormalization")}
+def _write_divided(graph, difference, square, epsilon):
+    deviation = graph.node("Sqrt", [graph.node("Add", [square, graph.constant(np.float32(epsilon))])])
+    return graph.node("Div", [difference, deviation])
+
+
+OPERATIONS = {
+    "batch_normalization": _BatchNormalization(batch_normalization, "BatchNormalization"),
+    "group_normalization": _GroupNormalization(group_normalization, "GroupNormalization"),
+    "instance_normalization": Card(instance_normalization, "InstanceNormalization"),
+    "layer_normalization": _LayerNormalization(layer_normalization, "LayerNormalization"),
+    "rms_normalization": _RMSNormalization(rms_normalization, "RMSNormalization"),
+}

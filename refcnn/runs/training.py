@@ -1,33 +1,33 @@
-"""Training: the loop over epochs and batches, its checkpoints, and going on from them."""
+"""Training in a run's folder: starting, checkpoints, and going on from them."""
 
 import contextlib
 import dataclasses
+import os
 import secrets
+from typing import NamedTuple
 
 import numpy as np
 
-from .. import attributes, backend, data, models
+from .. import backend, data, models
 from ..errors import ArgumentError, CheckpointError
 from ..files import remove_leftovers
-from ..fitting import optimizers, schedules
-from ..fitting.callbacks import Callback, EpochLines, ProgressBar
+from ..fitting import freezing
+from ..fitting.callbacks import Callback, EpochLines, ProgressBar, TensorBoard, TimeLimit
 from ..fitting.loop import Loop
-from ..fitting.metrics import best_row
+from ..fitting.metrics import best_row, cross_entropy
 from ..fitting.sources import source
 from ..interruption import Interrupted, interruptible
+from ..model import Model
 from ..philox import generator, own_generator, set_seed
-from . import run_data, run_folder
+from . import options as options_of_runs
+from . import run_data, run_folder, weights
 from .checkpoint import Checkpoint
-from .run_folder import Configuration, RunFolder
-
-#: What a run takes for an option that is not given; the learning rate depends on the optimizer.
-DEFAULTS = {"data": "digits", "model": "chapter", "epochs": 10, "batch_size": 32, "optimizer": optimizers.DEFAULT}
-#: Used where a data set has no test part.
-DEFAULT_VALIDATION_SPLIT = 0.2
+from .configuration import Configuration
+from .run_folder import RunFolder
 
 
 @own_generator()
-def start(options, out=None):
+def start(options, out=None, batches=None):
     """Begin a run on the active backend: load the data, build the model, make the run folder.
 
     No other process can write in the run folder from here until :meth:`Training.finish` ends.
@@ -35,11 +35,12 @@ def start(options, out=None):
     Parameters
     ----------
     options : dict
-        Any of ``data``, ``data_dir``, ``model``, ``epochs``, ``batch_size``,
-        ``lr``, ``optimizer``, ``validation_split``, ``pixel_range`` and
-        ``seed``; the rest take their defaults.
+        Any of the fields of :class:`Configuration` that a user chooses, and
+        ``pixel_range``; the rest take their defaults.
     out : str or os.PathLike, optional
         The run folder; by default a new one below ``runs``.
+    batches : int, optional
+        As of :func:`prepare`.
 
     Returns
     -------
@@ -56,49 +57,86 @@ def start(options, out=None):
     LockedError
         If another process is writing in ``out``.
     """
-    options = _checked({**DEFAULTS, **options})
+    options = options_of_runs.checked(options)
     if out is not None:
         run_folder.check_free(out)
-    set_seed(options["seed"] if "seed" in options else secrets.randbits(32))
-    seed = generator.seed
-    train, test = data.load(options["data"], options.get("data_dir"), options.get("pixel_range"))
-    split = options.get("validation_split", None if test else DEFAULT_VALIDATION_SPLIT)
-    data.require_classes(train)
-    parts = run_data.divide(split, train, test, stratify=True)
-    active = backend.active()
-    configuration = Configuration(
-        **{"data_dir": None} | run_data.places(options),
-        data_digest=run_folder.digest(train, test),
-        classes=train.classes,
-        preprocessing=parts[0].preprocessing,
-        model=options["model"],
-        backend=active.name,
-        device=active.description,
-        epochs=options["epochs"],
-        batch_size=options["batch_size"],
-        lr=options["lr"],
-        optimizer=options["optimizer"],
-        validation_split=split,
-        stratified=True,
-        seed=seed,
-    )
-    model = models.build(configuration.model, train.preprocessing.shape, len(train.classes))
-    run = RunFolder(run_folder.claim(out, options["data"], options["model"]), configuration, configuration.model)
+    prepared = prepare(options, batches)
+    configuration = prepared.configuration
+    path = run_folder.claim(out, options["data"], options["model"])
+    run = RunFolder(path, configuration, configuration.model)
     with contextlib.ExitStack() as lock:
         lock.enter_context(run.locked())
         run.create()
-        training = Training(run, model, *parts)
+        training = Training(run, prepared.model, *prepared.parts, prepared.taken)
         training.lock = lock.pop_all()
         return training
 
 
-def _checked(options):
-    """Return the options, with the learning rate."""
-    _, rate = optimizers.choice("--optimizer", options["optimizer"])
-    attributes.integer("train", "epochs", options["epochs"])
-    attributes.integer("train", "batch_size", options["batch_size"])
-    lr = options.get("lr", rate)
-    return {**options, "lr": attributes.number("train", "lr", lr, above=0)}
+class Prepared(NamedTuple):
+    """All that a new training is made of.
+
+    Attributes
+    ----------
+    configuration : Configuration
+    model : Model
+    parts : list of DataSet
+        Training and validation set.
+    taken : Taken or None
+        What the model started from.
+    """
+
+    configuration: Configuration
+    model: Model
+    parts: list
+    taken: weights.Taken | None
+
+
+def prepare(options, batches=None):
+    """Load the data and build the model of a new training, with draws of the present generator; nothing is written.
+
+    Parameters
+    ----------
+    options : dict
+        As :func:`refcnn.runs.options.checked` returns them.
+    batches : int, optional
+        How many batches to take of either part; all, if it is not given.
+
+    Returns
+    -------
+    Prepared
+    """
+    set_seed(options["seed"] if "seed" in options else secrets.randbits(32))
+    seed = generator.seed
+    train, test = data.load(options["data"], options.get("data_dir"), options.get("pixel_range"))
+    split = options.get("validation_split", None if test else options_of_runs.DEFAULT_VALIDATION_SPLIT)
+    data.require_classes(train)
+    parts = run_data.divide(split, train, test, stratify=True)
+    if options["overfit_batch"]:
+        parts = run_data.single_batch(parts[0], options["batch_size"])
+    if batches is not None:
+        parts = [part.subset(slice(batches * options["batch_size"])) for part in parts]
+    options_of_runs.class_weights(options["class_weights"], parts[0].y, len(train.classes))
+    active = backend.active()
+    fixed = {
+        "data_digest": run_folder.digest(train, test),
+        "classes": train.classes,
+        "preprocessing": parts[0].preprocessing,
+        "backend": active.name,
+        "device": active.description,
+        "validation_split": split,
+        "stratified": True,
+        "seed": seed,
+    }
+    model = models.build(options["model"], train.preprocessing.shape, len(train.classes))
+    taken = None
+    if options["weights"] is not None:
+        taken = weights.take_over(model, options["weights"])
+        fixed |= {"weights": os.path.abspath(options["weights"]), "weights_digest": taken.digest}
+    freezing.chosen(model, options["freeze"])
+    known = {field.name for field in dataclasses.fields(Configuration)}
+    options = {name: value for name, value in options.items() if name in known}
+    configuration = Configuration(**{"data_dir": None} | options | run_data.places(options) | fixed)
+    return Prepared(configuration, model, parts, taken)
 
 
 @own_generator()
@@ -141,7 +179,8 @@ def resume(run, options):
 
 def _resume(run, options):
     former = run.configuration
-    changes = run_data.places(options) | {key: value for key, value in options.items() if key == "epochs"}
+    changes = run_data.places(options)
+    changes |= {key: value for key, value in options.items() if key in options_of_runs.CHANGEABLE}
     for name, value in options.items():
         if name not in changes and value != getattr(former, name):
             raise ArgumentError(
@@ -154,24 +193,44 @@ def _resume(run, options):
             "The number of epochs can only be raised."
         )
     run.require_model()
-    if former.optimizer not in optimizers.choices():
+    try:
+        options_of_runs.checked(vars(former))
+    except ArgumentError as error:
         raise CheckpointError(
-            f"the optimizer of the run in {run.path} is {former.optimizer!r}, but there are "
-            f"{', '.join(optimizers.choices())}. Put an earlier copy of config.json in its place, or start a new run."
-        )
+            f"the configuration of the run in {run.path} is none that a run has: {error} Put an earlier copy of "
+            "config.json in its place, or start a new run."
+        ) from None
+    options_of_runs.checked({**vars(former), **changes})
     run_data.refuse_another_name(run, options)
     checkpoint = Checkpoint.load(run.last) if run.last.exists() else None
     active = backend.active()
     configuration = dataclasses.replace(former, **changes, backend=active.name, device=active.description)
+    if {"epochs", "patience"} & changes.keys():
+        configuration = dataclasses.replace(configuration, ended_early=False)
     set_seed(configuration.seed)
     parts = run_data.load_again(run, configuration, options)
     run.configuration = configuration
-    training = Training(run, run.build_model(), *parts)
+    model = run.build_model()
+    taken = _take_over_again(model, configuration) if checkpoint is None else None
+    training = Training(run, model, *parts, taken)
     if checkpoint is not None:
         training.set_state(checkpoint)
     if configuration != former:
         run.update()
     return training
+
+
+def _take_over_again(model, configuration):
+    """Give a model the weights that its run was to start from, and return what was taken over, or None."""
+    if configuration.weights is None:
+        return None
+    taken = weights.take_over(model, configuration.weights)
+    if taken.digest != configuration.weights_digest:
+        raise CheckpointError(
+            f"{configuration.weights} holds other weights than when the run was started. Put the former ones back, or "
+            "start a new run."
+        )
+    return taken
 
 
 class Training:
@@ -183,26 +242,35 @@ class Training:
     model : Model
         With its parameters made.
     train, validation : DataSet
+    taken : refcnn.runs.weights.Taken, optional
+        What the model started from.
 
     Attributes
     ----------
     loop : Loop
+    stopping : EarlyStopping or None
     lock : contextlib.ExitStack
         What keeps other processes from the run folder until :meth:`finish` ends.
     """
 
-    def __init__(self, run, model, train, validation):
-        self.run, self.model, self.train, self.validation = run, model, train, validation
+    def __init__(self, run, model, train, validation, taken=None):
+        self.run, self.model, self.train, self.validation, self.taken = run, model, train, validation, taken
         configuration = run.configuration
+        options = vars(configuration)
         self.lock = contextlib.ExitStack()
-        make, _ = optimizers.choices()[configuration.optimizer]
+        self.stopping = options_of_runs.make_stopping(options)
         self.loop = Loop(
             model,
-            make(configuration.lr),
+            options_of_runs.make_optimizer(options),
             source(train, configuration.batch_size, "train"),
             source(validation, configuration.batch_size, "train"),
             epochs=configuration.epochs,
-            schedule=schedules.Restarts(),
+            loss=options_of_runs.make_loss(options, train.y, len(train.classes)),
+            # What is judged is comparable from run to run.
+            validation_loss=cross_entropy,
+            schedule=options_of_runs.make_schedule(options),
+            freeze=configuration.freeze,
+            top_k=configuration.top_k,
             name=configuration.model,
             advice=self._advice,
         )
@@ -227,9 +295,14 @@ class Training:
             f"{configuration.model} on {configuration.backend}: {configuration.device}\n"
             f"{configuration.optimizer}, lr {configuration.lr}, batch size {configuration.batch_size}, {epochs}, "
             f"seed {configuration.seed}\n"
-            f"run folder: {self.run.path}"
         )
-        return "\n".join([lines, *data.remarks(self.train, self.validation)])
+        further = options_of_runs.described(configuration)
+        lines += f"{further}\n" if further else ""
+        lines += f"{self.taken}\n" if self.taken is not None else ""
+        lines += f"run folder: {self.run.path}"
+        # Of a single batch nothing is expected.
+        remarks = [] if configuration.overfit_batch else data.remarks(self.train, self.validation)
+        return "\n".join([lines, *remarks])
 
     def state(self):
         """Return the present state as a Checkpoint.
@@ -277,13 +350,15 @@ class Training:
         loop.shuffle, loop.losses, loop.seconds = checkpoint.shuffle, list(checkpoint.losses), checkpoint.seconds
         loop.generator.state = checkpoint.seed, checkpoint.stream
 
-    def finish(self, echo=print):
+    def finish(self, echo=print, *, seconds=None):
         """Train up to the configuration's number of epochs, with a checkpoint after each.
 
         Parameters
         ----------
         echo : callable
             Takes one line of text after each epoch.
+        seconds : float, optional
+            After which the training ends with the batch in hand.
 
         Raises
         ------
@@ -297,22 +372,54 @@ class Training:
             If a checkpoint cannot be written; the former one stands.
         """
         bar = ProgressBar()
-        with self.lock, self.run.locked(), interruptible() as is_interrupted, contextlib.closing(bar):
+        board = TensorBoard(self.run.path / "tensorboard") if self.run.configuration.tensorboard else None
+        with (
+            self.lock,
+            self.run.locked(),
+            interruptible() as is_interrupted,
+            contextlib.closing(bar),
+            contextlib.nullcontext() if board is None else contextlib.closing(board),
+        ):
             if self.history and not self.is_complete:
                 # A kill can come between a checkpoint and its row of metrics.
                 self.run.write_metrics(self.history)
-            saving = _Saving(self, is_interrupted)
-            self.loop.callbacks += [bar, saving, EpochLines(echo)]
-            self.loop.run()
+            self.loop.callbacks += [bar, _Saving(self, is_interrupted)]
+            self.loop.callbacks += [self.stopping] if self.stopping is not None else []
+            self.loop.callbacks += [] if seconds is None else [TimeLimit(seconds)]
+            self.loop.callbacks += [] if board is None else [board]
+            self.loop.callbacks.append(EpochLines(echo))
+            try:
+                if self.is_over:
+                    _leave_if(is_interrupted)
+                else:
+                    self.loop.run()
+            except _Asked as asked:
+                self._stop(asked.number)
+
+    @property
+    def is_over(self):
+        """Whether no epoch is left: all are done, or the patience is over."""
+        is_done = len(self.history) >= self.run.configuration.epochs
+        return is_done or (self.stopping is not None and self.stopping.is_over(self.history))
 
     def save_epoch(self):
         """Write the checkpoints and the metrics of the epoch that is over."""
         # The best checkpoint first: should the process die in between, the epoch is done again, to the same end.
         checkpoint = self.state()
-        if best_row(self.history) is self.history[-1]:
-            checkpoint.save(self.run.best)
+        if best_row(self.history, self.run.configuration.monitor) is self.history[-1]:
+            with self.loop.judged():
+                dataclasses.replace(checkpoint, parameters=self.model.state()).save(self.run.best)
         checkpoint.save(self.run.last)
         self.run.write_metrics(self.history)
+
+    def _stop(self, number):
+        loop = self.loop
+        if loop.losses:
+            self.state().save(self.run.last)
+            place = f"in epoch {len(self.history) + 1} after batch {len(loop.losses)} of {loop.batches}"
+        else:
+            place = f"after epoch {len(self.history)}"
+        raise Interrupted(f"Stopped {place}; the checkpoint is {self.run.last}.", number)
 
     def _advice(self):
         rate = self.run.configuration.lr
@@ -327,8 +434,22 @@ class Training:
         )
 
 
+class _Asked(Exception):
+    """A signal asked to stop; it leaves the loop before anything is saved, since a validation has other weights."""
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.number = number
+
+
+def _leave_if(is_interrupted):
+    number = is_interrupted()
+    if number:
+        raise _Asked(number)
+
+
 class _Saving(Callback):
-    """Writes checkpoints: after each epoch, and where a signal asks to stop."""
+    """Writes checkpoints after each epoch, and leaves the loop where a signal asks to stop."""
 
     def __init__(self, session, is_interrupted):
         self._session, self._is_interrupted = session, is_interrupted
@@ -337,16 +458,7 @@ class _Saving(Callback):
         self._session.save_epoch()
 
     def on_batch_end(self, loop):
-        number = self._is_interrupted()
-        if not number:
-            return
-        run = self._session.run
-        if loop.losses:
-            self._session.state().save(run.last)
-            place = f"in epoch {len(loop.history) + 1} after batch {len(loop.losses)} of {loop.batches}"
-        else:
-            place = f"after epoch {len(loop.history)}"
-        raise Interrupted(f"Stopped {place}; the checkpoint is {run.last}.", number)
+        _leave_if(self._is_interrupted)
 
     #: The signal may come after the last batch too.
     on_validation_batch_end = on_train_end = on_batch_end

@@ -132,12 +132,16 @@ class _Modules:
         yield nn.Linear(*w, bias=b is not None)
 
     @staticmethod
-    def max_pool2d(*, kernel, stride, padding):
-        yield nn.MaxPool2d(kernel, stride, _alike(padding))
+    def max_pool2d(*, kernel, stride, padding, dilation, ceil_mode):
+        module = getattr(nn, f"MaxPool{len(kernel)}d")
+        yield module(kernel, stride, _alike(padding), dilation, ceil_mode=ceil_mode)
 
     @staticmethod
-    def average_pool2d(*, kernel, stride, padding, count_include_padding):
-        yield nn.AvgPool2d(kernel, stride, _alike(padding), count_include_pad=count_include_padding)
+    def average_pool2d(*, kernel, stride, padding, dilation, ceil_mode, count_include_padding):
+        if set(dilation) != {1}:
+            raise NotImplementedError("average pooling with dilation")
+        module = getattr(nn, f"AvgPool{len(kernel)}d")
+        yield module(kernel, stride, _alike(padding), ceil_mode, count_include_padding)
 
     @staticmethod
     def global_average_pool2d():
@@ -161,9 +165,10 @@ class _Modules:
 
 
 def _alike(padding):
-    if padding[:2] != padding[2:]:
+    axes = len(padding) // 2
+    if padding[:axes] != padding[axes:]:
         raise NotImplementedError("pooling with padding that differs on opposite sides")
-    return padding[:2]
+    return padding[:axes]
 
 
 if __name__ == "__main__":

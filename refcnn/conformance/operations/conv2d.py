@@ -59,7 +59,8 @@ def channels(draw, largest):
     groups = draw(st.one_of(st.just(1), st.integers(2, 5)))
     depthwise = groups > 1 and draw(st.booleans())
     c = groups * (1 if depthwise else draw(extents(max(1, largest // groups))))
-    return c, groups * draw(extents(max(1, largest // groups))), groups
+    of_each = 1 if depthwise and draw(st.booleans()) else draw(extents(max(1, largest // groups)))
+    return c, groups * of_each, groups
 
 
 def forward_bound(inputs, attributes, errors=None, algorithms=None):

@@ -130,7 +130,7 @@ class BatchNormalization:
         share = Approximation.of_attribute((1 - attributes["momentum"]) / _count(x, axes))
         of_variance = d_variance * share + d_variance * share
         dx = _added(
-            through_statistics(dy, x, xhat, scale, deviation, axes),
+            _through_statistics(dy, x - mean, scale, deviation, axes),
             d_mean * share,
             _either((x - mean) * of_variance, xhat * (of_variance * deviation)),
         )
@@ -157,15 +157,23 @@ def _running(former, batch, momentum):
     return _either(former * kept + batch * share, former + (batch - former) * share)
 
 
-def through_statistics(dy, x, xhat, scale, deviation, axes):
-    """dx = (dxhat - mean dxhat - xhat mean (dxhat xhat)) / deviation, dxhat = scale dy, scaled at last or at first."""
-    n, slope, dxhat = Approximation(_count(x, axes)), scale / deviation, dy * scale
+def _through_statistics(dy, difference, scale, deviation, axes, is_centred=True):
+    """dx = (dxhat - mean dxhat - xhat mean (dxhat xhat)) / deviation, dxhat = scale dy, or without the first mean.
 
-    def difference(dy, factor):
-        mean, product = (entry.sum(axis=axes) * factor / n for entry in (dy, dy * xhat))
-        return _added(dy * factor, -mean, -(xhat * product))
+    The scale may be multiplied before a sum or after it, and with the inverse of the deviation.
+    """
+    xhat, slope, one, n = difference / deviation, scale / deviation, Approximation(1), Approximation(_count(dy, axes))
+    inner = tuple(axis for axis in axes if scale.shape[axis] == 1)
 
-    return _either(difference(dy, slope), difference(dxhat, Approximation(1)) / deviation)
+    def mean(entry, factor):
+        return _either((entry * factor).sum(axis=axes), (entry.sum(axis=inner) * factor).sum(axis=axes)) / n
+
+    def added(factor):
+        first = (dy * factor * xhat).sum(axis=axes) / n, (dy * factor * difference).sum(axis=axes) / n / deviation
+        product = _either(*first, mean(dy * xhat, factor), mean(dy * difference, factor) / deviation)
+        return _added(dy * factor, *[-mean(dy, factor)] * is_centred, -(xhat * product))
+
+    return _either(added(scale) / deviation, added(scale) * (one / deviation), added(slope))
 
 
 def _added(*terms):
@@ -187,4 +195,128 @@ def _count(x, axes):
     return math.prod(x.shape[axis] for axis in axes)
 
 
-OPERATIONS = {"batch_normalization": BatchNormalization()}
+class Rows:
+    """Normalisation of rows of x, each by itself.
+
+    Parameters
+    ----------
+    cases : callable
+    forms : callable
+        Given the shape of x and the attributes, returns the shape in which x is cut into (examples, groups, parts,
+        values), of which the last two are normalised together, and that in which scale and bias are broadcast with it.
+    is_centred : bool
+        Whether the mean is taken away, and a bias added.
+    """
+
+    def __init__(self, cases, forms, is_centred=True):
+        self.cases, self._forms, self._is_centred = cases, forms, is_centred
+
+    def edges(self, case):
+        """Rows of few values and of many."""
+        shape, _ = self._forms(case.inputs[0].shape, case.attributes)
+        return {"rows of few": math.prod(shape[2:]) < 16, "rows of many": math.prod(shape[2:]) > 512}
+
+    def forward_bound(self, inputs, attributes, errors=None):
+        """y = scale (x - mean) / sqrt(variance + epsilon) + bias, or y = scale x / sqrt(mean of x^2 + epsilon)."""
+        x, scale, *bias = self._given(inputs, attributes, errors)
+        mean, deviation = self._statistics(x, attributes)
+        if self._is_centred:
+            y = _shifted(x, mean, deviation, scale, *bias)
+        else:
+            y = _either(scale * (x / deviation), scale * x / deviation, x * (scale / deviation))
+        return y.bound.reshape(inputs[0].shape)
+
+    def backward_bound(self, dy, inputs, attributes, needs):
+        """As the reference's formulas, with the statistics as forward rounded them."""
+        x, scale, *bias = self._given(inputs, attributes)
+        mean, deviation = self._statistics(x, attributes)
+        dy, difference = Approximation.of_input(dy).reshape(x.shape), x - mean if self._is_centred else x
+        axes = tuple(axis for axis, size in enumerate(scale.shape) if size == 1)
+        # Those of each mean may be divided by its deviation when they are summed.
+        product, inner = dy * difference, tuple(axis for axis in axes if axis > 1)
+        dscale = _either(
+            (dy * (difference / deviation)).sum(axis=axes), (product.sum(axis=inner) / deviation).sum(axis=axes)
+        )
+        gradients = [_through_statistics(dy, difference, scale, deviation, (2, 3), self._is_centred), dscale]
+        gradients += [dy.sum(axis=axes)] * len(bias)
+        return tuple(
+            gradient.bound.reshape(entry.shape) if need else None
+            for gradient, entry, need in zip(gradients, inputs, needs, strict=True)
+        )
+
+    def _given(self, inputs, attributes, errors=None):
+        (shape, form), errors = self._forms(inputs[0].shape, attributes), errors or (None,) * len(inputs)
+        given = map(Approximation.of_input, inputs, errors)
+        return [entry.reshape(form if number else shape) for number, entry in enumerate(given)]
+
+    def _statistics(self, x, attributes):
+        """Return the mean and the standard deviation that x is normalised by."""
+        if self._is_centred:
+            mean, square = mean_and_variance(x, (2, 3))
+        else:
+            mean, square = None, (x * x).sum(axis=(2, 3)) / Approximation(_count(x, (2, 3)))
+        return mean, (square + Approximation.of_attribute(attributes["epsilon"])).sqrt()
+
+
+def _of_examples(shape, attributes):
+    """All axes from one on are normalised together, and scale and bias have the shape of these."""
+    axis = attributes["axis"]
+    length = math.prod(shape[axis:])
+    return (math.prod(shape[:axis]), 1, 1, length), (1, 1, 1, length)
+
+
+def _of_groups(shape, attributes):
+    """Groups of channels are, each channel without the attribute; scale and bias have a number for each channel."""
+    groups = attributes.get("groups", shape[1])
+    cut = groups, shape[1] // groups
+    return (shape[0], *cut, math.prod(shape[2:])), (1, *cut, 1)
+
+
+@st.composite
+def instance_cases(draw, size="small", integers=False, of_groups=False):
+    """Draw images, and how many groups there are if that is to be told."""
+    n, channels, *pixels = draw(images(size))
+    groups = {}
+    if of_groups:
+        groups = {"groups": draw(st.sampled_from([count for count in range(1, channels + 1) if channels % count == 0]))}
+    if not pixels or (math.prod(pixels) == 1 and groups.get("groups", channels) == channels):
+        pixels = [*pixels[:2], draw(st.integers(2, 40))]
+    return _case(draw, (n, channels, *pixels), (channels,), 2, groups, integers)
+
+
+@st.composite
+def group_cases(draw, size="small", integers=False):
+    """Draw the same with groups."""
+    return draw(instance_cases(size, integers, of_groups=True))
+
+
+@st.composite
+def layer_cases(draw, size="small", integers=False, parameters=2):
+    """Draw an array of any shape, and from which axis on it is normalised."""
+    shape = draw(images(size))
+    axis = draw(st.integers(0, len(shape) - 1))
+    if parameters == 2 and math.prod(shape[axis:]) == 1:
+        shape = (*shape[:-1], draw(st.integers(2, 40)))
+    return _case(draw, shape, shape[axis:], parameters, {"axis": axis}, integers)
+
+
+@st.composite
+def rms_cases(draw, size="small", integers=False):
+    """Draw the same without a bias."""
+    return draw(layer_cases(size, integers, parameters=1))
+
+
+def _case(draw, shape, of_parameters, parameters, attributes, integers):
+    x = draw(values(shape, integers))
+    others = (draw(arrays(of_parameters, integers, **FEW_NOT_FINITE)) for _ in range(parameters))
+    attributes = {**attributes, "epsilon": draw(st.sampled_from(_EPSILONS))}
+    return Case((x, *others), attributes, draw(arrays(shape, integers, **FEW_NOT_FINITE)))
+
+
+OPERATIONS = {
+    "batch_normalization": BatchNormalization(),
+    "group_normalization": Rows(group_cases, _of_groups),
+    "instance_normalization": Rows(instance_cases, _of_groups),
+    "layer_normalization": Rows(layer_cases, _of_examples),
+    "rms_normalization": Rows(rms_cases, _of_examples, is_centred=False),
+}

@@ -16,10 +16,10 @@ backward_bound, is_copy = moving.sum_bound_of(tile), moving.is_copy_forward
 def cases(draw, size="small", integers=False):
     """Draw an array of any shape and dtype, and how many times it is repeated along each axis."""
     x = draw(moving.numbers(draw(shapes(size)), integers))
+    largest = max(2**16, 2 * x.size)
     repeats, copies = [], 1
     for _ in x.shape:
-        repeats.append(
-            draw(st.sampled_from([count for count in (1, 1, 2, 3, 5, 9) if x.size * copies * count <= 2**16]))
-        )
+        fitting = [count for count in (1, 1, 2, 3, 5, 9) if x.size * copies * count <= largest]
+        repeats.append(draw(st.sampled_from(fitting)))
         copies *= repeats[-1]
     return draw(moving.case(tile, (x,), {"repeats": tuple(repeats)}, integers))

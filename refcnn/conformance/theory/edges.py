@@ -2,7 +2,7 @@
 
 import math
 
-from ...shapes import sides
+from ...shapes import padded_sizes, reached_padding, sides
 from .strategies import spans
 
 #: Floats of the vectors that kernels use.
@@ -11,8 +11,17 @@ _VECTORS = (4, 8, 16)
 
 def of_pooling(case):
     """Return which edges a pooling's case reaches: those of its window and of planes."""
-    attributes = case.attributes
-    return of_windows(case.inputs[0].shape, attributes["kernel"], (1, 1), attributes) | of_planes(case)
+    shape, names = case.inputs[0].shape, ("kernel", "stride", "padding", "dilation", "ceil_mode")
+    attributes = {name: case.attributes.get(name) for name in names}
+    dilation = attributes["dilation"] or (1,) * len(attributes["kernel"])
+    found = of_windows(shape, attributes["kernel"], dilation, attributes) | of_planes(case)
+    reached = reached_padding(shape[2:], **attributes)
+    return found | {"window that reaches over the padding": reached != attributes["padding"]}
+
+
+def of_axes(shape):
+    """Return how many spatial axes images of a shape have."""
+    return {"one spatial axis": len(shape) == 3, "three spatial axes": len(shape) == 5}
 
 
 def of_windows(shape, kernel, dilation, attributes):
@@ -28,10 +37,8 @@ def of_windows(shape, kernel, dilation, attributes):
     """
     image, stride, around = shape[2:], attributes["stride"], sides(attributes["padding"])
     span = spans(kernel, dilation)
-    padded = tuple(size + sum(both) for size, both in zip(image, around, strict=True))
-    return {
-        "one spatial axis": len(image) == 1,
-        "three spatial axes": len(image) == 3,
+    padded = padded_sizes(image, attributes["padding"])
+    return of_axes(shape) | {
         "kernel 1 x 1": set(kernel) == {1},
         "kernel that is not square": len(set(kernel)) > 1,
         "kernel as large as the padded image": span == padded,

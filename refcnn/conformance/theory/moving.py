@@ -28,6 +28,14 @@ def numbers_alike(draw, shapes, integers):
 
 
 @st.composite
+def indices(draw, shape, size):
+    """Draw indices of an axis of a size, int64 or int32, negative ones too; at times few of them, again and again."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    least, most = draw(st.sampled_from(((-size, size), (-size, size), (0, size), (size - 1, size))))
+    return rng.integers(least, most, shape, draw(st.sampled_from((np.int64, np.int32))))
+
+
+@st.composite
 def case(draw, reference, inputs, attributes, integers):
     """Draw what is missing of a case: the gradient of each result, if the numbers that are moved can have one.
 
@@ -47,15 +55,22 @@ def case(draw, reference, inputs, attributes, integers):
     return Case(inputs, attributes, dy if isinstance(y, tuple) else dy[0])
 
 
-def forward_bound_of(reference):
-    """Return the ``forward_bound`` of an operation, given its module among :mod:`refcnn.reference`."""
+def forward_bound_of(reference, moved=None):
+    """Return the ``forward_bound`` of an operation, given its module among :mod:`refcnn.reference`.
+
+    Parameters
+    ----------
+    reference : module
+    moved : int, optional
+        How many of the inputs are moved, where the others say to where; all as a rule.
+    """
 
     def forward_bound(inputs, attributes, errors=None):
         """Each error goes where its number goes; nothing is computed, so that no number is flushed."""
         errors = errors or (None,) * len(inputs)
-        rows = zip(inputs, errors, strict=True)
+        rows = list(zip(inputs, errors, strict=True))[:moved]
         errors = [np.zeros(entry.shape) if error is None else error for entry, error in rows]
-        return reference.forward(*errors, **attributes)[0]
+        return reference.forward(*errors, *inputs[len(errors) :], **attributes)[0]
 
     return forward_bound
 
@@ -66,22 +81,23 @@ def backward_bound(dy, inputs, attributes, needs):
 
 
 def sum_bound_of(reference):
-    """Return the ``backward_bound`` of an operation that moves one array's numbers, at times several copies of one.
+    """Return the ``backward_bound`` of an operation that moves numbers of its first input, one to several places.
 
     The gradient of such a number is the sum of what its copies get.
     """
 
     def backward_bound(dy, inputs, attributes, needs):
         """The bound of sums of as many terms as a number has copies, at most; those of one alone are copies."""
+        others = (None,) * (len(inputs) - 1)
         if not needs[0]:
-            return (None,)
-        _, saved = reference.forward(np.zeros(inputs[0].shape), **attributes)
+            return (None, *others)
+        _, saved = reference.forward(np.zeros(inputs[0].shape), *inputs[1:], **attributes)
 
         def total(dy):
             return reference.backward(dy, saved, needs, **attributes)[0]
 
         terms = total(np.ones(dy.shape)).max(initial=0)
-        return (sum_of_terms(total, dy, terms) if terms > 1 else np.zeros(inputs[0].shape),)
+        return (sum_of_terms(total, dy, terms) if terms > 1 else np.zeros(inputs[0].shape), *others)
 
     return backward_bound
 

@@ -9,7 +9,7 @@ import math
 from ..shared import matrix_product
 from ..shared.fusion import Pending
 from ..variants import CHOSEN, GENERAL, SPECIAL, TILES
-from . import direct, product, winograd, winograd_weights
+from . import depthwise, direct, product, winograd, winograd_weights
 from .choice import choose
 
 VARIANTS = (CHOSEN, *GENERAL, *SPECIAL)
@@ -18,11 +18,15 @@ KERNELS = {
     "conv2d": ("plain",),
     "conv2d_cpu": ("cpu",),
     "conv2d_gpu": ("gpu",),
+    "conv2d_depthwise": ("depthwise",),
     "conv2d_direct": ("direct",),
     "conv2d_volume": ("plain",),
     "conv2d_winograd": tuple(TILES),
     "conv2d_winograd_weights": tuple(TILES),
 }
+
+#: Variants without a copy of the whole array.
+_BY_PLANES = {"direct": direct, "depthwise": depthwise}
 
 _PLAIN_GROUP = 64
 
@@ -58,8 +62,9 @@ def forward(x, w, b, geometry):
             for function in (winograd.forward, winograd.forward_pooled)
         )
         return Pending(x.device, shape, run, run_pooled).array(), saved
-    if which == "direct":
-        return Pending(x.device, shape, functools.partial(direct.forward, saved.x, w, b, geometry)).array(), saved
+    if which in _BY_PLANES:
+        run = functools.partial(_BY_PLANES[which].forward, saved.x, w, b, geometry)
+        return Pending(x.device, shape, run).array(), saved
     return Pending(x.device, shape, functools.partial(_product, saved, b)).array(), saved
 
 
@@ -96,8 +101,8 @@ class Gradients:
             dx = winograd.backward_x(self._dy, w, geometry, TILES[which], kept=kept)
             dx.masked_by = kept
             return dx
-        if which == "direct":
-            return direct.backward_x(self._dy, w, geometry)
+        if which in _BY_PLANES:
+            return _BY_PLANES[which].backward_x(self._dy, w, geometry)
         return self._product.x(w)
 
     def w_and_b(self, needs_w, needs_b):
@@ -109,8 +114,8 @@ class Gradients:
             return dw, plain_bias(self._dy) if needs_b else None
         if which in TILES and needs_w:
             return winograd_weights.backward_w(x, self._dy, geometry, TILES[which], bias=needs_b)
-        if which == "direct" and needs_w:
-            dw, db = direct.backward_w(x, self._dy, geometry)
+        if which in _BY_PLANES and needs_w:
+            dw, db = _BY_PLANES[which].backward_w(x, self._dy, geometry)
             return dw, db if needs_b else None
         dw = self._product.w(x, self._saved.packed) if needs_w else None
         db = self._product.b() if needs_b else None

@@ -6,7 +6,7 @@ import math
 import typing
 
 from ...errors import ShapeError
-from ...shapes import window_output_shape
+from ...shapes import transposed_output_shape, window_output_shape
 from ..shared.planes import attributes_in_plane, is_signal, shape_in_plane
 
 #: How many elements the kernels can count.
@@ -87,6 +87,26 @@ def convolution(x_shape, w_shape, **attributes):
         x_shape, w_shape = shape_in_plane(x_shape), shape_in_plane(w_shape)
         attributes = attributes_in_plane(attributes)
     return Convolution(x_shape, w_shape, **attributes)
+
+
+def transposed_convolution(x_shape, w_shape, *, padding, output_padding, **attributes):
+    """Return the :class:`Convolution` whose gradient by x a transposed convolution of arrays of these shapes is.
+
+    What a transposed convolution adds at the end its convolution must not read: its padding is so much less there.
+
+    Parameters
+    ----------
+    x_shape, w_shape : tuple of int
+        (N, C, H, W) and (C, K/groups, kh, kw), or with one or three spatial axes.
+    padding, output_padding : tuple of int
+    **attributes
+        stride, dilation and groups.
+    """
+    steps = attributes["stride"], padding, output_padding, attributes["dilation"]
+    y_shape = x_shape[0], w_shape[1] * attributes["groups"], *transposed_output_shape(x_shape[2:], w_shape[2:], *steps)
+    axes = len(output_padding)
+    ends = (after - more for after, more in zip(padding[axes:], output_padding, strict=True))
+    return convolution(y_shape, w_shape, padding=(*padding[:axes], *ends), **attributes)
 
 
 # Of one geometry there is one object: it is its own key where plans are kept.

@@ -2,7 +2,7 @@
 
 import math
 
-from ..shared.statistics import Rows
+from ..shared.statistics import EachRow, Rows
 
 
 class BatchNormalization:
@@ -95,4 +95,82 @@ def _rows(x):
     return Rows(x.device, x.shape[0], x.shape[1], math.prod(x.shape[2:]))
 
 
-OPERATIONS = {"batch_normalization": BatchNormalization()}
+class LayerNormalization:
+    """The statistics are those of each example over all axes from ``axis`` on, of whose shape scale and bias are."""
+
+    KERNELS = {"normalization": (None,)}
+
+    def forward(self, x, scale, bias, *, axis, epsilon):
+        """x of any shape -> y of that shape."""
+        return _forward(_examples(x, axis), x, scale, bias, epsilon)
+
+    def backward(self, dy, saved, needs, *, axis, epsilon):
+        """Return the gradients of all three."""
+        return _examples(dy, axis).backward(dy, *saved)
+
+
+class InstanceNormalization:
+    """The statistics are those of each channel of each image; x (N, C, ...), scale and bias (C,)."""
+
+    KERNELS = {"normalization": (None,)}
+
+    def forward(self, x, scale, bias, *, epsilon):
+        """x (N, C, ...) -> y of that shape."""
+        return _forward(_groups(x, x.shape[1]), x, scale, bias, epsilon)
+
+    def backward(self, dy, saved, needs, *, epsilon):
+        """Return the gradients of all three."""
+        return _groups(dy, dy.shape[1]).backward(dy, *saved)
+
+
+class GroupNormalization:
+    """The statistics are those of each group of neighbouring channels of each image; x (N, C, ...), else (C,)."""
+
+    KERNELS = {"normalization": (None,)}
+
+    def forward(self, x, scale, bias, *, groups, epsilon):
+        """x (N, C, ...) -> y of that shape."""
+        return _forward(_groups(x, groups), x, scale, bias, epsilon)
+
+    def backward(self, dy, saved, needs, *, groups, epsilon):
+        """Return the gradients of all three."""
+        return _groups(dy, groups).backward(dy, *saved)
+
+
+class RMSNormalization:
+    """Each example divided by the root of the mean of its squares over all axes from ``axis`` on."""
+
+    KERNELS = {"normalization": (None,)}
+
+    def forward(self, x, scale, *, axis, epsilon):
+        """x of any shape -> y of that shape."""
+        return _forward(_examples(x, axis, is_centred=False), x, scale, None, epsilon)
+
+    def backward(self, dy, saved, needs, *, axis, epsilon):
+        """Return the gradients of both."""
+        dx, dscale, _ = _examples(dy, axis, is_centred=False).backward(dy, *saved)
+        return dx, dscale
+
+
+def _forward(rows, x, scale, bias, epsilon):
+    y, mean, inverse = rows.forward(x, scale, bias, epsilon)
+    return y, (x, scale, mean, inverse)
+
+
+def _examples(x, axis, is_centred=True):
+    rows, length = math.prod(x.shape[:axis]), math.prod(x.shape[axis:])
+    return EachRow(x.device, rows, 1, length, is_centred=is_centred)
+
+
+def _groups(x, groups):
+    batch, channels, *pixels = x.shape
+    return EachRow(x.device, batch * groups, channels // groups, math.prod(pixels), channels)
+
+
+OPERATIONS = {
+    "batch_normalization": BatchNormalization(),
+    "group_normalization": GroupNormalization(),
+    "instance_normalization": InstanceNormalization(),
+    "layer_normalization": LayerNormalization(),
+    "rms_normalization": RMSNormalization(),
+}

@@ -4,7 +4,7 @@ import numpy as np
 
 from ...shapes import broadcast_shape, repeated_axes
 from ..shared.elementwise import launch_in_chunks
-from ..shared.moving import WORDS, expanded, words
+from ..shared.moving import as_words, expanded, word_option
 from ..shared.reduction import sum_over
 
 
@@ -13,9 +13,11 @@ def forward(condition, a, b):
     y = a.device.empty(broadcast_shape(broadcast_shape(condition.shape, a.shape), b.shape), a.dtype)
     operands = {"condition": condition, "a": a, "b": b}
     steps, arrays = zip(*(_step(name, array, y.shape) for name, array in operands.items()), strict=True)
-    options = (f"-DWORD={WORDS[y.dtype.itemsize]}", *steps)
-    arguments = dict(zip(operands, map(words, arrays), strict=True))
-    launch_in_chunks(y.device, "where", "where_forward", y.size, options=options, **arguments, y=words(y), count=y.size)
+    options = (word_option(y), *steps)
+    arguments = dict(zip(operands, map(as_words, arrays), strict=True))
+    launch_in_chunks(
+        y.device, "where", "where_forward", y.size, options=options, **arguments, y=as_words(y), count=y.size
+    )
     return y, (condition, a.shape, b.shape)
 
 
@@ -29,7 +31,13 @@ def backward(dy, saved, needs):
 def _gradient(dy, condition, chosen_by, shape):
     dx = dy.device.empty(dy.shape)
     step, condition = _step("condition", condition, dy.shape)
-    arguments = {"condition": words(condition), "dy": dy, "dx": dx, "count": dy.size, "chosen_by": np.int32(chosen_by)}
+    arguments = {
+        "condition": as_words(condition),
+        "dy": dy,
+        "dx": dx,
+        "count": dy.size,
+        "chosen_by": np.int32(chosen_by),
+    }
     options = ("-DWORD=uint", step, "-DSTEP_OF_A=0", "-DSTEP_OF_B=0")
     launch_in_chunks(dy.device, "where", "where_backward", dy.size, options=options, **arguments)
     return dx if dx.shape == shape else sum_over(dx, repeated_axes(shape, dx.shape)).reshape(shape)

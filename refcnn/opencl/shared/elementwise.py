@@ -54,11 +54,23 @@ def launch_in_chunks(device, stem, kernel, elements, /, *, chunk=None, options=(
     loop in a work-item more reliably than of a loop over work-items, which was
     up to 5 times slower (Intel's runtime). ``options`` are further build options.
     """
-    chunk, group = _chunk_and_group(device, chunk)
+    chunk, group = chunk_and_group(device, chunk)
     device.launch(stem, kernel, (-(-elements // chunk),), group, options=(f"-DCHUNK={chunk}", *options), **arguments)
 
 
-def _chunk_and_group(device, chunk=None):
+def launch_in_parts(device, stem, kernel, maps, pixels, /, *, chunk, **arguments):
+    """Run a kernel over so many maps of so many numbers, ``CHUNK`` numbers of a map in a work-item, as above.
+
+    The kernel's arguments ``maps`` and ``pixels``, and ``parts``, in how many work-items a map is cut, are given here.
+    """
+    chunk, group = chunk_and_group(device, chunk)
+    parts = -(-pixels // chunk)
+    sizes = {"maps": maps, "pixels": pixels, "parts": parts}
+    device.launch(stem, kernel, (maps * parts,), group, options=(f"-DCHUNK={chunk}",), **arguments, **sizes)
+
+
+def chunk_and_group(device, chunk=None):
+    """Return how much a work-item does, on a CPU ``chunk``, and the local size of launches of such work-items."""
     if device.kind != "cpu":
         return 1, _GROUP
     # In a simulator, which looks for what work-items do to each other, there should be several.
@@ -87,7 +99,7 @@ def update_in_chunks(device, stem, kernel, rows, /, *, read, written, **attribut
     """
     results = [tuple(device.empty(row[0].shape) for _ in written) for row in rows]
     names = _slot_names((*read, *written, "count"))
-    chunk, group = _chunk_and_group(device)
+    chunk, group = chunk_and_group(device)
     for first in range(0, len(rows), _SLOTS):
         slots = [(*row, *made, row[0].size) for row, made in zip(rows, results, strict=True)][first : first + _SLOTS]
         chunks = sum(-(-slot[-1] // chunk) for slot in slots)

@@ -10,10 +10,10 @@ from ..runtime.array import DeviceArray
 from .elementwise import launch_in_chunks
 
 #: Unsigned integers of OpenCL C by their bytes.
-WORDS = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
+_WORDS = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
 
 
-def gather(x, shape, first, strides):
+def strided(x, shape, first, strides):
     """Return y of a shape with y[k_0, k_1, ...] = x.flat[first + k_0 strides[0] + k_1 strides[1] + ...].
 
     Parameters
@@ -26,39 +26,66 @@ def gather(x, shape, first, strides):
     """
     y = x.device.empty(shape, x.dtype)
     axes = _joined(shape, strides)
-    _launch("gather", y, axes, x=x, y=y, first=np.int32(first))
+    _launch("strided", axes, x=x, y=y, first=np.int32(first))
     return y
 
 
 def transposed(x, axes):
     """Return x with its axes in another order: axis k of the result is the axis ``axes[k]`` of x."""
     distances = row_major(x.shape)
-    return gather(x, [x.shape[axis] for axis in axes], 0, [distances[axis] for axis in axes])
+    return strided(x, [x.shape[axis] for axis in axes], 0, [distances[axis] for axis in axes])
 
 
 def expanded(x, shape):
     """Return x repeated along the axes that it lacks, or along which it has one element, to a shape."""
     repeated = repeated_axes(x.shape, shape)
     distances = (0,) * (len(shape) - len(x.shape)) + row_major(x.shape)
-    return gather(x, shape, 0, [0 if axis in repeated else distance for axis, distance in enumerate(distances)])
+    return strided(x, shape, 0, [0 if axis in repeated else distance for axis, distance in enumerate(distances)])
 
 
-def scatter(dy, shape, parts):
-    """Return dx of a shape that is dy in a part of each axis, and 0 elsewhere.
+def scatter(x, shape, parts, around=0, first=0, strides=None):
+    """Return y of a shape that is x in a part of each axis, and another number elsewhere.
 
     Parameters
     ----------
-    dy : DeviceArray
+    x : DeviceArray
     shape : tuple of int
     parts : tuple of (int, int, int)
-        As :func:`refcnn.shapes.parts` returns them, of which dy has the shape.
+        As :func:`refcnn.shapes.parts` returns them.
+    around : int, float or bool
+        The other number.
+    first : int
+        The element of x with which the part begins.
+    strides : tuple of int, optional
+        Those of x along each axis; without them x has the shape of the parts.
     """
-    dx = dy.device.empty(shape, dy.dtype)
-    axes = _whole_axes_joined(shape, parts)
-    distances = row_major([taken for *_, taken in axes])
-    axes = [(*axis, distance) for axis, distance in zip(axes, distances, strict=True)]
-    _launch("scatter", dx, axes, dy=dy, dx=dx)
-    return dx
+    y = x.device.empty(shape, x.dtype)
+    strides = row_major([taken for *_, taken in parts]) if strides is None else strides
+    axes = _parts_joined(shape, parts, strides)
+    _launch("scatter", axes, x=x, y=y, first=np.int32(first), around=word(around, x.dtype))
+    return y
+
+
+def pick(x, tables, around=0):
+    """Return y with y[k_0, k_1, ...] = x[tables[0][k_0], tables[1][k_1], ...], and another number where one is -1.
+
+    Parameters
+    ----------
+    x : DeviceArray
+    tables : sequence of (sequence of int)
+        For each axis of x, and so of the result.
+    around : int, float or bool
+        The other number.
+    """
+    y = x.device.empty([len(table) for table in tables], x.dtype)
+    axes, found, first = [], [], 0
+    for table, stride in _tables_joined(x.shape, tables):
+        axes.append((len(table), first))
+        found.append(np.where(table < 0, -1, table * stride))
+        first += len(table)
+    tables = x.device.array(np.concatenate(found).astype(np.int32))
+    _launch("pick", axes, x=x, y=y, around=word(around, x.dtype), tables=tables)
+    return y
 
 
 def joined(xs, axis):
@@ -96,20 +123,24 @@ def part(x, axis, start, size):
 
 def _copy_rows(x, y, count, columns, **places):
     places = {name: np.int32(place) for name, place in places.items()}
-    options = (f"-DWORD={WORDS[x.dtype.itemsize]}",)
-    arguments = {"x": words(x), "y": words(y), "count": count, "columns": columns, **places}
+    options = (word_option(x),)
+    arguments = {"x": as_words(x), "y": as_words(y), "count": count, "columns": columns, **places}
     launch_in_chunks(x.device, "moving", "copy_rows", count, options=options, **arguments)
 
 
-def _launch(kernel, written, axes, **arguments):
-    device = written.device
-    arguments = {name: words(value) if isinstance(value, DeviceArray) else value for name, value in arguments.items()}
-    arguments |= {"count": written.size, "axes": device.array(np.array(axes, np.int32)), "last_axis": len(axes) - 1}
-    options = (f"-DWORD={WORDS[written.dtype.itemsize]}",)
-    launch_in_chunks(device, "moving", kernel, written.size, options=options, **arguments)
+def _launch(kernel, axes, *, x, y, **arguments):
+    device = y.device
+    arguments |= {"count": y.size, "axes": device.array(np.array(axes, np.int32)), "last_axis": len(axes) - 1}
+    options = (word_option(y),)
+    launch_in_chunks(device, "moving", kernel, y.size, options=options, x=as_words(x), y=as_words(y), **arguments)
 
 
-def words(array):
+def word_option(array):
+    """Return the build option that says of which type the words of an array are."""
+    return f"-DWORD={_WORDS[array.dtype.itemsize]}"
+
+
+def as_words(array):
     """Return an array, in the same memory, of unsigned integers as large as its elements."""
     return DeviceArray(array.device, array.shape, f"u{array.dtype.itemsize}", array.memory)
 
@@ -125,14 +156,42 @@ def _joined(shape, strides):
     return joined
 
 
-def _whole_axes_joined(shape, parts):
-    """Return (size, start, step, taken) of each axis, neighbours as one where both are taken whole; at least one."""
-    joined = [(1, 0, 1, 1)]
-    for size, (start, step, taken) in zip(shape, parts, strict=True):
+def _parts_joined(shape, parts, strides):
+    """Return (size, start, step, taken, stride) of each axis; one that is taken whole becomes one with that before it.
+
+    There is at least one.
+    """
+    joined = []
+    for size, (start, step, taken), stride in zip(shape, parts, strides, strict=True):
         is_whole = (start, step, taken) == (0, 1, size)
-        former = joined[-1]
-        if is_whole and former == (former[0], 0, 1, former[0]):
-            joined[-1] = (former[0] * size, 0, 1, former[0] * size)
+        if joined and is_whole and joined[-1][2] == 1 and joined[-1][4] == size * stride:
+            joined[-1] = (*(number * size for number in joined[-1][:2]), 1, joined[-1][3] * size, stride)
         else:
-            joined.append((size, start, step, taken))
+            joined.append((size, start, step, taken, stride))
+    return joined or [(1, 0, 1, 1, 1)]
+
+
+def _tables_joined(shape, tables):
+    """Return (table, stride) of each axis, neighbours as one of which nothing is left out; at least one."""
+    joined = [(np.zeros(1, int), 1)]
+    for size, table, stride in zip(shape, tables, row_major(shape), strict=True):
+        table = np.asarray(table, int)
+        former, distance = joined[-1]
+        if (
+            _is_whole(table, size)
+            and _is_whole(former, len(former))
+            and (len(former) == 1 or distance == size * stride)
+        ):
+            joined[-1] = np.arange(len(former) * size), stride
+        else:
+            joined.append((table, stride))
     return joined
+
+
+def _is_whole(table, size):
+    return len(table) == size and np.array_equal(table, np.arange(size))
+
+
+def word(number, dtype):
+    """Return a number of a dtype as an unsigned integer of the same bits."""
+    return np.asarray(number, dtype).view(f"u{dtype.itemsize}")[()]

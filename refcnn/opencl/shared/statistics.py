@@ -30,6 +30,8 @@ class _Cut:
         What a work-item takes of an array in all.
     run : int
         Values of a row that are computed in one loop.
+    row_values : int
+        What a work-item takes of rows that are normalised each by itself, at least one.
     """
 
     width: int
@@ -39,15 +41,16 @@ class _Cut:
     block: int
     values: int
     run: int
+    row_values: int
 
 
 def _cut(device):
     if device.is_simulator:
         # Where several work-items and parts are wanted of few values.
-        return _Cut(4, 1, part=18, columns=6, block=3, values=36, run=5)
+        return _Cut(4, 1, part=18, columns=6, block=3, values=36, run=5, row_values=12)
     if device.kind == "cpu":
-        return _Cut(device.vector_width, 1, part=512, columns=64, block=64, values=16384, run=4096)
-    return _Cut(1, 64, part=256, columns=1, block=64, values=1, run=1)
+        return _Cut(device.vector_width, 1, part=512, columns=64, block=64, values=16384, run=4096, row_values=16384)
+    return _Cut(1, 64, part=256, columns=1, block=64, values=1, run=1, row_values=1)
 
 
 class Rows:
@@ -64,7 +67,7 @@ class Rows:
         self._cut = _cut(device)
         self._by_column = inner < _SHORT
         self._rows, self._length = (outer, channels * inner) if self._by_column else (outer * channels, inner)
-        self._options = f"-DWIDTH={self._cut.width}", f"-DBY_COLUMN={int(self._by_column)}"
+        self._options = f"-DWIDTH={self._cut.width}", f"-DBY_COLUMN={int(self._by_column)}", "-DCENTRED=1"
 
     @property
     def count(self):
@@ -146,3 +149,52 @@ class Rows:
 
     def _launch(self, kernel, items, group, **arguments):
         self.device.launch("normalization", kernel, items, group, options=self._options, **arguments)
+
+
+class EachRow:
+    """Rows that are normalised each by itself: x is (rows, parts, length).
+
+    Parameters
+    ----------
+    device : Device
+    rows, parts, length : int
+    channels : int or None
+        Of how many channels the parts are, one after the other and again, where scale and bias have a number for each
+        channel; None where they have one for each value of a row, which is one part then.
+    is_centred : bool
+        Whether the mean is taken away, and a bias added.
+    """
+
+    def __init__(self, device, rows, parts, length, channels=None, is_centred=True):
+        cut = _cut(device)
+        self._device, self._by_column, self._group = device, channels is None, cut.group
+        per_item = max(1, cut.row_values // (parts * length))
+        self._sizes = {"rows": rows, "parts": parts, "length": length, "channels": channels or 1, "per_item": per_item}
+        self._items = -(-rows // per_item)
+        flags = {"WIDTH": cut.width, "BY_COLUMN": int(self._by_column), "CENTRED": int(is_centred)}
+        self._options = tuple(f"-D{name}={value}" for name, value in flags.items())
+
+    def forward(self, x, scale, bias, epsilon):
+        """Return y, and the mean and the inverse of the standard deviation of each row."""
+        y, mean, inverse = (self._device.empty(shape) for shape in (x.shape, *[(self._sizes["rows"],)] * 2))
+        arrays = {"x": x, "scale": scale, "bias": bias, "y": y, "mean": mean, "inverse": inverse}
+        self._launch("normalise_rows", **arrays, epsilon=epsilon)
+        return y, mean, inverse
+
+    def backward(self, dy, x, scale, mean, inverse):
+        """Return dx, dscale and dbias."""
+        sizes = self._sizes
+        shape = (
+            (self._items, sizes["length"])
+            if self._by_column
+            else (sizes["rows"] * sizes["parts"] // sizes["channels"], sizes["channels"])
+        )
+        dx, dscale, dbias = (self._device.empty(shape) for shape in (x.shape, shape, shape))
+        arrays = {"dy": dy, "x": x, "scale": scale, "mean": mean, "inverse": inverse, "dx": dx}
+        self._launch("normalise_rows_backward", **arrays, dscale=dscale, dbias=dbias)
+        return dx, *(reduction.sum_over(entry, (0,)).reshape(scale.shape) for entry in (dscale, dbias))
+
+    def _launch(self, kernel, **arguments):
+        self._device.launch(
+            "normalization", kernel, (self._items,), (self._group,), options=self._options, **arguments, **self._sizes
+        )
