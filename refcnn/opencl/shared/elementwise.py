@@ -29,6 +29,19 @@ def options_of_types(operands, result=None):
     return tuple(options)
 
 
+def width_option(x, in_vectors):
+    """Return the build option of kernels/elementwise.cl for how many elements of an operand are taken at once.
+
+    Parameters
+    ----------
+    x : DeviceArray
+    in_vectors : bool
+        Whether they are as many as a vector has, of floats on a CPU.
+    """
+    is_wide = in_vectors and x.device.kind == "cpu" and x.dtype == formats.FLOAT32.dtype
+    return f"-DWIDTH={x.device.vector_width if is_wide else 1}"
+
+
 def launch_over(device, stem, kernel, items, /, **arguments):
     """Run a kernel with a work-item for each of so many rows; its arguments by name."""
     device.launch(stem, kernel, (items,), _GROUP, **arguments)
