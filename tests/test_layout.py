@@ -58,7 +58,7 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"convolution", "indexing", "matmul", "page", "pooling", "renom"}, "optimizers": {"optimizer"}}
+BESIDE = {"layers": {"convolution", "gemm", "indexing", "page", "pooling", "renom"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
@@ -193,7 +193,6 @@ OTHER_MEANINGS = {
     ("cli.train", "command", "split"): "the name of an argument",
     ("data", "", "one_hot"): "a public name, of a function of arrays on the host",
     ("data", "", "split"): "a public name, of a function that parts data sets",
-    ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
     ("conformance.judging.comparison", "verdict", "where"): "a word of a message",
     ("opencl.runtime.trial_process", "run", "where"): "a word of a message",
     **{
@@ -229,7 +228,7 @@ OTHER_MEANINGS = {
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
         ("numpy_protocol", "", operation): "the operator is the operation"
-        for operation in ("divide", "multiply", "power", "subtract")
+        for operation in ("divide", "matmul", "multiply", "power", "subtract")
     },
     ("variable", "Variable.__abs__", "absolute"): "the operator is the operation",
     ("variable", "Variable.__getitem__", "slice"): "the operator is the operation",
