@@ -77,9 +77,10 @@ OPTIONS = {
     "class weights": {"class_weights": (1.0, 0.5, 3.0)},
     "weight decay": {"weight_decay": 0.01},
     "clipping": {"clip_norm": 0.1},
+    "clipping by value": {"clip_value": 0.001},
     "accumulation": {"accumulation_steps": 3},
     "average": {"average_decay": 0.9},
-    "average of one": {"average_decay": 0.0, "monitor": "validation_loss", "patience": 9, "warm_up": 0.1},
+    "average of one": {"average_decay": 0.0, "monitor": "validation_loss", "patience": 9, "warm_up": 0.5},
     "freezing": {"freeze": ("0",)},
     "all": {
         "schedule": "cosine",
@@ -342,6 +343,7 @@ def test_without_the_package_tensorboard_is_refused_before_anything_is_made(tmp_
         ({"class_weights": "even"}, "'even'"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0"),
         ({"clip_norm": 0.0}, "clip_norm is 0.0"),
+        ({"clip_value": -1.0}, "clip_value is -1.0"),
         ({"accumulation_steps": 0}, "accumulation_steps is 0"),
         ({"average_decay": 1.0}, "average_decay is 1.0"),
         ({"freeze": ("9",)}, "'9' names no parameter. There are 0.w, 0.b, 5.w, 5.b"),
@@ -407,3 +409,17 @@ def test_what_it_was_most_wrong_about_is_drawn_by_the_probability_of_the_true_cl
     np.testing.assert_array_equal(true, session.validation.y[order])
     np.testing.assert_array_equal(taken, exact.argmax(axis=1)[order])
     assert names == session.validation.classes
+
+
+def test_all_options_resume_to_the_same_bits_on_a_device(tmp_path, opencl_backend):
+    with rm.use_backend(opencl_backend):
+        whole = finish(begin(tmp_path / "whole", **OPTIONS["all"]))
+        session = begin(tmp_path / "run", **OPTIONS["all"])
+        for call in (9, 11):
+            interrupt_at(session, call)
+            with pytest.raises(Interrupted):
+                finish(session)
+            session = resumed(session)
+        finish(session)
+    small_run.assert_same(whole.run.last, session.run.last)
+    small_run.assert_same(whole.run.best, session.run.best)

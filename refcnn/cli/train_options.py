@@ -60,6 +60,7 @@ _STEPS = (
     ),
     click.option("--weight-decay", type=_NUMBER, metavar="N", help="Draw weights to zero by this.  [default: 0]"),
     click.option("--clip-norm", type=_POSITIVE, metavar="N", help="Scale larger gradients down to this norm."),
+    click.option("--clip-value", type=_POSITIVE, metavar="N", help="Cut each gradient's numbers to [-N, N]."),
     click.option(
         "--accumulation-steps", type=_COUNT, metavar="N", help="Take a step with the mean gradient of so many batches."
     ),

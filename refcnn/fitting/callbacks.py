@@ -1,10 +1,11 @@
 """What is called along a training: the base class of callbacks, and the ready ones."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import attributes
 from ..arguments import Written
@@ -109,7 +110,7 @@ class TimeLimit(Callback):
 
     def __init__(self, seconds: float) -> None:
         self.seconds = attributes.number("TimeLimit", "seconds", seconds, above=0)
-        self._end = None
+        self._end = math.inf
 
     def on_train_begin(self, loop: "Loop") -> None:
         """Start the clock."""
@@ -142,7 +143,8 @@ class ProgressBar(Callback):
     """Show the batches of each epoch, where standard error is a terminal."""
 
     def __init__(self) -> None:
-        self._bar = self._looked = None
+        self._bar: Any = None
+        self._looked = 0.0
 
     def on_epoch_begin(self, loop: "Loop") -> None:
         """Draw the bar."""
@@ -192,7 +194,8 @@ class TensorBoard(Callback):
 
     def __init__(self, folder: PathLike) -> None:
         require_tensorboard()
-        self.folder, self._writer = folder, None
+        self.folder = folder
+        self._writer: Any = None
 
     def on_train_begin(self, loop: "Loop") -> None:
         """Open a new file."""

@@ -63,6 +63,8 @@ class Optimizer(Written):
     """
 
     operation: str | None = None
+    #: The learning rate of the next step, which a schedule changes.
+    lr: float
     slots: tuple[str, ...] = ()
     decays_weights = False
     _shows_all = True

@@ -20,7 +20,7 @@ DEFAULT_VALIDATION_SPLIT = 0.2
 #: Epochs of a single batch, where no number is given.
 OVERFIT_EPOCHS = 100
 #: The options that the optimizers take, by the same names.
-OF_OPTIMIZER = ("weight_decay", "clip_norm", "accumulation_steps", "average_decay")
+OF_OPTIMIZER = ("weight_decay", "clip_norm", "clip_value", "accumulation_steps", "average_decay")
 #: What may change while a run goes on, beside the places of its data: the epochs can only be raised.
 CHANGEABLE = ("epochs", "patience", "tensorboard", "proof", "proof_time")
 
