@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ...reference.arithmetic import unbroadcast
 from ...shapes import broadcast_shape, matrix_product_shape
 from ..theory.bounds import sum_of_products
-from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, extents
+from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, extents, grown
 
 EXACT_ON_INTEGERS = True
 _LONG_SUMS = (511, 512, 513, 1025)
@@ -33,8 +33,11 @@ def cases(draw, size="small", integers=False):
     # Long sums at times: kernels cut them into parts of a power of two.
     terms = draw(extents(largest) if size == "tiny" else st.one_of(extents(2 * largest), st.sampled_from(_LONG_SUMS)))
     of_a, of_b = draw(st.sampled_from(_STACKS))
+    if size == "vast":
+        (rows, terms), columns = draw(grown((rows, draw(extents(9))))), draw(extents(9))
+        of_a = of_b = ()
     a, b = (*of_a, rows, terms), (*of_b, terms, columns)
-    vectors = draw(st.sampled_from(("", "", "", "a", "b", "ab")))
+    vectors = "" if size == "vast" else draw(st.sampled_from(("", "", "", "a", "b", "ab")))
     a, b = (terms,) if "a" in vectors else a, (terms,) if "b" in vectors else b
     y = matrix_product_shape(a, b)
     a, b, dy = (draw(arrays(shape, integers, **FEW_NOT_FINITE)) for shape in (a, b, y))
