@@ -37,7 +37,13 @@ def test_cases_of_onnx(backend):
         indices, depth = indices.astype(np.int64), int(np.asarray(depth).item())
         off, on = (float(value) if values.dtype.kind not in "ib" else value.item() for value in values)
         axis = given.get("axis", -1) % (indices.ndim + 1)
-        return (indices,), {"depth": depth, "axis": axis, "off": off, "on": on, "dtype": kept(values.dtype, FLOAT32.dtype).name}
+        return (indices,), {
+            "depth": depth,
+            "axis": axis,
+            "off": off,
+            "on": on,
+            "dtype": kept(values.dtype, FLOAT32.dtype).name,
+        }
 
     check_node_cases("one_hot", "OneHot", translate, backend)
 
