@@ -285,13 +285,25 @@ class Device:
 
 
 def softmax_implementation(device):
-    def forward(x):
-        exponential = device.exp(x - x.max(axis=1, keepdims=True))
-        y = device.divide(exponential, device.sum(exponential, 1))
+    def forward(x, *, axis):
+        exponential = device.exp(x - x.max(axis=axis, keepdims=True))
+        y = device.divide(exponential, device.sum(exponential, axis))
         return y, y
 
-    def backward(dy, y, needs):
-        return (y * (dy - device.sum(dy * y, 1)),)
+    def backward(dy, y, needs, *, axis):
+        return (y * (dy - device.sum(dy * y, axis)),)
+
+    return types.SimpleNamespace(forward=forward, backward=backward)
+
+
+def log_softmax_implementation(device):
+    def forward(x, *, axis):
+        shifted = x - x.max(axis=axis, keepdims=True)
+        y = shifted - device.log(device.sum(device.exp(shifted), axis))
+        return y, y
+
+    def backward(dy, y, needs, *, axis):
+        return (dy - device.exp(y) * device.sum(dy, axis),)
 
     return types.SimpleNamespace(forward=forward, backward=backward)
 
@@ -372,6 +384,7 @@ def sgd_implementation(device):
 
 FUNCTIONS = [
     ("softmax", softmax.cases("small"), softmax_implementation),
+    ("log_softmax", softmax.cases("small"), log_softmax_implementation),
     ("softmax_cross_entropy", softmax_cross_entropy.cases("small"), cross_entropy_implementation),
     ("sparse_softmax_cross_entropy", sparse_softmax_cross_entropy.cases("tiny"), sparse_cross_entropy_implementation),
     ("adam", adam.cases("small"), adam_implementation),
@@ -395,6 +408,7 @@ OPERATIONS = (
     "conv2d",
     "dense",
     "dropout",
+    "log_softmax",
     "max_pool2d",
     "relu",
     "sgd",

@@ -43,11 +43,17 @@ def smoothed_l1_cases(draw, size="small", integers=False):
 def sigmoid_cross_entropy_cases(draw, size="small", integers=False):
     """Draw logits, and probabilities: truths, or numbers between them, or any."""
     case = draw(cases(size, integers))
-    x = draw(arrays(case.inputs[0].shape, integers, scales=(1.0, 10.0, 1e-3, 1e3, 1e30), special=special_numbers()))
+    # In a sum a NaN hides whether an infinity takes part.
+    special = draw(st.sampled_from((special_numbers(), (np.inf, -np.inf))))
+    x = draw(
+        arrays(
+            case.inputs[0].shape, integers, scales=(1.0, 10.0, 1e-3, 1e3, 1e30), special=special, shares=(0, 0.2, 0.2)
+        )
+    )
     t = case.inputs[1]
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     truths, between = (rng.random(t.shape) < 0.5).astype(t.dtype), rng.random(t.shape).astype(t.dtype)
-    return Case((x, draw(st.sampled_from((truths, between, t)))), case.attributes, case.dy)
+    return Case((x, draw(st.sampled_from((truths, truths, between, t)))), case.attributes, case.dy)
 
 
 def _is_not_divided(attributes):
