@@ -125,6 +125,4 @@ def test_the_error_of_a_bias_of_large_images_is_small(opencl_backend):
         with variants.use_variant(variant):
             _, saved = module.forward(*map(opencl_backend.array, (x, w, b)), **attributes)
             *_, db = module.backward(opencl_backend.array(dy), saved, (False, False, True), **attributes)
-        assert (
-            abs(opencl_backend.to_host(db)[0, 0, 0, 0] / (dy.size * np.float64(dy[0, 0, 0, 0])) - 1) <= 1e-4
-        )
+        assert abs(opencl_backend.to_host(db)[0, 0, 0, 0] / (dy.size * np.float64(dy[0, 0, 0, 0])) - 1) <= 1e-4
