@@ -74,6 +74,13 @@ def test_arrays_data_sets_and_batches_are_one():
         np.testing.assert_allclose(state, states[0], rtol=1e-4)
 
 
+def test_inputs_alone_are_predicted():
+    model = linear()
+    whole = model(POINTS).as_ndarray()
+    for data in (POINTS, rm.Variable(POINTS), [POINTS[:10], POINTS[10:]], iter([(POINTS, None)])):
+        np.testing.assert_allclose(rm.predict(model, data, batch_size=7), whole, rtol=1e-6)
+
+
 def test_several_inputs_and_a_loss_of_ones_own():
     class Sum(rm.Model):
         def __init__(self):

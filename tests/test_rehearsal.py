@@ -147,6 +147,8 @@ def test_a_dry_run_finds_what_a_long_one_would_find_at_its_end(call):
     """The schedule is that of the whole training, and so are the checks."""
     result = call(*ARGUMENTS, "--dry-run", "--schedule", "step:every=9")
     assert result.exit_code == 1 and "needs 10 epochs, but the training has 3" in result.output
+    result = call(*ARGUMENTS, "--dry-run", "--out", "data.npz")
+    assert result.exit_code == 1 and "data.npz is a file" in result.output
 
 
 def test_every_option_reaches_the_run(call, folder):

@@ -245,7 +245,7 @@ def test_a_run_from_other_weights_resumes_to_the_same_bits_from_before_its_first
     whole = finish(begin(tmp_path / "whole", weights=str(tmp_path / "weights.npz")))
     session = begin(tmp_path / "run", weights=str(tmp_path / "weights.npz"))
     assert not session.run.last.exists()
-    finish(resumed(session))
+    finish(resumed(session, weights=str(tmp_path / "weights.npz")))
     small_run.assert_same(whole.run.last, session.run.last)
     other = begin(tmp_path / "other", weights=str(tmp_path / "weights.npz"))
     whole.model.save(tmp_path / "weights.npz")
@@ -423,3 +423,16 @@ def test_all_options_resume_to_the_same_bits_on_a_device(tmp_path, opencl_backen
         finish(session)
     small_run.assert_same(whole.run.last, session.run.last)
     small_run.assert_same(whole.run.best, session.run.best)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one-cycle", "restarts", "constant"])
+def test_more_epochs_are_remarked_where_the_schedule_goes_along_all(tmp_path, schedule):
+    """The others give what a run of so many epochs would have given."""
+    whole = finish(begin(tmp_path / "whole", schedule=schedule))
+    part = finish(begin(tmp_path / "part", schedule=schedule, epochs=2))
+    more = resumed(part, epochs=3)
+    assert ("rates of 2 epochs" in more.description()) == (schedule in ("cosine", "one-cycle"))
+    finish(more)
+    same = all(np.array_equal(array, more.model.state()[name]) for name, array in whole.model.state().items())
+    assert same == (schedule in ("restarts", "constant"))
+    assert "rates of" not in resumed(part).description()
