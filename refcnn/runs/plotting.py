@@ -21,13 +21,15 @@ from ..mode import recording
 from ..tape import tape
 
 _COLUMNS = 8
+#: Of kernels that can be drawn, (K, C/groups, kh, kw).
+_DIMENSIONS = 4
 _DOTS_PER_INCH = 150
 #: Up to so many classes each gets its tick, and each cell of the confusion matrix its count.
 _READABLE_CLASSES = 25
 
 
 def convolutions(model, x):
-    """Run a model and return its convolutions in order, a list of (weights, feature maps).
+    """Run a model and return its convolutions of images in order, a list of (weights, feature maps).
 
     Parameters
     ----------
@@ -49,10 +51,10 @@ def convolutions(model, x):
     found = [
         (node.inputs[index].as_ndarray(), node.results()[0].as_ndarray())
         for node, index in kernels_of
-        if index is not None
+        if index is not None and len(node.inputs[index].shape) == _DIMENSIONS
     ]
     if not found:
-        raise ArgumentError("the model has no convolution, so there are no kernels or feature maps to show.")
+        raise ArgumentError("the model has no convolution of images, so there are no kernels or feature maps to show.")
     return found
 
 
