@@ -16,10 +16,10 @@
         terms += taps;                 \
     }
 
-/* The place of the window along an axis that has a tap so far behind its first place, or -1 if there is none. */
+/* The place of the window along an axis that has a tap so far behind its first place, or less than 0 if none has. */
 int place_of(int distance, int step, int places)
 {
-    return distance >= 0 && distance % step == 0 && distance / step < places ? distance / step : -1;
+    return distance % step == 0 && distance / step < places ? distance / step : -1;
 }
 
 /* Taps from a first one on, spread apart, that lie from begin to end. */

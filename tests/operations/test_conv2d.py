@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from refcnn.conformance.operations import conv2d
 from refcnn.opencl import variants
@@ -105,6 +105,7 @@ def test_each_gradient_alone(backend, case):
     check_needs("conv2d", case, backend)
 
 
+@settings(max_examples=10)
 @given(case=conv2d.cases("tiny", integers=True))
 def test_gradients_of_reference(case):
     check_gradients("conv2d", case, step=1)
@@ -124,6 +125,4 @@ def test_the_error_of_a_bias_of_large_images_is_small(opencl_backend):
         with variants.use_variant(variant):
             _, saved = module.forward(*map(opencl_backend.array, (x, w, b)), **attributes)
             *_, db = module.backward(opencl_backend.array(dy), saved, (False, False, True), **attributes)
-        assert (
-            abs(opencl_backend.to_host(db)[0, 0, 0, 0] / (dy.size * np.float64(dy[0, 0, 0, 0])) - 1) <= 1e-4
-        )
+        assert abs(opencl_backend.to_host(db)[0, 0, 0, 0] / (dy.size * np.float64(dy[0, 0, 0, 0])) - 1) <= 1e-4

@@ -69,6 +69,14 @@ def _often_the_same(draw, shape, integers, axes):
 
 
 @st.composite
+def _often_zero(draw, shape, integers, axes):
+    """Draw any numbers; at times most of them are 0."""
+    if integers or draw(st.integers(0, 3)):
+        return draw(_any_numbers(shape, integers, axes))
+    return draw(arrays(shape, special=(0.0,), shares=(0.9, 1)))
+
+
+@st.composite
 def _factors(draw, shape, integers, axes):
     """Draw numbers whose products often stay finite, and above 0: near 1 or -1 in proportion to how many there are."""
     if draw(st.integers(0, 3)) == 0:
@@ -253,7 +261,7 @@ OPERATIONS = {
     "arg_max": PlaceOfExtreme(1),
     "arg_min": PlaceOfExtreme(-1),
     "reduce_l1": _derived("reduce_l1", whole_numbers=_OF_SUMS, EXACT_ON_INTEGERS=True),
-    "reduce_l2": _derived("reduce_l2"),
+    "reduce_l2": _derived("reduce_l2", _often_zero),
     "reduce_log_sum": _derived("reduce_log_sum", _with_positive_sums),
     "reduce_log_sum_exp": _Derived(reference.Reduction(_log_sum_exp, _of_log_sum_exp), _cases_of(_exponents)),
     "reduce_max": Extreme(1),
