@@ -1,18 +1,11 @@
-/* Adam; see refcnn/reference/adam.py. The corrections are 1 - beta1^step and 1 - beta2^step. A launch updates up to
-   eight parameters. Build option: CHUNK, the elements that a work-item does. */
+/* Adam; see refcnn/reference/adam.py. The corrections are 1 - beta1^step and 1 - beta2^step. */
 
-#define EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
-#define PARAMETER(n)                                                                                             \
-    __global const float *restrict w##n, __global const float *restrict g##n, __global const float *restrict m##n, \
-        __global const float *restrict r##n, __global float *restrict w_new##n, __global float *restrict m_new##n, \
-        __global float *restrict r_new##n, int count##n,
-#define UPDATE(n)                                                                                                \
-    if (chunk < (count##n + CHUNK - 1) / CHUNK) {                                                                \
-        update(w##n, g##n, m##n, r##n, w_new##n, m_new##n, r_new##n, chunk, count##n, lr, beta1, beta2,          \
-               one_minus_beta1, one_minus_beta2, epsilon, correction1, correction2);                             \
-        return;                                                                                                  \
-    }                                                                                                            \
-    chunk -= (count##n + CHUNK - 1) / CHUNK;
+#include "update.cl"
+
+#define PARAMETER(n) WITH_TWO(n, m, r)
+#define UPDATE(n)                                                                     \
+    UPDATE_TWO(n, m, r, lr, beta1, beta2, one_minus_beta1, one_minus_beta2,           \
+               epsilon, correction1, correction2)
 
 inline void update(__global const float *restrict w, __global const float *restrict g,
                    __global const float *restrict m, __global const float *restrict r, __global float *restrict w_new,

@@ -1,16 +1,9 @@
-/* Gradient descent with momentum; see refcnn/reference/sgd.py. A launch updates up to eight parameters.
-   Build option: CHUNK, the elements that a work-item does. */
+/* Gradient descent with momentum; see refcnn/reference/sgd.py. */
 
-#define EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
-#define PARAMETER(n)                                                                                             \
-    __global const float *restrict w##n, __global const float *restrict g##n, __global const float *restrict v##n, \
-        __global float *restrict w_new##n, __global float *restrict v_new##n, int count##n,
-#define UPDATE(n)                                                                                                \
-    if (chunk < (count##n + CHUNK - 1) / CHUNK) {                                                                \
-        update(w##n, g##n, v##n, w_new##n, v_new##n, chunk, count##n, lr, momentum, nesterov);                   \
-        return;                                                                                                  \
-    }                                                                                                            \
-    chunk -= (count##n + CHUNK - 1) / CHUNK;
+#include "update.cl"
+
+#define PARAMETER(n) WITH_ONE(n, v)
+#define UPDATE(n) UPDATE_ONE(n, v, lr, momentum, nesterov)
 
 inline void update(__global const float *restrict w, __global const float *restrict g,
                    __global const float *restrict v, __global float *restrict w_new, __global float *restrict v_new,

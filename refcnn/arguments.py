@@ -30,6 +30,11 @@ _NAMES_ELSEWHERE = {
     "beta_2": "beta2",
     "betas": ("beta1", "beta2"),
     "eps": "epsilon",
+    "global_clipnorm": "clip_norm",
+    "max_norm": "clip_norm",
+    "clipvalue": "clip_value",
+    "gradient_accumulation_steps": "accumulation_steps",
+    "ema_momentum": "average_decay",
     "count_include_pad": "count_include_padding",
 }
 #: Arguments of other libraries that say the opposite of one here.
@@ -46,7 +51,11 @@ class Written:
 
     #: For messages: how a call with too many arguments by position reads here, a function of them; or None.
     _instead = None
-    #: Whether ``repr`` tells all arguments, by name, and not those alone that differ from their defaults.
+    #: How many arguments ``repr`` tells by position at most, of those that may be given so; None for all where others
+    #: are taken by name alone, else for the first.
+    _by_position: int | None = None
+    #: Whether ``repr`` tells all arguments that may be given by position, by name, and not those alone that differ from
+    #: their defaults.
     _shows_all = False
 
     def __new__(cls, *arguments, **keywords):
@@ -68,6 +77,7 @@ class Written:
     def __repr__(self):
         parameters, texts = parameters_of(type(self)), []
         names_some = any(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters.values())
+        most = self._by_position or (len(parameters) if names_some else 1)
         by_position = not self._shows_all
         for number, (name, parameter) in enumerate(parameters.items()):
             value = _compact(self._argument(name))
@@ -75,11 +85,12 @@ class Written:
             if not is_kept and parameter.default is inspect.Parameter.empty:
                 # A class of the user's own, which keeps it under another name.
                 return f"{type(self).__name__}(...)"
-            if is_kept and by_position and parameter.kind in _POSITIONAL and (number == 0 or names_some):
+            if is_kept and by_position and parameter.kind in _POSITIONAL and number < most:
                 texts.append(repr(value))
                 continue
             by_position = False
-            if is_kept and (self._shows_all or repr(value) != repr(_compact(parameter.default))):
+            is_shown = self._shows_all and parameter.kind in _POSITIONAL
+            if is_kept and (is_shown or repr(value) != repr(_compact(parameter.default))):
                 texts.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(texts)})"
 
@@ -152,11 +163,11 @@ def _and(names):
 
 
 def _compact(value):
-    """Return one number for a tuple of equal ones, and a pair for (top, left, bottom, right) of two equal pairs."""
+    """Return one number for a tuple of equal ones, and half of padding whose beginnings are its ends."""
     if isinstance(value, tuple) and value:
         if all(entry == value[0] for entry in value):
             return value[0]
         half = len(value) // 2
-        if len(value) == 4 and value[:half] == value[half:]:
+        if len(value) in (4, 6) and value[:half] == value[half:]:
             return value[:half]
     return value

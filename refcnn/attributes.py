@@ -3,6 +3,8 @@
 import math
 import numbers
 
+import numpy as np
+
 from .errors import ArgumentError
 from .formats import FLOAT32
 
@@ -35,18 +37,79 @@ def integers(owner, name, value, minimum):
     return tuple(integer(owner, name, entry, minimum) for entry in values)
 
 
-def pair(owner, name, value, minimum=1):
-    """Return (vertical, horizontal) from an int or a pair of ints of at least ``minimum``.
+#: What the numbers for one, two and three spatial axes mean, in their order.
+_IN_ORDER = {1: "(length,)", 2: "(vertical, horizontal)", 3: "(depth, vertical, horizontal)"}
+
+#: The names that padding may have in the place of numbers: as many pixels as keep the size of the image at a step of 1,
+#: the odd one at the end or at the beginning, or none (ONNX's SAME_UPPER, SAME_LOWER and VALID).
+PADDINGS = ("same", "same_lower", "valid")
+
+
+def per_axis(owner, name, value, axes, minimum=1):
+    """Return a tuple of ints of at least ``minimum``, one for each spatial axis, from an int or from as many.
+
+    Parameters
+    ----------
+    axes : int
+        How many spatial axes there are: 1, 2 or 3.
 
     Raises
     ------
     ArgumentError
         If the value is neither, or too small.
     """
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(values) != 2:
-        raise ArgumentError(f"{owner}: {name} is {value!r}. Give an integer, or a pair (vertical, horizontal).")
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
+    if len(values) != axes:
+        raise ArgumentError(f"{owner}: {name} is {value!r}. Give an integer, or {axes} as {_IN_ORDER[axes]}.")
     return tuple(integer(owner, name, entry, minimum) for entry in values)
+
+
+def padding(owner, value, axes):
+    """Return the padding before each spatial axis and then that behind each, or its name.
+
+    Parameters
+    ----------
+    value : int, sequence of int, or str
+        One number for all sides, one for both sides of each axis, all of them (all beginnings, then all ends, as ONNX's
+        ``pads``), or one of :data:`PADDINGS`, which :func:`refcnn.shapes.resolved_padding` turns into numbers.
+    axes : int
+        How many spatial axes there are: 1, 2 or 3.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is none of these, or negative.
+    """
+    if isinstance(value, str) and value in PADDINGS:
+        return value
+    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
+    if len(values) == axes:
+        values *= 2
+    if len(values) != 2 * axes or isinstance(value, str):
+        raise ArgumentError(
+            f"{owner}: padding is {value!r}. Give an integer, {axes} as {_IN_ORDER[axes]}, {2 * axes} (all beginnings, "
+            f"then all ends), or one of {', '.join(map(repr, PADDINGS))}."
+        )
+    return tuple(integer(owner, "padding", entry, 0) for entry in values)
+
+
+def axis(owner, value, dimensions):
+    """Return the number of one axis from 0 on; negative ones count from the last.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is no integer, or there is no such axis.
+    """
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_integer or not -dimensions <= value < dimensions:
+        raise ArgumentError(
+            f"{owner}: axis is {value!r}, but the input has {dimensions} axes. Give an integer from {-dimensions} to "
+            f"{dimensions - 1}."
+            if dimensions
+            else f"{owner}: axis is {value!r}, but the input is a single number, without axes. Give an array."
+        )
+    return int(value) % dimensions
 
 
 def axes(owner, value, dimensions):
@@ -75,23 +138,34 @@ def axes(owner, value, dimensions):
     return tuple(found)
 
 
-def padding4(owner, value):
-    """Return (top, left, bottom, right) from an int, a pair (vertical, horizontal) or all four.
+def held(owner, name, value, dtype):
+    """Return a number of the kind of a dtype, which holds it: of floats as near as they are, infinity and NaN too.
 
     Raises
     ------
     ArgumentError
-        If the value is none of these, or negative.
+        If the value is no number, or the dtype does not hold it.
     """
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(values) == 2:
-        values *= 2
-    if len(values) != 4:
-        raise ArgumentError(
-            f"{owner}: padding is {value!r}. Give an integer, a pair (vertical, horizontal), or four integers "
-            "(top, left, bottom, right)."
-        )
-    return tuple(integer(owner, "padding", entry, 0) for entry in values)
+    if isinstance(value, (numbers.Real, np.bool_)):
+        if dtype.kind == "f":
+            return float(value)
+        least, largest = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        if least <= value <= largest and value == int(value):
+            return dtype.type(value).item()
+    raise ArgumentError(f"{owner}: {name} is {value!r}, but the array is of {dtype}. Give a number that it holds.")
+
+
+def choice(owner, name, value, choices):
+    """Return one of several words.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is none of them.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise ArgumentError(f"{owner}: {name} is {value!r}. Give {' or '.join(map(repr, choices))}.")
+    return value
 
 
 def number(owner, name, value, minimum=None, below=None, above=None):

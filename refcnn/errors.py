@@ -87,3 +87,21 @@ class CheckpointError(RefcnnError, ValueError):
 
 class ExportError(RefcnnError, RuntimeError):
     """A model that cannot be exported, or whose exported file failed its proof."""
+
+
+class OpsetError(ExportError):
+    """An operation that the version of ONNX's operators which is written cannot say.
+
+    Attributes
+    ----------
+    needed : int
+        The first version that can.
+    """
+
+    def __init__(self, message, needed):
+        # Both, since what is pickled, as between processes, is made again of these.
+        super().__init__(message, needed)
+        self.needed = needed
+
+    def __str__(self):
+        return f"{self.args[0]}. Give export an opset of {self.needed} at least."

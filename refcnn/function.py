@@ -40,7 +40,7 @@ def apply(operation, *inputs, **attributes):
         array = None if entry is None else entry.on(backend)
         arrays.append(array)
         are_floats = are_floats and (array is None or array.dtype.kind == "f")
-    if not are_floats or _dtypes(operation) != _FLOATS_ALONE:
+    if not are_floats or not _takes_floats(operation):
         inputs = taken(operation, inputs)
         arrays = [None if entry is None else entry.on(backend) for entry in inputs]
     implementation = backend.operation(operation)
@@ -79,7 +79,10 @@ def taken(operation, inputs):
     )
 
 
-_FLOATS_ALONE = (formats.FLOATS,)
+@functools.cache
+def _takes_floats(operation):
+    """Return whether each input may be of floats, so that floats need not be looked at."""
+    return all(accepted >= formats.FLOATS for accepted in _dtypes(operation))
 
 
 @functools.cache

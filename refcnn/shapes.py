@@ -10,11 +10,12 @@ def window_extent(kernel, dilation=1):
     return dilation * (kernel - 1) + 1
 
 
-def convolution_output_size(size, kernel, stride=1, padding_before=0, padding_after=0, dilation=1):
+def convolution_output_size(size, kernel, stride=1, padding_before=0, padding_after=0, dilation=1, ceil_mode=False):
     """Return how many places a sliding window takes along one axis.
 
     ``floor((size + padding_before + padding_after - (d (k - 1) + 1)) / stride) + 1``,
-    the formula of ONNX's Conv, MaxPool and AveragePool with floor rounding.
+    the formula of ONNX's Conv, MaxPool and AveragePool; with ``ceil_mode``, which pools have, ``ceil`` in the place of
+    ``floor``, without a last place that begins in the padding behind the image.
 
     Parameters
     ----------
@@ -24,6 +25,8 @@ def convolution_output_size(size, kernel, stride=1, padding_before=0, padding_af
         Taps of the window, the step between two of its places, the step between two taps.
     padding_before, padding_after : int
         Pixels added on either side.
+    ceil_mode : bool
+        Whether the last place may reach over the end of what is padded.
 
     Raises
     ------
@@ -32,35 +35,206 @@ def convolution_output_size(size, kernel, stride=1, padding_before=0, padding_af
     """
     padded = size + padding_before + padding_after
     extent = window_extent(kernel, dilation)
-    if padded < extent:
+    places = (padded - extent + (stride - 1 if ceil_mode else 0)) // stride + 1
+    if ceil_mode and (places - 1) * stride >= size + padding_before:
+        places -= 1
+    if places < 1:
         raise ShapeError(
             f"the image is smaller than the kernel: {size} pixels with padding {padding_before} and {padding_after} "
             f"make {padded}, but a kernel of {kernel} with dilation {dilation} spans {extent}. "
             "Give larger images, more padding or a smaller kernel."
         )
-    return (padded - extent) // stride + 1
+    return places
 
 
-def window_output_shape(image, kernel, stride, padding, dilation=(1, 1)):
-    """Return (height, width) of what a 2-D window yields.
+def window_output_shape(image, kernel, stride, padding, dilation=None, ceil_mode=False):
+    """Return the spatial sizes of what a window yields that slides over one, two or three axes.
 
     Parameters
     ----------
-    image, kernel, stride, dilation : pair of int
-        Vertical and horizontal.
-    padding : (int, int, int, int)
-        Top, left, bottom, right, as in ONNX's ``pads``.
+    image, kernel, stride, dilation : tuple of int
+        A number for each spatial axis; a dilation of 1 if it is not given.
+    padding : tuple of int
+        All beginnings, then all ends, as in ONNX's ``pads``: top, left, bottom, right.
+    ceil_mode : bool
+        As in :func:`convolution_output_size`.
 
     Raises
     ------
     ShapeError
-        If the window does not fit into the padded image.
+        If the window does not fit into the padded image, or has not as many axes.
     """
-    top, left, bottom, right = padding
-    return (
-        convolution_output_size(image[0], kernel[0], stride[0], top, bottom, dilation[0]),
-        convolution_output_size(image[1], kernel[1], stride[1], left, right, dilation[1]),
+    if len(kernel) != len(image):
+        raise ShapeError(f"a window of {tuple(kernel)} pixels cannot slide over images of {tuple(image)}.")
+    dilation = dilation or (1,) * len(image)
+    axes = zip(image, kernel, stride, sides(padding), dilation, strict=True)
+    return tuple(
+        convolution_output_size(size, taps, step, before, after, spread, ceil_mode)
+        for size, taps, step, (before, after), spread in axes
     )
+
+
+def transposed_output_shape(image, kernel, stride, padding, output_padding, dilation=None):
+    """Return the spatial sizes of what a transposed convolution yields over one, two or three axes.
+
+    Along each axis ``(size - 1) stride + d (k - 1) + 1 + output_padding - padding_before - padding_after``, the formula
+    of ONNX's ConvTranspose.
+
+    Parameters
+    ----------
+    image, kernel, stride, output_padding, dilation : tuple of int
+        A number for each spatial axis; a dilation of 1 if it is not given.
+    padding : tuple of int
+        What is cut off: all beginnings, then all ends, as in ONNX's ``pads``.
+
+    Raises
+    ------
+    ShapeError
+        If nothing is left.
+    """
+    dilation = dilation or (1,) * len(image)
+    axes = zip(image, kernel, stride, sides(padding), output_padding, dilation, strict=True)
+    whole = [(size - 1) * step + window_extent(taps, d) + more for size, taps, step, _, more, d in axes]
+    out = tuple(size - before - after for size, (before, after) in zip(whole, sides(padding), strict=True))
+    if min(out) < 1:
+        raise ShapeError(
+            f"nothing is left: images of {tuple(image)} pixels become {tuple(whole)}, of which a padding of "
+            f"{tuple(padding)} cuts off all. Give less padding, larger images or a larger kernel."
+        )
+    return out
+
+
+def sides(padding):
+    """Return (before, after) for each axis of padding as in ONNX's ``pads``, all beginnings and then all ends."""
+    axes = len(padding) // 2
+    return tuple(zip(padding[:axes], padding[axes:], strict=True))
+
+
+def window(place, kernel, stride, dilation=None):
+    """Return the slices of a padded image's spatial axes under a window.
+
+    Parameters
+    ----------
+    place : tuple of int
+        Of the result's pixel.
+    kernel, stride, dilation : tuple of int
+        A number for each spatial axis; a dilation of 1 if it is not given.
+    """
+    axes = zip(place, kernel, stride, dilation or (1,) * len(kernel), strict=True)
+    return tuple(slice(i * step, i * step + window_extent(taps, d), d) for i, taps, step, d in axes)
+
+
+def reached_padding(image, kernel, stride, padding, dilation=None, ceil_mode=False):
+    """Return padding with which every place of a window lies in the padded image, all beginnings and then all ends.
+
+    It is the given padding but where, with ``ceil_mode``, the last place reaches over its end.
+
+    Parameters
+    ----------
+    image, kernel, stride, padding, dilation, ceil_mode
+        As in :func:`window_output_shape`.
+    """
+    if not ceil_mode:
+        return padding
+    places = window_output_shape(image, kernel, stride, padding, dilation, ceil_mode)
+    extents = map(window_extent, kernel, dilation or (1,) * len(image))
+    axes = zip(image, stride, sides(padding), places, extents, strict=True)
+    ends = (
+        max(after, (count - 1) * step + extent - size - before) for size, step, (before, after), count, extent in axes
+    )
+    return (*padding[: len(image)], *ends)
+
+
+def padded_sizes(image, padding):
+    """Return the spatial sizes of an image with padding around it, all beginnings and then all ends."""
+    return tuple(size + before + after for size, (before, after) in zip(image, sides(padding), strict=True))
+
+
+def image_slices(image, padding):
+    """Return the slices of a padded image's spatial axes where the image itself lies.
+
+    Parameters
+    ----------
+    image : tuple of int
+        Its spatial sizes.
+    padding : tuple of int
+        All beginnings, then all ends.
+    """
+    return tuple(slice(before, before + size) for size, (before, _) in zip(image, sides(padding), strict=True))
+
+
+def has_empty_window(image, kernel, stride, padding, dilation=None, ceil_mode=False):
+    """Return whether no pixel of the image lies under some place of a window, since its taps are apart or it is padded.
+
+    Parameters
+    ----------
+    image, kernel, stride, padding, dilation, ceil_mode
+        As in :func:`window_output_shape`.
+    """
+    places = window_output_shape(image, kernel, stride, padding, dilation, ceil_mode)
+    spread = dilation or (1,) * len(image)
+    axes = zip(image, kernel, stride, sides(padding), spread, places, strict=True)
+    for size, taps, step, (before, _), distance, count in axes:
+        for first in range(-before, count * step - before, step):
+            reaching = max(0, -(first // distance))
+            if reaching >= taps or first + reaching * distance >= size:
+                return True
+    return False
+
+
+def resolved_padding(padding, image, kernel, stride, dilation=None):
+    """Return padding in numbers, all beginnings and then all ends, where it may have a name.
+
+    ``"same"`` gives ``ceil(size / stride)`` places, with the odd pixel at the end, as ONNX's SAME_UPPER and TensorFlow;
+    ``"same_lower"`` has it at the beginning; ``"valid"`` is none.
+
+    Parameters
+    ----------
+    padding : str or tuple of int
+        As :func:`refcnn.attributes.padding` returns it; numbers stay as they are.
+    image, kernel, stride, dilation : tuple of int
+        A number for each spatial axis; a dilation of 1 if it is not given.
+    """
+    if not isinstance(padding, str):
+        return padding
+    if padding == "valid":
+        return (0,) * (2 * len(image))
+    extents = map(window_extent, kernel, dilation or (1,) * len(image))
+    axes = zip(image, stride, extents, strict=True)
+    return _halved([max((-(-size // step) - 1) * step + extent - size, 0) for size, step, extent in axes], padding)
+
+
+def resolved_transposed_padding(padding, image, kernel, stride, output_padding, dilation):
+    """Return the padding and the output padding of a transposed convolution in numbers, where padding may have a name.
+
+    ``"same"`` and ``"same_lower"`` give ``size * stride`` pixels: what is more is cut off on both sides, the odd one at
+    the end or at the beginning, as ONNX's SAME_UPPER and SAME_LOWER say, and what lacks is added at the end.
+
+    Parameters
+    ----------
+    padding : str or tuple of int
+        As :func:`refcnn.attributes.padding` returns it; numbers stay as they are.
+    image, kernel, stride, output_padding, dilation : tuple of int
+        A number for each spatial axis.
+
+    Returns
+    -------
+    (tuple of int, tuple of int)
+    """
+    if not isinstance(padding, str):
+        return padding, output_padding
+    if padding == "valid":
+        return (0,) * (2 * len(image)), output_padding
+    axes = zip(kernel, stride, output_padding, dilation, strict=True)
+    totals = [window_extent(taps, d) + more - step for taps, step, more, d in axes]
+    lacking = tuple(max(-total, 0) for total in totals)
+    padding = _halved([max(total, 0) for total in totals], padding)
+    return padding, tuple(more + short for more, short in zip(output_padding, lacking, strict=True))
+
+
+def _halved(totals, name):
+    fewer, more = [total // 2 for total in totals], [-(-total // 2) for total in totals]
+    return (*more, *fewer) if name == "same_lower" else (*fewer, *more)
 
 
 #: In the place of the size of an axis that an array has not.
@@ -168,3 +342,24 @@ def repeated_axes(shape, to):
     """
     padded = (1,) * (len(to) - len(shape)) + tuple(shape)
     return tuple(axis for axis, size in enumerate(padded) if size != to[axis])
+
+
+def matrix_product_shape(a, b):
+    """Return the shape of the product of two matrices, of stacks of them, or of vectors, as of NumPy's ``matmul``.
+
+    Parameters
+    ----------
+    a, b : tuple of int
+        (..., rows, n) or (n,), and (..., n, columns) or (n,).
+
+    Raises
+    ------
+    ShapeError
+        If one has no axis, a size is 0, or they do not fit.
+    """
+    if not a or not b or 0 in (*a, *b) or a[-1] != b[-2:][0]:
+        raise ShapeError(
+            f"the shapes are {tuple(a)} and {tuple(b)}. Give matrices of shapes (rows, n) and (n, columns), stacks of "
+            "them or vectors, no size zero: the last size of the first is that of the last axis but one of the second."
+        )
+    return (*broadcast_shape(a[:-2], b[:-2]), *a[-2:-1], *b[-1:][: len(b) - 1])

@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
-#: A number for both axes, or (vertical, horizontal).
+#: A number for both axes, or (vertical, horizontal); of signals and volumes for one and three.
 Pair: TypeAlias = int | tuple[int, int] | Sequence[int]
-#: A number for all sides, (vertical, horizontal), or (top, left, bottom, right).
-Padding: TypeAlias = int | Sequence[int]
+#: A number for all sides, (vertical, horizontal), (top, left, bottom, right), or what gives the numbers for each image.
+Padding: TypeAlias = int | Sequence[int] | Literal["same", "same_lower", "valid"]
 #: Where a file lies.
 PathLike: TypeAlias = str | os.PathLike[str]
 #: Gives float32 weights of a shape.

@@ -171,13 +171,25 @@ class Variable(NumpyProtocol):
         """Return a Variable of the same numbers in another dtype: :func:`refcnn.cast`."""
         return rooms.function("cast")(self, dtype)
 
-    def as_given(self) -> "Variable":
+    def as_given(self, dtype: np.dtype | None = None) -> "Variable":
         """Return the integers or truth values that were given in the place of a Variable, as a Variable, else itself.
 
         :func:`as_variable` makes floats of them, which most operations take.
+
+        Parameters
+        ----------
+        dtype : numpy dtype, optional
+            In which to return what was given; as a rule it is its own.
+
+        Raises
+        ------
+        ArgumentError
+            If the dtype does not hold what was given.
         """
-        if not self.is_stand_in:
+        if not self.is_stand_in or dtype is not None and dtype.kind == "f":
             return self
+        if dtype is not None:
+            return Variable(_converted(np.asarray(self._given), dtype))
         if isinstance(self._given, np.ndarray):
             self._given = Variable(self._given)
         return self._given
@@ -524,6 +536,17 @@ def as_variable(value: Input) -> Variable:
         # A copy, since the caller may change its array.
         constant.is_stand_in, constant._given = True, np.array(host)
     return constant
+
+
+def _converted(host, dtype):
+    """Return an array of integers or truth values in another dtype of these."""
+    converted = host.astype(dtype)
+    if not np.can_cast(host.dtype, dtype, "same_kind") or np.any(converted != host):
+        raise ArgumentError(
+            f"numbers of {host.dtype} were given beside a Variable of {dtype}, which does not hold them. Convert one "
+            f'of both: x.astype("{host.dtype}").'
+        )
+    return converted
 
 
 def variable_or_none(value: Input | None) -> Variable | None:

@@ -25,7 +25,8 @@ from refcnn import data, models
 from refcnn.errors import RefcnnError
 from refcnn.optimizers.adam import Adam
 from refcnn.runs.checkpoint import Checkpoint
-from refcnn.runs.run_folder import Configuration, RunFolder
+from refcnn.runs.configuration import Configuration
+from refcnn.runs.run_folder import RunFolder
 
 from . import mutants
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from refcnn.fitting import Callback
 from refcnn.runs.checkpoint import Checkpoint
 
 #: The command that trains the small model.
@@ -84,6 +85,13 @@ with refcnn.use_backend(backend):
     {before}
     session.finish(lambda line: print(line, flush=True))
 """
+
+
+class At(Callback):
+    """A callback that calls a function at one moment."""
+
+    def __init__(self, moment, function):
+        setattr(self, moment, function)
 
 
 def write_inputs(folder):

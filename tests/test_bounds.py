@@ -17,6 +17,7 @@ from refcnn.conformance.operations import (
     arithmetic,
     average_pool2d,
     conv2d,
+    conv_transpose2d,
     dense,
     max_pool2d,
     normalization,
@@ -24,6 +25,7 @@ from refcnn.conformance.operations import (
     sgd,
     softmax,
     softmax_cross_entropy,
+    sparse_softmax_cross_entropy,
 )
 from refcnn.conformance.theory.approximation import Approximation
 from refcnn.conformance.theory.bounds import UNDEFINED, computed_in, gamma, input_error, subnormals, widest
@@ -64,17 +66,23 @@ def note(worst, label):
 def conv2d_table(x, w, y, stride, padding, dilation, groups):
     """All (n, k, i, j), (n, c, row, column) and (k, c', p, q) whose product is part of the sum, as flat places."""
     table = []
-    for n, k, i, j in np.ndindex(*y):
-        for c, p, q in np.ndindex(*w[1:]):
+    steps = list(zip(stride, dilation, padding, x[2:], strict=False))
+    for n, k, *place in np.ndindex(*y):
+        for c, *taps in np.ndindex(*w[1:]):
             channel = k // (w[0] // groups) * w[1] + c
-            row = i * stride[0] + p * dilation[0] - padding[0]
-            column = j * stride[1] + q * dilation[1] - padding[1]
-            if 0 <= row < x[2] and 0 <= column < x[3]:
-                table.append(((n, k, i, j), (n, channel, row, column), (k, c, p, q)))
+            pixel = [i * s + p * d - before for i, p, (s, d, before, _) in zip(place, taps, steps, strict=True)]
+            if all(0 <= i < size for i, (*_, size) in zip(pixel, steps, strict=True)):
+                table.append(((n, k, *place), (n, channel, *pixel), (k, c, *taps)))
     return [
-        np.ravel_multi_index(np.array(places, int).reshape(-1, 4).T, shape)
+        np.ravel_multi_index(np.array(places, int).reshape(-1, len(shape)).T, shape)
         for places, shape in zip(zip(*table, strict=True) if table else ((), (), ()), (y, x, w), strict=True)
     ]
+
+
+def conv_transpose2d_table(x, w, y, stride, padding, output_padding, dilation, groups):
+    """That of the convolution of the result, with the roles of x and y exchanged."""
+    in_x, in_y, in_w = conv2d_table(y, w, x, stride, padding, dilation, groups)
+    return [in_y, in_x, in_w]
 
 
 def dense_table(x, w, y):
@@ -122,12 +130,17 @@ def linear(operation, case, seed):
     """The table of a case and the implementation on it."""
     x, w, b = case.inputs
     y = case.dy.shape
-    make = {"conv2d": conv2d_table, "dense": dense_table}[operation]
+    tables = {"conv2d": conv2d_table, "conv_transpose2d": conv_transpose2d_table, "dense": dense_table}
+    make = tables[operation]
     table = {"y": y, "places": make(x.shape, w.shape, y, **case.attributes)}
     return table, linear_implementation(np.random.default_rng(seed), table, 1)
 
 
-LINEAR = [("conv2d", conv2d.cases("tiny")), ("dense", dense.cases("tiny"))]
+LINEAR = [
+    ("conv2d", conv2d.cases("tiny")),
+    ("conv_transpose2d", conv_transpose2d.cases("tiny")),
+    ("dense", dense.cases("tiny")),
+]
 
 
 @pytest.mark.parametrize(("operation", "cases"), LINEAR)
@@ -183,9 +196,23 @@ def test_wrong_geometry_is_outside(fault):
 
 def pooling_table(case):
     """The places in y and in x of all pixels under all windows, window by window and in each row by row."""
-    kernel, stride, padding = (case.attributes[name] for name in ("kernel", "stride", "padding"))
+    kernel, stride, padding, dilation = (case.attributes[name] for name in ("kernel", "stride", "padding", "dilation"))
     x, y = case.inputs[0].shape, case.dy.shape
-    return conv2d_table(x, (y[1], 1, *kernel), y, stride, padding, (1, 1), y[1])[:2]
+    return conv2d_table(x, (y[1], 1, *kernel), y, stride, padding, dilation, y[1])[:2]
+
+
+def counted_taps(case):
+    """How many taps of each window count in a mean, found tap by tap."""
+    attributes, image, y = case.attributes, case.inputs[0].shape[2:], case.dy.shape
+    padding, axes, counts = attributes["padding"], len(image), np.zeros(y[2:], np.float32)
+    counted = padding if attributes["count_include_padding"] else (0,) * len(padding)
+    for place in np.ndindex(*y[2:]):
+        for tap in np.ndindex(*attributes["kernel"]):
+            steps = zip(place, tap, attributes["stride"], attributes["dilation"], padding, strict=False)
+            pixel = [i * stride + p * spread - before for i, p, stride, spread, before in steps]
+            within = zip(pixel, image, counted[:axes], counted[axes:], strict=True)
+            counts[place] += all(-before <= at < size + after for at, size, before, after in within)
+    return np.broadcast_to(counts, y).ravel()
 
 
 @given(case=average_pool2d.cases("tiny"), seed=seeds, reciprocal=st.booleans())
@@ -195,17 +222,12 @@ def test_average_in_any_order_is_within(case, seed, reciprocal):
     def mean(total, count):
         return total * device.divide(np.float32(1), count) if reciprocal else device.divide(total, count)
 
-    def counts(kernel, count_include_padding):
-        if count_include_padding:
-            return np.full(case.dy.size, kernel[0] * kernel[1], np.float32)
-        return np.bincount(in_y, minlength=case.dy.size).astype(np.float32)
-
-    def forward(x, *, kernel, count_include_padding, **attributes):
+    def forward(x, **attributes):
         total = sum_in_random_order(device.rng, in_y, x.ravel()[in_x], case.dy.size)
-        return mean(total, counts(kernel, count_include_padding)).reshape(case.dy.shape), x.shape
+        return mean(total, counted_taps(case)).reshape(case.dy.shape), x.shape
 
-    def backward(dy, shape, needs, *, kernel, count_include_padding, **attributes):
-        shares = mean(dy.ravel(), counts(kernel, count_include_padding))[in_y]
+    def backward(dy, shape, needs, **attributes):
+        shares = mean(dy.ravel(), counted_taps(case))[in_y]
         return (sum_in_random_order(device.rng, in_x, shares, np.prod(shape)).reshape(shape),)
 
     implementation = types.SimpleNamespace(forward=forward, backward=backward)
@@ -263,13 +285,25 @@ class Device:
 
 
 def softmax_implementation(device):
-    def forward(x):
-        exponential = device.exp(x - x.max(axis=1, keepdims=True))
-        y = device.divide(exponential, device.sum(exponential, 1))
+    def forward(x, *, axis):
+        exponential = device.exp(x - x.max(axis=axis, keepdims=True))
+        y = device.divide(exponential, device.sum(exponential, axis))
         return y, y
 
-    def backward(dy, y, needs):
-        return (y * (dy - device.sum(dy * y, 1)),)
+    def backward(dy, y, needs, *, axis):
+        return (y * (dy - device.sum(dy * y, axis)),)
+
+    return types.SimpleNamespace(forward=forward, backward=backward)
+
+
+def log_softmax_implementation(device):
+    def forward(x, *, axis):
+        shifted = x - x.max(axis=axis, keepdims=True)
+        y = shifted - device.log(device.sum(device.exp(shifted), axis))
+        return y, y
+
+    def backward(dy, y, needs, *, axis):
+        return (dy - device.exp(y) * device.sum(dy, axis),)
 
     return types.SimpleNamespace(forward=forward, backward=backward)
 
@@ -290,6 +324,31 @@ def cross_entropy_implementation(device):
         dx = device.exp(log_p) * device.sum(gt, 1) - gt
         dx = np.where((t != 0).any(axis=1, keepdims=True), dx, np.float32(0))
         return dx, np.where(np.isfinite(log_p) | (t != 0), -g * log_p, np.float32(0))
+
+    return types.SimpleNamespace(forward=forward, backward=backward)
+
+
+def sparse_cross_entropy_implementation(device):
+    def forward(x, t, *, class_weight, label_smoothing, ignore_index, reduce_sum):
+        shifted = x - x.max(axis=1, keepdims=True)
+        log_p = shifted - device.log(device.sum(device.exp(shifted), 1))
+        classes, counts = x.shape[1], t != ignore_index
+        u = np.ones(classes, np.float32) if class_weight is None else np.array(class_weight, np.float32)
+        is_own = np.moveaxis(np.arange(classes) == t[..., None], -1, 1)
+        q = np.float32(1 - label_smoothing) * is_own + np.float32(label_smoothing / classes)
+        q = q * u.reshape(-1, *[1] * (t.ndim - 1)) * counts[:, None]
+        weight = u[np.where(counts, t, 0)] * counts
+        total = device.sum(weight.reshape(1, -1), 1).reshape(())
+        terms = _weighted(-q, log_p)
+        if reduce_sum:
+            return device.divide(device.sum(terms.reshape(1, -1), 1).reshape(()), total), (log_p, q, total)
+        return device.sum(terms, 1)[:, 0], (log_p, q, total)
+
+    def backward(dy, saved, needs, *, reduce_sum, **attributes):
+        log_p, q, total = saved
+        gq = _weighted(q, device.divide(dy, total) if reduce_sum else dy[:, None])
+        dx = device.exp(log_p) * device.sum(gq, 1) - gq
+        return np.where((q != 0).any(axis=1, keepdims=True), dx, np.float32(0)), None
 
     return types.SimpleNamespace(forward=forward, backward=backward)
 
@@ -325,7 +384,9 @@ def sgd_implementation(device):
 
 FUNCTIONS = [
     ("softmax", softmax.cases("small"), softmax_implementation),
+    ("log_softmax", softmax.cases("small"), log_softmax_implementation),
     ("softmax_cross_entropy", softmax_cross_entropy.cases("small"), cross_entropy_implementation),
+    ("sparse_softmax_cross_entropy", sparse_softmax_cross_entropy.cases("tiny"), sparse_cross_entropy_implementation),
     ("adam", adam.cases("small"), adam_implementation),
     ("sgd", sgd.cases("small"), sgd_implementation),
 ]
@@ -347,6 +408,7 @@ OPERATIONS = (
     "conv2d",
     "dense",
     "dropout",
+    "log_softmax",
     "max_pool2d",
     "relu",
     "sgd",
@@ -355,12 +417,17 @@ OPERATIONS = (
 )
 
 
+def _is_of_floats(case):
+    """Whether its inputs may be off: whole numbers are not."""
+    return all(entry.dtype.kind == "f" for entry in case.arrays)
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 @given(data=st.data(), seed=seeds, size=st.sampled_from([1e-7, 1e-4, 0.1]))
 def test_errors_of_inputs_are_carried_on(operation, data, seed, size):
     """What is computed from inputs that are off by their errors stays within the bound for the exact inputs."""
     module = judge.conformance(operation)
-    case = data.draw(module.cases("tiny", integers=True))
+    case = data.draw(module.cases("tiny", integers=True).filter(_is_of_floats))
     rng = np.random.default_rng(seed)
     off = [None if e is None else (e + size * rng.uniform(-1, 1, e.shape)).astype(np.float32) for e in case.inputs]
     errors = tuple(
@@ -410,6 +477,11 @@ ROUNDED = {
     "expm1": (1, np.expm1, lambda device, a: device._nudged(np.expm1(a.astype(np.float64)), 3)),
     "log1p": (1, np.log1p, lambda device, a: device._nudged(np.log1p(a.astype(np.float64)), 2)),
     "tanh": (1, np.tanh, lambda device, a: device._nudged(np.tanh(a.astype(np.float64)), 5)),
+    "root of a magnitude": (
+        1,
+        lambda a: a.power_of_magnitude(1 / 3) if isinstance(a, Approximation) else np.power(a, 1 / 3),
+        lambda device, a: device._nudged(np.power(a.astype(np.float64), 1 / 3), 16),
+    ),
     "power": (2, np.power, lambda device, *ab: device._nudged(np.power(*(one.astype(np.float64) for one in ab)), 16)),
     "maximum": (2, np.maximum, lambda device, a, b: np.maximum(a, b)),
     "sign": (1, np.sign, lambda device, a: np.sign(a)),
@@ -431,7 +503,7 @@ def test_each_rule_of_running_error_analysis(name, data, seed, size):
     computed, operands = [], []
     for _ in range(count):
         value = data.draw(arrays((7,), scales=(1.0, 1e-10)))
-        if name in ("log", "log1p", "sqrt", "divide", "power", "reciprocal"):
+        if name in ("log", "log1p", "sqrt", "divide", "power", "reciprocal", "root of a magnitude"):
             value = np.abs(value) + np.float32(1e-12)
         exact = value.astype(np.float64) * (1 + size * rng.uniform(-1, 1, 7))
         computed.append(value)

@@ -17,6 +17,7 @@ from refcnn.conformance.judging import comparison, composition, judge
 from refcnn.conformance.operations import conv2d, dense
 from refcnn.conformance.subjects import backends
 from refcnn.conformance.theory.bounds import subnormals
+from refcnn.conformance.theory.strategies import Case
 from refcnn.opencl import variants
 from refcnn.opencl.convolution import winograd, winograd_weights
 
@@ -116,10 +117,25 @@ def test_names_of_variants():
     assert composition.split("winograd_4x4+relu+max_pool2d") == ("winograd_4x4", ("relu", "max_pool2d"))
 
 
+@pytest.mark.parametrize("axes", [1, 3])
+def test_windows_over_two_axes_follow_nothing_with_others(axes):
+    ones = (1,) * axes
+    x, w = np.ones((1, 1, *(4,) * axes), np.float32), np.ones((1, 1, *ones), np.float32)
+    attributes = {"stride": ones, "padding": (0, 0) * axes, "dilation": ones, "groups": 1}
+    case = Case((x, w, None), attributes, np.ones(x.shape, np.float32))
+    assert composition.followed(case, ("relu",)).dy.shape == x.shape
+    with pytest.raises(composition.NoSuchResult):
+        composition.followed(case, ("relu", "max_pool2d"))
+
+
+def can_be_halved(case):
+    return case.dy.ndim == 4 and min(case.dy.shape[2:]) > 1
+
+
 @pytest.mark.parametrize("followers", [("relu",), ("relu", "max_pool2d")])
 @given(data=st.data())
 def test_the_reference_conforms_with_what_follows(followers, data):
-    case = data.draw(conv2d.cases("tiny", integers=True).filter(lambda case: min(case.dy.shape[2:]) > 1))
+    case = data.draw(conv2d.cases("tiny", integers=True).filter(can_be_halved))
     case = composition.followed(case, followers)
     assert judge.check_forward("conv2d", case, REFERENCE, followers=followers, to_the_bit=True) == 0
     assert judge.check_backward("conv2d", case, REFERENCE, followers=followers, to_the_bit=True) == 0
@@ -129,7 +145,7 @@ def test_the_reference_conforms_with_what_follows(followers, data):
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1))
 def test_roundings_may_send_a_gradient_elsewhere(followers, data, seed):
     """What is computed from sums that are off by half of their bound stays within."""
-    cases = conv2d.cases("tiny").filter(lambda case: min(case.dy.shape[2:]) > 1)
+    cases = conv2d.cases("tiny").filter(can_be_halved)
     case = composition.followed(data.draw(cases), followers)
     rng, sums = np.random.default_rng(seed), REFERENCE.operation("conv2d")
 

@@ -386,13 +386,13 @@ def test_a_thread_that_draws_does_not_change_a_training(tmp_path, monkeypatch):
         with rm.use_backend("reference"):
             session = training.start(options, path)
             disturb()
-            update = session.optimizer.update
+            update = session.loop.optimizer.update
 
             def disturbed(*arguments):
                 in_threads(disturb)
                 update(*arguments)
 
-            session.optimizer.update = disturbed
+            session.loop.optimizer.update = disturbed
             session.finish(lambda line: None)
         return session
 

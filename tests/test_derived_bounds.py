@@ -1,16 +1,18 @@
 """Bounds that the reference's own formulas give: those that are written by hand, and valid at OpenCL's limits."""
 
 import inspect
+import math
 import types
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from refcnn import rooms
+import refcnn as rm
+from refcnn import rooms, special
 from refcnn.conformance.judging import comparison, judge
-from refcnn.conformance.operations import activation, adam, arithmetic, reduction, sgd
+from refcnn.conformance.operations import activation, adam, arithmetic, elementary, loss, reduction, sgd
 from refcnn.conformance.theory.approximation import Approximation
 from refcnn.conformance.theory.bounds import UNDEFINED, subnormals
 from refcnn.conformance.theory.derived import Derived
@@ -23,13 +25,14 @@ from .test_bounds import REFERENCE, Device, note, seeds, worst_of_orders
 
 DERIVED = {
     stem: room
-    for page in (activation, arithmetic, reduction)
+    for page in (activation, arithmetic, elementary, loss, reduction)
     for stem, room in page.OPERATIONS.items()
     if isinstance(room, Derived)
 }
 
 #: Units in the last place that OpenCL's specification allows.
 UNITS = {np.exp: 3, np.log: 3, np.log1p: 2, np.expm1: 3, np.sqrt: 3, np.tanh: 5, np.power: 16, np.true_divide: 2.5}
+UNITS |= {special.ERF: 16, special.ERFC: 16}
 
 
 class AtTheLimit(np.lib.mixins.NDArrayOperatorsMixin):
@@ -43,21 +46,31 @@ class AtTheLimit(np.lib.mixins.NDArrayOperatorsMixin):
         arrays = [_float32(entry) for entry in inputs]
         if ufunc not in UNITS:
             return self._wrapped(ufunc(*arrays))
-        exact = ufunc(*(array.astype(np.float64) for array in arrays))
+        exact = np.float64(ufunc(*(array.astype(np.float64) for array in arrays)))
         return self._wrapped(self.device._nudged(exact, UNITS[ufunc]))
 
     def __array_function__(self, function, types, arguments, keywords):
         return self._wrapped(function(*(_float32(entry) for entry in arguments[:3]), **keywords))
 
-    def sum(self, axis, keepdims):
+    def sum(self, axis, keepdims, dtype=None):
+        axis = axis if isinstance(axis, tuple) else (axis % self.ndim,)
         kept = [size for place, size in enumerate(self.shape) if place not in axis]
         rows = np.moveaxis(self.values, axis, range(-len(axis), 0)).reshape(*kept, -1)
         total = self.device.sum(rows, -1)
         shape = [1 if place in axis else size for place, size in enumerate(self.shape)]
         return self._wrapped(total.reshape(shape if keepdims else kept))
 
+    def max(self, **options):
+        return self._wrapped(self.values.max(**options))
+
+    def prod(self, axis, keepdims, dtype):
+        return self._wrapped(self.device.rng.permuted(self.values, axis=axis).prod(axis=axis, keepdims=keepdims))
+
     def reshape(self, *shape):
         return self._wrapped(self.values.reshape(*shape))
+
+    def __getitem__(self, key):
+        return self._wrapped(self.values[key])
 
     def _wrapped(self, result):
         return result if result.dtype.kind == "b" else AtTheLimit(result, self.device)
@@ -66,7 +79,9 @@ class AtTheLimit(np.lib.mixins.NDArrayOperatorsMixin):
 def _float32(entry):
     if isinstance(entry, AtTheLimit):
         return entry.values
-    is_number = not isinstance(entry, tuple) and getattr(entry, "dtype", np.dtype(float)).kind != "b"
+    if isinstance(entry, list):
+        return list(map(_float32, entry))
+    is_number = not isinstance(entry, (tuple, range)) and getattr(entry, "dtype", np.dtype(float)).kind != "b"
     return np.float32(entry) if is_number else entry
 
 
@@ -88,8 +103,40 @@ def at_the_limit(operation, device):
 @given(data=st.data(), seed=seeds)
 def test_formulas_at_their_limit_are_within(operation, data, seed):
     case = data.draw(DERIVED[operation].cases("small"))
+    assume(all(entry.dtype.kind == "f" for entry in case.inputs))
     with np.errstate(all="ignore"):
         note(worst_of_orders(operation, case, at_the_limit(operation, Device(np.random.default_rng(seed)))), operation)
+
+
+UPDATES = [stem for stem in rooms.operations() if rooms.find(rooms.OPTIMIZERS, stem) is not None]
+
+
+@pytest.mark.parametrize("operation", UPDATES)
+@given(data=st.data(), seed=seeds)
+def test_updates_at_their_limit_are_within(operation, data, seed):
+    formula, device = rooms.require(rooms.REFERENCE, operation), Device(np.random.default_rng(seed))
+
+    def forward(*inputs, **attributes):
+        results = formula.forward(*(AtTheLimit(entry, device) for entry in inputs), **attributes)
+        return tuple(result.values for result in results)
+
+    with np.errstate(all="ignore"):
+        case = data.draw(judge.conformance(operation).cases("tiny"))
+        note(worst_of_orders(operation, case, types.SimpleNamespace(forward=forward)), operation)
+
+
+@pytest.mark.parametrize("operation", UPDATES)
+def test_bounds_of_updates_are_some_dozens_of_roundings(operation):
+    """None is loose: for numbers of ordinary size they are not more than 100 roundings of them."""
+    rng = np.random.default_rng(0)
+    optimizer = next(one for one in rm.Optimizer.__subclasses__() if one.operation == operation)(lr=0.1)
+    w, g, *slots = (rng.uniform(0.5, 2, 50).astype(np.float32) for _ in range(2 + len(optimizer.slots)))
+    attributes = optimizer.attributes(step=3)
+    results, _ = judge.exact(operation, Case((w, g, *slots), attributes))
+    with subnormals(are_kept=True):
+        bounds = judge.conformance(operation).forward_bound((w, g, *slots), attributes)
+    for result, bound in zip(results, bounds, strict=True):
+        assert np.all(bound <= 100 * 2.0**-24 * np.maximum(np.abs(result), 1))
 
 
 @pytest.mark.parametrize(("module", "formula"), [(adam, adam_formula), (sgd, sgd_formula)])
@@ -117,7 +164,8 @@ def test_derived_bounds_are_some_dozens_of_roundings(operation):
     parameters = inspect.signature(rooms.function(operation)).parameters.values()
     attributes = {one.name: one.default for one in parameters if one.kind == one.KEYWORD_ONLY}
     attributes |= {"axes": (1,)} if operation in reduction.OPERATIONS else {}
-    inputs = (x, x[::-1]) if operation in arithmetic.OPERATIONS else (x,)
+    attributes |= {"min": -1.0, "max": 1.0} if operation == "clip" else {}
+    inputs = (x, x[::-1]) if operation in (*arithmetic.OPERATIONS, *loss.OPERATIONS) else (x,)
     (y,), _ = judge.exact(operation, Case(inputs, attributes), (False,) * len(inputs))
     with subnormals(are_kept=True):
         assert np.all(room.forward_bound(inputs, attributes) <= 100 * 2.0**-24 * np.maximum(np.abs(y), 1))
@@ -188,6 +236,27 @@ def test_a_formula_in_which_digits_cancel_is_wrong(operation, formula, x):
     case = Case((np.full(4, x, np.float32),), {})
     with pytest.raises(comparison.ConformanceFailure):
         judge.check_forward(operation, case, REFERENCE, implementation=computing(formula))
+
+
+@pytest.mark.parametrize(("step", "is_at"), [(np.floor, 2.0), (np.ceil, 2.0), (np.rint, 2.5)])
+@given(distance=st.floats(2.0**-20, 0.4), error=st.floats(0, 0.4))
+def test_a_function_that_steps_is_open_within_the_error_of_its_argument(step, is_at, distance, error):
+    for x in (is_at - distance, is_at + distance):
+        found = step(Approximation(np.float64([x]), error))
+        assert found.exact == step(x)
+        assert found.bound == (1 if step(x - error) != step(x + error) else 0)
+    assert step(Approximation(is_at)).bound == 0
+
+
+@given(x=st.floats(-10, 10), error=st.floats(0, 3), share=st.floats(-1, 1))
+def test_the_error_functions_know_what_their_argument_s_error_makes_of_them(x, error, share):
+    for function, exact in ((special.erf, math.erf), (special.erfc, math.erfc)):
+        found = function(Approximation(np.float64([x]), error))
+        assert found.exact == exact(x)
+        assert abs(exact(x + share * error) - exact(x)) <= found.bound[0]
+        # 16 units in the last place, and what is too small for normal numbers, where the argument is exact.
+        at_once = function(Approximation(np.float64([x]))).bound[0]
+        assert 32 * 2.0**-24 * abs(exact(x)) <= at_once <= 33 * 2.0**-24 * abs(exact(x)) + 2.0**-120
 
 
 @pytest.mark.parametrize("base", [-2, -0.0])

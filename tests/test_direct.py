@@ -198,7 +198,7 @@ def geometry_of(x_shape, w_shape, stride=1, padding=0, groups=1):
 
 
 FIRST = geometry_of((64, 1, 28, 28), (32, 1, 3, 3), padding=1)
-DEPTHWISE = geometry_of((8, 64, 14, 14), (64, 1, 3, 3), stride=2, padding=1, groups=64)
+DEPTHWISE = geometry_of((8, 64, 14, 14), (128, 1, 3, 3), stride=2, padding=1, groups=64)
 COLUMN = geometry_of((64, 1, 128, 1), (32, 1, 5, 1))
 PATCHES = geometry_of((4, 3, 224, 224), (96, 3, 16, 16), stride=16)
 MANY = geometry_of((64, 32, 28, 28), (64, 32, 5, 5), padding=1)

@@ -32,8 +32,8 @@ ENTRY = {
 ROW = {"device": DEVICE, "operation": "conv2d", "direction": "backward", "variant": "gpu"}
 
 
-def case(padding=(0, 0, 0, 0), stride=(1, 1), dilation=(1, 1), groups=1, x=1.0, dy=1.0):
-    attributes = {"padding": padding, "stride": stride, "dilation": dilation, "groups": groups}
+def case(padding=(0, 0, 0, 0), stride=(1, 1), dilation=(1, 1), groups=1, x=1.0, dy=1.0, **others):
+    attributes = {"padding": padding, "stride": stride, "dilation": dilation, "groups": groups, **others}
     arrays = (np.full((1, 1, 2, 2), value, np.float32) for value in (x, 1.0, dy))
     x, w, dy = arrays
     return Case((x, w, None), attributes, dy)
@@ -121,6 +121,7 @@ CONCERNED = {
     "not finite": case(dy=np.inf),
     "below zero": case(x=-1.0),
     "subnormal": case(x=1e-39),
+    "negative alpha": case(alpha=-0.5),
     "padding": PADDED,
     "stride": case(stride=(1, 2)),
     "dilation": case(dilation=(3, 1)),

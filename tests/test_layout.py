@@ -35,6 +35,7 @@ FLOORS = (
     ("onnx.reading", "onnx.writing", "onnx.runtime"),
     ("onnx.operators",),
     ("models",),
+    ("fitting",),
     ("program",),
     ("layers", "optimizers"),
     ("model",),
@@ -46,7 +47,11 @@ FLOORS = (
     ("opencl.convolution",),
     ("opencl.shared",),
     ("opencl.variants", "opencl.runtime", "reference", "data", "initializers"),
-    ("rooms", "numpy_protocol", "tape", "shapes", "attributes", "formats", "philox", "npz", "files", "locking"),
+    (
+        *("rooms", "numpy_protocol", "tape", "shapes", "interpolation", "attributes", "formats", "philox", "special"),
+        *("npz", "files"),
+        "locking",
+    ),
     (
         *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "processes"),
         *("reading", "suggestions", "tables", "typing", "version"),
@@ -54,7 +59,7 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"matmul", "page", "pooling"}, "optimizers": {"optimizer"}}
+BESIDE = {"layers": {"convolution", "gemm", "indexing", "page", "pooling", "renom"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
@@ -186,12 +191,52 @@ ABOUT_OPERATIONS = {
 #: class, and word, with the reason.
 OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
-    ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
-    ("runs.training", "", "adam"): "the option's default, among names that the optimizers' cards give",
+    ("cli.train", "command", "split"): "the name of an argument",
+    ("data", "", "one_hot"): "a public name, of a function of arrays on the host",
+    ("data", "", "split"): "a public name, of a function that parts data sets",
+    **{("interpolation", "nearest", name): "a way to round, as ONNX calls it" for name in ("ceil", "floor")},
+    ("conformance.judging.comparison", "verdict", "where"): "a word of a message",
+    ("opencl.runtime.trial_process", "run", "where"): "a word of a message",
+    **{
+        (module, place, limit): "JSON Schema's name of a limit"
+        for module, place, *limits in (
+            ("reading", "", "minimum", "maximum"),
+            ("runs.checkpoint", "", "minimum", "maximum"),
+            ("runs.checkpoint", "Metrics", "minimum"),
+            ("runs.configuration", "", "minimum"),
+            ("conformance.bundles.case_file", "", "minimum"),
+            ("conformance.running.known_faults", "KnownFault", "minimum"),
+        )
+        for limit in limits
+    },
+    ("bench.plotting", "_draw", "log"): "Matplotlib's name of a scale",
+    ("runs.metric_plots", "learning_rates", "log"): "Matplotlib's name of a scale",
+    ("cli.train_options", "", "clip"): "part of the names of options",
+    ("conformance.subjects.oclgrind", "environment", "log"): "the name of a file",
+    ("tools.kernel_faults", "", "sign"): "a kind of fault",
+    ("tools.kernel_faults", "_Code._operator_edits", "sign"): "a kind of fault",
+    ("tools.kernel_faults", "", "tile"): "a kind of fault",
+    ("tools.kernel_faults", "_Code._name_edits", "tile"): "a kind of fault",
+    ("optimizers.optimizer", "Optimizer.update", "clip"): "the operation is what the option asks for",
+    ("optimizers.optimizer", "_weighted_sums", "sgd"): "its velocity is the sum that is wanted",
+    **{
+        ("optimizers.optimizer", where, operation): "gradients are scaled by a number"
+        for where, operation in (
+            ("_scaled", "multiply"),
+            ("_norm", "multiply"),
+            ("_norm", "add"),
+            ("_norm", "reduce_sum"),
+        )
+    },
+    ("fitting.optimizers", "", "adam"): "the option's default, among names that the optimizers' cards give",
+    ("numpy_protocol", "", "size"): "NumPy's function of that name",
+    ("opencl.runtime.array", "DeviceArray", "size"): "the elements of an array, as in NumPy",
+    ("opencl.runtime.memory", "_Slab", "size"): "bytes",
+    **{(f"cli.{name}", "command", "size"): "a word in an option's name" for name in ("train", "tune")},
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
         ("numpy_protocol", "", operation): "the operator is the operation"
-        for operation in ("divide", "multiply", "power", "subtract")
+        for operation in ("divide", "matmul", "multiply", "power", "subtract")
     },
     ("variable", "Variable.__abs__", "absolute"): "the operator is the operation",
     ("variable", "Variable.__getitem__", "slice"): "the operator is the operation",
@@ -226,9 +271,14 @@ NEED_ROOMS = {
     "": "the public names",
     "bench.peaks": "a device's limits are those of some operations",
     "bench.workloads": "a grid of convolutions is measured",
-    "models.building": "networks are made of layers",
+    "fitting.metrics": "the loss of a classifier",
+    **{
+        name: "networks are made of layers"
+        for name in MODULES
+        if name.startswith("models.") and name != "models.building"
+    },
+    "layers.renom": "layers under the names that ReNom has for them",
     "program": "a network is exported with a softmax behind it, if that is asked for",
-    "runs.training": "the loss of a classifier",
 }
 
 
@@ -397,9 +447,11 @@ def test_optimizer_gives_the_attributes_of_its_operation(operation):
 
 
 def test_reference_needs_numpy_and_little_else():
-    allowed = {"numpy", "..shapes", "..errors", "..philox"}
+    allowed = {"numpy", "math", "..shapes", "..interpolation", "..errors", "..philox", "..special"}
+    allowed |= {".arithmetic", ".elementary"}
     for path in (PACKAGE / "reference").glob("*.py"):
-        assert imports(path) <= allowed, path.name
+        neighbours = {f".{operation}" for operation in OPERATIONS}
+        assert imports(path) <= allowed | neighbours, path.name
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from refcnn.conformance.judging import judge
 pytest.importorskip("torch", reason="PyTorch is not installed")
 
 OPERATIONS = [
-    *("add", "average_pool2d", "conv2d", "dense", "flatten", "max_pool2d", "relu", "softmax"),
+    *("add", "average_pool2d", "conv2d", "dense", "flatten", "global_average_pool2d", "max_pool2d", "relu", "softmax"),
     "softmax_cross_entropy",
 ]
 

@@ -17,10 +17,13 @@ from hypothesis import strategies as st
 import refcnn as rm
 from refcnn import models
 from refcnn.errors import ArgumentError, CheckpointError, DataError, FileWriteError, NonFiniteLossError
+from refcnn.fitting.callbacks import epoch_line
+from refcnn.fitting.metrics import best_row
 from refcnn.interruption import Interrupted
+from refcnn.mode import is_training
 from refcnn.philox import Generator
 from refcnn.runs import run_data, training
-from refcnn.runs.checkpoint import Checkpoint, best_epoch
+from refcnn.runs.checkpoint import Checkpoint
 from refcnn.runs.run_folder import RunFolder
 
 from . import small_run
@@ -57,8 +60,8 @@ def reopened(path):
 
 
 # Every write makes a file under another name and ends with os.replace: each is a moment to die at, just before or
-# just after. The first two epochs make six, of which best, last and metrics are three.
-@pytest.mark.parametrize("number", range(6))
+# just after. The first two epochs make eight, of which best, last, metrics and classes are four.
+@pytest.mark.parametrize("number", range(8))
 @pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
 def test_killed_at_any_write_and_resumed_it_ends_the_same(folder, tmp_path, number, is_after):
     action = "replace(*paths); kill()" if is_after else "kill()"
@@ -177,7 +180,7 @@ def test_the_metrics_are_those_of_the_best_model(inside):
     with open(run.path / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
-    best = best_epoch([{key: float(value) for key, value in row.items()} for row in rows])
+    best = best_row([{key: float(value) for key, value in row.items()} for row in rows])
     assert best["validation_accuracy"] == np.mean(logits.argmax(axis=1) == validation.y) > 0.9
     terms = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(validation)), validation.y]
     # A loss near zero is a small difference of logits about ten, each rounded to one part in ten million.
@@ -189,31 +192,27 @@ def test_the_metrics_are_those_of_the_best_model(inside):
 def test_every_image_is_used_once_in_each_epoch_in_another_order(inside, tmp_path):
     session = begin(tmp_path, epochs=2, batch_size=32)
     seen = []
-    batch = session._batch
+    forward = session.model.forward
 
-    def watched(dataset, chosen):
-        if dataset is session.train:
-            seen.append(chosen)
-        return batch(dataset, chosen)
+    def watched(x):
+        if is_training():
+            seen.append(x.as_ndarray().reshape(len(x), -1))
+        return forward(x)
 
-    session._batch = watched
+    session.model.forward = watched
     session.finish(lambda line: None)
-    assert [len(chosen) for chosen in seen] == [32, 32, 16] * 2
+    assert [len(images) for images in seen] == [32, 32, 16] * 2
     first, second = np.concatenate(seen[:3]), np.concatenate(seen[3:])
-    assert sorted(first) == sorted(second) == list(range(80))
-    assert list(first) != list(second)
+    whole = session.train.preprocessing.apply(session.train.x).reshape(80, -1)
+    for images in (first, second):
+        np.testing.assert_array_equal(images[np.lexsort(images.T)], whole[np.lexsort(whole.T)])
+    assert not np.array_equal(first, second)
 
 
 def test_the_rate_falls_along_each_epoch_and_starts_again(inside, tmp_path):
     session = begin(tmp_path, epochs=2, batch_size=32, lr=0.3)
     rates = []
-    update = session.optimizer.update
-
-    def watched(gradients, backend):
-        rates.append(session.optimizer.lr)
-        update(gradients, backend)
-
-    session.optimizer.update = watched
+    session.loop.callbacks.append(small_run.At("on_batch_end", lambda loop: rates.append(loop.rate)))
     session.finish(lambda line: None)
     assert rates == pytest.approx([0.3, 0.2, 0.1] * 2)
 
@@ -301,6 +300,10 @@ def test_a_single_class_is_refused(inside, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def spoil(model):
+    model[0].set_parameters({"w": np.full((4, 1, 3, 3), np.nan, np.float32)})
+
+
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(inside, tmp_path):
     session = begin(tmp_path)
 
@@ -316,9 +319,7 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_checkpoint(inside, tmp_p
 def test_parameters_that_are_not_finite_are_never_saved(inside, tmp_path):
     """The last step of an epoch may spoil the parameters after the last loss was read as finite."""
     session = begin(tmp_path, epochs=1)
-    session._validate = lambda is_interrupted: (
-        session.model[0].set_parameters({"w": np.full((4, 1, 3, 3), np.nan, np.float32)}) or (0.1, 0.9)
-    )
+    session.loop.callbacks.append(small_run.At("on_epoch_end", lambda loop: spoil(session.model)))
     with pytest.raises(NonFiniteLossError, match="parameter 0.w holds NaN"):
         session.finish(lambda line: None)
     assert not session.run.last.exists() and not session.run.best.exists()
@@ -335,7 +336,7 @@ def test_a_full_disk_leaves_the_former_files_and_the_run_can_go_on(folder, tmp_p
     assert status == 1
     assert "FileWriteError" in err and "could not be written" in err and "unchanged" in err
     assert Checkpoint.load(run / "last.npz").epoch == 1
-    assert sorted(os.listdir(run)) == ["best.npz", "config.json", "last.npz", "metrics.csv"]
+    assert sorted(os.listdir(run)) == ["best.npz", "classes.csv", "config.json", "last.npz", "metrics.csv"]
     status, _, err = small_run.train(folder, run)
     assert status == 0, err
     small_run.assert_same(folder / "whole" / "last.npz", run / "last.npz")
@@ -445,8 +446,8 @@ def test_options_that_contradict_the_run(inside, options, message):
         ({"batch_size": -1}, "batch_size is -1"),
         ({"lr": 0.0}, "lr is 0.0"),
         ({"lr": float("nan")}, "lr is nan"),
-        ({"optimizer": "newton"}, "'newton'. Choose one of adam, sgd, momentum"),
-        ({"optimizer": "Adma"}, "Did you mean 'adam'"),
+        ({"optimizer": "newton"}, "'newton'. Choose one of .*adam, .*sgd, momentum"),
+        ({"optimizer": "Momentun"}, "Did you mean 'momentum'"),
         ({"model": "LeNet-5"}, "Did you mean 'lenet5'"),
         ({"seed": -1}, "seed is -1"),
         ({"validation_split": 1.5}, "1.5"),
@@ -501,7 +502,9 @@ def test_the_progress_bar_shows_epoch_loss_speed_and_time_left(folder, tmp_path)
 
     main, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 100))
-    program = small_run.PROGRAM.replace("{before}", "training.LOSS_INTERVAL = 0").replace(":small", ":slow")
+    program = small_run.PROGRAM.replace(
+        "{before}", "from refcnn.fitting import callbacks; callbacks.LOSS_INTERVAL = 0"
+    ).replace(":small", ":slow")
     command = [sys.executable, "-c", program, str(tmp_path / "run"), "1", "reference"]
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=terminal, env=small_run.environment()
@@ -534,4 +537,4 @@ def test_the_line_of_an_epoch_is_not_wrapped_at_80_columns(epochs, losses, accur
         "validation_accuracy": accuracy,
         "seconds": seconds,
     }
-    assert len(training.epoch_line(row, epochs)) < 80
+    assert len(epoch_line(row, epochs)) < 80

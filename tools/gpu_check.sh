@@ -52,7 +52,7 @@ step conform 37 "$python" -P -m refcnn conform --device "$name" --report "$outpu
 conform=$!
 cd "$checkout" || exit 2
 STOP_SIGNAL=INT REFCNN_TEST_DEVICES="${name#opencl:}" step tests 37 "$python" -m pytest -q "${workers[@]}" -p no:cacheprovider \
-    tests/operations tests/test_device.py tests/test_winograd*.py tests/test_direct*.py || failed=1
+    tests/operations tests/test_device.py tests/test_winograd*.py tests/test_direct*.py tests/test_depthwise.py || failed=1
 wait "$conform" || failed=1
 tail -n 5 "$output/tests.txt"
 tail -n 40 "$output/conform.txt"

@@ -73,8 +73,8 @@ class _Seconds(click.FloatRange):
     "--variant",
     metavar="NAME",
     help="The only variant of the kernels to run on OpenCL devices, where an "
-    "operation has it: cpu, gpu, plain, direct, winograd_2x2, winograd_4x4, chosen (what the device takes for "
-    "each shape), or one of them with what is fused into it, such as cpu+relu.  [default: in the quick profile "
+    "operation has it: cpu, gpu, plain, direct, depthwise, winograd_2x2, winograd_4x4, chosen (what the device takes "
+    "for each shape), or one of them with what is fused into it, such as cpu+relu.  [default: in the quick profile "
     "the device's own, else all]",
 )
 @click.option(

@@ -1,8 +1,71 @@
-"""Arithmetic of two numbers: for each operation its function, which operators of Variables call, and its card."""
+"""Arithmetic of two numbers: for each operation its function, which operators of Variables call, and its card.
 
+Variables of int64 or int32 give one of the same dtype, modulo 2^64 or 2^32 where a result is too large, as in NumPy.
+"""
+
+import functools
+
+import numpy as np
+
+from .. import attributes as attribute
+from ..errors import ShapeError
+from ..formats import FLOAT32, FLOATS, INTEGERS
 from ..function import apply
-from ..variable import Input, Variable
+from ..layer import Layer, making
+from ..typing import Shapes
+from ..variable import Input, Variable, as_variable
 from .page import Card, broadcast
+from .reshape import reshape
+
+
+class PRelu(Layer):
+    """y = x from 0 on, slope x below, element by element, with a slope for each channel that is learned.
+
+    Source: He et al., "Delving Deep into Rectifiers", 2015.
+
+    Parameters
+    ----------
+    slope : float
+        From where learning starts.
+
+    Attributes
+    ----------
+    params.slope : (C,)
+        For x (N, C, ...), made at the first call.
+
+    Raises
+    ------
+    ArgumentError
+        If slope is no finite number.
+    """
+
+    def __init__(self, slope: float = 0.25) -> None:
+        super().__init__()
+        self.slope = attribute.number("PRelu", "slope", slope)
+
+    def parameter_shapes(self) -> Shapes:
+        """Return slope (C,)."""
+        return {"slope": (None,)}
+
+    def forward(self, x: Variable) -> Variable:
+        """x (N, C, ...) -> the same shape."""
+        if len(x.shape) < 2 or 0 in x.shape[1:]:
+            raise ShapeError(f"PRelu: the input has shape {x.shape}. Give x of shape (N, C, ...), C channels.")
+        channels = x.shape[1]
+        if not self.params:
+            self._make_parameters(channels)
+        slope = self.params["slope"]
+        if slope.shape != (channels,):
+            raise ShapeError(
+                f"PRelu: the input has {channels} channels, but the slopes were made for {slope.shape[0]}. Give x of "
+                f"shape (N, {slope.shape[0]}, ...), or build a new model."
+            )
+        return prelu(x, reshape(slope, (channels, *(1 for _ in x.shape[2:]))))
+
+    def _make_parameters(self, channels):
+        with making:
+            if not self.params:
+                self.set_parameters({"slope": np.full(channels, self.slope, FLOAT32.dtype)})
 
 
 def add(a: Input, b: Input) -> Variable:
@@ -10,6 +73,8 @@ def add(a: Input, b: Input) -> Variable:
 
     Raises
     ------
+    ArgumentError
+        If Variables of several dtypes meet, of which refcnn converts none of its own accord.
     ShapeError
         If the shapes cannot be broadcast.
     """
@@ -27,7 +92,10 @@ def multiply(a: Input, b: Input) -> Variable:
 
 
 def divide(a: Input, b: Input) -> Variable:
-    """Return a / b as a Variable; shapes and errors as for :func:`add`. By 0 it gives infinity, and 0 / 0 NaN."""
+    """Return a / b as a Variable; shapes and errors as for :func:`add`. By 0 it gives infinity, and 0 / 0 NaN.
+
+    Of integers it is what ONNX says: an integer, without what is behind the point, so that -7 / 2 is -3; by 0 it is 0.
+    """
     return apply("divide", *broadcast("divide", a, b))
 
 
@@ -36,14 +104,84 @@ def power(a: Input, b: Input) -> Variable:
 
     It is NaN where a is negative and b no integer. Gradients are those of PyTorch: with respect to a it is 0 where b is
     0; with respect to b it is 0 where a is 0 and b not negative, and NaN where a is negative.
+
+    Of integers, b negative, it is 1 / a^-b without what is behind the point: 0 but where a is 1 or -1.
     """
     return apply("power", *broadcast("power", a, b))
 
 
+def maximum(a: Input, b: Input, *others: Input) -> Variable:
+    """Return the largest of two arrays or more, element by element, as a Variable, and NaN where one is NaN.
+
+    Shapes and errors as for :func:`add`. Where two are equal the gradient is halved, as in PyTorch.
+    """
+    return functools.reduce(_maximum, others, _maximum(a, b))
+
+
+def minimum(a: Input, b: Input, *others: Input) -> Variable:
+    """Return the smallest of two arrays or more, element by element; all else as :func:`maximum`."""
+    return functools.reduce(_minimum, others, _minimum(a, b))
+
+
+def _maximum(a, b):
+    return apply("maximum", *broadcast("maximum", a, b))
+
+
+def _minimum(a, b):
+    return apply("minimum", *broadcast("minimum", a, b))
+
+
+def sum_of(*arrays: Input) -> Variable:
+    """Return the sum of one array or more, element by element, as a Variable: ONNX's Sum.
+
+    Shapes and errors as for :func:`add`.
+    """
+    first, *others = arrays
+    return functools.reduce(add, others, as_variable(first))
+
+
+def mean_of(*arrays: Input) -> Variable:
+    """Return the mean of one array or more, element by element, as a Variable: ONNX's Mean.
+
+    Shapes and errors as for :func:`add`.
+    """
+    return divide(sum_of(*arrays), len(arrays))
+
+
+def prelu(x: Input, slope: Input) -> Variable:
+    """Return x from 0 on and slope x below, element by element, as a Variable of the shape of x.
+
+    Parameters
+    ----------
+    x : Variable or array_like
+    slope : Variable or array_like
+        Of a shape that broadcasts to that of x, such as (C, 1, 1) for images.
+
+    Raises
+    ------
+    ShapeError
+        If it does not.
+    """
+    x, slope = broadcast("prelu", x, slope)
+    if len(slope.shape) > len(x.shape) or any(
+        size not in (1, whole) for size, whole in zip(slope.shape[::-1], x.shape[::-1], strict=False)
+    ):
+        raise ShapeError(
+            f"prelu: the slope has shape {slope.shape}, which does not broadcast to that of x, {x.shape}. Give one "
+            "number, or one for each channel: (C, 1, 1) for images."
+        )
+    return apply("prelu", x, slope)
+
+
+_NUMBERS = FLOATS | INTEGERS
+
 OPERATIONS = {
-    "add": Card(add, "Add"),
-    "divide": Card(divide, "Div", true_divide="refcnn.divide"),
-    "multiply": Card(multiply, "Mul"),
-    "power": Card(power, "Pow", pow="refcnn.power", float_power="refcnn.power"),
-    "subtract": Card(subtract, "Sub"),
+    "add": Card(add, "Add", _NUMBERS),
+    "divide": Card(divide, "Div", _NUMBERS, true_divide="refcnn.divide"),
+    "maximum": Card(maximum, "Max", _NUMBERS, fmax="refcnn.maximum"),
+    "minimum": Card(minimum, "Min", _NUMBERS, fmin="refcnn.minimum"),
+    "multiply": Card(multiply, "Mul", _NUMBERS),
+    "power": Card(power, "Pow", _NUMBERS, pow="refcnn.power", float_power="refcnn.power"),
+    "prelu": Card(prelu, "PRelu"),
+    "subtract": Card(subtract, "Sub", _NUMBERS),
 }

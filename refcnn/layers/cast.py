@@ -41,6 +41,16 @@ def cast(x: Input, dtype: DTypeLike) -> Variable:
     return apply("cast", x, dtype=dtype.name)
 
 
+def cast_like(x: Input, like: Input) -> Variable:
+    """Return x as a Variable of the dtype of another array, as :func:`cast` does.
+
+    Parameters
+    ----------
+    x, like : Variable or array_like
+    """
+    return cast(x, as_variable(like).as_given().dtype)
+
+
 def to_onnx(graph, x, *, dtype):
     """Write ONNX's Cast."""
     return graph.node("Cast", [graph.tensor(x)], to=graph.type_of(dtype))

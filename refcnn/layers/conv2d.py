@@ -1,25 +1,52 @@
-"""Convolution of images: the layer, the function and the ONNX mapping."""
+"""Convolution of signals, images and volumes: the layers, the functions and the ONNX mapping."""
 
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
-from .. import attributes as attribute
-from ..errors import ArgumentError, ShapeError
-from ..formats import FLOAT32
+from ..errors import ShapeError
 from ..function import apply
 from ..initializers import GlorotNormal
-from ..layer import Layer, making
-from ..shapes import window_output_shape
-from ..typing import Initializer, Padding, Pair, Shapes
+from ..shapes import resolved_padding, window_output_shape
+from ..typing import Initializer, Padding, Pair
 from ..variable import Input, Variable, as_variable
+from .convolution import ConvolutionLayer, check_bias, check_channels, check_images, check_kernels, normalised
 
 KERNELS = 1
 KEEPS_INPUT = True
 
 
-class Conv2d(Layer):
+class _Convolution(ConvolutionLayer):
+    def __init__(
+        self,
+        channel: int = 32,
+        filter: Pair = 3,
+        *,
+        padding: Padding = 0,
+        stride: Pair = 1,
+        dilation: Pair = 1,
+        groups: int = 1,
+        input_size: int | Sequence[int] | None = None,
+        ignore_bias: bool = False,
+        initializer: Initializer = GlorotNormal(),
+    ) -> None:
+        super().__init__()
+        self._take(
+            channel, filter, ignore_bias, initializer, stride=stride, padding=padding, dilation=dilation, groups=groups
+        )
+        self._take_input_size(input_size)
+
+    def _weights_shape(self, channels):
+        return (self.channel, channels and channels // self.attributes["groups"], *self.filter)
+
+    def forward(self, x: Variable) -> Variable:
+        """x (N, C, H, W) -> (N, channel, out_h, out_w), or with one or three spatial axes."""
+        if not self.params:
+            _placed(self._axes, x.shape, self.filter, **self.attributes)
+            self._make_parameters(x.shape[1])
+        return _convolve(self._axes, x, self.params["w"], self.params.get("b"), **self.attributes)
+
+
+class Conv2d(_Convolution):
     """A convolutional layer: ``channel`` kernels slide over the image.
 
     Parameters
@@ -28,7 +55,9 @@ class Conv2d(Layer):
         Kernels, which is output channels.
     filter, padding, stride, dilation : int or (int, int)
         Kernel size, zeros around the image, step of the window, step between the kernel's taps; pairs are
-        (vertical, horizontal). Padding may also be (top, left, bottom, right).
+        (vertical, horizontal). Padding may also be (top, left, bottom, right), ``"same"`` for as many zeros as make
+        ``ceil(size / stride)`` pixels, the odd one at the end (``"same_lower"`` at the beginning), or ``"valid"`` for
+        none.
     groups : int
         Input and output channels are cut into so many groups that do not see each other.
     input_size : int or (int, int, int), optional
@@ -49,72 +78,44 @@ class Conv2d(Layer):
         If an attribute is out of range.
     """
 
-    def __init__(
-        self,
-        channel: int = 32,
-        filter: Pair = 3,
-        *,
-        padding: Padding = 0,
-        stride: Pair = 1,
-        dilation: Pair = 1,
-        groups: int = 1,
-        input_size: int | Sequence[int] | None = None,
-        ignore_bias: bool = False,
-        initializer: Initializer = GlorotNormal(),
-    ) -> None:
-        super().__init__()
-        self.channel = attribute.integer("Conv2d", "channel", channel)
-        self.filter = attribute.pair("Conv2d", "filter", filter)
-        self.attributes = _normalise(stride, padding, dilation, groups)
-        self.ignore_bias, self.initializer = bool(ignore_bias), initializer
-        if self.channel % self.attributes["groups"]:
-            raise ArgumentError(
-                f"Conv2d: channel is {channel}, which {groups} groups do not divide. Give a multiple of groups."
-            )
-        if input_size is not None:
-            channels = input_size[0] if isinstance(input_size, (tuple, list)) else input_size
-            self._make_parameters(attribute.integer("Conv2d", "input_size", channels))
 
-    @staticmethod
-    def _instead(*arguments):
-        """Return what a call with PyTorch's order, (in_channels, out_channels, kernel_size, ...), is here."""
-        inputs, outputs, *window = arguments
-        names = ("stride", "padding", "dilation", "groups")
-        rest = "".join(f", {name}={value!r}" for name, value in zip(names, window[1:], strict=False))
-        return (
-            f"In the order of PyTorch, where the input's channels come first, it is Conv2d({outputs!r}, {window[0]!r}"
-            f"{rest}) here: the first image tells the input's channels, or input_size={inputs!r}."
-        )
+class Conv1d(_Convolution):
+    """A convolutional layer over signals (N, C, L): :class:`Conv2d` with one spatial axis.
 
-    def parameter_shapes(self) -> Shapes:
-        """Return w (channel, C/groups, kh, kw) and b (1, channel, 1, 1)."""
-        bias = {} if self.ignore_bias else {"b": (1, self.channel, 1, 1)}
-        return {"w": (self.channel, None, *self.filter), **bias}
+    Attributes are integers, padding also (before, after) or a name.
 
-    def _make_parameters(self, channels):
-        groups = self.attributes["groups"]
-        if channels % groups:
-            raise ShapeError(
-                f"Conv2d: the input has {channels} channels, which {groups} groups do not divide. "
-                "Give images with a multiple of groups channels."
-            )
-        with making:
-            if self.params:
-                return
-            arrays = {"w": self.initializer((self.channel, channels // groups, *self.filter))}
-            if not self.ignore_bias:
-                arrays["b"] = np.zeros((1, self.channel, 1, 1), dtype=FLOAT32.dtype)
-            self.set_parameters(arrays)
+    Attributes
+    ----------
+    params.w : (channel, C/groups, k)
+    params.b : (1, channel, 1)
 
-    def forward(self, x: Variable) -> Variable:
-        """x (N, C, H, W) -> (N, channel, out_h, out_w)."""
-        if not self.params:
-            self._check_image(x, self.filter)
-            self._make_parameters(x.shape[1])
-        return conv2d(x, self.params["w"], self.params.get("b"), **self.attributes)
+    Raises
+    ------
+    ArgumentError
+        If an attribute is out of range.
+    """
 
-    def _check_image(self, x, filter):
-        _output_shape(x.shape, filter, **{name: self.attributes[name] for name in ("stride", "padding", "dilation")})
+    _axes = 1
+
+
+class Conv3d(_Convolution):
+    """A convolutional layer over volumes (N, C, D, H, W): :class:`Conv2d` with three spatial axes.
+
+    Attributes are integers or three as (depth, vertical, horizontal), padding also six, all beginnings and then all
+    ends, or a name.
+
+    Attributes
+    ----------
+    params.w : (channel, C/groups, kd, kh, kw)
+    params.b : (1, channel, 1, 1, 1)
+
+    Raises
+    ------
+    ArgumentError
+        If an attribute is out of range.
+    """
+
+    _axes = 3
 
 
 def conv2d(
@@ -146,44 +147,69 @@ def conv2d(
     ArgumentError, ShapeError
         If an attribute or a shape does not fit.
     """
+    return _convolve(2, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def conv1d(
+    x: Input,
+    w: Input,
+    b: Input | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Variable:
+    """Slide kernels over signals: :func:`conv2d` of x (N, C, L), w (K, C/groups, k) and b (1, K, 1).
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        If an attribute or a shape does not fit.
+    """
+    return _convolve(1, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def conv3d(
+    x: Input,
+    w: Input,
+    b: Input | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Variable:
+    """Slide kernels over volumes: :func:`conv2d` of x (N, C, D, H, W), w (K, C/groups, kd, kh, kw), b (1, K, 1, 1, 1).
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        If an attribute or a shape does not fit.
+    """
+    return _convolve(3, x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def _convolve(axes, x, w, b, *, groups, **window):
     x, w = as_variable(x), as_variable(w)
-    attributes = _normalise(stride, padding, dilation, groups)
-    _check_shapes(x.shape, w.shape, None if b is None else as_variable(b).shape, attributes)
-    return apply("conv2d", x, w, b, **attributes)
+    owner = f"Conv{axes}d"
+    attributes = normalised(owner, axes, groups=groups, **window)
+    check_kernels(owner, w.shape, axes, "K, C/groups", attributes["groups"])
+    placed = _placed(axes, x.shape, w.shape[2:], **attributes)
+    check_channels(owner, x.shape, w.shape[1] * groups, w.shape, groups, axes)
+    check_bias(owner, b, w.shape, w.shape[0], axes)
+    return apply("conv2d", x, w, b, **placed)
 
 
-def _normalise(stride, padding, dilation, groups):
-    return {
-        "stride": attribute.pair("Conv2d", "stride", stride),
-        "padding": attribute.padding4("Conv2d", padding),
-        "dilation": attribute.pair("Conv2d", "dilation", dilation),
-        "groups": attribute.integer("Conv2d", "groups", groups),
-    }
-
-
-def _output_shape(x, filter, stride, padding, dilation):
-    if len(x) != 4 or 0 in x:
-        raise ShapeError(f"Conv2d: the input has shape {x}. Give images of shape (N, C, H, W), none of them zero.")
+def _placed(axes, x, kernel, *, stride, padding, dilation, groups):
+    """Return the attributes with padding in numbers, or raise ShapeError unless the window fits the images."""
+    check_images(f"Conv{axes}d", x, axes)
+    padding = resolved_padding(padding, x[2:], kernel, stride, dilation)
     try:
-        return window_output_shape(x[2:], filter, stride, padding, dilation)
+        window_output_shape(x[2:], kernel, stride, padding, dilation)
     except ShapeError as error:
-        raise ShapeError(f"Conv2d: {error}") from None
-
-
-def _check_shapes(x, w, b, attributes):
-    groups = attributes["groups"]
-    if len(w) != 4 or 0 in w or w[0] % groups:
-        raise ShapeError(
-            f"Conv2d: w has shape {w}, but (K, C/groups, kh, kw) is needed, K a multiple of groups ({groups})."
-        )
-    _output_shape(x, w[2:], attributes["stride"], attributes["padding"], attributes["dilation"])
-    if x[1] != w[1] * groups:
-        raise ShapeError(
-            f"Conv2d: the input has {x[1]} channels, but the weights were made for {w[1] * groups} (w has shape {w}, "
-            f"groups is {groups}). Give images of shape (N, {w[1] * groups}, H, W), or build a new model."
-        )
-    if b is not None and b != (1, w[0], 1, 1):
-        raise ShapeError(f"Conv2d: b has shape {b}, but w of shape {w} needs a bias of shape {(1, w[0], 1, 1)}.")
+        raise ShapeError(f"Conv{axes}d: {error}") from None
+    return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
 
 
 def to_onnx(graph, x, w, b, *, stride, padding, dilation, groups):

@@ -1,22 +1,57 @@
-"""Max pooling: the layer, the function and the ONNX mapping."""
+"""Max pooling of signals, images and volumes: the layers, the functions and the ONNX mapping."""
+
+from typing import Any, ClassVar, Literal, overload
+
+import numpy as np
 
 from ..function import apply
 from ..layer import Layer
 from ..typing import Padding, Pair
 from ..variable import Input, Variable, as_variable
-from .pooling import check_pooling_input, pooling_attributes
+from .pooling import is_padded_little, onnx_window, padded, placed, pooling_attributes
 
 KEEPS_INPUT = True
 
 
-class MaxPool2d(Layer):
+class _MaxPool(Layer):
+    #: How many spatial axes the images have.
+    _axes: ClassVar[int] = 2
+    _by_position = 1
+
+    def __init__(
+        self,
+        filter: Pair = 3,
+        padding: Padding = 0,
+        stride: Pair = 1,
+        *,
+        dilation: Pair = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> None:
+        super().__init__()
+        self.attributes = _normalised(self._axes, filter, padding, stride, dilation, ceil_mode)
+        self.filter = self.attributes["kernel"]
+        self.return_indices = bool(return_indices)
+
+    def forward(self, x: Variable) -> Any:
+        """x (N, C, H, W) -> (N, C, out_h, out_w), or with one or three spatial axes; a pair with ``return_indices``."""
+        return _pooled(x, self.attributes, self.return_indices)
+
+
+class MaxPool2d(_MaxPool):
     """The largest pixel under a window that slides over each channel.
 
     Parameters
     ----------
-    filter, padding, stride : int or (int, int)
-        Window size, pixels around the image (which never win), step of the window; pairs are (vertical,
-        horizontal). Padding may also be (top, left, bottom, right) and must be less than the window.
+    filter, padding, stride, dilation : int or (int, int)
+        Window size, pixels around the image (which never win), step of the window, step between its taps; pairs are
+        (vertical, horizontal). Padding may also be (top, left, bottom, right), which must be less than the window
+        spans, ``"same"`` for as much as makes ``ceil(size / stride)`` pixels, the odd one at the end (``"same_lower"``
+        at the beginning), or ``"valid"`` for none.
+    ceil_mode : bool
+        Whether the last places of the window may reach over the end of what is padded.
+    return_indices : bool
+        Whether to return the places of the largest pixels too, as :func:`max_pool2d` does.
 
     Raises
     ------
@@ -24,35 +59,162 @@ class MaxPool2d(Layer):
         If an attribute is out of range.
     """
 
-    def __init__(self, filter: Pair = 3, padding: Padding = 0, stride: Pair = 1) -> None:
-        super().__init__()
-        self.attributes = pooling_attributes("MaxPool2d", filter, padding, stride)
-        self.filter = self.attributes["kernel"]
 
-    def forward(self, x: Variable) -> Variable:
-        """x (N, C, H, W) -> (N, C, out_h, out_w)."""
-        return max_pool2d(x, self.attributes["kernel"], self.attributes["padding"], self.attributes["stride"])
+class MaxPool1d(_MaxPool):
+    """:class:`MaxPool2d` of signals (N, C, L): attributes are integers, padding also (before, after) or a name."""
+
+    _axes = 1
 
 
-def max_pool2d(x: Input, filter: Pair = 3, padding: Padding = 0, stride: Pair = 1) -> Variable:
+class MaxPool3d(_MaxPool):
+    """:class:`MaxPool2d` of volumes (N, C, D, H, W).
+
+    Attributes are integers or three as (depth, vertical, horizontal), padding also six, all beginnings and then all
+    ends, or a name.
+    """
+
+    _axes = 3
+
+
+@overload
+def max_pool2d(
+    x: Input,
+    filter: Pair = 3,
+    padding: Padding = 0,
+    stride: Pair = 1,
+    *,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: Literal[False] = False,
+) -> Variable: ...
+@overload
+def max_pool2d(
+    x: Input,
+    filter: Pair = 3,
+    padding: Padding = 0,
+    stride: Pair = 1,
+    *,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: Literal[True],
+) -> tuple[Variable, Variable]: ...
+def max_pool2d(
+    x: Input,
+    filter: Pair = 3,
+    padding: Padding = 0,
+    stride: Pair = 1,
+    *,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Variable | tuple[Variable, Variable]:
     """Return the largest pixel under each place of a window, as a Variable (N, C, out_h, out_w).
 
     Parameters
     ----------
     x : Variable or array_like, (N, C, H, W)
-    filter, padding, stride
+    filter, padding, stride, dilation, ceil_mode
         As in :class:`MaxPool2d`.
+    return_indices : bool
+        Whether to return the places of the largest pixels too: an int64 Variable of the same shape, in which places
+        are counted row by row through all images and channels, as ONNX's MaxPool and MaxUnpool have them. (PyTorch
+        counts through one channel.) :func:`max_unpool2d` takes them.
 
     Raises
     ------
     ArgumentError, ShapeError
         If an attribute or the shape does not fit.
     """
-    x, attributes = as_variable(x), pooling_attributes("MaxPool2d", filter, padding, stride)
-    check_pooling_input("MaxPool2d", x.shape, attributes)
-    return apply("max_pool2d", x, **attributes)
+    return _pooled(x, _normalised(2, filter, padding, stride, dilation, ceil_mode), return_indices)
 
 
-def to_onnx(graph, x, *, kernel, stride, padding):
-    """Write ONNX's MaxPool."""
-    return graph.node("MaxPool", [graph.tensor(x)], kernel_shape=kernel, strides=stride, pads=padding)
+@overload
+def max_pool1d(
+    x: Input,
+    filter: Pair = 3,
+    padding: Padding = 0,
+    stride: Pair = 1,
+    *,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: Literal[False] = False,
+) -> Variable: ...
+@overload
+def max_pool1d(
+    x: Input,
+    filter: Pair = 3,
+    padding: Padding = 0,
+    stride: Pair = 1,
+    *,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: Literal[True],
+) -> tuple[Variable, Variable]: ...
+def max_pool1d(
+    x: Input,
+    filter: Pair = 3,
+    padding: Padding = 0,
+    stride: Pair = 1,
+    *,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Variable | tuple[Variable, Variable]:
+    """As :func:`max_pool2d`, of signals (N, C, L)."""
+    return _pooled(x, _normalised(1, filter, padding, stride, dilation, ceil_mode), return_indices)
+
+
+@overload
+def max_pool3d(
+    x: Input,
+    filter: Pair = 3,
+    padding: Padding = 0,
+    stride: Pair = 1,
+    *,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: Literal[False] = False,
+) -> Variable: ...
+@overload
+def max_pool3d(
+    x: Input,
+    filter: Pair = 3,
+    padding: Padding = 0,
+    stride: Pair = 1,
+    *,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: Literal[True],
+) -> tuple[Variable, Variable]: ...
+def max_pool3d(
+    x: Input,
+    filter: Pair = 3,
+    padding: Padding = 0,
+    stride: Pair = 1,
+    *,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Variable | tuple[Variable, Variable]:
+    """As :func:`max_pool2d`, of volumes (N, C, D, H, W)."""
+    return _pooled(x, _normalised(3, filter, padding, stride, dilation, ceil_mode), return_indices)
+
+
+def _normalised(axes, *attributes):
+    return pooling_attributes(f"MaxPool{axes}d", axes, *attributes)
+
+
+def _pooled(x, attributes, return_indices):
+    x = as_variable(x)
+    attributes = placed(f"MaxPool{len(attributes['kernel'])}d", x.shape, attributes)
+    return apply("max_pool2d_with_indices" if return_indices else "max_pool2d", x, **attributes)
+
+
+def to_onnx(graph, x, *, outputs=None, **window):
+    """Write ONNX's MaxPool, of which as many outputs as there are."""
+    window = {"dilation": None, "ceil_mode": False, **window}
+    if is_padded_little(window["kernel"], window["padding"]):
+        return graph.node("MaxPool", [graph.tensor(x)], outputs=outputs, **onnx_window(**window))
+    tensor = padded(graph, graph.tensor(x), x.shape[2:], **window, value=-np.inf)
+    window |= {"padding": (0,) * len(window["padding"]), "ceil_mode": False}
+    return graph.node("MaxPool", [tensor], outputs=outputs, **onnx_window(**window))

@@ -4,8 +4,6 @@ from ..function import apply
 from ..layer import Layer
 from ..variable import Input, Variable, as_variable
 
-IN_PLACE_OF_NUMPY = {"maximum": "refcnn.relu(x) for the maximum of x and 0"}
-
 
 class Relu(Layer):
     """y = max(x, 0), element by element; x of any shape."""

@@ -1,8 +1,9 @@
-"""Reshape: the function and the ONNX mapping."""
+"""Reshape, also as squeeze and unsqueeze: the functions and the ONNX mapping."""
 
 from collections.abc import Sequence
 
 from .. import attributes as attribute
+from ..errors import ShapeError
 from ..formats import ANY
 from ..function import apply
 from ..shapes import reshaped
@@ -13,7 +14,9 @@ DTYPES = (ANY,)
 #: What stands in the place of functions of NumPy, for messages.
 IN_PLACE_OF_NUMPY = {
     "ravel": "refcnn.reshape(x, -1)",
-    **dict.fromkeys(("squeeze", "expand_dims", "atleast_2d", "resize"), "refcnn.reshape(x, shape)"),
+    "squeeze": "refcnn.squeeze(x, axis)",
+    "expand_dims": "refcnn.unsqueeze(x, axis)",
+    "atleast_2d": "refcnn.reshape(x, shape)",
 }
 
 
@@ -40,6 +43,64 @@ def reshape(x: Input, shape: int | Sequence[int]) -> Variable:
     x = as_variable(x)
     sizes = attribute.integers("reshape", "a size of the shape", shape, -1)
     return apply("reshape", x, shape=reshaped(x.shape, sizes))
+
+
+def squeeze(x: Input, axis: int | Sequence[int] | None = None) -> Variable:
+    """Take away axes of size 1, as NumPy's ``squeeze`` does.
+
+    Parameters
+    ----------
+    x : Variable or array_like
+    axis : int or sequence of int, optional
+        Negative ones count from the last. Without it all axes of size 1 are taken away: name them where the batch, too,
+        may have one example.
+
+    Returns
+    -------
+    Variable, of the dtype of x
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such axis.
+    ShapeError
+        If one has another size.
+    """
+    x = as_variable(x)
+    if axis is None:
+        axes = [number for number, size in enumerate(x.shape) if size == 1]
+    else:
+        axes = attribute.axes("squeeze", axis, len(x.shape))
+    if any(x.shape[number] != 1 for number in axes):
+        raise ShapeError(
+            f"squeeze: axis is {axis!r}, but the input has shape {x.shape}. Name axes of size 1, or take one of "
+            "another's elements, as x[:, 0]."
+        )
+    return reshape(x, tuple(size for number, size in enumerate(x.shape) if number not in axes))
+
+
+def unsqueeze(x: Input, axis: int | Sequence[int]) -> Variable:
+    """Put in axes of size 1, as NumPy's ``expand_dims`` does.
+
+    Parameters
+    ----------
+    x : Variable or array_like
+    axis : int or sequence of int
+        Where in the result they are; negative ones count from its last axis.
+
+    Returns
+    -------
+    Variable, of the dtype of x
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such axis in the result.
+    """
+    x = as_variable(x)
+    count = len(x.shape) + (len(axis) if isinstance(axis, (tuple, list)) else 1)
+    axes, sizes = attribute.axes("unsqueeze", () if axis is None else axis, count), iter(x.shape)
+    return reshape(x, tuple(1 if number in axes else next(sizes) for number in range(count)))
 
 
 def for_any_batch(shapes, attributes, other_shapes, other_attributes):

@@ -17,14 +17,7 @@ from .reshape import reshape
 #: It moves whatever there is.
 DTYPES = (ANY,)
 #: What stands in the place of functions of NumPy, for messages.
-IN_PLACE_OF_NUMPY = {
-    "flip": "x[::-1]",
-    "flipud": "x[::-1]",
-    "fliplr": "x[:, ::-1]",
-    "take": "x[first:last:step], a slice",
-    "split": "x[first:last], a slice, for each part",
-    "array_split": "x[first:last], a slice, for each part",
-}
+IN_PLACE_OF_NUMPY = {"flip": "x[::-1]", "flipud": "x[::-1]", "fliplr": "x[:, ::-1]"}
 
 _WHOLE = (None, None, 1)
 # ONNX has no None: what lies beyond any axis is cut to its end.

@@ -1,4 +1,4 @@
-"""Models by name: the chapter's network, LeNet-5, and the user's own."""
+"""Models by name: the ready networks, and the user's own."""
 
 import os
 import traceback
@@ -9,84 +9,37 @@ import numpy as np
 from .. import own_code
 from ..errors import ArgumentError, RefcnnError
 from ..formats import FLOAT32
-from ..layers.conv2d import Conv2d
-from ..layers.dense import Dense
-from ..layers.dropout import Dropout
-from ..layers.flatten import Flatten
-from ..layers.max_pool2d import MaxPool2d
-from ..layers.relu import Relu
 from ..mode import recording
-from ..model import Model, Sequential, describe_unlisted, unlisted
+from ..model import Model, describe_unlisted, unlisted
 from ..suggestions import did_you_mean
 from ..variable import Variable
+from .alexnet import alexnet
+from .chapter import chapter
+from .densenet import densenet121
+from .lenet5 import lenet5
+from .mobilenet import mobilenet_v1, mobilenet_v2
+from .resnet import resnet18, resnet34, resnet50
+from .squeezenet import squeezenet
+from .vgg import vgg11, vgg16
 
-#: The side of the field that LeNet-5 centres its images in, in pixels.
-LENET5_FIELD = 32
-
-
-def chapter(image_shape: tuple[int, int, int], classes: int) -> Sequential:
-    """Return the network of the tutorial chapter; images of any size and number of channels.
-
-    Parameters
-    ----------
-    image_shape : (int, int, int)
-        (C, H, W); the parameters take their shapes from the first image.
-    classes : int
-        The number of logits.
-    """
-    return Sequential(
-        [
-            Conv2d(channel=32, filter=3, padding=1),
-            Relu(),
-            Conv2d(channel=64, filter=3, padding=1),
-            Relu(),
-            MaxPool2d(filter=2, stride=2),
-            Dropout(0.5),
-            Flatten(),
-            Dense(128),
-            Relu(),
-            Dense(classes),
-        ]
+#: The ready networks that classify images, by name.
+NAMED = {
+    function.__name__: function
+    for function in (
+        chapter,
+        lenet5,
+        alexnet,
+        vgg11,
+        vgg16,
+        resnet18,
+        resnet34,
+        resnet50,
+        squeezenet,
+        mobilenet_v1,
+        mobilenet_v2,
+        densenet121,
     )
-
-
-def lenet5(image_shape: tuple[int, int, int], classes: int) -> Sequential:
-    """Return LeNet-5 with rectifiers, max pooling and a linear output in place of the paper's units.
-
-    The paper centres its 28x28 images in a field of 32x32. Here the first
-    convolution's padding does that, 32 - size pixels along each axis, so that
-    smaller images, 8x8 digits among them, are taken too; larger ones get none.
-    Source: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied
-    to document recognition" (1998), section II.B.
-
-    Parameters
-    ----------
-    image_shape : (int, int, int)
-        (C, H, W)
-    classes : int
-        The number of logits.
-    """
-    missing = [max(0, LENET5_FIELD - size) for size in image_shape[1:]]
-    padding = *(pixels // 2 for pixels in missing), *(pixels - pixels // 2 for pixels in missing)
-    return Sequential(
-        [
-            Conv2d(channel=6, filter=5, padding=padding),
-            Relu(),
-            MaxPool2d(filter=2, stride=2),
-            Conv2d(channel=16, filter=5),
-            Relu(),
-            MaxPool2d(filter=2, stride=2),
-            Conv2d(channel=120, filter=5),
-            Relu(),
-            Flatten(),
-            Dense(84),
-            Relu(),
-            Dense(classes),
-        ]
-    )
-
-
-NAMED = {"chapter": chapter, "lenet5": lenet5}
+}
 
 
 def build(name: str, image_shape: Sequence[int], classes: int) -> Model:
@@ -95,7 +48,7 @@ def build(name: str, image_shape: Sequence[int], classes: int) -> Model:
     Parameters
     ----------
     name : str
-        ``chapter``, ``lenet5``, or ``MODULE:FUNCTION``: that function of a
+        One of :data:`NAMED`, or ``MODULE:FUNCTION``: that function of a
         module which can be imported, at last from the current folder too, is called as
         ``FUNCTION(image_shape=(C, H, W), classes=n)`` and returns a
         :class:`~refcnn.model.Model`. It must come from the user, never from a file.

@@ -37,6 +37,8 @@ def export(
     examples: int = 20,
     backends: Sequence | None = None,
     progress: Callable[[int, int], object] | None = None,
+    proof: bool = True,
+    proof_time: float | None = None,
 ) -> "Proof":
     """Write a model as an ONNX file, after a proof that the file computes what the model does.
 
@@ -75,11 +77,17 @@ def export(
         device, or else the best one.
     progress : callable, optional
         Called with (inputs judged, inputs wanted) after each.
+    proof : bool
+        Whether the file is proved; if not it passes ONNX's check alone.
+    proof_time : float, optional
+        Seconds after which the proof ends with what was judged by then; the Proof says what was not. An operation that
+        is being computed is finished.
 
     Returns
     -------
     Proof
-        What was judged and how near the bound it came; ``str()`` of it is one line.
+        What was judged and how near the bound it came; ``str()`` of it is one line. Its ``examples`` are 0 if nothing
+        was.
 
     Raises
     ------
@@ -96,6 +104,8 @@ def export(
     input_shape = _check_arguments(model, input_shape, preprocessing)
     opset = _check_opset(opset)
     examples = attribute.integer("export", "examples", examples)
+    if proof_time is not None:
+        proof_time = attribute.number("export", "proof_time", proof_time, above=0)
     classes = _check_classes(classes)
     check_writable(path)
 
@@ -103,7 +113,7 @@ def export(
     _check_output(shapes[program.output], classes)
     _check_constants(program)
 
-    from .proof import proving as proof
+    from .proof import proving
     from .writing import graph
 
     proto, outputs = graph.build(
@@ -123,7 +133,9 @@ def export(
         content = proto.SerializeToString(deterministic=True)
         temporary.write_bytes(content)
         _check(content)
-        return proof.prove(
+        if not proof:
+            return proving.Proof(0, (), opset, {}, {}, ": no proof was wanted")
+        return proving.prove(
             program,
             proto,
             outputs,
@@ -134,6 +146,7 @@ def export(
             top=preprocessing.largest_input if preprocessing is not None else 1.0,
             backend_list=backends,
             progress=progress,
+            seconds=proof_time,
         )
 
 

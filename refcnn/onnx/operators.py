@@ -6,7 +6,7 @@ attribute on a card may be either.
 """
 
 from .. import rooms
-from ..errors import ExportError
+from ..errors import ExportError, OpsetError
 
 #: Operator versions in which every mapping of refcnn means the same.
 OPSETS = range(13, 23)
@@ -57,8 +57,10 @@ def schema(op_type, opset):
     if defs.has(op_type, opset, ""):
         return defs.get_schema(op_type, opset, "")
     later = next((version for version in OPSETS if version > opset and defs.has(op_type, version, "")), None)
-    advice = "Correct its name in to_onnx" if later is None else f"Give export an opset of {later} at least"
-    raise ExportError(f"opset {opset} of ONNX has no operator {op_type}. {advice}.")
+    what = f"opset {opset} of ONNX has no operator {op_type}"
+    if later is None:
+        raise ExportError(f"{what}. Correct its name in to_onnx.")
+    raise OpsetError(what, later)
 
 
 def arguments(node, opset, values):

@@ -11,8 +11,9 @@ from ..mode import setting
 #: tiles in local memory (``gpu``); one work-item for each element of the result (``plain``).
 GENERAL = ("cpu", "gpu", "plain")
 
-#: For some convolutions only: few input channels or depthwise; Winograd's algorithm with tiles of so many results.
-SPECIAL = ("direct", "winograd_2x2", "winograd_4x4")
+#: For some convolutions only: few input channels; one input and one output channel in each group; Winograd's algorithm
+#: with tiles of so many results.
+SPECIAL = ("direct", "depthwise", "winograd_2x2", "winograd_4x4")
 
 #: What :func:`choose` takes where nothing is forced.
 CHOSEN = "chosen"

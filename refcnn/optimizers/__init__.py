@@ -4,6 +4,6 @@ What follows here are the traits that a card may have beside it (:func:`refcnn.r
 nothing.
 """
 
-#: The names under which 'refcnn train' offers the optimizer: for each what makes it from a learning rate, and the
-#: default rate.
+#: The names under which 'refcnn train' offers the optimizer: for each what makes it from a learning rate and, by
+#: name, the options that all optimizers have, and the default rate.
 CHOICES = {}

@@ -17,6 +17,8 @@ class Adam(Optimizer):
         Added to the root, more than 0.
     beta1, beta2 : float, optional
         The paper's names of ``b`` and ``g``; they win where given.
+    weight_decay, clip_norm, clip_value, accumulation_steps, average_decay
+        As of :class:`~refcnn.Optimizer`.
 
     Raises
     ------
@@ -36,8 +38,19 @@ class Adam(Optimizer):
         *,
         beta1: float | None = None,
         beta2: float | None = None,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulation_steps: int = 1,
+        average_decay: float | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            accumulation_steps=accumulation_steps,
+            average_decay=average_decay,
+        )
         self.lr = attribute.number("Adam", "lr", lr, above=0)
         self.beta1 = attribute.number("Adam", "beta1", b if beta1 is None else beta1, minimum=0, below=1)
         self.beta2 = attribute.number("Adam", "beta2", g if beta2 is None else beta2, minimum=0, below=1)

@@ -15,6 +15,8 @@ class Sgd(Optimizer):
         0 <= momentum < 1.
     nesterov : bool
         Look ahead by the momentum (Nesterov).
+    weight_decay, clip_norm, clip_value, accumulation_steps, average_decay
+        As of :class:`~refcnn.Optimizer`.
 
     Raises
     ------
@@ -25,8 +27,25 @@ class Sgd(Optimizer):
     operation = "sgd"
     slots = ("v",)
 
-    def __init__(self, lr: float = 0.1, momentum: float = 0.4, nesterov: bool = True) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        lr: float = 0.1,
+        momentum: float = 0.4,
+        nesterov: bool = True,
+        *,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulation_steps: int = 1,
+        average_decay: float | None = None,
+    ) -> None:
+        super().__init__(
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            accumulation_steps=accumulation_steps,
+            average_decay=average_decay,
+        )
         self.lr = attribute.number("Sgd", "lr", lr, above=0)
         self.momentum = attribute.number("Sgd", "momentum", momentum, minimum=0, below=1)
         self.nesterov = bool(nesterov)
@@ -37,6 +56,6 @@ class Sgd(Optimizer):
 
 
 CHOICES = {
-    "sgd": (lambda lr: Sgd(lr, momentum=0, nesterov=False), 0.1),
-    "momentum": (lambda lr: Sgd(lr, momentum=0.9, nesterov=True), 0.02),
+    "sgd": (lambda lr, **options: Sgd(lr, momentum=0, nesterov=False, **options), 0.1),
+    "momentum": (lambda lr, **options: Sgd(lr, momentum=0.9, nesterov=True, **options), 0.02),
 }

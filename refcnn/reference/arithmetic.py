@@ -44,6 +44,51 @@ def add(a, b):
     return a + b
 
 
+def maximum(a, b):
+    """y = the larger of a and b, NaN if one is NaN; the larger has dy, and each half of it where both are equal."""
+    return np.maximum(a, b)
+
+
+def maximum_of_a(dy, a, b, y):
+    """da = dy, times 0 where b is larger, and 1 / 2 where both are equal."""
+    return dy * _share(a == b, a < b, dy.dtype.type)
+
+
+def maximum_of_b(dy, a, b, y):
+    """As that of a, the other way round."""
+    return maximum_of_a(dy, b, a, y)
+
+
+def minimum(a, b):
+    """y = the smaller of a and b, with gradients as of the larger."""
+    return np.minimum(a, b)
+
+
+def minimum_of_a(dy, a, b, y):
+    """da = dy, times 0 where b is smaller, and 1 / 2 where both are equal."""
+    return dy * _share(a == b, a > b, dy.dtype.type)
+
+
+def minimum_of_b(dy, a, b, y):
+    """As that of a, the other way round."""
+    return minimum_of_a(dy, b, a, y)
+
+
+def prelu(a, b):
+    """y = a from 0 on, a b below: a rectifier with a slope b."""
+    return np.where(a >= 0, a, a * b)
+
+
+def prelu_of_a(dy, a, b, y):
+    """da = dy above 0, dy b elsewhere, at 0 too."""
+    return np.where(a > 0, dy, dy * b)
+
+
+def prelu_of_b(dy, a, b, y):
+    """db = dy a below 0, else 0."""
+    return np.where(a > 0, dy.dtype.type(0), dy * a)
+
+
 def subtract(a, b):
     """y = a - b, so that da = dy, db = -dy."""
     return a - b
@@ -55,8 +100,11 @@ def multiply(a, b):
 
 
 def divide(a, b):
-    """y = a / b, so that da = dy / b, db = -dy a / b^2."""
-    return a / b
+    """y = a / b, so that da = dy / b, db = -dy a / b^2.
+
+    Of integers it is that without what is behind the point, and by 0 it is 0.
+    """
+    return a / b if a.dtype.kind == "f" else (a - np.fmod(a, b)) // b
 
 
 def divide_of_b(dy, a, b, y):
@@ -66,7 +114,13 @@ def divide_of_b(dy, a, b, y):
 
 def power(a, b):
     """y = a^b, so that da = dy b a^(b - 1), db = dy y log(a)."""
-    return np.power(a, b)
+    return np.power(a, b) if a.dtype.kind == "f" else _power_of_integers(a, b)
+
+
+def _power_of_integers(a, b):
+    """Modulo 2^64 or 2^32; where b is below 0 it is 1 / a^-b without what is behind the point, and 0 where a is 0."""
+    inverse = np.where(a == 1, a, np.where(a == -1, 1 - 2 * (b & 1), 0))
+    return np.where(b < 0, inverse, np.power(a, np.maximum(b, 0)))
 
 
 def power_of_a(dy, a, b, y):
@@ -79,6 +133,10 @@ def power_of_b(dy, a, b, y):
     return np.where((a == 0) & (b >= 0), 0, dy * y * np.log(a))
 
 
+def _share(are_equal, is_other, number):
+    return np.where(are_equal, number(0.5), np.where(is_other, number(0), number(1)))
+
+
 def _whole(dy, a, b, y):
     return dy
 
@@ -86,7 +144,10 @@ def _whole(dy, a, b, y):
 OPERATIONS = {
     "add": Binary(add, _whole, _whole),
     "divide": Binary(divide, lambda dy, a, b, y: dy / b, divide_of_b),
+    "maximum": Binary(maximum, maximum_of_a, maximum_of_b),
+    "minimum": Binary(minimum, minimum_of_a, minimum_of_b),
     "multiply": Binary(multiply, lambda dy, a, b, y: dy * b, lambda dy, a, b, y: dy * a),
     "power": Binary(power, power_of_a, power_of_b),
+    "prelu": Binary(prelu, prelu_of_a, prelu_of_b),
     "subtract": Binary(subtract, _whole, lambda dy, a, b, y: -dy),
 }

@@ -1,50 +1,45 @@
 """Average pooling: the mean of the pixels under a sliding window, in each channel by itself.
 
     y[n, c, i, j] = 1 / count(i, j) times the sum over p, q of
-                    x[n, c, i s_h + p - top, j s_w + q - left]
+                    x[n, c, i s_h + p d_h - top, j s_w + q d_w - left]
 
-x is zero outside its borders; count is kh kw where padding counts, else the
-number of pixels of the window that lie in the image. Source: ONNX operator
-specification, AveragePool.
+x is zero outside its borders; count is the number of the window's taps that
+lie in the image, and in the padding where that counts. With ``ceil_mode`` the
+last places of the window may reach over the padding's end: what lies there
+never counts. Source: ONNX operator specification, AveragePool.
 """
 
 import numpy as np
 
-from ..shapes import window_output_shape
+from ..shapes import image_slices, reached_padding, sides, window, window_output_shape
 
 
-def forward(x, *, kernel, stride, padding, count_include_padding):
-    """x (N, C, H, W) -> y (N, C, out_h, out_w)."""
-    out_h, out_w = window_output_shape(x.shape[2:], kernel, stride, padding)
-    top, left, bottom, right = padding
-    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
-    y = np.zeros((*x.shape[:2], out_h, out_w), dtype=x.dtype)
-    for i in range(out_h):
-        for j in range(out_w):
-            rows, columns, count = _window(i, j, x.shape, kernel, stride, padding, count_include_padding)
-            y[:, :, i, j] = padded[:, :, rows, columns].sum(axis=(2, 3)) / count
+def forward(x, *, kernel, stride, padding, count_include_padding, dilation=None, ceil_mode=False):
+    """x (N, C, H, W), or with one or three spatial axes -> y (N, C, out_h, out_w), with as many."""
+    geometry = (x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
+    padded = np.pad(x, ((0, 0), (0, 0), *sides(reached_padding(*geometry))))
+    counted = _counted(*geometry, count_include_padding)
+    y = np.zeros((*x.shape[:2], *window_output_shape(*geometry)), dtype=x.dtype)
+    for place in np.ndindex(*y.shape[2:]):
+        taps = window(place, kernel, stride, dilation)
+        y[:, :, *place] = padded[:, :, *taps].sum(axis=tuple(range(2, x.ndim))) / int(counted[taps].sum())
     return y, x.shape
 
 
-def backward(dy, saved, needs, *, kernel, stride, padding, count_include_padding):
+def backward(dy, saved, needs, *, kernel, stride, padding, count_include_padding, dilation=None, ceil_mode=False):
     """dy (N, C, out_h, out_w) -> dx (N, C, H, W): every pixel of a window gets the same share."""
-    shape = saved
-    top, left, bottom, right = padding
-    dx = np.zeros((*shape[:2], shape[2] + top + bottom, shape[3] + left + right), dtype=dy.dtype)
-    for i in range(dy.shape[2]):
-        for j in range(dy.shape[3]):
-            rows, columns, count = _window(i, j, shape, kernel, stride, padding, count_include_padding)
-            dx[:, :, rows, columns] += dy[:, :, i, j, None, None] / count
-    return (dx[:, :, top : top + shape[2], left : left + shape[3]],)
+    geometry = (saved[2:], kernel, stride, padding, dilation, ceil_mode)
+    reached, counted = reached_padding(*geometry), _counted(*geometry, count_include_padding)
+    dx = np.pad(np.zeros(saved, dtype=dy.dtype), ((0, 0), (0, 0), *sides(reached)))
+    for place in np.ndindex(*dy.shape[2:]):
+        taps = window(place, kernel, stride, dilation)
+        share = dy[:, :, *place] / int(counted[taps].sum())
+        dx[:, :, *taps] += share[:, :, *[None] * len(kernel)]
+    return (dx[:, :, *image_slices(saved[2:], reached)],)
 
 
-def _window(i, j, shape, kernel, stride, padding, count_include_padding):
-    """Rows and columns of the padded image under the window's place (i, j), and what it divides by."""
-    row, column = i * stride[0], j * stride[1]
-    rows, columns = slice(row, row + kernel[0]), slice(column, column + kernel[1])
-    if count_include_padding:
-        return rows, columns, kernel[0] * kernel[1]
-    top, left = padding[:2]
-    height = min(rows.stop, top + shape[2]) - max(rows.start, top)
-    width = min(columns.stop, left + shape[3]) - max(columns.start, left)
-    return rows, columns, height * width
+def _counted(image, kernel, stride, padding, dilation, ceil_mode, count_include_padding):
+    """1 where a tap counts and 0 elsewhere, in an image that is padded as far as the windows reach."""
+    counted = np.pad(np.ones(image, dtype=int), sides(padding), constant_values=int(count_include_padding))
+    reached = reached_padding(image, kernel, stride, padding, dilation, ceil_mode)
+    return np.pad(counted, sides(tuple(far - near for far, near in zip(reached, padding, strict=True))))

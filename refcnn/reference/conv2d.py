@@ -4,27 +4,27 @@
                     x[n, c, i s_h + p d_h - top, j s_w + q d_w - left] w[k, c, p, q]
 
 x is zero outside its borders; with groups, output channel k sees only the
-input channels of its own group. It is cross-correlation: the kernel is not
+input channels of its own group. Images may have one or three spatial axes
+too, with as many sums. It is cross-correlation: the kernel is not
 flipped. Source: ONNX operator specification, Conv; Goodfellow, Bengio and
 Courville, Deep Learning, section 9.1.
 """
 
 import numpy as np
 
-from ..shapes import window_extent, window_output_shape
+from ..shapes import sides, window, window_output_shape
 
 
 def forward(x, w, b, *, stride, padding, dilation, groups):
     """x (N, C, H, W), w (K, C/groups, kh, kw), b (1, K, 1, 1) or None -> y (N, K, out_h, out_w)."""
-    x = pad(x, padding)
-    out_h, out_w = window_output_shape(x.shape[2:], w.shape[2:], stride, (0, 0, 0, 0), dilation)
-    y = np.zeros((x.shape[0], w.shape[0], out_h, out_w), dtype=x.dtype)
-    for c, k in _groups(x, w, groups):
-        kernels = _flat(w[k])
-        for i in range(out_h):
-            for j in range(out_w):
-                rows, columns = _window(i, j, w, stride, dilation)
-                y[:, k, i, j] = _flat(x[:, c, rows, columns]) @ kernels.T
+    x, kernel = pad(x, padding), w.shape[2:]
+    out = window_output_shape(x.shape[2:], kernel, stride, (0,) * len(padding), dilation)
+    y = np.zeros((x.shape[0], w.shape[0], *out), dtype=x.dtype)
+    for c, k in channels_of_groups(x.shape[1], w.shape[0], groups):
+        kernels = flat(w[k])
+        for place in np.ndindex(out):
+            pixels = window(place, kernel, stride, dilation)
+            y[:, k, *place] = flat(x[:, c, *pixels]) @ kernels.T
     if b is not None:
         y += b
     return y, (x, w)
@@ -35,49 +35,44 @@ def backward(dy, saved, needs, *, stride, padding, dilation, groups):
     x, w = saved
     dx = np.zeros_like(x) if needs[0] else None
     dw = np.zeros_like(w) if needs[1] else None
-    db = dy.sum(axis=(0, 2, 3), keepdims=True) if needs[2] else None
-    for c, k in _groups(x, w, groups):
-        kernels = _flat(w[k])
-        for i in range(dy.shape[2]):
-            for j in range(dy.shape[3]):
-                rows, columns = _window(i, j, w, stride, dilation)
-                if needs[0]:
-                    dx[:, c, rows, columns] += (dy[:, k, i, j] @ kernels).reshape(-1, *w.shape[1:])
-                if needs[1]:
-                    dw[k] += (dy[:, k, i, j].T @ _flat(x[:, c, rows, columns])).reshape(-1, *w.shape[1:])
-    if needs[0]:
-        top, left, bottom, right = padding
-        dx = dx[:, :, top : dx.shape[2] - bottom, left : dx.shape[3] - right]
-    return dx, dw, db
+    db = sum_over_pixels(dy) if needs[2] else None
+    for c, k in channels_of_groups(x.shape[1], w.shape[0], groups):
+        kernels = flat(w[k])
+        for place in np.ndindex(dy.shape[2:]):
+            pixels = window(place, w.shape[2:], stride, dilation)
+            if needs[0]:
+                dx[:, c, *pixels] += (dy[:, k, *place] @ kernels).reshape(-1, *w.shape[1:])
+            if needs[1]:
+                dw[k] += (dy[:, k, *place].T @ flat(x[:, c, *pixels])).reshape(-1, *w.shape[1:])
+    return crop(dx, padding) if needs[0] else None, dw, db
 
 
 def pad(x, padding):
     """x (N, C, H, W) with rows and columns of zeros around each image: top, left, bottom, right."""
-    top, left, bottom, right = padding
-    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    return np.pad(x, ((0, 0), (0, 0), *sides(padding)))
 
 
-def _groups(x, w, groups):
-    """Return each group's slice of input channels and its slice of output channels."""
-    inputs, outputs = x.shape[1] // groups, w.shape[0] // groups
+def crop(x, padding):
+    """x (N, C, H, W) without rows and columns around each image: top, left, bottom, right."""
+    inside = (slice(before, size - after) for size, (before, after) in zip(x.shape[2:], sides(padding), strict=True))
+    return x[:, :, *inside]
+
+
+def sum_over_pixels(dy):
+    """dy (N, K, out_h, out_w) -> (1, K, 1, 1), the gradient of a bias."""
+    return dy.sum(axis=(0, *range(2, dy.ndim)), keepdims=True)
+
+
+def channels_of_groups(inputs, outputs, groups):
+    """Return each group's slice of so many input channels and its slice of output channels."""
+    of_input, of_output = inputs // groups, outputs // groups
     for g in range(groups):
-        yield slice(g * inputs, (g + 1) * inputs), slice(g * outputs, (g + 1) * outputs)
+        yield slice(g * of_input, (g + 1) * of_input), slice(g * of_output, (g + 1) * of_output)
 
 
-def _flat(windows):
+def flat(windows):
     """(count, channels, kh, kw) -> (count, channels kh kw), for products by ``@``.
 
     ``np.tensordot`` and ``np.dot`` leave out what a zero multiplies if that is a single number, infinite though it be.
     """
-    count, channels, kernel_h, kernel_w = windows.shape
-    return windows.reshape(count, channels * kernel_h * kernel_w)
-
-
-def _window(i, j, w, stride, dilation):
-    """The rows and the columns of the padded image under the window's place (i, j)."""
-    (s_h, s_w), (d_h, d_w) = stride, dilation
-    top, left = i * s_h, j * s_w
-    return (
-        slice(top, top + window_extent(w.shape[2], d_h), d_h),
-        slice(left, left + window_extent(w.shape[3], d_w), d_w),
-    )
+    return windows.reshape(windows.shape[0], int(np.prod(windows.shape[1:])))

@@ -7,17 +7,20 @@ import numpy as np
 from .. import npz
 from ..errors import CheckpointError
 from ..model import check_saved
+from ..optimizers.optimizer import COUNTS
 from ..reading import COUNT, SEED, check, field, reading, schema_of
 
 FORMAT = "refcnn checkpoint 1"
 
 _POSITIVE = {"type": "integer", "minimum": 1}
 _DURATION = {"type": "number", "minimum": 0}
+_PART = {"type": "number", "minimum": 0, "maximum": 1}
+_COUNTS = {"type": "array", "items": COUNT}
 
 
 @dataclasses.dataclass
 class Metrics:
-    """One row of metrics, a dict in checkpoints.
+    """One row of metrics, a dict in checkpoints, as :func:`refcnn.fit` returns them.
 
     Attributes
     ----------
@@ -25,14 +28,31 @@ class Metrics:
         Counted from 1.
     train_loss, validation_loss, validation_accuracy : float
     seconds, iterations_per_second : float
+    learning_rate : float
+        That of the epoch's first batch.
+    validation_top_k_accuracy : float
+        Where there are more than k classes.
+    validation_precision, validation_recall, validation_f1 : float
+        Means over the classes.
+    class_examples, class_predicted, class_right : list of int
+        Of each class the validation's images, those that were taken for it, and those that are both.
     """
 
     epoch: int = field(_POSITIVE)
     train_loss: float = field({"type": "number"})
     validation_loss: float = field({"type": "number"})
-    validation_accuracy: float = field({"type": "number", "minimum": 0, "maximum": 1})
+    validation_accuracy: float = field(_PART)
     seconds: float = field(_DURATION)
     iterations_per_second: float = field(_DURATION)
+    # Older checkpoints do not say what follows.
+    learning_rate: float = field({"type": "number", "minimum": 0}, default=0.0)
+    validation_top_k_accuracy: float = field(_PART, default=0.0)
+    validation_precision: float = field(_PART, default=0.0)
+    validation_recall: float = field(_PART, default=0.0)
+    validation_f1: float = field(_PART, default=0.0)
+    class_examples: list = field(_COUNTS, default=())
+    class_predicted: list = field(_COUNTS, default=())
+    class_right: list = field(_COUNTS, default=())
 
 
 @dataclasses.dataclass
@@ -185,8 +205,8 @@ def _arrays(arrays):
 
 def _check_optimizer_state(name, state, shape):
     for slot, array in state.items():
-        if slot == "step":
-            is_right = array.shape == () and array.dtype.kind == "i" and array > 0
+        if slot in COUNTS:
+            is_right = array.shape == () and array.dtype.kind == "i" and array >= 0
         else:
             # The square of a large gradient is infinite in float32 without harm.
             is_right = array.shape == shape and array.dtype in (np.float32, np.float64) and not np.isnan(array).any()
@@ -201,8 +221,3 @@ def _check_history(checkpoint):
     epochs = [row["epoch"] for row in checkpoint.history]
     if epochs != list(range(1, checkpoint.epoch + 1)):
         raise ValueError(f"it stands after {checkpoint.epoch} epochs, but its rows of metrics are of {len(epochs)}")
-
-
-def best_epoch(history):
-    """Return the row with the highest validation accuracy; of equal ones that with the lower loss, then the first."""
-    return min(history, key=lambda row: (-row["validation_accuracy"], row["validation_loss"]))

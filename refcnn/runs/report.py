@@ -8,20 +8,20 @@ import numpy as np
 
 from .. import display
 from ..errors import ArgumentError
-from ..interruption import stop_if_asked
-from . import plotting
-from .checkpoint import best_epoch
+from ..fitting import predict
+from ..fitting.metrics import ClassCounts, best_row
+from . import metric_plots, options, plotting
 from .run_data import validation_set
 
 
-def write(run, validation, progress=None):
+def write(run, validation, **keywords):
     """Write the pictures and the exported model of a run, both of its best checkpoint, and note that it is complete.
 
     Parameters
     ----------
     run : RunFolder
     validation : DataSet
-    progress : callable, optional
+    **keywords
         Handed to :func:`refcnn.onnx.export`.
 
     Returns
@@ -38,15 +38,14 @@ def write(run, validation, progress=None):
         If another process is writing in the run folder.
     """
     with run.locked():
-        return _write(run, validation, progress)
+        return _write(run, validation, keywords)
 
 
-def _write(run, validation, progress):
+def _write(run, validation, keywords):
     model = run.best_model()
     history = run.history()
     plotting.save(plotting.curves(history), run.path / "curves.png")
-    counts = plotting.confusion_counts(validation.y, predict(model, validation), len(validation.classes))
-    plotting.save(plotting.confusion(counts, validation.classes), run.path / "confusion.png")
+    _draw_judgement(run, validation, predict(model, validation).astype(np.float64))
     image = validation.preprocessing.apply(validation.x[0])
     try:
         found = plotting.convolutions(model, image[None])
@@ -56,13 +55,37 @@ def _write(run, validation, progress):
         if index == 1:
             plotting.save(plotting.kernels(weights), run.path / "kernels.png")
         plotting.save(plotting.feature_maps(image, maps[0], _title(index, maps)), run.path / f"features_{index}.png")
-    proof = export(run, run.model_file, progress=progress)
-    run.update(completed_epochs=len(history))
+    wanted = {name: getattr(run.configuration, name) for name in ("proof", "proof_time")}
+    proof = export(run, run.model_file, **wanted | keywords)
+    run.update(completed_epochs=len(history), ended_early=_ended_early(run.configuration, history))
     return proof
 
 
-def export(run, path, **options):
-    """Export the best model of a run; the options are those of :func:`refcnn.onnx.export`, which see for the errors.
+def _draw_judgement(run, validation, logits):
+    """Draw what a model makes of the validation images, of which it gave these logits."""
+    predicted, names = logits.argmax(axis=1), validation.classes
+    counts = plotting.confusion_counts(validation.y, predicted, len(names))
+    plotting.save(plotting.confusion(counts, names), run.path / "confusion.png")
+    of_classes = ClassCounts(counts.sum(axis=1), counts.sum(axis=0), np.diag(counts))
+    plotting.save(metric_plots.classes(of_classes, names), run.path / "classes.png")
+    # The probability of the own class, as a logarithm that does not underflow.
+    largest = logits.max(axis=1)
+    own = logits[np.arange(len(logits)), validation.y]
+    likelihoods = own - largest - np.log(np.exp(logits - largest[:, None]).sum(axis=1))
+    wrong = np.flatnonzero(predicted != validation.y)
+    worst = wrong[np.argsort(likelihoods[wrong], kind="stable")][: metric_plots.MOST_IMAGES]
+    images = validation.preprocessing.apply(validation.x[worst])
+    figure = metric_plots.most_wrong(images, validation.y[worst], predicted[worst], np.exp(likelihoods[worst]), names)
+    plotting.save(figure, run.path / "most_wrong.png")
+
+
+def _ended_early(configuration, history):
+    stopping = options.make_stopping(vars(configuration))
+    return len(history) < configuration.epochs and stopping is not None and stopping.is_over(history)
+
+
+def export(run, path, **keywords):
+    """Export the best model of a run; the keywords are those of :func:`refcnn.onnx.export`, which see for the errors.
 
     If the path leads into the run folder, LockedError is raised where another process is writing there.
     """
@@ -77,7 +100,7 @@ def export(run, path, **options):
             preprocessing.shape,
             classes=configuration.classes,
             preprocessing=preprocessing,
-            **options,
+            **keywords,
         )
 
 
@@ -88,30 +111,34 @@ def _locked_for(run, path):
     return run.locked("name a file elsewhere with --out")
 
 
-def predict(model, dataset, batch_size=64):
-    """Return the index of the most probable class for each image of a data set, (N,)."""
-    found = []
-    for start in range(0, len(dataset), batch_size):
-        stop_if_asked()
-        x = dataset.preprocessing.apply(dataset.x[start : start + batch_size])
-        found.append(model(x).as_ndarray().argmax(axis=1))
-    return np.concatenate(found)
+def completion(run):
+    """Return what is said of a run that is complete already."""
+    if run.configuration.ended_early:
+        return (
+            f"The run ended before, after {run.configuration.patience} epochs without a better one; --patience N with "
+            "a larger N trains on."
+        )
+    return "The run was complete already; --epochs N with a larger N trains on."
 
 
 def summary(run):
     """Return the lines that say how good the run's best model is, where everything lies and what to type next."""
     configuration, history = run.configuration, run.history()
-    best = best_epoch(history)
+    best = best_row(history, configuration.monitor)
     explanations = {
         "model.onnx": "the exported model",
         "metrics.csv": "losses, accuracy and speed of each epoch",
+        "classes.csv": "precision, recall and F1 score of each class",
         "curves.png": "the same as curves",
         "kernels.png": "the first layer's kernels",
         "features_*.png": "an image after each convolution",
         "confusion.png": "which classes were taken for which",
-        "best.npz": "checkpoint with the best accuracy",
+        "classes.png": "precision, recall and F1 score as bars",
+        "most_wrong.png": "the images that it was most wrong about",
+        "best.npz": f"checkpoint with the best {configuration.monitor.replace('_', ' ')}",
         "last.npz": "checkpoint to resume from",
         "config.json": "the configuration",
+        "tensorboard": "event files, for tensorboard --logdir",
     }
     part = "the test part" if configuration.validation_split is None else f"{configuration.validation_split:.0%}"
     lines = [
@@ -119,6 +146,8 @@ def summary(run):
         f"{len(history)} epochs: {best['epoch']}), on {part} of {configuration.data}.",
         f"In {run.path}:",
     ]
+    if configuration.overfit_batch:
+        lines.insert(1, _verdict(history))
     lines += [f"  {name:<15} {text}" for name, text in explanations.items() if any(run.path.glob(name))]
     return [
         *lines,
@@ -128,6 +157,18 @@ def summary(run):
         f"  {run.command('export', run.path, '--out', 'FILE.onnx')}",
         f"  {run.command('train', '--resume', run.path, '--epochs', 2 * len(history))}",
     ]
+
+
+def _verdict(history):
+    """Return what is said of a training on a single batch."""
+    first, last = history[0]["train_loss"], history[-1]["train_loss"]
+    lines = f"The loss of the single batch went from {first:.4g} to {last:.4g}"
+    if best_row(history)["validation_accuracy"] == 1:
+        return f"{lines}, and every image of it is recognised: model, loss and data fit together."
+    return (
+        f"{lines}, and not every image of it is recognised. Where more epochs and another --lr do not help, look for "
+        "labels that do not fit the images, or a model that cannot tell them apart."
+    )
 
 
 def draw(run, kind, image_path=None, figure=None, pixel_range=None):

@@ -102,7 +102,8 @@ def load(configuration):
             f"classes, but the images of {configuration.data} have shape {image.shape} and {len(train.classes)} "
             "classes. Put an earlier copy of config.json in its place, or start a new run."
         )
-    return divide(configuration.validation_split, train, test, configuration.stratified)
+    parts = divide(configuration.validation_split, train, test, configuration.stratified)
+    return single_batch(parts[0], configuration.batch_size) if configuration.overfit_batch else parts
 
 
 def divide(validation_split, train, test, stratify):
@@ -113,3 +114,9 @@ def divide(validation_split, train, test, stratify):
         parts = data.split(train, validation_split, generator.permutation(len(train)), stratify)
     preprocessing = parts[0].preprocessing.standardised(parts[0].x)
     return [dataclasses.replace(part, preprocessing=preprocessing) for part in parts]
+
+
+def single_batch(train, batch_size):
+    """Return one random batch of a data set twice: as the training and as the validation set."""
+    batch = train.subset(generator.permutation(len(train))[:batch_size])
+    return [batch, batch]

@@ -10,72 +10,20 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
+
 from .. import display, models
-from ..data import Preprocessing
 from ..errors import ArgumentError, CheckpointError, FileWriteError
 from ..files import atomic_write, is_unfinished
+from ..fitting.metrics import OF_CLASSES, ClassCounts
 from ..locking import FOLDER_LOCK, locked_folder
-from ..reading import COUNT, SEED, TEXT, TEXT_OR_NULL, check, field, parse_json, read_plain, reading, schema_of
+from ..reading import parse_json, read_plain, reading
 from .checkpoint import Checkpoint
+from .configuration import Configuration
 
 FORMAT = "refcnn run 1"
-
-_POSITIVE = {"type": "integer", "minimum": 1}
-_PART = {"type": ["number", "null"], "exclusiveMinimum": 0, "exclusiveMaximum": 1}
-
-
-@dataclasses.dataclass(frozen=True)
-class Configuration:
-    """What a run is, all that is needed to do it again.
-
-    Attributes
-    ----------
-    data : str
-        As :func:`refcnn.data.load` takes it; a path is absolute.
-    data_dir : str or None
-    data_digest : str
-        SHA-256 of the images, labels and classes.
-    classes : tuple of str
-    preprocessing : Preprocessing
-    model : str
-        As :func:`refcnn.models.build` takes it.
-    backend : str
-        The name of the backend that computed last.
-    device : str
-        Its description.
-    epochs, batch_size : int
-    lr : float
-    optimizer : str
-    validation_split : float or None
-        None: the data set's own test part is the validation part.
-    seed : int
-    completed_epochs : int
-        The number of epochs for which the exported model and the pictures were made.
-    stratified : bool
-        Whether the validation part was drawn class by class; of runs that do not say so, it was not.
-    """
-
-    data: str = field(TEXT)
-    data_dir: str | None = field(TEXT_OR_NULL)
-    data_digest: str = field({"type": "string", "pattern": "^[0-9a-f]{64}$"})
-    classes: tuple = field({"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True})
-    preprocessing: Preprocessing = field({"type": "object"})
-    model: str = field(TEXT)
-    backend: str = field(TEXT)
-    device: str = field({"type": "string"})
-    epochs: int = field(_POSITIVE)
-    batch_size: int = field(_POSITIVE)
-    lr: float = field({"type": "number", "exclusiveMinimum": 0})
-    optimizer: str = field(TEXT)
-    validation_split: float | None = field(_PART)
-    seed: int = field(SEED)
-    completed_epochs: int = field(COUNT, default=0)
-    stratified: bool = field({"type": "boolean"}, default=False)
-
-    @property
-    def pixel_range(self):
-        """The values of a black and a white pixel; that of white is None where it is not known."""
-        return self.preprocessing.black, self.preprocessing.white
+#: The columns of ``classes.csv`` beside the epoch.
+CLASS_COLUMNS = ("class", "images", "precision", "recall", "f1")
 
 
 class RunFolder:
@@ -154,10 +102,7 @@ class RunFolder:
             fields = parse_json(read_plain(file))
             if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
                 raise ValueError(f"its format is not {FORMAT!r}")
-            check(fields, schema_of(Configuration))
-            fields["classes"] = tuple(fields["classes"])
-            fields["preprocessing"] = Preprocessing.from_json(fields["preprocessing"])
-            return cls(path, Configuration(**fields), named_model)
+            return cls(path, Configuration.from_json(fields), named_model)
 
     def update(self, **changes):
         """Change fields of the configuration and write it.
@@ -168,8 +113,7 @@ class RunFolder:
             If it cannot be written; the former file is unchanged.
         """
         self.configuration = dataclasses.replace(self.configuration, **changes)
-        fields = {field.name: getattr(self.configuration, field.name) for field in dataclasses.fields(Configuration)}
-        fields["preprocessing"] = self.configuration.preprocessing.to_json()
+        fields = self.configuration.to_json()
         with atomic_write(self.path / "config.json") as temporary:
             temporary.write_text(json.dumps({"format": FORMAT, **fields}, indent=2) + "\n", encoding="utf-8")
 
@@ -189,17 +133,29 @@ class RunFolder:
         return self.path / "model.onnx"
 
     def write_metrics(self, history):
-        """Write ``metrics.csv``, one row for each epoch.
+        """Write ``metrics.csv``, one row for each epoch, and ``classes.csv``, one for each epoch and class.
 
         Raises
         ------
         FileWriteError
-            If it cannot be written; the former file is unchanged.
+            If one cannot be written; the former file is unchanged.
         """
-        with atomic_write(self.path / "metrics.csv") as temporary, open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, list(history[0]))
+        # Epochs that an earlier version trained have fewer metrics.
+        names = dict.fromkeys(name for row in history for name in row if not name.startswith(OF_CLASSES))
+        self._write_table("metrics.csv", list(names), ({name: row.get(name) for name in names} for row in history))
+        rows = (
+            {"epoch": row["epoch"], **of_class}
+            for row in history
+            if f"{OF_CLASSES}right" in row
+            for of_class in class_rows(row, self.configuration.classes)
+        )
+        self._write_table("classes.csv", ["epoch", *CLASS_COLUMNS], rows)
+
+    def _write_table(self, name, columns, rows):
+        with atomic_write(self.path / name) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
             writer.writeheader()
-            writer.writerows(history)
+            writer.writerows(rows)
 
     def best_model(self):
         """Return the model with the parameters of the best checkpoint, on the active backend.
@@ -226,12 +182,14 @@ class RunFolder:
     @property
     def is_complete(self):
         """Whether the exported model and the pictures of all the epochs are there."""
-        return self.configuration.completed_epochs >= self.configuration.epochs
+        configuration = self.configuration
+        return configuration.completed_epochs >= configuration.epochs or configuration.ended_early
 
     @property
     def is_exported(self):
-        """Whether the exported model is there, and that of the best checkpoint."""
-        return self.is_complete and self.model_file.exists()
+        """Whether the exported model is there, and that of the best checkpoint; CheckpointError as in `history`."""
+        # A run that was given no more time has fewer epochs than it could have.
+        return self.model_file.exists() and len(self.history()) <= self.configuration.completed_epochs
 
     @property
     def has_own_model(self):
@@ -275,6 +233,20 @@ class RunFolder:
                 f"Go on with: {self.command('train', '--resume', self.path)}"
             )
         return Checkpoint.load(path)
+
+
+def class_rows(row, classes):
+    """Yield for each class a dict of what a row of metrics tells of it, by the names in :data:`CLASS_COLUMNS`.
+
+    Parameters
+    ----------
+    row : dict
+    classes : sequence of str
+    """
+    counts = ClassCounts(*(np.array(row[f"{OF_CLASSES}{field.name}"]) for field in dataclasses.fields(ClassCounts)))
+    columns = (counts.examples, counts.precision, counts.recall, counts.f1)
+    for name, *numbers in zip(map(display.shown, classes), *(column.tolist() for column in columns), strict=True):
+        yield dict(zip(CLASS_COLUMNS, (name, *numbers), strict=True))
 
 
 def check_free(path):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import refcnn as rm
 from refcnn.conformance.operations import cast
 
 from .checks import SIZE, check, check_onnxruntime
@@ -63,3 +64,11 @@ def test_only_floats_have_a_gradient(backend):
     np.testing.assert_array_equal(backend.to_host(dx), np.ones(3))
     _, saved = module.forward(backend.array(np.ones(3, np.int64)), dtype="float32")
     assert module.backward(dy, saved, (True,), dtype="float32") == (None,)
+
+
+@pytest.mark.parametrize("like", [np.ones(2, np.int32), np.array([True]), [1, 2], 1.5])
+def test_like_another_array(like):
+    with rm.use_backend("reference"):
+        expected = np.asarray(like).dtype if not isinstance(like, float) else np.float32
+        assert rm.cast_like([1.0, 2.0], like).dtype == expected
+        assert rm.cast_like([1.0, 2.0], rm.Variable(like)).dtype == expected

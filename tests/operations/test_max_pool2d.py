@@ -5,11 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import refcnn as rm
 from refcnn.conformance.operations import max_pool2d
 from refcnn.conformance.theory.strategies import Case
 from refcnn.opencl import variants
 
-from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime
+from .checks import SIZE, check, check_example, check_gradients, check_node_cases, check_onnxruntime
+from .pooling import check_axes, check_padding_by_name, check_refusals, window_of_node
 
 
 def test_worked_example(backend):
@@ -88,3 +90,53 @@ def test_any_pixel_of_a_window_with_nan_may_have_its_gradient():
     attributes = {"kernel": (1, 2), "stride": (1, 2), "padding": (0, 0, 0, 0)}
     (bound,) = max_pool2d.backward_bound(dy, (x,), attributes, (True,))
     np.testing.assert_array_equal(np.isinf(bound), [[[[True, True, False, False]]]])
+
+
+def test_taps_that_are_apart_and_a_window_over_the_end(backend):
+    window = {"kernel": (2,), "stride": (3,), "padding": (1, 0), "dilation": (2,)}
+    x, dy = [[[1, 5, 2, 4, 3, 7]]], [[[1, 2, 4]]]
+    # Under the taps are pixels -1 and 1, 2 and 4, and, only with ceil_mode, 5 and 7.
+    example = {"operation": "max_pool2d", "inputs": (x,), "backend": backend}
+    check_example(
+        **example,
+        attributes={**window, "ceil_mode": False},
+        y=[[[5, 3]]],
+        dy=[[[1, 2]]],
+        gradients=([[[0, 1, 0, 0, 2, 0]]],),
+    )
+    check_example(
+        **example, attributes={**window, "ceil_mode": True}, y=[[[5, 3, 7]]], dy=dy, gradients=([[[0, 1, 0, 0, 2, 4]]],)
+    )
+
+
+def test_windows_over_the_end_are_not_fused_as_whole_ones(opencl_backend):
+    """Winograd's kernels pool what they rectify over windows of 2x2, which are all whole."""
+    x = np.arange(25, dtype=np.float32).reshape(1, 1, 5, 5)
+    with rm.use_backend(opencl_backend), variants.use_variant("winograd_2x2"):
+        image = rm.relu(rm.conv2d(x, np.ones((1, 1, 3, 3), np.float32) / 9, padding=1))
+        y = rm.max_pool2d(image, 2, stride=2, ceil_mode=True).as_ndarray()
+        pixels = image.as_ndarray()[0, 0]
+    expected = [[pixels[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].max() for j in range(3)] for i in range(3)]
+    np.testing.assert_array_equal(y, [[expected]])
+
+
+def test_layers_of_each_number_of_axes():
+    check_axes("MaxPool", lambda pixels: pixels.max(axis=2))
+
+
+def test_padding_by_name():
+    check_padding_by_name(rm.max_pool2d)
+
+
+def test_windows_that_cannot_be():
+    check_refusals(rm.MaxPool2d, rm.max_pool2d)
+
+
+@pytest.mark.parametrize("operation", ["max_pool2d", "max_pool2d_with_indices"])
+def test_cases_of_onnx(page_backend, operation):
+    def translate(given, x):
+        # Places may be counted column by column there.
+        is_other = x.dtype != np.float32 or given.get("storage_order", 0)
+        return None if is_other else ((x,), window_of_node(given, x))
+
+    check_node_cases(operation, "MaxPool", translate, page_backend)

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
+import refcnn as rm
 from refcnn.conformance.operations import reshape
-from refcnn.errors import ShapeError
+from refcnn.errors import ArgumentError, ShapeError
 from refcnn.shapes import reshaped
 
 from .checks import SIZE, check, check_bits, check_example, check_gradients, check_node_cases, check_onnxruntime
@@ -50,3 +52,38 @@ def test_cases_of_onnx(backend):
         return (x,), {"shape": tuple(size if size or given.get("allowzero") else None for size in shape.tolist())}
 
     check_node_cases("reshape", "Reshape", translate, backend)
+
+
+@given(st.data())
+def test_squeeze_and_unsqueeze_are_those_of_numpy(data):
+    shape = data.draw(st.lists(st.sampled_from([1, 1, 2, 3]), max_size=5).map(tuple))
+    x = np.arange(np.prod(shape, dtype=int)).reshape(shape)
+    ones = [axis for axis, size in enumerate(shape) if size == 1]
+    taken = data.draw(st.lists(st.sampled_from(ones), unique=True).map(tuple)) if ones else ()
+    count = data.draw(st.integers(0, 3)) + x.ndim
+    put = data.draw(st.permutations(range(count)))[: count - x.ndim]
+    signs = [data.draw(st.booleans()) for _ in put]
+    put = tuple(axis - count * sign for axis, sign in zip(put, signs, strict=True))
+    with rm.use_backend("reference"):
+        for found, expected in (
+            (rm.squeeze(rm.Variable(x)), np.squeeze(x)),
+            (rm.squeeze(rm.Variable(x), taken), np.squeeze(x, taken)),
+            (rm.unsqueeze(rm.Variable(x), put), np.expand_dims(x, put)),
+        ):
+            np.testing.assert_array_equal(found.as_ndarray(), expected, strict=True)
+
+
+@pytest.mark.parametrize("axis", [2, -3, (0, 0), 1.0, "a", (None,)])
+def test_axes_that_there_are_not_are_refused(axis):
+    with rm.use_backend("reference"):
+        with pytest.raises(ArgumentError, match="squeeze"):
+            rm.squeeze(np.ones((1, 1)), axis)
+        with pytest.raises(ArgumentError, match="unsqueeze"):
+            rm.unsqueeze(np.ones(()), 1 if axis == 2 else axis)
+        with pytest.raises(ArgumentError, match="unsqueeze"):
+            rm.unsqueeze(np.ones(2), None)
+
+
+def test_an_axis_of_another_size_is_not_squeezed():
+    with rm.use_backend("reference"), pytest.raises(ShapeError, match="squeeze"):
+        rm.squeeze(np.ones((2, 1)), 0)

@@ -117,25 +117,39 @@ class _Modules:
     @staticmethod
     def conv2d(w, b, *, stride, padding, dilation, groups):
         channels, inputs, *window = w
-        top, left, bottom, right = padding
-        alike = (top, left) == (bottom, right)
-        if not alike:
-            yield nn.ZeroPad2d((left, right, top, bottom))
-        own_padding = (top, left) if alike else 0
-        window = tuple(window)
-        yield nn.Conv2d(inputs * groups, channels, window, stride, own_padding, dilation, groups, b is not None)
+        axes = len(window)
+        before, after = padding[:axes], padding[axes:]
+        if before != after:
+            # The last axis comes first.
+            around = [count for both in zip(before[::-1], after[::-1], strict=True) for count in both]
+            yield getattr(nn, f"ConstantPad{axes}d")(tuple(around), 0.0)
+        module = getattr(nn, f"Conv{axes}d")
+        own_padding = before if before == after else 0
+        yield module(inputs * groups, channels, tuple(window), stride, own_padding, dilation, groups, b is not None)
 
     @staticmethod
     def dense(w, b):
         yield nn.Linear(*w, bias=b is not None)
 
     @staticmethod
-    def max_pool2d(*, kernel, stride, padding):
-        yield nn.MaxPool2d(kernel, stride, _alike(padding))
+    def max_pool2d(*, kernel, stride, padding, dilation, ceil_mode):
+        module = getattr(nn, f"MaxPool{len(kernel)}d")
+        yield module(kernel, stride, _alike(padding), dilation, ceil_mode=ceil_mode)
 
     @staticmethod
-    def average_pool2d(*, kernel, stride, padding, count_include_padding):
-        yield nn.AvgPool2d(kernel, stride, _alike(padding), count_include_pad=count_include_padding)
+    def average_pool2d(*, kernel, stride, padding, dilation, ceil_mode, count_include_padding):
+        if set(dilation) != {1}:
+            raise NotImplementedError("average pooling with dilation")
+        module = getattr(nn, f"AvgPool{len(kernel)}d")
+        yield module(kernel, stride, _alike(padding), ceil_mode, count_include_padding)
+
+    @staticmethod
+    def global_average_pool2d():
+        yield nn.AdaptiveAvgPool2d(1)
+
+    @staticmethod
+    def global_max_pool2d():
+        yield nn.AdaptiveMaxPool2d(1)
 
     @staticmethod
     def dropout(*, ratio):
@@ -151,9 +165,10 @@ class _Modules:
 
 
 def _alike(padding):
-    if padding[:2] != padding[2:]:
+    axes = len(padding) // 2
+    if padding[:axes] != padding[axes:]:
         raise NotImplementedError("pooling with padding that differs on opposite sides")
-    return padding[:2]
+    return padding[:axes]
 
 
 if __name__ == "__main__":

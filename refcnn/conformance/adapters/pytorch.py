@@ -14,6 +14,8 @@ import functools
 import torch
 from torch.nn import functional
 
+from ...shapes import reached_padding
+
 
 class PyTorch:
     """PyTorch's operations on one of its devices.
@@ -53,13 +55,26 @@ class PyTorch:
 
 
 def _pad(x, padding, value=0.0):
-    top, left, bottom, right = padding
-    return functional.pad(x, (left, right, top, bottom), value=value)
+    axes = len(padding) // 2
+    # The last axis comes first, each with what is before and behind.
+    around = [count for both in zip(padding[axes - 1 :: -1], padding[: axes - 1 : -1], strict=True) for count in both]
+    return functional.pad(x, around, value=value)
 
 
 def _conv2d(x, w, b, *, stride, padding, dilation, groups):
     b = None if b is None else b.reshape(-1)
-    return functional.conv2d(_pad(x, padding), w, b, stride, 0, dilation, groups)
+    convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[x.ndim - 3]
+    return convolve(_pad(x, padding), w, b, stride, 0, dilation, groups)
+
+
+def _conv_transpose2d(x, w, b, *, stride, padding, output_padding, dilation, groups):
+    axes, b = len(stride), None if b is None else b.reshape(-1)
+    spread = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)[axes - 1]
+    # PyTorch cuts off as much on opposite sides.
+    y = spread(x, w, b, stride, 0, output_padding, groups, dilation)
+    for axis, (before, after) in enumerate(zip(padding[:axes], padding[axes:], strict=True), start=2):
+        y = y.narrow(axis, before, y.shape[axis] - before - after)
+    return y
 
 
 def _dense(x, w, b):
@@ -70,22 +85,41 @@ def _flatten(x):
     return x.reshape(len(x), -1)
 
 
-def _max_pool2d(x, *, kernel, stride, padding):
+def _max_pool2d(x, *, kernel, stride, padding, dilation, ceil_mode):
+    pool = (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d)[x.ndim - 3]
     # PyTorch pads opposite sides alike only. Here the padding is the least of all, less than a pixel of -infinity too.
-    ranked = _pad(x.detach().clamp(min=torch.finfo(x.dtype).min), padding, -torch.inf)
-    _, winner = functional.max_pool2d(ranked, kernel, stride, return_indices=True)
-    return _pad(x, padding).flatten(2).gather(2, winner.flatten(2)).reshape(winner.shape)
+    reached = reached_padding(x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
+    ranked = _pad(x.detach().clamp(min=torch.finfo(x.dtype).min), reached, -torch.inf)
+    _, winner = pool(ranked, kernel, stride, 0, dilation, return_indices=True)
+    return _pad(x, reached).flatten(2).gather(2, winner.flatten(2)).reshape(winner.shape)
 
 
-def _average_pool2d(x, *, kernel, stride, padding, count_include_padding):
-    mean = functional.avg_pool2d(_pad(x, padding), kernel, stride)
-    if count_include_padding:
-        return mean
+def _average_pool2d(x, *, kernel, stride, padding, dilation, ceil_mode, count_include_padding):
     # PyTorch leaves out padding of its own only, which is the same on opposite sides.
-    ones = _pad(torch.ones_like(x[:1, :1]), padding)
-    return functional.avg_pool2d(_pad(x, padding), kernel, stride, divisor_override=1) / functional.avg_pool2d(
-        ones, kernel, stride, divisor_override=1
+    reached = reached_padding(x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
+    counted = _pad(torch.ones_like(x[:1, :1]), padding, float(count_include_padding))
+    behind = tuple(far - near for far, near in zip(reached, padding, strict=True))
+    sums, counts = (
+        _sum_of_windows(entry, kernel, stride, dilation) for entry in (_pad(x, reached), _pad(counted, behind))
     )
+    return sums / counts
+
+
+def _sum_of_windows(x, kernel, stride, dilation):
+    if x.ndim == 3:
+        sums = _sum_of_windows(x.unsqueeze(2), *((1, *numbers) for numbers in (kernel, stride, dilation)))
+        return sums.squeeze(2)
+    if set(dilation) == {1}:
+        pool = functional.avg_pool2d if x.ndim == 4 else functional.avg_pool3d
+        return pool(x, kernel, stride, divisor_override=1)
+    # PyTorch's mean has no dilation: channel by channel its convolution with a kernel of ones.
+    convolve = functional.conv2d if x.ndim == 4 else functional.conv3d
+    sums = convolve(x.reshape(-1, 1, *x.shape[2:]), x.new_ones(1, 1, *kernel), None, stride, 0, dilation)
+    return sums.reshape(*x.shape[:2], *sums.shape[2:])
+
+
+def _global_average_pool2d(x):
+    return x.mean(tuple(range(2, x.ndim)), keepdim=True)
 
 
 def _softmax_cross_entropy(x, t, *, reduce_sum):
@@ -104,8 +138,10 @@ class _Operations:
     add = torch.add
     average_pool2d = _average_pool2d
     conv2d = _conv2d
+    conv_transpose2d = _conv_transpose2d
     dense = _dense
     flatten = _flatten
+    global_average_pool2d = _global_average_pool2d
     max_pool2d = _max_pool2d
     relu = functional.relu
     softmax = functools.partial(functional.softmax, dim=1)

@@ -24,6 +24,9 @@ What follows here are the traits that a room may have beside these
 #: too, must match to the bit.
 EXACT_ON_INTEGERS = False
 
+#: Whether any input has a gradient, so that cases may have a ``dy``.
+HAS_GRADIENT = True
+
 #: Attributes whose edge is 0, where what they stand for vanishes.
 EDGES_AT_ZERO = ()
 

@@ -1,37 +1,51 @@
-"""Functions of one number: cases; their error bounds follow from the reference's formulas."""
+"""Activations: cases; their error bounds follow from the reference's formulas."""
+
+import dataclasses
 
 import numpy as np
 from hypothesis import strategies as st
 
 from ...reference import activation as reference
+from ...reference.elementary import Unary
+from ...special import erf
 from ..theory.derived import Derived
-from ..theory.strategies import Case, arrays, shapes, special_numbers
-
-#: From where a function is all but linear to where it is all but constant, and where e^x would overflow.
-_SCALES = (1.0, 10.0, 1e-3, 30.0, 1e3, 1e30, 1e-30)
+from .elementary import cases
 
 #: With which integers stay what float32 holds.
 _EXACT_ALPHAS = (0.5, 0.25, 0.0)
+_ALPHAS = (1.0, 0.01, 0.1, 0.0, -0.5, 3.0)
 
 
 @st.composite
-def cases(draw, size="small", integers=False):
-    """Draw an array of any shape."""
-    shape = draw(shapes(size))
-    special = special_numbers()
-    x = draw(arrays(shape, integers, scales=_SCALES, special=special))
-    return Case((x,), {}, draw(arrays(shape, integers, special=special)))
-
-
-@st.composite
-def leaky_relu_cases(draw, size="small", integers=False):
-    """Draw an array of any shape, and alpha."""
+def _with(draw, attributes, exact, size, integers):
+    chosen = exact if integers and exact else attributes
     case = draw(cases(size, integers))
-    alpha = draw(st.sampled_from(_EXACT_ALPHAS if integers else [0.01, 0.1, 0.0, 1.0, -0.5, 3.0]))
-    return Case(case.inputs, {"alpha": alpha}, case.dy)
+    return dataclasses.replace(case, attributes={name: draw(st.sampled_from(chosen[name])) for name in chosen})
 
 
-class Sigmoid(reference.Activation):
+def cases_with(exact=None, **attributes):
+    """Return a strategy of cases, as :func:`.elementary.cases`, with a value for each attribute.
+
+    Parameters
+    ----------
+    exact : dict of str to sequence, optional
+        Values of each attribute with which integers stay what float32 holds.
+    **attributes : sequence
+        Values to choose from.
+    """
+
+    def of(size="small", integers=False):
+        return _with(attributes, exact, size, integers)
+
+    return of
+
+
+def _within(exact):
+    """Return whether attributes are all among such with which integers stay what float32 holds."""
+    return lambda attributes: all(attributes[name] in values for name, values in exact.items())
+
+
+class Sigmoid(Unary):
     """Gradients of the logistic function by the reference's formula, or multiplied from the left, as others do it.
 
     Below the normal numbers the one product is rounded less often than the others.
@@ -48,21 +62,58 @@ def softplus(x):
     return reference.softplus(x).or_as(np.where(x > 20, x, np.log1p(np.exp(x))))
 
 
-def _keeps_zeros(direction, case):
-    """Zeros get the other sign, or in gradients keep it."""
-    return True
+def gelu(x, *, approximate):
+    """By the reference's formula, or as ONNX writes it, whose digits cancel below 0."""
+    if approximate == "tanh":
+        bounded = np.minimum(np.maximum(x, -40), 40)
+        cube = bounded * bounded * bounded
+        share = 1 + np.tanh(np.sqrt(2 / np.pi) * (bounded + 0.044715 * cube))
+    else:
+        share = 1 + erf(x / np.sqrt(2))
+    return reference.gelu(x, approximate=approximate).or_as(0.5 * x * share)
 
+
+def mish(x):
+    """By the reference's formula, or as x tanh(softplus(x))."""
+    return reference.mish(x).or_as(x * np.tanh(softplus(x)))
+
+
+def _derived(operation, cases, **traits):
+    return Derived(reference.OPERATIONS[operation], cases, **traits)
+
+
+_EXACT_LEAKY = {"alpha": _EXACT_ALPHAS}
+_LIMITS = {"min": (-np.inf, -3.0, 0.0, 0.5, 7.0), "max": (np.inf, 6.0, 0.0, 0.1, -2.0)}
+_EXACT_HARD = {"alpha": _EXACT_ALPHAS, "beta": (0.5, 0.0, 1.0)}
 
 OPERATIONS = {
-    "absolute": Derived(reference.OPERATIONS["absolute"], cases, EXACT_ON_INTEGERS=True),
-    "leaky_relu": Derived(
-        reference.OPERATIONS["leaky_relu"],
-        leaky_relu_cases,
+    "celu": _derived("celu", cases_with(alpha=(1.0, 0.1, 3.0, 1e-3, 30.0))),
+    "clip": _derived(
+        "clip",
+        cases_with({"min": (-3.0, 0.0, -np.inf), "max": (6.0, 0.0, np.inf)}, **_LIMITS),
         EXACT_ON_INTEGERS=True,
-        is_exact_with=lambda attributes: attributes["alpha"] in _EXACT_ALPHAS,
+        is_exact_with=_within({"min": (-np.inf, -3.0, 0.0, 0.5, 7.0), "max": (np.inf, 6.0, 0.0, -2.0)}),
     ),
-    "negative": Derived(reference.OPERATIONS["negative"], cases, EXACT_ON_INTEGERS=True, is_copy=_keeps_zeros),
+    "elu": _derived("elu", cases_with(alpha=_ALPHAS)),
+    "gelu": Derived(Unary(gelu, reference.gelu_slope), cases_with(approximate=("none", "tanh"))),
+    "hard_sigmoid": _derived(
+        "hard_sigmoid",
+        cases_with(_EXACT_HARD, alpha=(0.2, 1 / 6, 0.5, -0.25, 0.0, 3.0), beta=(0.5, 0.0, 1.0, 0.1, -1.0)),
+        EXACT_ON_INTEGERS=True,
+        is_exact_with=_within(_EXACT_HARD),
+    ),
+    "hard_swish": _derived("hard_swish", cases),
+    "leaky_relu": _derived(
+        "leaky_relu",
+        cases_with(_EXACT_LEAKY, alpha=(0.01, 0.1, 0.0, 1.0, -0.5, 3.0)),
+        EXACT_ON_INTEGERS=True,
+        is_exact_with=_within(_EXACT_LEAKY),
+    ),
+    "mish": Derived(Unary(mish, reference.mish_slope), cases),
+    "selu": _derived("selu", cases_with(alpha=(1.6732632423543772, 1.0, -0.5), gamma=(1.0507009873554805, 1.0, 3.0))),
     "sigmoid": Derived(Sigmoid(reference.sigmoid, reference.sigmoid_slope), cases),
-    "softplus": Derived(reference.Activation(softplus, reference.softplus_slope), cases),
-    "tanh": Derived(reference.OPERATIONS["tanh"], cases),
+    "softplus": Derived(Unary(softplus, reference.softplus_slope), cases),
+    "softsign": _derived("softsign", cases),
+    "swish": _derived("swish", cases_with(alpha=(1.0, 1.702, 0.5, 0.0, -1.0, 30.0))),
+    "tanh": _derived("tanh", cases),
 }

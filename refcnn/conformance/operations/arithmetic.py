@@ -1,14 +1,16 @@
 """Arithmetic: cases; the error bounds follow from the reference's formulas."""
 
 import itertools
+import math
 
 import numpy as np
 from hypothesis import strategies as st
 
+from ...formats import INT32, INT64
 from ...reference import arithmetic as reference
 from ...shapes import broadcast_shape
 from ..theory.derived import Derived
-from ..theory.strategies import Case, arrays, shapes, special_numbers
+from ..theory.strategies import LARGEST_INTEGER, Case, arrays, exact_arrays, shapes, special_numbers
 
 
 @st.composite
@@ -20,13 +22,59 @@ def cases(draw, size="small", integers=False):
 
 
 @st.composite
+def cases_of_any_numbers(draw, size="small", integers=False):
+    """Draw two arrays that can be broadcast, of floats or of integers, which have no gradient."""
+    if not draw(_of_integers()):
+        return draw(cases(size, integers))
+    a, b, _ = draw(broadcast_shapes(size))
+    of = draw(st.sampled_from(_INTEGERS))
+    return Case(tuple(draw(exact_arrays(shape, of)) for shape in (a, b)), {})
+
+
+@st.composite
+def quotient_cases(draw, size="small", integers=False):
+    """Draw as :func:`cases_of_any_numbers` what ONNX defines: no integer is divided by 0, nor the least one by -1."""
+    case = draw(cases_of_any_numbers(size, integers))
+    a, b = case.inputs
+    if case.dy is not None:
+        return case
+    return Case((np.maximum(a, -np.iinfo(a.dtype).max), np.where(b == 0, b.dtype.type(1), b)), {})
+
+
+@st.composite
+def prelu_cases(draw, size="small", integers=False):
+    """Draw an array and slopes that are broadcast to its shape."""
+    case = draw(cases(size, integers))
+    x = draw(arrays(case.dy.shape, integers, special=special_numbers()))
+    return Case((x, case.inputs[1]), {}, case.dy)
+
+
+def _of_integers():
+    return st.sampled_from((False, False, False, True))
+
+
+_INTEGERS = (INT64, INT32)
+
+
+@st.composite
 def power_cases(draw, size="small", integers=False):
     """Draw bases and exponents of which many powers are numbers: positive bases, or exponents that are integers."""
     a, b, y = draw(broadcast_shapes(size))
+    if draw(_of_integers()):
+        return draw(_integer_powers(a, b))
     base = draw(arrays(a, integers, scales=(1.0, 10.0, 1e-3, 1e3, 1e-20), special=special_numbers()))
     exponent = draw(arrays(b, integers or draw(st.booleans()), scales=(1.0, 0.1, 3.0, 30.0), special=special_numbers()))
     base = draw(st.sampled_from([base, np.abs(base)]))
     return Case((base, exponent), {}, draw(arrays(y, integers, special=special_numbers())))
+
+
+@st.composite
+def _integer_powers(draw, a, b):
+    """Draw bases and exponents of shapes whose powers are integers of their format, and of float64 too."""
+    of, random = draw(st.sampled_from(_INTEGERS)), np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    largest = 10 if of is INT32 else 17
+    base = random.integers(-LARGEST_INTEGER, LARGEST_INTEGER, a, of.dtype, endpoint=True)
+    return Case((base, random.integers(0, largest, b, of.dtype, endpoint=True)), {})
 
 
 @st.composite
@@ -48,10 +96,11 @@ def _is_one(side):
 def _edges(case):
     """Whether an operand is repeated, and how."""
     a, b = (entry.shape for entry in case.inputs)
+    size = math.prod(broadcast_shape(a, b))
     return {
         "one shape": a == b,
         "an operand without axes": () in (a, b),
-        "both operands repeated": case.dy.size > max(entry.size for entry in case.inputs),
+        "both operands repeated": size > max(entry.size for entry in case.inputs),
         "an operand with fewer axes": len(a) != len(b),
     }
 
@@ -61,12 +110,17 @@ def _passes_dy_on(direction, case):
     return direction == "backward" and case.inputs[0].shape == case.inputs[1].shape
 
 
+def _derived(operation, cases, **traits):
+    return Derived(reference.OPERATIONS[operation], cases, edges=_edges, **traits)
+
+
 OPERATIONS = {
-    "add": Derived(reference.OPERATIONS["add"], cases, EXACT_ON_INTEGERS=True, edges=_edges, is_copy=_passes_dy_on),
-    "divide": Derived(reference.OPERATIONS["divide"], cases, edges=_edges),
-    "multiply": Derived(reference.OPERATIONS["multiply"], cases, EXACT_ON_INTEGERS=True, edges=_edges),
-    "power": Derived(reference.OPERATIONS["power"], power_cases, edges=_edges),
-    "subtract": Derived(
-        reference.OPERATIONS["subtract"], cases, EXACT_ON_INTEGERS=True, edges=_edges, is_copy=_passes_dy_on
-    ),
+    "add": _derived("add", cases_of_any_numbers, EXACT_ON_INTEGERS=True, is_copy=_passes_dy_on),
+    "divide": _derived("divide", quotient_cases),
+    "maximum": _derived("maximum", cases_of_any_numbers, EXACT_ON_INTEGERS=True),
+    "minimum": _derived("minimum", cases_of_any_numbers, EXACT_ON_INTEGERS=True),
+    "multiply": _derived("multiply", cases_of_any_numbers, EXACT_ON_INTEGERS=True),
+    "power": _derived("power", power_cases),
+    "prelu": _derived("prelu", prelu_cases, EXACT_ON_INTEGERS=True),
+    "subtract": _derived("subtract", cases_of_any_numbers, EXACT_ON_INTEGERS=True, is_copy=_passes_dy_on),
 }

@@ -1,6 +1,7 @@
 """Average pooling: cases and error bounds."""
 
 import dataclasses
+import math
 
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ EXACT_ON_INTEGERS = True
 def cases(draw, size="small", integers=False):
     """Draw images and all attributes; with ``integers`` windows that divide by a power of two, so exactly."""
     if integers:
-        case = draw(pooling_cases(size, integers, kernels=(1, 2, 4)))
+        case = draw(pooling_cases(size, integers, kernels=(1, 2, 4), ceil_modes=(False,)))
         return dataclasses.replace(case, attributes={**case.attributes, "count_include_padding": True})
     case = draw(pooling_cases(size, integers, **FEW_NOT_FINITE))
     return dataclasses.replace(case, attributes={**case.attributes, "count_include_padding": draw(st.booleans())})
@@ -24,12 +25,12 @@ def cases(draw, size="small", integers=False):
 
 def forward_bound(inputs, attributes, errors=None):
     """One term for each pixel of the window, and the division by their number."""
-    k_h, k_w = attributes["kernel"]
+    taps = math.prod(attributes["kernel"])
 
     def total(x):
         return average_pool2d.forward(x, **attributes)[0]
 
-    return sum_of_terms(total, inputs[0], k_h * k_w, QUOTIENT_ROUNDINGS, errors and errors[0])
+    return sum_of_terms(total, inputs[0], taps, QUOTIENT_ROUNDINGS, errors and errors[0])
 
 
 def backward_bound(dy, inputs, attributes, needs):
@@ -37,7 +38,7 @@ def backward_bound(dy, inputs, attributes, needs):
     if not needs[0]:
         return (None,)
 
-    terms = windows_over_a_pixel(attributes["kernel"], attributes["stride"])
+    terms = windows_over_a_pixel(attributes["kernel"], attributes["stride"], attributes.get("dilation"))
 
     def total(dy):
         return average_pool2d.backward(dy, inputs[0].shape, needs, **attributes)[0]
@@ -47,7 +48,8 @@ def backward_bound(dy, inputs, attributes, needs):
 
 def is_exact_with(attributes):
     """The mean is over a number of pixels that is a power of two."""
-    return attributes["count_include_padding"] and all(side in (1, 2, 4) for side in attributes["kernel"])
+    is_whole = attributes["count_include_padding"] and not attributes.get("ceil_mode")
+    return is_whole and all(side in (1, 2, 4) for side in attributes["kernel"])
 
 
 def edges(case):

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from ...reference import conv2d
 from ...shapes import window_output_shape
 from ..theory import winograd
-from ..theory.bounds import sum_of_products, sum_of_terms, windows_over_a_pixel
+from ..theory.bounds import windows_over_a_pixel
+from ..theory.convolution import bias_bound, gathered_bound, spread_bound, weights_bound
 from ..theory.edges import of_bias, of_planes, of_windows
 from ..theory.strategies import (
     FEW_NOT_FINITE,
@@ -17,8 +18,7 @@ from ..theory.strategies import (
     batches,
     extents,
     halving_windows,
-    image_sizes,
-    spans,
+    images_under,
     windows,
     winograd_windows,
 )
@@ -32,21 +32,25 @@ _GRADIENTS = ("backward_x", "backward_w", "backward_b")
 @st.composite
 def cases(draw, size="small", integers=False):
     """Draw images, kernels, at times a bias, and all attributes."""
-    general = windows(KERNELS[size], dilations=True)
-    # Not by one_of, which takes what is given twice as given once.
-    kinds = (general,) * 4 + (winograd_windows(),) * 3 + (halving_windows(KERNELS[size]),)
-    window = draw(kinds[draw(st.sampled_from(range(len(kinds))))])
-    span = spans(window["kernel"], window["dilation"])
-    height, width = draw(image_sizes(size, span, window["padding"], window["stride"]))
+    image, window = draw(images_under(size, draw(any_windows(size))))
     batch = draw(batches(size))
     c, k, groups = draw(channels(LIMITS[size][1]))
     kernel = window.pop("kernel")
-    out = window_output_shape((height, width), kernel, window["stride"], window["padding"], window["dilation"])
-    x = draw(arrays((batch, c, height, width), integers, **FEW_NOT_FINITE))
+    out = window_output_shape(image, kernel, window["stride"], window["padding"], window["dilation"])
+    x = draw(arrays((batch, c, *image), integers, **FEW_NOT_FINITE))
     w = draw(arrays((k, c // groups, *kernel), integers, **FEW_NOT_FINITE))
-    b = draw(st.one_of(st.none(), arrays((1, k, 1, 1), integers, **FEW_NOT_FINITE)))
+    b = draw(st.one_of(st.none(), arrays((1, k, *(1,) * len(image)), integers, **FEW_NOT_FINITE)))
     dy = draw(arrays((batch, k, *out), integers, **FEW_NOT_FINITE))
     return Case((x, w, b), {**window, "groups": groups}, dy)
+
+
+@st.composite
+def any_windows(draw, size):
+    """Draw a window as :func:`~refcnn.conformance.theory.strategies.windows`, often such as some variants serve."""
+    general = windows(KERNELS[size], dilations=True)
+    # Not by one_of, which takes what is given twice as given once.
+    kinds = (general,) * 4 + (winograd_windows(),) * 3 + (halving_windows(KERNELS[size]),)
+    return draw(kinds[draw(st.sampled_from(range(len(kinds))))])
 
 
 @st.composite
@@ -55,13 +59,12 @@ def channels(draw, largest):
     groups = draw(st.one_of(st.just(1), st.integers(2, 5)))
     depthwise = groups > 1 and draw(st.booleans())
     c = groups * (1 if depthwise else draw(extents(max(1, largest // groups))))
-    return c, groups * draw(extents(max(1, largest // groups))), groups
+    of_each = 1 if depthwise and draw(st.booleans()) else draw(extents(max(1, largest // groups)))
+    return c, groups * of_each, groups
 
 
 def forward_bound(inputs, attributes, errors=None, algorithms=None):
     """One term for each tap of the kernel in each channel of the group.
-
-    A zero of the padding that meets a weight of NaN or infinity may be multiplied, or skipped.
 
     Parameters
     ----------
@@ -76,28 +79,20 @@ def forward_bound(inputs, attributes, errors=None, algorithms=None):
     def product(x, w):
         return conv2d.forward(x, w, None, **attributes)[0]
 
-    not_finite = _not_finite(w)
-    undefined = not_finite.sum(axis=(1, 2, 3)).reshape(1, -1, 1, 1) > product(np.ones(x.shape), not_finite)
-    errors = errors or (None, None, None)
-    direct = sum_of_products(product, x, w, w[0].size, b, errors, undefined)
-    tile = _tile(algorithms, "forward")
+    direct = gathered_bound(product, x, w, b, errors)
+    tile = winograd.tile_of(algorithms, "forward")
     if tile is None:
         return direct
     bound = winograd.forward_bound(x, w, b, padding=attributes["padding"], groups=attributes["groups"], tile=tile)
-    if any(error is not None for error in errors):
+    if errors is not None and any(error is not None for error in errors):
         # What errors of the inputs make of the result does not depend on how it is computed.
-        bound = bound + (direct - sum_of_products(product, x, w, w[0].size, b, undefined=undefined))
+        bound = bound + (direct - gathered_bound(product, x, w, b))
     return bound
 
 
 def backward_bound(dy, inputs, attributes, needs, algorithms=None):
-    """dx and dw are sums of products, db is a sum; ``algorithms`` as in :func:`forward_bound`.
-
-    Where a pixel would be read by a window that does not exist, and where a
-    window reads the padding, a zero may stand in a product that meets NaN or
-    infinity, or be skipped.
-    """
-    x, w, b = inputs
+    """dx and dw are sums of products, db is a sum; ``algorithms`` as in :func:`forward_bound`."""
+    x, w, _ = inputs
     padded, zeros_w = conv2d.pad(np.zeros(x.shape), attributes["padding"]), np.zeros(w.shape)
 
     def dx_product(dy, w):
@@ -107,31 +102,22 @@ def backward_bound(dy, inputs, attributes, needs, algorithms=None):
         saved = conv2d.pad(x, attributes["padding"]), zeros_w
         return conv2d.backward(dy, saved, (False, True, False), **attributes)[1]
 
-    terms = windows_over_a_pixel(w.shape[2:], attributes["stride"], attributes["dilation"])
-    terms *= w.shape[0] // attributes["groups"]
-    places = dy.shape[0] * dy.shape[2] * dy.shape[3]
-    if needs[0]:
-        not_finite, groups = _not_finite(w), attributes["groups"]
-        of_channel = not_finite.reshape(groups, -1, *w.shape[1:]).sum(axis=(1, 3, 4)).reshape(1, -1, 1, 1)
-        dx_undefined = of_channel > dx_product(np.ones(dy.shape), not_finite)
-    if needs[1]:
-        of_kernel = _not_finite(dy).sum(axis=(0, 2, 3)).reshape(-1, 1, 1, 1)
-        of_channel = _not_finite(x).sum(axis=(0, 2, 3)).reshape(attributes["groups"], 1, -1)
-        of_channel = np.repeat(of_channel, w.shape[0] // attributes["groups"], axis=1).reshape(*w.shape[:2], 1, 1)
-        dw_undefined = of_kernel > dw_product(_not_finite(dy), np.ones(x.shape))
-        dw_undefined |= of_channel > dw_product(np.ones(dy.shape), _not_finite(x))
-    shared = {"padding": attributes["padding"], "groups": attributes["groups"]}
-    x_tile, w_tile = _tile(algorithms, "backward_x"), _tile(algorithms, "backward_w")
+    windows, groups = (
+        windows_over_a_pixel(w.shape[2:], attributes["stride"], attributes["dilation"]),
+        attributes["groups"],
+    )
+    shared = {"padding": attributes["padding"], "groups": groups}
+    x_tile, w_tile = (winograd.tile_of(algorithms, direction) for direction in ("backward_x", "backward_w"))
     dx = dw = None
-    if needs[0]:
-        dx = sum_of_products(dx_product, dy, w, terms, undefined=dx_undefined)
-        if x_tile is not None:
-            dx = winograd.backward_x_bound(dy, w, x.shape, tile=x_tile, **shared)
-    if needs[1]:
-        dw = sum_of_products(dw_product, dy, x, places, undefined=dw_undefined)
-        if w_tile is not None:
-            dw = winograd.backward_w_bound(x, dy, w.shape, tile=w_tile, **shared)
-    return (dx, dw, sum_of_terms(lambda dy: dy.sum(axis=(0, 2, 3), keepdims=True), dy, places) if needs[2] else None)
+    if needs[0] and x_tile is None:
+        dx = spread_bound(dx_product, dy, w, windows, groups)
+    elif needs[0]:
+        dx = winograd.backward_x_bound(dy, w, x.shape, tile=x_tile, **shared)
+    if needs[1] and w_tile is None:
+        dw = weights_bound(dw_product, dy, x, w.shape, groups)
+    elif needs[1]:
+        dw = winograd.backward_w_bound(x, dy, w.shape, tile=w_tile, **shared)
+    return dx, dw, bias_bound(dy) if needs[2] else None
 
 
 def rounds_integers(algorithms, gradient=None):
@@ -151,11 +137,3 @@ def edges(case):
     }
     windows = of_windows(x.shape, w.shape[2:], attributes["dilation"], attributes)
     return windows | of_planes(case) | channels | of_bias(case)
-
-
-def _tile(algorithms, direction):
-    return winograd.ALGORITHMS.get((algorithms or {}).get(direction))
-
-
-def _not_finite(array):
-    return (~np.isfinite(array)).astype(np.float64)

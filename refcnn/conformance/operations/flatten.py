@@ -16,4 +16,4 @@ backward_bound, is_copy = moving.backward_bound, moving.is_copy
 def cases(draw, size="small", integers=False):
     """Draw an array of any shape and dtype."""
     x = draw(moving.numbers(draw(shapes(size)), integers))
-    return draw(moving.case(flatten, x, {}, integers))
+    return draw(moving.case(flatten, (x,), {}, integers))

@@ -4,9 +4,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ...reference import average_pool2d, max_pool2d
+from ...shapes import reached_padding
 from ..theory.bounds import UNDEFINED, input_error, may_be_flushed, sum_of_terms, windows_over_a_pixel
 from ..theory.edges import of_pooling
 from ..theory.strategies import ZEROS_AND_NOT_FINITE, pooling_cases, subnormal_numbers
+from ..theory.windows import pixels_under
 
 EXACT_ON_INTEGERS = True
 #: Windows side by side, of which a kernel that computes tiles has each in one of them.
@@ -33,26 +35,25 @@ def backward_bound(dy, inputs, attributes, needs):
     """
     if not needs[0]:
         return (None,)
-    whole = {**attributes, "count_include_padding": True}
-
-    def in_windows(pixels):
-        share, _ = average_pool2d.forward(pixels.astype(np.float64), **whole)
-        return np.rint(share * np.prod(attributes["kernel"]))
-
     _, saved = max_pool2d.forward(inputs[0], **attributes)
-    is_open = (in_windows(np.isnan(inputs[0])) > 1) | (in_windows(may_be_flushed(inputs[0])) > 0)
+    under = pixels_under(inputs[0], **attributes)
+    is_open = (np.isnan(under).sum(axis=-1) > 1) | may_be_flushed(under).any(axis=-1)
+    # Any pixel of such a window gets something of its mean's gradient.
+    reached = reached_padding(inputs[0].shape[2:], **attributes)
+    whole = {**attributes, "padding": reached, "ceil_mode": False, "count_include_padding": True}
     (undefined,) = average_pool2d.backward(is_open.astype(np.float64), inputs[0].shape, needs, **whole)
 
     def total(dy):
         return max_pool2d.backward(dy, saved, needs, **attributes)[0]
 
-    bound = sum_of_terms(total, dy, windows_over_a_pixel(attributes["kernel"], attributes["stride"]))
+    terms = windows_over_a_pixel(attributes["kernel"], attributes["stride"], attributes.get("dilation"))
+    bound = sum_of_terms(total, dy, terms)
     return (np.where(undefined > 0, np.inf, bound),)
 
 
 def is_copy(direction, case):
     """Of windows of one pixel; of equal pixels the definition does not say which one is the largest."""
-    return direction == "forward" and case.attributes["kernel"] == (1, 1)
+    return direction == "forward" and set(case.attributes["kernel"]) == {1}
 
 
 def fused_bound(bound):

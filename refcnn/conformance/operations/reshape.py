@@ -21,7 +21,7 @@ def cases(draw, size="small", integers=False):
     following = [None] if x.shape[axis : axis + 1] == (sizes[axis],) else []
     size = draw(st.sampled_from([sizes[axis], -1, *following]))
     attributes = {"shape": (*sizes[:axis], size, *sizes[axis + 1 :])}
-    return draw(moving.case(reshape, x, attributes, integers))
+    return draw(moving.case(reshape, (x,), attributes, integers))
 
 
 @st.composite

@@ -20,7 +20,7 @@ def cases(draw, size="small", integers=False):
     entries = [draw(_parts(size)) for size in sizes]
     starts, stops, steps = zip(*entries, strict=True) if entries else ((), (), ())
     attributes = {"starts": starts, "stops": stops, "steps": steps}
-    return draw(moving.case(slice, x, attributes, integers))
+    return draw(moving.case(slice, (x,), attributes, integers))
 
 
 @st.composite

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from ..theory.approximation import Approximation
 from ..theory.bounds import number_format
 from ..theory.strategies import FEW_NOT_FINITE, Case, arrays
-from .softmax import logit_shapes, logits
+from .softmax import logit_shapes, logits, probabilities
 
 
 @st.composite
@@ -52,11 +52,8 @@ def backward_bound(dy, inputs, attributes, needs):
 
 
 def _log_p_p_and_t(inputs, errors=None):
-    x, t = map(Approximation.of_input, inputs, errors or (None, None))
-    largest = x.max(axis=1)
-    vanishes, shifted = x.is_far_below(largest), x - largest
-    log_p = shifted - shifted.exp(vanishes).sum(axis=1).log()
-    return log_p, log_p.exp(vanishes), t
+    x_error, t_error = errors or (None, None)
+    return *probabilities(inputs[0], x_error), Approximation.of_input(inputs[1], t_error)
 
 
 def _batch(inputs):

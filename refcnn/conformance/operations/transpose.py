@@ -17,4 +17,4 @@ def cases(draw, size="small", integers=False):
     """Draw an array of any shape and dtype, and an order of its axes."""
     x = draw(moving.numbers(draw(shapes(size, axes=6)), integers))
     attributes = {"axes": tuple(draw(st.permutations(range(x.ndim))))}
-    return draw(moving.case(transpose, x, attributes, integers))
+    return draw(moving.case(transpose, (x,), attributes, integers))

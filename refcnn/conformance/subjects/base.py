@@ -20,9 +20,14 @@ def operations():
 
 
 def directions(operation):
-    """Return the directions of an operation; an optimizer's update has no backward."""
-    is_update = rooms.find(rooms.OPTIMIZERS, operation) is not None
-    return ("forward",) if is_update else ("forward", "backward")
+    """Return the directions of an operation; an optimizer's update has no backward, and what has no gradient."""
+    has_gradient = not is_update(operation) and rooms.trait(rooms.CONFORMANCE, operation, "HAS_GRADIENT")
+    return ("forward", "backward") if has_gradient else ("forward",)
+
+
+def is_update(operation):
+    """Return whether an operation is an optimizer's update, whose results are a tuple, with nothing saved."""
+    return rooms.find(rooms.OPTIMIZERS, operation) is not None
 
 
 def variant_names():

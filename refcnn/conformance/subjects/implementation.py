@@ -2,7 +2,7 @@
 
 from ..judging.comparison import ConformanceFailure
 from ..theory.winograd import ALGORITHMS
-from .base import HostSubject, directions, versions
+from .base import HostSubject, directions, is_update, versions
 
 
 class Implementation(HostSubject):
@@ -37,7 +37,7 @@ class Implementation(HostSubject):
         offered = [direction for direction in directions(stem) if self.offers(stem, direction)]
         if not offered:
             return None
-        return (_Functions if "backward" in directions(stem) else _Update)(self._functions, stem)
+        return (_Update if is_update(stem) else _Functions)(self._functions, stem)
 
 
 class _Update:

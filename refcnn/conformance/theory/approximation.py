@@ -2,10 +2,10 @@
 
 Functions. The OpenCL C specification (table "ULP values for single precision
 built-in math functions", full profile) allows exp, log, expm1 and sqrt 3 units
-in the last place, log1p 2, tanh 5, pow 16 and division 2.5; the extended
-versions of the specification name this section "Relative Error as ULPs". One
-unit in the last place of v is at most 2 U |v|, so k units count as 2 k
-roundings.
+in the last place, log1p 2, tanh 5, pow, erf and erfc 16 and division 2.5; the
+extended versions of the specification name this section "Relative Error as
+ULPs". One unit in the last place of v is at most 2 U |v|, so k units count as
+2 k roundings. floor, ceil and rint are exact.
 """
 
 import functools
@@ -14,6 +14,7 @@ import types
 
 import numpy as np
 
+from ... import special
 from .bounds import (
     QUOTIENT_ROUNDINGS,
     UNDEFINED,
@@ -34,6 +35,8 @@ LOG_ULP = 3.0
 LOG1P_ULP = 2.0
 TANH_ULP = 5.0
 POW_ULP = 16.0
+ERF_ULP = 16.0
+ERFC_ULP = 16.0
 SQRT_ULP = 3.0
 
 
@@ -65,6 +68,11 @@ class Condition:
 
     def __init__(self, holds, is_sure):
         self.holds, self.is_sure = holds, is_sure
+
+    @property
+    def bound(self):
+        """How far the computed truth value may be off: 1 where it is not sure."""
+        return np.where(self.is_sure, 0.0, 1.0)
 
     def __and__(self, other):
         is_surely_not = (self.is_sure & ~self.holds) | (other.is_sure & ~other.holds)
@@ -124,8 +132,8 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def dtype(self):
-        """Has ``type``, by which formulas round their attributes."""
-        return types.SimpleNamespace(type=self.of_attribute)
+        """Has ``type``, by which formulas round their attributes, and the ``kind`` of floats."""
+        return types.SimpleNamespace(type=self.of_attribute, kind="f")
 
     @property
     def shape(self):
@@ -213,8 +221,8 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         """The largest over an axis (kept): as far off as the one that is furthest off, at most."""
         return Approximation(self.exact.max(axis, keepdims=True), self.error.max(axis, keepdims=True))
 
-    def sum(self, axis=None, keepdims=None):
-        """The sum over an axis or several (kept unless told otherwise), or over all, in any order."""
+    def sum(self, axis=None, keepdims=None, dtype=None):
+        """The sum over an axis or several (kept unless told otherwise), or over all, in any order; always of floats."""
         axes = range(self.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
         terms = math.prod(self.shape[one] for one in axes)
         keep = axis is not None if keepdims is None else keepdims
@@ -286,6 +294,26 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         error = np.minimum(self.error, np.tanh(magnitude) - np.tanh(magnitude - self.error))
         return self._rounded(exact, error, 2 * TANH_ULP)
 
+    def erf(self):
+        """The error function: see :meth:`_erf_error`."""
+        return self._rounded(special.erf(self.exact), self._erf_error(), 2 * ERF_ULP)
+
+    def erfc(self):
+        """1 - erf(v): see :meth:`_erf_error`."""
+        return self._rounded(special.erfc(self.exact), self._erf_error(), 2 * ERFC_ULP)
+
+    def _erf_error(self):
+        """The argument's error e times the steepest slope from v - e to v + e, where v is nearest to 0."""
+        nearest = np.maximum(np.abs(self.exact) - self.error, 0)
+        return np.where(self.error == 0, 0, self.error * (2 / math.sqrt(math.pi)) * np.exp(-nearest * nearest))
+
+    def stepped(self, step):
+        """A function that rises in steps and gives whole numbers, such as floor, which is exact: off by its steps."""
+        exact = step(self.exact)
+        below, above = step(self.exact - self.error), step(self.exact + self.error)
+        error = np.where(self.error == 0, 0, np.maximum(exact - below, above - exact))
+        return Approximation(exact, _or_any(exact, error, np.abs(exact) + error, np.isinf(self.error)))
+
     def sqrt(self):
         """The square root, whose argument's error e gives sqrt(v) - sqrt(v - e), or sqrt(e) at zero."""
         exact = np.sqrt(self.exact)
@@ -318,6 +346,21 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
             error = np.fmax(error, np.where(is_same, 0, np.abs(corner - exact)))
             is_lost = is_lost | (~is_same & ~(np.isfinite(corner) & np.isfinite(exact)))
         return self._rounded(exact, error, 2 * POW_ULP, is_lost)
+
+    def power_of_magnitude(self, exponent):
+        """v^w of what is not below 0 whatever its error is: being monotonic, furthest off at an end of both intervals.
+
+        Parameters
+        ----------
+        exponent : float
+            Above 0; rounded to a float, as a device may be given it.
+        """
+        exponent = self.of_attribute(exponent)
+        exact = np.power(self.exact, exponent.exact)
+        ends = np.maximum(self.exact - self.error, 0), self.exact + self.error
+        corners = [np.power(v, exponent.exact + sign * exponent.error) for v in ends for sign in (-1, 1)]
+        error = np.max([np.abs(corner - exact) for corner in corners], axis=0)
+        return self._rounded(exact, np.where(np.isfinite(exact), error, 0), 2 * POW_ULP)
 
     def _compared(self, compare, other):
         """Return a :class:`Condition`: it is not sure where the intervals meet, unless both are exact."""
@@ -364,11 +407,18 @@ _RULES: dict = {
     np.log: Approximation.log,
     np.log1p: Approximation.log1p,
     np.sqrt: Approximation.sqrt,
+    special.ERF: Approximation.erf,
+    special.ERFC: Approximation.erfc,
+    np.floor: lambda a: a.stepped(np.floor),
+    np.ceil: lambda a: a.stepped(np.ceil),
+    np.rint: lambda a: a.stepped(np.rint),
     np.tanh: Approximation.tanh,
     np.maximum: lambda a, b: a._extreme(np.maximum, b),
     np.minimum: lambda a, b: a._extreme(np.minimum, b),
     np.where: Approximation._choice,
     np.broadcast_to: lambda a, shape: Approximation(*(np.broadcast_to(entry, shape) for entry in (a.exact, a.error))),
+    np.copy: lambda a, order: a,
+    np.moveaxis: lambda a, *axes: Approximation(*(np.moveaxis(entry, *axes) for entry in (a.exact, a.error))),
 }
 _COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
 _RULES |= {one: functools.partial(lambda compare, a, b: a._compared(compare, b), one) for one in _COMPARISONS}

@@ -243,7 +243,7 @@ def widest(bounds):
     return np.where(is_open, UNDEFINED, functools.reduce(np.maximum, bounds))
 
 
-def windows_over_a_pixel(kernel, stride, dilation=(1, 1)):
+def windows_over_a_pixel(kernel, stride, dilation=None):
     """Return how many places of a window have a tap on one pixel, at most.
 
     Along one axis tap p of the window at place i lies on pixel i s + p d
@@ -252,9 +252,10 @@ def windows_over_a_pixel(kernel, stride, dilation=(1, 1)):
 
     Parameters
     ----------
-    kernel, stride, dilation : (int, int)
+    kernel, stride, dilation : tuple of int
+        A number for each spatial axis; a dilation of 1 if it is not given.
     """
     places = 1
-    for taps, step, spread in zip(kernel, stride, dilation, strict=True):
+    for taps, step, spread in zip(kernel, stride, dilation or (1,) * len(kernel), strict=True):
         places *= math.ceil(taps / (step // math.gcd(step, spread)))
     return places

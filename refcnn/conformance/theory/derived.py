@@ -1,5 +1,7 @@
 """Error bounds that follow from a formula: the reference's own lines run on numbers that know their errors."""
 
+import numpy as np
+
 from .approximation import Approximation
 
 
@@ -22,7 +24,9 @@ class Derived:
         vars(self).update(traits)
 
     def forward_bound(self, inputs, attributes, errors=None):
-        """By running error analysis of the reference's formula."""
+        """By running error analysis of the reference's formula; of integers and truth values nothing is rounded."""
+        if all(entry.dtype.kind != "f" for entry in inputs):
+            return np.zeros(self._reference.forward(*inputs, **attributes)[0].shape)
         return self._forward(inputs, attributes, errors)[0].bound
 
     def backward_bound(self, dy, inputs, attributes, needs):
@@ -34,3 +38,21 @@ class Derived:
     def _forward(self, inputs, attributes, errors=None):
         operands = map(Approximation.of_input, inputs, errors or (None,) * len(inputs))
         return self._reference.forward(*operands, **attributes)
+
+
+def update_bound(forward, inputs, attributes, errors=None):
+    """Return the bounds of an optimizer's update, one for each result, by the reference's formula.
+
+    Parameters
+    ----------
+    forward : callable
+        That of the operation's module in :mod:`refcnn.reference`.
+    inputs, attributes, errors
+        As in :mod:`refcnn.conformance.operations`.
+
+    Returns
+    -------
+    tuple of ndarray of float64
+    """
+    operands = map(Approximation.of_input, inputs, errors or (None,) * len(inputs))
+    return tuple(result.bound for result in forward(*operands, **attributes))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ... import formats
 from ...backend import results_of
-from ...shapes import window_extent, window_output_shape
+from ...shapes import has_empty_window, window_extent, window_output_shape
 from .bounds import number_format
 
 #: Largest extents by size: images and batches, channels and features, pixels of one output image.
@@ -179,7 +179,7 @@ def windows(draw, kernels, dilations=False, padding_below_kernel=False):
     dilations : bool
         Whether to draw dilations other than one.
     padding_below_kernel : bool
-        Whether each padding is to be less than the kernel.
+        Whether each padding is to be less than what the kernel spans.
 
     Returns
     -------
@@ -189,7 +189,7 @@ def windows(draw, kernels, dilations=False, padding_below_kernel=False):
     # Strides that differ by themselves too, or a hundred cases may have few of them that any result shows.
     stride = draw(st.one_of(st.just((1, 1)), st.sampled_from(_UNLIKE_STRIDES), _pairs((1, 2, 2, 3, 4, 5))))
     dilation = draw(st.one_of(st.just((1, 1)), _pairs((1, 2, 3)))) if dilations else (1, 1)
-    most = [min(3, side - 1) if padding_below_kernel else 3 for side in kernel]
+    most = [min(3, span - 1) if padding_below_kernel else 3 for span in spans(kernel, dilation)]
     padding = tuple(draw(st.integers(0, most[axis])) for axis in (0, 1, 0, 1))
     return {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
 
@@ -209,8 +209,59 @@ def halving_windows(draw, kernels):
     return {"kernel": (side, side), "stride": (2, 2), "padding": (before, before, after, after), "dilation": (1, 1)}
 
 
-def spans(kernel, dilation=(1, 1)):
-    """Return how many pixels a kernel spans, vertically and horizontally."""
+#: What a window slides over: mostly images, which the devices' kernels are written for.
+_AXES = (2,) * 7 + (1, 3, 3)
+
+
+@st.composite
+def images_under(draw, size, window, kernels=(1, 2, 3), axes=_AXES):
+    """Draw the spatial sizes of images for a window of :func:`windows`, at times along one axis or three.
+
+    Parameters
+    ----------
+    size : str
+        A key of :data:`LIMITS`.
+    window : dict
+    kernels : sequence of int
+        Sizes of the kernels of volumes to choose from.
+    axes : sequence of int
+        Numbers of axes to choose from.
+
+    Returns
+    -------
+    (tuple of int, dict)
+        The sizes and the window; of signals without what is vertical, of volumes with a window of their own.
+    """
+    axes = draw(st.sampled_from(axes))
+    if axes == 3:
+        return draw(_volumes(2 if size == "tiny" else 3, kernels))
+    span = spans(window["kernel"], window["dilation"])
+    image = draw(image_sizes(size, span, window["padding"], window["stride"]))
+    return (image, window) if axes == 2 else (image[1:], {name: numbers[1::2] for name, numbers in window.items()})
+
+
+@st.composite
+def _volumes(draw, most, kernels):
+    """Draw the sizes of a volume and a window with so many of the kernels and places along each axis, at most.
+
+    Steps that differ from axis to axis are as frequent as any: one that is taken from the wrong axis must show in few.
+    """
+    kernel = tuple(draw(st.sampled_from(kernels[:most])) for _ in range(3))
+    places = tuple(draw(st.integers(1, most)) for _ in range(3))
+    stride, dilation = (draw(st.one_of(st.just((1, 1, 1)), st.permutations((1, 2, 3)).map(tuple))) for _ in range(2))
+    before, after = (tuple(draw(st.integers(0, taps - 1)) for taps in kernel) for _ in range(2))
+    span = spans(kernel, dilation)
+    least = ((count - 1) * step + extent for count, step, extent in zip(places, stride, span, strict=True))
+    image = tuple(
+        max(1, size - one - other) + draw(st.integers(0, step - 1))
+        for size, one, other, step in zip(least, before, after, stride, strict=True)
+    )
+    return image, {"kernel": kernel, "stride": stride, "padding": (*before, *after), "dilation": dilation}
+
+
+def spans(kernel, dilation=None):
+    """Return how many pixels a kernel spans along each axis, with a dilation of 1 if it is not given."""
+    dilation = dilation or (1,) * len(kernel)
     return tuple(window_extent(taps, step) for taps, step in zip(kernel, dilation, strict=True))
 
 
@@ -362,13 +413,37 @@ def is_vast(case):
 
 
 @st.composite
-def pooling_cases(draw, size, integers, kernels=None, **special):
-    """Draw a case of pooling: images, with special values as in :func:`arrays`, and kernel, stride and padding."""
-    window = draw(windows(kernels or KERNELS[size], padding_below_kernel=True))
-    del window["dilation"]
-    height, width = draw(image_sizes(size, window["kernel"], window["padding"], window["stride"]))
+def image_shapes(draw, size):
+    """Draw (N, C, ...) with one to three spatial axes, mostly two."""
+    largest, _, pixels = LIMITS[size]
+    shape = draw(batches(size)), draw(extents(5 if size == "tiny" else 17))
+    for _ in range(draw(st.sampled_from((2, 2, 1, 3)))):
+        left = pixels // math.prod(shape[2:])
+        shape += (draw(st.one_of(st.just(1), extents(max(1, min(largest, left))))),)
+    return draw(grown(shape)) if size == "vast" else shape
+
+
+@st.composite
+def pooling_cases(draw, size, integers, kernels=None, ceil_modes=(False, False, True), **special):
+    """Draw a case of pooling: images, with special values as in :func:`arrays`, and the attributes of the window.
+
+    Parameters
+    ----------
+    ceil_modes : sequence of bool
+        From which ``ceil_mode`` is drawn.
+    """
+    kernels = kernels or KERNELS[size]
+    window = draw(windows(kernels, dilations=True, padding_below_kernel=True))
+    # Volumes have kernels of their own, as windows with gaps have.
+    image, window = draw(images_under(size, window, kernels[:3], axes=(2, 2, 2, 2, 1, 3, 3)))
+    window["ceil_mode"] = draw(st.sampled_from(ceil_modes))
     batch, c = draw(batches(size)), draw(extents(5 if size == "tiny" else 17))
-    out = window_output_shape((height, width), **window)
-    x = draw(arrays((batch, c, height, width), integers, **special))
+    if has_empty_window(image, **window):
+        # Windows without gaps, and padded by less than they span, always have a pixel.
+        most = [taps - 1 for taps in window["kernel"]] * 2
+        window["dilation"] = (1,) * len(image)
+        window["padding"] = tuple(map(min, window["padding"], most))
+    out = window_output_shape(image, **window)
+    x = draw(arrays((batch, c, *image), integers, **special))
     dy = draw(arrays((batch, c, *out), integers, **(FEW_NOT_FINITE if special.get("special") else {})))
     return Case((x,), window, dy)

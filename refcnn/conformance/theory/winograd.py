@@ -76,6 +76,18 @@ OF_PRODUCTS = {
 }
 
 
+def tile_of(algorithms, direction):
+    """Return the side of the tiles by which a direction is computed, or None if it is not by Winograd's algorithm.
+
+    Parameters
+    ----------
+    algorithms : dict of str to str, or None
+        By direction, as the backends' ``algorithms`` tells them.
+    direction : str
+    """
+    return ALGORITHMS.get((algorithms or {}).get(direction))
+
+
 def forward_bound(x, w, b, *, padding, groups, tile, errors=(None, None, None)):
     """Return the bound of y.
 
@@ -104,11 +116,14 @@ def forward_bound(x, w, b, *, padding, groups, tile, errors=(None, None, None)):
     kernels = w.reshape(groups, -1, *w.shape[1:])
     kernel_errors = None if errors[1] is None else errors[1].reshape(kernels.shape)
     bound, magnitude = _correlation_bound(x, kernels, padding[:2], out, tile, errors[0], kernel_errors)
-    if b is None:
-        return bound
+    return bound if b is None else _with_bias(bound, magnitude, b, errors[2])
+
+
+def _with_bias(bound, magnitude, b, error=None):
+    """Return the bound of what has a bound, and is a sum of such a magnitude, after a bias is added."""
     is_finite = np.isfinite(b)
     b = np.where(is_finite, b, 0)
-    b_error = input_error(b, errors[2])
+    b_error = input_error(b, error)
     total = magnitude + np.abs(b) + b_error
     with_b = np.where(bound == UNDEFINED, UNDEFINED, bound + b_error + gamma(1) * total + underflow())
     with_b[(with_b != UNDEFINED) & (_is_too_large(total) | np.isinf(bound))] = np.inf
@@ -116,8 +131,8 @@ def forward_bound(x, w, b, *, padding, groups, tile, errors=(None, None, None)):
     return np.where(is_finite, with_b, np.where(np.isinf(with_b), UNDEFINED, np.minimum(with_b, 0)))
 
 
-def backward_x_bound(dy, w, x_shape, *, padding, groups, tile):
-    """Return the bound of dx.
+def backward_x_bound(dy, w, x_shape, *, padding, groups, tile, b=None):
+    """Return the bound of dx, or of a transposed convolution of dy, which may have a bias.
 
     Parameters
     ----------
@@ -126,6 +141,8 @@ def backward_x_bound(dy, w, x_shape, *, padding, groups, tile):
     w, padding, groups, tile
         As in :func:`forward_bound`.
     x_shape : tuple of int
+    b : ndarray, optional
+        (1, C, 1, 1)
 
     Returns
     -------
@@ -134,7 +151,8 @@ def backward_x_bound(dy, w, x_shape, *, padding, groups, tile):
     """
     kernels = w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2)[..., ::-1, ::-1]
     before = 2 - padding[0], 2 - padding[1]
-    return _correlation_bound(dy, kernels, before, tuple(x_shape[2:]), tile)[0]
+    bound, magnitude = _correlation_bound(dy, kernels, before, tuple(x_shape[2:]), tile)
+    return bound if b is None else _with_bias(bound, magnitude, b)
 
 
 def backward_w_bound(x, dy, w_shape, *, padding, groups, tile):

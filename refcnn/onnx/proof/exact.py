@@ -20,6 +20,8 @@ class Exact:
     program : Program
     judged : sequence of backends
         Those whose output may be that far off too.
+    before_step : callable
+        Called before each step is computed; what it raises ends that.
 
     Raises
     ------
@@ -27,8 +29,8 @@ class Exact:
         If an operation has no error bound.
     """
 
-    def __init__(self, program, judged=()):
-        self._program, self._judged = program, judged
+    def __init__(self, program, judged=(), before_step=lambda: None):
+        self._program, self._judged, self._before_step = program, judged, before_step
         self._backend = backends.find("reference:float64")
         self._constants = {name: _exact(array) for name, array in program.constants.items()}
         self._bounds = {step.operation: _forward_bound(step.operation) for step in program.steps}
@@ -74,6 +76,7 @@ class Exact:
 
     def _step(self, step, arrays, errors, judged):
         """Return by name a step's exact results, and how far each of the backends may be off; None is any other."""
+        self._before_step()
         inputs = tuple(None if name is None else arrays[name] for name in step.inputs)
         errors = tuple(map(errors.get, step.inputs))
         with np.errstate(all="ignore"):

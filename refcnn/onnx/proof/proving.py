@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import time
 
 import hypothesis
 import numpy as np
@@ -33,7 +34,7 @@ class Proof:
     Attributes
     ----------
     examples : int
-        Drawn inputs on which all implementations were judged.
+        Drawn inputs on which all implementations were judged; 0 if nothing was proved, and the remark says why.
     batch_sizes : tuple of int
         The sizes that were drawn.
     opset : int
@@ -42,7 +43,7 @@ class Proof:
     differences : dict of str to float
         For each implementation the largest absolute difference from the exact output.
     remark : str
-        What could not be judged; empty as a rule.
+        What could not be judged, or was not; empty as a rule.
     """
 
     examples: int
@@ -53,9 +54,35 @@ class Proof:
     remark: str = ""
 
     def __str__(self):
+        if not self.examples:
+            return f"not proved{self.remark}"
         found = ", ".join(f"{name} {ratio:.2g}" for name, ratio in self.ratios.items())
         inputs = "input" if self.examples == 1 else "inputs"
         return f"proved on {self.examples} drawn {inputs}, worst error / error bound: {found}{self.remark}"
+
+
+class _OutOfTime(Exception):
+    """The time of a proof is over."""
+
+
+class _Clock:
+    """The time that a proof may take, or None for any."""
+
+    def __init__(self, seconds):
+        self.seconds, self._end = seconds, None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def is_over(self):
+        return self._end is not None and time.monotonic() >= self._end
+
+    def check(self):
+        """Raise _OutOfTime if the time is over."""
+        if self.is_over:
+            raise _OutOfTime
+
+    def let_go(self):
+        """Give as much time as is needed: what is known to be wrong is told whole."""
+        self._end = None
 
 
 class _Outside(ExportError):
@@ -146,7 +173,7 @@ class _Backend:
         return None
 
 
-def prove(program, model, outputs, *, input_shape, top, opset, examples, backend_list, same, progress):
+def prove(program, model, outputs, *, input_shape, top, opset, examples, backend_list, same, progress, seconds=None):
     """Judge onnxruntime and the backends on drawn inputs.
 
     Parameters
@@ -166,6 +193,8 @@ def prove(program, model, outputs, *, input_shape, top, opset, examples, backend
         Given an input, raises ExportError unless the model still is this program.
     progress : callable or None
         Called with (examples done, examples wanted).
+    seconds : float or None
+        After which no further operation is judged; that which is being computed is finished.
 
     Returns
     -------
@@ -177,10 +206,11 @@ def prove(program, model, outputs, *, input_shape, top, opset, examples, backend
         If an implementation is outside the bound, or the model overflows.
     """
     chosen, remark = _choose(backend_list)
-    exactly = Exact(program, chosen)
+    clock = _Clock(seconds)
+    exactly = Exact(program, chosen, before_step=clock.check)
     implementations = [_OnnxRuntime(model, outputs, program.output)]
     implementations += [_Backend(program, backend) for backend in chosen]
-    trial = _Trial(exactly, implementations, examples, same, progress)
+    trial = _Trial(exactly, implementations, examples, same, progress, clock)
     found = failure(images(input_shape, top), examples, trial.check)
     if found is not None:
         image, error = found
@@ -194,13 +224,14 @@ def prove(program, model, outputs, *, input_shape, top, opset, examples, backend
 class _Trial:
     """Implementations held against the exact answers, input by input, and what was found."""
 
-    def __init__(self, exactly, implementations, examples, same, progress):
+    def __init__(self, exactly, implementations, examples, same, progress, clock):
         self._exactly, self._implementations, self._same, self._progress = exactly, implementations, same, progress
         self._examples, self._batch_sizes, self._overflowing, self._has_failed = examples, [], 0, False
         self._verdicts, self._faults = {entry.name: [] for entry in implementations}, set()
+        self._clock, self._stepwise = clock, 0
 
     def check(self, image):
-        """Judge all implementations on an input, or reject it where float32 may overflow.
+        """Judge all implementations on an input, or reject it where float32 may overflow, or the time is over.
 
         Raises
         ------
@@ -209,8 +240,14 @@ class _Trial:
         ExportError
             If the model is no longer the same program, or cannot be run.
         """
-        if self._overflowing > self._examples:
+        if self._overflowing > self._examples or self._clock.is_over:
             return
+        try:
+            self._judge(image)
+        except _OutOfTime:
+            hypothesis.reject()
+
+    def _judge(self, image):
         self._same(image)
         answer = self._exactly.output(image)
         if answer is None:
@@ -223,6 +260,7 @@ class _Trial:
         if outside:
             self._has_failed = True
             raise _Outside(outside)
+        self._stepwise += stepwise
         self._batch_sizes.append(len(image))
         if self._progress is not None and not self._has_failed:
             self._progress(number, self._examples)
@@ -234,6 +272,8 @@ class _Trial:
         """
         output = comparison.verdict(entry.output(image), *answer)
         found, faults = [output], []
+        if not output.within:
+            self._clock.let_go()
         if stepwise or not output.within:
             steps, faults = _stepwise(self._exactly, entry, image)
             found = [verdict for _, verdict in steps] if faults else [output, *(verdict for _, verdict in steps)]
@@ -258,8 +298,12 @@ class _Trial:
                 f"drawn inputs of usual size (about {top:g}), so that its answers mean nothing there. The file was not "
                 "written. Look at the parameters' sizes: training may have diverged."
             )
+        if judged < self._examples:
+            left = f"{self._examples - judged} of {self._examples} inputs"
+            alone = "" if self._stepwise else ", and no operation by itself"
+            remark += f" ({left} were not judged{alone}: the proof's {self._clock.seconds:g} s were over)"
         ratios, differences = (
-            {name: max(entry[place] for entry in entries) for name, entries in self._verdicts.items()}
+            {name: max((entry[place] for entry in entries), default=0.0) for name, entries in self._verdicts.items()}
             for place in (0, 1)
         )
         for name, operation, link in sorted(self._faults):

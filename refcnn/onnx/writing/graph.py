@@ -18,6 +18,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ... import backend as backends
+from ...errors import OpsetError
 from ...formats import FLOAT32, kept
 from ...program import IMAGE, Step
 from ...variable import Variable
@@ -111,6 +112,18 @@ class Graph:
         self.nodes.append(helper.make_node(op_type, inputs, names, name=name, **attributes))
         return name if outputs is None else tuple(names)
 
+    def require(self, opset, what):
+        """Raise OpsetError if the version that is written is before one that first says something.
+
+        Parameters
+        ----------
+        opset : int
+        what : str
+            Such as ``"Pad with the mode wrap"``.
+        """
+        if self.opset < opset:
+            raise OpsetError(f"opset {self.opset} of ONNX has no {what}", opset)
+
     def type_of(self, dtype):
         """Return ONNX's number of a tensor's type; every float is float32 in files, as in :class:`Program`."""
         return _element_type(dtype)
@@ -202,7 +215,7 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
     return model, outputs
 
 
-def build_alone(operation, inputs, attributes, opset=operators.DEFAULT_OPSET):
+def build_alone(operation, inputs, attributes, opset=None):
     """Return one operation as an ONNX model whose inputs are its arrays, and what the model is to be fed.
 
     Parameters
@@ -211,6 +224,7 @@ def build_alone(operation, inputs, attributes, opset=operators.DEFAULT_OPSET):
     inputs : sequence of (ndarray or None)
     attributes : dict
     opset : int, optional
+        If it is not given the default one, or the first later one that can say it.
 
     Returns
     -------
@@ -225,6 +239,11 @@ def build_alone(operation, inputs, attributes, opset=operators.DEFAULT_OPSET):
     ExportError
         If the operation has no ONNX mapping, or none in this opset.
     """
+    if opset is None:
+        try:
+            return build_alone(operation, inputs, attributes, operators.DEFAULT_OPSET)
+        except OpsetError as error:
+            return build_alone(operation, inputs, attributes, error.needed)
     arrays = {f"input_{number}": array for number, array in enumerate(inputs) if array is not None}
     names = tuple(None if array is None else f"input_{number}" for number, array in enumerate(inputs))
     reference = backends.find("reference")
@@ -287,7 +306,8 @@ def _as_array(value, types):
 
 
 def _identical(first, second):
-    return first.dtype == second.dtype and first.shape == second.shape and np.array_equal(first, second)
+    # To the bit: NaN is not equal to itself, and 0 is equal to -0.
+    return first.dtype == second.dtype and first.shape == second.shape and first.tobytes() == second.tobytes()
 
 
 def _tensor_type(name, shape, dtype):

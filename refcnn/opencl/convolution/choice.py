@@ -2,7 +2,7 @@
 
 from .. import variants
 from ..variants import CHOSEN, GENERAL, TILES
-from . import direct, tuning, winograd
+from . import depthwise, direct, tuning, winograd
 
 _LEAST_CHANNELS = 8
 
@@ -16,10 +16,13 @@ def candidates(direction, geometry):
         ``forward``, ``backward_x`` or ``backward_w``.
     geometry : Convolution
     """
+    if len(geometry.kernel) == 3:
+        return ("plain",)
     of_definition = ("direct",) if direct.applies(direction, geometry) else ()
+    of_planes = ("depthwise",) if depthwise.applies(geometry) else ()
     has_tiles = winograd.applies(geometry)
     of_tiles = tuple(TILES) if has_tiles else ()
-    return (*GENERAL, *of_definition, *of_tiles)
+    return (*GENERAL, *of_definition, *of_planes, *of_tiles)
 
 
 def choose(device, direction, geometry):
@@ -39,6 +42,8 @@ def choose(device, direction, geometry):
     name, _ = variants.forced()
     if name in able:
         return name
+    if able == ("plain",):
+        return "plain"
     if name in (None, CHOSEN):
         tuned = tuning.lookup(device, direction, geometry)
         if tuned in able:
@@ -46,6 +51,8 @@ def choose(device, direction, geometry):
     general = variants.variant(device)
     if name in GENERAL or general != "cpu":
         return general
+    if "depthwise" in able and depthwise.is_fast(direction, geometry):
+        return "depthwise"
     if "direct" in able and direct.is_fast(direction, geometry):
         return "direct"
     # Lanes are channels: with few of them most of a vector would be idle.

@@ -6,7 +6,8 @@ import math
 import typing
 
 from ...errors import ShapeError
-from ...shapes import window_output_shape
+from ...shapes import transposed_output_shape, window_output_shape
+from ..shared.planes import attributes_in_plane, is_signal, shape_in_plane
 
 #: How many elements the kernels can count.
 INT_MAX = 2**31 - 1
@@ -27,10 +28,10 @@ class Convolution(_Given):
     Attributes
     ----------
     x_shape, w_shape, y_shape : tuple of int
-        (N, C, H, W), (K, C/groups, kh, kw) and (N, K, out_h, out_w).
+        (N, C, H, W), (K, C/groups, kh, kw) and (N, K, out_h, out_w); of volumes with depth as the third axis.
     stride, dilation : (int, int)
     padding : (int, int, int, int)
-        Top, left, bottom, right.
+        Top, left, bottom, right; the last two, of a transposed convolution, negative where it adds pixels.
     groups : int
     kernel : (int, int)
     inputs, outputs : int
@@ -71,6 +72,41 @@ class Convolution(_Given):
                 f"Conv2d: x of shape {tuple(self.x_shape)} with w of shape {tuple(self.w_shape)} means an array of "
                 f"{largest} elements, but the kernels count in 32 bits, up to {INT_MAX}. Use a smaller batch."
             )
+
+
+def convolution(x_shape, w_shape, **attributes):
+    """Return the :class:`Convolution` of arrays of these shapes; signals are seen as images of height 1.
+
+    Parameters
+    ----------
+    x_shape, w_shape : tuple of int
+    **attributes
+        stride, padding, dilation and groups.
+    """
+    if is_signal(x_shape):
+        x_shape, w_shape = shape_in_plane(x_shape), shape_in_plane(w_shape)
+        attributes = attributes_in_plane(attributes)
+    return Convolution(x_shape, w_shape, **attributes)
+
+
+def transposed_convolution(x_shape, w_shape, *, padding, output_padding, **attributes):
+    """Return the :class:`Convolution` whose gradient by x a transposed convolution of arrays of these shapes is.
+
+    What a transposed convolution adds at the end its convolution must not read: its padding is so much less there.
+
+    Parameters
+    ----------
+    x_shape, w_shape : tuple of int
+        (N, C, H, W) and (C, K/groups, kh, kw), or with one or three spatial axes.
+    padding, output_padding : tuple of int
+    **attributes
+        stride, dilation and groups.
+    """
+    steps = attributes["stride"], padding, output_padding, attributes["dilation"]
+    y_shape = x_shape[0], w_shape[1] * attributes["groups"], *transposed_output_shape(x_shape[2:], w_shape[2:], *steps)
+    axes = len(output_padding)
+    ends = (after - more for after, more in zip(padding[axes:], output_padding, strict=True))
+    return convolution(y_shape, w_shape, padding=(*padding[:axes], *ends), **attributes)
 
 
 # Of one geometry there is one object: it is its own key where plans are kept.

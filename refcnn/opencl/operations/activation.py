@@ -1,50 +1,49 @@
-"""Functions of one number on an OpenCL device: their formulas and slopes are functions of kernels/activation.cl."""
+"""Activations on an OpenCL device: their formulas and slopes are functions of kernels/activation.cl."""
 
-from ..shared.elementwise import launch_in_chunks
+from .elementary import Unary
 
 
-class Activation:
-    """An operation of this page: y = formula(x), dx = dy slope(x, y).
+class Choice:
+    """An operation that is one function or another by the value of an attribute.
 
     Parameters
     ----------
-    formula : str
-        The function of kernels/activation.cl, or of OpenCL; beside it stands ``<formula>_slope``.
-    *attributes : str
-        The names of the attributes that both functions take behind x and y, in their order; two at most.
+    attribute : str
+    **functions : Unary
+        By the attribute's value.
     """
 
-    KERNELS = {"elementwise": (None,)}
+    KERNELS = Unary.KERNELS
 
-    def __init__(self, formula, *attributes):
-        self.attributes = attributes
-        self._options = f"-DOPERATION={formula}", f"-DSLOPE={formula}_slope", f"-DATTRIBUTES={len(attributes)}"
+    def __init__(self, attribute, **functions):
+        self.attributes, self._functions = (attribute,), functions
 
     def forward(self, x, **attributes):
         """x of any shape -> y of that shape."""
-        y = x.device.empty(x.shape)
-        self._launch("unary_forward", attributes, x=x, y=y)
-        return y, (x, y)
+        return self._chosen(attributes).forward(x)
 
     def backward(self, dy, saved, needs, **attributes):
         """dx = dy dy/dx."""
-        dx = dy.device.empty(dy.shape)
-        x, y = saved
-        self._launch("unary_backward", attributes, dy=dy, x=x, y=y, dx=dx)
-        return (dx,)
+        return self._chosen(attributes).backward(dy, saved, needs)
 
-    def _launch(self, kernel, attributes, *, x, **arrays):
-        values = [float(attributes[name]) for name in self.attributes]
-        first, second = values + [0.0] * (2 - len(values))
-        numbers = {"count": x.size, "attribute1": first, "attribute2": second}
-        launch_in_chunks(x.device, "elementwise", kernel, x.size, options=self._options, x=x, **arrays, **numbers)
+    def _chosen(self, attributes):
+        (attribute,) = self.attributes
+        return self._functions[attributes[attribute]]
 
 
 OPERATIONS = {
-    "absolute": Activation("absolute"),
-    "leaky_relu": Activation("leaky_relu", "alpha"),
-    "negative": Activation("negative"),
-    "sigmoid": Activation("sigmoid"),
-    "softplus": Activation("softplus"),
-    "tanh": Activation("tanh"),
+    "celu": Unary("celu", "alpha", in_vectors=True),
+    "clip": Unary("clip", "min", "max"),
+    "elu": Unary("elu", "alpha", in_vectors=True),
+    "gelu": Choice("approximate", none=Unary("gelu", in_vectors=True), tanh=Unary("gelu_tanh", in_vectors=True)),
+    "hard_sigmoid": Unary("hard_sigmoid", "alpha", "beta"),
+    "hard_swish": Unary("hard_swish"),
+    "leaky_relu": Unary("leaky_relu", "alpha"),
+    "mish": Unary("mish", in_vectors=True),
+    "selu": Unary("selu", "alpha", "gamma", in_vectors=True),
+    "sigmoid": Unary("sigmoid", in_vectors=True),
+    "softplus": Unary("softplus", in_vectors=True),
+    "softsign": Unary("softsign"),
+    "swish": Unary("swish", "alpha", in_vectors=True),
+    "tanh": Unary("tanh", in_vectors=True),
 }

@@ -1,32 +1,50 @@
-"""Max pooling on an OpenCL device."""
+"""Max pooling on an OpenCL device. Signals are seen as images of height 1."""
 
 import functools
 
 import numpy as np
 
-from ...shapes import window_output_shape
 from ..runtime.array import DeviceArray
 from ..shared.fusion import Unpooled, pooled
-from ..shared.pooling import launch_pooling, pooling_sizes
+from ..shared.planes import attributes_in_plane, in_plane, is_signal, out_of_plane
+from ..shared.pooling import is_plain, launch_pooling, pooled_shape, pooling_sizes
 from ..variants import OF_POOLING
+from . import max_pool2d_with_indices
 
 VARIANTS = OF_POOLING
+KERNELS = {"pooling": ("plain",)}
 
 
-def forward(x, *, kernel, stride, padding):
-    """x (N, C, H, W) -> y (N, C, out_h, out_w); saved: the winner's place p kw + q in its window."""
-    if kernel == stride == (2, 2) and padding == (0, 0, 0, 0) and (fused := pooled(x)):
+def forward(x, *, kernel, stride, padding, dilation=None, ceil_mode=False):
+    """x (N, C, H, W) -> y (N, C, out_h, out_w); saved: the winner's place p kw + q in its window, or in x.
+
+    There may be one or three spatial axes as well.
+    """
+    window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+    if is_signal(x.shape):
+        y, saved = forward(in_plane(x), **attributes_in_plane(window), ceil_mode=ceil_mode)
+        return out_of_plane(y), saved
+    if not is_plain(kernel, dilation):
+        (y, indices), saved = max_pool2d_with_indices.forward(x, **window, ceil_mode=ceil_mode)
+        return y, saved
+    shape = pooled_shape(x.shape, kernel, stride, padding, None, ceil_mode)
+    if kernel == stride == (2, 2) and padding == (0, 0, 0, 0) and _are_whole(shape, x) and (fused := pooled(x)):
         y, winner = fused
         return y, (winner, x)
-    shape = (*x.shape[:2], *window_output_shape(x.shape[2:], kernel, stride, padding))
     y, winner = x.device.empty(shape), x.device.empty(shape, np.int32)
     sizes = pooling_sizes(x.shape, shape, kernel, stride, padding)
     launch_pooling(x.device, "max_pool2d", "max_pool2d_forward", shape, x=x, y=y, winner=winner, **sizes)
     return y, (winner, x.shape)
 
 
-def backward(dy, saved, needs, *, kernel, stride, padding):
+def backward(dy, saved, needs, *, kernel, stride, padding, dilation=None, ceil_mode=False):
     """dy (N, C, out_h, out_w) -> dx (N, C, H, W): each dy is added at the pixel that won."""
+    window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+    if is_signal(dy.shape):
+        (dx,) = backward(in_plane(dy), saved, needs, **attributes_in_plane(window), ceil_mode=ceil_mode)
+        return (out_of_plane(dx),)
+    if not is_plain(kernel, dilation):
+        return max_pool2d_with_indices.backward((dy, None), saved, needs, **window, ceil_mode=ceil_mode)
     winner, x = saved
     if isinstance(x, DeviceArray):
         # Pooled together with the rectifier that made x: where that cut the winner, no window has one.
@@ -37,6 +55,11 @@ def backward(dy, saved, needs, *, kernel, stride, padding):
     sizes = pooling_sizes(x, dy.shape, kernel, stride, padding)
     launch_pooling(dy.device, "max_pool2d", "max_pool2d_backward", x, dy=dy, winner=winner, dx=dx, **sizes)
     return (dx,)
+
+
+def _are_whole(shape, x):
+    """Return whether no window of 2x2 reaches over the end of x, as it may with ceil_mode."""
+    return 2 * shape[2] <= x.shape[2] and 2 * shape[3] <= x.shape[3]
 
 
 def _backward_rectified(dy, winner, shape):

@@ -1,7 +1,7 @@
 """Slice on an OpenCL device."""
 
 from ...shapes import parts, strides
-from ..shared.moving import gather, scatter
+from ..shared.moving import scatter, strided
 
 KERNELS = {"moving": (None,)}
 
@@ -11,7 +11,7 @@ def forward(x, *, starts, stops, steps):
     distances, taken = strides(x.shape), parts(x.shape, starts, stops, steps)
     first = sum(start * distance for (start, *_), distance in zip(taken, distances, strict=True))
     y_strides = [step * distance for (_, step, _), distance in zip(taken, distances, strict=True)]
-    return gather(x, [count for *_, count in taken], first, y_strides), x.shape
+    return strided(x, [count for *_, count in taken], first, y_strides), x.shape
 
 
 def backward(dy, saved, needs, *, starts, stops, steps):

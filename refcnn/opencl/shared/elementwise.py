@@ -3,12 +3,43 @@
 import functools
 import itertools
 
+from ... import formats
+
 # Large enough that a GPU's work-group is full and a CPU's loop over it is worth starting.
 _GROUP = (256,)
 # Numbers that a work-item does on a CPU.
 _CHUNK = 1024
-# Parameters that one launch updates, as kernels/sgd.cl and kernels/adam.cl have arguments for.
+# Parameters that one launch updates, as kernels/update.cl has arguments for.
 _SLOTS = 8
+
+
+@functools.cache
+def options_of_types(operands, result=None):
+    """Return the build options of kernels/elementwise.cl for the dtypes of operands, and of a result that has another.
+
+    Parameters
+    ----------
+    operands : numpy dtype
+    result : numpy dtype, optional
+    """
+    if operands == formats.FLOAT32.dtype and result is None:
+        return ()
+    options = [f"-DTYPE={formats.of(operands).c_type}"]
+    options += [f"-DRESULT={formats.of(result).c_type}"] if result is not None else ["-DINTEGER"]
+    return tuple(options)
+
+
+def width_option(x, in_vectors):
+    """Return the build option of kernels/elementwise.cl for how many elements of an operand are taken at once.
+
+    Parameters
+    ----------
+    x : DeviceArray
+    in_vectors : bool
+        Whether they are as many as a vector has, of floats on a CPU.
+    """
+    is_wide = in_vectors and x.device.kind == "cpu" and x.dtype == formats.FLOAT32.dtype
+    return f"-DWIDTH={x.device.vector_width if is_wide else 1}"
 
 
 def launch_over(device, stem, kernel, items, /, **arguments):
@@ -23,7 +54,7 @@ def launch_in_chunks(device, stem, kernel, elements, /, *, chunk=None, options=(
     loop in a work-item more reliably than of a loop over work-items, which was
     up to 5 times slower (Intel's runtime). ``options`` are further build options.
     """
-    chunk, group = _chunk_and_group(device, chunk)
+    chunk, group = chunk_and_group(device, chunk)
     device.launch(stem, kernel, (-(-elements // chunk),), group, options=(f"-DCHUNK={chunk}", *options), **arguments)
 
 
@@ -32,13 +63,14 @@ def launch_in_parts(device, stem, kernel, maps, pixels, /, *, chunk, options=(),
 
     The kernel's arguments ``maps`` and ``pixels``, and ``parts``, in how many work-items a map is cut, are given here.
     """
-    chunk, group = _chunk_and_group(device, chunk)
+    chunk, group = chunk_and_group(device, chunk)
     parts = -(-pixels // chunk)
     sizes = {"maps": maps, "pixels": pixels, "parts": parts}
     device.launch(stem, kernel, (maps * parts,), group, options=(f"-DCHUNK={chunk}", *options), **arguments, **sizes)
 
 
-def _chunk_and_group(device, chunk=None):
+def chunk_and_group(device, chunk=None):
+    """Return how much a work-item does, on a CPU ``chunk``, and the local size of launches of such work-items."""
     if device.kind != "cpu":
         return 1, _GROUP
     # In a simulator, which looks for what work-items do to each other, there should be several.
@@ -67,7 +99,7 @@ def update_in_chunks(device, stem, kernel, rows, /, *, read, written, **attribut
     """
     results = [tuple(device.empty(row[0].shape) for _ in written) for row in rows]
     names = _slot_names((*read, *written, "count"))
-    chunk, group = _chunk_and_group(device)
+    chunk, group = chunk_and_group(device)
     for first in range(0, len(rows), _SLOTS):
         slots = [(*row, *made, row[0].size) for row, made in zip(rows, results, strict=True)][first : first + _SLOTS]
         chunks = sum(-(-slot[-1] // chunk) for slot in slots)

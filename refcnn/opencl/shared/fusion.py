@@ -52,6 +52,10 @@ class Pending:
         with variants.use_variant(*self._variant):
             return self._run(self._rectify)
 
+    def reshaped(self, shape):
+        """Return the same with a result of another shape, in the same memory."""
+        return Pending(self._device, shape, lambda rectify: self._run(rectify).reshape(shape), rectify=self._rectify)
+
     def rectified(self):
         """Return the same with max(result, 0) as its result."""
         return Pending(self._device, self._shape, self._run, self._run_pooled, rectify=True)
@@ -98,6 +102,12 @@ class Unpooled:
 # Shapes of results that were read after they had been pooled, as by a connection that skips the pooling. Such a result
 # is computed twice; the next one of its shape is stored, and pooled from there.
 _read_beside_pooling = set()
+
+
+def reshaped(x, shape):
+    """Return x in another shape, put off as x is; x itself is not to be used any more, or it is computed twice."""
+    pending = x.pending
+    return x.reshape(shape) if pending is None else pending.reshaped(shape).array()
 
 
 def rectified(x):

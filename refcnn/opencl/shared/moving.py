@@ -1,16 +1,24 @@
 """Launches that move numbers to other places and keep every bit of them, whatever their dtype."""
 
+import math
+
 import numpy as np
 
+from ...shapes import repeated_axes
 from ...shapes import strides as row_major
 from ..runtime.array import DeviceArray
-from .elementwise import launch_in_chunks
+from .elementwise import chunk_and_group, launch_in_chunks
+
+# Indices of either axis that a work-item exchanges: a cache holds that many lines of both.
+_BLOCK = 64
+# And as many must lie behind each other that this is worth while.
+_LEAST = 8
 
 #: Unsigned integers of OpenCL C by their bytes.
 _WORDS = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
 
 
-def gather(x, shape, first, strides):
+def strided(x, shape, first, strides):
     """Return y of a shape with y[k_0, k_1, ...] = x.flat[first + k_0 strides[0] + k_1 strides[1] + ...].
 
     Parameters
@@ -23,37 +31,150 @@ def gather(x, shape, first, strides):
     """
     y = x.device.empty(shape, x.dtype)
     axes = _joined(shape, strides)
-    _launch("gather", y, axes, x=x, y=y, first=np.int32(first))
+    # A few elements behind each other are half a line of a cache.
+    inner = next((number for number, (size, stride) in enumerate(axes[:-1]) if stride == 1 and size >= _LEAST), None)
+    if inner is None or axes[-1][1] == 1 or x.device.kind != "cpu":
+        _launch("strided", axes, x=x, y=y, first=np.int32(first))
+    else:
+        _exchange(x, y, first, axes, inner)
     return y
 
 
-def scatter(dy, shape, parts):
-    """Return dx of a shape that is dy in a part of each axis, and 0 elsewhere.
+def _exchange(x, y, first, axes, inner):
+    """Fill y as :func:`strided` does where x lies in a row along another axis than the last, the one that is named."""
+    distances = row_major([size for size, _ in axes])
+    of_inner = {"inner": axes[inner][0], "inner_stride": distances[inner]}
+    of_last = {"last": axes[-1][0], "last_stride": axes[-1][1]}
+    further = [
+        (*axis, distance)
+        for number, (axis, distance) in enumerate(zip(axes[:-1], distances, strict=False))
+        if number != inner
+    ]
+    device = x.device
+    # In a simulator, which looks for what work-items do to each other, there should be several.
+    block = 4 if device.is_simulator else _BLOCK
+    count = math.prod(size for size, *_ in further) * -(-axes[inner][0] // block) * -(-axes[-1][0] // block)
+    # So many that a work-item is worth starting.
+    together = max(1, block**2 // (min(block, axes[inner][0]) * min(block, axes[-1][0])))
+    chunk, group = chunk_and_group(device)
+    options = (f"-DCHUNK={chunk}", word_option(y))
+    numbers = {"first": np.int32(first), **of_inner, **of_last, "further_axes": len(further)}
+    numbers |= {"block": block, "together": together, "count": count}
+    arrays = {"x": as_words(x), "y": as_words(y), "axes": device.array(np.array(further or [(1, 0, 0)], np.int32))}
+    device.launch("moving", "exchange", (-(-count // together),), group, options=options, **arrays, **numbers)
+
+
+def transposed(x, axes):
+    """Return x with its axes in another order: axis k of the result is the axis ``axes[k]`` of x."""
+    distances = row_major(x.shape)
+    return strided(x, [x.shape[axis] for axis in axes], 0, [distances[axis] for axis in axes])
+
+
+def expanded(x, shape):
+    """Return x repeated along the axes that it lacks, or along which it has one element, to a shape."""
+    repeated = repeated_axes(x.shape, shape)
+    distances = (0,) * (len(shape) - len(x.shape)) + row_major(x.shape)
+    return strided(x, shape, 0, [0 if axis in repeated else distance for axis, distance in enumerate(distances)])
+
+
+def scatter(x, shape, parts, around=0, first=0, strides=None):
+    """Return y of a shape that is x in a part of each axis, and another number elsewhere.
 
     Parameters
     ----------
-    dy : DeviceArray
+    x : DeviceArray
     shape : tuple of int
     parts : tuple of (int, int, int)
-        As :func:`refcnn.shapes.parts` returns them, of which dy has the shape.
+        As :func:`refcnn.shapes.parts` returns them.
+    around : int, float or bool
+        The other number.
+    first : int
+        The element of x with which the part begins.
+    strides : tuple of int, optional
+        Those of x along each axis; without them x has the shape of the parts.
     """
-    dx = dy.device.empty(shape, dy.dtype)
-    axes = _whole_axes_joined(shape, parts)
-    distances = row_major([taken for *_, taken in axes])
-    axes = [(*axis, distance) for axis, distance in zip(axes, distances, strict=True)]
-    _launch("scatter", dx, axes, dy=dy, dx=dx)
-    return dx
+    y = x.device.empty(shape, x.dtype)
+    strides = row_major([taken for *_, taken in parts]) if strides is None else strides
+    axes = _parts_joined(shape, parts, strides)
+    _launch("scatter", axes, x=x, y=y, first=np.int32(first), around=word(around, x.dtype))
+    return y
 
 
-def _launch(kernel, written, axes, **arguments):
-    device = written.device
-    arguments = {name: _words(value) if isinstance(value, DeviceArray) else value for name, value in arguments.items()}
-    arguments |= {"count": written.size, "axes": device.array(np.array(axes, np.int32)), "last_axis": len(axes) - 1}
-    options = (f"-DWORD={_WORDS[written.dtype.itemsize]}",)
-    launch_in_chunks(device, "moving", kernel, written.size, options=options, **arguments)
+def pick(x, tables, around=0):
+    """Return y with y[k_0, k_1, ...] = x[tables[0][k_0], tables[1][k_1], ...], and another number where one is -1.
+
+    Parameters
+    ----------
+    x : DeviceArray
+    tables : sequence of (sequence of int)
+        For each axis of x, and so of the result.
+    around : int, float or bool
+        The other number.
+    """
+    y = x.device.empty([len(table) for table in tables], x.dtype)
+    axes, found, first = [], [], 0
+    for table, stride in _tables_joined(x.shape, tables):
+        axes.append((len(table), first))
+        found.append(np.where(table < 0, -1, table * stride))
+        first += len(table)
+    tables = x.device.array(np.concatenate(found).astype(np.int32))
+    _launch("pick", axes, x=x, y=y, around=word(around, x.dtype), tables=tables)
+    return y
 
 
-def _words(array):
+def joined(xs, axis):
+    """Return arrays of one dtype one after the other along an axis; along all others their sizes are equal.
+
+    Parameters
+    ----------
+    xs : sequence of DeviceArray
+    axis : int
+    """
+    shape, first = xs[0].shape, 0
+    y = xs[0].device.empty((*shape[:axis], sum(x.shape[axis] for x in xs), *shape[axis + 1 :]), xs[0].dtype)
+    distance = math.prod(y.shape[axis:])
+    for x in xs:
+        columns = math.prod(x.shape[axis:])
+        _copy_rows(x, y, x.size, columns, x_first=0, x_distance=columns, y_first=first, y_distance=distance)
+        first += columns
+    return y
+
+
+def part(x, axis, start, size):
+    """Return so many indices of an axis from a first one on, and the other axes whole.
+
+    Parameters
+    ----------
+    x : DeviceArray
+    axis, start, size : int
+    """
+    y = x.device.empty((*x.shape[:axis], size, *x.shape[axis + 1 :]), x.dtype)
+    inner = math.prod(x.shape[axis + 1 :])
+    columns, distance = size * inner, x.shape[axis] * inner
+    _copy_rows(x, y, y.size, columns, x_first=start * inner, x_distance=distance, y_first=0, y_distance=columns)
+    return y
+
+
+def _copy_rows(x, y, count, columns, **places):
+    places = {name: np.int32(place) for name, place in places.items()}
+    options = (word_option(x),)
+    arguments = {"x": as_words(x), "y": as_words(y), "count": count, "columns": columns, **places}
+    launch_in_chunks(x.device, "moving", "copy_rows", count, options=options, **arguments)
+
+
+def _launch(kernel, axes, *, x, y, **arguments):
+    device = y.device
+    arguments |= {"count": y.size, "axes": device.array(np.array(axes, np.int32)), "last_axis": len(axes) - 1}
+    options = (word_option(y),)
+    launch_in_chunks(device, "moving", kernel, y.size, options=options, x=as_words(x), y=as_words(y), **arguments)
+
+
+def word_option(array):
+    """Return the build option that says of which type the words of an array are."""
+    return f"-DWORD={_WORDS[array.dtype.itemsize]}"
+
+
+def as_words(array):
     """Return an array, in the same memory, of unsigned integers as large as its elements."""
     return DeviceArray(array.device, array.shape, f"u{array.dtype.itemsize}", array.memory)
 
@@ -69,14 +190,42 @@ def _joined(shape, strides):
     return joined
 
 
-def _whole_axes_joined(shape, parts):
-    """Return (size, start, step, taken) of each axis, neighbours as one where both are taken whole; at least one."""
-    joined = [(1, 0, 1, 1)]
-    for size, (start, step, taken) in zip(shape, parts, strict=True):
+def _parts_joined(shape, parts, strides):
+    """Return (size, start, step, taken, stride) of each axis; one that is taken whole becomes one with that before it.
+
+    There is at least one.
+    """
+    joined = []
+    for size, (start, step, taken), stride in zip(shape, parts, strides, strict=True):
         is_whole = (start, step, taken) == (0, 1, size)
-        former = joined[-1]
-        if is_whole and former == (former[0], 0, 1, former[0]):
-            joined[-1] = (former[0] * size, 0, 1, former[0] * size)
+        if joined and is_whole and joined[-1][2] == 1 and joined[-1][4] == size * stride:
+            joined[-1] = (*(number * size for number in joined[-1][:2]), 1, joined[-1][3] * size, stride)
         else:
-            joined.append((size, start, step, taken))
+            joined.append((size, start, step, taken, stride))
+    return joined or [(1, 0, 1, 1, 1)]
+
+
+def _tables_joined(shape, tables):
+    """Return (table, stride) of each axis, neighbours as one of which nothing is left out; at least one."""
+    joined = [(np.zeros(1, int), 1)]
+    for size, table, stride in zip(shape, tables, row_major(shape), strict=True):
+        table = np.asarray(table, int)
+        former, distance = joined[-1]
+        if (
+            _is_whole(table, size)
+            and _is_whole(former, len(former))
+            and (len(former) == 1 or distance == size * stride)
+        ):
+            joined[-1] = np.arange(len(former) * size), stride
+        else:
+            joined.append((table, stride))
     return joined
+
+
+def _is_whole(table, size):
+    return len(table) == size and np.array_equal(table, np.arange(size))
+
+
+def word(number, dtype):
+    """Return a number of a dtype as an unsigned integer of the same bits."""
+    return np.asarray(number, dtype).view(f"u{dtype.itemsize}")[()]

@@ -1,8 +1,26 @@
-"""Launches of the pooling kernels, in the variant that suits the device."""
+"""Launches of the pooling kernels: for images and windows without gaps in the variant of the device, or for any window.
 
+Those for any, over one to three axes, are in kernels/pooling.cl.
+"""
+
+from ...shapes import window_output_shape
 from ..variants import variant
+from .elementwise import launch_over
 
 _GROUP = (16, 16, 1)
+
+#: The axes of the kernels for any window, by what its names have of them.
+_AXES = ("d", "h", "w")
+
+
+def is_plain(kernel, dilation):
+    """Return whether a window slides over images and has no gaps between its taps."""
+    return len(kernel) == 2 and (dilation is None or set(dilation) == {1})
+
+
+def pooled_shape(shape, kernel, stride, padding, dilation=None, ceil_mode=False):
+    """Return the shape of what a pooling makes of images of a shape: (N, C, out_h, out_w)."""
+    return (*shape[:2], *window_output_shape(shape[2:], kernel, stride, padding, dilation, ceil_mode))
 
 
 def launch_pooling(device, stem, kernel, shape, /, **arguments):
@@ -47,3 +65,44 @@ def pooling_sizes(image, output, kernel, stride, padding):
         "top": top,
         "left": left,
     }
+
+
+def launch_any_window(written, kernel, image, output, window, /, **arguments):
+    """Run a kernel of pooling.cl, a work-item for each element of the array that it writes.
+
+    Parameters
+    ----------
+    written : DeviceArray
+    kernel : str
+    image, output : tuple of int
+        The shapes of images and of what they are pooled to, with one, two or three spatial axes.
+    window : dict
+        kernel, stride, padding and dilation.
+    **arguments
+        The kernel's others, by name.
+    """
+    axes = len(image) - 2
+    sizes = {"maps": image[0] * image[1]}
+    sizes |= zip(("depth", "height", "width"), _of_volume(image[2:]), strict=True)
+    sizes |= zip(("front", "top", "left"), _of_volume(window["padding"][:axes], 0), strict=True)
+    for prefix, values in (
+        ("out_", output[2:]),
+        ("k", window["kernel"]),
+        ("s_", window["stride"]),
+        ("d_", window["dilation"] or (1,) * axes),
+    ):
+        sizes |= zip((f"{prefix}{axis}" for axis in _AXES), _of_volume(values), strict=True)
+    launch_over(written.device, "pooling", kernel, written.size, **sizes, **arguments)
+
+
+def counted_sizes(counted):
+    """Return what the kernels of means call the padding that counts, all beginnings and then all ends."""
+    axes = len(counted) // 2
+    before, after = _of_volume(counted[:axes], 0), _of_volume(counted[axes:], 0)
+    names = ("counted_front", "counted_top", "counted_left", "counted_back", "counted_bottom", "counted_right")
+    return dict(zip(names, (*before, *after), strict=True))
+
+
+def _of_volume(values, nothing=1):
+    """Return numbers for three spatial axes, of which the first ones may be missing."""
+    return (*[nothing] * (3 - len(values)), *values)

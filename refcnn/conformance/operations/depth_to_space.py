@@ -1,0 +1,23 @@
+"""Depth to space: cases and error bounds. It moves numbers, and their errors with them."""
+
+from hypothesis import strategies as st
+
+from ...reference import depth_to_space
+from ..theory import moving
+from ..theory.strategies import batches, extents
+
+EXACT_ON_INTEGERS = True
+
+forward_bound = moving.forward_bound_of(depth_to_space)
+backward_bound, is_copy = moving.backward_bound, moving.is_copy
+
+
+@st.composite
+def cases(draw, size="small", integers=False):
+    """Draw images of any dtype, and the side of a block."""
+    block, n, c = draw(st.sampled_from((2, 1, 3, 4))), draw(batches(size)), draw(extents(5))
+    h, w = (draw(extents(5 if size == "tiny" else 17)) for _ in range(2))
+    x = draw(moving.numbers((n, c * block**2, h, w), integers))
+    return draw(
+        moving.case(depth_to_space, (x,), {"block": block, "mode": draw(st.sampled_from(("DCR", "CRD")))}, integers)
+    )

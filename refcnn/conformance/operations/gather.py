@@ -1,0 +1,21 @@
+"""Gather: cases and error bounds. It moves numbers, and their errors with them; gradients are sums."""
+
+from hypothesis import strategies as st
+
+from ...reference import gather
+from ..theory import moving
+from ..theory.strategies import shapes
+
+EXACT_ON_INTEGERS = True
+
+forward_bound = moving.forward_bound_of(gather, moved=1)
+backward_bound, is_copy = moving.sum_bound_of(gather), moving.is_copy_forward
+
+
+@st.composite
+def cases(draw, size="small", integers=False):
+    """Draw an array of any dtype, and indices of one of its axes, often one several times."""
+    x = draw(moving.numbers(draw(shapes(size)), integers))
+    axis = draw(st.integers(0, x.ndim - 1))
+    indices = draw(moving.indices(draw(st.one_of(st.just(()), shapes("tiny", axes=2))), x.shape[axis]))
+    return draw(moving.case(gather, (x, indices), {"axis": axis}, integers))

@@ -1,0 +1,25 @@
+"""Global average pooling: cases, and error bounds that follow from the reference's formula."""
+
+from hypothesis import strategies as st
+
+from ...reference import global_average_pool2d
+from ..theory.derived import Derived
+from ..theory.edges import of_axes, of_planes
+from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, image_shapes
+
+
+@st.composite
+def cases(draw, size="small", integers=False):
+    """Draw images of one to three spatial axes, mostly two."""
+    shape = draw(image_shapes(size))
+    x = draw(arrays(shape, integers, **FEW_NOT_FINITE))
+    return Case((x,), {}, draw(arrays((*shape[:2], *[1] * len(shape[2:])), integers, **FEW_NOT_FINITE)))
+
+
+_derived = Derived(global_average_pool2d, cases)
+forward_bound, backward_bound = _derived.forward_bound, _derived.backward_bound
+
+
+def edges(case):
+    """How many spatial axes there are, and those of planes."""
+    return of_axes(case.inputs[0].shape) | of_planes(case)

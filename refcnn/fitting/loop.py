@@ -1,0 +1,251 @@
+"""The loop of training over epochs and batches: the only one, behind :func:`refcnn.fit` and ``refcnn train``."""
+
+import contextlib
+import math
+import time
+
+import numpy as np
+
+from .. import philox
+from ..errors import ArgumentError, NonFiniteLossError
+from ..model import describe_unlisted
+from ..variable import Parameter
+from . import freezing, metrics, schedules
+
+
+class Loop:
+    """A training under way.
+
+    What it keeps between two batches, its position, is ``history``, ``shuffle``, ``losses`` and ``seconds``: with the
+    states of the model, the optimizer and the generator these are all that it needs to go on as if it had never
+    stopped.
+
+    Parameters
+    ----------
+    model : Model
+    optimizer : Optimizer
+        Its ``lr`` is the rate that the schedule's factors are of.
+    train : Source
+    validation : Source or None
+    epochs : int
+        Of the whole training, those in ``history`` among them.
+    loss : callable
+        Called as ``loss(output, target)``; returns a Variable of shape ().
+    schedule : Schedule, optional
+        By default the rate is the same throughout.
+    callbacks : iterable of Callback
+        Called in their order.
+    freeze : sequence of str
+        As of :func:`refcnn.fit`.
+    validation_loss : callable, optional
+        As ``loss``, where another is to be judged by.
+    top_k : int
+    name : str
+        What the model is called in messages.
+    advice : callable
+        Returns what to do about a loss that is not finite.
+
+    Attributes
+    ----------
+    history : list of dict
+        A row of metrics for each epoch.
+    shuffle : int or None
+        The random stream of the present epoch, or None between epochs.
+    losses : list
+        The losses of the present epoch's batches so far; their number is the position within the epoch.
+    seconds : float
+        Time spent on these batches.
+    rate : float
+        The optimizer's rate at the last step.
+    generator : philox.Generator
+        From which all that is drawn is drawn.
+
+    Raises
+    ------
+    ArgumentError
+        If the schedule does not fit the training.
+    """
+
+    def __init__(
+        self,
+        model,
+        optimizer,
+        train,
+        validation=None,
+        *,
+        epochs,
+        loss=metrics.cross_entropy,
+        schedule=None,
+        callbacks=(),
+        freeze=(),
+        validation_loss=None,
+        top_k=metrics.TOP_K,
+        name="given",
+        advice=lambda: "Give a smaller learning rate, and look for extreme values in the data.",
+    ):
+        self.model, self.optimizer, self.epochs = model, optimizer, epochs
+        self.train, self.validation = train, validation
+        self.schedule = schedule or schedules.Constant()
+        self.schedule.check(epochs)
+        self.callbacks = list(callbacks)
+        self.generator = philox.current()
+        self.history, self.shuffle, self.losses, self.seconds = [], None, [], 0.0
+        self._freeze, self._validation_loss = tuple(freeze), validation_loss or loss
+        self._loss, self._top_k, self._name, self._advice = loss, top_k, name, advice
+        self.base_rate = self.rate = optimizer.lr
+        self._is_stopped = False
+        # The model's parameters by their ids, as far as they were looked for.
+        self._listed = {}
+        if train.batches is None and type(self.schedule) is not schedules.Constant:
+            raise ArgumentError(
+                f"the schedule {self.schedule!r} needs the number of batches of an epoch, which the data do not tell. "
+                "Give data that have a len(), or leave the schedule out."
+            )
+
+    @property
+    def batches(self):
+        """The number of batches in an epoch, None where it is not known."""
+        return self.train.batches
+
+    @property
+    def loss(self):
+        """The loss of the last batch; to read it waits for the device."""
+        return self._read_loss(len(self.losses) - 1)
+
+    def stop(self):
+        """End the training: in an epoch after the batch in hand, which then is the epoch's last."""
+        self._is_stopped = True
+
+    def run(self):
+        """Train up to ``epochs`` epochs, or until a callback stops it.
+
+        Raises
+        ------
+        NonFiniteLossError
+            If the loss is NaN or infinite.
+        ArgumentError
+            If the model computes with parameters that it does not list.
+        """
+        self._is_stopped = False
+        # NumPy's own warnings would only come before the error that says more. Another thread that draws, for a model
+        # that it builds for example, must not change what is drawn here.
+        with np.errstate(all="ignore"), philox.drawing_from(self.generator):
+            try:
+                self._tell("on_train_begin")
+                with freezing.frozen(freezing.chosen(self.model, self._freeze)):
+                    while len(self.history) < self.epochs and not self._is_stopped:
+                        self._epoch()
+                self._tell("on_train_end")
+            finally:
+                self.optimizer.lr = self.base_rate
+
+    def judged(self):
+        """Return a context in which the model has the weights by which it is judged: the averages, if any are kept."""
+        return self.optimizer.averaged() if self.is_averaging else contextlib.nullcontext()
+
+    @property
+    def is_averaging(self):
+        """Whether the optimizer keeps averages of the weights."""
+        return self.optimizer.average_decay is not None
+
+    def _tell(self, moment):
+        for callback in self.callbacks:
+            getattr(callback, moment)(self)
+
+    def _epoch(self):
+        if self.shuffle is None:
+            self.shuffle = self.generator.next_stream()[1]
+        self._tell("on_epoch_begin")
+        self._train_epoch()
+        self._tell("on_batches_end")
+        row = {"epoch": len(self.history) + 1, "train_loss": self._mean_loss()}
+        row |= self._validate()
+        row["seconds"] = self.seconds
+        row["iterations_per_second"] = len(self.losses) / self.seconds
+        row["learning_rate"] = self.rate_of(0)
+        self.history.append(row)
+        self.shuffle, self.losses, self.seconds = None, [], 0.0
+        self._tell("on_epoch_end")
+
+    def rate_of(self, index):
+        """Return the learning rate at a batch of the present epoch."""
+        batches = self.batches or 1
+        factor = self.schedule.factor(len(self.history) * batches + index, batches, self.epochs)
+        return self.base_rate * factor
+
+    def _train_epoch(self):
+        begun = time.perf_counter() - self.seconds
+        shuffle = self.generator.seed, self.shuffle
+        for batch in self.train.epoch(shuffle, len(self.losses)):
+            self.rate = self.optimizer.lr = self.rate_of(len(self.losses))
+            self.losses.append(self._step(batch))
+            self.seconds = time.perf_counter() - begun
+            self._tell("on_batch_end")
+            if self._is_stopped:
+                break
+        self.read_losses()
+        self.seconds = time.perf_counter() - begun
+
+    def _step(self, batch):
+        with self.model.train():
+            loss = self._loss(self.model(*batch.inputs), batch.target)
+        gradients = loss.grad()
+        self._check_listed(gradients)
+        gradients.update(self.optimizer)
+        return loss
+
+    def _check_listed(self, gradients):
+        """Refuse a step that would change what no checkpoint holds, as a layer that only training reads may be."""
+        changed = [entry for entry, _ in gradients if isinstance(entry, Parameter)]
+        if all(id(entry) in self._listed for entry in changed):
+            return
+        self._listed = {id(parameter): parameter for _, parameter in self.model.parameters()}
+        found = [("the training step", entry) for entry in changed if id(entry) not in self._listed]
+        if found:
+            raise ArgumentError(f"the model {self._name}: {describe_unlisted(found)}")
+
+    def _mean_loss(self):
+        sizes = [self.train.size(index) for index in range(len(self.losses))]
+        return float(np.average(self.losses, weights=sizes))
+
+    def _read_loss(self, index):
+        self.losses[index] = loss = float(self.losses[index])
+        if not math.isfinite(loss):
+            raise self.non_finite(f"the loss is {loss}", index + 1)
+        return loss
+
+    def read_losses(self):
+        """Make numbers of all losses of the present epoch.
+
+        Raises
+        ------
+        NonFiniteLossError
+            If one is NaN or infinite.
+        """
+        for index in range(len(self.losses)):
+            self._read_loss(index)
+
+    def non_finite(self, what, batch=None):
+        """Return the error for something that is NaN or infinite after a batch, or after the last."""
+        batch = len(self.losses) if batch is None else batch
+        of = "" if self.batches is None else f" of {self.batches}"
+        return NonFiniteLossError(
+            f"{what} at epoch {len(self.history) + 1}, batch {batch}{of} ({type(self.optimizer).__name__}, lr "
+            f"{self.base_rate:g}); a finite number is expected. {self._advice()}"
+        )
+
+    def _validate(self):
+        if self.validation is None:
+            return {}
+        try:
+            with self.judged():
+                found = metrics.evaluate(
+                    self.model,
+                    self.validation,
+                    self._validation_loss,
+                    self._top_k,
+                    lambda: self._tell("on_validation_batch_end"),
+                )
+        except NonFiniteLossError as error:
+            raise self.non_finite(str(error)) from None
+        return found.row()

@@ -1,0 +1,211 @@
+"""Where the batches of training come from: arrays, data sets, and iterables of batches."""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import attributes
+from ..data import DataSet
+from ..errors import ArgumentError, DataError, ShapeError
+from ..philox import permutation
+from ..variable import Variable
+
+
+class Batch(NamedTuple):
+    """What a step computes with.
+
+    Attributes
+    ----------
+    inputs : tuple of array_like
+        What the model is called with.
+    target : array_like
+        What the loss compares the model's output with; of classes their indices, or rows of probabilities.
+    """
+
+    inputs: tuple
+    target: Any
+
+    @property
+    def size(self) -> int:
+        """How many examples it holds."""
+        return len(self.inputs[0])
+
+
+class Source:
+    """Base class of what gives batches.
+
+    Attributes
+    ----------
+    batches : int or None
+        How many an epoch has; None where only its end tells.
+    """
+
+    batches: int | None = None
+
+    def epoch(self, shuffle: tuple[int, int] | None = None, first: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch.
+
+        Parameters
+        ----------
+        shuffle : (int, int), optional
+            The seed and the stream of :mod:`refcnn.philox` from which all that is drawn for this epoch follows, the
+            order of the examples first of all. Without it they come in their own order, as they are.
+        first : int
+            How many batches to leave out at the beginning, as they were had before.
+        """
+        raise NotImplementedError
+
+    def size(self, index: int) -> int:
+        """Return the number of examples in the batch of that index, one that was given or can be known before."""
+        raise NotImplementedError
+
+
+class ArraySource(Source):
+    """Batches of arrays that have one entry for each example along their first axis.
+
+    Parameters
+    ----------
+    inputs : tuple of ndarray
+    targets : ndarray
+    batch_size : int
+        The last batch of an epoch takes what is left.
+    prepare : callable, optional
+        Makes the model's input of an array's part.
+    """
+
+    def __init__(self, inputs, targets, batch_size, prepare=None):
+        self._inputs, self._targets, self._batch_size, self._prepare = inputs, targets, batch_size, prepare
+        self.count = len(targets)
+        self.batches = math.ceil(self.count / batch_size)
+
+    def epoch(self, shuffle=None, first=0):
+        order = np.arange(self.count) if shuffle is None else permutation(*shuffle, self.count)
+        for start in range(first * self._batch_size, self.count, self._batch_size):
+            chosen = order[start : start + self._batch_size]
+            parts = (array[chosen] for array in self._inputs)
+            yield Batch(tuple(parts if self._prepare is None else map(self._prepare, parts)), self._targets[chosen])
+
+    def size(self, index):
+        return min(self._batch_size, self.count - index * self._batch_size)
+
+
+class IterableSource(Source):
+    """Batches that another iterable gives, anew for each epoch, in the order that it has.
+
+    Parameters
+    ----------
+    batches : iterable of (x, target)
+        Such as a list, or an object whose ``__iter__`` begins again. x may be a tuple of several inputs.
+    """
+
+    def __init__(self, batches):
+        self._given, self._sizes = batches, []
+        self.batches = len(batches) if hasattr(batches, "__len__") else None
+
+    def epoch(self, shuffle=None, first=0):
+        count = 0
+        for index, entry in enumerate(self._given):
+            if not isinstance(entry, (tuple, list)) or len(entry) != 2:
+                raise DataError(
+                    f"batch {index} of the data is {_described(entry)}, but a pair (x, target) is expected. Let the "
+                    "iterable give pairs; several inputs go into a tuple, ((a, b), target)."
+                )
+            count += 1
+            batch = Batch(_as_tuple(entry[0]), entry[1])
+            self._sizes[index : index + 1] = [batch.size]
+            if index >= first:
+                yield batch
+        if not count:
+            raise DataError(
+                "the data, an iterable, gave no batch. Where an epoch before took them, as from a generator, give a "
+                "list, or an object whose __iter__ begins again."
+            )
+
+    def size(self, index):
+        return self._sizes[index]
+
+
+def source(data: Any, batch_size: int, what: str) -> Source:
+    """Return the batches of what a user gave.
+
+    Parameters
+    ----------
+    data : Source, DataSet, (x, target), or iterable of such pairs
+        A tuple of two is one pair of arrays; x may be a tuple of several arrays.
+    batch_size : int
+        For arrays and data sets.
+    what : str
+        What it is called, for messages.
+
+    Raises
+    ------
+    ArgumentError
+        If it is nothing of these.
+    DataError
+        If there are no examples.
+    ShapeError
+        If the arrays have not one entry each for every example.
+    """
+    if isinstance(data, Source):
+        return data
+    attributes.integer(what, "batch_size", batch_size)
+    if isinstance(data, DataSet):
+        return ArraySource((data.x,), data.y, batch_size, data.preprocessing.apply)
+    if isinstance(data, tuple) and len(data) == 2:
+        return _of_arrays(*data, batch_size, what)
+    if isinstance(data, (np.ndarray, Variable, str)) or not isinstance(data, Iterable):
+        raise ArgumentError(
+            f"{what}: the data is {_described(data)}. Give a pair of arrays (x, target), a DataSet, or an iterable of "
+            "such pairs, one for each batch."
+        )
+    return IterableSource(data)
+
+
+def inputs_source(data: Any, batch_size: int, what: str) -> Source:
+    """Return the batches of what :func:`source` takes, or of inputs alone, an array or an iterable of arrays."""
+    if isinstance(data, (np.ndarray, Variable)):
+        data = data, None
+    if isinstance(data, tuple) and len(data) == 2:
+        # Their targets are not looked at.
+        data = data[0], np.zeros(len(_as_tuple(data[0])[0]))
+    if isinstance(data, Iterable) and not isinstance(data, (tuple, str, DataSet, Source)):
+        data = _Paired(data)
+    return source(data, batch_size, what)
+
+
+class _Paired:
+    """An iterable of batches, of which those that are inputs alone stand in pairs with nothing."""
+
+    def __init__(self, batches):
+        self._batches = batches
+
+    def __iter__(self):
+        return (entry if isinstance(entry, tuple) else (entry, None) for entry in self._batches)
+
+
+def _of_arrays(x, targets, batch_size, what):
+    inputs, targets = tuple(map(_array, _as_tuple(x))), _array(targets)
+    shapes = [array.shape for array in (*inputs, targets)]
+    if any(not shape or shape[0] != shapes[-1][0] for shape in shapes):
+        raise ShapeError(
+            f"{what}: x has the shape {', '.join(map(str, shapes[:-1]))} and the target {shapes[-1]}. Give arrays with "
+            "one entry for each example along the first axis."
+        )
+    if not shapes[-1][0]:
+        raise DataError(f"{what}: there are no examples, x has the shape {shapes[0]}. Give at least one.")
+    return ArraySource(inputs, targets, batch_size)
+
+
+def _array(value):
+    return value.as_ndarray() if isinstance(value, Variable) else np.asarray(value)
+
+
+def _as_tuple(x):
+    return x if isinstance(x, tuple) else (x,)
+
+
+def _described(value):
+    shape = getattr(value, "shape", None)
+    return type(value).__name__ if shape is None else f"{type(value).__name__} of shape {shape}"

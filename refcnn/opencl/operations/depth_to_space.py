@@ -1,0 +1,24 @@
+"""Depth to space on an OpenCL device."""
+
+from ..shared.moving import transposed
+
+KERNELS = {"moving": (None,)}
+
+
+def forward(x, *, block, mode):
+    """x (N, C, H, W) -> y (N, C / block^2, H block, W block)."""
+    n, channels, h, w = x.shape
+    c = channels // block**2
+    if mode == "DCR":
+        blocks = transposed(x.reshape((n, block, block, c, h, w)), (0, 3, 4, 1, 5, 2))
+    else:
+        blocks = transposed(x.reshape((n, c, block, block, h, w)), (0, 1, 4, 2, 5, 3))
+    return blocks.reshape((n, c, h * block, w * block)), None
+
+
+def backward(dy, saved, needs, *, block, mode):
+    """dx is dy with the pixels of a block back in their channels."""
+    n, c, h, w = dy.shape
+    blocks = dy.reshape((n, c, h // block, block, w // block, block))
+    blocks = transposed(blocks, (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4))
+    return (blocks.reshape((n, c * block**2, h // block, w // block)),)

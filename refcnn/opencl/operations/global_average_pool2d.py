@@ -1,0 +1,21 @@
+"""Global average pooling on an OpenCL device: a reduction over all spatial axes."""
+
+from . import reduction
+
+KERNELS = {"reduction": (None,)}
+
+_REDUCTION = reduction.OPERATIONS["reduce_mean"]
+
+
+def forward(x):
+    """x (N, C, H, W), or with one or three spatial axes -> y (N, C, 1, 1), with as many."""
+    return _REDUCTION.forward(x, **_over_pixels(x))
+
+
+def backward(dy, saved, needs):
+    """dy (N, C, 1, 1) -> dx (N, C, H, W): every pixel gets the same share."""
+    return _REDUCTION.backward(dy, saved, needs, **_over_pixels(dy))
+
+
+def _over_pixels(images):
+    return {"axes": tuple(range(2, images.ndim)), "keepdims": True}

@@ -1,0 +1,32 @@
+"""Sums along one axis, each of terms that a table names: y = A x, where A has few numbers in a row that are not 0."""
+
+import math
+
+import numpy as np
+
+from .elementwise import launch_in_chunks
+
+
+def sum_along(x, axis, places, offsets, weights=None):
+    """Return y with y[..., k, ...] = the sum over j from offsets[k] to offsets[k + 1] of w[j] x[..., places[j], ...].
+
+    Parameters
+    ----------
+    x : DeviceArray
+        float32
+    axis : int
+    places : sequence of int
+    offsets : sequence of int
+        One more than there are results along the axis.
+    weights : sequence of float, optional
+        w; without them each is 1.
+    """
+    device, inner = x.device, math.prod(x.shape[axis + 1 :])
+    y = device.empty((*x.shape[:axis], len(offsets) - 1, *x.shape[axis + 1 :]))
+    tables = {"places": places, "offsets": offsets}
+    arrays = {name: device.array(np.asarray(table, np.int32)) for name, table in tables.items()}
+    options = () if weights is None else ("-DWEIGHTED",)
+    arrays["weights"] = None if weights is None else device.array(np.asarray(weights, np.float32))
+    sizes = {"count": y.size, "x_size": x.shape[axis], "y_size": y.shape[axis], "inner": inner}
+    launch_in_chunks(device, "along", "sum_along", y.size, options=options, x=x, y=y, **arrays, **sizes)
+    return y

@@ -1,0 +1,107 @@
+"""Depthwise convolution plane by plane: its kernels hold the bound of a sum, and run where they should."""
+
+import numpy as np
+import pytest
+from hypothesis import given, target
+from hypothesis import strategies as st
+
+from refcnn.conformance.judging.comparison import compare
+from refcnn.conformance.operations import conv2d as bounds
+from refcnn.conformance.theory.bounds import subnormals
+from refcnn.conformance.theory.strategies import FEW_NOT_FINITE, KERNELS, arrays, image_sizes, spans, windows
+from refcnn.opencl import variants
+from refcnn.opencl.convolution import choice, depthwise
+from refcnn.opencl.convolution.sizes import Convolution
+from refcnn.opencl.operations import conv2d as operation
+from refcnn.shapes import window_output_shape
+
+from .operations.checks import SIZE
+from .test_direct import attributes, exact, geometry_of
+from .test_oclgrind import LIBRARY, passes_inside, run  # noqa: F401
+
+
+@st.composite
+def convolutions(draw, integers=False):
+    """Draw (x, w, b, dy, geometry): more images than are computed together, fewer, and some more than a multiple."""
+    window = draw(windows(KERNELS[SIZE], dilations=True))
+    if draw(st.booleans()):
+        window["padding"] = tuple(draw(st.integers(0, 9)) for _ in range(4))
+    image = draw(image_sizes("tiny", spans(window["kernel"], window["dilation"]), window["padding"], window["stride"]))
+    if draw(st.booleans()):
+        # Rows that are copied in more than two vectors.
+        image = image[0], image[1] + draw(st.integers(8, 24))
+    batch, channels = draw(st.sampled_from((1, 2, 7, 8, 9, 17))), draw(st.integers(1, 5))
+    kernel = window.pop("kernel")
+    geometry = Convolution((batch, channels, *image), (channels, 1, *kernel), *window.values(), channels)
+    out = window_output_shape(image, kernel, *window.values())
+    shapes = geometry.x_shape, geometry.w_shape, (1, channels, 1, 1), (batch, channels, *out)
+    x, w, b, dy = (draw(arrays(shape, integers, **FEW_NOT_FINITE)) for shape in shapes)
+    return x, w, draw(st.sampled_from((b, None))), dy, geometry
+
+
+def compute(backend, case, relu=False):
+    """Return what the kernels make of a case, by name, as host arrays."""
+    x, w, b, dy, geometry = case
+    x, w, b, dy = (None if entry is None else backend.array(entry) for entry in (x, w, b, dy))
+    dw, db = depthwise.backward_w(x, dy, geometry)
+    results = {"y": depthwise.forward(x, w, b, geometry, relu=relu), "dw": dw, "db": db}
+    results["dx"] = depthwise.backward_x(dy, w, geometry)
+    return {name: backend.to_host(result) for name, result in results.items()}
+
+
+@given(case=convolutions())
+def test_within_bound(opencl_backend, case):
+    x, w, b, dy, geometry = case
+    results = compute(opencl_backend, case)
+    with np.errstate(all="ignore"), subnormals(are_kept=opencl_backend.denormals):
+        of_y = bounds.forward_bound((x, w, b), attributes(geometry))
+        of_gradients = bounds.backward_bound(dy, (x, w, b), attributes(geometry), (True, True, True))
+        of_all = {"y": of_y, **dict(zip(("dx", "dw", "db"), of_gradients, strict=True))}
+        expected = exact(case)
+    target(max(compare(name, result, expected[name], of_all[name]) for name, result in results.items()), label="bound")
+
+
+@given(case=convolutions(integers=True))
+def test_integers_exact(opencl_backend, case):
+    expected = exact(case)
+    for name, result in compute(opencl_backend, case).items():
+        compare(name, result, expected[name], 0, to_the_bit=True)
+
+
+@given(case=convolutions())
+def test_rectified_to_the_bit(opencl_backend, case):
+    y, rectified = (compute(opencl_backend, case, relu=relu)["y"] for relu in (False, True))
+    np.testing.assert_array_equal(rectified, np.where(y <= 0, np.float32(0), y))
+
+
+@pytest.mark.skipif(LIBRARY is None, reason="Oclgrind is not installed (Debian's package: oclgrind)")
+def test_inside_oclgrind(run):  # noqa: F811
+    passes_inside(run, __file__, "exact or rectified")
+
+
+PLANES = geometry_of((8, 64, 14, 14), (64, 1, 3, 3), padding=1, groups=64)
+HALVED = geometry_of((8, 64, 64, 64), (64, 1, 3, 3), stride=2, padding=1, groups=64)
+LARGE = geometry_of((1, 3, 1024, 1024), (3, 1, 3, 3), padding=1, groups=3)
+MORE_OUTPUTS = geometry_of((8, 64, 14, 14), (128, 1, 3, 3), padding=1, groups=64)
+
+
+def test_what_it_applies_to():
+    assert all("depthwise" in choice.candidates("forward", one) for one in (PLANES, HALVED, LARGE))
+    assert "depthwise" not in choice.candidates("forward", MORE_OUTPUTS)
+
+
+def test_where_it_is_chosen(opencl_backend):
+    device = opencl_backend.device
+    chosen, strips = ("depthwise", "direct") if device.kind == "cpu" else ("gpu", "gpu")
+    assert choice.choose(device, "forward", PLANES) == choice.choose(device, "backward_w", HALVED) == chosen
+    assert choice.choose(device, "backward_x", HALVED) == choice.choose(device, "forward", LARGE) == strips
+
+
+def test_it_is_what_runs(opencl_backend):
+    x, w = (opencl_backend.array(np.ones(shape, np.float32)) for shape in (PLANES.x_shape, PLANES.w_shape))
+    with variants.use_variant("depthwise"), opencl_backend.device.profiling() as timings:
+        y, saved = operation.forward(x, w, None, **attributes(PLANES))
+        dy = opencl_backend.array(np.ones(opencl_backend.to_host(y).shape, np.float32))
+        operation.backward(dy, saved, (True, True, True), **attributes(PLANES))
+    expected = ["correlate", "correlate", "correlate_weights", "sum_partials"]
+    assert [(stem, kernel) for stem, kernel, *_ in timings] == [("conv2d_depthwise", kernel) for kernel in expected]

@@ -1,0 +1,94 @@
+"""Exports without a proof, and those whose proof has little time: what was not judged is said."""
+
+import numpy as np
+import onnx
+import pytest
+
+import refcnn as rm
+from refcnn.errors import ArgumentError, ExportError
+from refcnn.layers import dense
+from refcnn.onnx import export, load
+
+SHAPE = (1, 4, 4)
+
+
+@pytest.fixture(autouse=True)
+def reference():
+    with rm.use_backend("reference"):
+        yield
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Let a second pass each time that the proof looks at the clock."""
+    seconds = iter(range(10_000))
+    monkeypatch.setattr("refcnn.onnx.proof.proving.time.monotonic", lambda: next(seconds))
+
+
+def network():
+    rm.set_seed(3)
+    model = rm.Sequential([rm.Conv2d(2, 3), rm.Relu(), rm.Flatten(), rm.Dense(3)])
+    model(np.zeros((1, *SHAPE)))
+    return model
+
+
+def test_without_a_proof_the_file_is_the_same_and_nothing_was_judged(tmp_path):
+    proof = export(network(), tmp_path / "proved.onnx", SHAPE, backends=["reference"], examples=2)
+    assert proof.examples == 2 and str(proof).startswith("proved on 2 drawn inputs")
+    proof = export(network(), tmp_path / "model.onnx", SHAPE, proof=False)
+    assert proof.examples == 0 and str(proof).startswith("not proved")
+    assert (tmp_path / "model.onnx").read_bytes() == (tmp_path / "proved.onnx").read_bytes()
+
+
+def test_without_a_proof_the_file_is_checked_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(dense, "to_onnx", lambda graph, x, *_, **__: graph.node("NoOperator", [graph.tensor(x)]))
+    with pytest.raises(ExportError, match="NoOperator"):
+        export(network(), tmp_path / "model.onnx", SHAPE, proof=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("seconds", [1, 3])
+def test_a_proof_that_has_no_time_says_that_nothing_was_judged(tmp_path, clock, seconds):
+    """The first input takes more steps than that."""
+    proof = export(network(), tmp_path / "model.onnx", SHAPE, backends=["reference"], proof_time=seconds)
+    assert proof.examples == 0
+    assert str(proof) == (
+        f"not proved (20 of 20 inputs were not judged, and no operation by itself: the proof's {seconds} s were over)"
+    )
+    onnx.checker.check_model(onnx.load(tmp_path / "model.onnx"), full_check=True)
+    assert load(tmp_path / "model.onnx").predict(np.zeros((2, *SHAPE), np.float32)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(("seconds", "is_stepwise"), [(15, False), (60, True)])
+def test_a_proof_whose_time_is_over_says_what_was_not_judged(tmp_path, clock, seconds, is_stepwise):
+    """Four operations and one look at each input make five seconds, and every fourth input has each of them again."""
+    proof = export(network(), tmp_path / "model.onnx", SHAPE, backends=["reference"], proof_time=seconds)
+    assert 0 < proof.examples < 20
+    assert f"proved on {proof.examples} drawn input" in str(proof)
+    assert f"({20 - proof.examples} of 20 inputs were not judged" in str(proof)
+    assert ("no operation by itself" in str(proof)) is not is_stepwise
+    assert all(0 <= ratio <= 1 for ratio in proof.ratios.values())
+
+
+def test_enough_time_changes_nothing(tmp_path):
+    proofs = [
+        export(network(), tmp_path / "model.onnx", SHAPE, backends=["reference"], examples=5, proof_time=limit)
+        for limit in (None, 1000)
+    ]
+    assert proofs[0] == proofs[1] and proofs[0].examples == 5
+
+
+def test_a_fault_that_was_found_is_told_whole_though_the_time_is_over(tmp_path, clock, monkeypatch):
+    """The output is wrong in the first second, and which operation made it so is looked for after the time."""
+    mapping = dense.to_onnx
+    monkeypatch.setattr(dense, "to_onnx", lambda graph, x, w, b, **attributes: mapping(graph, x, w, None, **attributes))
+    model = network()
+    model[3].set_parameters({"b": np.full(model[3].params.b.shape, 3.0, np.float32)})
+    with pytest.raises(ExportError, match="departs from the exact answer at dense_1"):
+        export(model, tmp_path / "model.onnx", SHAPE, backends=["reference"], proof_time=6)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), "1m"])
+def test_times_that_are_none(tmp_path, seconds):
+    with pytest.raises(ArgumentError, match="proof_time"):
+        export(network(), tmp_path / "model.onnx", SHAPE, proof_time=seconds)
