@@ -163,7 +163,8 @@ from .optimizers.optimizer import Optimizer
 from .optimizers.rmsprop import RmsProp
 from .optimizers.sgd import Sgd
 from .philox import set_seed
-from .variable import Buffer, Grads, Parameter, Variable
+from .stored import Buffer, Parameter
+from .variable import Grads, Variable
 from .version import __version__
 
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ FLOORS = (
     ("layers", "optimizers"),
     ("model",),
     ("layer", "function"),
-    ("variable",),
+    ("variable", "stored"),
     ("backend",),
     ("opencl", "opencl.backend"),
     ("opencl.operations",),
