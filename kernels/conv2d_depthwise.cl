@@ -44,12 +44,6 @@ inline void copy_rows(
         for (int row = 0; row < rows; row++, source += source_row, target += target_row)
             for (int m = 0; m < count; m++)
                 target[m] = source[m * step];
-    } else if (count == 4 && step == 1) {
-        for (int row = 0; row < rows; row++, source += source_row, target += target_row)
-            STORE4(target, LOAD4(source));
-    } else if (count == 8 && step == 1) {
-        for (int row = 0; row < rows; row++, source += source_row, target += target_row)
-            STORE8(target, LOAD8(source));
     } else if (count < 8) {
         const int last = count - 4;
         for (int row = 0; row < rows; row++, source += source_row, target += target_row)
@@ -208,7 +202,7 @@ __kernel void correlate_weights(
     for (int of_block = first_block; of_block < block_end; of_block++) {
         const int first_image = of_block * block, count = min(block, images - first_image);
         // What the images of another block left behind must not meet zeros: it may be NaN or infinity.
-        for (int phase = 0; phase <= phases && count < block; phase++)
+        for (int phase = 0; phase <= phases; phase++)
             for (int place = count * plane_size; place < block * plane_size; place++)
                 staged[phase * phase_size + place] = 0.0f;
         const int places = (count - 1) * plane_size + (out_h - 1) * pitch + out_w;

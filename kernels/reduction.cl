@@ -10,28 +10,31 @@
 
 /* Sums are blocked: of at most this many terms, one after the other, and then of such sums. */
 #define TERMS 256
-#define LANES 64
+#define ROWS 8
 
 #ifdef SUM
 
-inline SUM sum(SUM a, SUM b) { return a + b; }
-inline SUM product(SUM a, SUM b) { return a * b; }
-inline SUM largest(SUM a, SUM b) { return (b > a) | (b != b) ? b : a; }
-inline SUM smallest(SUM a, SUM b) { return (b < a) | (b != b) ? b : a; }
+/* Of numbers and of vectors; NaN is beyond all numbers. */
+#define sum(a, b) ((a) + (b))
+#define product(a, b) ((a) * (b))
+#define largest(a, b) (((b) > (a)) | ((b) != (b)) ? (b) : (a))
+#define smallest(a, b) (((b) < (a)) | ((b) != (b)) ? (b) : (a))
 
-inline SUM itself(TYPE x) { return x; }
-inline SUM square(TYPE x) { return x * x; }
-
-inline SUM whole(SUM total, float divisor) { return total; }
-
+#define itself(x) (x)
+#define square(x) ((x) * (x))
 #ifdef OF_FLOATS
-inline SUM magnitude(TYPE x) { return fabs(x); }
-inline SUM mean(SUM total, float divisor) { return total / divisor; }
-inline SUM root(SUM total, float divisor) { return sqrt(total); }
-inline SUM logarithm(SUM total, float divisor) { return log(total); }
+#define magnitude(x) fabs(x)
 #else
-inline SUM magnitude(TYPE x) { return abs(x); }
+#define magnitude(x) abs(x)
 #endif
+
+#define whole(total) (total)
+#define mean(total) ((total) / divisor)
+#define root(total) sqrt(total)
+#define logarithm(total) log(total)
+
+#define JOINED(a, b) a##b
+#define EIGHT(type) JOINED(type, 8)
 
 /* total[c] becomes what it is combined with the terms in column c of some rows, in their order. */
 inline void combine_rows(SUM *total, __global const TYPE *restrict rows, int count, int row, int columns)
@@ -51,38 +54,62 @@ inline void combine_rows(SUM *total, __global const TYPE *restrict rows, int cou
 /* y[outer, p, inner] = all of the p-th piece of the middle axis in one. A work-item does some units, each of which is a
    piece of a block of columns. */
 __kernel void fold(__global const TYPE *restrict x, __global SUM *restrict y, int outer, int extent, int inner,
-                   int pieces, int blocks, int units, float divisor)
+                   int pieces, int block, int blocks, int units, float divisor)
 {
     const int begin = get_global_id(0) * units, end = begin + min(units, outer * pieces * blocks - begin);
     for (int unit = begin; unit < end; unit++) {
-        const int column = unit % blocks * COLUMNS, columns = min(COLUMNS, inner - column);
+        const int column = unit % blocks * block, columns = min(block, inner - column);
         const int r = unit / blocks % pieces * TERMS, place = unit / blocks / pieces;
+        __global const TYPE *first = x + ((size_t)place * extent + r) * inner + column;
         SUM total[COLUMNS];
         for (int c = 0; c < columns; c++)
             total[c] = START;
-        combine_rows(total, x + ((size_t)place * extent + r) * inner + column, min(TERMS, extent - r), inner, columns);
+        combine_rows(total, first, min(TERMS, extent - r), inner, columns);
         for (int c = 0; c < columns; c++)
-            y[(size_t)(unit / blocks) * inner + column + c] = FINISH(total[c], divisor);
+            y[(size_t)(unit / blocks) * inner + column + c] = FINISH(total[c]);
     }
 }
 
-/* The same where inner is 1, for cores with vectors: a row is taken as rows of so many lanes, a power of two. */
-__kernel void fold_lanes(__global const TYPE *restrict x, __global SUM *restrict y, int outer, int extent, int lanes,
-                         int pieces, int units, float divisor)
+/* The same where inner is 1 and extent short, for CPUs: a unit is ROWS rows, none of which waits for another. */
+__kernel void fold_short(__global const TYPE *restrict x, __global SUM *restrict y, int outer, int extent, int units,
+                         float divisor)
 {
-    const int begin = get_global_id(0) * units, end = begin + min(units, outer * pieces - begin);
+    const int begin = get_global_id(0) * units * ROWS, end = begin + min(units * ROWS, outer - begin);
+    for (int place = begin; place < end; place += ROWS) {
+        __global const TYPE *rows[ROWS];
+        #pragma unroll
+        for (int n = 0; n < ROWS; n++)
+            rows[n] = x + (size_t)min(place + n, end - 1) * extent;
+        EIGHT(SUM) total = (EIGHT(SUM))(START);
+        for (int r = 0; r < extent; r++) {
+            const EIGHT(TYPE) column = (EIGHT(TYPE))(
+                rows[0][r], rows[1][r], rows[2][r], rows[3][r], rows[4][r], rows[5][r], rows[6][r], rows[7][r]);
+            total = COMBINE(total, TERM(column));
+        }
+        const SUM *of_rows = (const SUM *)&total;
+        for (int n = 0; n < min(ROWS, end - place); n++)
+            y[place + n] = FINISH(of_rows[n]);
+    }
+}
+
+/* The same where few columns lie side by side, for cores with vectors: so many rows, a power of two, as one. */
+__kernel void fold_lanes(__global const TYPE *restrict x, __global SUM *restrict y, int outer, int extent, int inner,
+                         int lanes, int pieces, int units, float divisor)
+{
+    const int begin = get_global_id(0) * units, end = begin + min(units, outer * pieces - begin), width = lanes * inner;
     for (int unit = begin; unit < end; unit++) {
-        const int i = unit % pieces * TERMS * lanes, count = min(TERMS * lanes, extent - i), rows = count / lanes;
-        __global const TYPE *row = x + (size_t)(unit / pieces) * extent + i;
-        SUM total[LANES];
-        for (int c = 0; c < lanes; c++)
+        const int r = unit % pieces * TERMS * lanes, count = min(TERMS * lanes, extent - r) * inner;
+        __global const TYPE *first = x + ((size_t)(unit / pieces) * extent + r) * inner;
+        SUM total[COLUMNS];
+        for (int c = 0; c < width; c++)
             total[c] = START;
-        combine_rows(total, row, rows, lanes, lanes);
-        combine_rows(total, row + rows * lanes, 1, lanes, count - rows * lanes);
-        for (int half_ = lanes / 2; half_ > 0; half_ /= 2)
-            for (int c = 0; c < half_; c++)
-                total[c] = COMBINE(total[c], total[half_ + c]);
-        y[unit] = FINISH(total[0], divisor);
+        combine_rows(total, first, count / width, width, width);
+        combine_rows(total, first + count / width * width, 1, width, count % width);
+        for (int size = width / 2; size >= inner; size /= 2)
+            for (int c = 0; c < size; c++)
+                total[c] = COMBINE(total[c], total[size + c]);
+        for (int c = 0; c < inner; c++)
+            y[(size_t)unit * inner + c] = FINISH(total[c]);
     }
 }
 
@@ -121,6 +148,8 @@ __kernel void choose(__global const TYPE *restrict x, __global const int *restri
 }
 
 #endif
+
+#if !defined(SUM) && !defined(BETTER) && !defined(OF_X)
 
 /* Where along the middle axis the places of an array are. */
 __kernel void place_along(__global const int *restrict winner, __global long *restrict y, int count, int extent,
@@ -165,6 +194,8 @@ __kernel void others_product(__global const float *restrict dy, __global const f
         behind *= x[i];
     }
 }
+
+#endif
 
 #ifdef OF_X
 

@@ -1,5 +1,8 @@
 /* Cross entropy of the softmax of logits; see refcnn/reference/softmax_cross_entropy.py. */
 
+/* Terms that are added one after the other, at most. */
+#define TERMS 1024
+
 /* t times a value; a target of 0 takes no part, even of a value that is not finite. */
 float weighted(float t, float value)
 {
@@ -18,24 +21,37 @@ __kernel void softmax_cross_entropy_forward(__global const float *x, __global co
     for (int i = 1; i < columns; i++)
         m = x[first + i] > m || isnan(x[first + i]) ? x[first + i] : m;
     float sum = 0.0f;
-    for (int i = 0; i < columns; i++)
-        sum += exp(x[first + i] - m);
+    for (int begin = 0; begin < columns; begin += TERMS) {
+        float part = 0.0f;
+        for (int i = begin; i < begin + min(TERMS, columns - begin); i++)
+            part += exp(x[first + i] - m);
+        sum += part;
+    }
     float log_sum = log(sum), total = 0.0f;
-    for (int i = 0; i < columns; i++) {
-        float value = x[first + i] - m - log_sum;
-        log_p[first + i] = value;
-        loss[first + i] = weighted(-t[first + i], value);
-        total += loss[first + i];
+    for (int begin = 0; begin < columns; begin += TERMS) {
+        float part = 0.0f;
+        for (int i = begin; i < begin + min(TERMS, columns - begin); i++) {
+            float value = x[first + i] - m - log_sum;
+            log_p[first + i] = value;
+            loss[first + i] = weighted(-t[first + i], value);
+            part += loss[first + i];
+        }
+        total += part;
     }
     row_sum[n] = total;
 }
 
-/* One work-item in all: the mean over the batch, in one fixed order. */
+/* One work-item in all: the mean over the batch, in one fixed order, of blocks that keep the error of a long sum small.
+ */
 __kernel void softmax_cross_entropy_mean(__global const float *row_sum, __global float *mean, int rows)
 {
     float sum = 0.0f;
-    for (int n = 0; n < rows; n++)
-        sum += row_sum[n];
+    for (int first = 0; first < rows; first += TERMS) {
+        float part = 0.0f;
+        for (int n = first; n < first + min(TERMS, rows - first); n++)
+            part += row_sum[n];
+        sum += part;
+    }
     mean[0] = sum / rows;
 }
 

@@ -75,6 +75,7 @@ from .layers.expand import expand
 from .layers.flatten import Flatten, flatten
 from .layers.gather import gather
 from .layers.gather_elements import gather_elements
+from .layers.gemm import gemm
 from .layers.global_average_pool2d import (
     GlobalAveragePool1d,
     GlobalAveragePool2d,
@@ -91,6 +92,8 @@ from .layers.global_max_pool2d import (
     global_max_pool2d,
     global_max_pool3d,
 )
+from .layers.local_response_normalization import LocalResponseNormalization, local_response_normalization
+from .layers.log_softmax import LogSoftmax, log_softmax
 from .layers.logic import (
     equal,
     greater,
@@ -103,8 +106,11 @@ from .layers.logic import (
     logical_xor,
     not_equal,
 )
+from .layers.loss import mean_squared_error, sigmoid_cross_entropy, smoothed_l1
+from .layers.lp_pool2d import LpPool1d, LpPool2d, LpPool3d, lp_pool1d, lp_pool2d, lp_pool3d
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool1d, MaxPool2d, MaxPool3d, max_pool1d, max_pool2d, max_pool3d
+from .layers.max_unpool2d import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d, max_unpool1d, max_unpool2d, max_unpool3d
 from .layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -142,6 +148,7 @@ from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
 from .layers.space_to_depth import space_to_depth
+from .layers.spatial_dropout import SpatialDropout, spatial_dropout
 from .layers.split import split
 from .layers.tile import tile
 from .layers.transpose import transpose
@@ -206,9 +213,17 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyRelu",
+    "LocalResponseNormalization",
+    "LogSoftmax",
+    "LpPool1d",
+    "LpPool2d",
+    "LpPool3d",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "Mish",
     "Model",
     "Optimizer",
@@ -225,6 +240,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "SpatialDropout",
     "Swish",
     "Tanh",
     "Upsample2d",
@@ -265,6 +281,7 @@ __all__ = [
     "find_learning_rate",
     "fit",
     "flatten",
+    "gemm",
     "floor",
     "gather",
     "gather_elements",
@@ -285,17 +302,26 @@ __all__ = [
     "leaky_relu",
     "less",
     "less_or_equal",
+    "local_response_normalization",
     "log",
+    "log_softmax",
     "logical_and",
     "logical_not",
     "logical_or",
     "logical_xor",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "matmul",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "maximum",
     "mean_of",
+    "mean_squared_error",
     "minimum",
     "mish",
     "models",
@@ -330,14 +356,17 @@ __all__ = [
     "set_opencl_active",
     "set_seed",
     "sigmoid",
+    "sigmoid_cross_entropy",
     "sign",
     "size",
     "slice",
+    "smoothed_l1",
     "softmax",
     "softmax_cross_entropy",
     "softplus",
     "softsign",
     "space_to_depth",
+    "spatial_dropout",
     "split",
     "sqrt",
     "squeeze",

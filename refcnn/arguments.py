@@ -32,6 +32,7 @@ _NAMES_ELSEWHERE = {
     "eps": "epsilon",
     "global_clipnorm": "clip_norm",
     "max_norm": "clip_norm",
+    "clipvalue": "clip_value",
     "gradient_accumulation_steps": "accumulation_steps",
     "ema_momentum": "average_decay",
     "count_include_pad": "count_include_padding",
@@ -162,11 +163,11 @@ def _and(names):
 
 
 def _compact(value):
-    """Return one number for a tuple of equal ones, and a pair for (top, left, bottom, right) of two equal pairs."""
+    """Return one number for a tuple of equal ones, and half of padding whose beginnings are its ends."""
     if isinstance(value, tuple) and value:
         if all(entry == value[0] for entry in value):
             return value[0]
         half = len(value) // 2
-        if len(value) == 4 and value[:half] == value[half:]:
+        if len(value) in (4, 6) and value[:half] == value[half:]:
             return value[:half]
     return value

@@ -17,6 +17,7 @@ from refcnn.conformance.judging import comparison, composition, judge
 from refcnn.conformance.operations import conv2d, dense
 from refcnn.conformance.subjects import backends
 from refcnn.conformance.theory.bounds import subnormals
+from refcnn.conformance.theory.strategies import Case
 from refcnn.opencl import variants
 from refcnn.opencl.convolution import winograd, winograd_weights
 
@@ -114,6 +115,17 @@ def test_names_of_variants():
     assert composition.split(None) == (None, ())
     assert composition.split("cpu") == ("cpu", ())
     assert composition.split("winograd_4x4+relu+max_pool2d") == ("winograd_4x4", ("relu", "max_pool2d"))
+
+
+@pytest.mark.parametrize("axes", [1, 3])
+def test_windows_over_two_axes_follow_nothing_with_others(axes):
+    ones = (1,) * axes
+    x, w = np.ones((1, 1, *(4,) * axes), np.float32), np.ones((1, 1, *ones), np.float32)
+    attributes = {"stride": ones, "padding": (0, 0) * axes, "dilation": ones, "groups": 1}
+    case = Case((x, w, None), attributes, np.ones(x.shape, np.float32))
+    assert composition.followed(case, ("relu",)).dy.shape == x.shape
+    with pytest.raises(composition.NoSuchResult):
+        composition.followed(case, ("relu", "max_pool2d"))
 
 
 def can_be_halved(case):

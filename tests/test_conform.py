@@ -195,6 +195,17 @@ def test_a_case_of_absurd_size_is_no_verdict(tmp_path, name, value):
         assert done.exit_code == 2 and "case.npz" in done.stderr, done.output
 
 
+@pytest.mark.parametrize("name", ["padding", "stride", "dilation", "output_padding"])
+@pytest.mark.parametrize("value", [20_000, 10**300, None])
+def test_a_case_that_grows_absurdly_is_no_verdict(tmp_path, name, value):
+    attributes = {"stride": (1, 1), "padding": (0,) * 4, "output_padding": (0, 0), "dilation": (1, 1), "groups": 1}
+    attributes[name] = (value,) * len(attributes[name])
+    case = Case((np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 3, 3), np.float32), None), attributes)
+    case_file.write_case(tmp_path / "case.npz", "conv_transpose2d", "forward", None, case)
+    done = run("--device", "reference", "--repro", tmp_path / "case.npz")
+    assert done.exit_code == 2 and "case.npz" in done.stderr, done.output
+
+
 def test_a_fault_of_refcnn_itself_is_no_verdict(monkeypatch):
     def fails(*_):
         raise RecursionError("too deep")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import refcnn as rm
 from refcnn import rooms, special
 from refcnn.conformance.judging import comparison, judge
-from refcnn.conformance.operations import activation, adam, arithmetic, elementary, reduction, sgd
+from refcnn.conformance.operations import activation, adam, arithmetic, elementary, loss, reduction, sgd
 from refcnn.conformance.theory.approximation import Approximation
 from refcnn.conformance.theory.bounds import UNDEFINED, subnormals
 from refcnn.conformance.theory.derived import Derived
@@ -25,7 +25,7 @@ from .test_bounds import REFERENCE, Device, note, seeds, worst_of_orders
 
 DERIVED = {
     stem: room
-    for page in (activation, arithmetic, elementary, reduction)
+    for page in (activation, arithmetic, elementary, loss, reduction)
     for stem, room in page.OPERATIONS.items()
     if isinstance(room, Derived)
 }
@@ -165,7 +165,7 @@ def test_derived_bounds_are_some_dozens_of_roundings(operation):
     attributes = {one.name: one.default for one in parameters if one.kind == one.KEYWORD_ONLY}
     attributes |= {"axes": (1,)} if operation in reduction.OPERATIONS else {}
     attributes |= {"min": -1.0, "max": 1.0} if operation == "clip" else {}
-    inputs = (x, x[::-1]) if operation in arithmetic.OPERATIONS else (x,)
+    inputs = (x, x[::-1]) if operation in (*arithmetic.OPERATIONS, *loss.OPERATIONS) else (x,)
     (y,), _ = judge.exact(operation, Case(inputs, attributes), (False,) * len(inputs))
     with subnormals(are_kept=True):
         assert np.all(room.forward_bound(inputs, attributes) <= 100 * 2.0**-24 * np.maximum(np.abs(y), 1))

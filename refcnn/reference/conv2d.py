@@ -75,4 +75,4 @@ def flat(windows):
 
     ``np.tensordot`` and ``np.dot`` leave out what a zero multiplies if that is a single number, infinite though it be.
     """
-    return windows.reshape(windows.shape[0], windows[:1].size)
+    return windows.reshape(windows.shape[0], int(np.prod(windows.shape[1:])))

@@ -21,13 +21,15 @@ from ..mode import recording
 from ..tape import tape
 
 _COLUMNS = 8
+#: Of kernels that can be drawn, (K, C/groups, kh, kw).
+_DIMENSIONS = 4
 _DOTS_PER_INCH = 150
 #: Up to so many classes each gets its tick, and each cell of the confusion matrix its count.
 _READABLE_CLASSES = 25
 
 
 def convolutions(model, x):
-    """Run a model and return its convolutions in order, a list of (weights, feature maps).
+    """Run a model and return its convolutions of images in order, a list of (weights, feature maps).
 
     Parameters
     ----------
@@ -49,10 +51,10 @@ def convolutions(model, x):
     found = [
         (node.inputs[index].as_ndarray(), node.results()[0].as_ndarray())
         for node, index in kernels_of
-        if index is not None
+        if index is not None and len(node.inputs[index].shape) == _DIMENSIONS
     ]
     if not found:
-        raise ArgumentError("the model has no convolution, so there are no kernels or feature maps to show.")
+        raise ArgumentError("the model has no convolution of images, so there are no kernels or feature maps to show.")
     return found
 
 
@@ -66,7 +68,7 @@ def kernels(weights, figure=None):
     figure : matplotlib.figure.Figure, optional
     """
     count, channels, height, width = weights.shape
-    images = [_scaled(kernel.transpose(1, 2, 0) if channels == 3 else kernel[0]) for kernel in weights]
+    images = [scaled(kernel.transpose(1, 2, 0) if channels == 3 else kernel[0]) for kernel in weights]
     note = f", channel 1 of {channels}" if channels not in (1, 3) else ""
     return _grid(images, f"{count} kernels of {height}x{width}{note}, each scaled to its own range", figure)
 
@@ -82,11 +84,19 @@ def feature_maps(image, maps, title, figure=None):
     figure : matplotlib.figure.Figure, optional
     """
     shown = image.transpose(1, 2, 0) if len(image) == 3 else image[0]
-    return _grid([_scaled(one) for one in maps], title, figure, first=_scaled(shown))
+    return _grid([scaled(one) for one in maps], title, figure, first=scaled(shown))
+
+
+#: What the curves show beside the losses: the metric, its name, and its colour.
+_SHARES = (
+    ("validation_accuracy", "accuracy", "C1"),
+    ("validation_f1", "mean F1 score", "C2"),
+    ("validation_top_k_accuracy", "among the top k", "C4"),
+)
 
 
 def curves(history, figure=None):
-    """Draw loss and accuracy over the epochs.
+    """Draw the losses over the epochs, and beside them accuracy, mean F1 score, and accuracy among the top k.
 
     Parameters
     ----------
@@ -96,17 +106,21 @@ def curves(history, figure=None):
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    figure = _figure(figure, 9, 4)
+    figure = empty_figure(figure, 9, 4)
     epochs = [row["epoch"] for row in history]
     loss, accuracy = figure.subplots(1, 2)
     loss.plot(epochs, [row["train_loss"] for row in history], marker="o", markersize=3, label="training")
     loss.plot(epochs, [row["validation_loss"] for row in history], marker="o", markersize=3, label="validation")
     loss.set(title="Loss", xlabel="epoch", ylabel="cross entropy", ylim=(0, None))
     loss.legend()
-    values = [row["validation_accuracy"] for row in history]
-    best = int(np.argmax(values))
-    accuracy.plot(epochs, values, marker="o", markersize=3, color="C1")
-    accuracy.set(title=f"Validation accuracy (best {values[best]:.2%})", xlabel="epoch", ylabel="accuracy")
+    for name, label, color in _SHARES:
+        # Epochs that an earlier version trained have the accuracy alone; NaN is not drawn.
+        values = [row.get(name, np.nan) for row in history]
+        if not np.isnan(values).all():
+            accuracy.plot(epochs, values, marker="o", markersize=3, color=color, label=label)
+    best = max(row["validation_accuracy"] for row in history)
+    accuracy.set(title=f"Validation accuracy (best {best:.2%})", xlabel="epoch", ylabel="share")
+    accuracy.legend()
     accuracy.yaxis.set_major_formatter(PercentFormatter(1))
     for axes in (loss, accuracy):
         axes.grid(alpha=0.3)
@@ -147,7 +161,7 @@ def confusion(counts, classes, figure=None):
     number = len(classes)
     is_readable = number <= _READABLE_CLASSES
     side = 3 + 0.45 * number if is_readable else 9
-    figure = _figure(figure, side + 1, side)
+    figure = empty_figure(figure, side + 1, side)
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -160,7 +174,7 @@ def confusion(counts, classes, figure=None):
         ylabel="true class",
     )
     if is_readable:
-        names = _labels(classes)
+        names = labels(classes)
         is_long = max(map(len, names)) > 2
         # A name is no formula, whatever dollars are in it.
         as_it_is = {"parse_math": False, "usetex": False}
@@ -183,7 +197,7 @@ def confusion(counts, classes, figure=None):
     return figure
 
 
-def _labels(names):
+def labels(names):
     """Return names as they can be drawn: in one line, short, and with characters that no font here has escaped."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
@@ -201,16 +215,16 @@ def _labels(names):
         ends = itertools.accumulate(map(len, letters))
         return list(itertools.compress(letters, (end <= length for end in ends)))
 
-    labels = []
+    written = []
     for name in names:
         letters = list(map(drawn, shown(name)))
         if sum(map(len, letters)) > 20:
             # Shortened in the middle: what tells names apart is often at their end.
             letters = [*within(letters, 10), "…", *within(letters[::-1], 9)[::-1]]
-        labels.append("".join(letters))
-    if len(set(labels)) < len(labels):
-        return [f"{index}: {label}" for index, label in enumerate(labels)]
-    return labels
+        written.append("".join(letters))
+    if len(set(written)) < len(written):
+        return [f"{index}: {label}" for index, label in enumerate(written)]
+    return written
 
 
 def save(figure, path):
@@ -274,7 +288,8 @@ def show_windows():
     pyplot.show()
 
 
-def _figure(figure, width, height):
+def empty_figure(figure, width, height):
+    """Return a figure of a size in inches: the one that is given, or a new one without pyplot's global state."""
     if figure is None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -292,20 +307,21 @@ def _grid(images, title, figure, first=None):
     # The image in front gets a column two cells wide of its own.
     widths = [1] * columns if first is None else [2, *[1] * columns]
     scale = min(1, _COLUMNS / columns)
-    figure = _figure(figure, scale * (sum(widths) + 0.2), scale * max(rows, 1 if first is None else 2.2) + 0.5)
+    figure = empty_figure(figure, scale * (sum(widths) + 0.2), scale * max(rows, 1 if first is None else 2.2) + 0.5)
     figure.suptitle(title, fontsize=11)
     grid = figure.add_gridspec(max(rows, 1), len(widths), width_ratios=widths)
     if first is not None:
         axes = figure.add_subplot(grid[:, 0])
-        _draw_cell(axes, first)
+        draw_cell(axes, first)
         axes.set_title("image", fontsize=9)
     for index, image in enumerate(images):
         axes = figure.add_subplot(grid[index // columns, index % columns + (first is not None)])
-        _draw_cell(axes, image)
+        draw_cell(axes, image)
     return figure
 
 
-def _draw_cell(axes, image):
+def draw_cell(axes, image):
+    """Draw an image, grey or in colour, with values from 0 to 1, in a thin frame without ticks."""
     axes.imshow(image, cmap="gray", vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])
     # A thin frame, for a white corner would be lost on the white page.
@@ -313,7 +329,7 @@ def _draw_cell(axes, image):
         spine.set(color="0.6", linewidth=0.5)
 
 
-def _scaled(values):
+def scaled(values):
     """Bring values to [0, 1]; where all are equal, to 0."""
     low, high = values.min(), values.max()
     return (values - low) / (high - low) if high > low else np.zeros_like(values)

@@ -57,7 +57,9 @@ def test_integers_exact(backend, case):
     check("conv_transpose2d", case, backend, to_the_bit=True)
 
 
+# The kernels are conv2d's, whose tests draw more.
 @pytest.mark.parametrize("variant", variants.VARIANTS)
+@settings(max_examples=10)
 @given(case=conv_transpose2d.cases(SIZE))
 def test_variants_within_bound(opencl_backend, variant, case):
     with variants.use_variant(variant):
@@ -65,6 +67,7 @@ def test_variants_within_bound(opencl_backend, variant, case):
 
 
 @pytest.mark.parametrize("variant", variants.VARIANTS)
+@settings(max_examples=10)
 @given(case=conv_transpose2d.cases(SIZE, integers=True))
 def test_variants_exact(opencl_backend, variant, case):
     with variants.use_variant(variant):

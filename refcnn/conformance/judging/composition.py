@@ -51,7 +51,7 @@ def followed(case, followers):
     Raises
     ------
     NoSuchResult
-        If there is no window that fits into the result.
+        If there is no window that fits into the result, or the result has not as many axes as windows have.
     """
     if not followers:
         return case
@@ -64,6 +64,9 @@ def followed(case, followers):
     y = np.zeros(case.dy.shape)
     try:
         for name in followers:
+            window = _attributes(name).get("kernel")
+            if window is not None and len(window) != y.ndim - 2:
+                raise NoSuchResult
             y, _ = _reference(name).forward(y, **_attributes(name))
     except ShapeError:
         raise NoSuchResult from None

@@ -16,7 +16,7 @@ from ... import processes
 from ...backend import results_of
 from ...errors import DataError, FileWriteError, ShapeError
 from ...interruption import stop_if_asked
-from ...shapes import sides
+from ...shapes import sides, transposed_output_shape
 from ...version import __version__
 from ..bundles.case_file import read_case, write_case
 from ..judging import composition, judge
@@ -192,9 +192,10 @@ def saved_case(path):
 
 
 def _check_windows(case):
-    """Raise ValueError for attributes of windows that no layer lets pass, and padding that is out of all proportion.
+    """Raise ValueError for attributes of windows that no layer lets pass, or that make images out of all proportion.
 
-    The reference takes them as they are, and allocates what padding makes of the images.
+    The reference takes them as they are, and allocates what padding makes of the images, and what kernels laid on a
+    larger image make of them.
     """
     for name, least in _LEAST.items():
         numbers = case.attributes.get(name, ())
@@ -203,10 +204,18 @@ def _check_windows(case):
                 raise ValueError(f"{name} is {numbers}, but whole numbers of at least {least} are expected")
     around = sides(case.attributes.get("padding", ()))
     for images in (entry for entry in case.inputs if entry is not None and entry.ndim == len(around) + 2):
-        padded = math.prod(images.shape[:2])
-        padded *= math.prod(size + sum(both) for size, both in zip(images.shape[2:], around, strict=True))
-        if padded > max(_PADDED, _PADDED_TIMES * images.size):
-            raise ValueError(f"{images.size} elements would be padded to {padded:,}, which no case needs")
+        padded = tuple(size + sum(both) for size, both in zip(images.shape[2:], around, strict=True))
+        _check_proportion(images.size, (*images.shape[:2], *padded))
+    if "output_padding" in case.attributes:
+        stride, more, dilation = (case.attributes[name] for name in ("stride", "output_padding", "dilation"))
+        x, w = case.inputs[:2]
+        whole = transposed_output_shape(x.shape[2:], w.shape[2:], stride, (0,) * (2 * len(stride)), more, dilation)
+        _check_proportion(x.size + w.size, (len(x), w.shape[1], *whole))
+
+
+def _check_proportion(elements, shape):
+    if math.prod(shape) > max(_PADDED, _PADDED_TIMES * elements):
+        raise ValueError(f"{elements} elements would become {math.prod(shape):,}, which no case needs")
 
 
 def sizes(subject, options):

@@ -347,6 +347,21 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
             is_lost = is_lost | (~is_same & ~(np.isfinite(corner) & np.isfinite(exact)))
         return self._rounded(exact, error, 2 * POW_ULP, is_lost)
 
+    def power_of_magnitude(self, exponent):
+        """v^w of what is not below 0 whatever its error is: being monotonic, furthest off at an end of both intervals.
+
+        Parameters
+        ----------
+        exponent : float
+            Above 0; rounded to a float, as a device may be given it.
+        """
+        exponent = self.of_attribute(exponent)
+        exact = np.power(self.exact, exponent.exact)
+        ends = np.maximum(self.exact - self.error, 0), self.exact + self.error
+        corners = [np.power(v, exponent.exact + sign * exponent.error) for v in ends for sign in (-1, 1)]
+        error = np.max([np.abs(corner - exact) for corner in corners], axis=0)
+        return self._rounded(exact, np.where(np.isfinite(exact), error, 0), 2 * POW_ULP)
+
     def _compared(self, compare, other):
         """Return a :class:`Condition`: it is not sure where the intervals meet, unless both are exact."""
         error = self.error + other.error

@@ -210,11 +210,11 @@ def halving_windows(draw, kernels):
 
 
 #: What a window slides over: mostly images, which the devices' kernels are written for.
-_AXES = (2,) * 8 + (1, 3)
+_AXES = (2,) * 7 + (1, 3, 3)
 
 
 @st.composite
-def images_under(draw, size, window, kernels=(1, 2, 3)):
+def images_under(draw, size, window, kernels=(1, 2, 3), axes=_AXES):
     """Draw the spatial sizes of images for a window of :func:`windows`, at times along one axis or three.
 
     Parameters
@@ -223,32 +223,40 @@ def images_under(draw, size, window, kernels=(1, 2, 3)):
         A key of :data:`LIMITS`.
     window : dict
     kernels : sequence of int
-        Sizes of the kernel along the depth to choose from.
+        Sizes of the kernels of volumes to choose from.
+    axes : sequence of int
+        Numbers of axes to choose from.
 
     Returns
     -------
     (tuple of int, dict)
-        The sizes and the window; of signals without what is vertical, of volumes with what is along the depth.
+        The sizes and the window; of signals without what is vertical, of volumes with a window of their own.
     """
-    axes = draw(st.sampled_from(_AXES))
+    axes = draw(st.sampled_from(axes))
+    if axes == 3:
+        return draw(_volumes(2 if size == "tiny" else 3, kernels))
     span = spans(window["kernel"], window["dilation"])
-    image = draw(image_sizes("tiny" if axes == 3 else size, span, window["padding"], window["stride"]))
-    if axes == 1:
-        return image[1:], {name: numbers[1::2] for name, numbers in window.items()}
-    if axes == 2:
-        return image, window
-    most = 1 if max(window["padding"]) == 0 else 2
-    kernel, stride, dilation = (draw(st.sampled_from(values)) for values in (kernels, (1, 2, 3), (1, 2, 3)))
-    before, after = (draw(st.integers(0, min(most, kernel - 1))) for _ in range(2))
-    least = max(1, window_extent(kernel, dilation) - before - after)
-    top, left, bottom, right = window["padding"]
-    of_volume = {
-        "kernel": (kernel, *window["kernel"]),
-        "stride": (stride, *window["stride"]),
-        "padding": (before, top, left, after, bottom, right),
-        "dilation": (dilation, *window["dilation"]),
-    }
-    return (least + draw(st.integers(0, 3)), *image), of_volume
+    image = draw(image_sizes(size, span, window["padding"], window["stride"]))
+    return (image, window) if axes == 2 else (image[1:], {name: numbers[1::2] for name, numbers in window.items()})
+
+
+@st.composite
+def _volumes(draw, most, kernels):
+    """Draw the sizes of a volume and a window with so many of the kernels and places along each axis, at most.
+
+    Steps that differ from axis to axis are as frequent as any: one that is taken from the wrong axis must show in few.
+    """
+    kernel = tuple(draw(st.sampled_from(kernels[:most])) for _ in range(3))
+    places = tuple(draw(st.integers(1, most)) for _ in range(3))
+    stride, dilation = (draw(st.one_of(st.just((1, 1, 1)), st.permutations((1, 2, 3)).map(tuple))) for _ in range(2))
+    before, after = (tuple(draw(st.integers(0, taps - 1)) for taps in kernel) for _ in range(2))
+    span = spans(kernel, dilation)
+    least = ((count - 1) * step + extent for count, step, extent in zip(places, stride, span, strict=True))
+    image = tuple(
+        max(1, size - one - other) + draw(st.integers(0, step - 1))
+        for size, one, other, step in zip(least, before, after, stride, strict=True)
+    )
+    return image, {"kernel": kernel, "stride": stride, "padding": (*before, *after), "dilation": dilation}
 
 
 def spans(kernel, dilation=None):
@@ -426,7 +434,8 @@ def pooling_cases(draw, size, integers, kernels=None, ceil_modes=(False, False, 
     """
     kernels = kernels or KERNELS[size]
     window = draw(windows(kernels, dilations=True, padding_below_kernel=True))
-    image, window = draw(images_under(size, window, kernels[:3]))
+    # Volumes have kernels of their own, as windows with gaps have.
+    image, window = draw(images_under(size, window, kernels[:3], axes=(2, 2, 2, 2, 1, 3, 3)))
     window["ceil_mode"] = draw(st.sampled_from(ceil_modes))
     batch, c = draw(batches(size)), draw(extents(5 if size == "tiny" else 17))
     if has_empty_window(image, **window):

@@ -17,8 +17,12 @@ from .elementwise import launch_in_chunks, launch_over
 _TERMS = 256
 # Work-items of a work-group on a GPU.
 _GROUP = (256,)
-# What a CPU is given: columns side by side, lanes of a row, the fewest elements for which another work-item is started.
-_COLUMNS, _LANES, _LEAST_ELEMENTS = 1024, (64, 16, 4, 1), 65536
+# What a CPU is given: the most columns of a unit of work, and the fewest elements of a work-item.
+_COLUMNS, _LEAST_ELEMENTS = 2048, 65536
+# Elements of a row up to which it is short, and how many such rows are done at once.
+_SHORT, _ROWS = 64, 8
+# How many columns there should be side by side; of fewer so many lie side by side as lanes.
+_FEW_COLUMNS, _LANES = 32, 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,35 +89,19 @@ def fold_over(x, axes, fold, *, term="itself", finish="whole", divisor=1):
     dtype, passes = x.dtype, [one for run in runs for one in _passes(x.device, *run)]
     signed = formats.of(dtype).c_type
     kept = signed if fold.keeps_type or dtype.kind != "i" else f"u{signed}"
-    for number, (outer, extent, inner, lanes) in enumerate(passes):
+    for number, (kernel, shape, sizes, parts) in enumerate(passes):
         is_first, is_last = number == 0, number == len(passes) - 1
         found = signed if is_first and term == "magnitude" else kept
-        pieces = max(1, -(-extent // (_TERMS * lanes)))
-        y = x.device.empty((outer, pieces, inner), dtype)
-        options = [f"-DTYPE={found}", f"-DSUM={kept}", f"-DCOMBINE={fold.combine}"]
+        y = x.device.empty(shape, dtype)
+        options = [f"-DTYPE={found}", f"-DSUM={kept}", f"-DCOMBINE={fold.combine}", f"-DCOLUMNS={_columns(x.device)}"]
         options += [f"-DSTART={fold.of_none.get(kept, fold.of_none[None])}"]
         options += [f"-DTERM={term if is_first else 'itself'}", f"-DFINISH={finish if is_last else 'whole'}"]
         options += ["-DOF_FLOATS"] * (found == "float")
-        arrays = {"x": _as(x, found), "y": _as(y, kept)}
-        sizes = {"outer": outer, "extent": extent, "pieces": pieces, "divisor": float(divisor)}
-        _launch_fold(x.device, options, inner, lanes, arrays, sizes)
+        arguments = {"x": _as(x, found), "y": _as(y, kept), **sizes, "divisor": float(divisor)}
+        items, group = -(-parts // sizes["units"]), (1,) if x.device.kind == "cpu" else _GROUP
+        x.device.launch("reduction", kernel, (items,), group, options=tuple(options), **arguments)
         x = y
     return x
-
-
-def _launch_fold(device, options, inner, lanes, arrays, sizes):
-    columns = _columns(device)
-    blocks = -(-inner // columns)
-    units = sizes["outer"] * sizes["pieces"] * blocks
-    elements = min(sizes["extent"], _TERMS * lanes) * min(inner, columns)
-    each = max(1, _LEAST_ELEMENTS // max(1, elements)) if columns > 1 and not device.is_simulator else 1
-    items, options = -(-units // each), (*options, f"-DCOLUMNS={columns}")
-    group = (1,) if columns > 1 else _GROUP
-    arguments = {**arrays, **sizes, "units": each}
-    if lanes > 1:
-        device.launch("reduction", "fold_lanes", (items,), group, options=options, **arguments, lanes=lanes)
-    else:
-        device.launch("reduction", "fold", (items,), group, options=options, **arguments, inner=inner, blocks=blocks)
 
 
 def first_over(x, axes, better):
@@ -223,13 +211,6 @@ def others_product(dy, x):
     return dx
 
 
-def _columns(device):
-    if device.kind != "cpu":
-        return 1
-    # In a simulator there should be several blocks.
-    return 4 if device.is_simulator else _COLUMNS
-
-
 def _as(array, c_type):
     """Return an array, in the same memory, of elements of another type of OpenCL C of the same size."""
     dtype = np.dtype(f"u{array.dtype.itemsize}") if c_type in ("uint", "ulong") else array.dtype
@@ -262,12 +243,33 @@ def _runs(shape, axes):
 
 
 def _passes(device, outer, extent, inner):
-    """Yield (outer, extent, inner, lanes) of each launch for one run."""
+    """Yield of each launch for one run the kernel, the result's shape, the sizes by the kernel's names, the units."""
     while True:
-        has_lanes = inner == 1 and device.kind == "cpu"
-        lanes = next(lanes for lanes in _LANES if lanes <= max(1, extent)) if has_lanes else 1
-        yield outer, extent, inner, lanes
         # One piece at least, since the sum of no elements is a number too.
-        extent = max(1, -(-extent // (_TERMS * lanes)))
+        pieces, lanes = max(1, -(-extent // _TERMS)), 1
+        if device.kind == "cpu" and inner <= _FEW_COLUMNS and extent > _SHORT:
+            lanes = _LANES // 2 ** (inner - 1).bit_length()
+            pieces = -(-extent // (_TERMS * lanes))
+        sizes = {"outer": outer, "extent": extent}
+        if lanes > 1:
+            kernel, parts, elements = "fold_lanes", outer * pieces, min(extent, _TERMS * lanes) * inner
+            sizes |= {"inner": inner, "lanes": lanes, "pieces": pieces}
+        elif device.kind == "cpu" and inner == 1 and pieces == 1:
+            kernel, parts, elements = "fold_short", -(-outer // _ROWS), extent * _ROWS
+        else:
+            kernel, block = "fold", max(1, min(_columns(device), inner))
+            blocks = -(-inner // block)
+            parts, elements = outer * pieces * blocks, min(extent, _TERMS) * block
+            sizes |= {"inner": inner, "pieces": pieces, "block": block, "blocks": blocks}
+        units = max(1, _LEAST_ELEMENTS // max(1, elements)) if device.kind == "cpu" else 1
+        yield kernel, (outer, pieces, inner), {**sizes, "units": 2 if device.is_simulator else units}, parts
+        extent = pieces
         if extent == 1:
             return
+
+
+def _columns(device):
+    if device.kind != "cpu":
+        return 1
+    # In a simulator there should be several blocks.
+    return _LANES if device.is_simulator else _COLUMNS
