@@ -132,3 +132,62 @@ __kernel void mean_backward(
             }
     dx[at] = sum;
 }
+
+/* |x|^p of a number that is not below 0. */
+float to_the_power(float x, int p)
+{
+    return p == 1 ? x : p == 2 ? x * x : pown(x, p);
+}
+
+/* The p-norm of the pixels. */
+__kernel void norm_forward(
+    __global const float *restrict x, __global float *restrict y,
+    int maps, int depth, int height, int width, int out_d, int out_h, int out_w, int kd, int kh, int kw,
+    int s_d, int s_h, int s_w, int d_d, int d_h, int d_w, int front, int top, int left, int p)
+{
+    const int place = get_global_id(0);
+    if (place >= maps * out_d * out_h * out_w)
+        return;
+    const int j = place % out_w, i = place / out_w % out_h, l = place / out_w / out_h % out_d;
+    const int map = place / out_w / out_h / out_d;
+    float sum = 0.0f;
+    for (int o = 0; o < kd; o++)
+        for (int a = 0; a < kh; a++)
+            for (int b = 0; b < kw; b++) {
+                const int plane = l * s_d - front + o * d_d, row = i * s_h - top + a * d_h;
+                const int column = j * s_w - left + b * d_w;
+                if (plane >= 0 && plane < depth && row >= 0 && row < height && column >= 0 && column < width)
+                    sum += to_the_power(fabs(x[((map * depth + plane) * height + row) * width + column]), p);
+            }
+    y[place] = p == 1 ? sum : p == 2 ? sqrt(sum) : rootn(sum, p);
+}
+
+/* Each pixel adds dy of every window over it, by the slope of its norm. */
+__kernel void norm_backward(
+    __global const float *restrict dy, __global const float *restrict x, __global const float *restrict y,
+    __global float *restrict dx,
+    int maps, int depth, int height, int width, int out_d, int out_h, int out_w, int kd, int kh, int kw,
+    int s_d, int s_h, int s_w, int d_d, int d_h, int d_w, int front, int top, int left, int p)
+{
+    const int at = get_global_id(0);
+    if (at >= maps * depth * height * width)
+        return;
+    const int column = at % width, row = at / width % height, plane = at / width / height % depth;
+    const int map = at / width / height / depth;
+    const float pixel = x[at];
+    const float direction = isnan(pixel) ? pixel : sign(pixel);
+    float sum = 0.0f;
+    for (int o = 0; o < kd; o++)
+        for (int a = 0; a < kh; a++)
+            for (int b = 0; b < kw; b++) {
+                const int l = place_of(plane + front - o * d_d, s_d, out_d);
+                const int i = place_of(row + top - a * d_h, s_h, out_h);
+                const int j = place_of(column + left - b * d_w, s_w, out_w);
+                if (l < 0 || i < 0 || j < 0)
+                    continue;
+                const int place = ((map * out_d + l) * out_h + i) * out_w + j;
+                const float share = fabs(pixel) / (y[place] == 0.0f ? 1.0f : y[place]);
+                sum += dy[place] * (p == 1 ? direction : direction * to_the_power(share, p - 1));
+            }
+    dx[at] = sum;
+}

@@ -1,5 +1,8 @@
 /* Cross entropy of the softmax of logits; see refcnn/reference/softmax_cross_entropy.py. */
 
+/* Terms that are added one after the other, at most. */
+#define TERMS 1024
+
 /* t times a value; a target of 0 takes no part, even of a value that is not finite. */
 float weighted(float t, float value)
 {
@@ -30,12 +33,17 @@ __kernel void softmax_cross_entropy_forward(__global const float *x, __global co
     row_sum[n] = total;
 }
 
-/* One work-item in all: the mean over the batch, in one fixed order. */
+/* One work-item in all: the mean over the batch, in one fixed order, of blocks that keep the error of a long sum small.
+ */
 __kernel void softmax_cross_entropy_mean(__global const float *row_sum, __global float *mean, int rows)
 {
     float sum = 0.0f;
-    for (int n = 0; n < rows; n++)
-        sum += row_sum[n];
+    for (int first = 0; first < rows; first += TERMS) {
+        float part = 0.0f;
+        for (int n = first; n < first + min(TERMS, rows - first); n++)
+            part += row_sum[n];
+        sum += part;
+    }
     mean[0] = sum / rows;
 }
 

@@ -91,6 +91,8 @@ from .layers.global_max_pool2d import (
     global_max_pool2d,
     global_max_pool3d,
 )
+from .layers.local_response_normalization import LocalResponseNormalization, local_response_normalization
+from .layers.log_softmax import LogSoftmax, log_softmax
 from .layers.logic import (
     equal,
     greater,
@@ -103,8 +105,11 @@ from .layers.logic import (
     logical_xor,
     not_equal,
 )
+from .layers.loss import mean_squared_error, sigmoid_cross_entropy, smoothed_l1
+from .layers.lp_pool2d import LpPool1d, LpPool2d, LpPool3d, lp_pool1d, lp_pool2d, lp_pool3d
 from .layers.matmul import matmul
 from .layers.max_pool2d import MaxPool1d, MaxPool2d, MaxPool3d, max_pool1d, max_pool2d, max_pool3d
+from .layers.max_unpool2d import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d, max_unpool1d, max_unpool2d, max_unpool3d
 from .layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -119,14 +124,30 @@ from .layers.normalization import (
 )
 from .layers.one_hot import one_hot
 from .layers.pad import pad
-from .layers.reduction import reduce_max, reduce_mean, reduce_sum
+from .layers.reduction import (
+    arg_max,
+    arg_min,
+    reduce_l1,
+    reduce_l2,
+    reduce_log_sum,
+    reduce_log_sum_exp,
+    reduce_max,
+    reduce_mean,
+    reduce_min,
+    reduce_prod,
+    reduce_sum,
+    reduce_sum_square,
+)
 from .layers.relu import Relu, relu
 from .layers.renom import BatchNormalize, Deconv2d
 from .layers.reshape import reshape, squeeze, unsqueeze
+from .layers.resize import Upsample2d, resize
+from .layers.size import size
 from .layers.slice import slice
 from .layers.softmax import Softmax, softmax
 from .layers.softmax_cross_entropy import softmax_cross_entropy
 from .layers.space_to_depth import space_to_depth
+from .layers.spatial_dropout import SpatialDropout, spatial_dropout
 from .layers.split import split
 from .layers.tile import tile
 from .layers.transpose import transpose
@@ -191,9 +212,17 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyRelu",
+    "LocalResponseNormalization",
+    "LogSoftmax",
+    "LpPool1d",
+    "LpPool2d",
+    "LpPool3d",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "Mish",
     "Model",
     "Optimizer",
@@ -210,11 +239,15 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "SpatialDropout",
     "Swish",
     "Tanh",
+    "Upsample2d",
     "Variable",
     "absolute",
     "add",
+    "arg_max",
+    "arg_min",
     "average_pool1d",
     "average_pool2d",
     "average_pool3d",
@@ -267,17 +300,26 @@ __all__ = [
     "leaky_relu",
     "less",
     "less_or_equal",
+    "local_response_normalization",
     "log",
+    "log_softmax",
     "logical_and",
     "logical_not",
     "logical_or",
     "logical_xor",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "matmul",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "maximum",
     "mean_of",
+    "mean_squared_error",
     "minimum",
     "mish",
     "models",
@@ -291,12 +333,20 @@ __all__ = [
     "predict",
     "prelu",
     "reciprocal",
+    "reduce_l1",
+    "reduce_l2",
+    "reduce_log_sum",
+    "reduce_log_sum_exp",
     "reduce_max",
     "reduce_mean",
+    "reduce_min",
+    "reduce_prod",
     "reduce_sum",
+    "reduce_sum_square",
     "relu",
     "relu6",
     "reshape",
+    "resize",
     "rms_normalization",
     "round",
     "schedules",
@@ -304,13 +354,17 @@ __all__ = [
     "set_opencl_active",
     "set_seed",
     "sigmoid",
+    "sigmoid_cross_entropy",
     "sign",
+    "size",
     "slice",
+    "smoothed_l1",
     "softmax",
     "softmax_cross_entropy",
     "softplus",
     "softsign",
     "space_to_depth",
+    "spatial_dropout",
     "split",
     "sqrt",
     "squeeze",

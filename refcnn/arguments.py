@@ -32,6 +32,7 @@ _NAMES_ELSEWHERE = {
     "eps": "epsilon",
     "global_clipnorm": "clip_norm",
     "max_norm": "clip_norm",
+    "clipvalue": "clip_value",
     "gradient_accumulation_steps": "accumulation_steps",
     "ema_momentum": "average_decay",
     "count_include_pad": "count_include_padding",

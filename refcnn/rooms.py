@@ -19,7 +19,7 @@ REFERENCE, OPENCL, CONFORMANCE = "reference", "opencl.operations", "conformance.
 LAYERS, OPTIMIZERS = "layers", "optimizers"
 
 #: The stems of the pages, the same in each wing.
-PAGES = ("activation", "arithmetic", "elementary", "logic", "normalization", "reduction")
+PAGES = ("activation", "arithmetic", "elementary", "logic", "loss", "normalization", "reduction")
 
 _PACKAGE = __package__
 

@@ -82,6 +82,8 @@ def test_the_run_folder_and_the_last_lines(folder):
         "kernels.png",
         "features_1.png",
         "confusion.png",
+        "classes.png",
+        "most_wrong.png",
     }
     assert set(os.listdir(run)) == names
     for name in names:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import refcnn as rm
 from refcnn import rooms, special
 from refcnn.conformance.judging import comparison, judge
-from refcnn.conformance.operations import activation, adam, arithmetic, elementary, reduction, sgd
+from refcnn.conformance.operations import activation, adam, arithmetic, elementary, loss, reduction, sgd
 from refcnn.conformance.theory.approximation import Approximation
 from refcnn.conformance.theory.bounds import UNDEFINED, subnormals
 from refcnn.conformance.theory.derived import Derived
@@ -25,7 +25,7 @@ from .test_bounds import REFERENCE, Device, note, seeds, worst_of_orders
 
 DERIVED = {
     stem: room
-    for page in (activation, arithmetic, elementary, reduction)
+    for page in (activation, arithmetic, elementary, loss, reduction)
     for stem, room in page.OPERATIONS.items()
     if isinstance(room, Derived)
 }
@@ -52,15 +52,25 @@ class AtTheLimit(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_function__(self, function, types, arguments, keywords):
         return self._wrapped(function(*(_float32(entry) for entry in arguments[:3]), **keywords))
 
-    def sum(self, axis, keepdims):
+    def sum(self, axis, keepdims, dtype=None):
+        axis = axis if isinstance(axis, tuple) else (axis % self.ndim,)
         kept = [size for place, size in enumerate(self.shape) if place not in axis]
         rows = np.moveaxis(self.values, axis, range(-len(axis), 0)).reshape(*kept, -1)
         total = self.device.sum(rows, -1)
         shape = [1 if place in axis else size for place, size in enumerate(self.shape)]
         return self._wrapped(total.reshape(shape if keepdims else kept))
 
+    def max(self, **options):
+        return self._wrapped(self.values.max(**options))
+
+    def prod(self, axis, keepdims, dtype):
+        return self._wrapped(self.device.rng.permuted(self.values, axis=axis).prod(axis=axis, keepdims=keepdims))
+
     def reshape(self, *shape):
         return self._wrapped(self.values.reshape(*shape))
+
+    def __getitem__(self, key):
+        return self._wrapped(self.values[key])
 
     def _wrapped(self, result):
         return result if result.dtype.kind == "b" else AtTheLimit(result, self.device)
@@ -69,7 +79,9 @@ class AtTheLimit(np.lib.mixins.NDArrayOperatorsMixin):
 def _float32(entry):
     if isinstance(entry, AtTheLimit):
         return entry.values
-    is_number = not isinstance(entry, tuple) and getattr(entry, "dtype", np.dtype(float)).kind != "b"
+    if isinstance(entry, list):
+        return list(map(_float32, entry))
+    is_number = not isinstance(entry, (tuple, range)) and getattr(entry, "dtype", np.dtype(float)).kind != "b"
     return np.float32(entry) if is_number else entry
 
 
@@ -153,7 +165,7 @@ def test_derived_bounds_are_some_dozens_of_roundings(operation):
     attributes = {one.name: one.default for one in parameters if one.kind == one.KEYWORD_ONLY}
     attributes |= {"axes": (1,)} if operation in reduction.OPERATIONS else {}
     attributes |= {"min": -1.0, "max": 1.0} if operation == "clip" else {}
-    inputs = (x, x[::-1]) if operation in arithmetic.OPERATIONS else (x,)
+    inputs = (x, x[::-1]) if operation in (*arithmetic.OPERATIONS, *loss.OPERATIONS) else (x,)
     (y,), _ = judge.exact(operation, Case(inputs, attributes), (False,) * len(inputs))
     with subnormals(are_kept=True):
         assert np.all(room.forward_bound(inputs, attributes) <= 100 * 2.0**-24 * np.maximum(np.abs(y), 1))

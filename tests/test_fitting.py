@@ -112,9 +112,18 @@ def test_callbacks_are_called_at_their_moments():
     names = [name for name in vars(rm.Callback) if name.startswith("on_")]
     callbacks = [At(name, lambda loop, name=name: moments.append(name)) for name in names]
     fit(epochs=2, batch_size=40, validation=DATA, callbacks=callbacks)
-    batches = ["on_batch_end"] * 2 + ["on_validation_begin"] + ["on_validation_batch_end"] * 2
+    batches = ["on_batch_end"] * 2 + ["on_batches_end"] + ["on_validation_batch_end"] * 2
     epoch = ["on_epoch_begin", *batches, "on_epoch_end"]
     assert moments == ["on_train_begin", *epoch, *epoch, "on_train_end"]
+
+
+def test_the_rate_is_the_schedule_s_at_every_step_and_the_optimizer_s_own_at_the_end():
+    rates, optimizer, schedule = [], rm.Sgd(lr=0.2), rm.schedules.WarmUp(rm.schedules.Cosine(), 1.5)
+    note = At("on_batch_end", lambda loop: rates.append(loop.optimizer.lr))
+    _, history = fit(epochs=3, optimizer=optimizer, schedule=schedule, callbacks=[note])
+    assert rates == [0.2 * schedule.factor(step, 4, 3) for step in range(12)]
+    assert [row["learning_rate"] for row in history] == rates[::4]
+    assert optimizer.lr == 0.2
 
 
 def test_a_callback_stops_the_training_after_the_batch_in_hand():

@@ -276,8 +276,8 @@ def small(inside, tmp_path, monkeypatch):
     [
         ("refcnn.runs.plotting.save", 1, 0),
         ("refcnn.runs.plotting.save", 3, 2),
-        ("refcnn.onnx.proof.proving.comparison.verdict", 1, 4),
-        ("refcnn.onnx.proof.proving.comparison.verdict", 8, 4),
+        ("refcnn.onnx.proof.proving.comparison.verdict", 1, 6),
+        ("refcnn.onnx.proof.proving.comparison.verdict", 8, 6),
     ],
 )
 def test_a_signal_during_pictures_and_proof_stops_soon_and_tells_how_to_go_on(
@@ -292,7 +292,9 @@ def test_a_signal_during_pictures_and_proof_stops_soon_and_tells_how_to_go_on(
     # Where the exception was dropped, the other two implementations may be judged on the same input.
     assert len(wrapped.calls) <= call + (2 if "verdict" in function else 0)
     left = set(os.listdir(trained)) - {"config.json", "last.npz", "best.npz", "metrics.csv", "classes.csv"}
-    assert left == set(["curves.png", "confusion.png", "kernels.png", "features_1.png"][:pictures])
+    assert left == set(
+        ["curves.png", "confusion.png", "classes.png", "most_wrong.png", "kernels.png", "features_1.png"][:pictures]
+    )
 
 
 def test_pictures_and_proof_that_were_stopped_are_made_when_the_run_goes_on(small, monkeypatch):

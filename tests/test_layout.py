@@ -48,7 +48,8 @@ FLOORS = (
     ("opencl.shared",),
     ("opencl.variants", "opencl.runtime", "reference", "data", "initializers"),
     (
-        *("rooms", "numpy_protocol", "tape", "shapes", "attributes", "formats", "philox", "special", "npz", "files"),
+        *("rooms", "numpy_protocol", "tape", "shapes", "interpolation", "attributes", "formats", "philox", "special"),
+        *("npz", "files"),
         "locking",
     ),
     (
@@ -193,6 +194,7 @@ OTHER_MEANINGS = {
     ("cli.train", "command", "split"): "the name of an argument",
     ("data", "", "one_hot"): "a public name, of a function of arrays on the host",
     ("data", "", "split"): "a public name, of a function that parts data sets",
+    **{("interpolation", "nearest", name): "a way to round, as ONNX calls it" for name in ("ceil", "floor")},
     ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
     ("conformance.judging.comparison", "verdict", "where"): "a word of a message",
     ("opencl.runtime.trial_process", "run", "where"): "a word of a message",
@@ -202,18 +204,21 @@ OTHER_MEANINGS = {
             ("reading", "", "minimum", "maximum"),
             ("runs.checkpoint", "", "minimum", "maximum"),
             ("runs.checkpoint", "Metrics", "minimum"),
-            ("runs.run_folder", "", "minimum"),
+            ("runs.configuration", "", "minimum"),
             ("conformance.bundles.case_file", "", "minimum"),
             ("conformance.running.known_faults", "KnownFault", "minimum"),
         )
         for limit in limits
     },
     ("bench.plotting", "_draw", "log"): "Matplotlib's name of a scale",
+    ("runs.metric_plots", "learning_rates", "log"): "Matplotlib's name of a scale",
+    ("cli.train_options", "", "clip"): "part of the names of options",
     ("conformance.subjects.oclgrind", "environment", "log"): "the name of a file",
     ("tools.kernel_faults", "", "sign"): "a kind of fault",
     ("tools.kernel_faults", "_Code._operator_edits", "sign"): "a kind of fault",
     ("tools.kernel_faults", "", "tile"): "a kind of fault",
     ("tools.kernel_faults", "_Code._name_edits", "tile"): "a kind of fault",
+    ("optimizers.optimizer", "Optimizer.update", "clip"): "the operation is what the option asks for",
     ("optimizers.optimizer", "_weighted_sums", "sgd"): "its velocity is the sum that is wanted",
     **{
         ("optimizers.optimizer", where, operation): "gradients are scaled by a number"
@@ -225,6 +230,10 @@ OTHER_MEANINGS = {
         )
     },
     ("fitting.optimizers", "", "adam"): "the option's default, among names that the optimizers' cards give",
+    ("numpy_protocol", "", "size"): "NumPy's function of that name",
+    ("opencl.runtime.array", "DeviceArray", "size"): "the elements of an array, as in NumPy",
+    ("opencl.runtime.memory", "_Slab", "size"): "bytes",
+    **{(f"cli.{name}", "command", "size"): "a word in an option's name" for name in ("train", "tune")},
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
         ("numpy_protocol", "", operation): "the operator is the operation"
@@ -439,7 +448,8 @@ def test_optimizer_gives_the_attributes_of_its_operation(operation):
 
 
 def test_reference_needs_numpy_and_little_else():
-    allowed = {"numpy", "math", "..shapes", "..errors", "..philox", "..special", ".arithmetic", ".elementary"}
+    allowed = {"numpy", "math", "..shapes", "..interpolation", "..errors", "..philox", "..special"}
+    allowed |= {".arithmetic", ".elementary"}
     for path in (PACKAGE / "reference").glob("*.py"):
         neighbours = {f".{operation}" for operation in OPERATIONS}
         assert imports(path) <= allowed | neighbours, path.name

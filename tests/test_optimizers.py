@@ -145,10 +145,19 @@ def test_gradients_are_clipped_to_their_norm_together(backend):
     assert_close(trained(optimizer, backend, [([3, 0, 4], [[12]])]), [[-0.5, -2, -1.5], [[-3]]])
 
 
-def test_a_smaller_norm_changes_no_bit(backend):
+def test_gradients_are_cut_to_a_value_and_then_to_the_norm(backend):
+    """(3, 0, -40) and 12 are cut to (3, 0, -4) and 4 by 4, whose norm is the root of 41."""
+    gradients, start = [([3, 0, -40], [[12]])], {"momentum": 0, "nesterov": False, "clip_value": 4}
+    assert_close(trained(rm.Sgd(1.0, **start), backend, gradients), [[-2, -2, 4.5], [[-1]]])
+    both = trained(rm.Sgd(1.0, **start, clip_norm=math.sqrt(41) / 2), backend, gradients)
+    assert_close(both, [[-0.5, -2, 2.5], [[1]]])
+
+
+@pytest.mark.parametrize("options", [{"clip_norm": 100}, {"clip_value": 100}])
+def test_smaller_gradients_keep_their_bits(backend, options):
     optimizer = rm.Adam(0.1)
     expected = trained(optimizer, backend)
-    for one, other in zip(trained(rm.Adam(0.1, clip_norm=100), backend), expected, strict=True):
+    for one, other in zip(trained(rm.Adam(0.1, **options), backend), expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -234,7 +243,7 @@ def test_without_averages_there_is_nothing_to_apply():
         pass
 
 
-OPTIONS = {"weight_decay": 0.1, "clip_norm": 2.0, "accumulation_steps": 3, "average_decay": 0.9}
+OPTIONS = {"weight_decay": 0.1, "clip_norm": 2.0, "clip_value": 5.0, "accumulation_steps": 3, "average_decay": 0.9}
 
 
 @pytest.mark.parametrize("name", CHOICES)
@@ -278,6 +287,7 @@ def test_a_state_of_other_options_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"clip_value": 0}, "clip_value is 0"),
         ({"weight_decay": -1}, "weight_decay is -1"),
         ({"clip_norm": 0}, "clip_norm is 0"),
         ({"clip_norm": math.inf}, "clip_norm is inf"),

@@ -11,7 +11,8 @@ from sklearn.metrics import confusion_matrix
 
 import refcnn as rm
 from refcnn.errors import ArgumentError, FileWriteError
-from refcnn.runs import plotting
+from refcnn.fitting.metrics import ClassCounts
+from refcnn.runs import metric_plots, plotting
 
 from . import small_run
 
@@ -183,3 +184,42 @@ def test_pyplot_is_left_alone_and_without_a_screen_there_is_no_window():
     environment.pop("MPLBACKEND", None)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
+
+
+NAMES = ("cat", "a dog with a very long name", "$x_1$", "bird")
+
+
+def test_the_scores_of_each_class_the_lowest_f1_first():
+    counts = ClassCounts(np.array([4, 6, 0, 2]), np.array([5, 3, 0, 4]), np.array([4, 3, 0, 1]))
+    figure = metric_plots.classes(counts, NAMES)
+    (axes,) = figure.axes
+    shown = [text.get_text() for text in axes.get_yticklabels()]
+    # Of the class that neither occurs nor is predicted there is nothing to show.
+    assert [text.partition(" (")[2] for text in shown] == ["2)", "6)", "4)"] and shown[0].startswith("bird")
+    drawn = [[bar.get_width() for bar in container] for container in axes.containers]
+    order = [3, 1, 0]
+    np.testing.assert_allclose(drawn, [values[order] for values in (counts.precision, counts.recall, counts.f1)])
+    assert "precision 68.33%" in axes.get_title() and texts_overlap(figure) == []
+
+
+def test_of_many_classes_the_worst_are_drawn():
+    right = np.arange(40)
+    counts = ClassCounts(np.full(40, 40), np.full(40, 40), right)
+    figure = metric_plots.classes(counts, [f"class {index}" for index in range(40)])
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == [f"class {index} (40)" for index in range(25)]
+    assert "the 25 classes of 40" in axes.get_title() and texts_overlap(figure) == []
+
+
+@pytest.mark.parametrize(("count", "channels"), [(0, 1), (1, 1), (7, 3), (24, 1)])
+def test_the_images_that_it_was_most_wrong_about(count, channels):
+    pictures = RNG.random((count, channels, 6, 6))
+    true, taken = np.arange(count) % 4, (np.arange(count) + 1) % 4
+    figure = metric_plots.most_wrong(pictures, true, taken, np.linspace(0, 0.4, count), NAMES)
+    drawn = images(figure)
+    assert len(drawn) == count
+    for axes, label, other in zip(figure.axes, true, taken, strict=True):
+        lines = axes.get_title().splitlines()
+        assert (lines[0][:3], lines[1], lines[2][:3]) == (NAMES[label][:3], "taken for", NAMES[other][:3])
+    assert texts_overlap(figure) == []
+    assert count or "No image" in figure.get_suptitle()

@@ -31,6 +31,7 @@ OPTIONS = {
         ("-DCHUNK=4", "-DWORD=uint", "-DINDEX=int"),
         ("-DCHUNK=4", "-DWORD=uchar", "-DINDEX=long", "-DPER_ELEMENT"),
     ],
+    "loss": [("-DCHUNK=4", "-DLOSS=smoothed_l1", "-DOF_X=smoothed_l1_of_x", "-DOF_T=smoothed_l1_of_t")],
     "matrix_product_cpu": [
         ("-DWIDTH=16", "-DROWS=8", "-DVECTORS=3", "-DDOT_ROWS=5", "-DDOT_COLUMNS=5"),
         ("-DWIDTH=4", "-DROWS=2", "-DVECTORS=2", "-DDOT_ROWS=3", "-DDOT_COLUMNS=3", "-DADJACENT_ROWS"),

@@ -1,6 +1,6 @@
 """A program as people write it, for the type checker: what it is told of the public functions is what they return."""
 
-from typing import assert_type
+from typing import Any, assert_type
 
 import numpy as np
 
@@ -30,6 +30,10 @@ def train() -> float:
     assert_type(rm.max_pool2d(x, 2, padding="same"), Variable)
     assert_type(rm.max_pool2d(x, 2, return_indices=True), tuple[Variable, Variable])
     assert_type(rm.conv2d(x, np.zeros((1, 1, 3, 3)), padding=(1, 1)).shape, tuple[int, ...])
+    history = rm.fit(model, train, validation=validation, epochs=1, schedule=rm.schedules.Cosine())
+    assert_type(history[0]["train_loss"], Any)
+    assert_type(rm.evaluate(model, validation).accuracy, float | None)
+    assert_type(rm.predict(model, validation), np.ndarray)
     model.save("parameters.npz")
     with rm.use_backend("reference"):
         y = model(x)

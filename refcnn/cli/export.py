@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from . import streams
+from .proof_options import PROOF_OPTIONS, with_options
 
 
 @click.command("export")
@@ -18,7 +19,8 @@ from . import streams
 )
 @click.option("--opset", type=click.IntRange(1), metavar="N", help="ONNX opset.  [default: refcnn's own]")
 @click.option("--softmax", is_flag=True, help="End the graph with a softmax: probabilities in place of logits.")
-def command(run, out, named_model, opset, softmax):
+@with_options(*PROOF_OPTIONS)
+def command(run, out, named_model, opset, softmax, proof, proof_time):
     """Export the best model of a run to ONNX; the file takes its name only when its proof is done."""
     from ..display import command as command_line
     from ..display import shown
@@ -26,6 +28,7 @@ def command(run, out, named_model, opset, softmax):
     from ..runs.run_folder import RunFolder
 
     streams.work_goes_on()
-    proof = report.export(RunFolder.open(run, named_model), out, opset=opset, softmax=softmax)
-    click.echo(proof)
+    wanted = {"proof": proof is not False, "proof_time": proof_time}
+    found = report.export(RunFolder.open(run, named_model), out, opset=opset, softmax=softmax, **wanted)
+    click.echo(found)
     click.echo(f"{shown(out)} is written. Next: {command_line('predict', Path(out), 'IMAGE...')}")

@@ -2,9 +2,9 @@
 
 import click
 
-from ..fitting import optimizers
 from ..runs.options import DEFAULT_VALIDATION_SPLIT, DEFAULTS
 from . import streams
+from .train_options import training_options
 
 
 @click.command("train")
@@ -41,25 +41,7 @@ from . import streams
     help="auto, reference, opencl or "
     "opencl:PLATFORM:DEVICE, as 'refcnn devices' lists them.  [default: REFCNN_BACKEND, else auto]",
 )
-@click.option(
-    "--epochs", type=click.IntRange(1), help=f"Times through the training images.  [default: {DEFAULTS['epochs']}]"
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    help=f"Images in a step; the last step of an epoch takes what is left.  [default: {DEFAULTS['batch_size']}]",
-)
-@click.option(
-    "--lr",
-    type=float,
-    help="Learning rate at the start of each epoch, along which it falls to zero.  "
-    f"[default: {', '.join(f'{name} {lr}' for name, (_, lr) in optimizers.choices().items())}]",
-)
-@click.option(
-    "--optimizer",
-    type=click.Choice(list(optimizers.choices()), case_sensitive=False),
-    help=f"[default: {DEFAULTS['optimizer']}]",
-)
+@training_options
 @click.option(
     "--validation-split",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -77,37 +59,63 @@ from . import streams
 @click.option(
     "--resume",
     metavar="RUN",
-    help="Go on with a run; --epochs may be raised. Its configuration holds; a model of your own is named again.",
+    help="Go on with a run; --epochs may be raised, and the patience, the proof and TensorBoard be others. Else its "
+    "configuration holds; a model of your own is named again.",
 )
-def command(backend, out, resume, **options):
+def command(backend, out, resume, time, dry_run, lr_find, **options):
     """Train a network. The run folder holds the checkpoints, metrics, pictures and the exported model."""
     from ..backend import use_backend
-    from ..display import shown
-    from ..interruption import Interrupted, stoppable
-    from ..runs import report, training
+    from ..runs import training
     from ..runs.run_folder import RunFolder
-    from . import leave
 
     streams.work_goes_on()
-    options = {name: value for name, value in options.items() if value is not None}
+    # Of options that may be given again there are none.
+    options = {name: value for name, value in options.items() if value is not None and value != ()}
     if resume is None:
         use_backend(backend or "auto")
+        if dry_run or lr_find:
+            _rehearse(dry_run, lr_find, options)
+            return
         session = training.start(options, out)
     else:
         if out is not None:
             raise click.UsageError("--resume goes on in the run's own folder: leave --out out.")
+        if dry_run or lr_find:
+            raise click.UsageError("--resume goes on with a run: leave --dry-run and --lr-find out.")
         run = RunFolder.open(resume, options.get("model"))
         use_backend(backend or run.configuration.backend)
         session = training.resume(run, options)
+    _train(session, time)
+
+
+def _rehearse(is_dry, picture, options):
+    from ..display import command, shown
+    from ..runs import rehearsal
+
+    if is_dry:
+        rehearsal.dry_run(options, lambda text: click.echo(shown(text, keep="\n")))
+    if picture:
+        found = rehearsal.learning_rates(options, picture)
+        click.echo(f"The loss was smallest about ten times above the learning rate {found.suggestion:g}.")
+        given = [text for name in ("data", "model") if name in options for text in (f"--{name}", options[name])]
+        click.echo(f"{shown(picture)} shows the search. Next: {command('train', *given, '--lr', found.suggestion)}")
+
+
+def _train(session, seconds):
+    from ..display import shown
+    from ..interruption import Interrupted, stoppable
+    from ..runs import report
+    from . import leave
+
     try:
         # Held on to from the training to the pictures.
         with session.run.locked(), stoppable():
             click.echo(shown(session.description(), keep="\n"))
-            session.finish(click.echo)
+            session.finish(click.echo, seconds=seconds)
             if session.is_complete:
-                click.echo("The run was complete already; --epochs N with a larger N trains on.")
+                click.echo(report.completion(session.run))
             else:
-                click.echo("Writing the pictures and proving the exported model...")
+                click.echo("Writing the pictures and exporting the model...")
                 click.echo(report.write(session.run, session.validation))
     except (Interrupted, KeyboardInterrupt) as stop:
         advice = session.run.command("train", "--resume", session.run.path)

@@ -1,13 +1,17 @@
 """What is called along a training: the base class of callbacks, and the ready ones."""
 
+import contextlib
+import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 from .. import attributes
 from ..arguments import Written
 from ..errors import ArgumentError
-from .metrics import MONITORED, best_row
+from ..typing import PathLike
+from .metrics import MONITORED, OF_CLASSES, best_row
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -33,8 +37,8 @@ class Callback(Written):
     def on_batch_end(self, loop: "Loop") -> None:
         """After each batch of training."""
 
-    def on_validation_begin(self, loop: "Loop") -> None:
-        """After the last batch of training of an epoch; not where nothing is validated."""
+    def on_batches_end(self, loop: "Loop") -> None:
+        """After the last batch of training of an epoch: ``loop.losses`` are numbers."""
 
     def on_validation_batch_end(self, loop: "Loop") -> None:
         """After each batch of the validation."""
@@ -44,6 +48,9 @@ class Callback(Written):
 
     def on_train_end(self, loop: "Loop") -> None:
         """After the last epoch; not after an exception."""
+
+    def close(self) -> None:
+        """At the very end, after an exception too."""
 
 
 class EarlyStopping(Callback):
@@ -103,7 +110,7 @@ class TimeLimit(Callback):
 
     def __init__(self, seconds: float) -> None:
         self.seconds = attributes.number("TimeLimit", "seconds", seconds, above=0)
-        self._end = None
+        self._end = math.inf
 
     def on_train_begin(self, loop: "Loop") -> None:
         """Start the clock."""
@@ -136,7 +143,8 @@ class ProgressBar(Callback):
     """Show the batches of each epoch, where standard error is a terminal."""
 
     def __init__(self) -> None:
-        self._bar = self._looked = None
+        self._bar: Any = None
+        self._looked = 0.0
 
     def on_epoch_begin(self, loop: "Loop") -> None:
         """Draw the bar."""
@@ -153,7 +161,7 @@ class ProgressBar(Callback):
             self._looked = time.perf_counter()
         self._bar.update()
 
-    def on_validation_begin(self, loop: "Loop") -> None:
+    def on_batches_end(self, loop: "Loop") -> None:
         """Say that the batches are over."""
         self._bar.set_postfix_str("validating")
 
@@ -165,6 +173,74 @@ class ProgressBar(Callback):
         """Take the bar away, if there is one."""
         if self._bar is not None:
             self._bar.close()
+
+
+class TensorBoard(Callback):
+    """Write event files for TensorBoard: loss and rate of each batch, and the metrics of each epoch.
+
+    All stand at the number of batches by then. Where a training goes on, what an interrupted process wrote past that
+    point is hidden by TensorBoard.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+        For this training alone; ``tensorboard --logdir`` is given it, or a folder above.
+
+    Raises
+    ------
+    ArgumentError
+        If the package tensorboardX is not installed.
+    """
+
+    def __init__(self, folder: PathLike) -> None:
+        require_tensorboard()
+        self.folder = folder
+        self._writer: Any = None
+
+    def on_train_begin(self, loop: "Loop") -> None:
+        """Open a new file."""
+        from tensorboardX import SummaryWriter
+
+        # What stands at the end of the last epoch is kept.
+        following = self._step(loop, 1) if loop.history else None
+        self._writer = SummaryWriter(logdir=str(self.folder), purge_step=following)
+
+    def on_batches_end(self, loop: "Loop") -> None:
+        """Write what is known of each batch."""
+        for index, loss in enumerate(loop.losses):
+            step = self._step(loop, index + 1)
+            self._writer.add_scalar("batch/loss", loss, step)
+            self._writer.add_scalar("batch/learning_rate", loop.rate_of(index), step)
+
+    def on_epoch_end(self, loop: "Loop") -> None:
+        """Write the row of metrics."""
+        row = loop.history[-1]
+        for name, value in row.items():
+            if isinstance(value, Real) and name != "epoch" and not name.startswith(OF_CLASSES):
+                self._writer.add_scalar(f"epoch/{name}", value, self._step(loop, 0))
+        self._writer.flush()
+
+    @staticmethod
+    def _step(loop, batch):
+        # Where the number of batches is not known, epochs are counted.
+        return len(loop.history) * (loop.batches or 1) + batch
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._writer is not None:
+            with contextlib.suppress(OSError):
+                self._writer.close()
+
+
+def require_tensorboard() -> None:
+    """Raise ArgumentError if the package that writes the files is not there."""
+    try:
+        import tensorboardX  # noqa: F401
+    except ImportError as error:
+        raise ArgumentError(
+            f"TensorBoard's files are written by the package tensorboardX, which cannot be imported ({error}). "
+            'Install it with pip install "refcnn[tensorboard]", or leave TensorBoard out.'
+        ) from error
 
 
 def check_monitor(owner, monitor):

@@ -119,7 +119,9 @@ def fit(
         freeze=freeze,
         top_k=top_k,
     )
-    with contextlib.closing(bar):
+    with contextlib.ExitStack() as stack:
+        for callback in loop.callbacks:
+            stack.callback(callback.close)
         loop.run()
     return loop.history
 

@@ -157,16 +157,17 @@ class Loop:
             self.shuffle = self.generator.next_stream()[1]
         self._tell("on_epoch_begin")
         self._train_epoch()
+        self._tell("on_batches_end")
         row = {"epoch": len(self.history) + 1, "train_loss": self._mean_loss()}
         row |= self._validate()
         row["seconds"] = self.seconds
         row["iterations_per_second"] = len(self.losses) / self.seconds
-        row["learning_rate"] = self._rate_of(0)
+        row["learning_rate"] = self.rate_of(0)
         self.history.append(row)
         self.shuffle, self.losses, self.seconds = None, [], 0.0
         self._tell("on_epoch_end")
 
-    def _rate_of(self, index):
+    def rate_of(self, index):
         """Return the learning rate at a batch of the present epoch."""
         batches = self.batches or 1
         factor = self.schedule.factor(len(self.history) * batches + index, batches, self.epochs)
@@ -176,7 +177,7 @@ class Loop:
         begun = time.perf_counter() - self.seconds
         shuffle = self.generator.seed, self.shuffle
         for batch in self.train.epoch(shuffle, len(self.losses)):
-            self.rate = self.optimizer.lr = self._rate_of(len(self.losses))
+            self.rate = self.optimizer.lr = self.rate_of(len(self.losses))
             self.losses.append(self._step(batch))
             self.seconds = time.perf_counter() - begun
             self._tell("on_batch_end")
@@ -236,7 +237,6 @@ class Loop:
     def _validate(self):
         if self.validation is None:
             return {}
-        self._tell("on_validation_begin")
         try:
             with self.judged():
                 found = metrics.evaluate(

@@ -1,6 +1,7 @@
 """Finding a learning rate: a short training along which it rises, until the loss does too."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from .. import attributes
@@ -47,6 +48,7 @@ def find_learning_rate(
     *,
     optimizer: Optimizer | str = optimizers.DEFAULT,
     loss: Loss = metrics.cross_entropy,
+    freeze: Sequence[str] = (),
     batch_size: int = 32,
     lowest: float = 1e-6,
     highest: float = 10.0,
@@ -62,7 +64,7 @@ def find_learning_rate(
     ----------
     model : Model
         If it has no parameters yet, the first batch makes them, and they stay.
-    data, optimizer, loss, batch_size
+    data, optimizer, loss, freeze, batch_size
         As of :func:`refcnn.fit`. The optimizer must be new, since its steps are not taken back.
     lowest, highest : float
         The first rate, and the last.
@@ -91,7 +93,9 @@ def find_learning_rate(
     recording = _Recording(steps)
     schedule = _Rising((highest / lowest) ** (1 / (steps - 1)))
     with own_generator(current().state):
-        loop = Loop(model, optimizer, train, epochs=steps, loss=loss, schedule=schedule, callbacks=[recording])
+        loop = Loop(
+            model, optimizer, train, epochs=steps, loss=loss, schedule=schedule, callbacks=[recording], freeze=freeze
+        )
         if not list(model.parameters()):
             model(*next(train.epoch()).inputs)
         state = model.state()

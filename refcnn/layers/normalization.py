@@ -72,9 +72,10 @@ class BatchNormalization(_OfChannels):
             self._make_parameters(x.shape[1:2])
         arrays = self.params["scale"], self.params["bias"], self.buffers["mean"], self.buffers["variance"]
         attributes = {"momentum": self.momentum, "epsilon": self.epsilon, "training": training}
-        if not training:
-            return batch_normalization(x, *arrays, **attributes)
-        y, mean, variance = batch_normalization(x, *arrays, **attributes)
+        results = batch_normalization(x, *arrays, **attributes)
+        if isinstance(results, Variable):
+            return results
+        y, mean, variance = results
         self.buffers["mean"].set(mean)
         self.buffers["variance"].set(variance)
         return y

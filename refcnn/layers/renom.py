@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from .. import attributes as attribute
 from ..errors import ArgumentError
@@ -36,7 +37,7 @@ class Deconv2d(ConvTranspose2d):
         If an argument is out of range.
     """
 
-    _instead = None
+    _instead: Any = None
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ IN_PLACE_OF_NUMPY = {
     "ravel": "refcnn.reshape(x, -1)",
     "squeeze": "refcnn.squeeze(x, axis)",
     "expand_dims": "refcnn.unsqueeze(x, axis)",
-    **dict.fromkeys(("atleast_2d", "resize"), "refcnn.reshape(x, shape)"),
+    "atleast_2d": "refcnn.reshape(x, shape)",
 }
 
 

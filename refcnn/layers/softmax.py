@@ -1,5 +1,6 @@
 """Softmax: the layer, the function and the ONNX mapping."""
 
+from .. import attributes as attribute
 from ..errors import ShapeError
 from ..function import apply
 from ..layer import Layer
@@ -7,27 +8,53 @@ from ..variable import Input, Variable, as_variable
 
 
 class Softmax(Layer):
-    """Rows of logits as rows of probabilities."""
+    """Logits as probabilities, which sum to one along an axis.
+
+    Parameters
+    ----------
+    axis : int
+        Counted from the last one if negative. The second one as a rule, that of classes or channels.
+    """
+
+    def __init__(self, axis: int = 1) -> None:
+        super().__init__()
+        self.axis = axis
 
     def forward(self, x: Variable) -> Variable:
-        """x (N, K) -> (N, K)."""
-        return softmax(x)
+        """x of any shape -> the same shape."""
+        return softmax(x, self.axis)
 
 
-def softmax(x: Input) -> Variable:
-    """Return exp(x) divided by its sum over each row, as a Variable of the shape of x, (N, K).
+def softmax(x: Input, axis: int = 1) -> Variable:
+    """Return exp(x) divided by its sum along an axis, as a Variable of the shape of x.
+
+    Parameters
+    ----------
+    x : Variable or array_like
+        Logits.
+    axis : int
+        Counted from the last one if negative.
 
     Raises
     ------
+    ArgumentError
+        If there is no such axis.
     ShapeError
-        If x has not two axes, or is empty.
+        If x is empty.
     """
+    x, axis = along_axis("Softmax", x, axis)
+    return apply("softmax", x, axis=axis)
+
+
+def along_axis(owner, x, axis):
+    """Return x as a Variable and the number of one of its axes from 0 on, checked as above."""
     x = as_variable(x)
-    if len(x.shape) != 2 or 0 in x.shape:
-        raise ShapeError(f"Softmax: the input has shape {x.shape}. Give logits of shape (N, K), none of them zero.")
-    return apply("softmax", x)
+    axis = attribute.axis(owner, axis, len(x.shape))
+    if 0 in x.shape:
+        raise ShapeError(f"{owner}: the input has shape {x.shape}. Give logits of a shape without a zero.")
+    return x, axis
 
 
-def to_onnx(graph, x):
-    """Write ONNX's Softmax over the second axis."""
-    return graph.node("Softmax", [graph.tensor(x)], axis=1)
+def to_onnx(graph, x, *, axis=1):
+    """Write ONNX's Softmax."""
+    return graph.node("Softmax", [graph.tensor(x)], axis=axis)

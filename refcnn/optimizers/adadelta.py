@@ -15,7 +15,7 @@ class Adadelta(Optimizer):
         Decay of the running means of the squared gradient and of the squared change, in [0, 1).
     epsilon : float
         Added to the means below the roots, more than 0.
-    weight_decay, clip_norm, accumulation_steps, average_decay
+    weight_decay, clip_norm, clip_value, accumulation_steps, average_decay
         As of :class:`~refcnn.Optimizer`.
 
     Raises
@@ -35,12 +35,14 @@ class Adadelta(Optimizer):
         epsilon: float = 1e-6,
         weight_decay: float = 0.0,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
         accumulation_steps: int = 1,
         average_decay: float | None = None,
     ) -> None:
         super().__init__(
             weight_decay=weight_decay,
             clip_norm=clip_norm,
+            clip_value=clip_value,
             accumulation_steps=accumulation_steps,
             average_decay=average_decay,
         )

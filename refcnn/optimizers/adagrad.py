@@ -13,7 +13,7 @@ class Adagrad(Optimizer):
         Learning rate, more than 0.
     epsilon : float
         Added to the root, more than 0.
-    weight_decay, clip_norm, accumulation_steps, average_decay
+    weight_decay, clip_norm, clip_value, accumulation_steps, average_decay
         As of :class:`~refcnn.Optimizer`.
 
     Raises
@@ -32,12 +32,14 @@ class Adagrad(Optimizer):
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
         accumulation_steps: int = 1,
         average_decay: float | None = None,
     ) -> None:
         super().__init__(
             weight_decay=weight_decay,
             clip_norm=clip_norm,
+            clip_value=clip_value,
             accumulation_steps=accumulation_steps,
             average_decay=average_decay,
         )

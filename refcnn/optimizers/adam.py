@@ -17,7 +17,7 @@ class Adam(Optimizer):
         Added to the root, more than 0.
     beta1, beta2 : float, optional
         The paper's names of ``b`` and ``g``; they win where given.
-    weight_decay, clip_norm, accumulation_steps, average_decay
+    weight_decay, clip_norm, clip_value, accumulation_steps, average_decay
         As of :class:`~refcnn.Optimizer`.
 
     Raises
@@ -40,12 +40,14 @@ class Adam(Optimizer):
         beta2: float | None = None,
         weight_decay: float = 0.0,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
         accumulation_steps: int = 1,
         average_decay: float | None = None,
     ) -> None:
         super().__init__(
             weight_decay=weight_decay,
             clip_norm=clip_norm,
+            clip_value=clip_value,
             accumulation_steps=accumulation_steps,
             average_decay=average_decay,
         )

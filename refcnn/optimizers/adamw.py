@@ -19,7 +19,7 @@ class AdamW(Optimizer):
         Added to the root, more than 0.
     weight_decay : float
         In each step the weights lose ``lr * weight_decay`` of themselves, whatever their gradient is; 0 at least.
-    clip_norm, accumulation_steps, average_decay
+    clip_norm, clip_value, accumulation_steps, average_decay
         As of :class:`~refcnn.Optimizer`.
 
     Raises
@@ -42,12 +42,14 @@ class AdamW(Optimizer):
         epsilon: float = 1e-8,
         weight_decay: float = 0.01,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
         accumulation_steps: int = 1,
         average_decay: float | None = None,
     ) -> None:
         super().__init__(
             weight_decay=weight_decay,
             clip_norm=clip_norm,
+            clip_value=clip_value,
             accumulation_steps=accumulation_steps,
             average_decay=average_decay,
         )

@@ -36,6 +36,8 @@ class Optimizer(Written):
         Largest norm of all gradients of a step together, the root of the sum of their squares: where theirs is larger,
         all are scaled down to it. More than 0. Where it is infinite, finite gradients become 0 and the others NaN;
         where it is NaN, they stay.
+    clip_value : float, optional
+        Largest magnitude of a number in a gradient, to which others are cut, before the norm is taken. More than 0.
     accumulation_steps : int
         Of so many gradients of a parameter the mean is taken for one step, as if their batches were one; for large
         batches that do not fit into memory. At least 1.
@@ -61,6 +63,8 @@ class Optimizer(Written):
     """
 
     operation: str | None = None
+    #: The learning rate of the next step, which a schedule changes.
+    lr: float
     slots: tuple[str, ...] = ()
     decays_weights = False
     _shows_all = True
@@ -82,12 +86,14 @@ class Optimizer(Written):
         *,
         weight_decay: float = 0.0,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
         accumulation_steps: int = 1,
         average_decay: float | None = None,
     ) -> None:
         owner = type(self).__name__
         self.weight_decay = attribute.number(owner, "weight_decay", weight_decay, minimum=0)
         self.clip_norm = None if clip_norm is None else attribute.number(owner, "clip_norm", clip_norm, above=0)
+        self.clip_value = None if clip_value is None else attribute.number(owner, "clip_value", clip_value, above=0)
         self.accumulation_steps = attribute.integer(owner, "accumulation_steps", accumulation_steps)
         self.average_decay = average_decay
         if average_decay is not None:
@@ -113,6 +119,9 @@ class Optimizer(Written):
         if not due:
             return
         entries, gradients = [entry for *entry, _ in due], [gradient for *_, gradient in due]
+        if self.clip_value is not None:
+            clip, limits = backend.operation("clip"), {"min": -self.clip_value, "max": self.clip_value}
+            gradients = [clip.forward(gradient, **limits)[0] for gradient in gradients]
         if self.clip_norm is not None:
             gradients = _clipped_by_norm(backend, gradients, self.clip_norm)
         weights = [parameter.on(backend) for parameter, _ in entries]

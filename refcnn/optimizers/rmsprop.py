@@ -17,7 +17,7 @@ class RmsProp(Optimizer):
         0 <= momentum < 1.
     epsilon : float
         Added to the root, more than 0.
-    weight_decay, clip_norm, accumulation_steps, average_decay
+    weight_decay, clip_norm, clip_value, accumulation_steps, average_decay
         As of :class:`~refcnn.Optimizer`.
 
     Raises
@@ -38,12 +38,14 @@ class RmsProp(Optimizer):
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
         accumulation_steps: int = 1,
         average_decay: float | None = None,
     ) -> None:
         super().__init__(
             weight_decay=weight_decay,
             clip_norm=clip_norm,
+            clip_value=clip_value,
             accumulation_steps=accumulation_steps,
             average_decay=average_decay,
         )

@@ -15,7 +15,7 @@ class Sgd(Optimizer):
         0 <= momentum < 1.
     nesterov : bool
         Look ahead by the momentum (Nesterov).
-    weight_decay, clip_norm, accumulation_steps, average_decay
+    weight_decay, clip_norm, clip_value, accumulation_steps, average_decay
         As of :class:`~refcnn.Optimizer`.
 
     Raises
@@ -35,12 +35,14 @@ class Sgd(Optimizer):
         *,
         weight_decay: float = 0.0,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
         accumulation_steps: int = 1,
         average_decay: float | None = None,
     ) -> None:
         super().__init__(
             weight_decay=weight_decay,
             clip_norm=clip_norm,
+            clip_value=clip_value,
             accumulation_steps=accumulation_steps,
             average_decay=average_decay,
         )

@@ -1,4 +1,4 @@
-"""Softmax over the second axis: each row's values as probabilities.
+"""Softmax along an axis: each row's values as probabilities, the rows being all that lies along the axis.
 
     y[n, i] = exp(x[n, i] - m[n]) / sum over j of exp(x[n, j] - m[n]),   m[n] = max over j of x[n, j]
 
@@ -9,19 +9,20 @@ exp from overflowing.
 import numpy as np
 
 
-def forward(x):
-    """x (N, K) -> y (N, K), each row of which sums to one."""
+def forward(x, *, axis=1):
+    """x of any shape -> y of that shape, each row of which sums to one."""
     y = np.zeros_like(x)
-    for n in range(x.shape[0]):
-        exponential = np.exp(x[n] - x[n].max())
-        y[n] = exponential / exponential.sum()
+    rows, of_rows = np.moveaxis(x, axis, -1), np.moveaxis(y, axis, -1)
+    for n in np.ndindex(rows.shape[:-1]):
+        exponential = np.exp(rows[n] - rows[n].max())
+        of_rows[n] = exponential / exponential.sum()
     return y, y
 
 
-def backward(dy, saved, needs):
+def backward(dy, saved, needs, *, axis=1):
     """dx[n, i] = y[n, i] (dy[n, i] - sum over j of dy[n, j] y[n, j])."""
-    y = saved
-    dx = np.zeros_like(y)
-    for n in range(y.shape[0]):
-        dx[n] = y[n] * (dy[n] - np.sum(dy[n] * y[n]))
+    dx = np.zeros_like(saved)
+    y, of_y, of_x = (np.moveaxis(array, axis, -1) for array in (saved, dy, dx))
+    for n in np.ndindex(y.shape[:-1]):
+        of_x[n] = y[n] * (of_y[n] - np.sum(of_y[n] * y[n]))
     return (dx,)

@@ -14,6 +14,7 @@ _TRUTH = {"type": "boolean"}
 _POSITIVE = {"type": "integer", "minimum": 1}
 _POSITIVE_OR_NULL = {"type": ["number", "null"], "exclusiveMinimum": 0}
 _NOT_NEGATIVE = {"type": "number", "minimum": 0}
+_DECAY = {"type": ["number", "null"], "minimum": 0, "exclusiveMaximum": 1}
 _PART = {"type": ["number", "null"], "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 
 
@@ -53,7 +54,7 @@ class Configuration:
     label_smoothing : float
     class_weights : str, tuple of float, or None
         ``balanced``, or a number for each class.
-    weight_decay, clip_norm, accumulation_steps, average_decay
+    weight_decay, clip_norm, clip_value, accumulation_steps, average_decay
         As of :class:`refcnn.Optimizer`.
     freeze : tuple of str
         As of :func:`refcnn.fit`.
@@ -102,8 +103,9 @@ class Configuration:
     )
     weight_decay: float = field(_NOT_NEGATIVE, default=0.0)
     clip_norm: float | None = field(_POSITIVE_OR_NULL, default=None)
+    clip_value: float | None = field(_POSITIVE_OR_NULL, default=None)
     accumulation_steps: int = field(_POSITIVE, default=1)
-    average_decay: float | None = field(_PART, default=None)
+    average_decay: float | None = field(_DECAY, default=None)
     freeze: tuple = field({"type": "array", "items": TEXT}, default=())
     weights: str | None = field(TEXT_OR_NULL, default=None)
     weights_digest: str | None = field(TEXT_OR_NULL, default=None)

@@ -8,7 +8,7 @@ import numpy as np
 from .. import attributes
 from ..errors import ArgumentError
 from ..fitting import optimizers, schedules
-from ..fitting.callbacks import EarlyStopping, check_monitor
+from ..fitting.callbacks import EarlyStopping, check_monitor, require_tensorboard
 from ..fitting.metrics import cross_entropy
 from .configuration import BALANCED, Configuration
 
@@ -20,7 +20,7 @@ DEFAULT_VALIDATION_SPLIT = 0.2
 #: Epochs of a single batch, where no number is given.
 OVERFIT_EPOCHS = 100
 #: The options that the optimizers take, by the same names.
-OF_OPTIMIZER = ("weight_decay", "clip_norm", "accumulation_steps", "average_decay")
+OF_OPTIMIZER = ("weight_decay", "clip_norm", "clip_value", "accumulation_steps", "average_decay")
 #: What may change while a run goes on, beside the places of its data: the epochs can only be raised.
 CHANGEABLE = ("epochs", "patience", "tensorboard", "proof", "proof_time")
 
@@ -51,6 +51,8 @@ def checked(options):
     attributes.number("train", "label_smoothing", options["label_smoothing"], minimum=0, below=1)
     check_monitor("train", options["monitor"])
     _check_class_weights(options["class_weights"])
+    if options["tensorboard"]:
+        require_tensorboard()
     make_schedule(options)
     make_optimizer(options)
     make_stopping(options)

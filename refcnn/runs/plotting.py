@@ -68,7 +68,7 @@ def kernels(weights, figure=None):
     figure : matplotlib.figure.Figure, optional
     """
     count, channels, height, width = weights.shape
-    images = [_scaled(kernel.transpose(1, 2, 0) if channels == 3 else kernel[0]) for kernel in weights]
+    images = [scaled(kernel.transpose(1, 2, 0) if channels == 3 else kernel[0]) for kernel in weights]
     note = f", channel 1 of {channels}" if channels not in (1, 3) else ""
     return _grid(images, f"{count} kernels of {height}x{width}{note}, each scaled to its own range", figure)
 
@@ -84,7 +84,7 @@ def feature_maps(image, maps, title, figure=None):
     figure : matplotlib.figure.Figure, optional
     """
     shown = image.transpose(1, 2, 0) if len(image) == 3 else image[0]
-    return _grid([_scaled(one) for one in maps], title, figure, first=_scaled(shown))
+    return _grid([scaled(one) for one in maps], title, figure, first=scaled(shown))
 
 
 def curves(history, figure=None):
@@ -98,7 +98,7 @@ def curves(history, figure=None):
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    figure = _figure(figure, 9, 4)
+    figure = empty_figure(figure, 9, 4)
     epochs = [row["epoch"] for row in history]
     loss, accuracy = figure.subplots(1, 2)
     loss.plot(epochs, [row["train_loss"] for row in history], marker="o", markersize=3, label="training")
@@ -149,7 +149,7 @@ def confusion(counts, classes, figure=None):
     number = len(classes)
     is_readable = number <= _READABLE_CLASSES
     side = 3 + 0.45 * number if is_readable else 9
-    figure = _figure(figure, side + 1, side)
+    figure = empty_figure(figure, side + 1, side)
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -162,7 +162,7 @@ def confusion(counts, classes, figure=None):
         ylabel="true class",
     )
     if is_readable:
-        names = _labels(classes)
+        names = labels(classes)
         is_long = max(map(len, names)) > 2
         # A name is no formula, whatever dollars are in it.
         as_it_is = {"parse_math": False, "usetex": False}
@@ -185,7 +185,7 @@ def confusion(counts, classes, figure=None):
     return figure
 
 
-def _labels(names):
+def labels(names):
     """Return names as they can be drawn: in one line, short, and with characters that no font here has escaped."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
@@ -203,16 +203,16 @@ def _labels(names):
         ends = itertools.accumulate(map(len, letters))
         return list(itertools.compress(letters, (end <= length for end in ends)))
 
-    labels = []
+    written = []
     for name in names:
         letters = list(map(drawn, shown(name)))
         if sum(map(len, letters)) > 20:
             # Shortened in the middle: what tells names apart is often at their end.
             letters = [*within(letters, 10), "…", *within(letters[::-1], 9)[::-1]]
-        labels.append("".join(letters))
-    if len(set(labels)) < len(labels):
-        return [f"{index}: {label}" for index, label in enumerate(labels)]
-    return labels
+        written.append("".join(letters))
+    if len(set(written)) < len(written):
+        return [f"{index}: {label}" for index, label in enumerate(written)]
+    return written
 
 
 def save(figure, path):
@@ -276,7 +276,8 @@ def show_windows():
     pyplot.show()
 
 
-def _figure(figure, width, height):
+def empty_figure(figure, width, height):
+    """Return a figure of a size in inches: the one that is given, or a new one without pyplot's global state."""
     if figure is None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -294,20 +295,21 @@ def _grid(images, title, figure, first=None):
     # The image in front gets a column two cells wide of its own.
     widths = [1] * columns if first is None else [2, *[1] * columns]
     scale = min(1, _COLUMNS / columns)
-    figure = _figure(figure, scale * (sum(widths) + 0.2), scale * max(rows, 1 if first is None else 2.2) + 0.5)
+    figure = empty_figure(figure, scale * (sum(widths) + 0.2), scale * max(rows, 1 if first is None else 2.2) + 0.5)
     figure.suptitle(title, fontsize=11)
     grid = figure.add_gridspec(max(rows, 1), len(widths), width_ratios=widths)
     if first is not None:
         axes = figure.add_subplot(grid[:, 0])
-        _draw_cell(axes, first)
+        draw_cell(axes, first)
         axes.set_title("image", fontsize=9)
     for index, image in enumerate(images):
         axes = figure.add_subplot(grid[index // columns, index % columns + (first is not None)])
-        _draw_cell(axes, image)
+        draw_cell(axes, image)
     return figure
 
 
-def _draw_cell(axes, image):
+def draw_cell(axes, image):
+    """Draw an image, grey or in colour, with values from 0 to 1, in a thin frame without ticks."""
     axes.imshow(image, cmap="gray", vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])
     # A thin frame, for a white corner would be lost on the white page.
@@ -315,7 +317,7 @@ def _draw_cell(axes, image):
         spine.set(color="0.6", linewidth=0.5)
 
 
-def _scaled(values):
+def scaled(values):
     """Bring values to [0, 1]; where all are equal, to 0."""
     low, high = values.min(), values.max()
     return (values - low) / (high - low) if high > low else np.zeros_like(values)

@@ -9,19 +9,19 @@ import numpy as np
 from .. import display
 from ..errors import ArgumentError
 from ..fitting import predict
-from ..fitting.metrics import best_row
-from . import options, plotting
+from ..fitting.metrics import ClassCounts, best_row
+from . import metric_plots, options, plotting
 from .run_data import validation_set
 
 
-def write(run, validation, progress=None):
+def write(run, validation, **keywords):
     """Write the pictures and the exported model of a run, both of its best checkpoint, and note that it is complete.
 
     Parameters
     ----------
     run : RunFolder
     validation : DataSet
-    progress : callable, optional
+    **keywords
         Handed to :func:`refcnn.onnx.export`.
 
     Returns
@@ -38,15 +38,14 @@ def write(run, validation, progress=None):
         If another process is writing in the run folder.
     """
     with run.locked():
-        return _write(run, validation, progress)
+        return _write(run, validation, keywords)
 
 
-def _write(run, validation, progress):
+def _write(run, validation, keywords):
     model = run.best_model()
     history = run.history()
     plotting.save(plotting.curves(history), run.path / "curves.png")
-    counts = plotting.confusion_counts(validation.y, predict(model, validation).argmax(axis=1), len(validation.classes))
-    plotting.save(plotting.confusion(counts, validation.classes), run.path / "confusion.png")
+    _draw_judgement(run, validation, predict(model, validation).astype(np.float64))
     image = validation.preprocessing.apply(validation.x[0])
     try:
         found = plotting.convolutions(model, image[None])
@@ -57,9 +56,27 @@ def _write(run, validation, progress):
             plotting.save(plotting.kernels(weights), run.path / "kernels.png")
         plotting.save(plotting.feature_maps(image, maps[0], _title(index, maps)), run.path / f"features_{index}.png")
     wanted = {name: getattr(run.configuration, name) for name in ("proof", "proof_time")}
-    proof = export(run, run.model_file, progress=progress, **wanted)
+    proof = export(run, run.model_file, **wanted | keywords)
     run.update(completed_epochs=len(history), ended_early=_ended_early(run.configuration, history))
     return proof
+
+
+def _draw_judgement(run, validation, logits):
+    """Draw what a model makes of the validation images, of which it gave these logits."""
+    predicted, names = logits.argmax(axis=1), validation.classes
+    counts = plotting.confusion_counts(validation.y, predicted, len(names))
+    plotting.save(plotting.confusion(counts, names), run.path / "confusion.png")
+    of_classes = ClassCounts(counts.sum(axis=1), counts.sum(axis=0), np.diag(counts))
+    plotting.save(metric_plots.classes(of_classes, names), run.path / "classes.png")
+    # The probability of the own class, as a logarithm that does not underflow.
+    largest = logits.max(axis=1)
+    own = logits[np.arange(len(logits)), validation.y]
+    likelihoods = own - largest - np.log(np.exp(logits - largest[:, None]).sum(axis=1))
+    wrong = np.flatnonzero(predicted != validation.y)
+    worst = wrong[np.argsort(likelihoods[wrong], kind="stable")][: metric_plots.MOST_IMAGES]
+    images = validation.preprocessing.apply(validation.x[worst])
+    figure = metric_plots.most_wrong(images, validation.y[worst], predicted[worst], np.exp(likelihoods[worst]), names)
+    plotting.save(figure, run.path / "most_wrong.png")
 
 
 def _ended_early(configuration, history):
@@ -94,6 +111,16 @@ def _locked_for(run, path):
     return run.locked("name a file elsewhere with --out")
 
 
+def completion(run):
+    """Return what is said of a run that is complete already."""
+    if run.configuration.ended_early:
+        return (
+            f"The run ended before, after {run.configuration.patience} epochs without a better one; --patience N with "
+            "a larger N trains on."
+        )
+    return "The run was complete already; --epochs N with a larger N trains on."
+
+
 def summary(run):
     """Return the lines that say how good the run's best model is, where everything lies and what to type next."""
     configuration, history = run.configuration, run.history()
@@ -106,9 +133,12 @@ def summary(run):
         "kernels.png": "the first layer's kernels",
         "features_*.png": "an image after each convolution",
         "confusion.png": "which classes were taken for which",
-        "best.npz": "checkpoint with the best accuracy",
+        "classes.png": "precision, recall and F1 score as bars",
+        "most_wrong.png": "the images that it was most wrong about",
+        "best.npz": f"checkpoint with the best {configuration.monitor.replace('_', ' ')}",
         "last.npz": "checkpoint to resume from",
         "config.json": "the configuration",
+        "tensorboard": "event files, for tensorboard --logdir",
     }
     part = "the test part" if configuration.validation_split is None else f"{configuration.validation_split:.0%}"
     lines = [
@@ -116,6 +146,8 @@ def summary(run):
         f"{len(history)} epochs: {best['epoch']}), on {part} of {configuration.data}.",
         f"In {run.path}:",
     ]
+    if configuration.overfit_batch:
+        lines.insert(1, _verdict(history))
     lines += [f"  {name:<15} {text}" for name, text in explanations.items() if any(run.path.glob(name))]
     return [
         *lines,
@@ -125,6 +157,18 @@ def summary(run):
         f"  {run.command('export', run.path, '--out', 'FILE.onnx')}",
         f"  {run.command('train', '--resume', run.path, '--epochs', 2 * len(history))}",
     ]
+
+
+def _verdict(history):
+    """Return what is said of a training on a single batch."""
+    first, last = history[0]["train_loss"], history[-1]["train_loss"]
+    lines = f"The loss of the single batch went from {first:.4g} to {last:.4g}"
+    if best_row(history)["validation_accuracy"] == 1:
+        return f"{lines}, and every image of it is recognised: model, loss and data fit together."
+    return (
+        f"{lines}, and not every image of it is recognised. Where more epochs and another --lr do not help, look for "
+        "labels that do not fit the images, or a model that cannot tell them apart."
+    )
 
 
 def draw(run, kind, image_path=None, figure=None, pixel_range=None):

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import secrets
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,11 +12,12 @@ from .. import backend, data, models
 from ..errors import ArgumentError, CheckpointError
 from ..files import remove_leftovers
 from ..fitting import freezing
-from ..fitting.callbacks import Callback, EpochLines, ProgressBar, TimeLimit
+from ..fitting.callbacks import Callback, EpochLines, ProgressBar, TensorBoard, TimeLimit
 from ..fitting.loop import Loop
 from ..fitting.metrics import best_row, cross_entropy
 from ..fitting.sources import source
 from ..interruption import Interrupted, interruptible
+from ..model import Model
 from ..philox import generator, own_generator, set_seed
 from . import options as options_of_runs
 from . import run_data, run_folder, weights
@@ -25,7 +27,7 @@ from .run_folder import RunFolder
 
 
 @own_generator()
-def start(options, out=None):
+def start(options, out=None, batches=None):
     """Begin a run on the active backend: load the data, build the model, make the run folder.
 
     No other process can write in the run folder from here until :meth:`Training.finish` ends.
@@ -33,11 +35,12 @@ def start(options, out=None):
     Parameters
     ----------
     options : dict
-        Any of ``data``, ``data_dir``, ``model``, ``epochs``, ``batch_size``,
-        ``lr``, ``optimizer``, ``validation_split``, ``pixel_range`` and
-        ``seed``; the rest take their defaults.
+        Any of the fields of :class:`Configuration` that a user chooses, and
+        ``pixel_range``; the rest take their defaults.
     out : str or os.PathLike, optional
         The run folder; by default a new one below ``runs``.
+    batches : int, optional
+        As of :func:`prepare`.
 
     Returns
     -------
@@ -57,6 +60,51 @@ def start(options, out=None):
     options = options_of_runs.checked(options)
     if out is not None:
         run_folder.check_free(out)
+    prepared = prepare(options, batches)
+    configuration = prepared.configuration
+    path = run_folder.claim(out, options["data"], options["model"])
+    run = RunFolder(path, configuration, configuration.model)
+    with contextlib.ExitStack() as lock:
+        lock.enter_context(run.locked())
+        run.create()
+        training = Training(run, prepared.model, *prepared.parts, prepared.taken)
+        training.lock = lock.pop_all()
+        return training
+
+
+class Prepared(NamedTuple):
+    """All that a new training is made of.
+
+    Attributes
+    ----------
+    configuration : Configuration
+    model : Model
+    parts : list of DataSet
+        Training and validation set.
+    taken : Taken or None
+        What the model started from.
+    """
+
+    configuration: Configuration
+    model: Model
+    parts: list
+    taken: weights.Taken | None
+
+
+def prepare(options, batches=None):
+    """Load the data and build the model of a new training, with draws of the present generator; nothing is written.
+
+    Parameters
+    ----------
+    options : dict
+        As :func:`refcnn.runs.options.checked` returns them.
+    batches : int, optional
+        How many batches to take of either part; all, if it is not given.
+
+    Returns
+    -------
+    Prepared
+    """
     set_seed(options["seed"] if "seed" in options else secrets.randbits(32))
     seed = generator.seed
     train, test = data.load(options["data"], options.get("data_dir"), options.get("pixel_range"))
@@ -65,6 +113,8 @@ def start(options, out=None):
     parts = run_data.divide(split, train, test, stratify=True)
     if options["overfit_batch"]:
         parts = run_data.single_batch(parts[0], options["batch_size"])
+    if batches is not None:
+        parts = [part.subset(slice(batches * options["batch_size"])) for part in parts]
     options_of_runs.class_weights(options["class_weights"], parts[0].y, len(train.classes))
     active = backend.active()
     fixed = {
@@ -86,13 +136,7 @@ def start(options, out=None):
     known = {field.name for field in dataclasses.fields(Configuration)}
     options = {name: value for name, value in options.items() if name in known}
     configuration = Configuration(**{"data_dir": None} | options | run_data.places(options) | fixed)
-    run = RunFolder(run_folder.claim(out, options["data"], options["model"]), configuration, configuration.model)
-    with contextlib.ExitStack() as lock:
-        lock.enter_context(run.locked())
-        run.create()
-        training = Training(run, model, *parts, taken)
-        training.lock = lock.pop_all()
-        return training
+    return Prepared(configuration, model, parts, taken)
 
 
 @own_generator()
@@ -256,7 +300,9 @@ class Training:
         lines += f"{further}\n" if further else ""
         lines += f"{self.taken}\n" if self.taken is not None else ""
         lines += f"run folder: {self.run.path}"
-        return "\n".join([lines, *data.remarks(self.train, self.validation)])
+        # Of a single batch nothing is expected.
+        remarks = [] if configuration.overfit_batch else data.remarks(self.train, self.validation)
+        return "\n".join([lines, *remarks])
 
     def state(self):
         """Return the present state as a Checkpoint.
@@ -326,13 +372,21 @@ class Training:
             If a checkpoint cannot be written; the former one stands.
         """
         bar = ProgressBar()
-        with self.lock, self.run.locked(), interruptible() as is_interrupted, contextlib.closing(bar):
+        board = TensorBoard(self.run.path / "tensorboard") if self.run.configuration.tensorboard else None
+        with (
+            self.lock,
+            self.run.locked(),
+            interruptible() as is_interrupted,
+            contextlib.closing(bar),
+            contextlib.nullcontext() if board is None else contextlib.closing(board),
+        ):
             if self.history and not self.is_complete:
                 # A kill can come between a checkpoint and its row of metrics.
                 self.run.write_metrics(self.history)
             self.loop.callbacks += [bar, _Saving(self, is_interrupted)]
             self.loop.callbacks += [self.stopping] if self.stopping is not None else []
             self.loop.callbacks += [] if seconds is None else [TimeLimit(seconds)]
+            self.loop.callbacks += [] if board is None else [board]
             self.loop.callbacks.append(EpochLines(echo))
             try:
                 if self.is_over:

@@ -1,6 +1,7 @@
 """The checks that every operation passes, whatever it computes."""
 
 import dataclasses
+import functools
 import importlib
 import os
 import pkgutil
@@ -13,6 +14,7 @@ from refcnn.backend import find, results_of
 from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.running.known_faults import watch
 from refcnn.conformance.subjects.finding import find as find_subject
+from refcnn.formats import kept
 
 SIZE = os.environ.get("REFCNN_TEST_SIZE", "small")
 
@@ -56,7 +58,7 @@ def check_special_numbers(operation, case, backend):
 
 
 def check_gradients(operation, case, step, tolerance=0.0):
-    """Compare the reference's gradients with central differences in float64, every entry of every input.
+    """Compare the reference's gradients with central differences in float64, every entry of every input of floats.
 
     The scalar that is differentiated is sum(dy * y), over all results. Where an operation is
     linear in each single entry, the difference is exact for any step, and with
@@ -70,10 +72,10 @@ def check_gradients(operation, case, step, tolerance=0.0):
         Of a gradient, relative to the sum of |dy|.
     """
     reference = find("reference:float64").operation(operation)
-    inputs = [None if entry is None else entry.astype(np.float64) for entry in case.inputs]
+    needs = tuple(entry is not None and entry.dtype.kind == "f" for entry in case.inputs)
+    inputs = [entry.astype(np.float64) if need else entry for entry, need in zip(case.inputs, needs, strict=True)]
     assume(case.dy is not None)
     all_dy = [entry.astype(np.float64) for entry in results_of(case.dy)]
-    needs = tuple(entry is not None for entry in inputs)
     y, saved = reference.forward(*inputs, **case.attributes)
     assert [dy.shape for dy in all_dy] == [result.shape for result in results_of(y)]
     dy = tuple(all_dy) if isinstance(y, tuple) else all_dy[0]
@@ -83,8 +85,8 @@ def check_gradients(operation, case, step, tolerance=0.0):
         results = results_of(reference.forward(*inputs, **case.attributes)[0])
         return sum(np.sum(dy * y) for dy, y in zip(all_dy, results, strict=True))
 
-    for entry, gradient in zip(inputs, gradients, strict=True):
-        if entry is None:
+    for entry, need, gradient in zip(inputs, needs, gradients, strict=True):
+        if not need:
             assert gradient is None
             continue
         assert gradient.shape == entry.shape
@@ -140,6 +142,21 @@ def check_bits(operation, case, expected, backend):
             np.testing.assert_array_equal(host.view(bits), wanted)
 
 
+@functools.cache
+def _node_cases(operator):
+    """Return the (node, inputs, outputs) by which ONNX defines an operator; it takes seconds to compute some."""
+    cases = []
+    # Infinity is made of 1 / 0, at the import too.
+    with pytest.MonkeyPatch.context() as patch, np.errstate(divide="ignore"):
+        module = importlib.import_module(_module_of_cases(operator))
+        patch.setattr(module, "expect", lambda node, inputs, outputs, name, **_: cases.append((node, inputs, outputs)))
+        definition = getattr(module, operator)
+        for name in vars(definition):
+            if name.startswith("export"):
+                getattr(definition, name)()
+    return cases
+
+
 def check_node_cases(operation, operator, translate, backend, tolerance=0):
     """Compute the cases by which ONNX defines an operator.
 
@@ -155,17 +172,8 @@ def check_node_cases(operation, operator, translate, backend, tolerance=0):
     """
     import onnx
 
-    cases = []
-    # Infinity is made of 1 / 0, at the import too.
-    with pytest.MonkeyPatch.context() as patch, np.errstate(divide="ignore"):
-        module = importlib.import_module(_module_of_cases(operator))
-        patch.setattr(module, "expect", lambda node, inputs, outputs, name, **_: cases.append((node, inputs, outputs)))
-        definition = getattr(module, operator)
-        for name in vars(definition):
-            if name.startswith("export"):
-                getattr(definition, name)()
     computed = 0
-    for node, inputs, outputs in cases:
+    for node, inputs, outputs in _node_cases(operator):
         given = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
         translated = translate(given, *inputs)
         if translated is not None:
@@ -173,7 +181,7 @@ def check_node_cases(operation, operator, translate, backend, tolerance=0):
             y, _ = backend.operation(operation).forward(*map(backend.array, arrays), **attributes)
             # Of outputs that may be left out the operation may give the first ones alone.
             for found, expected in zip(map(backend.to_host, results_of(y)), outputs, strict=False):
-                expected = expected.astype(np.float32) if found.dtype.kind == "f" else expected
+                expected = expected.astype(kept(expected.dtype, backend.dtype))
                 np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance, strict=True)
             computed += 1
     assert computed

@@ -107,10 +107,10 @@ def test_windows_that_cannot_be():
     check_refusals(rm.AveragePool2d, rm.average_pool2d)
 
 
-def test_cases_of_onnx(backend):
+def test_cases_of_onnx(page_backend):
     def translate(given, x):
         counts = bool(given.get("count_include_pad", 0))
         return (x,), {**window_of_node(given, x), "count_include_padding": counts}
 
     # Of some there are four digits.
-    check_node_cases("average_pool2d", "AveragePool", translate, backend, tolerance=1e-4)
+    check_node_cases("average_pool2d", "AveragePool", translate, page_backend, tolerance=1e-4)

@@ -37,8 +37,10 @@ def test_onnxruntime(case):
     check_onnxruntime("global_average_pool2d", case)
 
 
-def test_cases_of_onnx(backend):
-    check_node_cases("global_average_pool2d", "GlobalAveragePool", lambda _, x: ((x,), {}), backend, tolerance=1e-6)
+def test_cases_of_onnx(page_backend):
+    check_node_cases(
+        "global_average_pool2d", "GlobalAveragePool", lambda _, x: ((x,), {}), page_backend, tolerance=1e-6
+    )
 
 
 FUNCTIONS = {

@@ -51,8 +51,8 @@ def test_onnxruntime(case):
     check_onnxruntime("global_max_pool2d", case)
 
 
-def test_cases_of_onnx(backend):
-    check_node_cases("global_max_pool2d", "GlobalMaxPool", lambda _, x: ((x,), {}), backend)
+def test_cases_of_onnx(page_backend):
+    check_node_cases("global_max_pool2d", "GlobalMaxPool", lambda _, x: ((x,), {}), page_backend)
 
 
 FUNCTIONS = {

@@ -109,10 +109,10 @@ def test_taps_that_are_apart_and_a_window_over_the_end(backend):
     )
 
 
-def test_windows_of_two_by_two_over_the_end_are_not_taken_for_whole_ones(backend):
-    """Nor where they are fused with what is before them, which a rectified convolution allows."""
+def test_windows_over_the_end_are_not_fused_as_whole_ones(opencl_backend):
+    """Winograd's kernels pool what they rectify over windows of 2x2, which are all whole."""
     x = np.arange(25, dtype=np.float32).reshape(1, 1, 5, 5)
-    with rm.use_backend(backend):
+    with rm.use_backend(opencl_backend), variants.use_variant("winograd_2x2"):
         image = rm.relu(rm.conv2d(x, np.ones((1, 1, 3, 3), np.float32) / 9, padding=1))
         y = rm.max_pool2d(image, 2, stride=2, ceil_mode=True).as_ndarray()
         pixels = image.as_ndarray()[0, 0]
@@ -133,10 +133,10 @@ def test_windows_that_cannot_be():
 
 
 @pytest.mark.parametrize("operation", ["max_pool2d", "max_pool2d_with_indices"])
-def test_cases_of_onnx(backend, operation):
+def test_cases_of_onnx(page_backend, operation):
     def translate(given, x):
         # Places may be counted column by column there.
         is_other = x.dtype != np.float32 or given.get("storage_order", 0)
         return None if is_other else ((x,), window_of_node(given, x))
 
-    check_node_cases(operation, "MaxPool", translate, backend)
+    check_node_cases(operation, "MaxPool", translate, page_backend)

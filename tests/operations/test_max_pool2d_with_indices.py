@@ -53,7 +53,7 @@ def test_it_is_max_pooling(backend, case):
     np.testing.assert_array_equal(backend.to_host(more_dx), backend.to_host(dx))
 
 
-@given(case=max_pool2d_with_indices.cases(SIZE, integers=True))
+@given(case=max_pool2d_with_indices.cases(SIZE))
 def test_onnxruntime(case):
     check_onnxruntime("max_pool2d_with_indices", case)
 

@@ -1,4 +1,4 @@
-"""Softmax."""
+"""Softmax, and its logarithm."""
 
 import math
 
@@ -6,14 +6,16 @@ import numpy as np
 import onnxruntime
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 import refcnn as rm
-from refcnn.conformance.operations import softmax
+from refcnn.backend import find
+from refcnn.conformance.operations import log_softmax, softmax
 from refcnn.conformance.theory.strategies import Case
-from refcnn.errors import ShapeError
+from refcnn.errors import ArgumentError, ShapeError
 from refcnn.onnx import export
 
-from .checks import SIZE, check, check_example, check_gradients, check_onnxruntime
+from .checks import SIZE, check, check_example, check_gradients, check_node_cases, check_onnxruntime
 
 
 def test_worked_example(backend):
@@ -45,20 +47,66 @@ def test_excluded_classes(backend):
     )
 
 
+def test_logarithm(backend):
+    x = [[0, math.log(2), math.log(5)], [1000, 1000, 900]]
+    y = [[-math.log(8), -math.log(4), math.log(5 / 8)], [-math.log(2), -math.log(2), -100 - math.log(2)]]
+    # dx = dy - e^y sum of dy.
+    dx = [[7, -2, -5], [1, -1, 0]]
+    check_example("log_softmax", (x,), {"axis": 1}, y, dy=[[8, 0, 0], [2, 0, 0]], gradients=(dx,), backend=backend)
+
+
+@pytest.mark.parametrize("operation", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_along_any_axis(backend, operation, axis):
+    """Each row as if it were alone: the same bits as along the second of two axes."""
+    rng, module = np.random.default_rng(0), backend.operation(operation)
+    x, dy = (rng.standard_normal((3, 5, 4)).astype(np.float32) for _ in range(2))
+    y, saved = module.forward(backend.array(x), axis=axis)
+    (dx,) = module.backward(backend.array(dy), saved, (True,), axis=axis)
+    rows = [np.moveaxis(entry, axis, -1).reshape(-1, x.shape[axis]) for entry in (x, dy)]
+    of_rows, saved = module.forward(backend.array(rows[0]), axis=1)
+    (dx_of_rows,) = module.backward(backend.array(rows[1]), saved, (True,), axis=1)
+    for found, expected in ((y, of_rows), (dx, dx_of_rows)):
+        found = np.moveaxis(backend.to_host(found), axis, -1).reshape(rows[0].shape)
+        np.testing.assert_array_equal(found, backend.to_host(expected))
+
+
+def test_the_error_of_long_rows_grows_slowly(opencl_backend):
+    """The sum of 2^20 terms is blocked: one after the other they would be off by 9e-3."""
+    row = np.full((1, 2**20), 0.0, np.float32)
+    row[0, 0] = -math.log(0.1)
+    y, _ = opencl_backend.operation("log_softmax").forward(opencl_backend.array(row), axis=1)
+    expected = row[0, :2].astype(np.float64) - row[0, 0] - np.log1p((2**20 - 1) * np.exp(-np.float64(row[0, 0])))
+    np.testing.assert_allclose(opencl_backend.to_host(y)[0, :2], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("operation", ["softmax", "log_softmax"])
 @given(case=softmax.cases(SIZE))
-def test_within_bound(backend, case):
-    check("softmax", case, backend)
+def test_within_bound(backend, operation, case):
+    check(operation, case, backend)
 
 
-@given(case=softmax.cases("tiny", integers=True))
-def test_gradients_of_reference(case):
-    case = Case((case.inputs[0] / np.float32(4),), {}, case.dy)
-    check_gradients("softmax", case, step=2.0**-12, tolerance=1e-7)
+@pytest.mark.parametrize("module", [softmax, log_softmax])
+@given(data=st.data())
+def test_gradients_of_reference(module, data):
+    case = data.draw(module.cases("tiny", integers=True))
+    case = Case((case.inputs[0] / np.float32(4),), case.attributes, case.dy)
+    check_gradients(module.__name__.rpartition(".")[2], case, step=2.0**-12, tolerance=1e-6)
 
 
+@pytest.mark.parametrize("operation", ["softmax", "log_softmax"])
 @given(case=softmax.cases(SIZE))
-def test_onnxruntime(case):
-    check_onnxruntime("softmax", case)
+def test_onnxruntime(operation, case):
+    check_onnxruntime(operation, case)
+
+
+@pytest.mark.parametrize("operation", ["softmax", "log_softmax"])
+def test_cases_of_onnx(operation):
+    def translate(attributes, x):
+        return (x,), {"axis": attributes.get("axis", -1) % x.ndim}
+
+    name = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}[operation]
+    check_node_cases(operation, name, translate, find("reference"), tolerance=1e-5)
 
 
 def test_the_layer_is_the_function(backend, tmp_path):
@@ -77,7 +125,23 @@ def test_the_layer_is_the_function(backend, tmp_path):
     np.testing.assert_allclose(found, y.as_ndarray(), rtol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(3,), (2, 3, 4), (0, 3), (3, 0)])
-def test_other_shapes_are_refused(shape):
-    with pytest.raises(ShapeError, match="Softmax: the input has shape"):
-        rm.Softmax()(np.zeros(shape, np.float32))
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
+def test_empty_arrays_are_refused(shape):
+    for layer in (rm.Softmax(), rm.LogSoftmax()):
+        with pytest.raises(ShapeError, match="Softmax: the input has shape"):
+            layer(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((3,), 1), ((2, 3), 2), ((2, 3), -3), ((2, 3), None), ((), 0)])
+def test_an_axis_that_is_not_there_is_refused(shape, axis):
+    for layer in (rm.Softmax(axis), rm.LogSoftmax(axis)):
+        with pytest.raises(ArgumentError, match="Softmax: axis"):
+            layer(np.zeros(shape, np.float32))
+
+
+def test_layers_along_an_axis():
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype(np.float32)
+    with rm.use_backend("reference"):
+        for axis in (1, -3):
+            np.testing.assert_allclose(rm.Softmax(axis)(x).as_ndarray().sum(axis=1), 1, rtol=1e-6)
+        np.testing.assert_allclose(rm.LogSoftmax()(x).as_ndarray(), np.log(rm.Softmax()(x).as_ndarray()), rtol=1e-5)

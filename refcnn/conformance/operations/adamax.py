@@ -23,7 +23,8 @@ def cases(draw, size="small", integers=False):
     }
     w, g = (draw(arrays(shape, integers, special=ZEROS_AND_NOT_FINITE)) for _ in range(2))
     # A decay of 0 may be left out, or multiplied with what must be finite then.
-    m, u = (draw(arrays(shape, integers)) for _ in range(2))
+    m = draw(arrays(shape, integers))
+    u = draw(arrays(shape, integers, special=(np.nan, np.inf) if attributes["beta2"] else ()))
     return Case((w, g, m, np.abs(u)), attributes)
 
 

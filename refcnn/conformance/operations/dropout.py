@@ -16,19 +16,25 @@ EDGES_AT_ZERO = ("ratio",)
 def cases(draw, size="small", integers=False):
     """Draw an array of any shape, a ratio, and a place in the random numbers; with ``integers`` the factor is exact."""
     shape = draw(shapes(size))
+    attributes = draw(random_numbers(int(np.prod(shape)), integers))
+    x = draw(arrays(shape, integers, special=ZEROS_AND_NOT_FINITE))
+    return Case((x,), attributes, draw(arrays(shape, integers, special=ZEROS_AND_NOT_FINITE)))
+
+
+@st.composite
+def random_numbers(draw, count, integers):
+    """Draw a ratio, a seed and a stream, of which so many words are taken."""
     number = st.one_of(st.integers(0, 3), st.sampled_from([2**32 - 1, 2**32, 2**64 - 1]), st.integers(0, 2**64 - 1))
     seed, stream = draw(number), draw(number)
     ratios = st.sampled_from([0.5, 0.0, 0.75])
     if not integers:
         # A random word that equals the threshold shows whether the comparison is strict.
-        words = random_bits(seed, stream, min(16, int(np.prod(shape))))
+        words = random_bits(seed, stream, min(16, count))
         at_a_word = st.sampled_from([word * 2.0**-32 for word in words.tolist()])
         others = st.one_of(ratios, st.floats(0, 0.999), st.sampled_from([0.1, 2.0**-33, 1 - 2.0**-20]))
         # More often than not, since each lane of the generator has a comparison of its own.
         ratios = at_a_word if draw(st.integers(0, 2)) else others
-    attributes = {"ratio": draw(ratios), "seed": seed, "stream": stream}
-    x = draw(arrays(shape, integers, special=ZEROS_AND_NOT_FINITE))
-    return Case((x,), attributes, draw(arrays(shape, integers, special=ZEROS_AND_NOT_FINITE)))
+    return {"ratio": draw(ratios), "seed": seed, "stream": stream}
 
 
 def forward_bound(inputs, attributes, errors=None):
@@ -43,10 +49,15 @@ def backward_bound(dy, inputs, attributes, needs):
 
 def _scaled(x, attributes, error=None):
     kept, _ = dropout.forward(np.ones(x.shape), **attributes)
+    return scaled_bound(x, kept > 0, attributes, error)
+
+
+def scaled_bound(x, kept, attributes, error=None):
+    """Return the bound of x / (1 - ratio) where it is kept, else of 0."""
     x, kept_share = Approximation.of_input(x, error), 1 - attributes["ratio"]
     product = x * Approximation.of_attribute(1 / kept_share)
     quotient = x / Approximation.of_attribute(kept_share)
-    return np.where(kept > 0, product.or_as(quotient).bound, 0)
+    return np.where(kept, product.or_as(quotient).bound, 0)
 
 
 def is_exact_with(attributes):

@@ -8,6 +8,7 @@ from ...shapes import reached_padding
 from ..theory.bounds import UNDEFINED, input_error, may_be_flushed, sum_of_terms, windows_over_a_pixel
 from ..theory.edges import of_pooling
 from ..theory.strategies import ZEROS_AND_NOT_FINITE, pooling_cases, subnormal_numbers
+from ..theory.windows import pixels_under
 
 EXACT_ON_INTEGERS = True
 #: Windows side by side, of which a kernel that computes tiles has each in one of them.
@@ -35,8 +36,11 @@ def backward_bound(dy, inputs, attributes, needs):
     if not needs[0]:
         return (None,)
     _, saved = max_pool2d.forward(inputs[0], **attributes)
-    is_open = has_open_winner(inputs[0], attributes)
-    whole = _whole(inputs[0], attributes)
+    under = pixels_under(inputs[0], **attributes)
+    is_open = (np.isnan(under).sum(axis=-1) > 1) | may_be_flushed(under).any(axis=-1)
+    # Any pixel of such a window gets something of its mean's gradient.
+    reached = reached_padding(inputs[0].shape[2:], **attributes)
+    whole = {**attributes, "padding": reached, "ceil_mode": False, "count_include_padding": True}
     (undefined,) = average_pool2d.backward(is_open.astype(np.float64), inputs[0].shape, needs, **whole)
 
     def total(dy):
@@ -45,22 +49,6 @@ def backward_bound(dy, inputs, attributes, needs):
     terms = windows_over_a_pixel(attributes["kernel"], attributes["stride"], attributes.get("dilation"))
     bound = sum_of_terms(total, dy, terms)
     return (np.where(undefined > 0, np.inf, bound),)
-
-
-def has_open_winner(x, attributes):
-    """Return for each place of the window whether it is open which of its pixels wins."""
-
-    def in_windows(pixels):
-        share, _ = average_pool2d.forward(pixels.astype(np.float64), **_whole(x, attributes))
-        return np.rint(share * np.prod(attributes["kernel"]))
-
-    return (in_windows(np.isnan(x)) > 1) | (in_windows(may_be_flushed(x)) > 0)
-
-
-def _whole(x, attributes):
-    """Return attributes of average pooling over the same windows, each of which counts all its taps."""
-    reached = reached_padding(x.shape[2:], **attributes)
-    return {**attributes, "padding": reached, "ceil_mode": False, "count_include_padding": True}
 
 
 def is_copy(direction, case):

@@ -5,8 +5,10 @@ import dataclasses
 import numpy as np
 from hypothesis import strategies as st
 
-from ..theory.bounds import UNDEFINED
+from ...reference import max_pool2d_with_indices
+from ..theory.bounds import input_error
 from ..theory.edges import of_pooling
+from ..theory.windows import pixels_under
 from . import max_pool2d
 
 EXACT_ON_INTEGERS = True
@@ -20,10 +22,18 @@ def cases(draw, size="small", integers=False):
 
 
 def forward_bound(inputs, attributes, errors=None):
-    """That of max pooling; a place is exact, or open where the winner is or another may come to be the largest."""
-    bound = max_pool2d.forward_bound(inputs, attributes, errors)
-    is_open = max_pool2d.has_open_winner(inputs[0], attributes) | (bound != 0)
-    return bound, np.where(is_open, UNDEFINED, 0.0)
+    """That of max pooling; a place is exact where surely no other pixel is the largest, else one of the window's."""
+    (x,), error = inputs, input_error(inputs[0], errors and errors[0])
+    values, widths = pixels_under(x.astype(np.float64), -np.inf, **attributes), pixels_under(error, **attributes)
+    places = pixels_under(np.arange(x.size, dtype=np.float64).reshape(x.shape), np.nan, **attributes)
+    (_, indices), _ = max_pool2d_with_indices.forward(x, **attributes)
+    is_winner = places == indices[..., None]
+    least = np.where(is_winner, values - widths, -np.inf).max(axis=-1)
+    others = np.where(is_winner, -np.inf, values + widths).max(axis=-1)
+    is_open = (least <= others) & (widths > 0).any(axis=-1)
+    is_open |= np.isnan(values).sum(axis=-1) > 1
+    furthest = np.nanmax(np.abs(places - indices[..., None]), axis=-1)
+    return max_pool2d.forward_bound(inputs, attributes, errors), np.where(is_open, furthest, 0)
 
 
 def backward_bound(dy, inputs, attributes, needs):

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..theory.approximation import Approximation
-from ..theory.strategies import FEW_NOT_FINITE, LIMITS, Case, arrays, extents, grown
+from ..theory.strategies import FEW_NOT_FINITE, LIMITS, Case, arrays, extents, grown, shapes
 
 #: At the last of these one value in a row takes all, and exp underflows.
 _LOGIT_SCALES = (1.0, 1e-3, 10.0, 1e3, 1e30)
@@ -17,9 +17,12 @@ _FAR_APART = {"special": (-3e38, 3e38, -np.inf), "shares": (0, 0.2)}
 
 @st.composite
 def cases(draw, size="small", integers=False):
-    """Draw rows of logits."""
-    shape = draw(logit_shapes(size))
-    return Case((draw(logits(shape, integers)),), {}, draw(arrays(shape, integers, **FEW_NOT_FINITE)))
+    """Draw rows of logits, or an array of any shape and the axis along which its rows lie."""
+    shape, axis = draw(logit_shapes(size)), 1
+    if draw(st.booleans()):
+        shape = draw(shapes(size))
+        axis = draw(st.integers(0, len(shape) - 1))
+    return Case((draw(logits(shape, integers)),), {"axis": axis}, draw(arrays(shape, integers, **FEW_NOT_FINITE)))
 
 
 @st.composite
@@ -40,28 +43,34 @@ def logit_shapes(draw, size):
 
 def forward_bound(inputs, attributes, errors=None):
     """y = exp(x - m) / sum of exp(x - m)."""
-    return _forward(inputs, errors).bound
+    return _forward(inputs, attributes, errors).bound
 
 
 def backward_bound(dy, inputs, attributes, needs):
     """dx = y (dy - sum of dy y), with y as forward rounded it."""
     if not needs[0]:
         return (None,)
-    y, dy = _forward(inputs), Approximation.of_input(dy)
-    return ((y * (dy - (dy * y).sum(axis=1))).bound,)
+    y, dy = _forward(inputs, attributes), Approximation.of_input(dy)
+    return ((y * (dy - (dy * y).sum(axis=attributes.get("axis", 1)))).bound,)
 
 
-def _forward(inputs, errors=None):
-    x = Approximation.of_input(inputs[0], errors and errors[0])
-    largest = x.max(axis=1)
+def _forward(inputs, attributes, errors=None):
+    x, axis = Approximation.of_input(inputs[0], errors and errors[0]), attributes.get("axis", 1)
+    largest = x.max(axis=axis)
     exponential = (x - largest).exp(x.is_far_below(largest))
-    return exponential / exponential.sum(axis=1)
+    return exponential / exponential.sum(axis=axis)
 
 
-def probabilities(x, error=None):
-    """Return (log p, p) of logits along the second axis, as :class:`Approximation`, p computed from log p."""
+def edges(case):
+    """Which axis it is."""
+    is_last = case.attributes.get("axis", 1) == case.inputs[0].ndim - 1
+    return {"the last axis": is_last, "an axis further to the front": not is_last}
+
+
+def probabilities(x, error=None, axis=1):
+    """Return (log p, p) of logits along an axis, as :class:`Approximation`, p computed from log p."""
     x = Approximation.of_input(x, error)
-    largest = x.max(axis=1)
+    largest = x.max(axis=axis)
     vanishes, shifted = x.is_far_below(largest), x - largest
-    log_p = shifted - shifted.exp(vanishes).sum(axis=1).log()
+    log_p = shifted - shifted.exp(vanishes).sum(axis=axis).log()
     return log_p, log_p.exp(vanishes)

@@ -38,7 +38,19 @@ def cases(draw, size="small", integers=False):
         "reduce_sum": reduce_sum,
     }
     dy = draw(arrays(() if reduce_sum else places, integers, scales=(1.0, 1e-3, 1e3), **FEW_NOT_FINITE))
-    return Case((draw(logits(shape, integers)), t), attributes, dy)
+    x = draw(logits(shape, integers))
+    if not integers and draw(st.booleans()):
+        # Of what takes no part it does not matter what it is.
+        np.moveaxis(x, 1, 0)[0][_takes_no_part(t, attributes)] = np.nan
+    return Case((x, t), attributes, dy)
+
+
+def _takes_no_part(t, attributes):
+    """Return the places whose targets are all 0."""
+    is_ignored, weights = t == attributes["ignore_index"], attributes["class_weight"]
+    if weights is None or attributes["label_smoothing"]:
+        return is_ignored
+    return is_ignored | (np.array(weights)[np.where(is_ignored, 0, t)] == 0)
 
 
 def edges(case):

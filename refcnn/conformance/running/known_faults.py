@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError
+from ...interpolation import resized_axes
 from ...reading import check, field, read_plain, reading, schema_of
 from ..reports.results import DIRECTIONS
 from ..theory.bounds import number_format
@@ -18,6 +19,15 @@ from ..theory.bounds import number_format
 
 def _size(case):
     return sum(entry.size for entry in case.arrays)
+
+
+def _keeps_a_size(case):
+    """Return whether an axis is resized that keeps its size, by a scale that is rounded off or a part of it alone."""
+    names = ("axes", "scales", "sizes", "keep_aspect_ratio_policy", "roi")
+    if not all(name in case.attributes for name in names):
+        return False
+    axes = resized_axes(case.inputs[0].shape, **{name: case.attributes[name] for name in names})
+    return any(axis.length == axis.size and (axis.scale != 1 or axis.roi != (0, 1)) for axis in axes)
 
 
 #: How many of the cases that a fault concerns must conform before it counts as fixed: not each need show it.
@@ -31,6 +41,7 @@ CONDITIONS = {
     "subnormal": lambda case: any(
         ((entry != 0) & (np.abs(entry) < number_format().smallest_normal)).any() for entry in case.arrays
     ),
+    "size kept": _keeps_a_size,
     "negative alpha": lambda case: case.attributes.get("alpha", 0) < 0,
     "padding": lambda case: any(case.attributes.get("padding", ())),
     "stride": lambda case: any(step != 1 for step in case.attributes.get("stride", ())),

@@ -3,6 +3,7 @@
 import functools
 
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NotImplemented_
 
 from ...errors import BackendError
 from ...onnx import operators
@@ -64,8 +65,12 @@ class _Alone:
 
     def forward(self, *inputs, **attributes):
         model, feeds = build_alone(self._stem, inputs, attributes)
-        session = _session(model.SerializeToString(deterministic=True), self._provider)
-        results = session.run(None, feeds)
+        try:
+            session = _session(model.SerializeToString(deterministic=True), self._provider)
+            results = session.run(None, feeds)
+        except NotImplemented_ as error:
+            # It has no kernel of these dtypes, say, which is no wrong answer.
+            raise NotExpressible(f"onnxruntime has no {self._stem} of this kind: {error}") from None
         # An operation has one result, or a tuple of results.
         return results[0] if model.graph.output[0].name == "y" else tuple(results), None
 

@@ -221,8 +221,8 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         """The largest over an axis (kept): as far off as the one that is furthest off, at most."""
         return Approximation(self.exact.max(axis, keepdims=True), self.error.max(axis, keepdims=True))
 
-    def sum(self, axis=None, keepdims=None):
-        """The sum over an axis or several (kept unless told otherwise), or over all, in any order."""
+    def sum(self, axis=None, keepdims=None, dtype=None):
+        """The sum over an axis or several (kept unless told otherwise), or over all, in any order; always of floats."""
         axes = range(self.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
         terms = math.prod(self.shape[one] for one in axes)
         keep = axis is not None if keepdims is None else keepdims
@@ -347,6 +347,21 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
             is_lost = is_lost | (~is_same & ~(np.isfinite(corner) & np.isfinite(exact)))
         return self._rounded(exact, error, 2 * POW_ULP, is_lost)
 
+    def power_of_magnitude(self, exponent):
+        """v^w of what is not below 0 whatever its error is: being monotonic, furthest off at an end of both intervals.
+
+        Parameters
+        ----------
+        exponent : float
+            Above 0; rounded to a float, as a device may be given it.
+        """
+        exponent = self.of_attribute(exponent)
+        exact = np.power(self.exact, exponent.exact)
+        ends = np.maximum(self.exact - self.error, 0), self.exact + self.error
+        corners = [np.power(v, exponent.exact + sign * exponent.error) for v in ends for sign in (-1, 1)]
+        error = np.max([np.abs(corner - exact) for corner in corners], axis=0)
+        return self._rounded(exact, np.where(np.isfinite(exact), error, 0), 2 * POW_ULP)
+
     def _compared(self, compare, other):
         """Return a :class:`Condition`: it is not sure where the intervals meet, unless both are exact."""
         error = self.error + other.error
@@ -402,6 +417,8 @@ _RULES: dict = {
     np.minimum: lambda a, b: a._extreme(np.minimum, b),
     np.where: Approximation._choice,
     np.broadcast_to: lambda a, shape: Approximation(*(np.broadcast_to(entry, shape) for entry in (a.exact, a.error))),
+    np.copy: lambda a, order: a,
+    np.moveaxis: lambda a, *axes: Approximation(*(np.moveaxis(entry, *axes) for entry in (a.exact, a.error))),
 }
 _COMPARISONS = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
 _RULES |= {one: functools.partial(lambda compare, a, b: a._compared(compare, b), one) for one in _COMPARISONS}

@@ -214,7 +214,7 @@ _AXES = (2,) * 7 + (1, 3, 3)
 
 
 @st.composite
-def images_under(draw, size, window, kernels=(1, 2, 3)):
+def images_under(draw, size, window, kernels=(1, 2, 3), axes=_AXES):
     """Draw the spatial sizes of images for a window of :func:`windows`, at times along one axis or three.
 
     Parameters
@@ -224,13 +224,15 @@ def images_under(draw, size, window, kernels=(1, 2, 3)):
     window : dict
     kernels : sequence of int
         Sizes of the kernels of volumes to choose from.
+    axes : sequence of int
+        Numbers of axes to choose from.
 
     Returns
     -------
     (tuple of int, dict)
         The sizes and the window; of signals without what is vertical, of volumes with a window of their own.
     """
-    axes = draw(st.sampled_from(_AXES))
+    axes = draw(st.sampled_from(axes))
     if axes == 3:
         return draw(_volumes(2 if size == "tiny" else 3, kernels))
     span = spans(window["kernel"], window["dilation"])
@@ -432,7 +434,8 @@ def pooling_cases(draw, size, integers, kernels=None, ceil_modes=(False, False, 
     """
     kernels = kernels or KERNELS[size]
     window = draw(windows(kernels, dilations=True, padding_below_kernel=True))
-    image, window = draw(images_under(size, window, kernels[:3]))
+    # Volumes have kernels of their own, as windows with gaps have.
+    image, window = draw(images_under(size, window, kernels[:3], axes=(2, 2, 2, 2, 1, 3, 3)))
     window["ceil_mode"] = draw(st.sampled_from(ceil_modes))
     batch, c = draw(batches(size)), draw(extents(5 if size == "tiny" else 17))
     if has_empty_window(image, **window):

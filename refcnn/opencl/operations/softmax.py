@@ -1,19 +1,17 @@
 """Softmax on an OpenCL device."""
 
-from ..shared.elementwise import launch_over
+from ..shared.along_axis import launch_along
 
 
-def forward(x):
-    """x (N, K) -> y (N, K), each row of which sums to one."""
+def forward(x, *, axis=1):
+    """x of any shape -> y of that shape, which sums to one along the axis."""
     y = x.device.empty(x.shape)
-    rows, columns = x.shape
-    launch_over(x.device, "softmax", "softmax_forward", rows, x=x, y=y, rows=rows, columns=columns)
+    launch_along("softmax", "softmax_forward", axis, x=x, y=y)
     return y, y
 
 
-def backward(dy, saved, needs):
-    """dx[n, i] = y[n, i] (dy[n, i] - sum over j of dy[n, j] y[n, j])."""
+def backward(dy, saved, needs, *, axis=1):
+    """dx = y (dy - sum of dy y along the axis)."""
     dx = dy.device.empty(dy.shape)
-    rows, columns = dy.shape
-    launch_over(dy.device, "softmax", "softmax_backward", rows, dy=dy, y=saved, dx=dx, rows=rows, columns=columns)
+    launch_along("softmax", "softmax_backward", axis, dy=dy, y=saved, dx=dx)
     return (dx,)

@@ -14,7 +14,7 @@ def forward(condition, a, b):
     operands = {"condition": condition, "a": a, "b": b}
     steps, arrays = zip(*(_step(name, array, y.shape) for name, array in operands.items()), strict=True)
     options = (word_option(y), *steps)
-    arguments = dict(zip(operands, map(words, arrays), strict=True))
+    arguments = dict(zip(operands, map(as_words, arrays), strict=True))
     launch_in_chunks(
         y.device, "where", "where_forward", y.size, options=options, **arguments, y=as_words(y), count=y.size
     )

@@ -45,6 +45,17 @@ def launch_in_chunks(device, stem, kernel, elements, /, *, chunk=None, options=(
     device.launch(stem, kernel, (-(-elements // chunk),), group, options=(f"-DCHUNK={chunk}", *options), **arguments)
 
 
+def launch_in_parts(device, stem, kernel, maps, pixels, /, *, chunk, **arguments):
+    """Run a kernel over so many maps of so many numbers, ``CHUNK`` numbers of a map in a work-item, as above.
+
+    The kernel's arguments ``maps`` and ``pixels``, and ``parts``, in how many work-items a map is cut, are given here.
+    """
+    chunk, group = chunk_and_group(device, chunk)
+    parts = -(-pixels // chunk)
+    sizes = {"maps": maps, "pixels": pixels, "parts": parts}
+    device.launch(stem, kernel, (maps * parts,), group, options=(f"-DCHUNK={chunk}",), **arguments, **sizes)
+
+
 def chunk_and_group(device, chunk=None):
     """Return how much a work-item does, on a CPU ``chunk``, and the local size of launches of such work-items."""
     if device.kind != "cpu":

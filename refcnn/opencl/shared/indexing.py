@@ -21,7 +21,7 @@ def taken(x, indices, y, *, outer, size, inner, options=()):
     options : tuple of str
     """
     picked = y.size // (outer * inner) if outer * inner else 0
-    sizes = {"count": y.size, "size": size, "picked": picked, "inner": inner}
+    sizes = {"count": y.size, "extent": size, "picked": picked, "inner": inner}
     arrays = {"x": as_words(x), "y": as_words(y), "indices": indices}
     options = _options(x, indices, options)
     launch_in_chunks(x.device, "indexing", "taken", y.size, options=options, **arrays, **sizes)
@@ -37,7 +37,7 @@ def summed(dy, indices, dx, *, outer, size, inner, options=()):
     picked = dy.size // (outer * inner) if outer * inner else 0
     chunk, group = chunk_and_group(device, _COLUMNS)
     items = outer * -(-inner // chunk)
-    sizes = {"count": items, "size": size, "picked": picked, "inner": inner}
+    sizes = {"count": items, "extent": size, "picked": picked, "inner": inner}
     options = (f"-DCHUNK={chunk}", *_options(dy, indices, options))
     device.launch("indexing", "summed", (items,), group, options=options, dy=dy, indices=indices, dx=dx, **sizes)
     return dx

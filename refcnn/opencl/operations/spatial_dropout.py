@@ -1,0 +1,35 @@
+"""Spatial dropout on an OpenCL device."""
+
+import math
+
+import numpy as np
+
+from ...philox import words
+from ..shared.elementwise import launch_in_parts
+
+#: Pixels of a channel that a work-item does on a CPU.
+_PIXELS = 4096
+
+
+def forward(x, *, ratio, seed, stream):
+    """x (N, C, ...) -> y of that shape; saved: which channels were kept."""
+    y, kept = x.device.empty(x.shape), x.device.empty(x.shape[:2], np.uint8)
+    parts = [part for number in (seed, stream) for part in words(number)]
+    names = "seed_low", "seed_high", "stream_low", "stream_high"
+    random = {name: np.uint32(part) for name, part in zip(names, parts, strict=True)}
+    arrays = {"x": x, "y": y, "kept": kept}
+    _launch("forward", x, **arrays, threshold=np.uint32(int(ratio * 2**32)), factor=1 / (1 - ratio), **random)
+    return y, kept
+
+
+def backward(dy, saved, needs, *, ratio, seed, stream):
+    """dx = dy / (1 - ratio) where the channel was kept, else 0."""
+    dx = dy.device.empty(dy.shape)
+    _launch("backward", dy, dy=dy, kept=saved, dx=dx, factor=1 / (1 - ratio))
+    return (dx,)
+
+
+def _launch(direction, of, /, **arguments):
+    maps, pixels = math.prod(of.shape[:2]), math.prod(of.shape[2:])
+    kernel = f"spatial_dropout_{direction}"
+    launch_in_parts(of.device, "spatial_dropout", kernel, maps, pixels, chunk=_PIXELS, **arguments)
