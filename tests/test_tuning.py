@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refcnn as rm
-from refcnn.bench import variants as measuring, workloads
+from refcnn.bench import variants as measuring
+from refcnn.bench import workloads
 from refcnn.cli import main
 from refcnn.errors import BackendError, FileWriteError
 from refcnn.opencl.convolution import choice, tuning
