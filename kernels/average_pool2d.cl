@@ -1,6 +1,10 @@
 /* The mean of the pixels under a sliding window; see refcnn/reference/average_pool2d.py.
    maps is N C: every channel of every image is pooled by itself. */
 
+/* Sums are blocked: of about so many terms at most, one after the other, and then of such sums, so that the error of a
+   long one stays small. */
+#define TERMS 1024
+
 int pixels_counted(int row, int column, int height, int width, int kh, int kw, int count_include_padding)
 {
     if (count_include_padding)
@@ -17,10 +21,17 @@ __kernel void average_pool2d_forward(__global const float *x, __global float *y,
         return;
     __global const float *image = x + (size_t)map * height * width;
     int row = i * s_h - top, column = j * s_w - left;
-    float sum = 0.0f;
-    for (int p = max(0, -row); p < min(kh, height - row); p++)
+    float sum = 0.0f, part = 0.0f;
+    for (int p = max(0, -row), terms = 0; p < min(kh, height - row); p++, terms += kw) {
+        if (terms + kw > TERMS) {
+            sum += part;
+            part = 0.0f;
+            terms = 0;
+        }
         for (int q = max(0, -column); q < min(kw, width - column); q++)
-            sum += image[(row + p) * width + column + q];
+            part += image[(row + p) * width + column + q];
+    }
+    sum += part;
     int count = pixels_counted(row, column, height, width, kh, kw, count_include_padding);
     y[((size_t)map * out_h + i) * out_w + j] = sum / count;
 }

@@ -1,5 +1,8 @@
 // Convolution, plainly: one work-item for each element of the result. Names as in refcnn/reference/conv2d.py.
 
+// Pixels of an image that are summed one after the other, at most.
+#define TERMS 1024
+
 #define GEOMETRY                                                                                    \
     int N, int C, int H, int W, int K, int kernel_h, int kernel_w, int out_h, int out_w, int groups, \
     int top, int left, int s_h, int s_w, int d_h, int d_w
@@ -86,10 +89,13 @@ __kernel void backward_b(__global const float *dy, __global float *db, GEOMETRY)
         return;
     float sum = 0.0f;
     for (int n = 0; n < N; n++) {
-        float image_sum = 0.0f;
-        for (int pixel = 0; pixel < out_h * out_w; pixel++)
-            image_sum += dy[(n * K + k) * out_h * out_w + pixel];
-        sum += image_sum;
+        // Of large images one for each part.
+        for (int begin = 0; begin < out_h * out_w; begin += TERMS) {
+            float part = 0.0f;
+            for (int pixel = begin; pixel < min(begin + TERMS, out_h * out_w); pixel++)
+                part += dy[(n * K + k) * out_h * out_w + pixel];
+            sum += part;
+        }
     }
     db[k] = sum;
 }

@@ -1,18 +1,31 @@
 // A fully connected layer, plainly: one work-item for each element of the result. Names as in
 // refcnn/reference/dense.py, with the sizes in capitals.
 
-// Dimension 0: o; 1: n.
+// Sums are blocked: of at most this many terms, one after the other, and then of such sums.
+#define TERMS 512
+
+// sum = first + the sum of a term for each i below count; it is first itself if there is none.
+#define ADD_UP(sum, first, i, count, term)                                          \
+    float sum = first;                                                              \
+    for (int begin_##i = 0; begin_##i < count; begin_##i += TERMS) {                \
+        float part = begin_##i ? 0.0f : first;                                      \
+        for (int i = begin_##i; i < begin_##i + min(TERMS, count - begin_##i); i++) \
+            part += term;                                                           \
+        sum = begin_##i ? sum + part : part;                                        \
+    }
+
+// Dimension 0: o; 1: n; 2: which of a stack of products.
 __kernel void forward(
     __global const float *x, __global const float *w, __global const float *b, int has_bias, __global float *y,
-    int N, int IN, int OUT)
+    int STACK, int N, int IN, int OUT)
 {
-    const int o = get_global_id(0), n = get_global_id(1);
-    if (o >= OUT || n >= N)
+    const int o = get_global_id(0), n = get_global_id(1), s = get_global_id(2);
+    if (o >= OUT || n >= N || s >= STACK)
         return;
-    float sum = has_bias ? b[o] : 0.0f;
-    for (int i = 0; i < IN; i++)
-        sum += x[n * IN + i] * w[i * OUT + o];
-    y[n * OUT + o] = sum;
+    x += (s * N + n) * IN;
+    w += s * IN * OUT + o;
+    ADD_UP(sum, (has_bias ? b[o] : 0.0f), i, IN, x[i] * w[i * OUT])
+    y[(s * N + n) * OUT + o] = sum;
 }
 
 // Dimension 0: i; 1: n.
@@ -22,9 +35,7 @@ __kernel void backward_x(
     const int i = get_global_id(0), n = get_global_id(1);
     if (i >= IN || n >= N)
         return;
-    float sum = 0.0f;
-    for (int o = 0; o < OUT; o++)
-        sum += dy[n * OUT + o] * w[i * OUT + o];
+    ADD_UP(sum, 0.0f, o, OUT, dy[n * OUT + o] * w[i * OUT + o])
     dx[n * IN + i] = sum;
 }
 
@@ -35,9 +46,7 @@ __kernel void backward_w(
     const int o = get_global_id(0), i = get_global_id(1);
     if (o >= OUT || i >= IN)
         return;
-    float sum = 0.0f;
-    for (int n = 0; n < N; n++)
-        sum += x[n * IN + i] * dy[n * OUT + o];
+    ADD_UP(sum, 0.0f, n, N, x[n * IN + i] * dy[n * OUT + o])
     dw[i * OUT + o] = sum;
 }
 
@@ -47,8 +56,6 @@ __kernel void backward_b(__global const float *dy, __global float *db, int N, in
     const int o = get_global_id(0);
     if (o >= OUT)
         return;
-    float sum = 0.0f;
-    for (int n = 0; n < N; n++)
-        sum += dy[n * OUT + o];
+    ADD_UP(sum, 0.0f, n, N, dy[n * OUT + o])
     db[o] = sum;
 }

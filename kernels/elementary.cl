@@ -1,65 +1,65 @@
 /* Elementary functions of one number, and their slopes dy/dx; see refcnn/reference/elementary.py. ceil, erf, exp, floor,
-   log, rint and sqrt are OpenCL's own. */
+   log, rint and sqrt are OpenCL's own. FLOAT is one float, or a vector of them: comparisons of those choose in ? : too. */
 
-inline float absolute(float x)
+inline FLOAT absolute(FLOAT x)
 {
     return fabs(x);
 }
 
-inline float absolute_slope(float x, float y)
+inline FLOAT absolute_slope(FLOAT x, FLOAT y)
 {
     /* Not sign, which gives 0 where x is NaN. */
     return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x;
 }
 
-inline float constant_slope(float x, float y)
+inline FLOAT constant_slope(FLOAT x, FLOAT y)
 {
     return 0.0f;
 }
 
-inline float erf_slope(float x, float y)
+inline FLOAT erf_slope(FLOAT x, FLOAT y)
 {
     /* e^-1600 is 0 in any float, and the square of x might overflow. */
-    const float bounded = fmin(fabs(x), 40.0f);
+    const FLOAT bounded = fmin(fabs(x), 40.0f);
     return isnan(x) ? x : 1.1283791671f * exp(-bounded * bounded);
 }
 
-inline float exp_slope(float x, float y)
+inline FLOAT exp_slope(FLOAT x, FLOAT y)
 {
     return y;
 }
 
-inline float log_slope(float x, float y)
+inline FLOAT log_slope(FLOAT x, FLOAT y)
 {
     return 1.0f / x;
 }
 
-inline float negative(float x)
+inline FLOAT negative(FLOAT x)
 {
     return -x;
 }
 
-inline float negative_slope(float x, float y)
+inline FLOAT negative_slope(FLOAT x, FLOAT y)
 {
     return -1.0f;
 }
 
-inline float reciprocal(float x)
+inline FLOAT reciprocal(FLOAT x)
 {
     return 1.0f / x;
 }
 
-inline float reciprocal_slope(float x, float y)
+inline FLOAT reciprocal_slope(FLOAT x, FLOAT y)
 {
     return -y * y;
 }
 
-inline float sign_of(float x)
+inline FLOAT sign_of(FLOAT x)
 {
     return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x;
 }
 
-inline float sqrt_slope(float x, float y)
+inline FLOAT sqrt_slope(FLOAT x, FLOAT y)
 {
     return 0.5f / y;
 }

@@ -1,5 +1,6 @@
 /* Functions of one number or of two, element by element. Build options:
    CHUNK          the elements that a work-item does
+   WIDTH          those that it takes at once, 1 or as many as a vector has, where the function is of FLOAT
    OPERATION      the function, of elementary.cl, activation.cl, arithmetic.cl or logic.cl, or OpenCL's own
    TYPE           the operands' type; left out for floats that have a gradient
    INTEGER        where TYPE is one of whole numbers and the function is of integer.cl
@@ -18,6 +19,14 @@
 #define RESULT TYPE
 #endif
 
+#define JOINED(type, width) type##width
+#define VECTOR(type, width) JOINED(type, width)
+#if WIDTH > 1
+#define FLOAT VECTOR(float, WIDTH)
+#else
+#define FLOAT float
+#endif
+
 #ifdef INTEGER
 #include "integer.cl"
 #else
@@ -27,11 +36,43 @@
 #endif
 #include "logic.cl"
 
-/* Does something with each element i of this work-item. */
+#if WIDTH > 1
+typedef FLOAT unaligned_vector __attribute__((aligned(4)));
+
+/* The first of so many numbers that are left, as many as a vector has; 0 in the place of those that it has more. */
+inline FLOAT taken(__global const float *x, int left)
+{
+    if (left >= WIDTH)
+        return *(__global const unaligned_vector *)x;
+    FLOAT value = 0.0f;
+    for (int k = 0; k < left; k++)
+        ((float *)&value)[k] = x[k];
+    return value;
+}
+
+inline void put(__global float *y, int left, FLOAT value)
+{
+    if (left >= WIDTH)
+        *(__global unaligned_vector *)y = value;
+    else
+        for (int k = 0; k < left; k++)
+            y[k] = ((float *)&value)[k];
+}
+
+#define TAKEN(x, i, left) taken(x + (i), left)
+#define PUT(y, i, left, value) put(y + (i), left, value)
+#else
+#define TAKEN(x, i, left) x[i]
+#define PUT(y, i, left, value) y[i] = value
+#endif
+
+/* Does something with the elements from i on of this work-item, WIDTH of them at once. */
 #define EACH(DO)                                                                          \
     const int begin = get_global_id(0) * CHUNK, end = begin + min(CHUNK, count - begin); \
-    for (int i = begin; i < end; i++)                                                     \
+    for (int i = begin; i < end; i += WIDTH)                                              \
         DO
+#define HERE(x) TAKEN(x, i, end - i)
+#define PUT_HERE(y, value) PUT(y, i, end - i, value);
 
 #ifdef SLOPE
 
@@ -46,7 +87,7 @@
 __kernel void unary_forward(__global const TYPE *restrict x, __global RESULT *restrict y, int count,
                             float attribute1, float attribute2)
 {
-    EACH(y[i] = OPERATION WITH_ATTRIBUTES(x[i]);)
+    EACH(PUT_HERE(y, OPERATION WITH_ATTRIBUTES(HERE(x))))
 }
 
 #ifdef HAS_GRADIENT
@@ -54,7 +95,7 @@ __kernel void unary_backward(__global const float *restrict dy, __global const f
                              __global const float *restrict y, __global float *restrict dx, int count,
                              float attribute1, float attribute2)
 {
-    EACH(dx[i] = dy[i] * SLOPE WITH_ATTRIBUTES(x[i], y[i]);)
+    EACH(PUT_HERE(dx, HERE(dy) * SLOPE WITH_ATTRIBUTES(HERE(x), HERE(y))))
 }
 #endif
 
@@ -62,14 +103,14 @@ __kernel void unary_backward(__global const float *restrict dy, __global const f
 
 __kernel void binary_forward(__global const TYPE *a, __global const TYPE *b, __global RESULT *restrict y, int count)
 {
-    EACH(y[i] = OPERATION(a[i], b[i]);)
+    EACH(PUT_HERE(y, OPERATION(HERE(a), HERE(b))))
 }
 
 #if defined(OF_A) && defined(HAS_GRADIENT)
 __kernel void binary_backward_a(__global const float *dy, __global const float *a, __global const float *b,
                                 __global const float *y, __global float *restrict da, int count)
 {
-    EACH(da[i] = OF_A(dy[i], a[i], b[i], y[i]);)
+    EACH(PUT_HERE(da, OF_A(HERE(dy), HERE(a), HERE(b), HERE(y))))
 }
 #endif
 
@@ -77,7 +118,7 @@ __kernel void binary_backward_a(__global const float *dy, __global const float *
 __kernel void binary_backward_b(__global const float *dy, __global const float *a, __global const float *b,
                                 __global const float *y, __global float *restrict db, int count)
 {
-    EACH(db[i] = OF_B(dy[i], a[i], b[i], y[i]);)
+    EACH(PUT_HERE(db, OF_B(HERE(dy), HERE(a), HERE(b), HERE(y))))
 }
 #endif
 
@@ -88,25 +129,37 @@ inline int place(int row, int axis1, int axis2, int stride0, int stride1, int st
     return row / axis2 / axis1 * stride0 + row / axis2 % axis1 * stride1 + row % axis2 * stride2;
 }
 
-/* Does something with each element i of this work-item, which is of element j of a and element k of b. */
+/* Does something with the elements from i on of this work-item, which are of those of a from j on and of b from k on, or
+   of one of them. */
 #define EACH_BROADCAST(DO)                                                                                  \
     const int begin = get_global_id(0) * CHUNK, end = begin + min(CHUNK, count - begin);                   \
     for (int first = begin; first < end;) {                                                                 \
         const int row = first / last, column = first % last, stop = min(end - first, last - column);        \
         const int j0 = place(row, axis1, axis2, a_stride0, a_stride1, a_stride2) + column * A_STEP;         \
         const int k0 = place(row, axis1, axis2, b_stride0, b_stride1, b_stride2) + column * B_STEP;         \
-        for (int n = 0; n < stop; n++) {                                                                    \
-            const int i = first + n, j = j0 + n * A_STEP, k = k0 + n * B_STEP;                              \
+        for (int n = 0; n < stop; n += WIDTH) {                                                             \
+            const int i = first + n, j = j0 + n * A_STEP, k = k0 + n * B_STEP, left = stop - n;             \
             DO                                                                                              \
         }                                                                                                   \
         first += stop;                                                                                      \
     }
+#if A_STEP
+#define OF_OPERAND_A TAKEN(a, j, left)
+#else
+#define OF_OPERAND_A a[j]
+#endif
+#if B_STEP
+#define OF_OPERAND_B TAKEN(b, k, left)
+#else
+#define OF_OPERAND_B b[k]
+#endif
+#define OPERANDS OF_OPERAND_A, OF_OPERAND_B
 
 __kernel void broadcast_forward(__global const TYPE *a, __global const TYPE *b, __global RESULT *restrict y,
                                 int count, int axis1, int axis2, int last, int a_stride0, int a_stride1,
                                 int a_stride2, int b_stride0, int b_stride1, int b_stride2)
 {
-    EACH_BROADCAST(y[i] = OPERATION(a[j], b[k]);)
+    EACH_BROADCAST(PUT(y, i, left, OPERATION(OPERANDS));)
 }
 
 #if defined(OF_A) && defined(HAS_GRADIENT)
@@ -115,7 +168,7 @@ __kernel void broadcast_backward_a(__global const float *dy, __global const floa
                                    int axis2, int last, int a_stride0, int a_stride1, int a_stride2, int b_stride0,
                                    int b_stride1, int b_stride2)
 {
-    EACH_BROADCAST(da[i] = OF_A(dy[i], a[j], b[k], y[i]);)
+    EACH_BROADCAST(PUT(da, i, left, OF_A(TAKEN(dy, i, left), OPERANDS, TAKEN(y, i, left)));)
 }
 #endif
 
@@ -125,7 +178,7 @@ __kernel void broadcast_backward_b(__global const float *dy, __global const floa
                                    int axis2, int last, int a_stride0, int a_stride1, int a_stride2, int b_stride0,
                                    int b_stride1, int b_stride2)
 {
-    EACH_BROADCAST(db[i] = OF_B(dy[i], a[j], b[k], y[i]);)
+    EACH_BROADCAST(PUT(db, i, left, OF_B(TAKEN(dy, i, left), OPERANDS, TAKEN(y, i, left)));)
 }
 #endif
 #endif

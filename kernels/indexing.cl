@@ -1,6 +1,6 @@
-/* Elements of x along one axis, at indices of which negative ones count from the end; see refcnn/reference/gather.py and
-   refcnn/reference/gather_elements.py. Arrays are of (outer, extent, inner) elements, and of so many indices along the axis,
-   picked, in the place of extent.
+/* Elements of x along one axis, at indices of which negative ones count from the end; see refcnn/reference/gather.py
+   and refcnn/reference/gather_elements.py. Arrays are of (outer, extent, inner) elements, and of so many indices along
+   the axis, picked, in the place of extent.
    Build options: CHUNK, the elements, or backward the columns, that a work-item does; INDEX, the type of the indices;
    WORD, an unsigned integer as large as an element of x; PER_ELEMENT where each element of y has an index of its own,
    and not each of its places along the axis. */
@@ -31,8 +31,8 @@ __kernel void taken(__global const WORD *restrict x, __global const INDEX *restr
     }
 }
 
-/* dx[outer, index, column] = the sum of dy[outer, k, column] over the k with that index, in their order. A work-item has
-   all of some columns of dx to itself. */
+/* dx[outer, index, column] = the sum of dy[outer, k, column] over the k with that index, in their order. A work-item
+   has all of some columns of dx to itself. */
 __kernel void summed(__global const float *restrict dy, __global const INDEX *restrict indices,
                               __global float *restrict dx, int count, int extent, int picked, int inner)
 {

@@ -7,66 +7,57 @@
    parts, each read twice while it is in the cache, are merged (Chan, Golub and LeVeque, "Updating formulae and a
    pairwise algorithm for computing sample variances", 1979): no digits cancel, and x is read from memory once. */
 
-#if WIDTH == 16
-typedef float16 vector;
-inline float8 halved16(float16 v) { return v.lo + v.hi; }
-#define HALVED(v) halved8(halved16(v))
-#elif WIDTH == 8
-typedef float8 vector;
-#define HALVED(v) halved8(v)
-#elif WIDTH == 4
-typedef float4 vector;
-#define HALVED(v) (v)
-#else
-typedef float vector;
-#endif
-
-#if WIDTH > 1
-inline float4 halved8(float8 v) { return v.lo + v.hi; }
-inline float added(vector v)
-{
-    const float4 four = HALVED(v);
-    return (four.x + four.y) + (four.z + four.w);
-}
-#else
-inline float added(vector v) { return v; }
-#endif
-
-typedef vector unaligned_vector __attribute__((aligned(4)));
-#define LOAD(pointer) (*(__global const unaligned_vector *)(pointer))
-#define STORE(pointer, value) *(__global unaligned_vector *)(pointer) = value
+#include "vectors.cl"
 
 /* A function that adds up a term of each of some values that lie beside each other. */
-#define ADDING(NAME, TERM)                                                                                      \
-    inline float NAME(__global const float *x, __global const float *dy, __global const float *scale, int count, \
-                      float mean)                                                                               \
-    {                                                                                                           \
-        vector total0 = 0.0f, total1 = 0.0f, total2 = 0.0f, total3 = 0.0f;                                      \
-        float rest = 0.0f;                                                                                      \
-        int i = 0;                                                                                              \
-        for (; i + 4 * WIDTH <= count; i += 4 * WIDTH) {                                                        \
-            total0 += TERM(VECTOR_OF, i);                                                                       \
-            total1 += TERM(VECTOR_OF, i + WIDTH);                                                               \
-            total2 += TERM(VECTOR_OF, i + 2 * WIDTH);                                                           \
-            total3 += TERM(VECTOR_OF, i + 3 * WIDTH);                                                           \
-        }                                                                                                       \
-        for (; i < count; i++)                                                                                  \
-            rest += TERM(NUMBER_OF, i);                                                                         \
-        return added((total0 + total1) + (total2 + total3)) + rest;                                             \
+#define ADDING(NAME, TERM)                                                                      \
+    inline float NAME(__global const float *x, int count, float mean)                           \
+    {                                                                                           \
+        vector total0 = 0.0f, total1 = 0.0f, total2 = 0.0f, total3 = 0.0f;                      \
+        float rest = 0.0f;                                                                      \
+        int i = 0;                                                                              \
+        for (; i + 4 * WIDTH <= count; i += 4 * WIDTH) {                                        \
+            total0 += TERM(VECTOR_OF, i);                                                       \
+            total1 += TERM(VECTOR_OF, i + WIDTH);                                               \
+            total2 += TERM(VECTOR_OF, i + 2 * WIDTH);                                           \
+            total3 += TERM(VECTOR_OF, i + 3 * WIDTH);                                           \
+        }                                                                                       \
+        for (; i < count; i++)                                                                  \
+            rest += TERM(NUMBER_OF, i);                                                         \
+        return added((total0 + total1) + (total2 + total3)) + rest;                             \
     }
 
-#define VECTOR_OF(array, i) LOAD(array + i)
-#define NUMBER_OF(array, i) array[i]
 #define ITSELF(READ, i) READ(x, i)
 #define SQUARE(READ, i) ((READ(x, i) - mean) * (READ(x, i) - mean))
-#define PRODUCT(READ, i) (READ(dy, i) * (READ(x, i) - mean))
-#define SCALED(READ, i) (READ(dy, i) * READ(scale, i))
-#define SCALED_PRODUCT(READ, i) (SCALED(READ, i) * (READ(x, i) - mean))
 ADDING(sum_of, ITSELF)
 ADDING(squares_of, SQUARE)
-ADDING(products_of, PRODUCT)
-ADDING(scaled_sum_of, SCALED)
-ADDING(scaled_products_of, SCALED_PRODUCT)
+
+/* A function that adds up dy and dy (x - mean), or the like of what stands for dy; the former come first. */
+#define ADDING_PRODUCTS(NAME, OF_DY)                                                                                 \
+    inline float2 NAME(__global const float *x, __global const float *dy, __global const float *scale, int count,    \
+                       float mean)                                                                                   \
+    {                                                                                                                \
+        vector sum0 = 0.0f, sum1 = 0.0f, product0 = 0.0f, product1 = 0.0f;                                           \
+        float sum = 0.0f, product = 0.0f;                                                                            \
+        int i = 0;                                                                                                   \
+        for (; i + 2 * WIDTH <= count; i += 2 * WIDTH) {                                                             \
+            const vector first = OF_DY(VECTOR_OF, i), second = OF_DY(VECTOR_OF, i + WIDTH);                          \
+            sum0 += first;                                                                                           \
+            sum1 += second;                                                                                          \
+            product0 += first * (LOAD(x + i) - mean);                                                                \
+            product1 += second * (LOAD(x + i + WIDTH) - mean);                                                       \
+        }                                                                                                            \
+        for (; i < count; i++) {                                                                                     \
+            sum += OF_DY(NUMBER_OF, i);                                                                              \
+            product += OF_DY(NUMBER_OF, i) * (x[i] - mean);                                                          \
+        }                                                                                                            \
+        return (float2)(added(sum0 + sum1) + sum, added(product0 + product1) + product);                             \
+    }
+
+#define UNSCALED(READ, i) READ(dy, i)
+#define SCALED(READ, i) (READ(dy, i) * READ(scale, i))
+ADDING_PRODUCTS(products_of, UNSCALED)
+ADDING_PRODUCTS(scaled_products_of, SCALED)
 
 /* Statistics of each part of each row: a row of `length` values has `parts` of `part`, the last of them perhaps fewer.
    A work-item does `per_item` parts that lie beside each other. */
@@ -77,9 +68,9 @@ __kernel void row_statistics(__global const float *restrict x, __global float *r
     for (int p = first; p < last; p++) {
         const int begin = p % parts * part, count = min(part, length - begin);
         __global const float *values = x + (size_t)(p / parts) * length + begin;
-        const float sum = sum_of(values, values, values, count, 0.0f);
+        const float sum = sum_of(values, count, 0.0f);
         sums[p] = sum;
-        squares[p] = squares_of(values, values, values, count, sum / count);
+        squares[p] = squares_of(values, count, sum / count);
     }
 }
 
@@ -159,8 +150,9 @@ __kernel void row_products(__global const float *restrict dy, __global const flo
     for (int p = first; p < last; p++) {
         const int begin = p % parts * part, count = min(part, length - begin), row = p / parts;
         const size_t start = (size_t)row * length + begin;
-        sums[p] = sum_of(dy + start, dy + start, dy + start, count, 0.0f);
-        sums[behind + p] = products_of(x + start, dy + start, dy + start, count, mean[row % channels]);
+        const float2 totals = products_of(x + start, dy + start, dy + start, count, mean[row % channels]);
+        sums[p] = totals.x;
+        sums[behind + p] = totals.y;
     }
 }
 
@@ -248,7 +240,7 @@ __kernel void batch_gradients(__global const float *restrict sums, __global cons
         d_variance[c] = momentum * d_running_variance[c];
     } else {
         d_mean[c] = -(slope[c] * sums[c]);
-        d_variance[c] = -(slope[c] * product / deviation * 0.5f);
+        d_variance[c] = -(0.5f * slope[c] * product / deviation);
     }
 }
 
@@ -303,8 +295,8 @@ __kernel void normalise_rows(__global const float *restrict x, __global const fl
     const int first = get_global_id(0) * per_item, last = min(first + per_item, rows), values = parts * length;
     for (int row = first; row < last; row++) {
         __global const float *of_row = x + (size_t)row * values;
-        const float centre = CENTRED ? sum_of(of_row, of_row, of_row, values, 0.0f) / values : 0.0f;
-        const float factor = 1.0f / sqrt(squares_of(of_row, of_row, of_row, values, centre) / values + epsilon);
+        const float centre = CENTRED ? sum_of(of_row, values, 0.0f) / values : 0.0f;
+        const float factor = 1.0f / sqrt(squares_of(of_row, values, centre) / values + epsilon);
         mean[row] = centre;
         inverse[row] = factor;
         for (int p = row * parts; p < (row + 1) * parts; p++) {
@@ -341,11 +333,13 @@ __kernel void normalise_rows_backward(__global const float *restrict dy, __globa
         for (int p = row * parts; p < (row + 1) * parts; p++) {
             const size_t start = (size_t)p * length;
 #if BY_COLUMN
-            sum = scaled_sum_of(x + start, dy + start, scale, length, centre);
-            product = scaled_products_of(x + start, dy + start, scale, length, centre) * factor;
+            const float2 totals = scaled_products_of(x + start, dy + start, scale, length, centre);
+            sum = totals.x;
+            product = totals.y * factor;
 #else
-            dbias[p] = sum_of(dy + start, dy + start, dy + start, length, 0.0f);
-            dscale[p] = products_of(x + start, dy + start, dy + start, length, centre) * factor;
+            const float2 totals = products_of(x + start, dy + start, dy + start, length, centre);
+            dbias[p] = totals.x;
+            dscale[p] = totals.y * factor;
             sum += scale[p % channels] * dbias[p];
             product += scale[p % channels] * dscale[p];
 #endif

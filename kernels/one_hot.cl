@@ -1,6 +1,6 @@
 /* One row of numbers for each index, all of them off but the one there; see refcnn/reference/one_hot.py.
-   Build options: CHUNK, the elements that a work-item does; INDEX, the type of the indices; WORD, an unsigned integer as
-   large as an element of y. */
+   Build options: CHUNK, the elements that a work-item does; INDEX, the type of the indices; WORD, an unsigned integer
+   as large as an element of y. */
 
 /* y[outer, place, inner] for the indices (outer, inner). */
 __kernel void one_hot_forward(__global const INDEX *restrict indices, __global WORD *restrict y, int count, int depth,

@@ -3,10 +3,23 @@
    Names as in refcnn/reference/max_pool2d_with_indices.py, average_pool2d.py and lp_pool2d.py; what has the name of an
    axis, d for depth, h or w, goes along it. maps is N C: every channel of every image is pooled by itself. */
 
-/* The place of the window along an axis that has a tap so far behind its first place, or -1 if there is none. */
+/* Sums are blocked: of about so many terms at most, one after the other, and then of such sums, so that the error of a
+   long one stays small. */
+#define TERMS 1024
+#define BEGIN_ROW(taps)                \
+    {                                  \
+        if (terms + taps > TERMS) {    \
+            sum += part;               \
+            part = 0.0f;               \
+            terms = 0;                 \
+        }                              \
+        terms += taps;                 \
+    }
+
+/* The place of the window along an axis that has a tap so far behind its first place, or less than 0 if none has. */
 int place_of(int distance, int step, int places)
 {
-    return distance >= 0 && distance % step == 0 && distance / step < places ? distance / step : -1;
+    return distance % step == 0 && distance / step < places ? distance / step : -1;
 }
 
 /* Taps from a first one on, spread apart, that lie from begin to end. */
@@ -89,15 +102,19 @@ __kernel void mean_forward(
         return;
     const int j = place % out_w, i = place / out_w % out_h, l = place / out_w / out_h % out_d;
     const int map = place / out_w / out_h / out_d;
-    float sum = 0.0f;
+    float sum = 0.0f, part = 0.0f;
+    int terms = 0;
     for (int o = 0; o < kd; o++)
-        for (int p = 0; p < kh; p++)
+        for (int p = 0; p < kh; p++) {
+            BEGIN_ROW(kw)
             for (int q = 0; q < kw; q++) {
                 const int plane = l * s_d - front + o * d_d, row = i * s_h - top + p * d_h;
                 const int column = j * s_w - left + q * d_w;
                 if (plane >= 0 && plane < depth && row >= 0 && row < height && column >= 0 && column < width)
-                    sum += x[((map * depth + plane) * height + row) * width + column];
+                    part += x[((map * depth + plane) * height + row) * width + column];
             }
+        }
+    sum += part;
     const int count = taps_within(l * s_d - front, kd, d_d, -counted_front, depth + counted_back) *
                       taps_within(i * s_h - top, kh, d_h, -counted_top, height + counted_bottom) *
                       taps_within(j * s_w - left, kw, d_w, -counted_left, width + counted_right);
@@ -150,15 +167,19 @@ __kernel void norm_forward(
         return;
     const int j = place % out_w, i = place / out_w % out_h, l = place / out_w / out_h % out_d;
     const int map = place / out_w / out_h / out_d;
-    float sum = 0.0f;
+    float sum = 0.0f, part = 0.0f;
+    int terms = 0;
     for (int o = 0; o < kd; o++)
-        for (int a = 0; a < kh; a++)
+        for (int a = 0; a < kh; a++) {
+            BEGIN_ROW(kw)
             for (int b = 0; b < kw; b++) {
                 const int plane = l * s_d - front + o * d_d, row = i * s_h - top + a * d_h;
                 const int column = j * s_w - left + b * d_w;
                 if (plane >= 0 && plane < depth && row >= 0 && row < height && column >= 0 && column < width)
-                    sum += to_the_power(fabs(x[((map * depth + plane) * height + row) * width + column]), p);
+                    part += to_the_power(fabs(x[((map * depth + plane) * height + row) * width + column]), p);
             }
+        }
+    sum += part;
     y[place] = p == 1 ? sum : p == 2 ? sqrt(sum) : rootn(sum, p);
 }
 

@@ -21,14 +21,22 @@ __kernel void softmax_cross_entropy_forward(__global const float *x, __global co
     for (int i = 1; i < columns; i++)
         m = x[first + i] > m || isnan(x[first + i]) ? x[first + i] : m;
     float sum = 0.0f;
-    for (int i = 0; i < columns; i++)
-        sum += exp(x[first + i] - m);
+    for (int begin = 0; begin < columns; begin += TERMS) {
+        float part = 0.0f;
+        for (int i = begin; i < begin + min(TERMS, columns - begin); i++)
+            part += exp(x[first + i] - m);
+        sum += part;
+    }
     float log_sum = log(sum), total = 0.0f;
-    for (int i = 0; i < columns; i++) {
-        float value = x[first + i] - m - log_sum;
-        log_p[first + i] = value;
-        loss[first + i] = weighted(-t[first + i], value);
-        total += loss[first + i];
+    for (int begin = 0; begin < columns; begin += TERMS) {
+        float part = 0.0f;
+        for (int i = begin; i < begin + min(TERMS, columns - begin); i++) {
+            float value = x[first + i] - m - log_sum;
+            log_p[first + i] = value;
+            loss[first + i] = weighted(-t[first + i], value);
+            part += loss[first + i];
+        }
+        total += part;
     }
     row_sum[n] = total;
 }

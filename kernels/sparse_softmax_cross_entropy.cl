@@ -3,6 +3,9 @@
    apart. The target of its own class is share + hit, of each other class share, both times its weight, if classes have
    weights; places of the class ignored, if there is such a class, have targets of 0. */
 
+/* Terms that are added one after the other, at most. */
+#define TERMS 1024
+
 inline float target(int i, long own, __global const float *restrict class_weight, int are_weighted, float hit,
                     float share)
 {
@@ -38,8 +41,12 @@ __kernel void sparse_softmax_cross_entropy_forward(__global const float *restric
         m = value > m || isnan(value) ? value : m;
     }
     float sum = 0.0f;
-    for (int i = 0; i < classes; i++)
-        sum += exp(x[(size_t)i * inner] - m);
+    for (int begin = 0; begin < classes; begin += TERMS) {
+        float part = 0.0f;
+        for (int i = begin; i < begin + min(TERMS, classes - begin); i++)
+            part += exp(x[(size_t)i * inner] - m);
+        sum += part;
+    }
     const float log_sum = log(sum);
     float total = 0.0f;
     for (int i = 0; i < classes; i++) {

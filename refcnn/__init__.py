@@ -75,6 +75,7 @@ from .layers.expand import expand
 from .layers.flatten import Flatten, flatten
 from .layers.gather import gather
 from .layers.gather_elements import gather_elements
+from .layers.gemm import gemm
 from .layers.global_average_pool2d import (
     GlobalAveragePool1d,
     GlobalAveragePool2d,
@@ -281,6 +282,7 @@ __all__ = [
     "find_learning_rate",
     "fit",
     "flatten",
+    "gemm",
     "floor",
     "gather",
     "gather_elements",

@@ -163,11 +163,11 @@ def _and(names):
 
 
 def _compact(value):
-    """Return one number for a tuple of equal ones, and a pair for (top, left, bottom, right) of two equal pairs."""
+    """Return one number for a tuple of equal ones, and half of padding whose beginnings are its ends."""
     if isinstance(value, tuple) and value:
         if all(entry == value[0] for entry in value):
             return value[0]
         half = len(value) // 2
-        if len(value) == 4 and value[:half] == value[half:]:
+        if len(value) in (4, 6) and value[:half] == value[half:]:
             return value[:half]
     return value

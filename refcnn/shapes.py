@@ -342,3 +342,24 @@ def repeated_axes(shape, to):
     """
     padded = (1,) * (len(to) - len(shape)) + tuple(shape)
     return tuple(axis for axis, size in enumerate(padded) if size != to[axis])
+
+
+def matrix_product_shape(a, b):
+    """Return the shape of the product of two matrices, of stacks of them, or of vectors, as of NumPy's ``matmul``.
+
+    Parameters
+    ----------
+    a, b : tuple of int
+        (..., rows, n) or (n,), and (..., n, columns) or (n,).
+
+    Raises
+    ------
+    ShapeError
+        If one has no axis, a size is 0, or they do not fit.
+    """
+    if not a or not b or 0 in (*a, *b) or a[-1] != b[-2:][0]:
+        raise ShapeError(
+            f"the shapes are {tuple(a)} and {tuple(b)}. Give matrices of shapes (rows, n) and (n, columns), stacks of "
+            "them or vectors, no size zero: the last size of the first is that of the last axis but one of the second."
+        )
+    return (*broadcast_shape(a[:-2], b[:-2]), *a[-2:-1], *b[-1:][: len(b) - 1])

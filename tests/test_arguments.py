@@ -58,6 +58,11 @@ def test_a_layer_is_written_as_one_would_write_it(layer):
         (rm.Conv2d(8, (3, 5), padding=(1, 2, 1, 2)), "Conv2d(8, (3, 5), padding=(1, 2))"),
         (rm.Dense(10), "Dense(10)"),
         (rm.MaxPool2d(filter=2, stride=2), "MaxPool2d(2, stride=2)"),
+        (
+            rm.AveragePool3d(4, padding=(1, 2, 3, 1, 2, 3), ceil_mode=True),
+            "AveragePool3d(4, padding=(1, 2, 3), ceil_mode=True)",
+        ),
+        (rm.LpPool1d(2, p=3, padding=(0, 1)), "LpPool1d(2, p=3, padding=(0, 1))"),
         (rm.Relu(), "Relu()"),
         (rm.Sgd(0.5), "Sgd(lr=0.5, momentum=0.4, nesterov=True)"),
         (rm.HeNormal(), "HeNormal()"),

@@ -477,6 +477,11 @@ ROUNDED = {
     "expm1": (1, np.expm1, lambda device, a: device._nudged(np.expm1(a.astype(np.float64)), 3)),
     "log1p": (1, np.log1p, lambda device, a: device._nudged(np.log1p(a.astype(np.float64)), 2)),
     "tanh": (1, np.tanh, lambda device, a: device._nudged(np.tanh(a.astype(np.float64)), 5)),
+    "root of a magnitude": (
+        1,
+        lambda a: a.power_of_magnitude(1 / 3) if isinstance(a, Approximation) else np.power(a, 1 / 3),
+        lambda device, a: device._nudged(np.power(a.astype(np.float64), 1 / 3), 16),
+    ),
     "power": (2, np.power, lambda device, *ab: device._nudged(np.power(*(one.astype(np.float64) for one in ab)), 16)),
     "maximum": (2, np.maximum, lambda device, a, b: np.maximum(a, b)),
     "sign": (1, np.sign, lambda device, a: np.sign(a)),
@@ -498,7 +503,7 @@ def test_each_rule_of_running_error_analysis(name, data, seed, size):
     computed, operands = [], []
     for _ in range(count):
         value = data.draw(arrays((7,), scales=(1.0, 1e-10)))
-        if name in ("log", "log1p", "sqrt", "divide", "power", "reciprocal"):
+        if name in ("log", "log1p", "sqrt", "divide", "power", "reciprocal", "root of a magnitude"):
             value = np.abs(value) + np.float32(1e-12)
         exact = value.astype(np.float64) * (1 + size * rng.uniform(-1, 1, 7))
         computed.append(value)

@@ -93,6 +93,28 @@ def test_everything_comes_back_to_the_bit(tmp_path_factory, state, **fields):
         assert getattr(saved, field) == getattr(loaded, field)
 
 
+def test_an_optimizer_goes_on_in_the_midst_of_a_step(tmp_path):
+    """Before its first step too: the sum of gradients so far, their number and the average of the weights are kept."""
+    with rm.use_backend("reference"):
+        model, optimizers = rm.Sequential([rm.Dense(2, input_size=3)]), []
+        for number in (1, 4):
+            optimizer = rm.Adam(accumulation_steps=3, average_decay=0.5)
+            for _ in range(number):
+                with model.train():
+                    loss = rm.mean_squared_error(model(np.eye(3)), np.ones((3, 2)))
+                loss.grad().update(optimizer)
+            states = {name: optimizer.state(parameter) for name, parameter in model.parameters()}
+            example(parameters=model.state(), optimizer=states).save(tmp_path / "a.npz")
+            optimizers.append(rm.Adam(accumulation_steps=3, average_decay=0.5))
+            Checkpoint.load(tmp_path / "a.npz").restore(model, optimizers[-1])
+            for name, parameter in model.parameters():
+                found = optimizers[-1].state(parameter)
+                assert found.keys() == states[name].keys() >= {"gradient", "gradients"}
+                assert ("average" in found) == (number == 4)
+                for slot, array in states[name].items():
+                    np.testing.assert_array_equal(found[slot], array)
+
+
 def test_a_checkpoint_from_before_tells_no_size_of_images(tmp_path):
     example().save(tmp_path / "new.npz")
     with np.load(tmp_path / "new.npz") as file:

@@ -226,6 +226,22 @@ class Residual(rm.Model):
         return rm.softplus(self.outer(x)) * rm.sigmoid(x.sum(axis=-1, keepdims=True))
 
 
+@pytest.mark.parametrize("opset", [13, 18, 19, 22])
+def test_pools_that_older_operators_do_not_have(tmp_path, opset):
+    """Windows with gaps, and padded by as much as they have taps: other operators say the same of any batch."""
+    layers = [
+        rm.MaxPool2d(2, padding="same", dilation=4),
+        rm.AveragePool2d((3, 2), padding=(1, 2), dilation=(1, 3), ceil_mode=True, stride=2),
+        rm.AveragePool2d(2, padding=1, dilation=2, count_include_padding=False),
+        rm.LpPool2d(2, padding=2, dilation=3, p=3),
+    ]
+    path = tmp_path / "pools.onnx"
+    proof = export(rm.Sequential(layers), path, (2, 9, 10), opset=opset, examples=3, backends=["reference"])
+    assert proof.opset == opset
+    x = np.random.default_rng(0).normal(size=(4, 2, 9, 10)).astype(np.float32)
+    np.testing.assert_allclose(run_file(path, x), exact(rm.Sequential(layers), x), rtol=1e-5)
+
+
 @pytest.mark.parametrize("opset", [13, 17, 18, 22])
 def test_operators_are_exported(tmp_path, opset):
     model, path = Residual(), tmp_path / "model.onnx"

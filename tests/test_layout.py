@@ -59,7 +59,7 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"convolution", "indexing", "matmul", "page", "pooling", "renom"}, "optimizers": {"optimizer"}}
+BESIDE = {"layers": {"convolution", "gemm", "indexing", "page", "pooling", "renom"}, "optimizers": {"optimizer"}}
 
 
 def stems(folder, pattern="*.py"):
@@ -195,7 +195,6 @@ OTHER_MEANINGS = {
     ("data", "", "one_hot"): "a public name, of a function of arrays on the host",
     ("data", "", "split"): "a public name, of a function that parts data sets",
     **{("interpolation", "nearest", name): "a way to round, as ONNX calls it" for name in ("ceil", "floor")},
-    ("layers.matmul", "matmul", "dense"): "the function is that operation, without a bias",
     ("conformance.judging.comparison", "verdict", "where"): "a word of a message",
     ("opencl.runtime.trial_process", "run", "where"): "a word of a message",
     **{
@@ -237,7 +236,7 @@ OTHER_MEANINGS = {
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
         ("numpy_protocol", "", operation): "the operator is the operation"
-        for operation in ("divide", "multiply", "power", "subtract")
+        for operation in ("divide", "matmul", "multiply", "power", "subtract")
     },
     ("variable", "Variable.__abs__", "absolute"): "the operator is the operation",
     ("variable", "Variable.__getitem__", "slice"): "the operator is the operation",

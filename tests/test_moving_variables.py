@@ -81,15 +81,6 @@ def test_matrix_products(rows, n, columns):
     np.testing.assert_array_equal(gradients.get(w).as_ndarray(), a.T @ dy)
 
 
-@pytest.mark.parametrize(
-    "shapes", [((3,), (3, 2)), ((2, 3), (3,)), ((2, 3), (2, 3)), ((2, 2, 3), (3, 2)), ((2, 3), ())]
-)
-def test_what_is_no_pair_of_matrices_is_refused(shapes):
-    a, b = map(np.ones, shapes)
-    with pytest.raises(ShapeError, match="matmul"):
-        rm.Variable(a) @ rm.Variable(b)
-
-
 def test_a_weight_used_in_parts_gets_the_sum_of_its_gradients():
     w = rm.Parameter(np.ones((3, 2)))
     with recording():

@@ -14,7 +14,7 @@ from refcnn.conformance.subjects import base
 from refcnn.conformance.subjects import finding as subjects
 from refcnn.errors import ExportError, OpsetError
 from refcnn.onnx import operators
-from refcnn.onnx.writing.graph import build_alone
+from refcnn.onnx.writing.graph import Graph, build_alone
 
 from . import split_for_test
 
@@ -97,6 +97,14 @@ def test_the_arrays_of_a_case_are_the_inputs(operation, data):
     )
     for name, array in present.items():
         np.testing.assert_array_equal(feeds[name].ravel(), array.ravel())
+
+
+def test_initializers_are_one_if_they_have_the_same_bits():
+    """NaN is not equal to itself, and 0 is equal to -0."""
+    graph = Graph({}, {}, 17)
+    one, other = np.float32([np.nan, 0.0]), np.float32([np.nan, -0.0])
+    assert graph.constant(one, "c") == graph.constant(one.copy(), "c") != graph.constant(other, "c")
+    assert len(graph.initializers) == 2
 
 
 def slicing(graph, x, **attributes):

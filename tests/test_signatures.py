@@ -22,10 +22,12 @@ OPTIONS = {
     "along": [("-DCHUNK=4",), ("-DCHUNK=4", "-DWEIGHTED")],
     "dropout": [("-DCHUNK=4",)],
     "elementwise": [
-        ("-DCHUNK=4", "-DOPERATION=leaky_relu", "-DSLOPE=leaky_relu_slope", "-DATTRIBUTES=1"),
-        ("-DCHUNK=4", "-DOPERATION=tanh", "-DSLOPE=tanh_slope", "-DATTRIBUTES=0"),
-        ("-DCHUNK=4", "-DOPERATION=divide", "-DOF_A=divide_of_a", "-DOF_B=divide_of_b"),
-        ("-DCHUNK=4", "-DOPERATION=subtract", "-DOF_B=subtract_of_b", "-DA_STEP=1", "-DB_STEP=0"),
+        ("-DCHUNK=4", "-DWIDTH=1", "-DOPERATION=leaky_relu", "-DSLOPE=leaky_relu_slope", "-DATTRIBUTES=1"),
+        ("-DCHUNK=4", "-DWIDTH=8", "-DOPERATION=tanh", "-DSLOPE=tanh_slope", "-DATTRIBUTES=0"),
+        ("-DCHUNK=4", "-DWIDTH=4", "-DOPERATION=divide", "-DOF_A=divide_of_a", "-DOF_B=divide_of_b"),
+        ("-DCHUNK=4", "-DWIDTH=1", "-DOPERATION=subtract", "-DOF_B=subtract_of_b", "-DA_STEP=1", "-DB_STEP=0"),
+        ("-DCHUNK=4", "-DWIDTH=1", "-DTYPE=long", "-DINTEGER", "-DOPERATION=power", "-DA_STEP=0", "-DB_STEP=1"),
+        ("-DCHUNK=4", "-DWIDTH=1", "-DTYPE=uchar", "-DRESULT=uchar", "-DOPERATION=logical_not", "-DSLOPE="),
     ],
     "indexing": [
         ("-DCHUNK=4", "-DWORD=uint", "-DINDEX=int"),
@@ -41,6 +43,7 @@ OPTIONS = {
     "one_hot": [("-DCHUNK=4", "-DWORD=uint", "-DINDEX=int")],
     "reduction": [("-DCHUNK=4",)],
     "relu": [("-DCHUNK=4",)],
+    "where": [("-DCHUNK=4", "-DWORD=uint", "-DSTEP_OF_CONDITION=1", "-DSTEP_OF_A=0", "-DSTEP_OF_B=1")],
 }
 OPTIONS["conv2d_winograd_weights"] = OPTIONS["conv2d_winograd"]
 STEMS = sorted(path.stem for path in kernels.kernel_folder().glob("*.cl") if "__kernel" in path.read_text())

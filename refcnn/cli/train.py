@@ -74,7 +74,7 @@ def command(backend, out, resume, time, dry_run, lr_find, **options):
     if resume is None:
         use_backend(backend or "auto")
         if dry_run or lr_find:
-            _rehearse(dry_run, lr_find, options)
+            _rehearse(dry_run, lr_find, options, out)
             return
         session = training.start(options, out)
     else:
@@ -88,12 +88,12 @@ def command(backend, out, resume, time, dry_run, lr_find, **options):
     _train(session, time)
 
 
-def _rehearse(is_dry, picture, options):
+def _rehearse(is_dry, picture, options, out):
     from ..display import command, shown
     from ..runs import rehearsal
 
     if is_dry:
-        rehearsal.dry_run(options, lambda text: click.echo(shown(text, keep="\n")))
+        rehearsal.dry_run(options, out, lambda text: click.echo(shown(text, keep="\n")))
     if picture:
         found = rehearsal.learning_rates(options, picture)
         click.echo(f"The loss was smallest about ten times above the learning rate {found.suggestion:g}.")

@@ -16,6 +16,8 @@ class Schedule(Written):
     """Base class: a schedule gives the factor of the optimizer's own learning rate at each step."""
 
     _shows_all = True
+    #: Whether the rates of the first epochs depend on how many there will be.
+    depends_on_epochs = False
 
     def factor(self, step: int, batches: int, epochs: int) -> float:
         """Return the factor.
@@ -85,6 +87,8 @@ class Step(Schedule):
 class Cosine(Schedule):
     """The rate falls to nothing along half a cosine (Loshchilov and Hutter, 2017, without restarts)."""
 
+    depends_on_epochs = True
+
     def factor(self, step: int, batches: int, epochs: int) -> float:
         """Return (1 + cos(pi t)) / 2, t being the part of the training that is over."""
         return _cosine(1.0, 0.0, step / (batches * epochs))
@@ -100,6 +104,8 @@ class OneCycle(Schedule):
     start : float
         The first rate, as a part of the largest.
     """
+
+    depends_on_epochs = True
 
     def __init__(self, rise: float = 0.25, start: float = 0.04) -> None:
         self.rise = attributes.number("OneCycle", "rise", rise, above=0, below=1)
@@ -150,6 +156,7 @@ class WarmUp(Schedule):
 
     def __init__(self, schedule: Schedule, epochs: float = 1.0) -> None:
         self.schedule, self.epochs = schedule, attributes.number("WarmUp", "epochs", epochs, above=0)
+        self.depends_on_epochs = schedule.depends_on_epochs
 
     def factor(self, step: int, batches: int, epochs: int) -> float:
         """Return the other's factor; in the rise times (step + 1) / its steps."""

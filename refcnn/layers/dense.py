@@ -15,8 +15,6 @@ from ..variable import Input, Variable, as_variable
 
 KEEPS_INPUT = True
 
-IN_PLACE_OF_NUMPY = dict.fromkeys(("matmul", "dot"), "refcnn.matmul(a, b) for the product of two matrices")
-
 
 class Dense(Layer):
     """A fully connected layer: y = x w + b.

@@ -50,8 +50,8 @@ def maximum(a, b):
 
 
 def maximum_of_a(dy, a, b, y):
-    """da = dy, but 0 where b is larger, and dy / 2 where both are equal."""
-    return np.where(a == b, 0.5 * dy, np.where(a < b, dy.dtype.type(0), dy))
+    """da = dy, times 0 where b is larger, and 1 / 2 where both are equal."""
+    return dy * _share(a == b, a < b, dy.dtype.type)
 
 
 def maximum_of_b(dy, a, b, y):
@@ -65,8 +65,8 @@ def minimum(a, b):
 
 
 def minimum_of_a(dy, a, b, y):
-    """da = dy, but 0 where b is smaller, and dy / 2 where both are equal."""
-    return np.where(a == b, 0.5 * dy, np.where(a > b, dy.dtype.type(0), dy))
+    """da = dy, times 0 where b is smaller, and 1 / 2 where both are equal."""
+    return dy * _share(a == b, a > b, dy.dtype.type)
 
 
 def minimum_of_b(dy, a, b, y):
@@ -131,6 +131,10 @@ def power_of_a(dy, a, b, y):
 def power_of_b(dy, a, b, y):
     """db = dy y log(a), and 0 where a is 0 and b is not below: 0^b stays 0 there."""
     return np.where((a == 0) & (b >= 0), 0, dy * y * np.log(a))
+
+
+def _share(are_equal, is_other, number):
+    return np.where(are_equal, number(0.5), np.where(is_other, number(0), number(1)))
 
 
 def _whole(dy, a, b, y):

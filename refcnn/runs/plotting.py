@@ -87,8 +87,16 @@ def feature_maps(image, maps, title, figure=None):
     return _grid([scaled(one) for one in maps], title, figure, first=scaled(shown))
 
 
+#: What the curves show beside the losses: the metric, its name, and its colour.
+_SHARES = (
+    ("validation_accuracy", "accuracy", "C1"),
+    ("validation_f1", "mean F1 score", "C2"),
+    ("validation_top_k_accuracy", "among the top k", "C4"),
+)
+
+
 def curves(history, figure=None):
-    """Draw loss and accuracy over the epochs.
+    """Draw the losses over the epochs, and beside them accuracy, mean F1 score, and accuracy among the top k.
 
     Parameters
     ----------
@@ -105,10 +113,14 @@ def curves(history, figure=None):
     loss.plot(epochs, [row["validation_loss"] for row in history], marker="o", markersize=3, label="validation")
     loss.set(title="Loss", xlabel="epoch", ylabel="cross entropy", ylim=(0, None))
     loss.legend()
-    values = [row["validation_accuracy"] for row in history]
-    best = int(np.argmax(values))
-    accuracy.plot(epochs, values, marker="o", markersize=3, color="C1")
-    accuracy.set(title=f"Validation accuracy (best {values[best]:.2%})", xlabel="epoch", ylabel="accuracy")
+    for name, label, color in _SHARES:
+        # Epochs that an earlier version trained have the accuracy alone; NaN is not drawn.
+        values = [row.get(name, np.nan) for row in history]
+        if not np.isnan(values).all():
+            accuracy.plot(epochs, values, marker="o", markersize=3, color=color, label=label)
+    best = max(row["validation_accuracy"] for row in history)
+    accuracy.set(title=f"Validation accuracy (best {best:.2%})", xlabel="epoch", ylabel="share")
+    accuracy.legend()
     accuracy.yaxis.set_major_formatter(PercentFormatter(1))
     for axes in (loss, accuracy):
         axes.grid(alpha=0.3)

@@ -7,23 +7,27 @@ from pathlib import Path
 from ..fitting import find_learning_rate
 from ..fitting.callbacks import Callback
 from ..philox import own_generator
-from . import metric_plots, plotting, report, training
+from . import metric_plots, plotting, report, run_folder, training
 from . import options as options_of_runs
 
 #: Batches of a dry run. The first ones make kernels ready, and tell nothing of the speed.
 DRY_BATCHES = 3
 
 
-def dry_run(options, echo=print):
+def dry_run(options, out=None, echo=print):
     """Do all that a training does, with a few batches, in a folder that is removed.
 
     Parameters
     ----------
     options : dict
         As of :func:`refcnn.runs.training.start`, whose errors are raised, and those of an export.
+    out : str or os.PathLike, optional
+        The folder of the training itself, of which only is looked whether it could be made.
     echo : callable
         Takes lines of text.
     """
+    if out is not None:
+        run_folder.check_free(out)
     with tempfile.TemporaryDirectory(prefix="refcnn-dry-run-") as folder:
         session = training.start(options, Path(folder) / "run", batches=DRY_BATCHES)
         watch = _Watch()

@@ -114,3 +114,20 @@ def test_cases_of_onnx(page_backend):
 
     # Of some there are four digits.
     check_node_cases("average_pool2d", "AveragePool", translate, page_backend, tolerance=1e-4)
+
+
+@pytest.mark.parametrize("variant", variants.OF_POOLING)
+@pytest.mark.parametrize("operation", ["average_pool2d", "lp_pool2d"])
+def test_the_error_of_a_mean_over_a_whole_image_is_small(opencl_backend, operation, variant):
+    """2^18 times 0.1, one after the other, are off by 2e-3; windows with gaps have another kernel."""
+    x = opencl_backend.array(np.full((1, 1, 512, 512), 0.1, np.float32))
+    exact = np.float64(np.float32(0.1))
+    for dilation in (1, 2):
+        kernel = (512 // dilation,) * 2
+        attributes = {"kernel": kernel, "stride": (1, 1), "padding": (0,) * 4, "dilation": (dilation,) * 2}
+        further = {"count_include_padding": True} if operation == "average_pool2d" else {"p": 1}
+        with variants.use_variant(variant):
+            y, _ = opencl_backend.operation(operation).forward(x, **attributes, ceil_mode=False, **further)
+        expected = exact * (1 if operation == "average_pool2d" else np.prod(kernel))
+        relative = opencl_backend.to_host(y) / expected - 1
+        assert np.abs(relative).max() <= 512 * 2.0**-24

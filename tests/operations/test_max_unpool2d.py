@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refcnn as rm
-from refcnn.conformance.operations import max_unpool2d
+from refcnn.conformance.operations import max_pool2d_with_indices, max_unpool2d
 from refcnn.errors import ArgumentError, OutOfRangeError, ShapeError
 from refcnn.mode import recording
 from refcnn.onnx import export
@@ -85,6 +85,23 @@ def test_what_was_pooled_is_put_back(axes, data):
         if window["stride"] == 2 and not window["padding"] and all(side % 2 == 0 for side in shape[2:]):
             again = getattr(rm, f"max_unpool{axes}d")(y, indices, 2, **window)
             np.testing.assert_array_equal(again.as_ndarray(), expected)
+
+
+@given(case=max_pool2d_with_indices.cases("tiny", integers=True), seed=st.integers(0, 2**32 - 1))
+def test_errors_before_both_are_within_the_bounds(case, seed):
+    """Pixels off by their errors may change which is the largest of a window, and so what is put where."""
+    rng, x, size = np.random.default_rng(seed), np.rint(case.inputs[0].astype(np.float64)), case.inputs[0].shape[2:]
+    # Eighths, of which float64 rounds no sum.
+    error = rng.choice([0, 0.125, 1], x.shape) * rng.integers(0, 8, x.shape) / 8
+    off = x + error * rng.choice([-1, 1], x.shape)
+    pool, unpool = map(rm.backend.find("reference:float64").operation, ("max_pool2d_with_indices", "max_unpool2d"))
+    exact, other = (pool.forward(pixels, **case.attributes)[0] for pixels in (x, off))
+    bounds = max_pool2d_with_indices.forward_bound((x,), case.attributes, (error,))
+    for found, expected, bound in zip(other, exact, bounds, strict=True):
+        assert (np.abs(found - expected) <= bound).all()
+    bound = max_unpool2d.forward_bound(exact, {"size": size}, bounds)
+    found, expected = (unpool.forward(*results, size=size)[0] for results in (other, exact))
+    assert (np.abs(found - expected) <= bound).all()
 
 
 class Autoencoder(rm.Model):

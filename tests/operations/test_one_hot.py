@@ -7,6 +7,7 @@ from hypothesis import given
 import refcnn as rm
 from refcnn.conformance.operations import one_hot
 from refcnn.errors import ArgumentError
+from refcnn.formats import FLOAT32, kept
 
 from .checks import SIZE, check, check_node_cases, check_onnxruntime
 
@@ -34,9 +35,15 @@ def test_onnxruntime(case):
 def test_cases_of_onnx(backend):
     def translate(given, indices, depth, values):
         indices, depth = indices.astype(np.int64), int(np.asarray(depth).item())
-        off, on = values.astype(np.float32).tolist()
+        off, on = (float(value) if values.dtype.kind not in "ib" else value.item() for value in values)
         axis = given.get("axis", -1) % (indices.ndim + 1)
-        return (indices,), {"depth": depth, "axis": axis, "off": off, "on": on, "dtype": "float32"}
+        return (indices,), {
+            "depth": depth,
+            "axis": axis,
+            "off": off,
+            "on": on,
+            "dtype": kept(values.dtype, FLOAT32.dtype).name,
+        }
 
     check_node_cases("one_hot", "OneHot", translate, backend)
 

@@ -109,9 +109,6 @@ def test_gradients_of_reference(case):
 
 @given(case=sparse_softmax_cross_entropy.cases("tiny"))
 def test_onnxruntime(case):
-    assume(np.isfinite(case.inputs[0]).all())
-    counts = case.inputs[1] != case.attributes["ignore_index"]
-    assume(not case.attributes["reduce_sum"] or counts.any())
     check_onnxruntime("sparse_softmax_cross_entropy", case)
 
 

@@ -48,7 +48,7 @@ def _numbers(shape, integers, of):
 
 
 def _derived(operation, cases):
-    return Derived(reference.OPERATIONS[operation], cases, EXACT_ON_INTEGERS=True)
+    return Derived(reference.OPERATIONS[operation], cases, EXACT_ON_INTEGERS=True, HAS_GRADIENT=False)
 
 
 OPERATIONS = {

@@ -15,7 +15,7 @@ _SCALES = (1.0, 1.0, 1.0, 1e3, 1e-3, 1e14, 1e-20, 1e-40)
 #: mean(x^2) - mean(x)^2 cancel.
 _OFFSETS = (0, 0, 0, 100, -3e4)
 #: Values of x.
-_MOST = 20_000
+_MOST = 6_000
 _EPSILONS = (1e-5, 1e-5, 1e-3, 1.0, 1e-12)
 
 

@@ -13,7 +13,7 @@ from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, exact_arrays, shap
 _SPECIAL = {"special": (*FEW_NOT_FINITE["special"], *subnormal_numbers()), "shares": FEW_NOT_FINITE["shares"]}
 #: How many bits whole numbers have, at most, so that none of their sums overflows, or of their squares: runtimes differ
 #: in what they make of those, and in whether they know all digits of sums beyond 2^53.
-_OF_SUMS, _OF_SQUARES = ({formats.INT64: 31, formats.INT32: 16}, {formats.INT64: 18, formats.INT32: 8})
+_OF_SUMS, _OF_SQUARES = ({formats.INT64: 31, formats.INT32: 13}, {formats.INT64: 17, formats.INT32: 6})
 
 
 def _cases_of(numbers, whole_numbers=None):
@@ -213,6 +213,7 @@ class Extreme:
 class PlaceOfExtreme:
     """Where the largest is, or with the sign -1 the smallest: open where x may be flushed, or is off itself."""
 
+    HAS_GRADIENT = False
     EXACT_ON_INTEGERS = True
 
     cases = staticmethod(place_cases)

@@ -306,7 +306,8 @@ def _as_array(value, types):
 
 
 def _identical(first, second):
-    return first.dtype == second.dtype and first.shape == second.shape and np.array_equal(first, second)
+    # To the bit: NaN is not equal to itself, and 0 is equal to -0.
+    return first.dtype == second.dtype and first.shape == second.shape and first.tobytes() == second.tobytes()
 
 
 def _tensor_type(name, shape, dtype):

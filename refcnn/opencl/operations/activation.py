@@ -32,18 +32,18 @@ class Choice:
 
 
 OPERATIONS = {
-    "celu": Unary("celu", "alpha"),
+    "celu": Unary("celu", "alpha", in_vectors=True),
     "clip": Unary("clip", "min", "max"),
-    "elu": Unary("elu", "alpha"),
-    "gelu": Choice("approximate", none=Unary("gelu"), tanh=Unary("gelu_tanh")),
+    "elu": Unary("elu", "alpha", in_vectors=True),
+    "gelu": Choice("approximate", none=Unary("gelu", in_vectors=True), tanh=Unary("gelu_tanh", in_vectors=True)),
     "hard_sigmoid": Unary("hard_sigmoid", "alpha", "beta"),
     "hard_swish": Unary("hard_swish"),
     "leaky_relu": Unary("leaky_relu", "alpha"),
-    "mish": Unary("mish"),
-    "selu": Unary("selu", "alpha", "gamma"),
-    "sigmoid": Unary("sigmoid"),
-    "softplus": Unary("softplus"),
+    "mish": Unary("mish", in_vectors=True),
+    "selu": Unary("selu", "alpha", "gamma", in_vectors=True),
+    "sigmoid": Unary("sigmoid", in_vectors=True),
+    "softplus": Unary("softplus", in_vectors=True),
     "softsign": Unary("softsign"),
-    "swish": Unary("swish", "alpha"),
-    "tanh": Unary("tanh"),
+    "swish": Unary("swish", "alpha", in_vectors=True),
+    "tanh": Unary("tanh", in_vectors=True),
 }

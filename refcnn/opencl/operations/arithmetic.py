@@ -2,7 +2,7 @@
 
 from ...shapes import broadcast_shape, repeated_axes
 from ..shared.broadcasting import launch_binary
-from ..shared.elementwise import options_of_types
+from ..shared.elementwise import options_of_types, width_option
 from ..shared.reduction import sum_over
 
 
@@ -16,18 +16,21 @@ class Binary:
         ``<formula>_of_a`` and ``<formula>_of_b`` beside it, what dy makes of the gradients.
     passes_dy_to : collection of str
         Of ``a`` and ``b`` those whose gradient is dy itself, for which there is no such function.
+    in_vectors : bool
+        As in :class:`refcnn.opencl.operations.elementary.Unary`.
     """
 
     KERNELS = {"elementwise": (None,)}
 
-    def __init__(self, formula, passes_dy_to=()):
+    def __init__(self, formula, passes_dy_to=(), in_vectors=False):
         functions = {f"-DOF_{name.upper()}={formula}_of_{name}" for name in "ab" if name not in passes_dy_to}
+        self._in_vectors = in_vectors
         self._passes_dy_to, self._options = passes_dy_to, (f"-DOPERATION={formula}", *sorted(functions))
 
     def forward(self, a, b):
         """a, b of shapes that broadcast -> y of the shape that they broadcast to."""
         y = a.device.empty(a.shape if a.shape == b.shape else broadcast_shape(a.shape, b.shape), a.dtype)
-        launch_binary("forward", a=a, b=b, y=y, options=(*options_of_types(a.dtype), *self._options))
+        launch_binary("forward", a=a, b=b, y=y, options=(*options_of_types(a.dtype), *self._of(a)))
         # What no gradient is computed from is not kept in memory for it.
         return y, (a.shape, b.shape, (a, b, y) if len(self._passes_dy_to) < 2 else None)
 
@@ -37,12 +40,15 @@ class Binary:
         rows = zip("ab", shapes, needs, strict=True)
         return tuple(self._gradient(name, dy, arrays, shape) if need else None for name, shape, need in rows)
 
+    def _of(self, operand):
+        return *self._options, width_option(operand, self._in_vectors)
+
     def _gradient(self, name, dy, arrays, shape):
         gradient = dy
         if name not in self._passes_dy_to:
             a, b, y = arrays
             gradient = dy.device.empty(y.shape)
-            launch_binary(f"backward_{name}", a=a, b=b, y=y, dy=dy, options=self._options, **{f"d{name}": gradient})
+            launch_binary(f"backward_{name}", a=a, b=b, y=y, dy=dy, options=self._of(a), **{f"d{name}": gradient})
         if gradient.shape == shape:
             return gradient
         return sum_over(gradient, repeated_axes(shape, gradient.shape)).reshape(shape)
@@ -54,7 +60,7 @@ OPERATIONS = {
     "maximum": Binary("maximum"),
     "minimum": Binary("minimum"),
     "multiply": Binary("multiply"),
-    "power": Binary("power"),
-    "prelu": Binary("prelu"),
+    "power": Binary("power", in_vectors=True),
+    "prelu": Binary("prelu", in_vectors=True),
     "subtract": Binary("subtract", passes_dy_to=("a",)),
 }

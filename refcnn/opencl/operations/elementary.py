@@ -1,6 +1,6 @@
 """Elementary functions of one number on an OpenCL device: functions of kernels/elementary.cl, or of OpenCL."""
 
-from ..shared.elementwise import launch_in_chunks, options_of_types
+from ..shared.elementwise import launch_in_chunks, options_of_types, width_option
 
 
 class Unary:
@@ -14,12 +14,14 @@ class Unary:
         The names of the attributes that both functions take behind x and y, in their order; two at most.
     slope : str, optional
         The slope's function; ``<formula>_slope`` as a rule.
+    in_vectors : bool
+        Whether a CPU's compiler is to be given vectors, since it makes none of a loop that calls such functions.
     """
 
     KERNELS = {"elementwise": (None,)}
 
-    def __init__(self, formula, *attributes, slope=None):
-        self.attributes, slope = attributes, slope or f"{formula}_slope"
+    def __init__(self, formula, *attributes, slope=None, in_vectors=False):
+        self.attributes, self._in_vectors, slope = attributes, in_vectors, slope or f"{formula}_slope"
         self._options = f"-DOPERATION={formula}", f"-DSLOPE={slope}", f"-DATTRIBUTES={len(attributes)}"
 
     def forward(self, x, **attributes):
@@ -39,20 +41,20 @@ class Unary:
         values = [float(attributes[name]) for name in self.attributes]
         first, second = values + [0.0] * (2 - len(values))
         numbers = {"count": x.size, "attribute1": first, "attribute2": second}
-        options = (*options_of_types(x.dtype), *self._options)
+        options = (*options_of_types(x.dtype), *self._options, width_option(x, self._in_vectors))
         launch_in_chunks(x.device, "elementwise", kernel, x.size, options=options, x=x, **arrays, **numbers)
 
 
 OPERATIONS = {
     "absolute": Unary("absolute"),
     "ceil": Unary("ceil", slope="constant_slope"),
-    "erf": Unary("erf"),
-    "exp": Unary("exp"),
+    "erf": Unary("erf", in_vectors=True),
+    "exp": Unary("exp", in_vectors=True),
     "floor": Unary("floor", slope="constant_slope"),
-    "log": Unary("log"),
+    "log": Unary("log", in_vectors=True),
     "negative": Unary("negative"),
     "reciprocal": Unary("reciprocal"),
     "round": Unary("rint", slope="constant_slope"),
     "sign": Unary("sign_of", slope="constant_slope"),
-    "sqrt": Unary("sqrt"),
+    "sqrt": Unary("sqrt", in_vectors=True),
 }

@@ -3,7 +3,7 @@
 from ... import formats
 from ...shapes import broadcast_shape
 from ..shared.broadcasting import launch_binary
-from ..shared.elementwise import launch_in_chunks, options_of_types
+from ..shared.elementwise import launch_in_chunks, options_of_types, width_option
 
 _RESULT = formats.BOOL.dtype
 
@@ -24,7 +24,7 @@ class Predicate:
 
     def forward(self, *operands):
         """Operands of shapes that broadcast -> y of the shape that they broadcast to."""
-        options = (*options_of_types(operands[0].dtype, _RESULT), self._option)
+        options = (*options_of_types(operands[0].dtype, _RESULT), self._option, width_option(operands[0], False))
         if len(operands) == 1:
             (x,) = operands
             y = x.device.empty(x.shape, _RESULT)

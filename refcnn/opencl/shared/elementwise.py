@@ -29,6 +29,19 @@ def options_of_types(operands, result=None):
     return tuple(options)
 
 
+def width_option(x, in_vectors):
+    """Return the build option of kernels/elementwise.cl for how many elements of an operand are taken at once.
+
+    Parameters
+    ----------
+    x : DeviceArray
+    in_vectors : bool
+        Whether they are as many as a vector has, of floats on a CPU.
+    """
+    is_wide = in_vectors and x.device.kind == "cpu" and x.dtype == formats.FLOAT32.dtype
+    return f"-DWIDTH={x.device.vector_width if is_wide else 1}"
+
+
 def launch_over(device, stem, kernel, items, /, **arguments):
     """Run a kernel with a work-item for each of so many rows; its arguments by name."""
     device.launch(stem, kernel, (items,), _GROUP, **arguments)
@@ -45,7 +58,7 @@ def launch_in_chunks(device, stem, kernel, elements, /, *, chunk=None, options=(
     device.launch(stem, kernel, (-(-elements // chunk),), group, options=(f"-DCHUNK={chunk}", *options), **arguments)
 
 
-def launch_in_parts(device, stem, kernel, maps, pixels, /, *, chunk, **arguments):
+def launch_in_parts(device, stem, kernel, maps, pixels, /, *, chunk, options=(), **arguments):
     """Run a kernel over so many maps of so many numbers, ``CHUNK`` numbers of a map in a work-item, as above.
 
     The kernel's arguments ``maps`` and ``pixels``, and ``parts``, in how many work-items a map is cut, are given here.
@@ -53,7 +66,7 @@ def launch_in_parts(device, stem, kernel, maps, pixels, /, *, chunk, **arguments
     chunk, group = chunk_and_group(device, chunk)
     parts = -(-pixels // chunk)
     sizes = {"maps": maps, "pixels": pixels, "parts": parts}
-    device.launch(stem, kernel, (maps * parts,), group, options=(f"-DCHUNK={chunk}",), **arguments, **sizes)
+    device.launch(stem, kernel, (maps * parts,), group, options=(f"-DCHUNK={chunk}", *options), **arguments, **sizes)
 
 
 def chunk_and_group(device, chunk=None):

@@ -7,7 +7,12 @@ import numpy as np
 from ...shapes import repeated_axes
 from ...shapes import strides as row_major
 from ..runtime.array import DeviceArray
-from .elementwise import launch_in_chunks
+from .elementwise import chunk_and_group, launch_in_chunks
+
+# Indices of either axis that a work-item exchanges: a cache holds that many lines of both.
+_BLOCK = 64
+# And as many must lie behind each other that this is worth while.
+_LEAST = 8
 
 #: Unsigned integers of OpenCL C by their bytes.
 _WORDS = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
@@ -26,8 +31,37 @@ def strided(x, shape, first, strides):
     """
     y = x.device.empty(shape, x.dtype)
     axes = _joined(shape, strides)
-    _launch("strided", axes, x=x, y=y, first=np.int32(first))
+    # A few elements behind each other are half a line of a cache.
+    inner = next((number for number, (size, stride) in enumerate(axes[:-1]) if stride == 1 and size >= _LEAST), None)
+    if inner is None or axes[-1][1] == 1 or x.device.kind != "cpu":
+        _launch("strided", axes, x=x, y=y, first=np.int32(first))
+    else:
+        _exchange(x, y, first, axes, inner)
     return y
+
+
+def _exchange(x, y, first, axes, inner):
+    """Fill y as :func:`strided` does where x lies in a row along another axis than the last, the one that is named."""
+    distances = row_major([size for size, _ in axes])
+    of_inner = {"inner": axes[inner][0], "inner_stride": distances[inner]}
+    of_last = {"last": axes[-1][0], "last_stride": axes[-1][1]}
+    further = [
+        (*axis, distance)
+        for number, (axis, distance) in enumerate(zip(axes[:-1], distances, strict=False))
+        if number != inner
+    ]
+    device = x.device
+    # In a simulator, which looks for what work-items do to each other, there should be several.
+    block = 4 if device.is_simulator else _BLOCK
+    count = math.prod(size for size, *_ in further) * -(-axes[inner][0] // block) * -(-axes[-1][0] // block)
+    # So many that a work-item is worth starting.
+    together = max(1, block**2 // (min(block, axes[inner][0]) * min(block, axes[-1][0])))
+    chunk, group = chunk_and_group(device)
+    options = (f"-DCHUNK={chunk}", word_option(y))
+    numbers = {"first": np.int32(first), **of_inner, **of_last, "further_axes": len(further)}
+    numbers |= {"block": block, "together": together, "count": count}
+    arrays = {"x": as_words(x), "y": as_words(y), "axes": device.array(np.array(further or [(1, 0, 0)], np.int32))}
+    device.launch("moving", "exchange", (-(-count // together),), group, options=options, **arrays, **numbers)
 
 
 def transposed(x, axes):

@@ -10,6 +10,8 @@ from . import reduction
 
 #: Rows of fewer values are taken together.
 _SHORT = 16
+#: Work-items for each of a device's units, at most, where each writes sums as long as a row.
+_ITEMS_PER_UNIT = 4
 #: Partial statistics that one work-item merges.
 _MERGED = 256
 
@@ -169,6 +171,9 @@ class EachRow:
         cut = _cut(device)
         self._device, self._by_column, self._group = device, channels is None, cut.group
         per_item = max(1, cut.row_values // (parts * length))
+        if self._by_column:
+            # Each work-item has sums of its own for scale and bias.
+            per_item = max(per_item, rows // (_ITEMS_PER_UNIT * device.compute_units))
         self._sizes = {"rows": rows, "parts": parts, "length": length, "channels": channels or 1, "per_item": per_item}
         self._items = -(-rows // per_item)
         flags = {"WIDTH": cut.width, "BY_COLUMN": int(self._by_column), "CENTRED": int(is_centred)}

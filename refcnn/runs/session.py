@@ -1,0 +1,250 @@
+"""A run under way: its loop, and the checkpoints that it leaves."""
+
+import contextlib
+import dataclasses
+
+import numpy as np
+
+from .. import data
+from ..errors import CheckpointError
+from ..fitting.callbacks import Callback, EpochLines, ProgressBar, TensorBoard, TimeLimit
+from ..fitting.loop import Loop
+from ..fitting.metrics import best_row, cross_entropy
+from ..fitting.sources import source
+from ..interruption import Interrupted, interruptible
+from . import options as options_of_runs
+from .checkpoint import Checkpoint
+
+
+class Training:
+    """A run under way: the model, its optimizer, the data, and how far it has come.
+
+    Parameters
+    ----------
+    run : RunFolder
+    model : Model
+        With its parameters made.
+    train, validation : DataSet
+    taken : refcnn.runs.weights.Taken, optional
+        What the model started from.
+
+    Attributes
+    ----------
+    loop : Loop
+    stopping : EarlyStopping or None
+    remarks : list of str
+        What the description says at its end.
+    lock : contextlib.ExitStack
+        What keeps other processes from the run folder until :meth:`finish` ends.
+    """
+
+    def __init__(self, run, model, train, validation, taken=None):
+        self.run, self.model, self.train, self.validation, self.taken = run, model, train, validation, taken
+        configuration = run.configuration
+        options = vars(configuration)
+        self.lock = contextlib.ExitStack()
+        self.stopping = options_of_runs.make_stopping(options)
+        self.remarks = []
+        self.loop = Loop(
+            model,
+            options_of_runs.make_optimizer(options),
+            source(train, configuration.batch_size, "train"),
+            source(validation, configuration.batch_size, "train"),
+            epochs=configuration.epochs,
+            loss=options_of_runs.make_loss(options, train.y, len(train.classes)),
+            # What is judged is comparable from run to run.
+            validation_loss=cross_entropy,
+            schedule=options_of_runs.make_schedule(options),
+            freeze=configuration.freeze,
+            top_k=configuration.top_k,
+            name=configuration.model,
+            advice=self._advice,
+        )
+
+    @property
+    def history(self):
+        """The rows of metrics of the epochs so far."""
+        return self.loop.history
+
+    @property
+    def is_complete(self):
+        """Whether the exported model and the pictures of all the epochs are there."""
+        return self.run.is_complete
+
+    def description(self):
+        """Return the lines that say what is about to be trained."""
+        configuration, epoch = self.run.configuration, len(self.history) + 1
+        epochs = f"epoch {epoch} to {configuration.epochs}" if epoch <= configuration.epochs else "no epoch left"
+        lines = (
+            f"{configuration.data}: {len(self.train)} training and {len(self.validation)} validation images of shape "
+            f"{configuration.preprocessing.shape}, {len(configuration.classes)} classes\n"
+            f"{configuration.model} on {configuration.backend}: {configuration.device}\n"
+            f"{configuration.optimizer}, lr {configuration.lr}, batch size {configuration.batch_size}, {epochs}, "
+            f"seed {configuration.seed}\n"
+        )
+        further = options_of_runs.described(configuration)
+        lines += f"{further}\n" if further else ""
+        lines += f"{self.taken}\n" if self.taken is not None else ""
+        lines += f"run folder: {self.run.path}"
+        # Of a single batch nothing is expected.
+        remarks = [] if configuration.overfit_batch else data.remarks(self.train, self.validation)
+        return "\n".join([lines, *remarks, *self.remarks])
+
+    def state(self):
+        """Return the present state as a Checkpoint.
+
+        Raises
+        ------
+        NonFiniteLossError
+            If a loss or a parameter is NaN or infinite.
+        """
+        loop = self.loop
+        loop.read_losses()
+        parameters = self.model.state()
+        for name, array in parameters.items():
+            if not np.isfinite(array).all():
+                raise loop.non_finite(f"the parameter {name} holds NaN or infinity")
+        return Checkpoint(
+            parameters=parameters,
+            optimizer={name: loop.optimizer.state(parameter) for name, parameter in self.model.parameters()},
+            epoch=len(self.history),
+            shuffle=loop.shuffle,
+            losses=np.array(loop.losses, dtype=np.float64),
+            seconds=loop.seconds,
+            seed=loop.generator.seed,
+            stream=loop.generator.stream,
+            history=self.history,
+            image_shape=self.train.preprocessing.shape,
+        )
+
+    def set_state(self, checkpoint):
+        """Go back to a state.
+
+        Raises
+        ------
+        CheckpointError
+            If it is not of this model and optimizer.
+        """
+        loop = self.loop
+        if len(checkpoint.losses) > loop.batches:
+            raise CheckpointError(
+                f"{self.run.last} stands at batch {len(checkpoint.losses)} of {loop.batches}. Put an earlier copy of "
+                "the file in its place."
+            )
+        checkpoint.restore(self.model, loop.optimizer)
+        loop.history[:] = checkpoint.history
+        loop.shuffle, loop.losses, loop.seconds = checkpoint.shuffle, list(checkpoint.losses), checkpoint.seconds
+        loop.generator.state = checkpoint.seed, checkpoint.stream
+
+    def finish(self, echo=print, *, seconds=None):
+        """Train up to the configuration's number of epochs, with a checkpoint after each.
+
+        Parameters
+        ----------
+        echo : callable
+            Takes one line of text after each epoch.
+        seconds : float, optional
+            After which the training ends with the batch in hand.
+
+        Raises
+        ------
+        Interrupted
+            After Ctrl-C, SIGTERM or SIGHUP: the batch was finished and the checkpoint written.
+        Stopped
+            After a second such signal, at once; the former checkpoint stands.
+        NonFiniteLossError
+            If the loss is NaN or infinite; the last good checkpoint stands.
+        FileWriteError
+            If a checkpoint cannot be written; the former one stands.
+        """
+        bar = ProgressBar()
+        board = TensorBoard(self.run.path / "tensorboard") if self.run.configuration.tensorboard else None
+        with (
+            self.lock,
+            self.run.locked(),
+            interruptible() as is_interrupted,
+            contextlib.closing(bar),
+            contextlib.nullcontext() if board is None else contextlib.closing(board),
+        ):
+            if self.history and not self.is_complete:
+                # A kill can come between a checkpoint and its row of metrics.
+                self.run.write_metrics(self.history)
+            self.loop.callbacks += [bar, _Saving(self, is_interrupted)]
+            self.loop.callbacks += [self.stopping] if self.stopping is not None else []
+            self.loop.callbacks += [] if seconds is None else [TimeLimit(seconds)]
+            self.loop.callbacks += [] if board is None else [board]
+            self.loop.callbacks.append(EpochLines(echo))
+            try:
+                if self.is_over:
+                    _leave_if(is_interrupted)
+                else:
+                    self.loop.run()
+            except _Asked as asked:
+                self._stop(asked.number)
+
+    @property
+    def is_over(self):
+        """Whether no epoch is left: all are done, or the patience is over."""
+        is_done = len(self.history) >= self.run.configuration.epochs
+        return is_done or (self.stopping is not None and self.stopping.is_over(self.history))
+
+    def save_epoch(self):
+        """Write the checkpoints and the metrics of the epoch that is over."""
+        # The best checkpoint first: should the process die in between, the epoch is done again, to the same end.
+        checkpoint = self.state()
+        if best_row(self.history, self.run.configuration.monitor) is self.history[-1]:
+            with self.loop.judged():
+                dataclasses.replace(checkpoint, parameters=self.model.state()).save(self.run.best)
+        checkpoint.save(self.run.last)
+        self.run.write_metrics(self.history)
+
+    def _stop(self, number):
+        loop = self.loop
+        if loop.losses:
+            self.state().save(self.run.last)
+            place = f"in epoch {len(self.history) + 1} after batch {len(loop.losses)} of {loop.batches}"
+        else:
+            place = f"after epoch {len(self.history)}"
+        raise Interrupted(f"Stopped {place}; the checkpoint is {self.run.last}.", number)
+
+    def _advice(self):
+        rate = self.run.configuration.lr
+        kept = (
+            f"The checkpoint of the {len(self.history)} epochs before stands in {self.run.path}"
+            if self.run.last.exists()
+            else "No checkpoint was written yet"
+        )
+        return (
+            f"{kept}. Start a new run with a smaller --lr, such as {rate / 10:.3g}, and look for extreme values in "
+            "the images."
+        )
+
+
+class _Asked(Exception):
+    """A signal asked to stop; it leaves the loop before anything is saved, since a validation has other weights."""
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.number = number
+
+
+def _leave_if(is_interrupted):
+    number = is_interrupted()
+    if number:
+        raise _Asked(number)
+
+
+class _Saving(Callback):
+    """Writes checkpoints after each epoch, and leaves the loop where a signal asks to stop."""
+
+    def __init__(self, session, is_interrupted):
+        self._session, self._is_interrupted = session, is_interrupted
+
+    def on_epoch_end(self, loop):
+        self._session.save_epoch()
+
+    def on_batch_end(self, loop):
+        _leave_if(self._is_interrupted)
+
+    #: The signal may come after the last batch too.
+    on_validation_batch_end = on_train_end = on_batch_end
