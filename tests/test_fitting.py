@@ -207,6 +207,26 @@ def test_metrics_are_those_of_scikit_learn(rows, top_k):
         assert found.top_k_accuracy == pytest.approx(top_k_accuracy_score(labels, scores, k=top_k, labels=names))
 
 
+def test_of_images_with_a_class_for_each_pixel_every_pixel_counts():
+    scores = RNG.normal(size=(5, 3, 4, 2)).astype(np.float32)
+    labels = RNG.integers(0, 3, (5, 4, 2))
+    found = rm.evaluate(rm.Sequential([]), (scores, labels), batch_size=2, top_k=2)
+    rows = np.moveaxis(scores, 1, -1).reshape(-1, 3)
+    flat = rm.evaluate(rm.Sequential([]), (rows, labels.reshape(-1)), top_k=2)
+    assert (found.accuracy, found.top_k_accuracy) == (flat.accuracy, flat.top_k_accuracy)
+    assert found.loss == pytest.approx(flat.loss, rel=1e-5) and found.examples == 5
+    assert found.classes.examples.sum() == 40
+    np.testing.assert_array_equal(found.classes.right, flat.classes.right)
+
+
+def test_a_network_for_pixels_is_trained():
+    pictures = np.repeat(np.repeat(np.eye(2)[LABELS % 2].reshape(60, 2, 1, 1), 3, axis=2), 3, axis=3)
+    pixels = pictures.argmax(axis=1)
+    model = rm.Sequential([rm.Conv2d(2, 1)])
+    _, history = fit((pictures, pixels), model, validation=(pictures, pixels), epochs=10)
+    assert history[-1]["validation_accuracy"] == 1
+
+
 def test_of_equal_outputs_the_first_is_ahead():
     scores, labels = np.zeros((4, 6)), np.array([0, 1, 2, 5])
     found = rm.evaluate(rm.Sequential([]), (scores, labels), top_k=2)

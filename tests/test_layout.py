@@ -40,7 +40,7 @@ FLOORS = (
     ("layers", "optimizers"),
     ("model",),
     ("layer", "function"),
-    ("variable",),
+    ("variable", "stored"),
     ("backend",),
     ("opencl", "opencl.backend"),
     ("opencl.operations",),
@@ -192,6 +192,7 @@ ABOUT_OPERATIONS = {
 OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
     ("cli.train", "command", "split"): "the name of an argument",
+    ("cli.train_options", "", "size"): "the name of an argument",
     ("data", "", "one_hot"): "a public name, of a function of arrays on the host",
     ("data", "", "split"): "a public name, of a function that parts data sets",
     **{("interpolation", "nearest", name): "a way to round, as ONNX calls it" for name in ("ceil", "floor")},
@@ -278,6 +279,7 @@ NEED_ROOMS = {
         for name in MODULES
         if name.startswith("models.") and name != "models.building"
     },
+    "layers.gemm": "a function of several operations",
     "layers.renom": "layers under the names that ReNom has for them",
     "program": "a network is exported with a softmax behind it, if that is asked for",
 }

@@ -151,7 +151,8 @@ def test_a_dry_run_finds_what_a_long_one_would_find_at_its_end(call):
     assert result.exit_code == 1 and "data.npz is a file" in result.output
 
 
-def test_every_option_reaches_the_run(call, folder):
+def test_every_option_reaches_the_run(call, folder, monkeypatch):
+    monkeypatch.setattr("refcnn.runs.plotting.save", lambda *_: None)
     result = call(
         *ARGUMENTS,
         "--out",
@@ -215,7 +216,8 @@ def test_options_that_are_none(call, arguments, message):
     assert result.exit_code == 2 and message in result.output
 
 
-def test_an_export_without_a_proof_or_with_little_time_for_it(call, folder):
+def test_an_export_without_a_proof_or_with_little_time_for_it(call, folder, monkeypatch):
+    monkeypatch.setattr("refcnn.runs.plotting.save", lambda *_: None)
     assert call(*ARGUMENTS, "--out", "exported", "--no-proof").exit_code == 0
     arguments = ("export", "exported", "--model", "small_models:small", "--out", "again.onnx")
     result = call(*arguments, "--no-proof")

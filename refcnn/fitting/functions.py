@@ -57,7 +57,8 @@ def fit(
         Or its name in ``refcnn train``.
     loss : callable
         Called as ``loss(output, target)``, returns a single Variable. The softmax's cross entropy, if it is not given,
-        for which targets are class indices (N,), or rows of probabilities (N, K).
+        for which targets are class indices (N,) or (N, ...), or probabilities (N, K, ...); with other options it is
+        ``functools.partial(rm.softmax_cross_entropy, label_smoothing=0.1)``, for example.
     schedule : Schedule, optional
         How the learning rate goes, one of :mod:`refcnn.schedules`; it is the same throughout if this is not given.
     callbacks : iterable of Callback

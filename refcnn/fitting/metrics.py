@@ -97,9 +97,10 @@ class Evaluation:
         The mean over the examples.
     examples : int
     accuracy : float or None
-        None, as all that follows, where the targets are no classes.
+        Of all examples, or of all their places where each place, such as a pixel, has a class. None, as all that
+        follows, where the targets are no classes.
     top_k_accuracy : float or None
-        The part of the examples whose class is among the k most probable; None too where there are no more than k.
+        The part of them whose class is among the k most probable; None too where there are no more than k.
     top_k : int
     classes : ClassCounts or None
     """
@@ -152,7 +153,8 @@ def evaluate(
         labels = labels_of(batch, output)
         if labels is not None:
             tally = tally or _Tally(output.shape[1], top_k)
-            tally.add(output.as_ndarray(), labels)
+            # Of images with a class for each pixel every pixel is one row.
+            tally.add(np.moveaxis(output.as_ndarray(), 1, -1).reshape(-1, output.shape[1]), labels.reshape(-1))
         after_batch()
     mean = total / examples
     if not math.isfinite(mean):
@@ -160,12 +162,13 @@ def evaluate(
     if tally is None:
         return Evaluation(mean, examples, None, None, top_k, None)
     counts = ClassCounts(tally.examples, tally.predicted, tally.right)
-    within = tally.within / examples if top_k < len(tally.right) else None
-    return Evaluation(mean, examples, int(tally.right.sum()) / examples, within, top_k, counts)
+    judged = int(tally.examples.sum())
+    within = tally.within / judged if top_k < len(tally.right) else None
+    return Evaluation(mean, examples, int(tally.right.sum()) / judged, within, top_k, counts)
 
 
 def labels_of(batch: Batch, output: Variable) -> np.ndarray | None:
-    """Return the indices of the classes, int64 (N,), of which rows of probabilities have the largest; None of others.
+    """Return the indices of the classes, int64 (N, ...), of which probabilities have the largest; None of others.
 
     Parameters
     ----------
@@ -174,12 +177,13 @@ def labels_of(batch: Batch, output: Variable) -> np.ndarray | None:
         What the model made of it.
     """
     target = batch.target.as_ndarray() if isinstance(batch.target, Variable) else np.asarray(batch.target)
-    if len(getattr(output, "shape", ())) != 2:
+    shape: tuple[int, ...] = getattr(output, "shape", ())
+    if len(shape) < 2 or shape[1] < 2:
         return None
-    if target.ndim == 1 and target.dtype.kind in "iu":
+    if target.shape == (shape[0], *shape[2:]) and target.dtype.kind in "iu":
         return target.astype(np.int64)
-    is_row = target.shape == output.shape and output.shape[1] > 1
-    return target.argmax(axis=1) if is_row and (target >= 0).all() and (target <= 1).all() else None
+    is_probable = target.shape == shape and (target >= 0).all() and (target <= 1).all()
+    return target.argmax(axis=1) if is_probable else None
 
 
 class _Tally:
