@@ -233,7 +233,6 @@ OTHER_MEANINGS = {
     ("numpy_protocol", "", "size"): "NumPy's function of that name",
     ("opencl.runtime.array", "DeviceArray", "size"): "the elements of an array, as in NumPy",
     ("opencl.runtime.memory", "_Slab", "size"): "bytes",
-    ("cli.train_options", "", "size"): "a word in an option's name",
     ("cli.tune", "command", "size"): "a word in an option's name",
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
