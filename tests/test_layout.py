@@ -192,7 +192,6 @@ ABOUT_OPERATIONS = {
 OTHER_MEANINGS = {
     ("cli.export", "command", "softmax"): "the name of an option and its argument",
     ("cli.train", "command", "split"): "the name of an argument",
-    ("cli.train_options", "", "size"): "the name of an argument",
     ("data", "", "one_hot"): "a public name, of a function of arrays on the host",
     ("data", "", "split"): "a public name, of a function that parts data sets",
     **{("interpolation", "nearest", name): "a way to round, as ONNX calls it" for name in ("ceil", "floor")},
