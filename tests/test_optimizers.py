@@ -215,10 +215,10 @@ def test_the_mean_is_clipped_and_then_the_weights_are_added(backend):
 
 
 def test_averages_follow_the_weights(backend):
-    """w is 4, 2, 0 after the steps, and the average 4, 3, 1.5."""
-    optimizer = rm.Sgd(1.0, momentum=0, nesterov=False, average_decay=0.5)
+    """w is 4, 2, 0 after the steps, and the average 4, 3/4 4 + 1/4 2 = 3.5, 3/4 3.5 = 2.625."""
+    optimizer = rm.Sgd(1.0, momentum=0, nesterov=False, average_decay=0.75)
     entries = (w, other) = parameters(backend, [np.array([6.0]), np.array([7.0])])
-    for expected in (4, 3, 1.5):
+    for expected in (4, 3.5, 2.625):
         take(optimizer, entries[:1], backend, [[2.0]])
         before = w.as_ndarray()
         with optimizer.averaged():
