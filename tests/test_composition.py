@@ -310,3 +310,8 @@ def test_a_mask_that_is_forgotten_is_a_failure():
     )
     with pytest.raises(comparison.ConformanceFailure, match=r"conv2d.backward\+relu"):
         judge.check_backward("conv2d", conv2d_case(), forgetful, followers=("relu",), to_the_bit=True)
+
+
+def test_gradients_are_judged_of_what_has_no_inputs_of_its_own():
+    assert composition.has_gradient(()) and composition.has_gradient(("relu", "max_pool2d"))
+    assert not composition.has_gradient(FOLDED)

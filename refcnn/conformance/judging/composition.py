@@ -29,6 +29,11 @@ from ..theory.bounds import UNDEFINED, widest
 _OTHERS = 1024
 
 
+def has_gradient(followers):
+    """Return whether gradients are judged of what follows: of what has no inputs of its own."""
+    return not any(_inputs(name, (1, 1)) for name in followers)
+
+
 def keeps_exact(followers):
     """Return whether what follows rounds no sum of small integers."""
     return all(_trait(name, "EXACT_ON_INTEGERS") for name in followers)
@@ -71,7 +76,7 @@ def followed(case, followers):
     case = dataclasses.replace(case, inputs=(x, *case.inputs[1:]))
     if case.dy is None:
         return case
-    if any(_inputs(name, case.dy.shape) for name in followers):
+    if not has_gradient(followers):
         return dataclasses.replace(case, dy=None)
     y = np.zeros(case.dy.shape)
     try:
