@@ -140,7 +140,7 @@ from .layers.reduction import (
     reduce_sum_square,
 )
 from .layers.relu import Relu, relu
-from .layers.renom import BatchNormalize, Deconv2d
+from .layers.renom import BatchNormalize, Deconv2d, Lrn
 from .layers.reshape import reshape, squeeze, unsqueeze
 from .layers.resize import Upsample2d, resize
 from .layers.size import size
@@ -216,6 +216,7 @@ __all__ = [
     "LeakyRelu",
     "LocalResponseNormalization",
     "LogSoftmax",
+    "Lrn",
     "LpPool1d",
     "LpPool2d",
     "LpPool3d",

@@ -232,7 +232,7 @@ OTHER_MEANINGS = {
     ("numpy_protocol", "", "size"): "NumPy's function of that name",
     ("opencl.runtime.array", "DeviceArray", "size"): "the elements of an array, as in NumPy",
     ("opencl.runtime.memory", "_Slab", "size"): "bytes",
-    **{(f"cli.{name}", "command", "size"): "a word in an option's name" for name in ("train", "tune")},
+    ("cli.tune", "command", "size"): "a word in an option's name",
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
         ("numpy_protocol", "", operation): "the operator is the operation"
@@ -277,6 +277,7 @@ NEED_ROOMS = {
         for name in MODULES
         if name.startswith("models.") and name != "models.building"
     },
+    "layers.gemm": "a function of several operations",
     "layers.renom": "layers under the names that ReNom has for them",
     "program": "a network is exported with a softmax behind it, if that is asked for",
 }

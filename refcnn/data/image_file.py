@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..reading import open_plain
+from .sizing import fitted
 
 #: Pillow's names of the formats that are read. It knows others, of which some start programs (EPS) to be read.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
@@ -122,7 +123,7 @@ def is_grey(image):
     return is_grey_mode or _raw_mode(image) == "LA;16B"
 
 
-def read_image(path, channels, height, width, resize=True):
+def read_image(path, channels, height, width, resize=True, fit="stretch"):
     """Read an image file as an array.
 
     A photograph is turned upright as its EXIF data say, transparent parts
@@ -139,6 +140,8 @@ def read_image(path, channels, height, width, resize=True):
         The size wanted, in pixels.
     resize : bool
         Whether an image of another size is resized (Lanczos) or refused.
+    fit : str
+        How it is resized, as in :func:`refcnn.data.sizing.fitted`.
 
     Returns
     -------
@@ -149,7 +152,7 @@ def read_image(path, channels, height, width, resize=True):
     DataError
         If the file cannot be read, or has another size and ``resize`` is off.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     if channels not in (1, 3):
         raise DataError(f"{path}: image files give 1 channel (grey) or 3 (RGB), but {channels} channels are wanted.")
@@ -173,7 +176,7 @@ def read_image(path, channels, height, width, resize=True):
                     f"{path} has {image.height}x{image.width} pixels (height x width), but {height}x{width} are "
                     "expected. Resize the image."
                 )
-            image = image.resize((width, height), Image.Resampling.LANCZOS)
+            image = fitted(image, height, width, fit)
         pixels = np.asarray(image)
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 

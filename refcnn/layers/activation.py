@@ -412,7 +412,7 @@ def _gelu_to_onnx(graph, x, *, approximate):
         function = graph.node("Tanh", [graph.node("Mul", [inner, _constant(graph, math.sqrt(2 / math.pi))])])
     else:
         function = graph.node("Erf", [graph.node("Div", [x, _constant(graph, math.sqrt(2))])])
-    # Halved first, lest the largest numbers overflow.
+    # Halved first: twice the largest numbers overflow.
     half = graph.node("Mul", [x, _constant(graph, 0.5)])
     return graph.node("Mul", [half, graph.node("Add", [function, _constant(graph, 1)])])
 

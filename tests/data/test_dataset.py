@@ -257,8 +257,8 @@ def test_what_is_unusual_about_classes_is_said():
     whole = dataclasses.replace(data_set(9), y=np.array([0] * 4 + [1] * 3 + [2] * 2), classes=names)
     assert remarks(whole, whole.subset([0, 4, 8])) == [
         "No training image is of the class 'cow': nothing can be learned of them.",
-        "The images' values, from 0 to 8, are dark where white is 255; of .npz and IDX files --pixel-range BLACK WHITE "
-        "says another.",
+        "The images' values, from 0 to 8, are dark where white is 255; of .npz, .npy and IDX files --pixel-range BLACK "
+        "WHITE says another.",
     ]
     usual = dataclasses.replace(whole, x=whole.x * 25, classes=names[:3])
     assert remarks(usual, usual) == []
