@@ -10,8 +10,8 @@
 #include "vectors.cl"
 
 /* A function that adds up a term of each of some values that lie beside each other. */
-#define ADDING(NAME, TERM)                                                                      \
-    inline float NAME(__global const float *x, int count, float mean)                           \
+#define ADDING(NAME, ARGUMENTS, TERM)                                                           \
+    inline float NAME ARGUMENTS                                                                 \
     {                                                                                           \
         vector total0 = 0.0f, total1 = 0.0f, total2 = 0.0f, total3 = 0.0f;                      \
         float rest = 0.0f;                                                                      \
@@ -29,13 +29,12 @@
 
 #define ITSELF(READ, i) READ(x, i)
 #define SQUARE(READ, i) ((READ(x, i) - mean) * (READ(x, i) - mean))
-ADDING(sum_of, ITSELF)
-ADDING(squares_of, SQUARE)
+ADDING(sum_of, (__global const float *x, int count), ITSELF)
+ADDING(squares_of, (__global const float *x, int count, float mean), SQUARE)
 
 /* A function that adds up dy and dy (x - mean), or the like of what stands for dy; the former come first. */
-#define ADDING_PRODUCTS(NAME, OF_DY)                                                                                 \
-    inline float2 NAME(__global const float *x, __global const float *dy, __global const float *scale, int count,    \
-                       float mean)                                                                                   \
+#define ADDING_PRODUCTS(NAME, ARGUMENTS, OF_DY)                                                                      \
+    inline float2 NAME ARGUMENTS                                                                                     \
     {                                                                                                                \
         vector sum0 = 0.0f, sum1 = 0.0f, product0 = 0.0f, product1 = 0.0f;                                           \
         float sum = 0.0f, product = 0.0f;                                                                            \
@@ -56,8 +55,10 @@ ADDING(squares_of, SQUARE)
 
 #define UNSCALED(READ, i) READ(dy, i)
 #define SCALED(READ, i) (READ(dy, i) * READ(scale, i))
-ADDING_PRODUCTS(products_of, UNSCALED)
-ADDING_PRODUCTS(scaled_products_of, SCALED)
+ADDING_PRODUCTS(products_of, (__global const float *x, __global const float *dy, int count, float mean), UNSCALED)
+ADDING_PRODUCTS(scaled_products_of,
+                (__global const float *x, __global const float *dy, __global const float *scale, int count, float mean),
+                SCALED)
 
 /* Statistics of each part of each row: a row of `length` values has `parts` of `part`, the last of them perhaps fewer.
    A work-item does `per_item` parts that lie beside each other. */
@@ -68,7 +69,7 @@ __kernel void row_statistics(__global const float *restrict x, __global float *r
     for (int p = first; p < last; p++) {
         const int begin = p % parts * part, count = min(part, length - begin);
         __global const float *values = x + (size_t)(p / parts) * length + begin;
-        const float sum = sum_of(values, count, 0.0f);
+        const float sum = sum_of(values, count);
         sums[p] = sum;
         squares[p] = squares_of(values, count, sum / count);
     }
@@ -150,7 +151,7 @@ __kernel void row_products(__global const float *restrict dy, __global const flo
     for (int p = first; p < last; p++) {
         const int begin = p % parts * part, count = min(part, length - begin), row = p / parts;
         const size_t start = (size_t)row * length + begin;
-        const float2 totals = products_of(x + start, dy + start, dy + start, count, mean[row % channels]);
+        const float2 totals = products_of(x + start, dy + start, count, mean[row % channels]);
         sums[p] = totals.x;
         sums[behind + p] = totals.y;
     }
@@ -295,7 +296,7 @@ __kernel void normalise_rows(__global const float *restrict x, __global const fl
     const int first = get_global_id(0) * per_item, last = min(first + per_item, rows), values = parts * length;
     for (int row = first; row < last; row++) {
         __global const float *of_row = x + (size_t)row * values;
-        const float centre = CENTRED ? sum_of(of_row, values, 0.0f) / values : 0.0f;
+        const float centre = CENTRED ? sum_of(of_row, values) / values : 0.0f;
         const float factor = 1.0f / sqrt(squares_of(of_row, values, centre) / values + epsilon);
         mean[row] = centre;
         inverse[row] = factor;
@@ -337,7 +338,7 @@ __kernel void normalise_rows_backward(__global const float *restrict dy, __globa
             sum = totals.x;
             product = totals.y * factor;
 #else
-            const float2 totals = products_of(x + start, dy + start, dy + start, length, centre);
+            const float2 totals = products_of(x + start, dy + start, length, centre);
             dbias[p] = totals.x;
             dscale[p] = totals.y * factor;
             sum += scale[p % channels] * dbias[p];

@@ -16,10 +16,16 @@
         terms += taps;                 \
     }
 
-/* The place of the window along an axis that has a tap so far behind its first place, or less than 0 if none has. */
-int place_of(int distance, int step, int places)
+/* The first and the last place of a window along an axis from which it may reach a pixel so far behind its first place;
+   between its taps there may be gaps. */
+int first_place(int distance, int taps, int spread, int step)
 {
-    return distance % step == 0 && distance / step < places ? distance / step : -1;
+    return max(0, (distance - (taps - 1) * spread + step - 1) / step);
+}
+
+int last_place(int distance, int step, int places)
+{
+    return min(places - 1, distance / step);
 }
 
 /* Taps from a first one on, spread apart, that lie from begin to end. */
@@ -43,21 +49,28 @@ __kernel void largest_forward(
     const int j = place % out_w, i = place / out_w % out_h, l = place / out_w / out_h % out_d;
     const int map = place / out_w / out_h / out_d;
     float largest = 0.0f;
-    long best = -1;
-    for (int o = 0; o < kd; o++)
-        for (int p = 0; p < kh; p++)
+    int best = -1;
+    for (int o = 0; o < kd; o++) {
+        const int plane = l * s_d - front + o * d_d;
+        if (plane < 0 || plane >= depth)
+            continue;
+        for (int p = 0; p < kh; p++) {
+            const int row = i * s_h - top + p * d_h;
+            if (row < 0 || row >= height)
+                continue;
             for (int q = 0; q < kw; q++) {
-                const int plane = l * s_d - front + o * d_d, row = i * s_h - top + p * d_h;
                 const int column = j * s_w - left + q * d_w;
-                if (plane < 0 || plane >= depth || row < 0 || row >= height || column < 0 || column >= width)
+                if (column < 0 || column >= width)
                     continue;
-                const long at = (((long)map * depth + plane) * height + row) * width + column;
+                const int at = ((map * depth + plane) * height + row) * width + column;
                 const float pixel = x[at];
                 if (best < 0 || pixel > largest || (isnan(pixel) && !isnan(largest))) {
                     largest = pixel;
                     best = at;
                 }
             }
+        }
+    }
     y[place] = largest;
     indices[place] = best;
 }
@@ -73,15 +86,13 @@ __kernel void largest_backward(
         return;
     const int column = at % width, row = at / width % height, plane = at / width / height % depth;
     const int map = at / width / height / depth;
+    const int l_first = first_place(plane + front, kd, d_d, s_d), l_last = last_place(plane + front, s_d, out_d);
+    const int i_first = first_place(row + top, kh, d_h, s_h), i_last = last_place(row + top, s_h, out_h);
+    const int j_first = first_place(column + left, kw, d_w, s_w), j_last = last_place(column + left, s_w, out_w);
     float sum = 0.0f;
-    for (int o = 0; o < kd; o++)
-        for (int p = 0; p < kh; p++)
-            for (int q = 0; q < kw; q++) {
-                const int l = place_of(plane + front - o * d_d, s_d, out_d);
-                const int i = place_of(row + top - p * d_h, s_h, out_h);
-                const int j = place_of(column + left - q * d_w, s_w, out_w);
-                if (l < 0 || i < 0 || j < 0)
-                    continue;
+    for (int l = l_first; l <= l_last; l++)
+        for (int i = i_first; i <= i_last; i++)
+            for (int j = j_first; j <= j_last; j++) {
                 const int place = ((map * out_d + l) * out_h + i) * out_w + j;
                 if (indices[place] == at)
                     sum += dy[place];
@@ -104,16 +115,22 @@ __kernel void mean_forward(
     const int map = place / out_w / out_h / out_d;
     float sum = 0.0f, part = 0.0f;
     int terms = 0;
-    for (int o = 0; o < kd; o++)
+    for (int o = 0; o < kd; o++) {
+        const int plane = l * s_d - front + o * d_d;
+        if (plane < 0 || plane >= depth)
+            continue;
         for (int p = 0; p < kh; p++) {
+            const int row = i * s_h - top + p * d_h;
+            if (row < 0 || row >= height)
+                continue;
             BEGIN_ROW(kw)
             for (int q = 0; q < kw; q++) {
-                const int plane = l * s_d - front + o * d_d, row = i * s_h - top + p * d_h;
                 const int column = j * s_w - left + q * d_w;
-                if (plane >= 0 && plane < depth && row >= 0 && row < height && column >= 0 && column < width)
+                if (column >= 0 && column < width)
                     part += x[((map * depth + plane) * height + row) * width + column];
             }
         }
+    }
     sum += part;
     const int count = taps_within(l * s_d - front, kd, d_d, -counted_front, depth + counted_back) *
                       taps_within(i * s_h - top, kh, d_h, -counted_top, height + counted_bottom) *
@@ -133,20 +150,26 @@ __kernel void mean_backward(
         return;
     const int column = at % width, row = at / width % height, plane = at / width / height % depth;
     const int map = at / width / height / depth;
+    const int l_first = first_place(plane + front, kd, d_d, s_d), l_last = last_place(plane + front, s_d, out_d);
+    const int i_first = first_place(row + top, kh, d_h, s_h), i_last = last_place(row + top, s_h, out_h);
+    const int j_first = first_place(column + left, kw, d_w, s_w), j_last = last_place(column + left, s_w, out_w);
     float sum = 0.0f;
-    for (int o = 0; o < kd; o++)
-        for (int p = 0; p < kh; p++)
-            for (int q = 0; q < kw; q++) {
-                const int l = place_of(plane + front - o * d_d, s_d, out_d);
-                const int i = place_of(row + top - p * d_h, s_h, out_h);
-                const int j = place_of(column + left - q * d_w, s_w, out_w);
-                if (l < 0 || i < 0 || j < 0)
+    for (int l = l_first; l <= l_last; l++) {
+        if ((plane + front - l * s_d) % d_d != 0)
+            continue;
+        const int planes = taps_within(l * s_d - front, kd, d_d, -counted_front, depth + counted_back);
+        for (int i = i_first; i <= i_last; i++) {
+            if ((row + top - i * s_h) % d_h != 0)
+                continue;
+            const int rows = taps_within(i * s_h - top, kh, d_h, -counted_top, height + counted_bottom);
+            for (int j = j_first; j <= j_last; j++) {
+                if ((column + left - j * s_w) % d_w != 0)
                     continue;
-                const int count = taps_within(l * s_d - front, kd, d_d, -counted_front, depth + counted_back) *
-                                  taps_within(i * s_h - top, kh, d_h, -counted_top, height + counted_bottom) *
-                                  taps_within(j * s_w - left, kw, d_w, -counted_left, width + counted_right);
-                sum += dy[((map * out_d + l) * out_h + i) * out_w + j] / count;
+                const int columns = taps_within(j * s_w - left, kw, d_w, -counted_left, width + counted_right);
+                sum += dy[((map * out_d + l) * out_h + i) * out_w + j] / (planes * rows * columns);
             }
+        }
+    }
     dx[at] = sum;
 }
 
@@ -169,16 +192,22 @@ __kernel void norm_forward(
     const int map = place / out_w / out_h / out_d;
     float sum = 0.0f, part = 0.0f;
     int terms = 0;
-    for (int o = 0; o < kd; o++)
+    for (int o = 0; o < kd; o++) {
+        const int plane = l * s_d - front + o * d_d;
+        if (plane < 0 || plane >= depth)
+            continue;
         for (int a = 0; a < kh; a++) {
+            const int row = i * s_h - top + a * d_h;
+            if (row < 0 || row >= height)
+                continue;
             BEGIN_ROW(kw)
             for (int b = 0; b < kw; b++) {
-                const int plane = l * s_d - front + o * d_d, row = i * s_h - top + a * d_h;
                 const int column = j * s_w - left + b * d_w;
-                if (plane >= 0 && plane < depth && row >= 0 && row < height && column >= 0 && column < width)
+                if (column >= 0 && column < width)
                     part += to_the_power(fabs(x[((map * depth + plane) * height + row) * width + column]), p);
             }
         }
+    }
     sum += part;
     y[place] = p == 1 ? sum : p == 2 ? sqrt(sum) : rootn(sum, p);
 }
@@ -197,18 +226,24 @@ __kernel void norm_backward(
     const int map = at / width / height / depth;
     const float pixel = x[at];
     const float direction = isnan(pixel) ? pixel : sign(pixel);
+    const int l_first = first_place(plane + front, kd, d_d, s_d), l_last = last_place(plane + front, s_d, out_d);
+    const int i_first = first_place(row + top, kh, d_h, s_h), i_last = last_place(row + top, s_h, out_h);
+    const int j_first = first_place(column + left, kw, d_w, s_w), j_last = last_place(column + left, s_w, out_w);
     float sum = 0.0f;
-    for (int o = 0; o < kd; o++)
-        for (int a = 0; a < kh; a++)
-            for (int b = 0; b < kw; b++) {
-                const int l = place_of(plane + front - o * d_d, s_d, out_d);
-                const int i = place_of(row + top - a * d_h, s_h, out_h);
-                const int j = place_of(column + left - b * d_w, s_w, out_w);
-                if (l < 0 || i < 0 || j < 0)
+    for (int l = l_first; l <= l_last; l++) {
+        if ((plane + front - l * s_d) % d_d != 0)
+            continue;
+        for (int i = i_first; i <= i_last; i++) {
+            if ((row + top - i * s_h) % d_h != 0)
+                continue;
+            for (int j = j_first; j <= j_last; j++) {
+                if ((column + left - j * s_w) % d_w != 0)
                     continue;
                 const int place = ((map * out_d + l) * out_h + i) * out_w + j;
                 const float share = fabs(pixel) / (y[place] == 0.0f ? 1.0f : y[place]);
                 sum += dy[place] * (p == 1 ? direction : direction * to_the_power(share, p - 1));
             }
+        }
+    }
     dx[at] = sum;
 }

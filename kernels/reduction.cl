@@ -119,8 +119,8 @@ __kernel void fold_lanes(__global const TYPE *restrict x, __global SUM *restrict
 
 inline int is_larger(TYPE best, TYPE x) { return (x > best) | ((x != x) & (best == best)); }
 inline int is_smaller(TYPE best, TYPE x) { return (x < best) | ((x != x) & (best == best)); }
-inline int is_no_smaller(TYPE best, TYPE x) { return ((x >= best) & (best == best)) | (x != x); }
-inline int is_no_larger(TYPE best, TYPE x) { return ((x <= best) & (best == best)) | (x != x); }
+inline int is_no_smaller(TYPE best, TYPE x) { return (x >= best) | (x != x); }
+inline int is_no_larger(TYPE best, TYPE x) { return (x <= best) | (x != x); }
 
 /* The best of a piece of the middle axis, and the place in the array that was there at first of the first one that
    none behind it is better than. With is_first that is x itself, else x_winner has the places of what is in x. */

@@ -140,7 +140,7 @@ from .layers.reduction import (
     reduce_sum_square,
 )
 from .layers.relu import Relu, relu
-from .layers.renom import BatchNormalize, Deconv2d
+from .layers.renom import BatchNormalize, Deconv2d, Lrn
 from .layers.reshape import reshape, squeeze, unsqueeze
 from .layers.resize import Upsample2d, resize
 from .layers.size import size
@@ -163,7 +163,8 @@ from .optimizers.optimizer import Optimizer
 from .optimizers.rmsprop import RmsProp
 from .optimizers.sgd import Sgd
 from .philox import set_seed
-from .variable import Buffer, Grads, Parameter, Variable
+from .stored import Buffer, Parameter
+from .variable import Grads, Variable
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -215,6 +216,7 @@ __all__ = [
     "LeakyRelu",
     "LocalResponseNormalization",
     "LogSoftmax",
+    "Lrn",
     "LpPool1d",
     "LpPool2d",
     "LpPool3d",

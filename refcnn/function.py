@@ -56,7 +56,7 @@ def taken(operation, inputs):
     """Return the inputs of an operation in dtypes that it takes, as its card's ``DTYPES`` says.
 
     Integers and truth values that were given as an array_like are taken as floats, and as what they are where the
-    operation takes no floats.
+    operation takes no floats. Where inputs must have one dtype, they are taken in that of the Variables beside them.
 
     Parameters
     ----------
@@ -70,9 +70,12 @@ def taken(operation, inputs):
     Raises
     ------
     ArgumentError
-        If a Variable has another dtype: refcnn converts none of its own accord.
+        If a Variable has another dtype: refcnn converts none of its own accord. Or if Variables that must have one
+        dtype have several, or what is given beside them is not held by theirs.
     """
-    dtypes = _dtypes(operation)
+    dtypes, first = _dtypes(operation), rooms.trait(rooms.LAYERS, operation, "ALIKE_FROM")
+    if first is not None:
+        inputs = *inputs[:first], *_alike(operation, inputs[first:])
     return tuple(
         entry if entry is None else _taken(operation, number, entry, dtypes[min(number, len(dtypes) - 1)])
         for number, entry in enumerate(inputs)
@@ -88,6 +91,19 @@ def _takes_floats(operation):
 @functools.cache
 def _dtypes(operation):
     return rooms.trait(rooms.LAYERS, operation, "DTYPES")
+
+
+def _alike(operation, inputs):
+    """Return inputs in the dtype of those that were not made of whole numbers or truth values."""
+    found = {entry.dtype for entry in inputs if not entry.is_stand_in}
+    dtypes = sorted(found, key=lambda dtype: (dtype.kind != "f", dtype.name))
+    if len(dtypes) > 1:
+        names = [dtype.name for dtype in dtypes]
+        raise ArgumentError(
+            f"{operation}: arrays of {' and '.join(names)} meet, but all must have one dtype. Convert what is meant "
+            f'to be another: x.astype("{names[0]}").'
+        )
+    return [entry.as_given(*dtypes) for entry in inputs] if dtypes else inputs
 
 
 def _taken(operation, number, variable, accepted):

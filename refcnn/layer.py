@@ -14,8 +14,9 @@ import numpy as np
 from .arguments import Written
 from .errors import ArgumentError, ShapeError
 from .mode import setting
+from .stored import Buffer, Parameter, Stored
 from .typing import Shapes
-from .variable import Buffer, Parameter, Stored, variable_or_none
+from .variable import variable_or_none
 
 #: Called with each layer and its output where it is set: see :func:`watched`.
 _watcher = contextvars.ContextVar("refcnn watcher of layers", default=None)
@@ -59,9 +60,9 @@ class Layer(Written):
     Attributes
     ----------
     params : Parameters
-        The layer's own parameters, name to :class:`~refcnn.variable.Parameter`.
+        The layer's own parameters, name to :class:`~refcnn.stored.Parameter`.
     buffers : Buffers
-        What it stores and no optimizer changes, name to :class:`~refcnn.variable.Buffer`.
+        What it stores and no optimizer changes, name to :class:`~refcnn.stored.Buffer`.
     """
 
     #: The attributes whose entries are named as if they were attributes themselves, as those of ``buffers`` are too.

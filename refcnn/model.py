@@ -16,9 +16,10 @@ from .formats import EXACT
 from .layer import Layer, described, fits, making, watched
 from .mode import training
 from .reading import reading
+from .stored import Buffer, Parameter, Stored
 from .tape import tape
 from .typing import PathLike
-from .variable import DESTINATION, Buffer, Parameter, Stored
+from .variable import DESTINATION
 
 
 class Model(Layer):

@@ -68,17 +68,37 @@ def random_bits(seed, stream, count):
     -------
     ndarray of uint32, shape (count,)
     """
-    blocks = np.arange((count + 3) // 4, dtype=np.uint64)
-    counter = np.empty((len(blocks), 4), dtype=np.uint32)
-    counter[:, 0] = blocks & _LOW_WORD
-    counter[:, 1] = blocks >> _WORD_BITS
-    counter[:, 2], counter[:, 3] = words(stream)
-    return philox4x32(counter, np.array(words(seed), dtype=np.uint32)).reshape(-1)[:count]
+    return random_blocks(seed, stream, np.arange((count + 3) // 4, dtype=np.uint64)).reshape(-1)[:count]
+
+
+def random_blocks(seed, stream, blocks):
+    """Return the four 32-bit words of blocks of a stream, wherever they lie in it.
+
+    Parameters
+    ----------
+    seed, stream : int
+        0 to 2**64 - 1.
+    blocks : ndarray of uint64, shape (...)
+
+    Returns
+    -------
+    ndarray of uint32, shape (..., 4)
+    """
+    counter = np.empty((*blocks.shape, 4), dtype=np.uint32)
+    counter[..., 0] = blocks & _LOW_WORD
+    counter[..., 1] = blocks >> _WORD_BITS
+    counter[..., 2], counter[..., 3] = words(stream)
+    return philox4x32(counter, np.array(words(seed), dtype=np.uint32))
 
 
 def uniform(seed, stream, count):
     """Return ``count`` float64 in the open interval (0, 1): (word + 1/2) / 2**32."""
-    return (random_bits(seed, stream, count) + 0.5) * 2.0**-32
+    return to_uniform(random_bits(seed, stream, count))
+
+
+def to_uniform(bits):
+    """Return the float64 in (0, 1) that 32-bit words stand for, as in :func:`uniform`."""
+    return (bits + 0.5) * 2.0**-32
 
 
 def normal(seed, stream, count):

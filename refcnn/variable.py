@@ -18,7 +18,7 @@ from .tape import Node, leaf_gradients
 DESTINATION = "refcnn backend"
 
 
-class _Place:
+class Place:
     """Where a variable's array lies, and the copies of it on other backends.
 
     They are replaced together: threads that compute with one variable on several backends each read one value.
@@ -69,20 +69,22 @@ class Variable(NumpyProtocol):
         def __matmul__(self, other: ArrayLike, /) -> "Variable": ...
         def __rmatmul__(self, other: ArrayLike, /) -> "Variable": ...
 
+    #: Whether an optimizer changes it.
+    is_parameter = False
     #: Whether it holds floats in the place of integers or truth values that were given: see :func:`as_variable`.
     is_stand_in = False
     node: Node | None
     _given: "np.ndarray | Variable"
 
     def __init__(self, value: ArrayLike, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
-        backend, host = backends.active(), _host_array(value)
+        backend, host = backends.active(), host_array(value)
         dtype = formats.kept(host.dtype, backend.dtype) if dtype is None else formats.named(dtype, backend.dtype)
         if requires_grad and dtype.kind != "f":
             raise GradientError(
                 f"requires_grad is True, but the array is {dtype}, and only floats have gradients. Give floats, or "
                 f'dtype="{formats.FLOAT32.name}", or leave requires_grad out.'
             )
-        self._place = _Place(backend, backend.array(host, dtype))
+        self._place = Place(backend, backend.array(host, dtype))
         self.requires_grad = requires_grad
         self.node, self.position = None, 0
         self._is_walked = False
@@ -93,7 +95,7 @@ class Variable(NumpyProtocol):
     ) -> "Variable":
         """Wrap an array that lies on a backend, the node's result at a position; only one of floats has a gradient."""
         self = cls.__new__(cls)
-        self._place = _Place(backend, array)
+        self._place = Place(backend, array)
         self.node, self.position = node, position
         self.requires_grad = requires_grad and array.dtype.kind == "f"
         self._is_walked = False
@@ -147,7 +149,7 @@ class Variable(NumpyProtocol):
         twin = type(self).__new__(type(self))
         others = {name: value for name, value in vars(self).items() if name != "_place"}
         vars(twin).update(copy.deepcopy(others, memo))
-        twin._place = _Place(backend, backend.array(place.backend.to_host(place.array)))
+        twin._place = Place(backend, backend.array(place.backend.to_host(place.array)))
         return twin
 
     def __getstate__(self):
@@ -157,7 +159,7 @@ class Variable(NumpyProtocol):
 
     def __setstate__(self, state):
         backend = backends.active()
-        vars(self).update(state, _place=_Place(backend, backend.array(state["_place"])))
+        vars(self).update(state, _place=Place(backend, backend.array(state["_place"])))
 
     def _refuse_if_recorded(self, done, advised):
         if self.node is not None:
@@ -356,86 +358,6 @@ for _name, _operation in ARITHMETIC.items():
         setattr(Variable, _method.__name__, _method)
 
 
-class Stored(Variable):
-    """A variable that a model keeps: it is saved, and its value can be replaced."""
-
-    def set(self, value: "Input") -> None:
-        """Replace the value by another of its shape and dtype; what the new one was computed from is not recorded.
-
-        Threads that compute with it meanwhile each read the former value or this one, whole.
-
-        Parameters
-        ----------
-        value : Variable or array_like
-            A Variable's numbers are taken from where they lie, others copied to the active backend. Of an array_like,
-            integers and truth values may become floats, and integers other integers.
-
-        Raises
-        ------
-        ArgumentError
-            If it has another dtype.
-        ShapeError
-            If it has another shape, or is no array of numbers.
-        """
-        fresh = value if isinstance(value, Variable) else self._made_of(_host_array(value))
-        if fresh.dtype != self.dtype and not fresh.dtype.kind == self.dtype.kind == "f":
-            raise ArgumentError(
-                f"set: a {type(self).__name__} of {self.dtype} was to become one of {fresh.dtype}. Convert the value "
-                f'where that is meant: x.astype("{self.dtype}").'
-            )
-        if fresh.shape != self.shape:
-            raise ShapeError(
-                f"set: a {type(self).__name__} of shape {self.shape} was to become one of shape {fresh.shape}. Give a "
-                "value of its shape."
-            )
-        self._place = fresh._place
-
-    def _made_of(self, host):
-        return Variable(host, dtype=self.dtype if np.can_cast(host.dtype, self.dtype, "same_kind") else None)
-
-    def put(self, backend: Any, array: Any) -> None:
-        """Replace the value by an array of a backend without a check, as optimizers do."""
-        self._place = _Place(backend, array)
-
-
-class Parameter(Stored):
-    """A variable that an optimizer changes, and so one of floats, whatever numbers it is made of."""
-
-    def __init__(self, value: ArrayLike) -> None:
-        super().__init__(value, requires_grad=True, dtype=formats.FLOAT32.dtype)
-
-
-class Buffer(Stored):
-    """A variable that is saved, resumed, copied and exported with a model, but has no gradient.
-
-    A layer that learns something of its inputs in training, such as their mean, keeps it so and changes it by
-    :meth:`set`. Numbers that are counted are whole ones, and stay so.
-
-    Parameters
-    ----------
-    value, dtype
-        As of :class:`Variable`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import refcnn as rm
-    >>> from refcnn.mode import is_training
-    >>> class Centre(rm.Layer):
-    ...     def __init__(self, size):
-    ...         super().__init__()
-    ...         self.buffers["mean"] = rm.Buffer(np.zeros((1, size)))
-    ...     def forward(self, x):
-    ...         mean = self.buffers.mean
-    ...         if is_training():
-    ...             mean.set(0.9 * mean + 0.1 * x.mean(axis=0, keepdims=True))
-    ...         return x - mean
-    """
-
-    def __init__(self, value: ArrayLike, dtype: DTypeLike | None = None) -> None:
-        super().__init__(value, dtype=dtype)
-
-
 #: What an operation takes for an array.
 Input: TypeAlias = Variable | ArrayLike
 
@@ -507,7 +429,7 @@ class Grads:
         GradientError
             If none has one, so that nothing would be trained.
         """
-        pairs = [pair for pair in self if isinstance(pair[0], Parameter)]
+        pairs = [pair for pair in self if pair[0].is_parameter]
         if not pairs:
             raise GradientError(
                 "update: the loss was computed from no Parameter by refcnn's operations, so there is nothing to train. "
@@ -530,7 +452,7 @@ def as_variable(value: Input) -> Variable:
     """
     if isinstance(value, Variable):
         return value
-    host = _host_array(value)
+    host = host_array(value)
     constant = Variable(host, dtype=formats.FLOAT32.dtype)
     if formats.kept(host.dtype, constant.dtype) != constant.dtype:
         # A copy, since the caller may change its array.
@@ -554,7 +476,14 @@ def variable_or_none(value: Input | None) -> Variable | None:
     return value if value is None or isinstance(value, Variable) else as_variable(value)
 
 
-def _host_array(value):
+def host_array(value):
+    """Return an array_like as a NumPy array of numbers.
+
+    Raises
+    ------
+    ShapeError
+        If it is none.
+    """
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -122,6 +122,7 @@ CONCERNED = {
     "below zero": case(x=-1.0),
     "subnormal": case(x=1e-39),
     "negative alpha": case(alpha=-0.5),
+    "size kept": case(axes=(0,), scales=(1.5,), sizes=None, keep_aspect_ratio_policy="stretch", roi=None),
     "padding": PADDED,
     "stride": case(stride=(1, 2)),
     "dilation": case(dilation=(3, 1)),

@@ -125,14 +125,19 @@ def test_every_kind_occurs_in_the_kernels_and_every_fault_is_told_from_the_other
 def test_plan():
     from mutate_kernels import plan
 
-    assert plan("softmax") == [("softmax", None)]
+    assert plan("softmax") == [("log_softmax", None), ("softmax", None)]
     assert plan("softmax_cross_entropy") == [("softmax_cross_entropy", None)]
-    assert plan("conv2d") == [("conv2d", "plain")]
-    assert plan("dense") == [("dense", "plain")]
+    assert plan("conv2d") == [("conv2d", "plain"), ("conv_transpose2d", "plain")]
+    assert plan("dense") == [("dense", "plain"), ("matmul", "plain")]
     assert plan("max_pool2d_cpu") == [("max_pool2d", "cpu")]
-    gpu = [("conv2d", "gpu"), ("conv2d", "gpu+relu"), ("dense", "gpu"), ("dense", "gpu+relu")]
+    cpu, gpu = (
+        [
+            *(("conv2d", variant), ("conv2d", f"{variant}+relu"), ("conv_transpose2d", variant)),
+            *(("dense", variant), ("dense", f"{variant}+relu"), ("matmul", variant)),
+        ]
+        for variant in ("cpu", "gpu")
+    )
     assert plan("matrix_product_gpu") == gpu
-    cpu = [("conv2d", "cpu"), ("conv2d", "cpu+relu"), ("dense", "cpu"), ("dense", "cpu+relu")]
     assert sorted(plan("matrix_product")) == sorted([*cpu, *gpu])
     # What files include is run by those that run them.
     assert {*cpu, ("conv2d", "winograd_2x2"), ("conv2d", "winograd_4x4")} <= set(plan("transpose"))

@@ -44,3 +44,12 @@ def test_batch_normalize_makes_its_parameters_from_the_input_size():
     assert rm.BatchNormalize(7).params.scale.shape == (7,)
     with pytest.raises(ArgumentError):
         rm.BatchNormalize(mode="channel")
+
+
+@pytest.mark.parametrize("n", [1, 4, 5])
+def test_lrn_sums_without_dividing(n):
+    x, half = numbers(2, 6, 3, 3), n // 2
+    sums = np.stack([np.square(x)[:, max(0, c - half) : c + half + 1].sum(axis=1) for c in range(6)], axis=1)
+    y = rm.Lrn(n, a=0.5, b=0.6)(x)
+    np.testing.assert_allclose(y.as_ndarray(), x / (2 + 0.5 * sums) ** 0.6, rtol=1e-5)
+    assert repr(rm.Lrn(n, a=0.5)) == f"Lrn({n}, a=0.5)"

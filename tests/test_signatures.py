@@ -33,6 +33,7 @@ OPTIONS = {
         ("-DCHUNK=4", "-DWORD=uint", "-DINDEX=int"),
         ("-DCHUNK=4", "-DWORD=uchar", "-DINDEX=long", "-DPER_ELEMENT"),
     ],
+    "local_response_normalization": [("-DCHUNK=4", "-DWIDTH=8"), ("-DCHUNK=4", "-DWIDTH=1", "-DTHREE_QUARTERS")],
     "loss": [("-DCHUNK=4", "-DLOSS=smoothed_l1", "-DOF_X=smoothed_l1_of_x", "-DOF_T=smoothed_l1_of_t")],
     "matrix_product_cpu": [
         ("-DWIDTH=16", "-DROWS=8", "-DVECTORS=3", "-DDOT_ROWS=5", "-DDOT_COLUMNS=5"),
@@ -40,9 +41,15 @@ OPTIONS = {
     ],
     "matrix_product_gpu": [("-DGROUP_X=2", "-DGROUP_Y=2", "-DROWS=1", "-DCOLUMNS=2", "-DTILE_TERMS=4")],
     "moving": [("-DCHUNK=4", "-DWORD=uint")],
+    "normalization": [
+        ("-DCHUNK=4", "-DWIDTH=8", "-DBY_COLUMN=0", "-DCENTRED=1"),
+        ("-DCHUNK=4", "-DWIDTH=1", "-DBY_COLUMN=1", "-DCENTRED=0"),
+    ],
     "one_hot": [("-DCHUNK=4", "-DWORD=uint", "-DINDEX=int")],
     "reduction": [("-DCHUNK=4",)],
     "relu": [("-DCHUNK=4",)],
+    "softmax": [("-DSTRIDE=1",), ("-DSTRIDE=inner",)],
+    "spatial_dropout": [("-DCHUNK=4",)],
     "where": [("-DCHUNK=4", "-DWORD=uint", "-DSTEP_OF_CONDITION=1", "-DSTEP_OF_A=0", "-DSTEP_OF_B=1")],
 }
 OPTIONS["conv2d_winograd_weights"] = OPTIONS["conv2d_winograd"]

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import random
 import signal
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -88,6 +90,8 @@ OPTIONS = {
     "average": {"average_decay": 0.9},
     "average of one": {"average_decay": 0.0, "monitor": "validation_loss", "patience": 9, "warm_up": 0.5},
     "freezing": {"freeze": ("0",)},
+    "augmentation": {"augment": "shift=1,flip,flip-vertical,crop=0.6,rotate=20,colour=0.3,cutout=2,mixup=0.3"},
+    "image size": {"image_size": (8, 7), "image_fit": "pad", "pixel_range": (200.0, 0.0), "augment": "shift=2"},
     "all": {
         "schedule": "cosine",
         "warm_up": 0.5,
@@ -99,6 +103,7 @@ OPTIONS = {
         "average_decay": 0.8,
         "freeze": ("0.b",),
         "optimizer": "adamw",
+        "augment": "shift=1,rotate=10,mixup",
     },
 }
 
@@ -109,7 +114,7 @@ OPTIONS = {
 def test_each_option_changes_the_run_and_resumes_to_the_same_bits(folder, tmp_path, name):
     whole = finish(begin(tmp_path / "whole", **OPTIONS[name]))
     plain, best = (Checkpoint.load(path).parameters for path in (folder / "plain" / "best.npz", whole.run.best))
-    assert not all(np.array_equal(array, plain[key]) for key, array in best.items())
+    assert not all(np.array_equal(array, plain.get(key)) for key, array in best.items())
     session = begin(tmp_path / "run", **OPTIONS[name])
     for call in (4, 8, 15):
         interrupt_at(session, call)
@@ -293,7 +298,7 @@ def events(folder):
     from tensorboardX.proto import event_pb2
 
     found = []
-    for path in sorted(folder.iterdir(), key=lambda one: one.stat().st_mtime_ns):
+    for path in sorted(folder.iterdir(), key=lambda one: int(one.suffix[1:])):
         content = path.read_bytes()
         while content:
             (length,) = struct.unpack("<Q", content[:8])
@@ -304,8 +309,10 @@ def events(folder):
     return found
 
 
-def test_tensorboard_gets_every_batch_and_every_epoch(tmp_path):
+def test_tensorboard_gets_every_batch_and_every_epoch(tmp_path, monkeypatch):
     pytest.importorskip("tensorboardX")
+    # Both files are made in one second, which their names would tell alone.
+    monkeypatch.setattr("time.time", lambda: 1.7e9)
     session = begin(tmp_path / "run", tensorboard=True, schedule="cosine")
     rates = []
     session.loop.callbacks.append(At("on_batch_end", lambda loop: rates.append(loop.rate)))
@@ -353,6 +360,10 @@ def test_without_the_package_tensorboard_is_refused_before_anything_is_made(tmp_
         ({"clip_value": -1.0}, "clip_value is -1.0"),
         ({"accumulation_steps": 0}, "accumulation_steps is 0"),
         ({"average_decay": 1.0}, "average_decay is 1.0"),
+        ({"augment": "shift=6"}, "shift=6 can leave nothing of an image of 6x6 pixels"),
+        ({"augment": "shfit"}, "Did you mean 'shift'"),
+        ({"image_size": (0, 3)}, "image_size is 0"),
+        ({"image_fit": "squash"}, "must be one of crop, pad, stretch"),
         ({"freeze": ("9",)}, "'9' names no parameter. There are 0.w, 0.b, 5.w, 5.b"),
         ({"freeze": ("*",)}, "name every parameter"),
         ({"monitor": "accuracy"}, "monitor is 'accuracy'"),
@@ -445,3 +456,21 @@ def test_more_epochs_are_remarked_where_the_schedule_goes_along_all(tmp_path, sc
     same = all(np.array_equal(array, more.model.state()[name]) for name, array in whole.model.state().items())
     assert same == (schedule in ("restarts", "constant"))
     assert "rates of" not in resumed(part).description()
+
+
+def test_with_all_options_a_run_that_is_killed_at_random_moments_ends_the_same(folder, tmp_path):
+    status = small_run.train(folder, tmp_path / "whole", epochs=3, **OPTIONS["all"])[0]
+    assert status == 0
+    seed = random.randrange(2**32)
+    print("random.Random seed", seed)
+    moments = random.Random(seed)
+    for _ in range(2):
+        process = small_run.start(folder, tmp_path / "run", epochs=3, **OPTIONS["all"])
+        process.stdout.readline()
+        time.sleep(moments.uniform(0, 0.3))
+        process.kill()
+        process.communicate()
+    status, _, err = small_run.train(folder, tmp_path / "run", epochs=3, **OPTIONS["all"])
+    assert status == 0, err
+    for name in ("last.npz", "best.npz"):
+        small_run.assert_same(tmp_path / "whole" / name, tmp_path / "run" / name)

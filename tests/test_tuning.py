@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import refcnn as rm
 from refcnn.bench import variants as measuring
+from refcnn.bench import workloads
 from refcnn.cli import main
 from refcnn.errors import BackendError, FileWriteError
 from refcnn.opencl.convolution import choice, tuning
@@ -58,6 +59,18 @@ def _class(batch, inputs, outputs, size):
     return tuning.shape_class(
         Convolution((batch, inputs, size, size), (outputs, inputs, 1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1)
     )
+
+
+def test_signals_are_tuned_as_images_and_volumes_are_not():
+    """Volumes have one kernel to each direction."""
+    with rm.use_backend("reference"):
+        (signal,), (volume,) = (
+            workloads.record(rm.Sequential([layer]), shape)
+            for layer, shape in ((rm.Conv1d(4, 3), (3, 9)), (rm.Conv3d(4, 3), (3, 5, 5, 5)))
+        )
+    geometry = workloads.geometry_of(signal, batch=5)
+    assert tuning.shape_class(geometry) == "1x3 stride 1x1 dilation 1x1 groups 1 c4 k4 p16 n16"
+    assert workloads.geometry_of(volume) is None
 
 
 def test_keys_widen_from_the_class_to_the_kind():

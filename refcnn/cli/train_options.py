@@ -1,7 +1,11 @@
 """The options of ``refcnn train`` that say how it trains."""
 
+import re
+
 import click
 
+from ..data.augment import AUGMENTATIONS
+from ..data.sizing import DEFAULT_FIT, FITS
 from ..fitting import optimizers, schedules
 from ..fitting.metrics import MONITORED, TOP_K
 from ..runs.configuration import BALANCED
@@ -23,6 +27,20 @@ class Weights(click.ParamType):
             self.fail(
                 f"{value!r} is neither {BALANCED} nor numbers with commas between them, such as 1,2.5,1.", param, ctx
             )
+
+
+class Size(click.ParamType):
+    """A side's length, or ``HEIGHTxWIDTH``, as a pair."""
+
+    name = "size"
+
+    def convert(self, value, param, ctx):
+        if not isinstance(value, str):
+            return value
+        found = re.fullmatch(r"([1-9]\d{0,5})(?:x([1-9]\d{0,5}))?", value)
+        if found is None:
+            self.fail(f"{value!r} is no size. Give a side's length in pixels, or HEIGHTxWIDTH, as 32 or 48x64.")
+        return int(found[1]), int(found[2] or found[1])
 
 
 _NUMBER = click.FloatRange(0)
@@ -70,6 +88,35 @@ _STEPS = (
         metavar="PART",
         help="Judge and export a moving average of the weights, which keeps this part of itself in a step, such as "
         "0.999.",
+    ),
+)
+
+_IMAGES = (
+    click.option(
+        "--image-size",
+        type=Size(),
+        metavar="SIZE",
+        help="Bring all images to this size in pixels: a side's length, or HEIGHTxWIDTH.  [default: their own; where a "
+        "folder's differ, the commonest]",
+    ),
+    click.option(
+        "--image-fit",
+        type=click.Choice(FITS),
+        help="How images are brought to the size: scaled and cropped, scaled and padded with black, or stretched.  "
+        f"[default: {DEFAULT_FIT} for folders of images, stretch for arrays]",
+    ),
+    click.option(
+        "--augment",
+        metavar="NAME[=N],...",
+        help=f"Vary training images anew in each epoch: {', '.join(AUGMENTATIONS)}, with commas between them, such as "
+        "shift=2,rotate=10,flip. Shift and cutout take pixels, or below 1 a part of the image; crop the smallest part "
+        "of the area that is kept; rotate degrees.",
+    ),
+    click.option(
+        "--in-memory/--no-in-memory",
+        default=None,
+        help="Hold a folder's images in memory, or decode them as they are needed; the results are the same.  "
+        "[default: held, if they take no more than a quarter of it]",
     ),
 )
 
@@ -137,4 +184,4 @@ _TRIALS = (
 
 
 #: Adds the options of this page to a command.
-training_options = with_options(*_STEPS, *_LOSS, *_START, *_END, *_TRIALS)
+training_options = with_options(*_STEPS, *_IMAGES, *_LOSS, *_START, *_END, *_TRIALS)

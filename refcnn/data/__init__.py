@@ -1,9 +1,9 @@
-"""Data sets: digits, MNIST, and the user's own in IDX files, .npz files or folders of images."""
+"""Data sets: digits, MNIST, and the user's own in arrays, IDX, .npz and .npy files or folders of images."""
 
-from . import idx
+from . import augment, idx
 from .arrays import one_hot
 from .catalog import NAMES, digits, load
-from .dataset import DataSet, Preprocessing, split
+from .dataset import DataSet, Preprocessing, from_arrays, split
 from .mnist_files import fetch_mnist, mnist
 from .remarks import remarks, require_classes
 
@@ -11,8 +11,10 @@ __all__ = [
     "NAMES",
     "DataSet",
     "Preprocessing",
+    "augment",
     "digits",
     "fetch_mnist",
+    "from_arrays",
     "idx",
     "load",
     "mnist",

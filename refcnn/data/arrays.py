@@ -6,6 +6,8 @@ from numpy.typing import ArrayLike
 from ..errors import ArgumentError, DataError, LabelError
 
 MOST_CLASSES = 65536
+#: What a data set's pixels may be.
+PIXEL_DTYPES = tuple(map(np.dtype, (bool, np.uint8, np.uint16, np.float32)))
 #: So many different labels are shown at most.
 MOST_SHOWN = 8
 
@@ -16,19 +18,19 @@ _NUMBERS_ADVICE = (
 
 
 def image_array(array, source):
-    """Bring an array of images to (N, C, H, W), uint8 or float32.
+    """Bring an array of images to (N, C, H, W), one of :data:`PIXEL_DTYPES`.
 
     Parameters
     ----------
     array : ndarray
-        Shape (N, H, W) for grey images or (N, C, H, W). uint8 is kept;
-        float16, float32 and float64 become float32.
+        Shape (N, H, W) for grey images or (N, C, H, W). bool, uint8 and
+        uint16 are kept; float16, float32 and float64 become float32.
     source : str
         Where the array comes from, for the messages.
 
     Returns
     -------
-    ndarray, shape (N, C, H, W), uint8 or float32
+    ndarray, shape (N, C, H, W)
 
     Raises
     ------
@@ -39,17 +41,28 @@ def image_array(array, source):
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):
             array = array.astype(np.float32, copy=False)
-        if not np.isfinite(array).all():
-            position = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-            raise DataError(
-                f"{source} holds {array[position]} at {position} (as float32). Every value must be finite: "
-                "repair or remove that image."
-            )
-    elif array.dtype != np.uint8:
+        require_finite(array, source)
+    elif array.dtype not in PIXEL_DTYPES:
         raise DataError(
-            f"{source} has dtype {array.dtype}, but images must be uint8 (0 to 255, scaled by 1/255) or floating "
-            "point (taken as they are). Convert the array and store it again."
+            f"{source} has dtype {array.dtype}, but images must be uint8 (0 to 255, scaled by 1/255), uint16 (0 to "
+            "65535, likewise), bool, or floating point (taken as they are). Convert the array and store it again."
         )
+    return with_channels(array, source)
+
+
+def require_finite(array, source, first=0):
+    """Raise DataError if a float32 array of images, whose first one has a number, holds NaN or infinity."""
+    if np.isfinite(array).all():
+        return
+    position = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    raise DataError(
+        f"{source} holds {array[position]} at {(first + position[0], *position[1:])} (as float32). Every value must "
+        "be finite: repair or remove that image."
+    )
+
+
+def with_channels(array, source):
+    """Return images (N, H, W) or (N, C, H, W) as (N, C, H, W); DataError for other shapes."""
     if array.ndim == 3:
         array = array[:, None]
     if array.ndim != 4 or 0 in array.shape:
@@ -111,6 +124,59 @@ def label_array(labels, source, classes=None):
             f"from 0 to {count - 1}. The labels found are {shown}. {advice}"
         )
     return labels.astype(np.int64)
+
+
+def label_names(labels, source):
+    """Bring labels that are names to texts.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (N,) or (N, 1), of texts or of bytes in UTF-8
+    source : str
+        Where they come from, for the messages.
+
+    Returns
+    -------
+    ndarray of str, shape (N,)
+
+    Raises
+    ------
+    LabelError
+        For another shape, bytes that are no UTF-8, or an empty name.
+    """
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise LabelError(f"{source} has shape {labels.shape}, but one label for each image is expected, shape (N,).")
+    if labels.dtype.kind == "S":
+        try:
+            labels = np.char.decode(labels, "utf-8")
+        except UnicodeDecodeError as error:
+            raise LabelError(f"{source} holds {error.object!r}, which is no UTF-8. Store texts.") from None
+    if not all(labels):
+        raise LabelError(f"{source} holds an empty name at position {int(np.argmin(labels != ''))}. Name the class.")
+    return labels
+
+
+def indices_of(labels, classes, source="the labels"):
+    """Return the index of each name among the classes, int64; LabelError for one that is not there.
+
+    Parameters
+    ----------
+    labels : ndarray of str, shape (N,)
+    classes : sequence of str
+    source : str
+    """
+    places = {name: index for index, name in enumerate(classes)}
+    found, where = np.unique(labels, return_inverse=True)
+    unknown = [str(name) for name in found if str(name) not in places]
+    if unknown:
+        shown = ", ".join(map(str, classes[:MOST_SHOWN])) + (", ..." if len(classes) > MOST_SHOWN else "")
+        raise LabelError(
+            f"{source} hold the name {unknown[0]!r}, which is none of the classes {shown}. Correct it, or add the "
+            "class."
+        )
+    return np.array([places[str(name)] for name in found], np.int64)[where.reshape(-1)]
 
 
 def one_hot(labels: ArrayLike, classes: int) -> np.ndarray:

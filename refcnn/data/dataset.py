@@ -2,15 +2,19 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..display import is_text
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, LabelError
 from ..typing import PathLike
-from .arrays import label_array
+from . import usual
+from .arrays import PIXEL_DTYPES, image_array, indices_of, label_array, label_names
 from .image_file import read_image
+from .sizing import FITS, fitted_array
+from .stored import extremes, parts
 
 #: What values that are centred on zero by their deviation seldom exceed.
 USUAL_DEVIATIONS = 4.0
@@ -40,6 +44,11 @@ class Preprocessing:
         Taken from the training images by :meth:`standardised`.
     black : float
         The stored value of a black pixel.
+    fit : str
+        How an image file of another size is resized: ``crop``, ``pad`` or ``stretch``.
+    usual : tuple of UsualChannel
+        For each channel what brightness and contrast training images have, in stored values times ``scale``; taken by
+        :meth:`standardised`. Empty where it is not known.
 
     Raises
     ------
@@ -56,6 +65,8 @@ class Preprocessing:
     mean: float = 0.0
     deviation: float = 1.0
     black: float = 0.0
+    fit: str = "stretch"
+    usual: tuple = ()
 
     def __post_init__(self):
         for name in ("mean", "black", "white"):
@@ -78,6 +89,18 @@ class Preprocessing:
                 raise DataError(f"Preprocessing: {name} is {value!r}, but must be a whole number of at least 1.")
         if not isinstance(self.resize, bool):
             raise DataError(f"Preprocessing: resize is {self.resize!r}, but must be true or false.")
+        if self.fit not in FITS:
+            raise DataError(f"Preprocessing: fit is {self.fit!r}, but must be one of {', '.join(FITS)}.")
+        self._read_usual()
+
+    def _read_usual(self):
+        try:
+            channels = usual.read(self.usual)
+        except ValueError as error:
+            raise DataError(f"Preprocessing: usual is {_short(self.usual)}, but {error}.") from None
+        if channels and len(channels) != self.channels:
+            raise DataError(f"Preprocessing: usual has {len(channels)} channels, but channels is {self.channels}.")
+        object.__setattr__(self, "usual", channels)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -91,16 +114,31 @@ class Preprocessing:
     def standardised(self, x: np.ndarray) -> "Preprocessing":
         """Return this with the mean and the standard deviation of images as stored, so that inputs are centred on zero.
 
+        What brightness and contrast they have is kept too.
+
         Parameters
         ----------
-        x : ndarray, shape (N, C, H, W)
+        x : ndarray or StoredImages, shape (N, C, H, W)
         """
-        mean = float(x.mean(dtype=np.float64)) * self.scale
+        mean = _mean(x) * self.scale
         # By parts, since a large set in float64 would take eight times its memory.
-        parts = (x[first : first + 1000] * np.float64(self.scale) - mean for first in range(0, len(x), 1000))
-        deviation = math.sqrt(sum(float(np.square(part).sum()) for part in parts) / x.size)
+        total, spread = 0.0, usual.Spread()
+        for part in parts(x):
+            centred = part * np.float64(self.scale) - mean
+            squares = np.square(centred)
+            total += float(squares.sum())
+            spread.add(centred, squares)
+        deviation = math.sqrt(total / math.prod(x.shape))
         # Images of one colour throughout have no deviation to divide by.
-        return dataclasses.replace(self, mean=mean, deviation=deviation if np.float32(deviation) else 1.0)
+        deviation = deviation if np.float32(deviation) else 1.0
+        return dataclasses.replace(self, mean=mean, deviation=deviation, usual=spread.channels(mean))
+
+    def strangeness(self, image: np.ndarray) -> list[str]:
+        """Say in what an image as stored, (C, H, W), is far from those that were trained on; nothing, if it is not."""
+        if not self.usual or self.white is None:
+            return []
+        ends = self.black * self.scale, self.white * self.scale
+        return usual.strangeness(image * np.float64(self.scale), self.usual, ends)
 
     def load_image(self, path: PathLike) -> np.ndarray:
         """Read an image file in the form that the data set stores; ``apply`` then makes it the network's input.
@@ -122,7 +160,7 @@ class Preprocessing:
             it is not known which values black and white have.
         """
         white = self.require_pixel_range()
-        pixels = read_image(path, *self.shape, resize=self.resize)
+        pixels = read_image(path, *self.shape, resize=self.resize, fit=self.fit)
         if (self.black, white) == (0, 255):
             return pixels
         return pixels * np.float32((white - self.black) / 255) + np.float32(self.black)
@@ -193,7 +231,7 @@ class DataSet:
 
     Parameters
     ----------
-    x : ndarray, shape (N, C, H, W), uint8 or float32
+    x : ndarray, shape (N, C, H, W), bool, uint8, uint16 or float32
         The images as stored; ``preprocessing.apply`` makes them input.
     y : ndarray, shape (N,), int64
         The index of each image's class.
@@ -201,6 +239,8 @@ class DataSet:
         The classes' names.
     preprocessing : Preprocessing
         How an image file becomes the network's input.
+    notes : tuple of str
+        What was done to the images as they were read and is worth saying, a line of text each.
 
     Raises
     ------
@@ -214,6 +254,7 @@ class DataSet:
     y: np.ndarray
     classes: tuple
     preprocessing: Preprocessing
+    notes: tuple = ()
 
     def __repr__(self):
         size = "x".join(map(str, self.x.shape[1:]))
@@ -221,10 +262,10 @@ class DataSet:
         return f"DataSet of {len(self.x):,} images {size} ({self.x.dtype}) in {len(self.classes)} classes: {names}"
 
     def __post_init__(self):
-        if self.x.ndim != 4 or self.x.dtype not in (np.uint8, np.float32):
+        if self.x.ndim != 4 or self.x.dtype not in PIXEL_DTYPES:
             raise DataError(
                 f"DataSet: x has shape {self.x.shape} and dtype {self.x.dtype}, but shape (N, C, H, W) and dtype "
-                "uint8 or float32 are expected."
+                f"{', '.join(map(str, PIXEL_DTYPES))} are expected."
             )
         if self.x.shape[1:] != self.preprocessing.shape:
             raise DataError(
@@ -258,8 +299,36 @@ class DataSet:
         return len(self.x)
 
     def subset(self, indices: np.ndarray | slice) -> "DataSet":
-        """The data set of the images at ``indices``, in that order."""
-        return dataclasses.replace(self, x=self.x[indices], y=self.y[indices])
+        """The data set of the images at ``indices``, in that order; of images that are in memory it has copies."""
+        x = self.x[indices] if isinstance(self.x, np.ndarray) else self.x.subset(indices)
+        return dataclasses.replace(self, x=x, y=self.y[indices])
+
+    def resized(self, height: int, width: int, fit: str) -> "DataSet":
+        """The same data set with images of another size, and image files brought to it likewise.
+
+        Parameters
+        ----------
+        height, width : int
+        fit : str
+            As in :func:`refcnn.data.sizing.fitted`.
+
+        Raises
+        ------
+        DataError
+            If the images are not in memory.
+        """
+        preprocessing = dataclasses.replace(self.preprocessing, height=height, width=width, fit=fit)
+        former = self.preprocessing.height, self.preprocessing.width
+        if former == (height, width):
+            return dataclasses.replace(self, preprocessing=preprocessing)
+        if not isinstance(self.x, np.ndarray):
+            raise DataError(
+                f"the images are {former[0]}x{former[1]} (height x width), and stay so in a mapped array. Store them "
+                f"as {height}x{width}, or leave --image-size out."
+            )
+        x = fitted_array(self.x, height, width, fit, self.preprocessing.black)
+        note = f"The images of {former[0]}x{former[1]} (height x width) are brought to {height}x{width}: {fit}."
+        return dataclasses.replace(self, x=x, preprocessing=preprocessing, notes=(*self.notes, note))
 
 
 def split(dataset: DataSet, fraction: float, permutation: np.ndarray, stratify: bool = True) -> tuple[DataSet, DataSet]:
@@ -329,10 +398,10 @@ def _shares(counts, fraction, total):
     return np.clip(shares, np.minimum(1, most), most)
 
 
-def preprocessing_of(*parts):
-    """The preprocessing of a data set's parts, images (N, C, H, W) of one kind.
+def preprocessing_of(*images):
+    """The preprocessing of a data set's parts, images (N, C, H, W) of one kind, in arrays or stored.
 
-    8 bits are scaled by 1/255, floating point is taken as it is. What white is
+    8 bits are scaled by 1/255, 16 bits by 1/65535; truth values and floating point are taken as they are. What white is
     in floating-point images is inferred where it is plain: 1 if all values lie
     between 0 and 1, 255 if they are whole numbers from 0 to 255, and the
     brightest is above half of that. Otherwise it is not known.
@@ -342,27 +411,41 @@ def preprocessing_of(*parts):
     DataError
         If one part is scaled otherwise than another.
     """
-    dtypes, whites = {str(x.dtype) for x in parts}, {white for x in parts if (white := _white(x)) is not None}
+    dtypes, whites = {str(x.dtype) for x in images}, {white for x in images if (white := _white(x)) is not None}
     if len(dtypes) > 1 or len(whites) > 1:
-        ranges = " and ".join(f"{x.dtype} from {x.min():g} to {x.max():g}" for x in parts)
+        ranges = " and ".join("{} from {:g} to {:g}".format(x.dtype, *extremes(x)) for x in images)
         raise DataError(
             f"the training and the test images are not scaled alike: they are {ranges}. Store both in the same way."
         )
-    scale = 1 / 255 if parts[0].dtype == np.uint8 else 1.0
+    scale = 1 / np.iinfo(images[0].dtype).max if images[0].dtype.kind == "u" else 1.0
     white = whites.pop() if whites else None
     # One part may be dark; none may have values that the other's white rules out.
-    if white is not None and any(x.min() < 0 or x.max() > white for x in parts):
-        white = None
-    return Preprocessing(scale, *parts[0].shape[1:], white=white)
+    if white is not None and images[0].dtype.kind == "f":
+        ranges = [extremes(x) for x in images]
+        white = white if all(low >= 0 and high <= white for low, high in ranges) else None
+    return Preprocessing(scale, *images[0].shape[1:], white=white)
+
+
+def _mean(x):
+    if isinstance(x, np.ndarray):
+        return float(x.mean(dtype=np.float64))
+    # Of whole numbers the sums are exact, so that the mean is the same as of an array in memory.
+    return sum(float(part.sum(dtype=np.float64)) for part in parts(x)) / math.prod(x.shape)
 
 
 def _white(x):
-    if x.dtype == np.uint8:
-        return 255.0
-    low, high = x.min(), x.max()
+    if x.dtype.kind == "u":
+        return float(np.iinfo(x.dtype).max)
+    if x.dtype == bool:
+        return 1.0
+    low, high = extremes(x)
     if low >= 0 and 0.5 < high <= 1:
         return 1.0
-    if low >= 0 and 127 < high <= 255 and all(np.array_equal(image, np.rint(image)) for image in x):
+    if (
+        low >= 0
+        and 127 < high <= 255
+        and all(np.array_equal(image, np.rint(image)) for part in parts(x) for image in part)
+    ):
         return 255.0
     return None
 
@@ -384,23 +467,59 @@ def data_sets(train, test=None, classes=None):
     Parameters
     ----------
     train : tuple of ndarray
-        Images (N, C, H, W) and labels (N,).
+        Images (N, C, H, W) and labels (N,), numbers or names.
     test : tuple of ndarray, optional
         The same of the test part.
     classes : tuple of str, optional
-        The names. Without them the classes are the numbers that are among the
-        labels of any part, and named by them.
+        The names. Without them the classes are the names or numbers that are
+        among the labels of any part, and named by them.
 
     Returns
     -------
     train : DataSet
     test : DataSet or None
     """
-    parts = [part for part in (train, test) if part is not None]
+    given = [part for part in (train, test) if part is not None]
+    if len({labels.dtype.kind == "U" for _, labels in given}) > 1:
+        raise LabelError(
+            "the labels of one part are names, and those of the other are numbers. Store both in the same way."
+        )
     if classes is None:
-        numbers = np.unique(np.concatenate([labels for _, labels in parts]))
-        classes = tuple(str(number) for number in numbers)
-        parts = [(x, np.searchsorted(numbers, labels).astype(np.int64)) for x, labels in parts]
-    preprocessing = preprocessing_of(*(x for x, _ in parts))
-    made = [DataSet(x, y, classes, preprocessing) for x, y in parts]
+        found = np.unique(np.concatenate([labels for _, labels in given]))
+        classes = tuple(str(name) for name in found)
+        given = [(x, np.searchsorted(found, labels).astype(np.int64)) for x, labels in given]
+    elif given[0][1].dtype.kind == "U":
+        given = [(x, indices_of(labels, classes)) for x, labels in given]
+    preprocessing = preprocessing_of(*(x for x, _ in given))
+    made = [DataSet(x, y, classes, preprocessing) for x, y in given]
     return made[0], made[1] if len(made) == 2 else None
+
+
+def from_arrays(x: ArrayLike, y: ArrayLike, classes: Sequence[str] | None = None) -> DataSet:
+    """Make a data set of arrays.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, H, W) or (N, C, H, W)
+        bool, uint8 (scaled by 1/255), uint16 (by 1/65535) or floating point.
+    y : array_like, shape (N,)
+        Names, or whole numbers.
+    classes : sequence of str, optional
+        The names of the classes. By default the names or numbers that are among the labels.
+
+    Returns
+    -------
+    DataSet
+
+    Raises
+    ------
+    DataError
+        For arrays of another form, or of different lengths.
+    LabelError
+        For labels that are no whole numbers, or outside the classes.
+    """
+    images, labels = image_array(np.asarray(x), "x"), np.asarray(y)
+    labels = label_names(labels, "y") if labels.dtype.kind in "US" else label_array(labels, "y")
+    if len(images) != len(labels):
+        raise DataError(f"x holds {len(images)} images, but y holds {len(labels)} labels. Give one for each image.")
+    return data_sets((images, labels), classes=None if classes is None else tuple(classes))[0]

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..reading import open_plain
+from .sizing import fitted
 
 #: Pillow's names of the formats that are read. It knows others, of which some start programs (EPS) to be read.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
@@ -122,7 +123,35 @@ def is_grey(image):
     return is_grey_mode or _raw_mode(image) == "LA;16B"
 
 
-def read_image(path, channels, height, width, resize=True):
+def size_of(path):
+    """Return (height, width) of an image file once it is turned upright; DataError if it cannot be read."""
+    with opened(path) as image:
+        return upright_size(image)[::-1]
+
+
+def files_in(path):
+    """Return the image files of a folder and of those in it, sorted; hidden ones are left out.
+
+    Raises
+    ------
+    DataError
+        If there are none, or a folder cannot be read.
+    """
+
+    def refuse(error):
+        raise DataError(f"{error.filename} could not be read: {error.strerror}. Name a folder that can be.") from error
+
+    found = []
+    for folder, folders, names in os.walk(path, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        wanted = (name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith("."))
+        found += [os.path.join(folder, name) for name in wanted]
+    if not found:
+        raise DataError(f"{path} is a folder without images. Name one that holds some ({', '.join(SUFFIXES)}).")
+    return sorted(found)
+
+
+def read_image(path, channels, height, width, resize=True, fit="stretch"):
     """Read an image file as an array.
 
     A photograph is turned upright as its EXIF data say, transparent parts
@@ -139,6 +168,8 @@ def read_image(path, channels, height, width, resize=True):
         The size wanted, in pixels.
     resize : bool
         Whether an image of another size is resized (Lanczos) or refused.
+    fit : str
+        How it is resized, as in :func:`refcnn.data.sizing.fitted`.
 
     Returns
     -------
@@ -149,7 +180,7 @@ def read_image(path, channels, height, width, resize=True):
     DataError
         If the file cannot be read, or has another size and ``resize`` is off.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     if channels not in (1, 3):
         raise DataError(f"{path}: image files give 1 channel (grey) or 3 (RGB), but {channels} channels are wanted.")
@@ -173,7 +204,7 @@ def read_image(path, channels, height, width, resize=True):
                     f"{path} has {image.height}x{image.width} pixels (height x width), but {height}x{width} are "
                     "expected. Resize the image."
                 )
-            image = image.resize((width, height), Image.Resampling.LANCZOS)
+            image = fitted(image, height, width, fit)
         pixels = np.asarray(image)
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 

@@ -5,7 +5,7 @@ import numpy as np
 from .. import npz
 from ..errors import DataError
 from ..reading import reading
-from .arrays import image_array, label_array
+from .arrays import image_array, label_array, label_names
 from .dataset import data_sets
 
 KEYS = "x and y, or x_train, y_train, x_test and y_test"
@@ -16,10 +16,11 @@ def read(path):
 
     The file holds ``x`` and ``y``, or ``x_train``, ``y_train``, ``x_test`` and
     ``y_test``, and may hold ``classes``, the names of the classes. Images have
-    shape (N, H, W) or (N, C, H, W); uint8 is scaled by 1/255, floating point
-    taken as it is. Channels in the last axis are refused, not guessed. Labels
-    are whole numbers, shape (N,) or (N, 1), or one-hot rows, shape (N, classes).
-    Without names the classes are those numbers that are among the labels, and
+    shape (N, H, W) or (N, C, H, W); uint8 is scaled by 1/255, uint16 by
+    1/65535, truth values and floating point are taken as they are. Channels in
+    the last axis are refused, not guessed. Labels are names or whole numbers,
+    shape (N,) or (N, 1), or one-hot rows, shape (N, classes). Without
+    ``classes`` these are the names or numbers that are among the labels, and
     are named by them.
 
     Parameters
@@ -39,7 +40,24 @@ def read(path):
     LabelError
         For labels that are no whole numbers, or outside the classes.
     """
-    arrays = _arrays(path)
+    return of_arrays(_arrays(path), path)
+
+
+def of_arrays(arrays, path):
+    """Make data sets of arrays by their names, as :func:`read` does.
+
+    Parameters
+    ----------
+    arrays : dict
+        Images may be StoredImages, which were checked.
+    path : str or os.PathLike
+        Where they come from, for the messages.
+
+    Returns
+    -------
+    train : DataSet
+    test : DataSet or None
+    """
     names = [("x", "y")] if "x" in arrays or "y" in arrays else [("x_train", "y_train"), ("x_test", "y_test")]
     missing = [name for pair in names for name in pair if name not in arrays]
     if missing:
@@ -47,7 +65,9 @@ def read(path):
     classes = _classes(arrays["classes"], path) if "classes" in arrays else None
     parts = []
     for x_name, y_name in names:
-        x, y = image_array(arrays[x_name], f"{path}: {x_name}"), _labels(arrays[y_name], f"{path}: {y_name}")
+        x, y = arrays[x_name], _labels(arrays[y_name], f"{path}: {y_name}")
+        if isinstance(x, np.ndarray):
+            x = image_array(x, f"{path}: {x_name}")
         if len(x) != len(y):
             raise DataError(
                 f"{path}: {x_name} holds {len(x)} images, but {y_name} holds {len(y)} labels. "
@@ -79,11 +99,13 @@ def _missing(path, arrays, missing):
 def _pair(arrays):
     """Return the names of the only array that could be images and of the only one that could be their labels."""
     images = [name for name, array in arrays.items() if array.ndim >= 3 and array.dtype.kind in "uf"]
-    labels = [name for name, array in arrays.items() if array.ndim in (1, 2) and array.dtype.kind in "biuf"]
+    labels = [name for name, array in arrays.items() if array.ndim in (1, 2) and array.dtype.kind in "biufUS"]
     return (images[0], labels[0]) if len(images) == len(labels) == 1 else ()
 
 
 def _labels(y, source):
+    if y.dtype.kind in "US":
+        return label_names(y, source)
     # One column is a column of labels: one-hot rows of a single class would say nothing.
     if y.ndim == 2 and y.shape[1] > 1 and y.dtype.kind in "biuf":
         rows = (y == 1).sum(axis=1) == 1

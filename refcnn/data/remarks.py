@@ -4,6 +4,7 @@ import numpy as np
 
 from ..errors import DataError
 from .dataset import DataSet
+from .stored import extremes
 
 #: So many names are shown at most.
 MOST_NAMES = 10
@@ -46,7 +47,7 @@ def remarks(train: DataSet, validation: DataSet) -> list[str]:
         lines.append(f"No training image is of {_named(train, missing[train])}: nothing can be learned of them.")
     if unseen := missing[validation] - missing[train]:
         lines.append(f"No validation image is of {_named(train, unseen)}: the accuracy does not count them.")
-    return lines + _pixel_range(train)
+    return [*train.notes, *lines, *_pixel_range(train)]
 
 
 def _named(dataset, indices):
@@ -57,12 +58,16 @@ def _named(dataset, indices):
 
 
 def _pixel_range(train):
-    low, high, white = train.x.min(), train.x.max(), train.preprocessing.white
+    white = train.preprocessing.white
+    if train.x.dtype == bool:
+        return []
+    low, high = extremes(train.x)
     values = f"The images' values, from {low:g} to {high:g},"
     if white is None:
         return [f"{values} do not tell black and white; for 'predict' name them with --pixel-range BLACK WHITE."]
-    if train.x.dtype == np.uint8 and high <= white / 2:
+    if train.x.dtype.kind == "u" and high <= white / 2:
         return [
-            f"{values} are dark where white is {white:g}; of .npz and IDX files --pixel-range BLACK WHITE says another."
+            f"{values} are dark where white is {white:g}; of .npz, .npy and IDX files --pixel-range BLACK WHITE says "
+            "another."
         ]
     return []

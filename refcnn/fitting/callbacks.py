@@ -203,7 +203,9 @@ class TensorBoard(Callback):
 
         # What stands at the end of the last epoch is kept.
         following = self._step(loop, 1) if loop.history else None
-        self._writer = SummaryWriter(logdir=str(self.folder), purge_step=following)
+        # The name of the file tells only the second: one that goes on at once must not take the former's.
+        suffix = f".{len(loop.history)}"
+        self._writer = SummaryWriter(logdir=str(self.folder), purge_step=following, filename_suffix=suffix)
 
     def on_batches_end(self, loop: "Loop") -> None:
         """Write what is known of each batch."""

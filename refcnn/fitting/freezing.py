@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from ..errors import ArgumentError
 from ..model import Model
-from ..variable import Parameter
+from ..stored import Parameter
 
 
 def chosen(model: Model, patterns: Sequence[str]) -> list[Parameter]:

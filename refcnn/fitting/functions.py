@@ -34,6 +34,7 @@ def fit(
     schedule: Schedule | None = None,
     callbacks: Iterable[Callback] = (),
     freeze: Sequence[str] = (),
+    augment: str | Sequence[Callable] | None = None,
     top_k: int = metrics.TOP_K,
     verbose: bool = True,
 ) -> list[dict[str, Any]]:
@@ -66,6 +67,10 @@ def fit(
     freeze : sequence of str
         The parameters that stay as they are: their names, or those of layers for all that is inside them, such as
         ``("0", "features.*")``, in which ``*`` stands for anything.
+    augment : str or sequence of Augmentation, optional
+        How training images are varied, anew in each epoch: those of :mod:`refcnn.data.augment`, or a text that names
+        them, such as ``"shift=2,flip"``. In arrays black is 0; a data set knows its own. For mixup targets are class
+        indices, of arrays from 0 to the largest, or rows of probabilities.
     top_k : int
         The k of the accuracy among the k most probable classes.
     verbose : bool
@@ -101,7 +106,7 @@ def fit(
     check_model("fit", model)
     attributes.integer("fit", "epochs", epochs)
     attributes.integer("fit", "top_k", top_k)
-    train = source(data, batch_size, "fit")
+    train = source(data, batch_size, "fit", augment)
     judged = None if validation is None else source(validation, batch_size, "fit: validation")
     if isinstance(optimizer, str):
         make, rate = optimizers.choice("fit: optimizer", optimizer)

@@ -9,7 +9,7 @@ import numpy as np
 from .. import philox
 from ..errors import ArgumentError, NonFiniteLossError
 from ..model import describe_unlisted
-from ..variable import Parameter
+from ..stored import Parameter
 from . import freezing, metrics, schedules
 
 

@@ -177,7 +177,7 @@ def labels_of(batch: Batch, output: Variable) -> np.ndarray | None:
         What the model made of it.
     """
     target = batch.target.as_ndarray() if isinstance(batch.target, Variable) else np.asarray(batch.target)
-    shape = getattr(output, "shape", ())
+    shape: tuple[int, ...] = getattr(output, "shape", ())
     if len(shape) < 2 or shape[1] < 2:
         return None
     if target.shape == (shape[0], *shape[2:]) and target.dtype.kind in "iu":

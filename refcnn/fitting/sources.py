@@ -8,6 +8,8 @@ import numpy as np
 
 from .. import attributes
 from ..data import DataSet
+from ..data.ahead import ahead, reading_threads
+from ..data.augment import Augmenter, Draws
 from ..errors import ArgumentError, DataError, ShapeError
 from ..philox import permutation
 from ..variable import Variable
@@ -65,30 +67,50 @@ class Source:
 class ArraySource(Source):
     """Batches of arrays that have one entry for each example along their first axis.
 
+    Images that are stored, or augmented, are made ready ahead of the step, by threads.
+
     Parameters
     ----------
-    inputs : tuple of ndarray
+    inputs : tuple of ndarray or StoredImages
     targets : ndarray
     batch_size : int
         The last batch of an epoch takes what is left.
     prepare : callable, optional
         Makes the model's input of an array's part.
+    augmenter : Augmenter, optional
+        What becomes of the single input and of the targets where an epoch is shuffled.
     """
 
-    def __init__(self, inputs, targets, batch_size, prepare=None):
+    def __init__(self, inputs, targets, batch_size, prepare=None, augmenter=None):
         self._inputs, self._targets, self._batch_size, self._prepare = inputs, targets, batch_size, prepare
+        self._augmenter = augmenter
         self.count = len(targets)
         self.batches = math.ceil(self.count / batch_size)
 
     def epoch(self, shuffle=None, first=0):
         order = np.arange(self.count) if shuffle is None else permutation(*shuffle, self.count)
-        for start in range(first * self._batch_size, self.count, self._batch_size):
-            chosen = order[start : start + self._batch_size]
-            parts = (array[chosen] for array in self._inputs)
-            yield Batch(tuple(parts if self._prepare is None else map(self._prepare, parts)), self._targets[chosen])
+        starts = range(first * self._batch_size, self.count, self._batch_size)
+        parts = (order[start : start + self._batch_size] for start in starts)
+
+        def batch(chosen):
+            return self._batch(chosen, shuffle)
+
+        threads = self._threads(shuffle)
+        return ahead(batch, parts, threads) if threads else map(batch, parts)
 
     def size(self, index):
         return min(self._batch_size, self.count - index * self._batch_size)
+
+    def _threads(self, shuffle):
+        if not all(isinstance(array, np.ndarray) for array in self._inputs):
+            return reading_threads()
+        return 1 if shuffle is not None and self._augmenter is not None else 0
+
+    def _batch(self, chosen, shuffle):
+        inputs, target = [array[chosen] for array in self._inputs], self._targets[chosen]
+        if shuffle is not None and self._augmenter is not None:
+            inputs[0], target = self._augmenter(inputs[0], target, Draws(*shuffle, chosen))
+        return Batch(tuple(inputs if self._prepare is None else map(self._prepare, inputs)), target)
 
 
 class IterableSource(Source):
@@ -127,7 +149,7 @@ class IterableSource(Source):
         return self._sizes[index]
 
 
-def source(data: Any, batch_size: int, what: str) -> Source:
+def source(data: Any, batch_size: int, what: str, augment: Any = None) -> Source:
     """Return the batches of what a user gave.
 
     Parameters
@@ -138,23 +160,31 @@ def source(data: Any, batch_size: int, what: str) -> Source:
         For arrays and data sets.
     what : str
         What it is called, for messages.
+    augment : str or sequence of Augmentation, optional
+        What becomes of images in training, as of :func:`refcnn.fit`.
 
     Raises
     ------
     ArgumentError
-        If it is nothing of these.
+        If it is nothing of these, or cannot be augmented.
     DataError
         If there are no examples.
     ShapeError
         If the arrays have not one entry each for every example.
     """
+    if augment is not None and (isinstance(data, Source) or not isinstance(data, (DataSet, tuple))):
+        raise ArgumentError(
+            f"{what}: augment is given, but the data is {_described(data)}. Give arrays (x, target) or a DataSet, or "
+            "augment in what gives the batches."
+        )
     if isinstance(data, Source):
         return data
     attributes.integer(what, "batch_size", batch_size)
     if isinstance(data, DataSet):
-        return ArraySource((data.x,), data.y, batch_size, data.preprocessing.apply)
+        augmenter = None if augment is None else augmenter_of(data, augment)
+        return ArraySource((data.x,), data.y, batch_size, data.preprocessing.apply, augmenter)
     if isinstance(data, tuple) and len(data) == 2:
-        return _of_arrays(*data, batch_size, what)
+        return _of_arrays(*data, batch_size, what, augment)
     if isinstance(data, (np.ndarray, Variable, str)) or not isinstance(data, Iterable):
         raise ArgumentError(
             f"{what}: the data is {_described(data)}. Give a pair of arrays (x, target), a DataSet, or an iterable of "
@@ -185,7 +215,13 @@ class _Paired:
         return (entry if isinstance(entry, tuple) else (entry, None) for entry in self._batches)
 
 
-def _of_arrays(x, targets, batch_size, what):
+def augmenter_of(data: DataSet, augment: Any) -> Augmenter:
+    """Return what augments the images of a data set; ArgumentError as of :class:`Augmenter`."""
+    preprocessing = data.preprocessing
+    return Augmenter(augment, data.x.shape[1:], len(data.classes), preprocessing.black, preprocessing.white)
+
+
+def _of_arrays(x, targets, batch_size, what, augment):
     inputs, targets = tuple(map(_array, _as_tuple(x))), _array(targets)
     shapes = [array.shape for array in (*inputs, targets)]
     if any(not shape or shape[0] != shapes[-1][0] for shape in shapes):
@@ -195,7 +231,12 @@ def _of_arrays(x, targets, batch_size, what):
         )
     if not shapes[-1][0]:
         raise DataError(f"{what}: there are no examples, x has the shape {shapes[0]}. Give at least one.")
-    return ArraySource(inputs, targets, batch_size)
+    if augment is None:
+        return ArraySource(inputs, targets, batch_size)
+    if len(inputs) > 1:
+        raise ArgumentError(f"{what}: augment is given, but x is {len(inputs)} inputs. Give a single one, of images.")
+    classes = int(targets.max()) + 1 if targets.dtype.kind in "iu" else None
+    return ArraySource(inputs, targets, batch_size, augmenter=Augmenter(augment, inputs[0].shape[1:], classes))
 
 
 def _array(value):

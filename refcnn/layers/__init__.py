@@ -10,6 +10,9 @@ from ..formats import FLOATS
 #: inputs.
 DTYPES = (FLOATS,)
 
+#: From which input on all must have one dtype; None where each may have its own.
+ALIKE_FROM = None
+
 #: What stands in the place of functions of NumPy, for messages: by the function's name.
 IN_PLACE_OF_NUMPY = {}
 

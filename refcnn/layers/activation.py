@@ -412,8 +412,9 @@ def _gelu_to_onnx(graph, x, *, approximate):
         function = graph.node("Tanh", [graph.node("Mul", [inner, _constant(graph, math.sqrt(2 / math.pi))])])
     else:
         function = graph.node("Erf", [graph.node("Div", [x, _constant(graph, math.sqrt(2))])])
-    whole = graph.node("Mul", [x, graph.node("Add", [function, _constant(graph, 1)])])
-    return graph.node("Mul", [whole, _constant(graph, 0.5)])
+    # Halved first: twice the largest numbers overflow.
+    half = graph.node("Mul", [x, _constant(graph, 0.5)])
+    return graph.node("Mul", [half, graph.node("Add", [function, _constant(graph, 1)])])
 
 
 def _hard_swish_to_onnx(graph, x):

@@ -2,7 +2,7 @@
 
 import functools
 
-from ..errors import ArgumentError, ShapeError
+from ..errors import ShapeError
 from ..formats import FLOATS
 from ..shapes import broadcast_shape
 from ..variable import as_variable
@@ -23,6 +23,9 @@ class Card:
         What stands in the place of functions of NumPy, for messages.
     """
 
+    #: Those that are of several inputs take arrays of one dtype.
+    ALIKE_FROM = 0
+
     def __init__(self, function, onnx, dtypes=FLOATS, **in_place_of_numpy):
         setattr(self, function.__name__, function)
         self._onnx, self.DTYPES, self.IN_PLACE_OF_NUMPY = onnx, (dtypes,), in_place_of_numpy
@@ -35,47 +38,24 @@ class Card:
 
 
 def broadcast(operation, *given):
-    """Return array_likes as Variables of one dtype that can be broadcast.
-
-    Beside a Variable of integers or truth values, whole numbers that are given are taken as such.
+    """Return array_likes as Variables that can be broadcast.
 
     Raises
     ------
-    ArgumentError
-        If the Variables have several dtypes, or a number that is given is none of the Variable's dtype.
     ShapeError
         If their shapes do not fit.
     """
     variables = [as_variable(entry) for entry in given]
-    if any(entry.dtype.kind != "f" for entry in variables):
-        variables = alike(operation, variables)
-    check_broadcast(operation, *variables)
+    shape = variables[0].shape
+    for entry in variables:
+        if entry.shape != shape:
+            _check_broadcast(operation, [entry.shape for entry in variables])
+            break
     return variables
 
 
-def check_broadcast(operation, first, *others):
-    """Raise ShapeError unless Variables can be broadcast."""
-    if any(entry.shape != first.shape for entry in others):
-        try:
-            functools.reduce(broadcast_shape, [entry.shape for entry in others], first.shape)
-        except ShapeError as error:
-            raise ShapeError(f"{operation}: {error}") from None
-
-
-def alike(operation, variables):
-    """Return Variables in the dtype of those that were not made of whole numbers or truth values.
-
-    Raises
-    ------
-    ArgumentError
-        As :func:`broadcast`.
-    """
-    found = {entry.dtype for entry in variables if not entry.is_stand_in}
-    dtypes = sorted(found, key=lambda dtype: (dtype.kind != "f", dtype.name))
-    if len(dtypes) > 1:
-        names = [dtype.name for dtype in dtypes]
-        raise ArgumentError(
-            f"{operation}: arrays of {' and '.join(names)} meet, but all must have one dtype. Convert what is meant "
-            f'to be another: x.astype("{names[0]}").'
-        )
-    return [entry.as_given(*dtypes) for entry in variables]
+def _check_broadcast(operation, shapes):
+    try:
+        functools.reduce(broadcast_shape, shapes)
+    except ShapeError as error:
+        raise ShapeError(f"{operation}: {error}") from None

@@ -10,6 +10,7 @@ from ..initializers import GlorotNormal
 from ..typing import Initializer, Pair
 from ..variable import Variable
 from .conv_transpose2d import ConvTranspose2d
+from .local_response_normalization import LocalResponseNormalization
 from .normalization import BatchNormalization
 
 _MODES = ("activation", "feature")
@@ -105,3 +106,26 @@ class BatchNormalize(BatchNormalization):
         if self.mode == "feature" or len(x.shape) <= 2:
             return super().forward(x)
         return super().forward(x.reshape(x.shape[0], -1)).reshape(x.shape)
+
+
+class Lrn(LocalResponseNormalization):
+    """ReNom's name of :class:`~refcnn.LocalResponseNormalization`, with ReNom's arguments.
+
+    x / (k + a times the sum of x^2)^b over the channel and n // 2 neighbours on either side: the sum is not divided
+    by the number of neighbours, as ONNX's is.
+
+    Parameters
+    ----------
+    n : int
+    k, a, b : float
+
+    Raises
+    ------
+    ArgumentError
+        If n is no positive integer, or a number is not finite.
+    """
+
+    def __init__(self, n: int = 5, k: float = 2, a: float = 1e-4, b: float = 0.75) -> None:
+        size = attribute.integer("Lrn", "n", n) // 2 * 2 + 1
+        super().__init__(size, alpha=attribute.number("Lrn", "a", a) * size, beta=b, bias=k)
+        self.n, self.k, self.a, self.b = n, k, a, b

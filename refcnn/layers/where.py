@@ -2,11 +2,12 @@
 
 from ..formats import ANY, TRUTH_VALUES
 from ..function import apply
-from ..variable import Input, Variable, as_variable
-from .page import broadcast, check_broadcast
+from ..variable import Input, Variable
+from .page import broadcast
 
 #: The condition's, then those of what is chosen.
 DTYPES = (TRUTH_VALUES, ANY)
+ALIKE_FROM = 1
 
 
 def where(condition: Input, a: Input, b: Input) -> Variable:
@@ -30,10 +31,7 @@ def where(condition: Input, a: Input, b: Input) -> Variable:
     ShapeError
         If the shapes cannot be broadcast.
     """
-    condition = as_variable(condition).as_given()
-    a, b = broadcast("where", a, b)
-    check_broadcast("where", condition, a, b)
-    return apply("where", condition, a, b)
+    return apply("where", *broadcast("where", condition, a, b))
 
 
 def to_onnx(graph, condition, a, b):

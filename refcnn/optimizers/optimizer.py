@@ -12,7 +12,8 @@ from .. import attributes as attribute
 from ..arguments import Written, parameters_of, written
 from ..errors import ArgumentError, CheckpointError
 from ..formats import FLOAT32
-from ..variable import Parameter, Variable
+from ..stored import Parameter
+from ..variable import Variable
 
 #: Of what :meth:`Optimizer.state` returns, that which counts and is no array of the parameter's shape.
 COUNTS = ("step", "gradients")

@@ -75,6 +75,10 @@ class Configuration:
         Whether the exported model is proved.
     proof_time : float or None
         Seconds after which its proof ends with what was judged by then.
+    augment : str or None
+        How training images are varied, as :func:`refcnn.data.augment.parse` takes it.
+    in_memory : bool or None
+        As of :func:`refcnn.data.load`.
     ended_early : bool
         Whether the patience was over before ``epochs``.
     """
@@ -116,6 +120,8 @@ class Configuration:
     tensorboard: bool = field(_TRUTH, default=False)
     proof: bool = field(_TRUTH, default=True)
     proof_time: float | None = field(_POSITIVE_OR_NULL, default=None)
+    augment: str | None = field(TEXT_OR_NULL, default=None)
+    in_memory: bool | None = field({"type": ["boolean", "null"]}, default=None)
     ended_early: bool = field(_TRUTH, default=False)
 
     @property
@@ -127,6 +133,16 @@ class Configuration:
         """Return the fields as values of JSON, a dict."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return fields | {"preprocessing": self.preprocessing.to_json()}
+
+    @property
+    def image_size(self):
+        """The height and width of all images."""
+        return self.preprocessing.shape[1:]
+
+    @property
+    def image_fit(self):
+        """How images of another size are brought to it."""
+        return self.preprocessing.fit
 
     @classmethod
     def from_json(cls, fields):

@@ -6,6 +6,7 @@ import re
 import numpy as np
 
 from .. import attributes
+from ..data import augment
 from ..errors import ArgumentError
 from ..fitting import optimizers, schedules
 from ..fitting.callbacks import EarlyStopping, check_monitor, require_tensorboard
@@ -22,7 +23,7 @@ OVERFIT_EPOCHS = 100
 #: The options that the optimizers take, by the same names.
 OF_OPTIMIZER = ("weight_decay", "clip_norm", "clip_value", "accumulation_steps", "average_decay")
 #: What may change while a run goes on, beside the places of its data: the epochs can only be raised.
-CHANGEABLE = ("epochs", "patience", "tensorboard", "proof", "proof_time")
+CHANGEABLE = ("epochs", "patience", "tensorboard", "proof", "proof_time", "in_memory")
 
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 
@@ -56,7 +57,14 @@ def checked(options):
     make_schedule(options)
     make_optimizer(options)
     make_stopping(options)
+    if options["augment"] is not None:
+        options["augment"] = canonical_augment(options["augment"])
     return options
+
+
+def canonical_augment(text):
+    """Return the text that :func:`refcnn.data.augment.parse` takes with every number written out."""
+    return ",".join(map(str, augment.parse(text)))
 
 
 def make_schedule(options):
@@ -134,7 +142,17 @@ def _check_class_weights(given):
 def described(configuration):
     """Return the options of the training that are not as they are by default, as one line of text."""
     fields = {field.name: field for field in dataclasses.fields(Configuration)}
-    shown = ["schedule", "warm_up", "label_smoothing", "class_weights", *OF_OPTIMIZER, "freeze", "monitor", "patience"]
+    shown = [
+        "schedule",
+        "warm_up",
+        "label_smoothing",
+        "class_weights",
+        "augment",
+        *OF_OPTIMIZER,
+        "freeze",
+        "monitor",
+        "patience",
+    ]
     shown += ["overfit_batch"]
     changed = {name: getattr(configuration, name) for name in shown}
     changed = {name: value for name, value in changed.items() if value != fields[name].default}

@@ -90,12 +90,20 @@ def load(configuration):
     CheckpointError
         If the configuration says other images or classes than there are.
     """
-    train, test = data.load(configuration.data, configuration.data_dir)
+    written = configuration.preprocessing
+    train, test = data.load(
+        configuration.data,
+        configuration.data_dir,
+        None if written.white is None else (written.black, written.white),
+        image_size=configuration.image_size,
+        image_fit=configuration.image_fit,
+        in_memory=configuration.in_memory,
+    )
     found = run_folder.digest(train, test)
     if found != configuration.data_digest:
         raise _OtherDataError(configuration, found)
     # Before a model is built, which computes one image of the configuration's size.
-    written, image = configuration.preprocessing, train.preprocessing
+    image = train.preprocessing
     if (written.shape, configuration.classes) != (image.shape, train.classes):
         raise CheckpointError(
             f"the configuration of the run says images of shape {written.shape} and {len(configuration.classes)} "

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import display, models
+from ..data.stored import parts as parts_of
 from ..errors import ArgumentError, CheckpointError, FileWriteError
 from ..files import atomic_write, is_unfinished
 from ..fitting.metrics import OF_CLASSES, ClassCounts
@@ -321,6 +322,7 @@ def digest(*parts):
         description = None if part is None else (part.x.shape, part.x.dtype.str, part.classes)
         total.update(repr(description).encode())
         if part is not None:
-            total.update(part.x.tobytes())
+            for images in parts_of(part.x):
+                total.update(images.tobytes())
             total.update(part.y.tobytes())
     return total.hexdigest()

@@ -48,7 +48,7 @@ class Training:
         self.loop = Loop(
             model,
             options_of_runs.make_optimizer(options),
-            source(train, configuration.batch_size, "train"),
+            source(train, configuration.batch_size, "train", configuration.augment),
             source(validation, configuration.batch_size, "train"),
             epochs=configuration.epochs,
             loss=options_of_runs.make_loss(options, train.y, len(train.classes)),

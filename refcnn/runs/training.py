@@ -10,6 +10,7 @@ from .. import backend, data, models
 from ..errors import ArgumentError, CheckpointError
 from ..files import remove_leftovers
 from ..fitting import freezing
+from ..fitting.sources import augmenter_of
 from ..model import Model
 from ..philox import generator, own_generator, set_seed
 from . import options as options_of_runs
@@ -101,7 +102,8 @@ def prepare(options, batches=None):
     """
     set_seed(options["seed"] if "seed" in options else secrets.randbits(32))
     seed = generator.seed
-    train, test = data.load(options["data"], options.get("data_dir"), options.get("pixel_range"))
+    of_data = {name: options.get(name) for name in ("data_dir", "pixel_range", "image_size", "image_fit", "in_memory")}
+    train, test = data.load(options["data"], **of_data)
     split = options.get("validation_split", None if test else options_of_runs.DEFAULT_VALIDATION_SPLIT)
     data.require_classes(train)
     parts = run_data.divide(split, train, test, stratify=True)
@@ -110,6 +112,8 @@ def prepare(options, batches=None):
     if batches is not None:
         parts = [part.subset(slice(batches * options["batch_size"])) for part in parts]
     options_of_runs.class_weights(options["class_weights"], parts[0].y, len(train.classes))
+    if options["augment"] is not None:
+        augmenter_of(parts[0], options["augment"])
     active = backend.active()
     fixed = {
         "data_digest": run_folder.digest(train, test),
@@ -177,6 +181,8 @@ def _resume(run, options):
         options = options | {"weights": os.path.abspath(options["weights"])}
     changes = run_data.places(options)
     changes |= {key: value for key, value in options.items() if key in options_of_runs.CHANGEABLE}
+    if options.get("augment") is not None:
+        options = options | {"augment": options_of_runs.canonical_augment(options["augment"])}
     for name, value in options.items():
         if name not in changes and value != getattr(former, name):
             raise ArgumentError(

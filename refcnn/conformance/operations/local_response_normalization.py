@@ -19,6 +19,9 @@ def cases(draw, size="small", integers=False):
     for _ in range(draw(st.integers(0, 3))):
         pixels += (draw(extents(max(1, (25 if size == "tiny" else 600) // math.prod(pixels)))),)
     shape = n, channels, *pixels
+    if size != "tiny" and draw(st.integers(0, 4)) == 4:
+        # Maps that several work-items do.
+        shape = min(2, n), min(5, channels), draw(st.sampled_from((1024, 1025, 2047)))
     if size == "vast":
         shape = draw(grown(shape))
     attributes = {

@@ -21,7 +21,7 @@ from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, batches, extents, 
 
 _COORDINATES = (
     *("half_pixel", "half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize"),
-    *("half_pixel_symmetric", "pytorch_half_pixel"),
+    *("half_pixel_symmetric", "pytorch_half_pixel", "tf_crop_and_resize"),
 )
 _NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 _POLICIES = ("stretch", "stretch", "not_larger", "not_smaller")

@@ -21,6 +21,9 @@ def cases(draw, size="small", integers=False):
     for _ in range(draw(st.integers(0, 3))):
         largest = (25 if size == "tiny" else 330) // math.prod(shape[2:])
         shape += (draw(extents(max(1, largest))),)
+    if size != "tiny" and draw(st.integers(0, 4)) == 4:
+        # Maps that several work-items do.
+        shape = *(min(4, extent) for extent in shape[:2]), draw(st.sampled_from((4096, 4097, 8191)))
     shape = draw(grown(shape)) if size == "vast" else shape
     attributes = draw(dropout.random_numbers(shape[0] * shape[1], integers))
     x, dy = (draw(arrays(shape, integers, special=ZEROS_AND_NOT_FINITE)) for _ in range(2))

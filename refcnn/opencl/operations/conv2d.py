@@ -40,8 +40,9 @@ def _backward(dy, saved, needs):
 
 
 def tuned_geometry(inputs, attributes):
-    """The convolution's."""
-    return convolution(*inputs[:2], **attributes)
+    """The convolution's, but for volumes, for which there is no choice."""
+    geometry = convolution(*inputs[:2], **attributes)
+    return geometry if len(geometry.kernel) == 2 else None
 
 
 def algorithms(device, x_shape, w_shape, b_shape=None, *, stride, padding, dilation, groups):

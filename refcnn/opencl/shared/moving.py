@@ -11,7 +11,7 @@ from .elementwise import chunk_and_group, launch_in_chunks
 
 # Indices of either axis that a work-item exchanges: a cache holds that many lines of both.
 _BLOCK = 64
-# And as many must lie behind each other that this is worth while.
+# Elements that must lie behind each other for that to be worth while: half a line of a cache.
 _LEAST = 8
 
 #: Unsigned integers of OpenCL C by their bytes.
@@ -31,8 +31,8 @@ def strided(x, shape, first, strides):
     """
     y = x.device.empty(shape, x.dtype)
     axes = _joined(shape, strides)
-    # A few elements behind each other are half a line of a cache.
-    inner = next((number for number, (size, stride) in enumerate(axes[:-1]) if stride == 1 and size >= _LEAST), None)
+    least = 2 if x.device.is_simulator else _LEAST
+    inner = next((number for number, (size, stride) in enumerate(axes[:-1]) if stride == 1 and size >= least), None)
     if inner is None or axes[-1][1] == 1 or x.device.kind != "cpu":
         _launch("strided", axes, x=x, y=y, first=np.int32(first))
     else:

@@ -1,0 +1,169 @@
+"""Images that are read from their files as they are needed."""
+
+import os
+
+import numpy as np
+
+from ..errors import DataError
+from .image_file import read_image
+
+#: Images that are read at once where all are gone through.
+PART = 1000
+
+
+class StoredImages:
+    """Base class of images that are read as they are needed; indexing reads.
+
+    Any number of threads may read at once.
+
+    Parameters
+    ----------
+    positions : ndarray of int, shape (N,)
+        Which of the stored images these are, in their order.
+    shape : (int, int, int)
+        Channels, height and width of each.
+    dtype : numpy.dtype
+
+    Attributes
+    ----------
+    shape : (int, int, int, int)
+    dtype : numpy.dtype
+    ndim : int
+    """
+
+    ndim = 4
+
+    def __init__(self, positions, shape, dtype):
+        self._positions = positions
+        self.shape, self.dtype = (len(positions), *shape), np.dtype(dtype)
+
+    def __len__(self):
+        return len(self._positions)
+
+    def __getitem__(self, indices):
+        """Read one image, (C, H, W), or those that a slice or an array of indices chooses, (n, C, H, W).
+
+        Raises
+        ------
+        DataError
+            If a file cannot be read, or has changed since the data set was loaded.
+        """
+        chosen = self._positions[indices]
+        return self._read(chosen) if np.ndim(chosen) else self._read(chosen[None])[0]
+
+    def subset(self, indices):
+        """Return the images at these indices, of which none is read yet."""
+        raise NotImplementedError
+
+    def _read(self, positions):
+        raise NotImplementedError
+
+
+class ImageFiles(StoredImages):
+    """Images of one file each.
+
+    Parameters
+    ----------
+    files : sequence of pathlib.Path
+    preprocessing : Preprocessing
+        How a file becomes an image.
+    states : list of tuple, optional
+        What :func:`state_of` each file was.
+    positions : ndarray of int, optional
+        Of the images that these are; by default all.
+    """
+
+    def __init__(self, files, preprocessing, states=None, positions=None):
+        self._files, self._preprocessing = files, preprocessing
+        self._states = list(map(state_of, files)) if states is None else states
+        super().__init__(np.arange(len(files)) if positions is None else positions, preprocessing.shape, np.uint8)
+
+    def subset(self, indices):
+        return ImageFiles(self._files, self._preprocessing, self._states, self._positions[indices])
+
+    def _read(self, positions):
+        x = np.empty((len(positions), *self.shape[1:]), self.dtype)
+        for index, position in enumerate(positions):
+            file = self._files[position]
+            require_state(file, self._states[position])
+            x[index] = read_image(file, *self.shape[1:], fit=self._preprocessing.fit)
+        return x
+
+
+class MappedImages(StoredImages):
+    """Images of one array that lies mapped into memory.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The array's file.
+    array : numpy.memmap, shape (N, C, H, W)
+    state : tuple
+        What :func:`state_of` the file was before it was mapped.
+    positions : ndarray of int, optional
+        Of the images that these are; by default all.
+    """
+
+    def __init__(self, path, array, state, positions=None):
+        self._path, self._array, self._state = path, array, state
+        super().__init__(np.arange(len(array)) if positions is None else positions, array.shape[1:], array.dtype)
+
+    def subset(self, indices):
+        return MappedImages(self._path, self._array, self._state, self._positions[indices])
+
+    def _read(self, positions):
+        # Before, since reading past the end of a file that was cut ends the process; and after, for what is written
+        # meanwhile.
+        require_state(self._path, self._state)
+        x = np.array(self._array[positions])
+        require_state(self._path, self._state)
+        return x
+
+
+def state_of(path):
+    """Return what a file is at present: its number, size and time of change.
+
+    Raises
+    ------
+    DataError
+        If it is gone.
+    """
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise DataError(
+            f"{path} could not be read: {error.strerror}. Leave a data set's files as they are while it is read."
+        ) from error
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def require_state(path, state):
+    """Raise DataError if a file is not what it was."""
+    if state_of(path) != state:
+        raise DataError(
+            f"{path} has changed since the data set was loaded. Leave its files as they are while they are read, and "
+            "start again."
+        )
+
+
+def parts(x):
+    """Yield all images in parts of a thousand, each in memory: a large set would not fit there at once.
+
+    Parameters
+    ----------
+    x : ndarray or StoredImages
+
+    Yields
+    ------
+    ndarray, shape (n, C, H, W)
+    """
+    for first in range(0, len(x), PART):
+        yield x[first : first + PART]
+
+
+def extremes(x):
+    """Return the smallest and the largest value of images, an array or StoredImages."""
+    if isinstance(x, np.ndarray):
+        return x.min(), x.max()
+    lows, highs = zip(*((part.min(), part.max()) for part in parts(x)), strict=True)
+    return min(lows), max(highs)

@@ -1,0 +1,162 @@
+"""Batches of images shifted, flipped, sampled elsewhere, coloured: each by numbers of its own, without a loop."""
+
+import numpy as np
+
+#: Luma of ITU-R recommendation BT.601.
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def shifted(x, down, across, black=0):
+    """Shift each image by whole pixels.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, C, H, W)
+    down, across : ndarray of int, shape (N,)
+        Less than H and W, either way.
+    black : number
+        What comes in.
+
+    Returns
+    -------
+    ndarray, shape (N, C, H, W), x's dtype
+    """
+    rows, columns = int(np.abs(down).max()), int(np.abs(across).max())
+    edges = (0, 0), (0, 0), (rows, rows), (columns, columns)
+    windows = np.lib.stride_tricks.sliding_window_view(_padded(x, edges, black), x.shape[2:], (2, 3))
+    return windows[np.arange(len(x)), :, rows - down, columns - across]
+
+
+def flipped(x, is_chosen, axis):
+    """Reverse an axis of the images that are chosen, bool (N,)."""
+    return np.where(is_chosen[:, None, None, None], np.flip(x, axis), x)
+
+
+def cut_out(x, top, left, size, black=0):
+    """Make a square of each image black, as far as it lies in it.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, C, H, W)
+    top, left : ndarray of int, shape (N,)
+        Its first row and column, which may lie outside.
+    size : int
+        Its side.
+    black : number
+
+    Returns
+    -------
+    ndarray, shape (N, C, H, W), x's dtype
+    """
+    down, across = (
+        (first[:, None] <= np.arange(length)) & (np.arange(length) < first[:, None] + size)
+        for first, length in zip((top, left), x.shape[2:], strict=True)
+    )
+    return np.where((down[:, :, None] & across[:, None, :])[:, None], x.dtype.type(black), x)
+
+
+def cropped(x, corner, size):
+    """Resize a part of each image to the whole, bilinear between the centres of pixels.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, C, H, W)
+    corner : (ndarray, ndarray), each of shape (N,)
+        The part's top and left.
+    size : (ndarray, ndarray), each of shape (N,)
+        Its height and width, in pixels.
+
+    Returns
+    -------
+    ndarray of float32, shape (N, C, H, W)
+    """
+    down, across = (
+        np.clip(first[:, None] + (np.arange(length) + 0.5) * (part[:, None] / length) - 0.5, 0, length - 1)
+        for first, part, length in zip(corner, size, x.shape[2:], strict=True)
+    )
+    return _sampled(x, down[:, :, None], across[:, None, :])
+
+
+def rotated(x, angles, black=0):
+    """Turn each image about its centre, bilinear; black comes in.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, C, H, W)
+    angles : ndarray, shape (N,)
+        In radians, counter-clockwise as the image is seen.
+    black : number
+
+    Returns
+    -------
+    ndarray of float32, shape (N, C, H, W)
+    """
+    height, width = x.shape[2:]
+    rows, columns = np.arange(height)[:, None] - (height - 1) / 2, np.arange(width) - (width - 1) / 2
+    cosine, sine = np.cos(angles)[:, None, None], np.sin(angles)[:, None, None]
+    # One pixel of black around the image, for what lies outside.
+    down = np.clip(cosine * rows + sine * columns + (height + 1) / 2, 0, height + 1)
+    across = np.clip(cosine * columns - sine * rows + (width + 1) / 2, 0, width + 1)
+    return _sampled(_padded(x, ((0, 0), (0, 0), (1, 1), (1, 1)), black), down, across)
+
+
+def coloured(x, brightness, contrast, saturation, black=0, white=None):
+    """Change brightness and contrast, and of three channels the saturation, by a factor for each image.
+
+    Brightness multiplies values, counted from black; contrast what they differ from the image's mean grey; saturation
+    what they differ from their pixel's grey.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, C, H, W)
+    brightness, contrast, saturation : ndarray, shape (N,)
+    black, white : number
+        Between which values are kept, if white is known.
+
+    Returns
+    -------
+    ndarray of float32, shape (N, C, H, W)
+    """
+    brightness, contrast, saturation = (
+        factor.astype(np.float32)[:, None, None, None] for factor in (brightness, contrast, saturation)
+    )
+    black = np.float32(black)
+    y = black + brightness * (x.astype(np.float32) - black)
+    middle = y.mean(axis=(1, 2, 3), keepdims=True, dtype=np.float32)
+    y = middle + contrast * (y - middle)
+    if x.shape[1] == len(_LUMA):
+        grey = np.einsum("nchw,c->nhw", y, _LUMA)[:, None]
+        y = grey + saturation * (y - grey)
+    return y if white is None else np.clip(y, min(black, white), max(black, white)).astype(np.float32, copy=False)
+
+
+def _padded(x, edges, black):
+    return np.pad(x, edges, constant_values=x.dtype.type(black))
+
+
+def _sampled(x, down, across):
+    """Return what lies at places between pixels, bilinear.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, C, H, W)
+    down, across : ndarray, shapes that broadcast to (N, h, w)
+        From 0 to H - 1 and to W - 1.
+
+    Returns
+    -------
+    ndarray of float32, shape (N, C, h, w)
+    """
+    height, width = x.shape[2:]
+    top, left = (np.minimum(place.astype(np.intp), length - 1) for place, length in ((down, height), (across, width)))
+    lower, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
+    below, beside = ((place - first).astype(np.float32)[:, None] for place, first in ((down, top), (across, left)))
+    planes = (np.arange(x.shape[0] * x.shape[1]) * (height * width)).reshape(x.shape[:2])[:, :, None, None]
+    values = np.ascontiguousarray(x, np.float32).reshape(-1)
+
+    def at(row, column):
+        return values.take(planes + (row * width + column)[:, None])
+
+    first = at(top, left) * (1 - beside) + at(top, right) * beside
+    second = at(lower, left) * (1 - beside) + at(lower, right) * beside
+    return first * (1 - below) + second * below
