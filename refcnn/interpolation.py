@@ -6,6 +6,7 @@ float64, for every backend. Source: ONNX operator specification, Resize.
 
 import dataclasses
 import fractions
+import functools
 import math
 
 import numpy as np
@@ -164,10 +165,13 @@ def weights(distances, indices, size, *, mode, cubic_coeff_a, antialias, exclude
     if exclude_outside:
         found = np.where((indices >= 0) & (indices < size), found, 0)
     if antialias or exclude_outside:
-        found = found / found.sum(axis=-1, keepdims=True)
+        total = found.sum(axis=-1, keepdims=True)
+        # Of what lies far outside nothing counts.
+        found = found / np.where(total == 0, 1, total)
     return found
 
 
+@functools.lru_cache(maxsize=256)
 def tables(
     shape, *, mode, coordinate_transformation_mode, nearest_mode, cubic_coeff_a, antialias, exclude_outside, **of
 ):
@@ -181,7 +185,7 @@ def tables(
 
     Returns
     -------
-    list of (Axis, ndarray of int64, ndarray of float64, ndarray of bool)
+    tuple of (Axis, ndarray of int64, ndarray of float64, ndarray of bool)
         The indices for each element after, (length, indices for each), within the axis; their weights, 0 of those that
         do not count; and which elements lie outside, for which none counts.
     """
@@ -199,7 +203,7 @@ def tables(
             shares = weights(shrinking * (indices - places[:, None]), indices, axis.size, mode=mode, **options)
             indices = np.clip(indices, 0, axis.size - 1)
         found.append((axis, indices, np.where(outside[:, None], 0, shares), outside))
-    return found
+    return tuple(found)
 
 
 def scale_in_float32(axis):

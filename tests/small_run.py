@@ -80,7 +80,7 @@ with refcnn.use_backend(backend):
         session = training.resume(run_folder.RunFolder.open(folder, "small_models:small"), {})
     else:
         options = dict(data="data.npz", model="small_models:small", epochs=epochs, batch_size=8, lr=0.02, seed=3)
-        session = training.start(options | {options}, folder)
+        session = training.start(options | {further}, folder)
     print("ready", flush=True)
     {before}
     session.finish(lambda line: print(line, flush=True))
@@ -109,18 +109,18 @@ def write_inputs(folder):
         Image.fromarray(x[label]).save(folder / f"class{label}.png")
 
 
-def start(cwd, folder, backend="reference", epochs=4, before="pass", **options):
+def start(cwd, folder, backend="reference", epochs=4, before="pass", **further):
     """Start a process that trains in ``folder``, or resumes if a run is there, after it has executed ``before``."""
-    program = PROGRAM.replace("{before}", before).replace("{options}", repr(options))
+    program = PROGRAM.replace("{before}", before).replace("{further}", repr(further))
     command = [sys.executable, "-c", program, str(folder), str(epochs), backend]
     return subprocess.Popen(
         command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     )
 
 
-def train(cwd, folder, backend="reference", epochs=4, before="pass", **options):
+def train(cwd, folder, backend="reference", epochs=4, before="pass", **further):
     """Run :func:`start` to its end and return (exit status, standard output, standard error)."""
-    process = start(cwd, folder, backend, epochs, before, **options)
+    process = start(cwd, folder, backend, epochs, before, **further)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
 

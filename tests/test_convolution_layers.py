@@ -92,7 +92,7 @@ def test_layers_of_one_and_three_axes_learn(layer, shape):
     ("layer", "text"),
     [
         (rm.Conv1d(4, 3, padding="same"), "Conv1d(4, 3, padding='same')"),
-        (rm.Conv3d(4, (1, 2, 3), padding=(1, 2, 0, 1, 2, 0)), "Conv3d(4, (1, 2, 3), padding=(1, 2, 0, 1, 2, 0))"),
+        (rm.Conv3d(4, (1, 2, 3), padding=(1, 2, 0, 1, 2, 0)), "Conv3d(4, (1, 2, 3), padding=(1, 2, 0))"),
         (
             rm.ConvTranspose2d(4, filter=2, stride=(2, 3), output_padding=(0, 1)),
             "ConvTranspose2d(4, filter=2, stride=(2, 3), output_padding=(0, 1))",

@@ -74,6 +74,19 @@ def test_rectified_to_the_bit(opencl_backend, case):
     np.testing.assert_array_equal(rectified, np.where(y <= 0, np.float32(0), y))
 
 
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_rows_of_every_length(opencl_backend, step):
+    """Rows are copied one by one, by four or by eight, the last ones together with some before them."""
+    rng = np.random.default_rng(0)
+    for width in range(1, 36):
+        geometry = geometry_of((2, 3, 5, width), (3, 1, 3, 3), stride=step, padding=1, groups=3)
+        shapes = geometry.x_shape, geometry.w_shape, (1, 3, 1, 1), geometry.y_shape
+        case = *(rng.integers(-8, 9, shape).astype(np.float32) for shape in shapes), geometry
+        expected = exact(case)
+        for name, result in compute(opencl_backend, case).items():
+            compare(name, result, expected[name], 0, to_the_bit=True)
+
+
 @pytest.mark.skipif(LIBRARY is None, reason="Oclgrind is not installed (Debian's package: oclgrind)")
 def test_inside_oclgrind(run):  # noqa: F811
     passes_inside(run, __file__, "exact or rectified")

@@ -235,7 +235,7 @@ OTHER_MEANINGS = {
     ("numpy_protocol", "", "size"): "NumPy's function of that name",
     ("opencl.runtime.array", "DeviceArray", "size"): "the elements of an array, as in NumPy",
     ("opencl.runtime.memory", "_Slab", "size"): "bytes",
-    ("cli.train_options", "", "size"): "a word in an option's name",
+    **{("cli.train_options", place, "size"): "a word in an option's name" for place in ("", "Size")},
     ("cli.tune", "command", "size"): "a word in an option's name",
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{

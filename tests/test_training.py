@@ -526,9 +526,11 @@ def test_the_progress_bar_shows_epoch_loss_speed_and_time_left(folder, tmp_path)
 
     main, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 100))
-    program = small_run.PROGRAM.replace(
-        "{before}", "from refcnn.fitting import callbacks; callbacks.LOSS_INTERVAL = 0"
-    ).replace(":small", ":slow")
+    program = (
+        small_run.PROGRAM.replace("{further}", "{}")
+        .replace("{before}", "from refcnn.fitting import callbacks; callbacks.LOSS_INTERVAL = 0")
+        .replace(":small", ":slow")
+    )
     command = [sys.executable, "-c", program, str(tmp_path / "run"), "1", "reference"]
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=terminal, env=small_run.environment()

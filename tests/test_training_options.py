@@ -2,8 +2,10 @@
 
 import csv
 import json
+import random
 import signal
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -454,3 +456,21 @@ def test_more_epochs_are_remarked_where_the_schedule_goes_along_all(tmp_path, sc
     same = all(np.array_equal(array, more.model.state()[name]) for name, array in whole.model.state().items())
     assert same == (schedule in ("restarts", "constant"))
     assert "rates of" not in resumed(part).description()
+
+
+def test_with_all_options_a_run_that_is_killed_at_random_moments_ends_the_same(folder, tmp_path):
+    status = small_run.train(folder, tmp_path / "whole", epochs=3, **OPTIONS["all"])[0]
+    assert status == 0
+    seed = random.randrange(2**32)
+    print("random.Random seed", seed)
+    moments = random.Random(seed)
+    for _ in range(2):
+        process = small_run.start(folder, tmp_path / "run", epochs=3, **OPTIONS["all"])
+        process.stdout.readline()
+        time.sleep(moments.uniform(0, 0.3))
+        process.kill()
+        process.communicate()
+    status, _, err = small_run.train(folder, tmp_path / "run", epochs=3, **OPTIONS["all"])
+    assert status == 0, err
+    for name in ("last.npz", "best.npz"):
+        small_run.assert_same(tmp_path / "whole" / name, tmp_path / "run" / name)

@@ -98,8 +98,9 @@ def unsqueeze(x: Input, axis: int | Sequence[int]) -> Variable:
         If there is no such axis in the result.
     """
     x = as_variable(x)
-    count = len(x.shape) + (len(axis) if isinstance(axis, (tuple, list)) else 1)
-    axes, sizes = attribute.axes("unsqueeze", () if axis is None else axis, count), iter(x.shape)
+    given, sizes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,), iter(x.shape)
+    count = len(x.shape) + len(given)
+    axes = attribute.axes("unsqueeze", given, count)
     return reshape(x, tuple(1 if number in axes else next(sizes) for number in range(count)))
 
 

@@ -13,7 +13,8 @@ def forward(x, *, mode, extrapolation_value, **attributes):
     """x -> y; what lies outside of x, in the mode of coordinates that crops, is ``extrapolation_value``."""
     found, y = tables(x.shape, mode=mode, **attributes), x
     if mode != "nearest":
-        for axis, indices, weights, _ in found:
+        # The last axis first, whose elements lie behind each other: there are fewer yet of images that become larger.
+        for axis, indices, weights, _ in reversed(found):
             counts = weights != 0
             offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=1))])
             y = sum_along(y, axis.number, indices[counts], offsets, weights[counts])
@@ -27,9 +28,9 @@ def forward(x, *, mode, extrapolation_value, **attributes):
 
 
 def backward(dy, saved, needs, *, mode, extrapolation_value, **attributes):
-    """dx[..., i, ...] = sum over the k, j with i[k, j] = i of w[k, j] dy[..., k, ...], the axes from the last on."""
+    """dx[..., i, ...] = sum over the k, j with i[k, j] = i of w[k, j] dy[..., k, ...], one axis after the other."""
     dx = dy
-    for axis, indices, weights, _ in reversed(tables(saved, mode=mode, **attributes)):
+    for axis, indices, weights, _ in tables(saved, mode=mode, **attributes):
         counts = weights != 0
         places, shares = np.nonzero(counts)[0], weights[counts]
         order = np.argsort(indices[counts], kind="stable")
