@@ -1,5 +1,6 @@
 """The command line from training to prediction, and what it says to bad input: no traceback, ever."""
 
+import csv
 import gzip
 import json
 import os
@@ -20,6 +21,7 @@ import refcnn as rm
 import refcnn.onnx.proof.proving
 import refcnn.runs.report
 from refcnn.cli import main
+from refcnn.cli.prediction_formats import FORMATS
 from refcnn.opencl.runtime import finding
 from refcnn.runs.checkpoint import Checkpoint
 from refcnn.runs.run_folder import RunFolder
@@ -435,6 +437,88 @@ def test_an_unreadable_image_among_many(call, folder, tmp_path):
     result = call("predict", "run/model.onnx", "class0.png", broken, "missing.png", "class1.png")
     assert_refused(result, broken, "missing.png", "2 of 4 images could not be read")
     assert [line.split(":")[0] for line in result.stdout.splitlines()] == ["class0.png", "class1.png"]
+
+
+def test_the_formats_of_predictions(call, folder, tmp_path):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    shutil.copy(folder / "class0.png", tmp_path / "in" / "a,b.png")
+    shutil.copy(folder / "class2.png", tmp_path / "in" / "deep" / "c.PNG")
+    (tmp_path / "in" / "deep" / ".hidden.png").write_bytes(b"none")
+    (tmp_path / "in" / "notes.txt").write_text("none")
+    (tmp_path / "empty").mkdir()
+    Image.fromarray(255 - np.asarray(Image.open(folder / "class1.png"))).save(tmp_path / "inverted.png")
+    given = [tmp_path / "in", tmp_path / "inverted.png", tmp_path / "missing.png", tmp_path / "empty"]
+    results = {form: call("predict", "run/model.onnx", *given, "--top", 2, "--format", form) for form in FORMATS}
+    for result in results.values():
+        assert_refused(result, "missing.png", "empty is a folder without images", "2 of 5 images could not be read")
+        assert "Warning: " in result.stderr and "inverted.png is far from the images" in result.stderr
+    lines = results["text"].stdout.splitlines()
+    assert [line.rpartition(".png: ")[2][0] for line in lines if ".png: " in line][0] == "0" and len(lines) == 3
+    rows = list(csv.DictReader(results["csv"].stdout.splitlines()))
+    entries = json.loads(results["json"].stdout)
+    assert [row["image"] for row in rows] == [entry["image"] for entry in entries]
+    assert [os.path.basename(row["image"]) for row in rows[:2]] == ["a,b.png", "c.PNG"]
+    assert [row["class"] for row in rows[:2]] == ["0", "2"]
+    for row, entry in zip(rows, entries, strict=True):
+        assert (row["error"] == "") == (entry["error"] is None) == bool(entry["classes"])
+        assert (row["warning"] == "") == (entry["warnings"] == [])
+        if entry["error"] is None:
+            names = [(found["class"], found["probability"]) for found in entry["classes"]]
+            columns = [("class", "probability"), ("class_2", "probability_2")]
+            assert names == [(row[name], float(row[number])) for name, number in columns]
+    assert [bool(entry["warnings"]) for entry in entries] == [False, False, True, False, False]
+
+
+def test_an_array_of_predictions_is_whole_where_nothing_could_be_read(call, tmp_path):
+    result = call("predict", "run/model.onnx", tmp_path / "missing.png", "--format", "json")
+    assert result.exit_code == 1 and len(json.loads(result.stdout)) == 1
+
+
+def test_images_of_another_proportion_are_said_to_be_stretched(call, tmp_path):
+    Image.fromarray(np.full((6, 12), 90, np.uint8)).save(tmp_path / "wide.png")
+    result = call("predict", "run/model.onnx", tmp_path / "wide.png")
+    assert result.exit_code == 0 and "stretched" in result.stderr
+
+
+def test_a_folder_of_images_of_many_sizes_from_training_to_prediction(call, tmp_path):
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 12), ("val", 6), ("test", 2)):
+        for number in range(count):
+            path = tmp_path / "set" / part / ("cat", "dog")[number % 2] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 100, (8 + number % 3, 7), np.uint8) + np.uint8(100 * (number % 2))
+            Image.fromarray(pixels).save(path)
+    (tmp_path / "set" / "train" / "emu").mkdir()
+    options = ["--image-size", "6x8", "--image-fit", "pad", "--augment", "shift=1,color", "--no-in-memory"]
+    options += ["--data", tmp_path / "set", "--epochs", 1, "--batch-size", 5, "--no-proof", *NAMED]
+    result = call("train", *options, "--backend", "reference", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    for said in ("12 training and 6 validation images of shape (1, 6, 8)", "3 sizes, from 8x7 to 10x7", "padded"):
+        assert said in result.stdout
+    for said in ("'emu'", "kept apart", "augment shift=1,colour=0.2"):
+        assert said in result.stdout
+    again = ["--resume", tmp_path / "run", "--epochs", 2, "--augment", "shift=1,color=0.2", "--in-memory", *NAMED]
+    result = call("train", *again, "--backend", "reference")
+    assert result.exit_code == 0, result.output
+    assert_refused(call("train", *again[:4], "--augment", "shift=2", *NAMED), "was started with shift=1,colour=0.2")
+    result = call("predict", tmp_path / "run" / "model.onnx", tmp_path / "set" / "test")
+    assert result.exit_code == 0 and len(result.stdout.splitlines()) == 2 and not result.stderr
+
+
+@pytest.mark.parametrize(
+    "options, said, status",
+    [
+        (["--image-size", "0"], "HEIGHTxWIDTH", 2),
+        (["--image-size", "8x"], "HEIGHTxWIDTH", 2),
+        (["--image-fit", "squash"], "crop", 2),
+        (["--augment", "shift=9"], "nothing of an image", 1),
+        (["--augment", "flp"], "Did you mean 'flip'", 1),
+    ],
+)
+def test_options_of_images_that_are_none(call, tmp_path, options, said, status):
+    result = call("train", *options, "--backend", "reference", "--out", tmp_path / "run")
+    assert_refused(result, said, status=status)
+    assert not (tmp_path / "run").exists()
 
 
 def test_data_that_are_none(call, tmp_path):

@@ -167,7 +167,8 @@ def test_any_names_are_drawn_and_exported(tmp_path_factory, classes):
     (stored,) = (entry.value for entry in onnx.load(folder / "model.onnx").metadata_props if "classes" in entry.key)
     assert json.loads(stored) == classes
     Image.fromarray(np.full((2, 2), 90, np.uint8)).save(folder / "a.png")
-    assert {name for name, _ in Predictor(folder / "model.onnx").top(folder / "a.png", 99)} == set(classes)
+    (prediction,) = Predictor(folder / "model.onnx").predictions([folder / "a.png"], 99)
+    assert {name for name, _ in prediction.classes} == set(classes)
     lines = (
         CliRunner().invoke(main, ["predict", str(folder / "model.onnx"), str(folder / "a.png"), "--top", "9"]).output
     )
@@ -270,20 +271,22 @@ def test_errors_show_names_escaped(trained, monkeypatch, tmp_path):
     result = call("predict", "my runs/first try/model.onnx", broken)
     assert result.exit_code == 1 and "bro\\x1bken\\n.png" in result.stderr
     assert not any(map(acts, result.stderr.splitlines()))
-    (tmp_path / "data" / "emp\x1bty\n").mkdir(parents=True)
-    result = call("train", "--data", tmp_path / "data", "--backend", "reference", "--out", tmp_path / "run")
+    (tmp_path / "emp\x1bty\n" / "class").mkdir(parents=True)
+    result = call("train", "--data", tmp_path / "emp\x1bty\n", "--backend", "reference", "--out", tmp_path / "run")
     assert result.exit_code == 1 and "emp\\x1bty\\n" in result.stderr
     assert len(result.stderr.splitlines()) == 1 and not acts(result.stderr.rstrip("\n"))
     result = call("conform", "--repro", tmp_path / "ca\x1bse\n")
     assert result.exit_code == 2 and "ca\\x1bse\\n" in result.stderr and not acts(result.stderr.rstrip("\n"))
 
 
-def test_a_folder_in_the_place_of_an_image_is_called_one(trained, monkeypatch):
+@pytest.mark.parametrize("form", ["text", "csv"])
+def test_images_of_a_folder_are_shown_escaped(trained, monkeypatch, form):
     monkeypatch.chdir(trained)
-    result = call("predict", "my runs/first try/model.onnx", "data/two\nlines")
-    assert result.exit_code == 1
-    assert "is a folder, but an image file is expected" in result.stderr
-    assert "remove" not in result.stderr
+    result = call("predict", "my runs/first try/model.onnx", "data/two\nlines", "--format", form)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert len(lines) == 3 + (form == "csv") and not any(map(acts, lines))
+    assert all("two\\nlines" in line for line in lines[-3:])
 
 
 def test_names_that_are_no_text_are_refused_where_they_enter(tmp_path):

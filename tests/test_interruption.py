@@ -313,7 +313,7 @@ def test_pictures_and_proof_that_were_stopped_are_made_when_the_run_goes_on(smal
         (["export", "RUN", "--out", "RUN/x.onnx"], "refcnn.onnx.proof.proving.comparison.verdict"),
         (
             ["predict", "RUN", "class0.png", "class1.png", "--backend", "reference"],
-            "refcnn.runs.prediction.Predictor.top",
+            "refcnn.runs.prediction.Predictor.predictions",
         ),
         (["show", "curves", "RUN", "--out", "RUN/x.png"], "refcnn.runs.plotting.save"),
         (["conform", "--device", "reference", "--operation", "relu"], "refcnn.conformance.running.runner.plan"),

@@ -194,6 +194,9 @@ OTHER_MEANINGS = {
     ("cli.train", "command", "split"): "the name of an argument",
     ("data", "", "one_hot"): "a public name, of a function of arrays on the host",
     ("data", "", "split"): "a public name, of a function that parts data sets",
+    ("data.sizing", "", "pad"): "the name of a way to bring an image to a size",
+    ("data.image_folder", "_notes", "pad"): "the name of a way to bring an image to a size",
+    ("cli.train_options", "Size", "size"): "what an option takes",
     **{("interpolation", "nearest", name): "a way to round, as ONNX calls it" for name in ("ceil", "floor")},
     ("conformance.judging.comparison", "verdict", "where"): "a word of a message",
     ("opencl.runtime.trial_process", "run", "where"): "a word of a message",
@@ -232,6 +235,7 @@ OTHER_MEANINGS = {
     ("numpy_protocol", "", "size"): "NumPy's function of that name",
     ("opencl.runtime.array", "DeviceArray", "size"): "the elements of an array, as in NumPy",
     ("opencl.runtime.memory", "_Slab", "size"): "bytes",
+    **{("cli.train_options", place, "size"): "a word in an option's name" for place in ("", "Size")},
     ("cli.tune", "command", "size"): "a word in an option's name",
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{

@@ -1,15 +1,29 @@
 """``refcnn predict``."""
 
+import contextlib
 import os
 import sys
 
 import click
 
+from . import prediction_formats
+
+#: Of so many images at most it is said what is unusual about them.
+MOST_REMARKS = 10
+
 
 @click.command("predict")
 @click.argument("path", metavar="MODEL.onnx|RUN")
-@click.argument("images", nargs=-1, required=True)
+@click.argument("images", metavar="IMAGE|FOLDER...", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many classes to name.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(prediction_formats.FORMATS)),
+    default="text",
+    show_default=True,
+    help="How to print what is found; csv and json hold warnings and errors too.",
+)
 @click.option(
     "--backend",
     metavar="BACKEND",
@@ -33,11 +47,13 @@ import click
     help="The model of a RUN that was trained with one "
     "of your own: code is imported only if it is named.  [default: the run's model.onnx, in onnxruntime]",
 )
-def command(path, images, top, backend, pixel_range, named_model):
-    """Print the most probable class of each image file, by an exported model or a run's best checkpoint."""
+def command(path, images, top, form, backend, pixel_range, named_model):
+    """Print the most probable class of each image file, by an exported model or a run's best checkpoint.
+
+    Of a folder all the image files in it and below are taken.
+    """
     from ..backend import use_backend
     from ..display import shown
-    from ..errors import DataError
     from ..interruption import stop_if_asked
     from ..runs.prediction import Predictor
 
@@ -46,17 +62,22 @@ def command(path, images, top, backend, pixel_range, named_model):
     if os.path.isdir(path):
         use_backend(backend)
     predictor = Predictor(path, pixel_range=pixel_range, named_model=named_model)
-    failures = 0
-    for image in images:
-        stop_if_asked()
-        try:
-            found = predictor.top(image, top)
-        except DataError as error:
-            # One broken file among thousands must not hide the answers for the rest.
-            click.echo(f"Error: {shown(error)}", err=True)
-            failures += 1
-            continue
-        click.echo(f"{shown(image)}: " + ", ".join(f"{shown(name)} ({part:.2%})" for name, part in found))
+    count = failures = remarks = 0
+    writing = prediction_formats.FORMATS[form](min(top, len(predictor.classes)), click.echo)
+    with writing as writer, contextlib.closing(predictor.predictions(images, top)) as predictions:
+        for prediction in predictions:
+            stop_if_asked()
+            writer.write(prediction)
+            count += 1
+            if prediction.error is not None:
+                # One broken file among thousands must not hide the answers for the rest.
+                click.echo(f"Error: {shown(prediction.error)}", err=True)
+                failures += 1
+            remarks += bool(prediction.remarks)
+            for remark in prediction.remarks if remarks <= MOST_REMARKS else ():
+                click.echo(f"Warning: {shown(remark)}", err=True)
+    if remarks > MOST_REMARKS:
+        click.echo(f"Warning: so it is with {remarks - MOST_REMARKS} further images.", err=True)
     if failures:
-        click.echo(f"{failures} of {len(images)} images could not be read.", err=True)
+        click.echo(f"{failures} of {count} images could not be read.", err=True)
         sys.exit(1)

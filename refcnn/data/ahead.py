@@ -11,12 +11,17 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-def available_threads() -> int:
-    """Return the number of processors that this process may use."""
+#: Threads that read images at most: what computes with them needs the processor too.
+MOST_THREADS = 4
+
+
+def reading_threads() -> int:
+    """Return how many threads read images on this machine."""
     try:
-        return len(os.sched_getaffinity(0))
+        available = len(os.sched_getaffinity(0))
     except AttributeError:
-        return os.cpu_count() or 1
+        available = os.cpu_count() or 1
+    return min(available, MOST_THREADS)
 
 
 def ahead(function: Callable[[Task], Result], tasks: Iterable[Task], threads: int) -> Iterator[Result]:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from ..display import is_text
 from ..errors import ArgumentError, DataError, LabelError
 from ..typing import PathLike
+from . import usual
 from .arrays import PIXEL_DTYPES, image_array, indices_of, label_array, label_names
 from .image_file import read_image
 from .sizing import FITS, fitted_array
@@ -45,6 +46,9 @@ class Preprocessing:
         The stored value of a black pixel.
     fit : str
         How an image file of another size is resized: ``crop``, ``pad`` or ``stretch``.
+    usual : tuple of UsualChannel
+        For each channel what brightness and contrast training images have, in stored values times ``scale``; taken by
+        :meth:`standardised`. Empty where it is not known.
 
     Raises
     ------
@@ -62,6 +66,7 @@ class Preprocessing:
     deviation: float = 1.0
     black: float = 0.0
     fit: str = "stretch"
+    usual: tuple = ()
 
     def __post_init__(self):
         for name in ("mean", "black", "white"):
@@ -86,6 +91,16 @@ class Preprocessing:
             raise DataError(f"Preprocessing: resize is {self.resize!r}, but must be true or false.")
         if self.fit not in FITS:
             raise DataError(f"Preprocessing: fit is {self.fit!r}, but must be one of {', '.join(FITS)}.")
+        self._read_usual()
+
+    def _read_usual(self):
+        try:
+            channels = usual.read(self.usual)
+        except ValueError as error:
+            raise DataError(f"Preprocessing: usual is {_short(self.usual)}, but {error}.") from None
+        if channels and len(channels) != self.channels:
+            raise DataError(f"Preprocessing: usual has {len(channels)} channels, but channels is {self.channels}.")
+        object.__setattr__(self, "usual", channels)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -99,16 +114,31 @@ class Preprocessing:
     def standardised(self, x: np.ndarray) -> "Preprocessing":
         """Return this with the mean and the standard deviation of images as stored, so that inputs are centred on zero.
 
+        What brightness and contrast they have is kept too.
+
         Parameters
         ----------
         x : ndarray or StoredImages, shape (N, C, H, W)
         """
         mean = _mean(x) * self.scale
         # By parts, since a large set in float64 would take eight times its memory.
-        squares = sum(float(np.square(part * np.float64(self.scale) - mean).sum()) for part in parts(x))
-        deviation = math.sqrt(squares / math.prod(x.shape))
+        total, spread = 0.0, usual.Spread()
+        for part in parts(x):
+            centred = part * np.float64(self.scale) - mean
+            squares = np.square(centred)
+            total += float(squares.sum())
+            spread.add(centred, squares)
+        deviation = math.sqrt(total / math.prod(x.shape))
         # Images of one colour throughout have no deviation to divide by.
-        return dataclasses.replace(self, mean=mean, deviation=deviation if np.float32(deviation) else 1.0)
+        deviation = deviation if np.float32(deviation) else 1.0
+        return dataclasses.replace(self, mean=mean, deviation=deviation, usual=spread.channels(mean))
+
+    def strangeness(self, image: np.ndarray) -> list[str]:
+        """Say in what an image as stored, (C, H, W), is far from those that were trained on; nothing, if it is not."""
+        if not self.usual or self.white is None:
+            return []
+        ends = self.black * self.scale, self.white * self.scale
+        return usual.strangeness(image * np.float64(self.scale), self.usual, ends)
 
     def load_image(self, path: PathLike) -> np.ndarray:
         """Read an image file in the form that the data set stores; ``apply`` then makes it the network's input.

@@ -123,6 +123,34 @@ def is_grey(image):
     return is_grey_mode or _raw_mode(image) == "LA;16B"
 
 
+def size_of(path):
+    """Return (height, width) of an image file once it is turned upright; DataError if it cannot be read."""
+    with opened(path) as image:
+        return upright_size(image)[::-1]
+
+
+def files_in(path):
+    """Return the image files of a folder and of those in it, sorted; hidden ones are left out.
+
+    Raises
+    ------
+    DataError
+        If there are none, or a folder cannot be read.
+    """
+
+    def refuse(error):
+        raise DataError(f"{error.filename} could not be read: {error.strerror}. Name a folder that can be.") from error
+
+    found = []
+    for folder, folders, names in os.walk(path, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        wanted = (name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith("."))
+        found += [os.path.join(folder, name) for name in wanted]
+    if not found:
+        raise DataError(f"{path} is a folder without images. Name one that holds some ({', '.join(SUFFIXES)}).")
+    return sorted(found)
+
+
 def read_image(path, channels, height, width, resize=True, fit="stretch"):
     """Read an image file as an array.
 

@@ -8,14 +8,11 @@ import numpy as np
 
 from .. import attributes
 from ..data import DataSet
-from ..data.ahead import ahead, available_threads
+from ..data.ahead import ahead, reading_threads
 from ..data.augment import Augmenter, Draws
 from ..errors import ArgumentError, DataError, ShapeError
 from ..philox import permutation
 from ..variable import Variable
-
-#: Threads that make images ready at most: the step needs the processor too.
-MOST_THREADS = 4
 
 
 class Batch(NamedTuple):
@@ -106,7 +103,7 @@ class ArraySource(Source):
 
     def _threads(self, shuffle):
         if not all(isinstance(array, np.ndarray) for array in self._inputs):
-            return min(available_threads(), MOST_THREADS)
+            return reading_threads()
         return 1 if shuffle is not None and self._augmenter is not None else 0
 
     def _batch(self, chosen, shuffle):

@@ -39,7 +39,8 @@ def backward(dy, saved, needs, *, mode, extrapolation_value, **attributes):
 def _weighted(array, weights, axis):
     """Return the products with weights that lie along an axis and the next; what does not count is 0, even of NaN."""
     weights = _along(weights, axis, array.ndim).astype(array.dtype)
-    return np.where(weights == 0, 0, weights * array)
+    counts = np.broadcast_to(weights != 0, array.shape)
+    return np.multiply(weights, array, out=np.zeros_like(array), where=counts)
 
 
 def _along(table, axis, dimensions):

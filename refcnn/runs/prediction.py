@@ -1,13 +1,21 @@
 """Predicting the classes of image files, by an exported model or by a run's best checkpoint."""
 
+import contextlib
+import itertools
 import os
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from ..display import quoted
+from ..data.ahead import ahead, reading_threads
+from ..data.image_file import files_in, size_of
 from ..errors import CheckpointError, DataError
 from .run_folder import RunFolder
+
+#: Images that are computed at once.
+BATCH = 32
+#: How far the sides' proportion may change before it is worth a word.
+MOST_DISTORTION = 1.1
 
 
 class Predictor:
@@ -71,35 +79,117 @@ class Predictor:
         self.classes, self.preprocessing = tuple(model.classes), model.preprocessing
         self._run, self._is_softmax_done = model.predict, model.output_name == "probabilities"
 
-    def probabilities(self, image_path):
-        """Return the probability of each class for an image file, float64 (K,).
+    def predictions(self, paths, count=1):
+        """Yield what the images show, in their order; they are read ahead, and computed in batches.
+
+        Parameters
+        ----------
+        paths : iterable of str or os.PathLike
+            Image files, and folders, for which all the image files in them stand.
+        count : int
+            How many classes to name at most.
+
+        Yields
+        ------
+        Prediction
+            Also of a file that cannot be read.
 
         Raises
         ------
-        DataError
-            If the file cannot be read as an image; the message names it.
         CheckpointError
             If what the model computes is not finite.
         """
-        if os.path.isdir(image_path):
-            raise DataError(
-                f"{image_path} is a folder, but an image file is expected. Name the images in it, such as "
-                f"{quoted(Path(image_path))}/*.png."
+        with contextlib.closing(ahead(self._read, _files(paths), reading_threads())) as read:
+            while batch := list(itertools.islice(read, BATCH)):
+                whole = [image for image in batch if image.error is None]
+                rows = iter(self._probabilities(whole) if whole else ())
+                for image in batch:
+                    row = next(rows) if image.error is None else None
+                    yield Prediction(image.path, self._ranked(row, count), image.remarks, image.error)
+
+    def _ranked(self, row, count):
+        if row is None:
+            return []
+        order = np.argsort(-row, kind="stable")[:count]
+        return [(self.classes[index], float(row[index])) for index in order]
+
+    def _read(self, entry):
+        path, error = entry
+        if error is not None:
+            return _Image(path, None, (), error)
+        try:
+            stored = self.preprocessing.load_image(path)
+            remarks = tuple(self._remarks(path, stored))
+        except DataError as error:
+            return _Image(path, None, (), str(error))
+        return _Image(path, self.preprocessing.apply(stored), remarks, None)
+
+    def _remarks(self, path, stored):
+        preprocessing = self.preprocessing
+        if clauses := preprocessing.strangeness(stored):
+            yield f"{path} is far from the images that the model was trained on: {'; '.join(clauses)}."
+        if preprocessing.fit != "stretch":
+            return
+        height, width = size_of(path)
+        distortion = (width * preprocessing.height) / (height * preprocessing.width)
+        if max(distortion, 1 / distortion) > MOST_DISTORTION:
+            yield (
+                f"{path} has {height}x{width} pixels (height x width), and is stretched to "
+                f"{preprocessing.height}x{preprocessing.width}, with its sides in another proportion."
             )
-        x = self.preprocessing.apply(self.preprocessing.load_image(image_path))[None]
-        output = self._run(x)[0].astype(np.float64)
+
+    def _probabilities(self, images):
+        """Return the probabilities of the classes for images, float64 (N, K)."""
+        output = np.asarray(self._run(np.stack([image.x for image in images])), np.float64)
         with np.errstate(invalid="ignore"):
-            powers = output if self._is_softmax_done else np.exp(output - output.max())
-            probabilities = powers / powers.sum()
-        if not np.isfinite(probabilities).all():
+            powers = output if self._is_softmax_done else np.exp(output - output.max(axis=1, keepdims=True))
+            probabilities = powers / powers.sum(axis=1, keepdims=True)
+        is_finite = np.isfinite(probabilities).all(axis=1)
+        if not is_finite.all():
+            wrong = int(np.argmin(is_finite))
             raise CheckpointError(
-                f"{self._path} computes {output} for {image_path}, of which no probabilities can be made. Give another "
-                "model, or an earlier copy of this one."
+                f"{self._path} computes {output[wrong]} for {images[wrong].path}, of which no probabilities can be "
+                "made. Give another model, or an earlier copy of this one."
             )
         return probabilities
 
-    def top(self, image_path, count):
-        """Return the ``count`` most probable (class, probability) of an image file, the most probable first."""
-        probabilities = self.probabilities(image_path)
-        order = np.argsort(-probabilities, kind="stable")[:count]
-        return [(self.classes[index], float(probabilities[index])) for index in order]
+
+class Prediction(NamedTuple):
+    """What an image file shows.
+
+    Attributes
+    ----------
+    path : str or os.PathLike
+    classes : list of (str, float)
+        The most probable classes and their probabilities, the most probable first; none where there is an error.
+    remarks : tuple of str
+        What speaks against trusting them.
+    error : str or None
+        Why the file could not be read.
+    """
+
+    path: str | os.PathLike
+    classes: list
+    remarks: tuple
+    error: str | None
+
+
+class _Image(NamedTuple):
+    path: str | os.PathLike
+    x: np.ndarray | None
+    remarks: tuple
+    error: str | None
+
+
+def _files(paths):
+    """Yield (path, None) of each image file, and (path, message) of a folder that holds none."""
+    for path in paths:
+        if not os.path.isdir(path):
+            yield path, None
+            continue
+        try:
+            files = files_in(path)
+        except DataError as error:
+            yield path, str(error)
+            continue
+        yield from ((file, None) for file in files)

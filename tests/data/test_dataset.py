@@ -44,6 +44,7 @@ def test_digits():
         black=st.floats(min_value=-1e6, max_value=0.5),
         mean=st.floats(-1e6, 1e6),
         deviation=st.floats(min_value=1e-6, max_value=1e6),
+        fit=st.sampled_from(["crop", "pad", "stretch"]),
     )
 )
 def test_preprocessing_survives_json(preprocessing):
@@ -69,6 +70,12 @@ def test_preprocessing_survives_json(preprocessing):
         (dict(scale=10**400), "scale is a number of 1329 bits"),
         (dict(scale="1" * 10**6), "scale is '1+[.]{3},"),
         (dict(black=255), "white is 255.0, which black is too"),
+        (dict(fit="squash"), "fit is 'squash'"),
+        (dict(usual=3), "usual is 3"),
+        (dict(usual=[[[1, 2, 3, 4], [1, 2, 3]]]), "four numbers each"),
+        (dict(usual=[[[1, 2, 3, 4], [1, 2, 3, "4"]]]), "finite numbers"),
+        (dict(usual=[[[1, 2, 3, 4], [1, 2, 3, 1e400]]]), "finite numbers"),
+        (dict(usual=[[[1, 2, 3, 4]] * 2] * 3), "usual has 3 channels"),
         (dict(offset=3), r"unknown fields \['offset'\]"),
     ],
 )
@@ -88,6 +95,37 @@ def test_standardised_does_not_depend_on_how_the_set_is_cut():
     x = np.random.default_rng(0).integers(0, 256, (2500, 1, 3, 2)).astype(np.uint8)
     found = Preprocessing(1 / 255, 1, 3, 2).standardised(x)
     assert found.mean == pytest.approx((x / 255).mean()) and found.deviation == pytest.approx((x / 255).std())
+
+
+@given(
+    hnp.arrays(np.float32, (5, 2, 3, 2), elements=st.floats(-100, 100, width=32)) | hnp.arrays(np.uint8, (5, 2, 3, 2)),
+    st.sampled_from([1.0, 1 / 255]),
+)
+def test_brightness_and_contrast_of_training_images_are_kept(x, scale):
+    import json
+
+    found = Preprocessing(scale, 2, 3, 2).standardised(x)
+    values = x.astype(np.float64) * scale
+    assert Preprocessing.from_json(json.loads(json.dumps(found.to_json()))) == found
+    for channel, usual in enumerate(found.usual):
+        for kind, numbers in ((usual.brightness, values.mean(axis=(2, 3))), (usual.contrast, values.std(axis=(2, 3)))):
+            numbers = numbers[:, channel]
+            expected = numbers.mean(), numbers.std(), numbers.min(), numbers.max()
+            np.testing.assert_allclose(kind, expected, atol=1e-5 * max(1, np.abs(values).max()))
+
+
+def test_only_images_far_from_the_others_are_strange():
+    rng = np.random.default_rng(0)
+    # Bright strokes on black, as digits have them.
+    x = (rng.random((200, 1, 12, 12)) < 0.2).astype(np.uint8) * rng.integers(180, 256, (200, 1, 12, 12), np.uint8)
+    preprocessing = Preprocessing(1 / 255, 1, 12, 12).standardised(x)
+    assert not any(map(preprocessing.strangeness, x))
+    of_inverted = preprocessing.strangeness(255 - x[0])
+    assert any("brightness" in clause for clause in of_inverted) and any("inverted" in clause for clause in of_inverted)
+    of_brighter = preprocessing.strangeness(x[0] // 2 + 128)
+    assert any("brightness" in clause for clause in of_brighter) and not any("inverted" in c for c in of_brighter)
+    assert any("contrast" in clause for clause in preprocessing.strangeness(x[0] // 8))
+    assert not dataclasses.replace(preprocessing, usual=()).strangeness(255 - x[0])
 
 
 def images(*values):

@@ -70,11 +70,13 @@ def power_cases(draw, size="small", integers=False):
 
 @st.composite
 def _integer_powers(draw, a, b):
-    """Draw bases and exponents of shapes whose powers are integers of their format, and of float64 too."""
+    """Draw bases and exponents of shapes whose powers are in their format, and in float64: 0 to no negative power."""
     of, random = draw(st.sampled_from(_INTEGERS)), np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     largest = 10 if of is INT32 else 17
     base = random.integers(-LARGEST_INTEGER, LARGEST_INTEGER, a, of.dtype, endpoint=True)
-    return Case((base, random.integers(0, largest, b, of.dtype, endpoint=True)), {})
+    least = draw(st.sampled_from((0, -3)))
+    base = base if least == 0 else np.where(base == 0, base.dtype.type(-1), base)
+    return Case((base, random.integers(least, largest, b, of.dtype, endpoint=True)), {})
 
 
 @st.composite
