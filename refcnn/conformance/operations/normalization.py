@@ -102,7 +102,7 @@ def _shifted(x, mean, deviation, scale, bias):
 class BatchNormalization:
     """The statistics are those of each channel, over the batch and all pixels."""
 
-    AS_FOLLOWER = {"epsilon": 1e-5, "momentum": 0.9, "training": False}
+    AS_FOLLOWER = {"epsilon": 0.5, "momentum": 0.9, "training": False}
 
     cases = staticmethod(batch_cases)
     edges = staticmethod(_edges)
