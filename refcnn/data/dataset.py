@@ -431,7 +431,7 @@ def _mean(x):
     if isinstance(x, np.ndarray):
         return float(x.mean(dtype=np.float64))
     # Of whole numbers the sums are exact, so that the mean is the same as of an array in memory.
-    return sum(float(part.sum(dtype=np.float64)) for part in parts(x)) / math.prod(x.shape)
+    return float(x.known()[0].sum()) / math.prod(x.shape)
 
 
 def _white(x):
