@@ -53,7 +53,7 @@ def pad(
     """
     x = as_variable(x)
     dimensions = len(x.shape)
-    given = range(dimensions) if axes is None else axes if isinstance(axes, (tuple, list)) else (axes,)
+    given = range(dimensions) if axes is None else attribute.entries(axes)
     numbered = [attribute.axis("pad", axis, dimensions) for axis in given]
     counts = attribute.integers("pad", "a number of elements", pads, -(2**31))
     if len(set(numbered)) != len(numbered) or len(counts) != 2 * len(numbered):
