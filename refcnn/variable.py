@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
 
 from . import attributes as attribute
 from . import backend as backends
@@ -14,6 +13,7 @@ from . import formats, rooms
 from .errors import ArgumentError, BackendError, GradientError, ShapeError
 from .numpy_protocol import ARITHMETIC, NumpyProtocol
 from .tape import Node, leaf_gradients
+from .typing import ArrayLike, DTypeLike
 
 #: In the memo of ``copy.deepcopy``, whose other keys are integers: the backend to which arrays are copied.
 DESTINATION = "refcnn backend"

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from .. import attributes as attribute
 from .. import backend as backends
 from .. import formats
 from ..errors import ArgumentError
 from ..function import apply
+from ..typing import DTypeLike
 from ..variable import Input, Variable
 from .indexing import indices_of
 

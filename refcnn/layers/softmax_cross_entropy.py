@@ -1,12 +1,12 @@
 """The loss of classification: cross entropy of the softmax of logits."""
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from .. import attributes as attribute
 from ..errors import ArgumentError, OutOfRangeError, ShapeError
 from ..formats import INT64
 from ..function import apply
+from ..typing import ArrayLike
 from ..variable import Input, Variable, as_variable, host_array
 from .arithmetic import add, multiply
 from .reshape import reshape
