@@ -10,6 +10,8 @@ flipped. Source: ONNX operator specification, Conv; Goodfellow, Bengio and
 Courville, Deep Learning, section 9.1.
 """
 
+import math
+
 import numpy as np
 
 from ..shapes import sides, window, window_output_shape
@@ -20,11 +22,10 @@ def forward(x, w, b, *, stride, padding, dilation, groups):
     x, kernel = pad(x, padding), w.shape[2:]
     out = window_output_shape(x.shape[2:], kernel, stride, (0,) * len(padding), dilation)
     y = np.zeros((x.shape[0], w.shape[0], *out), dtype=x.dtype)
-    for c, k in channels_of_groups(x.shape[1], w.shape[0], groups):
-        kernels = flat(w[k])
-        for place in np.ndindex(out):
-            pixels = window(place, kernel, stride, dilation)
-            y[:, k, *place] = flat(x[:, c, *pixels]) @ kernels.T
+    kernels = kernels_of_groups(w, groups)
+    for place in np.ndindex(out):
+        windows = rows_of_groups(x[:, :, *window(place, kernel, stride, dilation)], groups)
+        y[:, :, *place] = joined(windows @ kernels.swapaxes(1, 2), w.shape[:1])
     if b is not None:
         y += b
     return y, (x, w)
@@ -36,14 +37,14 @@ def backward(dy, saved, needs, *, stride, padding, dilation, groups):
     dx = np.zeros_like(x) if needs[0] else None
     dw = np.zeros_like(w) if needs[1] else None
     db = sum_over_pixels(dy) if needs[2] else None
-    for c, k in channels_of_groups(x.shape[1], w.shape[0], groups):
-        kernels = flat(w[k])
-        for place in np.ndindex(dy.shape[2:]):
-            pixels = window(place, w.shape[2:], stride, dilation)
-            if needs[0]:
-                dx[:, c, *pixels] += (dy[:, k, *place] @ kernels).reshape(-1, *w.shape[1:])
-            if needs[1]:
-                dw[k] += (dy[:, k, *place].T @ flat(x[:, c, *pixels])).reshape(-1, *w.shape[1:])
+    kernels = kernels_of_groups(w, groups)
+    for place in np.ndindex(dy.shape[2:]):
+        pixels = window(place, w.shape[2:], stride, dilation)
+        shares = rows_of_groups(dy[:, :, *place], groups)
+        if needs[0]:
+            dx[:, :, *pixels] += joined(shares @ kernels, (x.shape[1], *w.shape[2:]))
+        if needs[1]:
+            dw += (shares.swapaxes(1, 2) @ rows_of_groups(x[:, :, *pixels], groups)).reshape(w.shape)
     return crop(dx, padding) if needs[0] else None, dw, db
 
 
@@ -63,16 +64,21 @@ def sum_over_pixels(dy):
     return dy.sum(axis=(0, *range(2, dy.ndim)), keepdims=True)
 
 
-def channels_of_groups(inputs, outputs, groups):
-    """Return each group's slice of so many input channels and its slice of output channels."""
-    of_input, of_output = inputs // groups, outputs // groups
-    for g in range(groups):
-        yield slice(g * of_input, (g + 1) * of_input), slice(g * of_output, (g + 1) * of_output)
-
-
-def flat(windows):
-    """(count, channels, kh, kw) -> (count, channels kh kw), for products by ``@``.
+def rows_of_groups(pixels, groups):
+    """(N, C, ...) -> (groups, N, C/groups ...), for products by ``@``, which takes the groups one by one.
 
     ``np.tensordot`` and ``np.dot`` leave out what a zero multiplies if that is a single number, infinite though it be.
     """
-    return windows.reshape(windows.shape[0], int(np.prod(windows.shape[1:])))
+    images, channels, *others = pixels.shape
+    of_groups = pixels.reshape(images, groups, channels // groups, *others).swapaxes(0, 1)
+    return of_groups.reshape(groups, images, channels // groups * math.prod(others))
+
+
+def kernels_of_groups(w, groups):
+    """w (K, C/groups, kh, kw) -> (groups, K/groups, C/groups kh kw)."""
+    return w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[1:]))
+
+
+def joined(rows, shape):
+    """(groups, N, ...) -> (N, *shape): the groups' channels beside each other."""
+    return rows.swapaxes(0, 1).reshape(-1, *shape)

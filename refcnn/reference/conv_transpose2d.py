@@ -12,7 +12,7 @@ learning" (2016), chapter 4.
 import numpy as np
 
 from ..shapes import transposed_output_shape, window
-from .conv2d import channels_of_groups, crop, flat, pad, sum_over_pixels
+from .conv2d import crop, joined, kernels_of_groups, pad, rows_of_groups, sum_over_pixels
 
 
 def forward(x, w, b, *, stride, padding, output_padding, dilation, groups):
@@ -20,11 +20,10 @@ def forward(x, w, b, *, stride, padding, output_padding, dilation, groups):
     kernel, channels = w.shape[2:], groups * w.shape[1]
     whole = transposed_output_shape(x.shape[2:], kernel, stride, (0,) * len(padding), output_padding, dilation)
     y = np.zeros((x.shape[0], channels, *whole), dtype=x.dtype)
-    for c, k in channels_of_groups(x.shape[1], channels, groups):
-        kernels = flat(w[c])
-        for place in np.ndindex(x.shape[2:]):
-            pixels = window(place, kernel, stride, dilation)
-            y[:, k, *pixels] += (x[:, c, *place] @ kernels).reshape(-1, *w.shape[1:])
+    kernels = kernels_of_groups(w, groups)
+    for place in np.ndindex(x.shape[2:]):
+        laid = rows_of_groups(x[:, :, *place], groups) @ kernels
+        y[:, :, *window(place, kernel, stride, dilation)] += joined(laid, (channels, *kernel))
     y = crop(y, padding)
     return y if b is None else y + b, (x, w)
 
@@ -36,13 +35,11 @@ def backward(dy, saved, needs, *, stride, padding, output_padding, dilation, gro
     dw = np.zeros_like(w) if needs[1] else None
     db = sum_over_pixels(dy) if needs[2] else None
     dy = pad(dy, padding)
-    for c, k in channels_of_groups(x.shape[1], dy.shape[1], groups):
-        kernels = flat(w[c])
-        for place in np.ndindex(x.shape[2:]):
-            pixels = window(place, w.shape[2:], stride, dilation)
-            under = flat(dy[:, k, *pixels])
-            if needs[0]:
-                dx[:, c, *place] = under @ kernels.T
-            if needs[1]:
-                dw[c] += (x[:, c, *place].T @ under).reshape(-1, *w.shape[1:])
+    kernels = kernels_of_groups(w, groups)
+    for place in np.ndindex(x.shape[2:]):
+        under = rows_of_groups(dy[:, :, *window(place, w.shape[2:], stride, dilation)], groups)
+        if needs[0]:
+            dx[:, :, *place] = joined(under @ kernels.swapaxes(1, 2), x.shape[1:2])
+        if needs[1]:
+            dw += (rows_of_groups(x[:, :, *place], groups).swapaxes(1, 2) @ under).reshape(w.shape)
     return dx, dw, db
