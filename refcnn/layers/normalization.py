@@ -466,7 +466,7 @@ def _check_parameters(owner, of_input, expected, **parameters):
         if entry.shape != expected:
             raise ShapeError(
                 f"{owner}: {name} has shape {entry.shape}, but an input of shape {of_input} needs {expected}. Give "
-                "inputs like those of the first call, or build a new model."
+                f"{name} of that shape; of a layer, inputs like those of its first call, or build a new model."
             )
 
 
