@@ -197,18 +197,33 @@ def held(owner, name, value, dtype):
     raise ArgumentError(f"{owner}: {name} is {value!r}, but the array is of {dtype}. Give a number that it holds.")
 
 
-def initializer(owner, value):
-    """Return what gives the weights of a shape.
+def function(owner, name, value, expected):
+    """Return what can be called, and is no class in the place of an object of it.
+
+    Parameters
+    ----------
+    expected : str
+        What is to be given, for the message.
 
     Raises
     ------
     ArgumentError
-        If it cannot be called, or is a class in the place of an object of it.
+        If it is something else.
     """
     if not callable(value) or isinstance(value, type):
-        raise ArgumentError(
-            f"{owner}: initializer is {value!r}. Give a function of a shape, such as refcnn.GlorotNormal()."
-        )
+        raise ArgumentError(f"{owner}: {name} is {value!r}. Give {expected}.")
+    return value
+
+
+def initializer(owner, value):
+    """Return what gives the weights of a shape; errors as of :func:`function`."""
+    return function(owner, "initializer", value, "a function of a shape, such as refcnn.GlorotNormal()")
+
+
+def instance(owner, name, value, kind, expected):
+    """Return an object of a class; the rest as of :func:`function`."""
+    if not isinstance(value, kind):
+        raise ArgumentError(f"{owner}: {name} is {value!r}. Give {expected}.")
     return value
 
 

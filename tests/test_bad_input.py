@@ -168,3 +168,40 @@ def test_sequences_of_numpy_and_ranges_are_sequences():
     assert rm.reduce_sum(IMAGES, np.array([1, 2])).shape == (2, 4)
     assert rm.reduce_sum(IMAGES, range(2, 4)).shape == (2, 4)
     assert rm.max_pool2d(IMAGES, np.array([2, 1]), stride=np.array([2, 1])).shape == (2, 4, 2, 4)
+
+
+@pytest.mark.parametrize("value", ["nonsense", 5, object(), [5]])
+@pytest.mark.parametrize("name", ["optimizer", "loss", "schedule", "callbacks", "freeze", "augment"])
+def test_training_refuses_what_is_none_of_its_arguments(name, value):
+    rm.use_backend("reference")
+    model = rm.Sequential([rm.Flatten(), rm.Dense(2)])
+    with pytest.raises(errors.RefcnnError, match=name.rstrip("s")):
+        rm.fit(model, (IMAGES, INDICES), epochs=1, verbose=False, **{name: value})
+
+
+def test_training_refuses_classes_in_the_place_of_their_objects():
+    model = rm.Sequential([rm.Flatten(), rm.Dense(2)])
+    classes = {
+        "optimizer": rm.Adam,
+        "loss": rm.Dense,
+        "schedule": rm.schedules.OneCycle,
+        "callbacks": rm.callbacks.EarlyStopping,
+    }
+    for name, value in classes.items():
+        with pytest.raises(errors.ArgumentError, match=name.rstrip("s")):
+            rm.fit(model, (IMAGES, INDICES), epochs=1, verbose=False, **{name: value})
+    with pytest.raises(errors.ArgumentError, match="WarmUp: schedule"):
+        rm.schedules.WarmUp(rm.schedules.Cosine)
+
+
+def test_one_callback_needs_no_list():
+    model = rm.Sequential([rm.Flatten(), rm.Dense(2)])
+    history = rm.fit(
+        model,
+        (IMAGES, INDICES),
+        validation=(IMAGES, INDICES),
+        epochs=3,
+        verbose=False,
+        callbacks=rm.callbacks.EarlyStopping(patience=9),
+    )
+    assert len(history) == 3
