@@ -5,11 +5,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..display import is_text
 from ..errors import ArgumentError, DataError, LabelError
-from ..typing import PathLike
+from ..typing import ArrayLike, PathLike
 from . import usual
 from .arrays import PIXEL_DTYPES, image_array, indices_of, label_array, label_names
 from .image_file import read_image
