@@ -25,7 +25,7 @@ class Binary:
         As in :class:`refcnn.opencl.operations.elementary.Unary`.
     """
 
-    KERNELS: dict = {"elementwise": (None,)}
+    KERNELS: dict[str, tuple] = {"elementwise": (None,)}
 
     def __init__(self, formula, passes_dy_to=(), in_vectors=False):
         functions = {f"-DOF_{name.upper()}={formula}_of_{name}" for name in "ab" if name not in passes_dy_to}
