@@ -18,7 +18,7 @@ from .stored import Buffer, Parameter, Stored
 from .typing import Shapes
 from .variable import variable_or_none
 
-#: Called with each layer and its output where it is set: see :func:`watched`.
+#: Called with each layer, its inputs and its output where it is set: see :func:`watched`.
 _watcher = contextvars.ContextVar("refcnn watcher of layers", default=None)
 #: Held while a layer's parameters are made: of two threads with the first input only one makes them.
 making = threading.RLock()
@@ -91,10 +91,11 @@ class Layer(Written):
         ShapeError
             If an input is no array of numbers.
         """
-        y = self.forward(*map(variable_or_none, inputs), **keywords)
+        inputs = tuple(map(variable_or_none, inputs))
+        y = self.forward(*inputs, **keywords)
         watcher = _watcher.get()
         if watcher is not None:
-            watcher(self, y)
+            watcher(self, inputs, y)
         return y
 
     def forward(self, *inputs: Any, **keywords: Any) -> Any:
@@ -229,7 +230,7 @@ class Layer(Written):
 
 
 def watched(watcher):
-    """Return a context manager: ``watcher(layer, output)`` is called after each layer that the block calls."""
+    """Return a context manager: ``watcher(layer, inputs, output)`` is called after each layer of the block."""
     return setting(_watcher, watcher)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import itertools
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
@@ -10,13 +11,14 @@ import numpy as np
 
 from . import backend as backends
 from . import npz
-from .backend import results_of
+from . import summary as summaries
 from .errors import ArgumentError, CheckpointError, ShapeError
 from .formats import EXACT
-from .layer import Layer, described, fits, making, watched
+from .layer import Layer, described, fits, making
 from .mode import training
 from .reading import reading
 from .stored import Buffer, Parameter, Stored
+from .tables import table
 from .tape import tape
 from .typing import PathLike
 from .variable import DESTINATION
@@ -81,55 +83,50 @@ class Model(Layer):
         return training()
 
     def summary(self, input_shape: Sequence | None = None) -> None:
-        """Print every layer with its output shape, its number of parameters, and that of values in buffers if any.
+        """Print every layer with its number of parameters, that of values in buffers if any, and what an example costs.
+
+        That is the shape of the output, where N stands for the number of examples; the multiplications and additions of
+        the forward pass in convolutions and products of matrices (FLOP); and the memory of the results of all
+        operations, which training holds, with that of parameters and buffers. A model among the layers has a line if it
+        computes something itself.
 
         Parameters
         ----------
         input_shape : tuple of int, or list of such tuples, optional
-            (C, H, W) of one image, or of a model with several inputs a shape for each: shapes are found by running one
-            example of zeros. Needed if the parameters are not made yet.
+            (C, H, W) of one image, or of a model with several inputs a shape for each: one example of zeros is run.
+            Needed if the parameters are not made yet; without it there are parameters and buffers alone.
         """
-        print(self._table({} if input_shape is None else self._output_shapes(input_shape)))
+        if input_shape is None:
+            print(self._table({}))
+            return
+        of_inputs = input_shape if any(np.ndim(size) for size in input_shape) else [input_shape]
+        print(self._table(*summaries.costs(self, [np.zeros((1, *shape)) for shape in of_inputs])))
 
     def __repr__(self):
         return self._table({})
 
-    def _table(self, shapes):
-        """Return the layers as text, each with its output shape, by the layer's id, and how much it stores."""
+    def _table(self, costs, is_recorded=False):
+        """Return the layers as text, each with how much it stores and, by the layer's id, what an example costs."""
         places = {id(layer): list(_places(layer).values()) for _, layer in _walk(self)}
         stores_buffers = any(issubclass(place.kind, Buffer) for of_layer in places.values() for place in of_layer)
         kinds = (Parameter, Buffer) if stores_buffers else (Parameter,)
-        rows = [("layer", "output shape", *(f"{kind.__name__.lower()}s" for kind in kinds))]
+        headings = (f"{kind.__name__.lower()}s" for kind in kinds)
+        rows = [("layer", "output shape", *headings, "FLOP", "memory")]
         for name, layer in _walk(self):
-            own = places[id(layer)]
-            if own or layer is self or not isinstance(layer, Model):
+            own, cost = places[id(layer)], costs.get(id(layer), summaries.Cost())
+            if own or cost.memory or layer is self or not isinstance(layer, Model):
                 written = type(layer).__name__ if isinstance(layer, Model) else repr(layer)
                 counts = (_count_of_layer(place for place in own if issubclass(place.kind, kind)) for kind in kinds)
-                rows.append((f"{name}: {written}" if name else written, shapes.get(id(layer), ""), *counts))
-        rows.append(("total", "", *(_count(_once(self._named_state(), kind)) for kind in kinds)))
-        if not shapes:
-            rows = [(row[0], *row[2:]) for row in rows]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lefts = len(widths) - len(kinds)
-        return "\n".join(
-            "  ".join(
-                f"{cell:{'<' if column < lefts else '>'}{widths[column]}}" for column, cell in enumerate(row)
-            ).rstrip()
-            for row in rows
-        )
-
-    def _output_shapes(self, input_shape):
-        shapes = {}
-
-        def note(layer, y):
-            shapes[id(layer)] = ", ".join(
-                f"({', '.join(map(str, ('N', *entry.shape[1:])))})" for entry in results_of(y)
-            )
-
-        of_inputs = input_shape if any(np.ndim(size) for size in input_shape) else [input_shape]
-        with watched(note):
-            self(*(np.zeros((1, *shape)) for shape in of_inputs))
-        return shapes
+                stored = {id(place.stored): place.stored for place in own if place.stored is not None}
+                rows.append(
+                    (f"{name}: {written}" if name else written, cost.shape, *counts, *cost.cells(stored.values()))
+                )
+        counts = (_count(_once(self._named_state(), kind)) for kind in kinds)
+        total = sum(costs.values(), start=summaries.Cost())
+        rows.append(("total", "", *counts, *total.cells(entry for _, entry in self.named_state())))
+        columns = [True, bool(costs), *[True] * len(kinds), is_recorded, is_recorded]
+        rows = [tuple(itertools.compress(row, columns)) for row in rows]
+        return "\n".join(table(rows, left=(0, 1) if costs else (0,)))
 
     def replica(self, backend: "str | object | None" = None) -> Self:
         """Return a copy of the model on a device, which shares nothing with the original.

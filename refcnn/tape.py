@@ -4,6 +4,7 @@ import weakref
 
 import numpy as np
 
+from . import rooms
 from .errors import GradientError
 
 
@@ -60,6 +61,11 @@ class Node:
     def results(self):
         """Return the variables that it computed, a tuple; None in the place of one that nobody holds any more."""
         return tuple([result() for result in self._results])
+
+    def flop(self):
+        """Return the multiplications and additions of its forward pass, by its formula."""
+        shapes = [None if entry is None else entry.shape for entry in self.inputs]
+        return rooms.trait(rooms.LAYERS, self.operation, "flop")(*shapes, **self.attributes)
 
     def let_go(self):
         """Let the results forget how they were computed: what was saved is freed with the node."""

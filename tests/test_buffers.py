@@ -183,9 +183,9 @@ def test_a_layer_takes_no_buffers_of_another():
 def test_the_summary_counts_buffers_beside_parameters(capsys):
     network().summary((5,))
     heading, _, flatten, shift, dense, total = map(str.split, capsys.readouterr().out.splitlines())
-    assert heading == ["layer", "output", "shape", "parameters", "buffers"]
-    assert flatten[-2:] == ["0", "0"] and shift[-2:] == ["5", "5"] and dense[-2:] == ["18", "0"]
-    assert total == ["total", "23", "5"]
+    assert heading == ["layer", "output", "shape", "parameters", "buffers", "FLOP", "memory"]
+    counts = [row[-5:-3] for row in (flatten, shift, dense, total)]
+    assert counts == [["0", "0"], ["5", "5"], ["18", "0"], ["23", "5"]]
 
 
 def test_a_summary_before_the_first_call_says_what_is_not_made():

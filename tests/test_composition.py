@@ -64,6 +64,34 @@ def test_launches_of_a_rectifier_are_spared(opencl_backend):
     assert capture.launches
 
 
+@given(case=rooms.require(rooms.CONFORMANCE, "add").cases("tiny"))
+def test_rectifier_after_a_sum(opencl_backend, case):
+    """Of floats; what else is added is computed at once."""
+    if case.inputs[0].dtype == np.float32:
+        check_both(opencl_backend, "add", case, "chosen")
+    else:
+        y, _ = opencl_backend.operation("add").forward(*map(opencl_backend.array, case.inputs))
+        np.testing.assert_array_equal(opencl_backend.to_host(y), case.inputs[0] + case.inputs[1])
+
+
+def test_a_sum_and_its_rectifier_are_one_pass(opencl_backend):
+    a, b = (opencl_backend.array(entry) for entry in ([[-2.0, np.nan, 3.0]], [[1.0], [-4.0]]))
+    with opencl_backend.device.capture() as capture:
+        y, _ = opencl_backend.operation("relu").forward(opencl_backend.operation("add").forward(a, b)[0])
+        found = opencl_backend.to_host(y)
+    np.testing.assert_array_equal(found, [[0, np.nan, 4], [0, np.nan, 0]])
+    assert len(capture.launches) == 1
+
+
+def test_long_rows_of_sums(opencl_backend):
+    """Each is computed when it is added to, so that none waits for thousands of others."""
+    with rm.use_backend(opencl_backend):
+        total = rm.Variable(np.zeros(3))
+        for _ in range(2000):
+            total = total + 1
+        np.testing.assert_array_equal(total.as_ndarray(), [2000] * 3)
+
+
 NORMALISED = {"epsilon": 1e-5, "momentum": 0.9, "training": False}
 
 

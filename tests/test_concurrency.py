@@ -371,7 +371,7 @@ def test_two_summaries_of_one_model_at_the_same_time(capsys):
             model.summary((3,))
 
     in_threads(summarise, summarise)
-    assert [line.split()[-3:] for line in capsys.readouterr().out.splitlines() if "Dense" in line] == [
+    assert [line.split()[-6:-3] for line in capsys.readouterr().out.splitlines() if "Dense" in line] == [
         ["(N,", "2)", "8"]
     ] * 2
 

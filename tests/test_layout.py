@@ -39,6 +39,7 @@ FLOORS = (
     ("program",),
     ("layers", "optimizers"),
     ("model",),
+    ("summary",),
     ("layer", "function"),
     ("variable", "stored"),
     ("backend",),

@@ -2,6 +2,7 @@
 
 import click
 
+from ..models import NAMED
 from ..runs.options import DEFAULT_VALIDATION_SPLIT, DEFAULTS
 from . import streams
 from .train_options import training_options
@@ -31,7 +32,7 @@ from .train_options import training_options
 @click.option(
     "--model",
     metavar="MODEL",
-    help="chapter, lenet5, or MODULE:FUNCTION, called as "
+    help=f"{', '.join(NAMED)}, or MODULE:FUNCTION, called as "
     f"FUNCTION(image_shape=(C, H, W), classes=n); it returns a Model.  [default: {DEFAULTS['model']}]",
 )
 @click.option(

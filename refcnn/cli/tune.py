@@ -29,7 +29,7 @@ class _Shape(click.ParamType):
 @click.option(
     "--model",
     metavar="MODEL",
-    help="chapter, lenet5, or MODULE:FUNCTION as in 'refcnn train': the model "
+    help="One of the ready networks, or MODULE:FUNCTION, as in 'refcnn train': the model "
     "whose convolutions are measured.  [default: layers of VGG-16, ResNet-50, MobileNet and others]",
 )
 @click.option(

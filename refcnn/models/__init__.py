@@ -1,7 +1,7 @@
 """Ready networks by name, and the user's own."""
 
 from .alexnet import alexnet
-from .building import NAMED, build
+from .building import NAMED, OF_PIXELS, build
 from .chapter import chapter
 from .densenet import densenet121
 from .lenet5 import LENET5_FIELD, lenet5
@@ -14,6 +14,7 @@ from .vgg import vgg11, vgg16
 __all__ = [
     "LENET5_FIELD",
     "NAMED",
+    "OF_PIXELS",
     "UNet",
     "alexnet",
     "build",

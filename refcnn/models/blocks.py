@@ -1,5 +1,7 @@
 """What several ready networks are made of."""
 
+from collections.abc import Callable
+
 from ..initializers import HeNormal
 from ..layer import Layer
 from ..layers.conv2d import Conv2d
@@ -24,7 +26,7 @@ def normalized(
     stride: Pair = 1,
     padding: Padding | None = None,
     groups: int = 1,
-    activation: Layer | None = Relu(),
+    activation: Callable[[], Layer] | None = Relu,
 ) -> list[Layer]:
     """Return the layers of a convolution without a bias, batch normalisation and an activation.
 
@@ -34,8 +36,8 @@ def normalized(
         As in :class:`~refcnn.Conv2d`.
     padding : optional
         That keeps the image's size at stride 1, if it is not given.
-    activation : Layer, optional
-        None for no activation.
+    activation : callable, optional
+        A layer's class, or a function that makes one; None for no activation.
     """
     if padding is None:
         sides = filter if isinstance(filter, tuple) else (filter, filter)
@@ -44,4 +46,4 @@ def normalized(
         channel, filter, stride=stride, padding=padding, groups=groups, ignore_bias=True, initializer=HeNormal()
     )
     layers = [convolution, BatchNormalization()]
-    return layers if activation is None else [*layers, activation]
+    return layers if activation is None else [*layers, activation()]

@@ -20,6 +20,7 @@ from .lenet5 import lenet5
 from .mobilenet import mobilenet_v1, mobilenet_v2
 from .resnet import resnet18, resnet34, resnet50
 from .squeezenet import squeezenet
+from .unet import unet
 from .vgg import vgg11, vgg16
 
 #: The ready networks that classify images, by name.
@@ -40,6 +41,9 @@ NAMED = {
         densenet121,
     )
 }
+
+#: Those that classify each pixel, which are for Python alone.
+OF_PIXELS = {"unet": unet}
 
 
 def build(name: str, image_shape: Sequence[int], classes: int) -> Model:

@@ -34,8 +34,8 @@ class InvertedResidual(Model):
         wide = widening * inputs
         self.block = Sequential(
             [
-                *(normalized(wide, 1, activation=_relu6()) if widening > 1 else []),
-                *normalized(wide, stride=stride, groups=wide, activation=_relu6()),
+                *(normalized(wide, 1, activation=_relu6) if widening > 1 else []),
+                *normalized(wide, stride=stride, groups=wide, activation=_relu6),
                 *normalized(channel, 1, activation=None),
             ]
         )
@@ -81,14 +81,14 @@ def mobilenet_v2(image_shape: tuple[int, int, int], classes: int) -> Sequential:
         The number of logits.
     """
     small = is_small(image_shape)
-    layers = normalized(32, stride=1 if small else 2, activation=_relu6())
+    layers = normalized(32, stride=1 if small else 2, activation=_relu6)
     channels = 32
     for stage, (widening, channel, depth, first) in enumerate(_STAGES):
         for number in range(depth):
             stride = 1 if number or small and stage == 1 else first
             layers.append(InvertedResidual(channels, channel, stride, widening))
             channels = channel
-    layers += normalized(1280, 1, activation=_relu6())
+    layers += normalized(1280, 1, activation=_relu6)
     return Sequential([*layers, GlobalAveragePool2d(), Flatten(), Dropout(0.2), Dense(classes)])
 
 

@@ -47,18 +47,17 @@ def squeezenet(image_shape: tuple[int, int, int], classes: int) -> Sequential:
     classes : int
         The number of logits.
     """
-    pool = MaxPool2d(3, stride=2, ceil_mode=True)
     if is_small(image_shape):
         first = _convolution(64, 3)
     else:
-        first = [Conv2d(64, 3, stride=2, initializer=HeNormal()), Relu(), pool]
+        first = [Conv2d(64, 3, stride=2, initializer=HeNormal()), Relu(), _pool()]
     return Sequential(
         [
             *first,
             *(Fire(16, 64) for _ in range(2)),
-            pool,
+            _pool(),
             *(Fire(32, 128) for _ in range(2)),
-            pool,
+            _pool(),
             *(Fire(48, 192) for _ in range(2)),
             *(Fire(64, 256) for _ in range(2)),
             Dropout(0.5),
@@ -72,3 +71,7 @@ def squeezenet(image_shape: tuple[int, int, int], classes: int) -> Sequential:
 
 def _convolution(channel, filter):
     return [Conv2d(channel, filter, padding=filter // 2, initializer=HeNormal()), Relu()]
+
+
+def _pool():
+    return MaxPool2d(3, stride=2, ceil_mode=True)

@@ -66,11 +66,14 @@ def followed(case, followers):
     Raises
     ------
     NoSuchResult
-        If there is no window that fits into the result, or the result has not as many axes as windows have.
+        If there is no window that fits into the result, or the result has not as many axes as windows have. Or if
+        the operation is of whole numbers, which nothing is fused with.
     """
     if not followers:
         return case
     x = case.inputs[0]
+    if x.dtype.kind != "f":
+        raise NoSuchResult
     for name in _masks(followers):
         x, _ = _reference(name).forward(x, **_attributes(name))
     case = dataclasses.replace(case, inputs=(x, *case.inputs[1:]))

@@ -1,0 +1,89 @@
+"""What one example costs in each layer of a model: the shape of its output, operations and memory."""
+
+import dataclasses
+import math
+
+from .backend import results_of
+from .errors import GradientError
+from .layer import watched
+from .mode import recording
+from .tape import tape
+from .variable import Variable
+
+
+@dataclasses.dataclass
+class Cost:
+    """What a layer computes itself, without the layers in it.
+
+    Attributes
+    ----------
+    shape : str
+        Of the output, with N for the number of examples.
+    flop : int
+        Multiplications and additions of the forward pass, by the formulas.
+    memory : int
+        Bytes of the results of all operations, which training holds until their gradients are computed.
+    """
+
+    shape: str = ""
+    flop: int = 0
+    memory: int = 0
+
+    def cells(self, stored):
+        """Return the operations as text, and the memory with that of parameters and buffers."""
+        return f"{self.flop:,}", _written(self.memory + sum(map(_bytes, stored)))
+
+    def __add__(self, other):
+        return Cost("", self.flop + other.flop, self.memory + other.memory)
+
+
+def costs(model, inputs):
+    """Run a model once and return the :class:`Cost` of each layer by its id, and whether they tell more than shapes.
+
+    Parameters
+    ----------
+    model : Model
+    inputs : sequence of ndarray
+        One example of each.
+    """
+    try:
+        with recording():
+            return _costs(model, inputs), True
+    except GradientError:
+        # It computes with NumPy in between: it cannot be trained, but has shapes.
+        return _costs(model, inputs), False
+
+
+def _costs(model, inputs):
+    found, counted = {}, {}
+
+    def note(layer, given, y):
+        cost = found.setdefault(id(layer), Cost())
+        results = results_of(y)
+        cost.shape = ", ".join(f"({', '.join(map(str, ('N', *entry.shape[1:])))})" for entry in results)
+        for node in _nodes(results) - _nodes(given) - counted.keys():
+            counted[node] = True
+            cost.flop += node.flop()
+            cost.memory += sum(_bytes(entry) for entry in node.results() if entry is not None)
+
+    with watched(note):
+        model(*inputs)
+    return found
+
+
+def _nodes(entries):
+    return {node for entry in entries if isinstance(entry, Variable) for node in tape(entry)}
+
+
+def _bytes(variable):
+    return math.prod(variable.shape) * variable.dtype.itemsize
+
+
+def _written(count):
+    """Return a number of bytes as text."""
+    if count < 1024:
+        return f"{count} B"
+    size, units = count / 1024, ["KiB", "MiB", "GiB", "TiB"]
+    while size >= 1024 and len(units) > 1:
+        size, units = size / 1024, units[1:]
+    return f"{size:.1f} {units[0]}"
