@@ -5,6 +5,13 @@ inline FLOAT add(FLOAT a, FLOAT b)
     return a + b;
 }
 
+/* a + b, and 0 in the place of what is not above 0; NaN is kept. */
+inline FLOAT add_rectified(FLOAT a, FLOAT b)
+{
+    const FLOAT sum = a + b;
+    return sum <= 0.0f ? (FLOAT)(0.0f) : sum;
+}
+
 inline FLOAT subtract(FLOAT a, FLOAT b)
 {
     return a - b;

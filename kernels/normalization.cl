@@ -215,6 +215,20 @@ __kernel void factors(__global const float *restrict scale, __global const float
         factor[c] = scale[c] / sqrt(variance[c] + epsilon);
 }
 
+/* What the kernels of a convolution with a bias b are multiplied by, and the bias that it has then, so that it gives
+   (y - mean) factor + bias in the place of y. */
+__kernel void fold(__global const float *restrict scale, __global const float *restrict bias,
+                   __global const float *restrict mean, __global const float *restrict variance,
+                   __global const float *restrict b, int has_bias, __global float *restrict factor,
+                   __global float *restrict shift, int channels, float epsilon)
+{
+    const int c = get_global_id(0);
+    if (c >= channels)
+        return;
+    factor[c] = scale[c] / sqrt(variance[c] + epsilon);
+    shift[c] = ((has_bias ? b[c] : 0.0f) - mean[c]) * factor[c] + bias[c];
+}
+
 /* What the gradients of each channel are, and what dx is made of: slope dy + curve xhat + shift, where
    xhat = (x - mean) inverse. The sums of dy (x - mean) come behind those of dy. */
 __kernel void batch_gradients(__global const float *restrict sums, __global const float *restrict scale,

@@ -8,18 +8,38 @@ import numpy as np
 from .errors import ArgumentError
 from .formats import FLOAT32
 
+#: The largest size, count or step: kernels count in 32 bits.
+MOST = 2**31 - 1
 
-def integer(owner, name, value, minimum=1):
-    """Return an int of at least ``minimum``.
+
+def integer(owner, name, value, minimum=1, maximum=MOST):
+    """Return an int from ``minimum`` to ``maximum``.
 
     Raises
     ------
     ArgumentError
-        If the value is no integer or too small.
+        If the value is no integer, too small or too large.
     """
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < minimum:
+    if not is_integer(value) or value < minimum:
         raise ArgumentError(f"{owner}: {name} is {value!r}. Give an integer of at least {minimum}.")
+    if value > maximum:
+        raise ArgumentError(f"{owner}: {name} is {value!r}. Give an integer of at most {maximum}.")
     return int(value)
+
+
+def is_integer(value):
+    """Return whether a value is a whole number, which a truth value is not."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def entries(value):
+    """Return a tuple of what was given where one entry or several may be: of a sequence its own, else the one."""
+    return tuple(value) if is_several(value) else (value,)
+
+
+def is_several(value):
+    """Return whether a value is a sequence: a tuple, list or range, or an array of one axis."""
+    return isinstance(value, (tuple, list, range)) or (isinstance(value, np.ndarray) and value.ndim == 1)
 
 
 def integers(owner, name, value, minimum):
@@ -30,11 +50,20 @@ def integers(owner, name, value, minimum):
     ArgumentError
         If something else is among them, or one is too small.
     """
-    try:
-        values = tuple(value)
-    except TypeError:
-        values = (value,)
-    return tuple(integer(owner, name, entry, minimum) for entry in values)
+    return tuple(integer(owner, name, entry, minimum) for entry in entries(value))
+
+
+def flag(owner, name, value):
+    """Return a bool, also from 0 or 1, as ONNX has it.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is something else, which Python would take for true or false: a string, say, for true.
+    """
+    if not isinstance(value, (bool, np.bool_)) and not (is_integer(value) and value in (0, 1)):
+        raise ArgumentError(f"{owner}: {name} is {value!r}. Give True or False.")
+    return bool(value)
 
 
 #: What the numbers for one, two and three spatial axes mean, in their order.
@@ -58,7 +87,7 @@ def per_axis(owner, name, value, axes, minimum=1):
     ArgumentError
         If the value is neither, or too small.
     """
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
+    values = tuple(value) if is_several(value) else (value,) * axes
     if len(values) != axes:
         raise ArgumentError(f"{owner}: {name} is {value!r}. Give an integer, or {axes} as {_IN_ORDER[axes]}.")
     return tuple(integer(owner, name, entry, minimum) for entry in values)
@@ -82,7 +111,7 @@ def padding(owner, value, axes):
     """
     if isinstance(value, str) and value in PADDINGS:
         return value
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
+    values = tuple(value) if is_several(value) else (value,) * axes
     if len(values) == axes:
         values *= 2
     if len(values) != 2 * axes or isinstance(value, str):
@@ -93,6 +122,19 @@ def padding(owner, value, axes):
     return tuple(integer(owner, "padding", entry, 0) for entry in values)
 
 
+def axis_of_layer(owner, value):
+    """Return the number of an axis of arrays that are not known yet; negative ones count from the last.
+
+    Raises
+    ------
+    ArgumentError
+        If the value is no integer.
+    """
+    if not is_integer(value):
+        raise ArgumentError(f"{owner}: axis is {value!r}. Give an integer, negative to count from the last axis.")
+    return int(value)
+
+
 def axis(owner, value, dimensions):
     """Return the number of one axis from 0 on; negative ones count from the last.
 
@@ -101,8 +143,7 @@ def axis(owner, value, dimensions):
     ArgumentError
         If the value is no integer, or there is no such axis.
     """
-    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_integer or not -dimensions <= value < dimensions:
+    if not is_integer(value) or not -dimensions <= value < dimensions:
         raise ArgumentError(
             f"{owner}: axis is {value!r}, but the input has {dimensions} axes. Give an integer from {-dimensions} to "
             f"{dimensions - 1}."
@@ -127,8 +168,8 @@ def axes(owner, value, dimensions):
     """
     if value is None:
         return tuple(range(dimensions))
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    are_numbers = all(isinstance(entry, numbers.Integral) and not isinstance(entry, bool) for entry in values)
+    values = entries(value)
+    are_numbers = all(map(is_integer, values))
     found = sorted({int(entry) % dimensions for entry in values}) if are_numbers and dimensions else []
     if not are_numbers or len(found) != len(values) or any(not -dimensions <= entry < dimensions for entry in values):
         raise ArgumentError(
@@ -146,13 +187,44 @@ def held(owner, name, value, dtype):
     ArgumentError
         If the value is no number, or the dtype does not hold it.
     """
-    if isinstance(value, (numbers.Real, np.bool_)):
-        if dtype.kind == "f":
-            return float(value)
+    is_number, is_float = isinstance(value, (numbers.Real, np.bool_)), dtype.kind == "f"
+    if is_number and is_float and not (is_integer(value) and abs(value) > FLOAT32.largest):
+        return float(value)
+    if is_number and not is_float:
         least, largest = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
         if least <= value <= largest and value == int(value):
             return dtype.type(value).item()
     raise ArgumentError(f"{owner}: {name} is {value!r}, but the array is of {dtype}. Give a number that it holds.")
+
+
+def function(owner, name, value, expected):
+    """Return what can be called, and is no class in the place of an object of it.
+
+    Parameters
+    ----------
+    expected : str
+        What is to be given, for the message.
+
+    Raises
+    ------
+    ArgumentError
+        If it is something else.
+    """
+    if not callable(value) or isinstance(value, type):
+        raise ArgumentError(f"{owner}: {name} is {value!r}. Give {expected}.")
+    return value
+
+
+def initializer(owner, value):
+    """Return what gives the weights of a shape; errors as of :func:`function`."""
+    return function(owner, "initializer", value, "a function of a shape, such as refcnn.GlorotNormal()")
+
+
+def instance(owner, name, value, kind, expected):
+    """Return an object of a class; the rest as of :func:`function`."""
+    if not isinstance(value, kind):
+        raise ArgumentError(f"{owner}: {name} is {value!r}. Give {expected}.")
+    return value
 
 
 def choice(owner, name, value, choices):

@@ -256,9 +256,12 @@ class Sequential(Model):
     def __init__(self, layers: Iterable[Layer] = ()) -> None:
         super().__init__()
         self._layers = []
-        if isinstance(layers, Layer) and not isinstance(layers, Iterable):
-            raise ArgumentError(f"Sequential: {layers!r} is given alone. {self._instead(layers)}")
-        for layer in layers:
+        try:
+            several = list(layers)
+        except TypeError:
+            advice = self._instead(layers) if isinstance(layers, Layer) else "Give a list of layers."
+            raise ArgumentError(f"Sequential: {layers!r} is given alone. {advice}") from None
+        for layer in several:
             self.append(layer)
 
     @staticmethod

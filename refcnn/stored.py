@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
 
 from . import formats
 from .errors import ArgumentError, ShapeError
+from .typing import ArrayLike, DTypeLike
 from .variable import Input, Place, Variable, host_array
 
 

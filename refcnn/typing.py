@@ -2,9 +2,21 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike as ArrayLike
+    from numpy.typing import DTypeLike as DTypeLike
+else:
+    # NumPy's own are unions of ten types, which help() would write out.
+    class ArrayLike:
+        """What NumPy makes an array of."""
+
+    class DTypeLike:
+        """What NumPy makes a dtype of."""
+
 
 #: A number for both axes, or (vertical, horizontal); of signals and volumes for one and three.
 Pair: TypeAlias = int | tuple[int, int] | Sequence[int]

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
 
+from . import attributes as attribute
 from . import backend as backends
 from . import formats, rooms
 from .errors import ArgumentError, BackendError, GradientError, ShapeError
 from .numpy_protocol import ARITHMETIC, NumpyProtocol
 from .tape import Node, leaf_gradients
+from .typing import ArrayLike, DTypeLike
 
 #: In the memo of ``copy.deepcopy``, whose other keys are integers: the backend to which arrays are copied.
 DESTINATION = "refcnn backend"
@@ -79,6 +80,7 @@ class Variable(NumpyProtocol):
     def __init__(self, value: ArrayLike, requires_grad: bool = False, dtype: DTypeLike | None = None) -> None:
         backend, host = backends.active(), host_array(value)
         dtype = formats.kept(host.dtype, backend.dtype) if dtype is None else formats.named(dtype, backend.dtype)
+        requires_grad = attribute.flag("Variable", "requires_grad", requires_grad)
         if requires_grad and dtype.kind != "f":
             raise GradientError(
                 f"requires_grad is True, but the array is {dtype}, and only floats have gradients. Give floats, or "

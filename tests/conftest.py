@@ -1,7 +1,9 @@
 """What all tests share: Hypothesis profiles, and the devices that operations are tested on.
 
-``REFCNN_TEST_DEVICES`` limits the devices to a comma-separated list of
-``reference``, PLATFORM:DEVICE numbers or parts of names; ``REFCNN_TEST_SIZE``
+Of several OpenCL devices of one kind on platforms of one name, such as two
+versions of a driver, the first is tested: conformance meets them all.
+``REFCNN_TEST_DEVICES`` takes a comma-separated list of ``reference``,
+PLATFORM:DEVICE numbers or parts of names in their place; ``REFCNN_TEST_SIZE``
 (tiny, small or large) sets the extents of the cases, tiny being for
 simulators; ``--hypothesis-profile`` is quick (the default), simulator, ci or long.
 """
@@ -52,7 +54,7 @@ def pytest_report_header(config):
 
 
 def pytest_generate_tests(metafunc):
-    """Run tests that take ``backend`` on the reference and every OpenCL device, ``opencl_backend`` on the latter.
+    """Run tests that take ``backend`` on the reference and the OpenCL devices, ``opencl_backend`` on the latter.
 
     Those that take ``page_backend`` run on the reference and the first device: the many operations of a page have one
     kernel, which conformance meets on every device.
@@ -100,14 +102,16 @@ def own_module(tmp_path, monkeypatch):
 
 @functools.cache
 def _devices():
-    present = {"reference": "reference"}
+    present, kinds = {"reference": "reference"}, {"reference": "reference"}
     for device in finding.usable():
+        kinds.setdefault((device.platform_name, device.kind), device.name)
         present[device.name] = f"{device.name} {device.device_name} {device.platform_name} {device.platform_version}"
     wanted = [entry.strip() for entry in os.environ.get("REFCNN_TEST_DEVICES", "").split(",") if entry.strip()]
     for entry in wanted:
         if not any(_fits(entry, name, text) for name, text in present.items()):
             raise pytest.UsageError(f"REFCNN_TEST_DEVICES names {entry!r}, but there are: {list(present.values())}.")
-    chosen = [name for name, text in present.items() if not wanted or any(_fits(e, name, text) for e in wanted)]
+    named = [name for name, text in present.items() if any(_fits(entry, name, text) for entry in wanted)]
+    chosen = named if wanted else list(kinds.values())
     if len(present) == 1 and not wanted:
         absent = pytest.mark.skip(reason="no OpenCL device is usable")
         chosen.append(pytest.param("opencl", marks=absent, id="opencl"))

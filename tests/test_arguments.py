@@ -202,3 +202,10 @@ def test_public_functions_are_typed(name, function):
         if parameter.annotation is parameter.empty and not (number == 0 and parameter.name in ("self", "cls"))
     ]
     assert not untyped and signature.return_annotation is not signature.empty, f"{name}: {untyped}"
+
+
+def test_signatures_are_as_short_as_they_are_written():
+    for name in rm.__all__:
+        if callable(getattr(rm, name)):
+            text = str(inspect.signature(getattr(rm, name)))
+            assert "numpy._typing" not in text, f"help({name}) writes out NumPy's unions of types"

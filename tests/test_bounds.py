@@ -656,6 +656,9 @@ def test_a_verdict_says_how_far_numbers_differ():
     assert (verdict.within, verdict.ratio, verdict.worst, verdict.difference) == (True, 0.25, (0,), 0.5)
     verdict = comparison.verdict(np.full(5, np.nan, np.float32), exact, bound)
     assert (verdict.within, verdict.ratio, verdict.worst, verdict.difference) == (False, np.inf, (0,), np.inf)
+    # A known fault is that of the elements that are wrong, beside which large ones may be right and further off.
+    verdict = comparison.verdict(np.array([1001, 1.5], np.float32), np.array([1000, 1.0]), np.array([2, 0.25]))
+    assert (verdict.difference, verdict.difference_of_wrong, verdict.worst) == (1, 0.5, (1,))
 
 
 def test_a_bound_that_holds_for_either_of_two():

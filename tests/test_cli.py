@@ -480,6 +480,47 @@ def test_images_of_another_proportion_are_said_to_be_stretched(call, tmp_path):
     assert result.exit_code == 0 and "stretched" in result.stderr
 
 
+def test_a_folder_of_images_of_many_sizes_from_training_to_prediction(call, tmp_path):
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 12), ("val", 6), ("test", 2)):
+        for number in range(count):
+            path = tmp_path / "set" / part / ("cat", "dog")[number % 2] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 100, (8 + number % 3, 7), np.uint8) + np.uint8(100 * (number % 2))
+            Image.fromarray(pixels).save(path)
+    (tmp_path / "set" / "train" / "emu").mkdir()
+    options = ["--image-size", "6x8", "--image-fit", "pad", "--augment", "shift=1,color", "--no-in-memory"]
+    options += ["--data", tmp_path / "set", "--epochs", 1, "--batch-size", 5, "--no-proof", *NAMED]
+    result = call("train", *options, "--backend", "reference", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    for said in ("12 training and 6 validation images of shape (1, 6, 8)", "3 sizes, from 8x7 to 10x7", "padded"):
+        assert said in result.stdout
+    for said in ("'emu'", "kept apart", "augment shift=1,colour=0.2"):
+        assert said in result.stdout
+    again = ["--resume", tmp_path / "run", "--epochs", 2, "--augment", "shift=1,color=0.2", "--in-memory", *NAMED]
+    result = call("train", *again, "--backend", "reference")
+    assert result.exit_code == 0, result.output
+    assert_refused(call("train", *again[:4], "--augment", "shift=2", *NAMED), "was started with shift=1,colour=0.2")
+    result = call("predict", tmp_path / "run" / "model.onnx", tmp_path / "set" / "test")
+    assert result.exit_code == 0 and len(result.stdout.splitlines()) == 2 and not result.stderr
+
+
+@pytest.mark.parametrize(
+    "options, said, status",
+    [
+        (["--image-size", "0"], "HEIGHTxWIDTH", 2),
+        (["--image-size", "8x"], "HEIGHTxWIDTH", 2),
+        (["--image-fit", "squash"], "crop", 2),
+        (["--augment", "shift=9"], "nothing of an image", 1),
+        (["--augment", "flp"], "Did you mean 'flip'", 1),
+    ],
+)
+def test_options_of_images_that_are_none(call, tmp_path, options, said, status):
+    result = call("train", *options, "--backend", "reference", "--out", tmp_path / "run")
+    assert_refused(result, said, status=status)
+    assert not (tmp_path / "run").exists()
+
+
 def test_data_that_are_none(call, tmp_path):
     assert_refused(call("train", "--data", "nowhere", "--out", tmp_path / "run"), "'nowhere'", "digits, mnist")
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refcnn as rm
-from refcnn import rooms
+from refcnn import mode, rooms
 from refcnn.backend import find
 from refcnn.conformance.bundles import bundle
 from refcnn.conformance.judging import comparison, composition, judge
@@ -22,6 +22,7 @@ from refcnn.opencl import variants
 from refcnn.opencl.convolution import winograd, winograd_weights
 
 REFERENCE = find("reference")
+FOLDED = ("batch_normalization",)
 
 
 @given(case=conv2d.cases("tiny"), variant=st.sampled_from(rooms.trait(rooms.OPENCL, "conv2d", "FUSED")["relu"]))
@@ -61,6 +62,123 @@ def test_launches_of_a_rectifier_are_spared(opencl_backend):
         opencl_backend.operation("relu").forward(y)[0].computed()
     assert "relu" not in capture.sources
     assert capture.launches
+
+
+@given(case=rooms.require(rooms.CONFORMANCE, "add").cases("tiny"))
+def test_rectifier_after_a_sum(opencl_backend, case):
+    """Of floats; what else is added is computed at once."""
+    if case.inputs[0].dtype == np.float32:
+        check_both(opencl_backend, "add", case, "chosen")
+    else:
+        y, _ = opencl_backend.operation("add").forward(*map(opencl_backend.array, case.inputs))
+        np.testing.assert_array_equal(opencl_backend.to_host(y), case.inputs[0] + case.inputs[1])
+
+
+def test_a_sum_and_its_rectifier_are_one_pass(opencl_backend):
+    a, b = (opencl_backend.array(entry) for entry in ([[-2.0, np.nan, 3.0]], [[1.0], [-4.0]]))
+    with opencl_backend.device.capture() as capture:
+        y, _ = opencl_backend.operation("relu").forward(opencl_backend.operation("add").forward(a, b)[0])
+        found = opencl_backend.to_host(y)
+    np.testing.assert_array_equal(found, [[0, np.nan, 4], [0, np.nan, 0]])
+    assert len(capture.launches) == 1
+
+
+def test_long_rows_of_sums(opencl_backend):
+    """Each is computed when it is added to, so that none waits for thousands of others."""
+    with rm.use_backend(opencl_backend):
+        total = rm.Variable(np.zeros(3))
+        for _ in range(2000):
+            total = total + 1
+        np.testing.assert_array_equal(total.as_ndarray(), [2000] * 3)
+
+
+NORMALISED = {"epsilon": 1e-5, "momentum": 0.9, "training": False}
+
+
+def convolved_and_normalised(backend, x, w, b, of_channels):
+    """Return what the convolution gave, not computed yet as a rule, and what batch normalisation made of it."""
+    attributes = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1}
+    arrays = [None if entry is None else backend.array(entry) for entry in (x, w, b, *of_channels)]
+    y, _ = backend.operation("conv2d").forward(*arrays[:3], **attributes)
+    return y, backend.operation("batch_normalization").forward(y, *arrays[3:], **NORMALISED)[0]
+
+
+def of_normalisation(rng, channels):
+    """Return scale, bias, mean and variance, as trained networks have them, far from 0 and 1."""
+    scale, bias, mean = rng.standard_normal((3, channels)).astype(np.float32)
+    return scale, bias, 3 * mean, rng.uniform(0.01, 4, channels).astype(np.float32)
+
+
+@pytest.mark.parametrize("variant", rooms.trait(rooms.OPENCL, "conv2d", "FUSED")["batch_normalization"])
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_batch_normalisation_after_a_convolution_costs_no_pass(opencl_backend, variant, has_bias):
+    """At inference, whatever follows; and what it gives is what the operations give one after the other."""
+    rng, device, relu = np.random.default_rng(0), opencl_backend.device, opencl_backend.operation("relu")
+    x, w, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((3, 3, 12, 12), (6, 3, 3, 3), (1, 6, 1, 1)))
+    arrays = x, w, b if has_bias else None, of_normalisation(rng, 6)
+    with variants.use_variant(variant), device.capture() as capture:
+        _, y = convolved_and_normalised(opencl_backend, *arrays)
+        assert not capture.launches
+        y.computed()
+    kernels = {launch.kernel_name for launch in capture.launches}
+    assert "fold" in kernels and not kernels & {"normalise", "factors"}
+    with variants.use_variant(variant):
+        between, read_after = convolved_and_normalised(opencl_backend, *arrays)
+        rectified, _ = relu.forward(read_after)
+        found, of_conv2d, of_relu = map(opencl_backend.to_host, (y, between, rectified))
+    scale, bias, mean, variance = (entry.reshape(6, 1, 1).astype(np.float64) for entry in arrays[-1])
+    # What was taken over can still be read by itself.
+    np.testing.assert_allclose(found, (of_conv2d - mean) / np.sqrt(variance + 1e-5) * scale + bias, atol=2e-4)
+    np.testing.assert_array_equal(of_relu, np.maximum(found, 0))
+
+
+@pytest.mark.parametrize("reason", ["recorded", "more kernels than results", "computed", "rectified"])
+def test_batch_normalisation_stands_alone(opencl_backend, reason):
+    """Where its gradients need what it is given, where it would take longer, or where that is not a convolution's."""
+    rng, images = np.random.default_rng(0), (1, 8, 3, 3) if reason == "more kernels than results" else (2, 8, 9, 9)
+    x, w = (rng.standard_normal(shape).astype(np.float32) for shape in (images, (4, 8, 3, 3)))
+    scale, bias, mean, variance = of_normalisation(rng, 4)
+    with rm.use_backend(opencl_backend), opencl_backend.device.capture() as capture, contextlib.ExitStack() as blocks:
+        if reason == "recorded":
+            blocks.enter_context(mode.recording())
+        y = rm.conv2d(x, w, padding=1)
+        if reason == "computed":
+            y.as_ndarray()
+        if reason == "rectified":
+            y = rm.relu(y)
+        rm.batch_normalization(y, scale, bias, mean, variance).as_ndarray()
+    kernels = {launch.kernel_name for launch in capture.launches}
+    assert "normalise" in kernels and "fold" not in kernels
+
+
+def test_batch_normalisation_of_a_convolution_over_signals(opencl_backend):
+    rng = np.random.default_rng(0)
+    x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((3, 4, 30), (6, 4, 3)))
+    of_channels = of_normalisation(rng, 6)
+    with opencl_backend.device.capture() as capture, rm.use_backend(opencl_backend):
+        found = rm.batch_normalization(rm.conv1d(x, w), *of_channels).as_ndarray()
+    assert "fold" in {launch.kernel_name for launch in capture.launches}
+    with rm.use_backend("reference:float64"):
+        exact = rm.batch_normalization(rm.conv1d(x, w), *of_channels).as_ndarray()
+    np.testing.assert_allclose(found, exact, atol=2e-4)
+
+
+def test_batch_normalisation_that_is_forgotten_is_a_failure(opencl_backend):
+    """The kernels' factor, the bias that there was, and the one that is added each show."""
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((2, 2, 6, 6), (3, 2, 3, 3), (1, 3, 1, 1)))
+    attributes = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1), "groups": 1}
+    case = composition.followed(conv2d.Case((x, w, b), attributes, np.ones((2, 3, 6, 6), np.float32)), FOLDED)
+    assert judge.check_forward("conv2d", case, REFERENCE, followers=FOLDED) <= 1
+    sums = REFERENCE.operation("conv2d")
+    for without in (lambda w, b: (w, 0 * b), lambda w, b: (1.001 * w, b)):
+        wrong = types.SimpleNamespace(
+            forward=lambda x, w, b, without=without, **rest: sums.forward(x, *without(w, b), **rest), backward=None
+        )
+        with pytest.raises(comparison.ConformanceFailure, match=r"conv2d.forward\+batch_normalization"):
+            judge.check_forward("conv2d", case, REFERENCE, implementation=wrong, followers=FOLDED)
+    with pytest.raises(composition.NoSuchResult):
+        judge.check_backward("conv2d", case, REFERENCE, followers=FOLDED)
 
 
 def test_gradients_are_those_of_the_separate_operations(opencl_backend):
@@ -220,3 +338,8 @@ def test_a_mask_that_is_forgotten_is_a_failure():
     )
     with pytest.raises(comparison.ConformanceFailure, match=r"conv2d.backward\+relu"):
         judge.check_backward("conv2d", conv2d_case(), forgetful, followers=("relu",), to_the_bit=True)
+
+
+def test_gradients_are_judged_of_what_has_no_inputs_of_its_own():
+    assert composition.has_gradient(()) and composition.has_gradient(("relu", "max_pool2d"))
+    assert not composition.has_gradient(FOLDED)

@@ -271,8 +271,8 @@ def test_errors_show_names_escaped(trained, monkeypatch, tmp_path):
     result = call("predict", "my runs/first try/model.onnx", broken)
     assert result.exit_code == 1 and "bro\\x1bken\\n.png" in result.stderr
     assert not any(map(acts, result.stderr.splitlines()))
-    (tmp_path / "data" / "emp\x1bty\n").mkdir(parents=True)
-    result = call("train", "--data", tmp_path / "data", "--backend", "reference", "--out", tmp_path / "run")
+    (tmp_path / "emp\x1bty\n" / "class").mkdir(parents=True)
+    result = call("train", "--data", tmp_path / "emp\x1bty\n", "--backend", "reference", "--out", tmp_path / "run")
     assert result.exit_code == 1 and "emp\\x1bty\\n" in result.stderr
     assert len(result.stderr.splitlines()) == 1 and not acts(result.stderr.rstrip("\n"))
     result = call("conform", "--repro", tmp_path / "ca\x1bse\n")

@@ -238,8 +238,6 @@ OTHER_MEANINGS = {
     ("opencl.runtime.memory", "_Slab", "size"): "bytes",
     **{("cli.train_options", place, "size"): "a word in an option's name" for place in ("", "Size")},
     ("cli.tune", "command", "size"): "a word in an option's name",
-    ("data.image_folder", "_notes", "pad"): "a way to fit images",
-    ("data.sizing", "", "pad"): "a way to fit images",
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{
         ("numpy_protocol", "", operation): "the operator is the operation"

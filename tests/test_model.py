@@ -291,7 +291,7 @@ def test_sequential_refuses_a_class():
 BAD_ATTRIBUTES = [
     (lambda: rm.Conv2d(stride=0), "stride is 0"),
     (lambda: rm.Conv2d(stride=-1), "stride is -1"),
-    (lambda: rm.Conv2d(filter=(3, 3, 3)), "pair"),
+    (lambda: rm.Conv2d(filter=(3, 3, 3)), "vertical, horizontal"),
     (lambda: rm.Conv2d(filter=2.5), "filter is 2.5"),
     (lambda: rm.Conv2d(padding=-1), "padding is -1"),
     (lambda: rm.Conv2d(padding=(1, 2, 3)), "padding"),
@@ -354,7 +354,6 @@ BAD_INPUTS = [
     (lambda: rm.add(np.zeros(2), np.zeros(3)), "cannot be broadcast"),
     (lambda: rm.conv2d(np.zeros((1, 1, 3, 3)), np.zeros((2, 1, 3, 3)), np.zeros(2)), "needs a bias of shape"),
     (lambda: rm.dense(np.zeros((1, 3)), np.zeros((3, 2)), np.zeros(2)), "needs a bias of shape"),
-    (lambda: rm.softmax(np.zeros(3)), r"\(N, K\)"),
     (lambda: rm.flatten(1.0), r"\(N, ...\)"),
 ]
 

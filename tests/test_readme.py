@@ -95,3 +95,22 @@ def test_the_recipe_names_every_file_that_bears_the_name_of_an_operation():
         found = {name for name in texts() if Path(name).stem in (operation, f"test_{operation}")}
         # Some compute nothing on a device, or by kernels that they share.
         assert found | {f"kernels/{operation}.cl"} == expected
+
+
+def test_the_table_of_what_there_is_names_all_layers_and_operations():
+    """Those over one and three spatial axes, the functions of layers and ReNom's own names stand for themselves."""
+    import refcnn as rm
+    from refcnn.arguments import Written
+
+    table = README.split("## What there is")[1].split("\n## ")[0]
+    named = set(re.findall(r"`(\w+)`", table))
+    assert {name for name in named if not hasattr(rm, name)} == set()
+    public = {name for name in rm.__all__ if callable(getattr(rm, name)) and not re.search("[13]d$", name)}
+    classes = {
+        name for name in public if isinstance(getattr(rm, name), type) and issubclass(getattr(rm, name), Written)
+    }
+    others = {"Layer", "Model", "Optimizer", "Callback", "GlorotNormal", "GlorotUniform", "HeNormal"}
+    assert classes - others - {"Deconv2d", "BatchNormalize", "Lrn"} <= named
+    of_layers = {name.lower() for name in classes}
+    functions = {name for name in rooms.operations() if name in public and name.replace("_", "") not in of_layers}
+    assert functions <= named

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 import refcnn as rm
 from refcnn import models
@@ -98,6 +99,29 @@ def test_killed_at_random_moments_and_resumed_it_ends_the_same(folder, tmp_path)
     status, _, err = small_run.train(folder, run)
     assert status == 0, err
     small_run.assert_same(folder / "whole" / "last.npz", run / "last.npz")
+
+
+def test_killed_while_augmented_images_are_decoded_ahead_it_ends_the_same(folder, tmp_path):
+    images = tmp_path / "images"
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        path = images / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 200, (7 + number % 3, 9), np.uint8) + np.uint8(number % 2 * 50)).save(path)
+    options = dict(data=str(images), image_size=(8, 8), image_fit="pad", augment="shift=2,flip,rotate,mixup")
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    status, _, err = small_run.train(folder, whole, **options)
+    assert status == 0, err
+    for seconds in (0.05, 0.1):
+        process = small_run.start(folder, run, in_memory=False, **options)
+        process.stdout.readline()
+        time.sleep(seconds)
+        process.kill()
+        process.communicate()
+    # Where the images lie while they are trained on changes nothing.
+    status, _, err = small_run.train(folder, run)
+    assert status == 0, err
+    small_run.assert_same(whole / "last.npz", run / "last.npz")
 
 
 def test_killed_and_resumed_on_a_device_it_ends_the_same(folder, tmp_path, opencl_backend):
@@ -255,7 +279,7 @@ def test_a_run_moves_to_another_backend(inside, tmp_path, opencl_backend):
 def test_a_data_set_with_a_test_part_is_validated_on_it(inside, tmp_path, monkeypatch):
     train, _ = rm.data.load("data.npz")
     parts = train.subset(np.arange(70)), train.subset(np.arange(70, 100))
-    monkeypatch.setattr(rm.data, "load", lambda *arguments: parts)
+    monkeypatch.setattr(rm.data, "load", lambda *_, **__: parts)
     session = begin(tmp_path)
     assert session.train.x is parts[0].x and session.validation.x is parts[1].x
     # What the values are centred by comes from the training images alone.

@@ -1,9 +1,9 @@
 """Arrays as they are found, checked and brought to the form that a data set keeps."""
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..errors import ArgumentError, DataError, LabelError
+from ..typing import ArrayLike
 
 MOST_CLASSES = 65536
 #: What a data set's pixels may be.

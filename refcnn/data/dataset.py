@@ -5,16 +5,15 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..display import is_text
 from ..errors import ArgumentError, DataError, LabelError
-from ..typing import PathLike
+from ..typing import ArrayLike, PathLike
 from . import usual
 from .arrays import PIXEL_DTYPES, image_array, indices_of, label_array, label_names
 from .image_file import read_image
 from .sizing import FITS, fitted_array
-from .stored import extremes, parts
+from .stored import StoredImages, extremes, parts
 
 #: What values that are centred on zero by their deviation seldom exceed.
 USUAL_DEVIATIONS = 4.0
@@ -231,8 +230,9 @@ class DataSet:
 
     Parameters
     ----------
-    x : ndarray, shape (N, C, H, W), bool, uint8, uint16 or float32
-        The images as stored; ``preprocessing.apply`` makes them input.
+    x : ndarray or StoredImages, shape (N, C, H, W), bool, uint8, uint16 or float32
+        The images as stored; ``preprocessing.apply`` makes them input. Those that are not in memory are read by
+        indexing, ``x[indices]``.
     y : ndarray, shape (N,), int64
         The index of each image's class.
     classes : tuple of str
@@ -250,7 +250,7 @@ class DataSet:
         For a label outside the classes.
     """
 
-    x: np.ndarray
+    x: np.ndarray | StoredImages
     y: np.ndarray
     classes: tuple
     preprocessing: Preprocessing
@@ -430,7 +430,7 @@ def _mean(x):
     if isinstance(x, np.ndarray):
         return float(x.mean(dtype=np.float64))
     # Of whole numbers the sums are exact, so that the mean is the same as of an array in memory.
-    return sum(float(part.sum(dtype=np.float64)) for part in parts(x)) / math.prod(x.shape)
+    return float(x.known()[0].sum()) / math.prod(x.shape)
 
 
 def _white(x):

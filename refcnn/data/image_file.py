@@ -33,8 +33,36 @@ _PNG_SAMPLES = {
     "RGB;16B": lambda sample: sample >> 8,
 }
 
-# Filters of warnings are the process's: threads that overlap would leave each other's behind.
-_filtering = threading.RLock()
+
+class _Quiet:
+    """A context without the warnings of Pillow, but for that of too many pixels, which becomes an error.
+
+    Filters of warnings are the process's: threads that overlap share them, since each would leave those of others
+    behind, and those that others raise meanwhile are not Pillow's.
+    """
+
+    def __init__(self):
+        self._lock, self._inside, self._former = threading.Lock(), 0, None
+
+    def __enter__(self):
+        from PIL import Image
+
+        with self._lock:
+            if not self._inside:
+                self._former = warnings.catch_warnings()
+                self._former.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+            self._inside += 1
+
+    def __exit__(self, *_):
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._former.__exit__(None, None, None)
+
+
+_quiet = _Quiet()
 
 
 class _Bounded(io.BufferedReader):
@@ -61,13 +89,10 @@ def opened(path):
 
     try:
         # Pillow warns of damage that it can read past, without naming the file; too large an image must not pass.
-        with _filtering, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            # Given a path, Pillow would map uncompressed pixels into memory, and turn them while it reads them.
-            with _Bounded(open_plain(path)) as file, Image.open(file, formats=FORMATS) as image:
-                _refuse_size(image, path, os.fstat(file.fileno()).st_size)
-                yield image
+        # Given a path, it would map uncompressed pixels into memory, and turn them while it reads them.
+        with _quiet, _Bounded(open_plain(path)) as file, Image.open(file, formats=FORMATS) as image:
+            _refuse_size(image, path, os.fstat(file.fileno()).st_size)
+            yield image
     except DataError:
         raise
     # Pillow's decoders let nearly any exception out on a broken file: OSError, SyntaxError, struct.error, IndexError...

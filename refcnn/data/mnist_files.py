@@ -92,7 +92,7 @@ def fetch_mnist(order: str = "train-test", data_home: PathLike | None = None) ->
         As ``mnist``.
     """
     parts = [part for part in mnist(data_home, order) if part is not None]
-    data = np.concatenate([part.x.reshape(len(part), -1) for part in parts])
+    data = np.concatenate([part.x[:].reshape(len(part), -1) for part in parts])
     # By their names, since in files of the user's own a digit may be missing.
     digits = np.array(parts[0].classes, dtype=np.float64)
     return {"data": data, "target": digits[np.concatenate([part.y for part in parts])]}

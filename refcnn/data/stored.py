@@ -20,6 +20,8 @@ class StoredImages:
     ----------
     positions : ndarray of int, shape (N,)
         Which of the stored images these are, in their order.
+    known : ndarray
+        What :meth:`known` returns, of all the stored images, NaN at first; shared with those that are chosen of these.
     shape : (int, int, int)
         Channels, height and width of each.
     dtype : numpy.dtype
@@ -33,8 +35,8 @@ class StoredImages:
 
     ndim = 4
 
-    def __init__(self, positions, shape, dtype):
-        self._positions = positions
+    def __init__(self, positions, known, shape, dtype):
+        self._positions, self._known = positions, known
         self.shape, self.dtype = (len(positions), *shape), np.dtype(dtype)
 
     def __len__(self):
@@ -55,6 +57,19 @@ class StoredImages:
         """Return the images at these indices, of which none is read yet."""
         raise NotImplementedError
 
+    def known(self):
+        """Return the sum, the lowest and the highest value of each image, float64 (3, N); read are only new ones."""
+        if np.isnan(self._known[:, self._positions]).any():
+            for _ in parts(self):
+                pass
+        return self._known[:, self._positions]
+
+    def note(self, first, images):
+        """Keep what :meth:`known` tells of images that were read, the first of which has that index."""
+        axes = 1, 2, 3
+        found = images.sum(axis=axes, dtype=np.float64), images.min(axis=axes), images.max(axis=axes)
+        self._known[:, self._positions[first : first + len(images)]] = found
+
     def _read(self, positions):
         raise NotImplementedError
 
@@ -69,17 +84,17 @@ class ImageFiles(StoredImages):
         How a file becomes an image.
     states : list of tuple, optional
         What :func:`state_of` each file was.
-    positions : ndarray of int, optional
-        Of the images that these are; by default all.
+    positions, known
+        As of :class:`StoredImages`; by default all images, of which nothing is known.
     """
 
-    def __init__(self, files, preprocessing, states=None, positions=None):
+    def __init__(self, files, preprocessing, states=None, positions=None, known=None):
         self._files, self._preprocessing = files, preprocessing
         self._states = list(map(state_of, files)) if states is None else states
-        super().__init__(np.arange(len(files)) if positions is None else positions, preprocessing.shape, np.uint8)
+        super().__init__(*_all(len(files), positions, known), preprocessing.shape, np.uint8)
 
     def subset(self, indices):
-        return ImageFiles(self._files, self._preprocessing, self._states, self._positions[indices])
+        return ImageFiles(self._files, self._preprocessing, self._states, self._positions[indices], self._known)
 
     def _read(self, positions):
         x = np.empty((len(positions), *self.shape[1:]), self.dtype)
@@ -100,16 +115,16 @@ class MappedImages(StoredImages):
     array : numpy.memmap, shape (N, C, H, W)
     state : tuple
         What :func:`state_of` the file was before it was mapped.
-    positions : ndarray of int, optional
-        Of the images that these are; by default all.
+    positions, known
+        As of :class:`StoredImages`; by default all images, of which nothing is known.
     """
 
-    def __init__(self, path, array, state, positions=None):
+    def __init__(self, path, array, state, positions=None, known=None):
         self._path, self._array, self._state = path, array, state
-        super().__init__(np.arange(len(array)) if positions is None else positions, array.shape[1:], array.dtype)
+        super().__init__(*_all(len(array), positions, known), array.shape[1:], array.dtype)
 
     def subset(self, indices):
-        return MappedImages(self._path, self._array, self._state, self._positions[indices])
+        return MappedImages(self._path, self._array, self._state, self._positions[indices], self._known)
 
     def _read(self, positions):
         # Before, since reading past the end of a file that was cut ends the process; and after, for what is written
@@ -118,6 +133,12 @@ class MappedImages(StoredImages):
         x = np.array(self._array[positions])
         require_state(self._path, self._state)
         return x
+
+
+def _all(count, positions, known):
+    if positions is not None:
+        return positions, known
+    return np.arange(count), np.full((3, count), np.nan)
 
 
 def state_of(path):
@@ -158,12 +179,15 @@ def parts(x):
     ndarray, shape (n, C, H, W)
     """
     for first in range(0, len(x), PART):
-        yield x[first : first + PART]
+        images = x[first : first + PART]
+        if isinstance(x, StoredImages):
+            x.note(first, images)
+        yield images
 
 
 def extremes(x):
     """Return the smallest and the largest value of images, an array or StoredImages."""
     if isinstance(x, np.ndarray):
         return x.min(), x.max()
-    lows, highs = zip(*((part.min(), part.max()) for part in parts(x)), strict=True)
-    return min(lows), max(highs)
+    _, lows, highs = x.known()
+    return lows.min(), highs.max()

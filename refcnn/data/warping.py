@@ -2,6 +2,8 @@
 
 import numpy as np
 
+#: So many are sampled at a time: with eight or sixteen bytes of indices and weights each they stay in the caches.
+PIXELS_AT_ONCE = 2**14
 #: Luma of ITU-R recommendation BT.601.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -70,6 +72,11 @@ def cropped(x, corner, size):
     -------
     ndarray of float32, shape (N, C, H, W)
     """
+    return _by_parts(_cropped, x, *corner, *size)
+
+
+def _cropped(x, top, left, height, width):
+    corner, size = (top, left), (height, width)
     down, across = (
         np.clip(first[:, None] + (np.arange(length) + 0.5) * (part[:, None] / length) - 0.5, 0, length - 1)
         for first, part, length in zip(corner, size, x.shape[2:], strict=True)
@@ -91,6 +98,10 @@ def rotated(x, angles, black=0):
     -------
     ndarray of float32, shape (N, C, H, W)
     """
+    return _by_parts(lambda part, turned: _rotated(part, turned, black), x, angles)
+
+
+def _rotated(x, angles, black):
     height, width = x.shape[2:]
     rows, columns = np.arange(height)[:, None] - (height - 1) / 2, np.arange(width) - (width - 1) / 2
     cosine, sine = np.cos(angles)[:, None, None], np.sin(angles)[:, None, None]
@@ -130,6 +141,13 @@ def coloured(x, brightness, contrast, saturation, black=0, white=None):
     return y if white is None else np.clip(y, min(black, white), max(black, white)).astype(np.float32, copy=False)
 
 
+def _by_parts(function, x, *numbers):
+    """Return what a function makes of images and of numbers of theirs, a few at a time, which stay in the caches."""
+    count = max(1, PIXELS_AT_ONCE // (x.shape[2] * x.shape[3]))
+    starts = range(0, len(x), count)
+    return np.concatenate([function(*(array[first : first + count] for array in (x, *numbers))) for first in starts])
+
+
 def _padded(x, edges, black):
     return np.pad(x, edges, constant_values=x.dtype.type(black))
 
@@ -147,16 +165,27 @@ def _sampled(x, down, across):
     -------
     ndarray of float32, shape (N, C, h, w)
     """
-    height, width = x.shape[2:]
-    top, left = (np.minimum(place.astype(np.intp), length - 1) for place, length in ((down, height), (across, width)))
+    count, channels, height, width = x.shape
+    top, left = (np.minimum(place.astype(np.int32), length - 1) for place, length in ((down, height), (across, width)))
     lower, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
-    below, beside = ((place - first).astype(np.float32)[:, None] for place, first in ((down, top), (across, left)))
-    planes = (np.arange(x.shape[0] * x.shape[1]) * (height * width)).reshape(x.shape[:2])[:, :, None, None]
+    below, beside = ((place - first).astype(np.float32) for place, first in ((down, top), (across, left)))
     values = np.ascontiguousarray(x, np.float32).reshape(-1)
-
-    def at(row, column):
-        return values.take(planes + (row * width + column)[:, None])
-
-    first = at(top, left) * (1 - beside) + at(top, right) * beside
-    second = at(lower, left) * (1 - beside) + at(lower, right) * beside
-    return first * (1 - below) + second * below
+    images = (np.arange(count) * (channels * height * width))[:, None, None]
+    corners = [
+        (images + (row * width + column), weight)
+        for row, column, weight in (
+            (top, left, (1 - below) * (1 - beside)),
+            (top, right, (1 - below) * beside),
+            (lower, left, below * (1 - beside)),
+            (lower, right, below * beside),
+        )
+    ]
+    y = np.empty((count, channels, *corners[0][0].shape[1:]), np.float32)
+    for channel in range(channels):
+        plane = values[channel * height * width :]
+        (place, weight), *others = corners
+        total = plane.take(place) * weight
+        for place, weight in others:
+            total += plane.take(place) * weight
+        y[:, channel] = total
+    return y

@@ -71,7 +71,7 @@ class EarlyStopping(Callback):
     def __init__(self, patience: int = 5, monitor: str = "validation_loss", restore_best: bool = True) -> None:
         self.patience = attributes.integer("EarlyStopping", "patience", patience)
         self.monitor = check_monitor("EarlyStopping", monitor)
-        self.restore_best = bool(restore_best)
+        self.restore_best = attributes.flag("EarlyStopping", "restore_best", restore_best)
         self._best = None
 
     def is_over(self, history: list[dict]) -> bool:

@@ -1,7 +1,7 @@
 """``fit``, ``evaluate`` and ``predict``: training and using a model in one call each."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ..variable import Variable
 from . import metrics, optimizers
 from .callbacks import Callback, EpochLines, ProgressBar
 from .loop import Loop
-from .schedules import Schedule
+from .schedules import Schedule, check_schedule
 from .sources import inputs_source, source
 
 #: What makes a loss of a model's output and the target.
@@ -32,8 +32,8 @@ def fit(
     optimizer: Optimizer | str = optimizers.DEFAULT,
     loss: Loss = metrics.cross_entropy,
     schedule: Schedule | None = None,
-    callbacks: Iterable[Callback] = (),
-    freeze: Sequence[str] = (),
+    callbacks: Callback | Sequence[Callback] = (),
+    freeze: str | Sequence[str] = (),
     augment: str | Sequence[Callable] | None = None,
     top_k: int = metrics.TOP_K,
     verbose: bool = True,
@@ -62,9 +62,9 @@ def fit(
         ``functools.partial(rm.softmax_cross_entropy, label_smoothing=0.1)``, for example.
     schedule : Schedule, optional
         How the learning rate goes, one of :mod:`refcnn.schedules`; it is the same throughout if this is not given.
-    callbacks : iterable of Callback
+    callbacks : Callback or sequence of Callback
         What is called along the way, such as ``rm.callbacks.EarlyStopping()``.
-    freeze : sequence of str
+    freeze : str or sequence of str
         The parameters that stay as they are: their names, or those of layers for all that is inside them, such as
         ``("0", "features.*")``, in which ``*`` stands for anything.
     augment : str or sequence of Augmentation, optional
@@ -111,6 +111,13 @@ def fit(
     if isinstance(optimizer, str):
         make, rate = optimizers.choice("fit: optimizer", optimizer)
         optimizer = make(rate)
+    check_training("fit", optimizer, loss)
+    if schedule is not None:
+        check_schedule("fit", schedule)
+    callbacks = [
+        attributes.instance("fit", "a callback", one, Callback, "Callbacks, such as refcnn.callbacks.EarlyStopping()")
+        for one in attributes.entries(callbacks)
+    ]
     bar = ProgressBar()
     shown = [bar, EpochLines()] if verbose else []
     loop = Loop(
@@ -159,6 +166,7 @@ def evaluate(
     """
     check_model("evaluate", model)
     attributes.integer("evaluate", "top_k", top_k)
+    check_loss("evaluate", loss)
     return metrics.evaluate(model, source(data, batch_size, "evaluate"), loss, top_k, stop_if_asked)
 
 
@@ -199,6 +207,19 @@ class _KeepAverages(Callback):
             with loop.judged():
                 state = loop.model.state()
             loop.model.set_state(state)
+
+
+def check_training(what: str, optimizer: object, loss: object) -> None:
+    """Raise ArgumentError if these are no Optimizer and no function."""
+    attributes.instance(
+        what, "optimizer", optimizer, Optimizer, "an Optimizer, such as refcnn.Adam(), or the name of one"
+    )
+    check_loss(what, loss)
+
+
+def check_loss(what: str, loss: object) -> None:
+    """Raise ArgumentError if this is no function."""
+    attributes.function(what, "loss", loss, "a function of an output and a target, such as refcnn.mean_squared_error")
 
 
 def check_model(what: str, model: object) -> None:

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from .. import philox
+from .. import attributes, philox
 from ..errors import ArgumentError, NonFiniteLossError
 from ..model import describe_unlisted
 from ..stored import Parameter
@@ -90,7 +90,7 @@ class Loop:
         self.callbacks = list(callbacks)
         self.generator = philox.current()
         self.history, self.shuffle, self.losses, self.seconds = [], None, [], 0.0
-        self._freeze, self._validation_loss = tuple(freeze), validation_loss or loss
+        self._freeze, self._validation_loss = attributes.entries(freeze), validation_loss or loss
         self._loss, self._top_k, self._name, self._advice = loss, top_k, name, advice
         self.base_rate = self.rate = optimizer.lr
         self._is_stopped = False

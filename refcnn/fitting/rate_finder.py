@@ -11,7 +11,7 @@ from ..optimizers.optimizer import Optimizer
 from ..philox import current, own_generator
 from . import metrics, optimizers
 from .callbacks import Callback
-from .functions import Loss, check_model
+from .functions import Loss, check_model, check_training
 from .loop import Loop
 from .schedules import Schedule
 from .sources import source
@@ -48,7 +48,7 @@ def find_learning_rate(
     *,
     optimizer: Optimizer | str = optimizers.DEFAULT,
     loss: Loss = metrics.cross_entropy,
-    freeze: Sequence[str] = (),
+    freeze: str | Sequence[str] = (),
     batch_size: int = 32,
     lowest: float = 1e-6,
     highest: float = 10.0,
@@ -89,6 +89,7 @@ def find_learning_rate(
     train = source(data, batch_size, "find_learning_rate")
     if isinstance(optimizer, str):
         optimizer = optimizers.choice("find_learning_rate: optimizer", optimizer)[0](lowest)
+    check_training("find_learning_rate", optimizer, loss)
     former, optimizer.lr = optimizer.lr, lowest
     recording = _Recording(steps)
     schedule = _Rising((highest / lowest) ** (1 / (steps - 1)))

@@ -52,6 +52,11 @@ class Schedule(Written):
             )
 
 
+def check_schedule(owner, value):
+    """Return a Schedule, or raise ArgumentError."""
+    return attributes.instance(owner, "schedule", value, Schedule, "a Schedule, such as refcnn.schedules.OneCycle()")
+
+
 class Constant(Schedule):
     """The same rate throughout."""
 
@@ -155,7 +160,8 @@ class WarmUp(Schedule):
     """
 
     def __init__(self, schedule: Schedule, epochs: float = 1.0) -> None:
-        self.schedule, self.epochs = schedule, attributes.number("WarmUp", "epochs", epochs, above=0)
+        self.schedule = check_schedule("WarmUp", schedule)
+        self.epochs = attributes.number("WarmUp", "epochs", epochs, above=0)
         self.depends_on_epochs = schedule.depends_on_epochs
 
     def factor(self, step: int, batches: int, epochs: int) -> float:

@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 from .. import attributes as attribute
-from ..errors import ArgumentError
 from ..formats import FLOAT32
 from ..function import apply
 from ..layer import Layer
@@ -387,9 +386,7 @@ def relu6(x: Input) -> Variable:
 
 
 def _approximate(owner, value):
-    if value not in ("none", "tanh"):
-        raise ArgumentError(f'{owner}: approximate is {value!r}. Give "none" or "tanh".')
-    return value
+    return attribute.choice(owner, "approximate", value, ("none", "tanh"))
 
 
 def _limits(owner, least, most):

@@ -8,7 +8,7 @@ import functools
 import numpy as np
 
 from .. import attributes as attribute
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..formats import FLOAT32, FLOATS, INTEGERS
 from ..function import apply
 from ..layer import Layer, making
@@ -136,16 +136,28 @@ def sum_of(*arrays: Input) -> Variable:
 
     Shapes and errors as for :func:`add`.
     """
-    first, *others = arrays
-    return functools.reduce(add, others, as_variable(first))
+    return _sum("sum_of", arrays)
 
 
 def mean_of(*arrays: Input) -> Variable:
     """Return the mean of one array or more, element by element, as a Variable: ONNX's Mean.
 
-    Shapes and errors as for :func:`add`.
+    Shapes and errors as for :func:`add`; integers are refused, whose mean may be none.
     """
-    return divide(sum_of(*arrays), len(arrays))
+    total = _sum("mean_of", arrays)
+    if total.dtype.kind != "f":
+        raise ArgumentError(
+            f"mean_of: the arrays are of {total.dtype}, whose mean may be no integer. Convert them: "
+            'x.astype("float32").'
+        )
+    return divide(total, len(arrays))
+
+
+def _sum(owner, arrays):
+    if not arrays:
+        raise ArgumentError(f"{owner}: no array is given. Give one or more, each by itself: {owner}(a, b).")
+    first, *others = arrays
+    return functools.reduce(add, others, as_variable(first))
 
 
 def prelu(x: Input, slope: Input) -> Variable:

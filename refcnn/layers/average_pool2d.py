@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from .. import attributes as attribute
 from ..function import apply
 from ..layer import Layer
 from ..shapes import sides, window_output_shape
@@ -34,7 +35,7 @@ class _AveragePool(Layer):
         super().__init__()
         self.attributes = _normalised(self._axes, filter, padding, stride, dilation, ceil_mode)
         self.filter = self.attributes["kernel"]
-        self.count_include_padding = bool(count_include_padding)
+        self.count_include_padding = _flag(self._axes, count_include_padding)
 
     def forward(self, x: Variable) -> Variable:
         """x (N, C, H, W) -> (N, C, out_h, out_w), or with one or three spatial axes."""
@@ -139,9 +140,13 @@ def _normalised(axes, *attributes):
 
 
 def _pooled(x, attributes, count_include_padding):
-    x = as_variable(x)
-    attributes = placed(f"AveragePool{len(attributes['kernel'])}d", x.shape, attributes)
-    return apply("average_pool2d", x, **attributes, count_include_padding=bool(count_include_padding))
+    x, axes = as_variable(x), len(attributes["kernel"])
+    attributes = placed(f"AveragePool{axes}d", x.shape, attributes)
+    return apply("average_pool2d", x, **attributes, count_include_padding=_flag(axes, count_include_padding))
+
+
+def _flag(axes, count_include_padding):
+    return attribute.flag(f"AveragePool{axes}d", "count_include_padding", count_include_padding)
 
 
 def to_onnx(graph, x, *, count_include_padding, **window):

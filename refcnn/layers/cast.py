@@ -1,10 +1,9 @@
 """The same numbers in another dtype: the function and the ONNX mapping."""
 
-from numpy.typing import DTypeLike
-
 from .. import backend as backends
 from .. import formats
 from ..function import apply
+from ..typing import DTypeLike
 from ..variable import Input, Variable, as_variable
 
 #: It takes whatever there is.

@@ -33,7 +33,8 @@ class ConvolutionLayer(Layer):
         self.channel = attribute.integer(owner, "channel", channel)
         self.filter = attribute.per_axis(owner, "filter", filter, self._axes)
         self.attributes = normalised(owner, self._axes, **attributes)
-        self.ignore_bias, self.initializer = bool(ignore_bias), initializer
+        self.ignore_bias = attribute.flag(owner, "ignore_bias", ignore_bias)
+        self.initializer = attribute.initializer(owner, initializer)
         groups = self.attributes["groups"]
         if self.channel % groups:
             raise ArgumentError(
@@ -42,7 +43,7 @@ class ConvolutionLayer(Layer):
 
     def _take_input_size(self, input_size):
         if input_size is not None:
-            channels = input_size[0] if isinstance(input_size, (tuple, list)) else input_size
+            channels, *_ = attribute.entries(input_size) or (input_size,)
             self._make_parameters(attribute.integer(type(self).__name__, "input_size", channels))
 
     @classmethod
@@ -81,23 +82,23 @@ class ConvolutionLayer(Layer):
             self.set_parameters(arrays)
 
 
-def normalised(owner, axes, *, stride, padding, dilation, groups, output_padding=None):
+def normalised(owner, axes, *, stride, padding, dilation, groups, **others):
     """Return the attributes in their one form, but for a padding with a name, which waits for the image.
+
+    Others are numbers of pixels for each axis, as output_padding.
 
     Raises
     ------
     ArgumentError
         If one is out of range.
     """
-    found = {
+    return {
         "stride": attribute.per_axis(owner, "stride", stride, axes),
         "padding": attribute.padding(owner, padding, axes),
         "dilation": attribute.per_axis(owner, "dilation", dilation, axes),
         "groups": attribute.integer(owner, "groups", groups),
+        **{name: attribute.per_axis(owner, name, value, axes, minimum=0) for name, value in others.items()},
     }
-    if output_padding is not None:
-        found["output_padding"] = attribute.per_axis(owner, "output_padding", output_padding, axes, minimum=0)
-    return found
 
 
 def bias_shape(channels, axes):

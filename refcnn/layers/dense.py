@@ -49,7 +49,8 @@ class Dense(Layer):
     ) -> None:
         super().__init__()
         self.output_size = attribute.integer("Dense", "output_size", output_size)
-        self.ignore_bias, self.initializer = bool(ignore_bias), initializer
+        self.ignore_bias = attribute.flag("Dense", "ignore_bias", ignore_bias)
+        self.initializer = attribute.initializer("Dense", initializer)
         if input_size is not None:
             self._make_parameters(attribute.integer("Dense", "input_size", input_size))
 

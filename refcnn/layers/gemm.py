@@ -46,12 +46,14 @@ def gemm(
     """
     a, b, c = as_variable(a), as_variable(b), None if c is None else as_variable(c)
     alpha, beta = (attribute.number("gemm", name, value) for name, value in (("alpha", alpha), ("beta", beta)))
+    flags = (("transpose_a", transpose_a), ("transpose_b", transpose_b))
+    transpose_a, transpose_b = (attribute.flag("gemm", name, value) for name, value in flags)
     rows, n = a.shape[:: -1 if transpose_a else 1] if len(a.shape) == 2 else (0, 0)
     terms, columns = b.shape[:: -1 if transpose_b else 1] if len(b.shape) == 2 else (0, 0)
     if not rows * n * columns or n != terms:
         raise ShapeError(
-            f"gemm: a has shape {a.shape}{' and is transposed' * bool(transpose_a)}, b has shape {b.shape}"
-            f"{' and is transposed' * bool(transpose_b)}. Give matrices (rows, n) and (n, columns), no size zero."
+            f"gemm: a has shape {a.shape}{' and is transposed' * transpose_a}, b has shape {b.shape}"
+            f"{' and is transposed' * transpose_b}. Give matrices (rows, n) and (n, columns), no size zero."
         )
     if c is not None and not _fits(c.shape, (rows, columns)):
         raise ShapeError(f"gemm: c has shape {c.shape}. Give what can be broadcast to {(rows, columns)}.")

@@ -26,5 +26,8 @@ def indices_of(owner, indices, shape=None, axis=None):
     found, size = indices.as_ndarray(), shape[axis]
     if found.size and not -size <= found.min() <= found.max() < size:
         worst = found.min() if found.min() < -size else found.max()
-        raise OutOfRangeError(f"{owner}: the index {worst} is outside of axis {axis} of an array of shape {shape}.")
+        raise OutOfRangeError(
+            f"{owner}: the index {worst} is outside of axis {axis} of an array of shape {shape}. Give indices "
+            f"from {-size} to {size - 1}."
+        )
     return indices

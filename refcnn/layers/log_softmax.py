@@ -1,5 +1,6 @@
 """The logarithm of softmax: the layer, the function and the ONNX mapping."""
 
+from .. import attributes as attribute
 from ..function import apply
 from ..layer import Layer
 from ..variable import Input, Variable
@@ -17,7 +18,7 @@ class LogSoftmax(Layer):
 
     def __init__(self, axis: int = 1) -> None:
         super().__init__()
-        self.axis = axis
+        self.axis = attribute.axis_of_layer("LogSoftmax", axis)
 
     def forward(self, x: Variable) -> Variable:
         """x of any shape -> the same shape."""

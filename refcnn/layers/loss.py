@@ -89,7 +89,9 @@ def _applied(operation, output, target, reduce_sum, **attributes):
             f"{operation}: the output has shape {output.shape} and the target {target.shape}. Give both in one shape "
             "(N, ...), of N examples, none of its sizes 0."
         )
-    return apply(operation, output, target, **attributes, reduce_sum=bool(reduce_sum))
+    return apply(
+        operation, output, target, **attributes, reduce_sum=attribute.flag(operation, "reduce_sum", reduce_sum)
+    )
 
 
 OPERATIONS = {

@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
 
+from .. import attributes as attribute
 from ..function import apply
 from ..layer import Layer
 from ..typing import Padding, Pair
@@ -31,7 +32,7 @@ class _MaxPool(Layer):
         super().__init__()
         self.attributes = _normalised(self._axes, filter, padding, stride, dilation, ceil_mode)
         self.filter = self.attributes["kernel"]
-        self.return_indices = bool(return_indices)
+        self.return_indices = attribute.flag(f"MaxPool{self._axes}d", "return_indices", return_indices)
 
     def forward(self, x: Variable) -> Any:
         """x (N, C, H, W) -> (N, C, out_h, out_w), or with one or three spatial axes; a pair with ``return_indices``."""
@@ -205,9 +206,10 @@ def _normalised(axes, *attributes):
 
 
 def _pooled(x, attributes, return_indices):
-    x = as_variable(x)
-    attributes = placed(f"MaxPool{len(attributes['kernel'])}d", x.shape, attributes)
-    return apply("max_pool2d_with_indices" if return_indices else "max_pool2d", x, **attributes)
+    x, owner = as_variable(x), f"MaxPool{len(attributes['kernel'])}d"
+    attributes = placed(owner, x.shape, attributes)
+    returns_indices = attribute.flag(owner, "return_indices", return_indices)
+    return apply("max_pool2d_with_indices" if returns_indices else "max_pool2d", x, **attributes)
 
 
 def to_onnx(graph, x, *, outputs=None, **window):

@@ -1,12 +1,11 @@
 """Normalisation: for each its layer, its function and its card."""
 
 import math
-import numbers
 
 import numpy as np
 
 from .. import attributes as attribute
-from ..errors import ArgumentError, ShapeError
+from ..errors import ShapeError
 from ..formats import FLOAT32
 from ..function import apply
 from ..layer import Layer, making
@@ -178,7 +177,7 @@ class LayerNormalization(Layer):
 
     def __init__(self, axis: int = -1, *, epsilon: float = 1e-5) -> None:
         super().__init__()
-        self.axis = _axis("LayerNormalization", axis)
+        self.axis = attribute.axis_of_layer("LayerNormalization", axis)
         self.epsilon = _epsilon("LayerNormalization", epsilon)
 
     def parameter_shapes(self) -> Shapes | None:
@@ -219,7 +218,7 @@ class RMSNormalization(Layer):
 
     def __init__(self, axis: int = -1, *, epsilon: float = 1e-5) -> None:
         super().__init__()
-        self.axis = _axis("RMSNormalization", axis)
+        self.axis = attribute.axis_of_layer("RMSNormalization", axis)
         self.epsilon = _epsilon("RMSNormalization", epsilon)
 
     def parameter_shapes(self) -> Shapes | None:
@@ -275,6 +274,7 @@ def batch_normalization(
         If the shapes do not fit, or in training a channel has one value alone.
     """
     owner = "batch_normalization"
+    training = attribute.flag(owner, "training", training)
     x, *of_channels = map(as_variable, (x, scale, bias, mean, variance))
     _check_images(owner, x.shape, 2 if training else 1)
     names = "scale", "bias", "mean", "variance"
@@ -285,7 +285,7 @@ def batch_normalization(
         *of_channels,
         epsilon=_epsilon(owner, epsilon),
         momentum=_momentum(owner, momentum),
-        training=bool(training),
+        training=training,
     )
 
 
@@ -416,15 +416,9 @@ def _epsilon(owner, value):
     return attribute.number(owner, "epsilon", value, minimum=0)
 
 
-def _axis(owner, value):
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise ArgumentError(f"{owner}: axis is {value!r}. Give an integer, negative to count from the last axis.")
-    return int(value)
-
-
 def _normalised_shape(owner, shape, axis, least=1):
     """Return the sizes of the axes from one on, which are normalised together."""
-    (first,) = attribute.axes(owner, _axis(owner, axis), len(shape))
+    first = attribute.axis(owner, axis, len(shape))
     if 0 in shape or math.prod(shape[first:]) < least:
         raise ShapeError(
             f"{owner}: the input has shape {shape}, of which {shape[first:]} is normalised. Give an array without an "
@@ -472,7 +466,7 @@ def _check_parameters(owner, of_input, expected, **parameters):
         if entry.shape != expected:
             raise ShapeError(
                 f"{owner}: {name} has shape {entry.shape}, but an input of shape {of_input} needs {expected}. Give "
-                "inputs like those of the first call, or build a new model."
+                f"{name} of that shape; of a layer, inputs like those of its first call, or build a new model."
             )
 
 

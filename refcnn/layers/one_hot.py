@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from .. import attributes as attribute
 from .. import backend as backends
 from .. import formats
 from ..errors import ArgumentError
 from ..function import apply
+from ..typing import DTypeLike
 from ..variable import Input, Variable
 from .indexing import indices_of
 
@@ -50,7 +50,7 @@ def one_hot(
     indices = indices_of("one_hot", indices)
     depth = attribute.integer("one_hot", "depth", depth)
     axis = attribute.axis("one_hot", axis, len(indices.shape) + 1)
-    values = tuple(values) if isinstance(values, (tuple, list)) else (values,)
+    values = attribute.entries(values)
     if len(values) != 2:
         raise ArgumentError(f"one_hot: values is {values!r}. Give a pair: what is off, and what is on.")
     off, on = (attribute.held("one_hot", "a value", value, dtype) for value in values)

@@ -53,8 +53,13 @@ def pad(
     """
     x = as_variable(x)
     dimensions = len(x.shape)
-    given = range(dimensions) if axes is None else axes if isinstance(axes, (tuple, list)) else (axes,)
+    given = range(dimensions) if axes is None else attribute.entries(axes)
     numbered = [attribute.axis("pad", axis, dimensions) for axis in given]
+    if any(map(attribute.is_several, attribute.entries(pads))):
+        raise ArgumentError(
+            f"pad: pads is {pads!r}, with sequences in it, as NumPy's pad takes them. Give one sequence of numbers: "
+            "those to put before each axis, then those to put behind each."
+        )
     counts = attribute.integers("pad", "a number of elements", pads, -(2**31))
     if len(set(numbered)) != len(numbered) or len(counts) != 2 * len(numbered):
         raise ArgumentError(

@@ -37,7 +37,7 @@ def pooling_attributes(owner, axes, filter, padding, stride, dilation, ceil_mode
         "stride": attribute.per_axis(owner, "stride", stride, axes),
         "padding": found,
         "dilation": spread,
-        "ceil_mode": bool(ceil_mode),
+        "ceil_mode": attribute.flag(owner, "ceil_mode", ceil_mode),
     }
 
 

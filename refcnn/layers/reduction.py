@@ -132,21 +132,22 @@ def arg_min(x: Input, axis: int | None = None, *, keepdims: bool = False, select
 
 
 def _reduced(operation, x, axes, keepdims):
-    x = as_variable(x)
-    return apply(operation, x, axes=attribute.axes(operation, axes, len(x.shape)), keepdims=bool(keepdims))
+    x, keepdims = as_variable(x), attribute.flag(operation, "keepdims", keepdims)
+    return apply(operation, x, axes=attribute.axes(operation, axes, len(x.shape)), keepdims=keepdims)
 
 
 def _place(operation, x, axis, keepdims, select_last_index):
-    x = as_variable(x)
+    x, keepdims = as_variable(x), attribute.flag(operation, "keepdims", keepdims)
+    select_last_index = attribute.flag(operation, "select_last_index", select_last_index)
     if axis is None:
         shape = (1,) * len(x.shape) if keepdims else ()
         return reshape(_place(operation, reshape(x, (-1,)), 0, False, select_last_index), shape)
-    (axis,) = attribute.axes(operation, attribute.integer(operation, "axis", axis, -len(x.shape)), len(x.shape))
+    axis = attribute.axis(operation, axis, len(x.shape))
     if not x.shape[axis]:
         raise ShapeError(
             f"{operation}: x has shape {x.shape}, with nothing along axis {axis}. Give at least one element."
         )
-    return apply(operation, x, axis=axis, keepdims=bool(keepdims), select_last_index=bool(select_last_index))
+    return apply(operation, x, axis=axis, keepdims=keepdims, select_last_index=select_last_index)
 
 
 class _Reduction(Card):

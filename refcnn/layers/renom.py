@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import attributes as attribute
-from ..errors import ArgumentError
 from ..initializers import GlorotNormal
 from ..typing import Initializer, Pair
 from ..variable import Variable
@@ -94,9 +93,7 @@ class BatchNormalize(BatchNormalization):
         epsilon: float = 1e-5,
     ) -> None:
         super().__init__(momentum, epsilon=epsilon)
-        if mode not in _MODES:
-            raise ArgumentError(f"BatchNormalize: mode is {mode!r}. Give one of {', '.join(map(repr, _MODES))}.")
-        self.mode = mode
+        self.mode = attribute.choice("BatchNormalize", "mode", mode, _MODES)
         if input_size is not None:
             sizes = attribute.integers("BatchNormalize", "input_size", input_size, 1)
             self._make_parameters((math.prod(sizes) if mode == "activation" else sizes[0],))

@@ -98,7 +98,7 @@ def unsqueeze(x: Input, axis: int | Sequence[int]) -> Variable:
         If there is no such axis in the result.
     """
     x = as_variable(x)
-    given, sizes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,), iter(x.shape)
+    given, sizes = attribute.entries(axis), iter(x.shape)
     count = len(x.shape) + len(given)
     axes = attribute.axes("unsqueeze", given, count)
     return reshape(x, tuple(1 if number in axes else next(sizes) for number in range(count)))

@@ -139,6 +139,8 @@ def resize(
     crops, is_cubic, policy = coordinates == "tf_crop_and_resize", mode == "cubic", keep_aspect_ratio_policy
     policy = attribute.choice("resize", "keep_aspect_ratio_policy", policy, _POLICIES)
     nearest_mode = attribute.choice("resize", "nearest_mode", nearest_mode, _NEAREST)
+    antialias = attribute.flag("resize", "antialias", antialias)
+    exclude_outside = attribute.flag("resize", "exclude_outside", exclude_outside)
     if mode == "nearest" and antialias:
         raise ArgumentError('resize: antialias is for the modes "linear" and "cubic". Choose one, or leave it out.')
     # What has no part in a result is left at its default.
@@ -150,8 +152,8 @@ def resize(
         "coordinate_transformation_mode": coordinates,
         "nearest_mode": nearest_mode if mode == "nearest" else _NEAREST[0],
         "cubic_coeff_a": attribute.number("resize", "cubic_coeff_a", cubic_coeff_a) if is_cubic else -0.75,
-        "exclude_outside": bool(exclude_outside) and (is_cubic or bool(antialias)),
-        "antialias": bool(antialias),
+        "exclude_outside": exclude_outside and (is_cubic or antialias),
+        "antialias": antialias,
         "keep_aspect_ratio_policy": policy if name == "sizes" else _POLICIES[0],
         "roi": _roi(roi, len(numbered)) if crops else None,
         "extrapolation_value": attribute.held("resize", "extrapolation_value", extrapolation_value, x.dtype)
@@ -166,9 +168,9 @@ def _axes(shape, axes, given):
     """Return which axes are resized, in the order in which scales or sizes are of them."""
     dimensions = len(shape)
     if axes is None:
-        count = len(given) if isinstance(given, (tuple, list, np.ndarray)) else max(0, dimensions - 2)
+        count = len(given) if attribute.is_several(given) else max(0, dimensions - 2)
         axes = range(dimensions - count, dimensions) if count <= dimensions else (dimensions - count,)
-    axes = tuple(axes) if isinstance(axes, (tuple, list, range)) else (axes,)
+    axes = attribute.entries(axes)
     found = tuple(attribute.axis("resize", axis, dimensions) for axis in axes)
     if len(set(found)) != len(found) or not found:
         raise ArgumentError(f"resize: axes is {axes}, for an array of shape {shape}. Name each axis to resize once.")
@@ -176,7 +178,7 @@ def _axes(shape, axes, given):
 
 
 def _values(name, given, count):
-    values = tuple(given) if isinstance(given, (tuple, list, np.ndarray)) else (given,) * count
+    values = tuple(given) if attribute.is_several(given) else (given,) * count
     if len(values) != count:
         raise ArgumentError(f"resize: {name} is {given!r}, for {count} axes. Give one for each, or one number for all.")
     if name == "sizes":
@@ -204,10 +206,11 @@ def _check_lengths(shape, attributes):
     if 0 in shape:
         raise ShapeError(f"resize: the input has shape {shape}. Give an array with elements.")
     lengths = {axis.number: axis.length for axis in _geometry(shape, attributes)}
-    if min(lengths.values()) < 1:
+    if not 1 <= min(lengths.values()) <= max(lengths.values()) <= attribute.MOST:
         result = tuple(lengths.get(axis, size) for axis, size in enumerate(shape))
         raise ShapeError(
-            f"resize: an array of shape {shape} would have the shape {result}. Give larger scales or sizes."
+            f"resize: an array of shape {shape} would have the shape {result}. Give scales or sizes that leave from 1 "
+            f"to {attribute.MOST} elements along each axis."
         )
 
 

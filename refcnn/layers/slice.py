@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .. import attributes as attribute
 from ..errors import ArgumentError, OutOfRangeError
 from ..formats import ANY
 from ..function import apply
@@ -25,17 +26,20 @@ _BEFORE_THE_FIRST, _AFTER_THE_LAST = np.iinfo(np.int64).min, np.iinfo(np.int64).
 
 
 def slice(
-    x: Input, starts: Sequence[int | None], stops: Sequence[int | None], steps: Sequence[int | None] | None = None
+    x: Input,
+    starts: int | Sequence[int | None] | None,
+    stops: int | Sequence[int | None] | None,
+    steps: int | Sequence[int | None] | None = None,
 ) -> Variable:
     """Take a part along each of the first axes, as NumPy's ``x[start:stop:step, ...]`` does.
 
     Parameters
     ----------
     x : Variable or array_like
-    starts, stops : sequence of (int or None)
+    starts, stops : int or None, or sequence of these
         The first index and the one before which the last lies; negative ones count from the end, and None is where an
         axis begins or ends. One for each of the first axes of x; the others are taken whole.
-    steps : sequence of int, optional
+    steps : int or sequence of int, optional
         From one index to the next, not 0; 1 as a rule. With negative steps the order is reversed.
 
     Returns
@@ -50,8 +54,8 @@ def slice(
         If there are more than axes.
     """
     x = as_variable(x)
-    starts, stops = tuple(starts), tuple(stops)
-    steps = (1,) * len(starts) if steps is None else tuple(steps)
+    starts, stops = attribute.entries(starts), attribute.entries(stops)
+    steps = (1,) * len(starts) if steps is None else attribute.entries(steps)
     if not len(starts) == len(stops) == len(steps):
         raise ArgumentError(
             f"slice: starts has {len(starts)} entries, stops {len(stops)} and steps {len(steps)}. Give one of each "

@@ -18,7 +18,7 @@ class Softmax(Layer):
 
     def __init__(self, axis: int = 1) -> None:
         super().__init__()
-        self.axis = axis
+        self.axis = attribute.axis_of_layer("Softmax", axis)
 
     def forward(self, x: Variable) -> Variable:
         """x of any shape -> the same shape."""

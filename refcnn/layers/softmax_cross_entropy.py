@@ -1,13 +1,13 @@
 """The loss of classification: cross entropy of the softmax of logits."""
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from .. import attributes as attribute
 from ..errors import ArgumentError, OutOfRangeError, ShapeError
 from ..formats import INT64
 from ..function import apply
-from ..variable import Input, Variable, as_variable
+from ..typing import ArrayLike
+from ..variable import Input, Variable, as_variable, host_array
 from .arithmetic import add, multiply
 from .reshape import reshape
 from .transpose import transpose
@@ -70,11 +70,13 @@ def softmax_cross_entropy(
         )
     given, target = target, as_variable(target)
     smoothing = attribute.number("softmax_cross_entropy", "label_smoothing", label_smoothing, minimum=0, below=1)
+    reduce_sum = attribute.flag("softmax_cross_entropy", "reduce_sum", reduce_sum)
     weights = None if class_weight is None else _class_weight(class_weight, output.shape[1])
     if target.shape == (output.shape[0], *output.shape[2:]):
         if ignore_index is not None:
+            limits = np.iinfo(INT64.dtype)
             ignore_index = attribute.integer(
-                "softmax_cross_entropy", "ignore_index", ignore_index, minimum=np.iinfo(INT64.dtype).min
+                "softmax_cross_entropy", "ignore_index", ignore_index, limits.min, limits.max
             )
         return apply(
             "sparse_softmax_cross_entropy",
@@ -83,7 +85,7 @@ def softmax_cross_entropy(
             class_weight=weights,
             label_smoothing=smoothing,
             ignore_index=ignore_index,
-            reduce_sum=bool(reduce_sum),
+            reduce_sum=reduce_sum,
         )
     if target.shape != output.shape:
         raise ShapeError(
@@ -96,7 +98,7 @@ def softmax_cross_entropy(
             f"softmax_cross_entropy: ignore_index is {ignore_index!r}, but the target holds probabilities. Give "
             "targets of 0 for what is to be left out, or the numbers of the classes."
         )
-    return _of_probabilities(output, target, smoothing, weights, bool(reduce_sum))
+    return _of_probabilities(output, target, smoothing, weights, reduce_sum)
 
 
 def _of_probabilities(output, target, smoothing, weights, reduce_sum):
@@ -138,7 +140,7 @@ def _numbers_of_classes(target, classes, ignore_index):
 
 def _class_weight(value, classes):
     """Return the weights of the classes, a tuple of float."""
-    host = value.as_ndarray() if isinstance(value, Variable) else np.asarray(value)
+    host = value.as_ndarray() if isinstance(value, Variable) else host_array(value)
     if host.shape != (classes,):
         raise ArgumentError(
             f"softmax_cross_entropy: class_weight has shape {host.shape}, but the output has {classes} classes. Give "

@@ -48,7 +48,7 @@ class Sgd(Optimizer):
         )
         self.lr = attribute.number("Sgd", "lr", lr, above=0)
         self.momentum = attribute.number("Sgd", "momentum", momentum, minimum=0, below=1)
-        self.nesterov = bool(nesterov)
+        self.nesterov = attribute.flag("Sgd", "nesterov", nesterov)
 
     def attributes(self, step: int) -> dict:
         """Return the attributes of the update; they do not depend on the step."""

@@ -77,6 +77,8 @@ class Configuration:
         Seconds after which its proof ends with what was judged by then.
     augment : str or None
         How training images are varied, as :func:`refcnn.data.augment.parse` takes it.
+    image_size : (int, int) or None
+        Height and width to which all images were brought, if they were named.
     in_memory : bool or None
         As of :func:`refcnn.data.load`.
     ended_early : bool
@@ -121,6 +123,9 @@ class Configuration:
     proof: bool = field(_TRUTH, default=True)
     proof_time: float | None = field(_POSITIVE_OR_NULL, default=None)
     augment: str | None = field(TEXT_OR_NULL, default=None)
+    image_size: tuple | None = field(
+        {"anyOf": [{"type": "null"}, {"type": "array", "items": _POSITIVE, "minItems": 2, "maxItems": 2}]}, default=None
+    )
     in_memory: bool | None = field({"type": ["boolean", "null"]}, default=None)
     ended_early: bool = field(_TRUTH, default=False)
 
@@ -133,11 +138,6 @@ class Configuration:
         """Return the fields as values of JSON, a dict."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return fields | {"preprocessing": self.preprocessing.to_json()}
-
-    @property
-    def image_size(self):
-        """The height and width of all images."""
-        return self.preprocessing.shape[1:]
 
     @property
     def image_fit(self):

@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import attributes
 from ..data import augment
+from ..data.sizing import check_size
 from ..errors import ArgumentError
 from ..fitting import optimizers, schedules
 from ..fitting.callbacks import EarlyStopping, check_monitor, require_tensorboard
@@ -57,6 +58,8 @@ def checked(options):
     make_schedule(options)
     make_optimizer(options)
     make_stopping(options)
+    if options["image_size"] is not None:
+        options["image_size"] = check_size(options["image_size"])
     if options["augment"] is not None:
         options["augment"] = canonical_augment(options["augment"])
     return options

@@ -140,6 +140,14 @@ def test_what_becomes_of_an_image_depends_on_its_index_alone(one):
     np.testing.assert_array_equal(x, x_before)
 
 
+@pytest.mark.parametrize("one", [Crop(0.5), Rotate(30)], ids=str)
+def test_a_few_images_at_a_time_give_the_same_bits(monkeypatch, one):
+    x = RNG.integers(0, 256, (7, 2, 5, 6), np.uint8)
+    whole = one(x, draws(7))
+    monkeypatch.setattr(warping, "PIXELS_AT_ONCE", 2 * 5 * 6)
+    np.testing.assert_array_equal(one(x, draws(7)), whole)
+
+
 def test_numbers_are_those_of_philox_in_the_upper_half_of_the_stream():
     seed, stream, index = 2**40 + 5, 7, 3
     source = Draws(seed, stream, np.array([index, index + 1]))

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from refcnn.data import Preprocessing, idx, load, remarks
-from refcnn.data.image_file import read_image
+from refcnn.data.image_file import opened, read_image
 from refcnn.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -89,6 +89,44 @@ def test_threads_that_read_at_once_leave_the_filters_of_warnings_alone(tmp_path,
     for thread in (first, second):
         thread.join()
     assert warnings.filters == former
+
+
+def test_threads_decode_at_once_and_warnings_of_others_are_heard(tmp_path):
+    Image.new("L", (3, 3)).save(tmp_path / "image.png")
+    both = threading.Barrier(3, timeout=20)
+
+    def read():
+        with opened(tmp_path / "image.png"):
+            both.wait()
+            both.wait()
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        for thread in threads:
+            thread.start()
+        both.wait()
+        warnings.warn("of a program's own", stacklevel=1)
+        both.wait()
+        for thread in threads:
+            thread.join()
+    assert [str(one.message) for one in heard] == ["of a program's own"]
+
+
+def test_damage_that_is_read_past_is_not_warned_of(tmp_path):
+    path = save(tmp_path / "a.tif", grey())
+    with Image.open(path) as image:
+        offset = image.tag_v2._offset
+    content = bytearray(path.read_bytes())
+    # An entry of the directory says that its values lie beyond the end of the file.
+    entry = offset + 2
+    content[entry + 2 : entry + 12] = struct.pack("<HII", 2, 50, len(content) + 99)
+    path.write_bytes(content)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        with contextlib.suppress(DataError):
+            read_image(path, 1, 6, 5)
+    assert not heard
 
 
 def test_colour_becomes_grey_by_the_luma_of_itu_r_601(tmp_path):
@@ -201,7 +239,7 @@ def test_a_small_file_that_claims_a_large_size_takes_no_memory(tmp_path, tags):
     write_tiff(tmp_path / "a.tif", zlib.compress(bytes(3000)), tags | {259: 8, 262: 1, 277: 1})
     program = """
 import resource, sys
-from refcnn.data.image_file import read_image
+from refcnn.data.image_file import opened, read_image
 from refcnn.errors import DataError
 import PIL.TiffImagePlugin
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -15,7 +15,7 @@ from PIL import Image
 import refcnn as rm
 from refcnn.data import load, split
 from refcnn.data.ahead import ahead
-from refcnn.data.stored import StoredImages
+from refcnn.data.stored import StoredImages, extremes
 from refcnn.errors import DataError, LabelError
 from refcnn.fitting.sources import source
 from refcnn.runs.run_folder import digest
@@ -70,6 +70,21 @@ def test_images_that_are_decoded_as_needed_are_those_in_memory(folder):
     stored, _ = load(folder, in_memory=False)
     np.testing.assert_array_equal(stored.x[3], stored.x[[3]][0])
     np.testing.assert_array_equal(stored.subset([7, 3]).subset([1]).x[0], stored.x[3])
+
+
+def test_images_are_not_read_again_for_what_is_known(folder, monkeypatch):
+    train, _ = load(folder, in_memory=False)
+    read = []
+    monkeypatch.setattr(
+        "refcnn.data.stored.read_image", lambda path, *size, **_: read.append(path) or np.full(size, 7, np.uint8)
+    )
+    digest(train)
+    assert len(read) == len(train)
+    part = train.subset(np.arange(0, 30, 3))
+    assert extremes(part.x) == (7, 7) and len(read) == len(train)
+    # The deviation needs the mean first, and so a second pass.
+    assert part.preprocessing.standardised(part.x).mean == pytest.approx(7 / 255)
+    assert len(read) == len(train) + len(part)
 
 
 def test_mapped_arrays_are_those_of_an_archive(arrays):

@@ -115,7 +115,7 @@ def test_empty_arrays_are_refused(shape):
             layer(np.zeros(shape, np.float32))
 
 
-@pytest.mark.parametrize(("shape", "axis"), [((3,), 1), ((2, 3), 2), ((2, 3), -3), ((2, 3), None), ((), 0)])
+@pytest.mark.parametrize(("shape", "axis"), [((3,), 1), ((2, 3), 2), ((2, 3), -3), ((), 0)])
 def test_an_axis_that_is_not_there_is_refused(shape, axis):
     for layer in (rm.Softmax(axis), rm.LogSoftmax(axis)):
         with pytest.raises(ArgumentError, match="Softmax: axis"):

@@ -47,11 +47,16 @@ def capture_case(device, operation, direction, variant, case, *, execute=True):
     ------
     RefcnnError
         What running the case raises.
+    NoSuchResult
+        If there is no gradient, or what follows cannot be applied.
     """
     backend = on_device(device)
     kernels, followers = composition.split(variant)
     implementation = composition.Composition.on(backend, backend.operation(operation), followers)
     case = composition.followed(case, followers)
+    needs = judge.all_gradients(case)
+    if direction == "backward" and not any(needs):
+        raise composition.NoSuchResult
     small_strips = composition.has_small_strips(case.inputs[0])
     with backend.use_variant(kernels, small_strips), device.capture(execute) as capture:
         arrays = [None if entry is None else backend.array(entry) for entry in case.inputs]
@@ -61,7 +66,6 @@ def capture_case(device, operation, direction, variant, case, *, execute=True):
         y, saved = result
         if direction == "forward":
             return capture, [result.computed() for result in results_of(y)]
-        needs = judge.all_gradients(case)
         gradients = implementation.backward(judge.given_gradient(backend, case), saved, needs, **case.attributes)
     return capture, [gradient for gradient, need in zip(gradients, needs, strict=True) if need]
 

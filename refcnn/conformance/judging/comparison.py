@@ -18,7 +18,7 @@ class ConformanceFailure(AssertionError):
         By the name of each result: what was computed, the exact answer, and the bound. Empty where nothing was
         compared.
     difference : float
-        The largest absolute difference; infinity where nothing was compared.
+        The largest absolute difference of an element that is wrong; infinity where nothing was compared.
     """
 
     results = {}
@@ -63,6 +63,8 @@ class Verdict:
         The worst error divided by its bound; it is within if that is 1 at most.
     difference : float
         The largest absolute difference, but where the definition leaves the result open.
+    difference_of_wrong : float
+        The largest absolute difference of an element that is not within its bound; 0 if there is none.
     worst : tuple of int or None
         The element with that ratio; None if there is none, or nothing that could be compared.
     text : str
@@ -73,6 +75,7 @@ class Verdict:
 
     ratio: float
     difference: float
+    difference_of_wrong: float
     worst: tuple | None
     text: str
     table: str
@@ -85,7 +88,7 @@ class Verdict:
     @classmethod
     def incomparable(cls, text):
         """The verdict on a result whose elements cannot be held against the exact ones."""
-        return cls(np.inf, np.inf, None, text, text)
+        return cls(np.inf, np.inf, np.inf, None, text, text)
 
 
 def verdict(computed, expected, bound, *, dtype=None, statistics=None, signed_zeros=False):
@@ -122,16 +125,17 @@ def verdict(computed, expected, bound, *, dtype=None, statistics=None, signed_ze
         )
         return Verdict.incomparable(f"the result is {found}, but {needed} of shape {expected.shape} is needed")
     if not expected.size:
-        return Verdict(0.0, 0.0, None, "there are no elements", "there are no elements")
+        return Verdict(0.0, 0.0, 0.0, None, "there are no elements", "there are no elements")
     bound = np.broadcast_to(bound, expected.shape)
     difference, ratio, is_counted = _errors(computed, expected, bound, signed_zeros)
     if statistics is not None:
         statistics.add(ratio, np.where(ratio > 0, _in_ulp(difference, expected.astype(np.float64), bound), 0))
     worst = tuple(map(int, np.unravel_index(np.argmax(ratio), ratio.shape)))
-    largest = np.where(is_counted, np.where(np.isnan(difference), np.inf, difference), 0).max()
+    told = np.where(is_counted, np.where(np.isnan(difference), np.inf, difference), 0)
     return Verdict(
         float(ratio[worst]),
-        float(largest),
+        float(told.max()),
+        float(told[ratio > 1].max(initial=0)),
         worst,
         f"element {worst} is {_short(computed[worst])}, where {_short(expected[worst])} is exact and "
         f"{bound[worst]:.2g} the error bound",
@@ -200,7 +204,7 @@ def compare(title, computed, expected, bound, to_the_bit=False, statistics=None,
         raise ConformanceFailure(f"{title}: {found.text}.")
     reason = "  (every partial result is below 2^24 times one power of two: no rounding)"
     failure = ConformanceFailure(f"{title}\n  {found.table}{reason if to_the_bit and dtype.kind == 'f' else ''}")
-    failure.difference = found.difference
+    failure.difference = found.difference_of_wrong
     raise failure
 
 

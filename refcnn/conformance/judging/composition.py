@@ -6,6 +6,10 @@ its conformance, with which attributes it does, what it makes of the bound of
 the result, and where its gradient may go. What can mask a gradient by what it
 gave, as a rectifier can, comes before too, since kernels do that for it; it
 gets numbers that it leaves as they are.
+What follows may have inputs of its own beside the result, which are made for the
+shape of that. Where they say what each channel of a convolution is multiplied by,
+they may be folded into its kernels and its bias, which rounds otherwise: a correct
+result keeps to the larger of both bounds. Gradients are judged of what has none.
 Backward, a rounding may move the winner of a window, or the sign of what is
 rectified: :func:`routed` says where. Cases without any are held against the
 exact gradients to the bit.
@@ -16,12 +20,23 @@ import dataclasses
 import numpy as np
 
 from ... import rooms
+from ...backend import results_of
 from ...errors import ShapeError
-from ..theory.bounds import UNDEFINED
+from ..theory.bounds import UNDEFINED, widest
 
 # Elements of a parameter beside the one that is judged: a multiple of what a kernel may take at once, so that one that
 # counts a part too many or too few is found.
 _OTHERS = 1024
+
+
+def has_gradient(followers):
+    """Return whether gradients are judged of what follows: of what has no inputs of its own."""
+    return not any(_inputs(name, (1, 1)) for name in followers)
+
+
+def keeps_exact(followers):
+    """Return whether what follows rounds no sum of small integers."""
+    return all(_trait(name, "EXACT_ON_INTEGERS") for name in followers)
 
 
 class NoSuchResult(Exception):
@@ -46,21 +61,26 @@ def has_small_strips(images):
 def followed(case, followers):
     """Return a case whose x is such as the masks before it give, whose dy has the shape of what follows.
 
-    It is the case itself if nothing follows.
+    It is the case itself if nothing follows. There is no dy where what follows has inputs of its own.
 
     Raises
     ------
     NoSuchResult
-        If there is no window that fits into the result, or the result has not as many axes as windows have.
+        If there is no window that fits into the result, or the result has not as many axes as windows have. Or if
+        the operation is of whole numbers, which nothing is fused with.
     """
     if not followers:
         return case
     x = case.inputs[0]
+    if x.dtype.kind != "f":
+        raise NoSuchResult
     for name in _masks(followers):
         x, _ = _reference(name).forward(x, **_attributes(name))
     case = dataclasses.replace(case, inputs=(x, *case.inputs[1:]))
     if case.dy is None:
         return case
+    if not has_gradient(followers):
+        return dataclasses.replace(case, dy=None)
     y = np.zeros(case.dy.shape)
     try:
         for name in followers:
@@ -74,11 +94,43 @@ def followed(case, followers):
     return dataclasses.replace(case, dy=np.ascontiguousarray(dy))
 
 
-def bound(bound, followers):
-    """Return the bound of what follows a result with a bound."""
+def forward_bounds(operation, case, followers, y, algorithms):
+    """Return the bounds of the results of an operation, or of what follows its one result.
+
+    Parameters
+    ----------
+    operation : str
+    case : Case
+    followers : sequence of str
+    y : ndarray of float64
+        The exact result of the operation alone; of use only if something follows.
+    algorithms : dict
+        As :func:`~refcnn.backend.algorithms_of` returned it.
+    """
+    room = rooms.require(rooms.CONFORMANCE, operation)
+    bounds = results_of(room.forward_bound(case.inputs, case.attributes, **algorithms))
     for name in followers:
-        bound = _trait(name, "fused_bound")(bound)
-    return bound
+        (bound,), own, fold = bounds, _inputs(name, y.shape), _trait(name, "folded")
+        bounds = (_trait(name, "fused_bound")(y, bound, *own),)
+        if fold is not None:
+            folded = _folded_bound(room, case, fold(*case.inputs[1:], *own), algorithms)
+            bounds = (widest((*bounds, np.broadcast_to(folded, y.shape))),)
+        y, _ = _reference(name).forward(y, *own, **_attributes(name))
+    return bounds
+
+
+def _folded_bound(room, case, weights, algorithms):
+    """Return the bound of a convolution with kernels and a bias that are rounded after something is folded into them.
+
+    It is that of weights as large as they may be, for what is rounded, and of what their errors make of the result.
+    """
+    x, kernels, errors = case.inputs[0], weights[0], [entry.error for entry in weights]
+    may_vanish = (np.abs(kernels.exact) <= kernels.error) & (kernels.exact != 0)
+    # A kernel that vanishes makes NaN of an infinity.
+    if not all(np.isfinite(error).all() for error in errors) or (may_vanish.any() and not np.isfinite(x).all()):
+        return np.asarray(UNDEFINED)
+    largest = (entry.exact + np.sign(entry.exact) * entry.error for entry in weights)
+    return room.forward_bound((x, *largest), case.attributes, (None, *errors), **algorithms)
 
 
 def masked_bound(x, bound, followers):
@@ -137,6 +189,10 @@ def _attributes(name):
     return _trait(name, "AS_FOLLOWER")
 
 
+def _inputs(name, shape):
+    return _trait(name, "inputs_as_follower")(shape)
+
+
 def _masks(followers):
     """Return which of what follows comes before the operation too, in that order."""
     return [name for name in followers if _trait(name, "MASKS")]
@@ -147,9 +203,9 @@ class Composition:
 
     Parameters
     ----------
-    before, followers : sequence of (object, dict)
-        The implementations of what comes before and after, which have ``forward`` and ``backward``, and their
-        attributes.
+    before, followers : sequence of (object, dict, callable)
+        The implementations of what comes before and after, which have ``forward`` and ``backward``, their attributes,
+        and what returns their own inputs for a result of some shape.
     implementation : object
         Has both too.
     """
@@ -165,10 +221,14 @@ class Composition:
             return _AmongOthers(backend, implementation)
         if not names:
             return implementation
-        before, followers = (
-            [(backend.operation(name), _attributes(name)) for name in part] for part in (_masks(names), names)
-        )
-        return cls(before, implementation, followers)
+
+        def following(name):
+            def own(shape):
+                return map(backend.array, _inputs(name, shape))
+
+            return backend.operation(name), _attributes(name), own
+
+        return cls([following(name) for name in _masks(names)], implementation, [following(name) for name in names])
 
     def forward(self, x, *inputs, **attributes):
         """As in :mod:`refcnn.reference`."""
@@ -180,14 +240,14 @@ class Composition:
     def backward(self, dy, saved, needs, **attributes):
         """As in :mod:`refcnn.reference`."""
         of_before, of_first, of_followers = saved
-        for (operation, own), of_forward in zip(reversed(self._followers), reversed(of_followers), strict=True):
+        for (operation, own, _), of_forward in zip(reversed(self._followers), reversed(of_followers), strict=True):
             (dy,) = operation.backward(dy, of_forward, (True,), **own)
             if dy.shape[0] % 2 and hasattr(dy, "computed"):
                 # As for a kernel that does not spread a pooled gradient over the windows itself, as others do.
                 dy.computed()
         dx, *gradients = self._first.backward(dy, of_first, needs, **attributes)
         if dx is not None:
-            for (operation, own), of_forward in zip(reversed(self._before), reversed(of_before), strict=True):
+            for (operation, own, _), of_forward in zip(reversed(self._before), reversed(of_before), strict=True):
                 (dx,) = operation.backward(dx, of_forward, (True,), **own)
         return (dx, *gradients)
 
@@ -195,8 +255,8 @@ class Composition:
 def _forward(operations, y):
     """Return the result of operations one after the other, and what each saved."""
     all_saved = []
-    for operation, attributes in operations:
-        y, saved = operation.forward(y, **attributes)
+    for operation, attributes, own in operations:
+        y, saved = operation.forward(y, *own(y.shape), **attributes)
         all_saved.append(saved)
     return y, all_saved
 

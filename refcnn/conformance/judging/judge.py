@@ -9,8 +9,7 @@ from ...backend import algorithms_of, find, results_of
 from ..theory.bounds import UNDEFINED, number_format, subnormals
 from ..theory.strategies import LARGEST_INTEGER, describe
 from .comparison import ConformanceFailure, compare
-from .composition import Composition, NoSuchResult, masked_bound, routed
-from .composition import bound as composed_bound
+from .composition import Composition, NoSuchResult, forward_bounds, keeps_exact, masked_bound, routed
 
 
 def conformance(operation):
@@ -106,11 +105,11 @@ class Expectation:
 def expect_forward(operation, case, backend, *, to_the_bit=False, followers=()):
     """Return the :class:`Expectation` of forward on a backend; parameters as in :func:`check_forward`."""
     algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
-    to_the_bit = to_the_bit and not _rounds(operation, algorithms)
+    to_the_bit = to_the_bit and keeps_exact(followers) and not _rounds(operation, algorithms)
     y, _ = _exact(operation, case, _no_gradient(case), followers)
+    alone = _exact(operation, case, _no_gradient(case), ())[0] if followers else y
     with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
-        bounds = results_of(conformance(operation).forward_bound(case.inputs, case.attributes, **algorithms))
-        bounds = [composed_bound(bound, followers) for bound in bounds]
+        bounds = list(forward_bounds(operation, case, followers, alone, algorithms))
     in_tuple = isinstance(y, tuple)
     names = [f"result {index}" for index in range(len(y))] if in_tuple else ["y"]
     signed_zeros = not followers and are_copies(operation, "forward", case)

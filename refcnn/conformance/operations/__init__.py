@@ -67,8 +67,27 @@ def edges(case):
     return {}
 
 
-def fused_bound(bound):
-    """Return the bound of the operation's result, fused into kernels whose result alone may be off by ``bound``."""
+#: Where the operation may be folded into the convolution before it: ``folded(w, b, *own)`` returns the kernels and the
+#: bias that give its result then, as :class:`~refcnn.conformance.theory.approximation.Approximation`.
+folded = None
+
+
+def inputs_as_follower(shape):
+    """Return the operation's own inputs, a tuple of arrays, where it is fused and its first is of that shape."""
+    return ()
+
+
+def fused_bound(y, bound, *own):
+    """Return the bound of the operation's result, fused into kernels whose result alone may be off by ``bound``.
+
+    Parameters
+    ----------
+    y : ndarray of float64
+        What that is exactly.
+    bound : ndarray of float64
+    *own : ndarray
+        What :func:`inputs_as_follower` returned.
+    """
     return bound
 
 

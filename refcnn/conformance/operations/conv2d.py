@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from ...reference import conv2d
 from ...shapes import window_output_shape
 from ..theory import winograd
-from ..theory.bounds import windows_over_a_pixel
+from ..theory.bounds import UNDEFINED, windows_over_a_pixel
 from ..theory.convolution import bias_bound, gathered_bound, spread_bound, weights_bound
 from ..theory.edges import of_bias, of_planes, of_windows
 from ..theory.strategies import (
@@ -88,7 +88,8 @@ def forward_bound(inputs, attributes, errors=None, algorithms=None):
     bound = winograd.forward_bound(x, w, b, padding=attributes["padding"], groups=attributes["groups"], tile=tile)
     if errors is not None and any(error is not None for error in errors):
         # What errors of the inputs make of the result does not depend on how it is computed.
-        bound = bound + (direct - gathered_bound(product, x, w, b))
+        of_errors = np.where(np.isfinite(direct), direct - gathered_bound(product, x, w, b), np.inf)
+        bound = np.where((bound == UNDEFINED) | (direct == UNDEFINED), UNDEFINED, bound + of_errors)
     return bound
 
 

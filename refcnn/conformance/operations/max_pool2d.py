@@ -56,7 +56,7 @@ def is_copy(direction, case):
     return direction == "forward" and set(case.attributes["kernel"]) == {1}
 
 
-def fused_bound(bound):
+def fused_bound(y, bound):
     """A maximum is off by no more than the furthest off of its window, and open where one of them is."""
     bound = np.where(bound == UNDEFINED, np.inf, bound)
     bound = max_pool2d.forward(bound, **AS_FOLLOWER)[0]

@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..theory.approximation import Approximation
+from ..theory.bounds import UNDEFINED
 from ..theory.statistics import mean_and_variance
 from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, extents, grown
 
@@ -101,8 +102,30 @@ def _shifted(x, mean, deviation, scale, bias):
 class BatchNormalization:
     """The statistics are those of each channel, over the batch and all pixels."""
 
+    AS_FOLLOWER = {"epsilon": 1e-5, "momentum": 0.9, "training": False}
+
     cases = staticmethod(batch_cases)
     edges = staticmethod(_edges)
+
+    @staticmethod
+    def inputs_as_follower(shape):
+        """Return scale, bias, mean and variance, which make no number much larger."""
+        k = np.arange(shape[1])
+        return tuple(entry.astype(np.float32) for entry in (np.cos(k), np.sin(3 * k), 3 * np.cos(2 * k), 1 + k % 5 / 3))
+
+    def fused_bound(self, y, bound, *own):
+        """As alone, of numbers that are off already."""
+        error = np.where(bound == UNDEFINED, np.inf, bound)
+        found = self.forward_bound((y, *own), self.AS_FOLLOWER, (error, *(None,) * len(own)))
+        return np.where(bound == UNDEFINED, UNDEFINED, found)
+
+    def folded(self, w, b, *own):
+        """Kernels w factor and the bias (b - mean) factor + bias, where factor = scale / sqrt(variance + epsilon)."""
+        scale, bias, mean, variance = (Approximation.of_input(entry.reshape(-1, *(1,) * (w.ndim - 1))) for entry in own)
+        factor = scale / (variance + Approximation.of_attribute(self.AS_FOLLOWER["epsilon"])).sqrt()
+        former = Approximation(0) if b is None else Approximation.of_input(b.reshape(scale.shape))
+        shift = (former - mean) * factor + bias
+        return Approximation.of_input(w) * factor, shift.reshape(1, -1, *(1,) * (w.ndim - 2))
 
     def forward_bound(self, inputs, attributes, errors=None):
         """y = scale (x - mean) / sqrt(variance + epsilon) + bias; running = momentum running + (1 - momentum) batch."""

@@ -154,7 +154,12 @@ def plan(subject, options):
         elif options.profile == "quick" and not subject.is_simulator:
             own, _ = composition.split(variants[0])
             variants = [one for one in variants if composition.split(one)[0] == own]
-        rows += [(operation, direction, one) for direction in base.directions(operation) for one in variants]
+        rows += [
+            (operation, direction, one)
+            for direction in base.directions(operation)
+            for one in variants
+            if direction == "forward" or composition.has_gradient(composition.split(one)[1])
+        ]
     return rows
 
 

@@ -136,7 +136,7 @@ class _OnnxRuntime:
     def known_fault(self, operation, case, verdict):
         """Return the fault of onnxruntime's own that explains a wrong result of an operation, or None."""
         watch = known_faults.watch(self._description, operation, "forward", None)
-        return watch.explain(case, verdict, verdict.difference)
+        return watch.explain(case, verdict, verdict.difference_of_wrong)
 
     @contextlib.contextmanager
     def _explained(self, what):

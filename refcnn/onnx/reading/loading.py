@@ -1,13 +1,12 @@
 """Reading an ONNX file that refcnn wrote, and running it in onnxruntime."""
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ...data import Preprocessing
 from ...errors import DataError, ShapeError
 from ...formats import FLOAT32
 from ...reading import check, parse_json, read_plain, reading
-from ...typing import PathLike
+from ...typing import ArrayLike, PathLike
 
 #: Protocol buffers hold no more bytes.
 _MOST_BYTES = 2**31 - 1

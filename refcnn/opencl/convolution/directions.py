@@ -56,21 +56,26 @@ def forward(x, w, b, geometry):
     which = choose(x.device, "forward", geometry)
     if which == "plain":
         return _plain(x.device, "forward", shape, geometry, "y", x=x, w=w, b=b, has_bias=int(b is not None)), saved
-    if which in TILES:
-        run, run_pooled = (
-            functools.partial(function, x, w, b, geometry, TILES[which])
-            for function in (winograd.forward, winograd.forward_pooled)
-        )
-        return Pending(x.device, shape, run, run_pooled).array(), saved
-    if which in _BY_PLANES:
-        run = functools.partial(_BY_PLANES[which].forward, saved.x, w, b, geometry)
-        return Pending(x.device, shape, run).array(), saved
-    return Pending(x.device, shape, functools.partial(_product, saved, b)).array(), saved
+
+    def run(rectify, fold=_as_given):
+        weights = fold(w, b)
+        if which in TILES:
+            return winograd.forward(saved.x, *weights, geometry, TILES[which], rectify)
+        if which in _BY_PLANES:
+            return _BY_PLANES[which].forward(saved.x, *weights, geometry, rectify)
+        y, saved.packed = product.forward(saved.x, *weights, geometry, rectify)
+        return y
+
+    def run_pooled(fold=_as_given):
+        return winograd.forward_pooled(saved.x, *fold(w, b), geometry, TILES[which])
+
+    # To fold something into more kernels than there are results takes longer than to do it to these.
+    folds = math.prod(shape) >= w.size
+    return Pending(x.device, shape, run, run_pooled if which in TILES else None, folds).array(), saved
 
 
-def _product(saved, b, rectify):
-    y, saved.packed = product.forward(saved.x, saved.w, b, saved.geometry, rectify)
-    return y
+def _as_given(w, b):
+    return w, b
 
 
 class Gradients:

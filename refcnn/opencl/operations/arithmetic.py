@@ -1,9 +1,14 @@
 """Arithmetic of two numbers on an OpenCL device: formulas and gradients are functions of kernels/arithmetic.cl."""
 
+import functools
+
+from ...formats import FLOAT32
 from ...shapes import broadcast_shape, repeated_axes
 from ..shared.broadcasting import launch_binary
 from ..shared.elementwise import options_of_types, width_option
+from ..shared.fusion import Pending
 from ..shared.reduction import sum_over
+from ..variants import CHOSEN
 
 
 class Binary:
@@ -20,7 +25,7 @@ class Binary:
         As in :class:`refcnn.opencl.operations.elementary.Unary`.
     """
 
-    KERNELS = {"elementwise": (None,)}
+    KERNELS: dict[str, tuple] = {"elementwise": (None,)}
 
     def __init__(self, formula, passes_dy_to=(), in_vectors=False):
         functions = {f"-DOF_{name.upper()}={formula}_of_{name}" for name in "ab" if name not in passes_dy_to}
@@ -29,10 +34,17 @@ class Binary:
 
     def forward(self, a, b):
         """a, b of shapes that broadcast -> y of the shape that they broadcast to."""
-        y = a.device.empty(a.shape if a.shape == b.shape else broadcast_shape(a.shape, b.shape), a.dtype)
-        launch_binary("forward", a=a, b=b, y=y, options=(*options_of_types(a.dtype), *self._of(a)))
+        y = self._result(a, b)
         # What no gradient is computed from is not kept in memory for it.
         return y, (a.shape, b.shape, (a, b, y) if len(self._passes_dy_to) < 2 else None)
+
+    def _result(self, a, b):
+        return self._launched(a, b, self._of(a))
+
+    def _launched(self, a, b, options):
+        y = a.device.empty(_shape(a, b), a.dtype)
+        launch_binary("forward", a=a, b=b, y=y, options=(*options_of_types(a.dtype), *options))
+        return y
 
     def backward(self, dy, saved, needs):
         """Each operand's gradient is summed over the axes along which the operand was repeated."""
@@ -54,8 +66,34 @@ class Binary:
         return sum_over(gradient, repeated_axes(shape, gradient.shape)).reshape(shape)
 
 
+def _shape(a, b):
+    return a.shape if a.shape == b.shape else broadcast_shape(a.shape, b.shape)
+
+
+class Add(Binary):
+    """y = a + b, of floats together with the rectifier that may follow it, as after a connection that skips layers."""
+
+    VARIANTS = (CHOSEN,)
+    FUSED = {"relu": (CHOSEN,)}
+    KERNELS = {"elementwise": (CHOSEN,)}
+
+    def __init__(self):
+        super().__init__("add", passes_dy_to=("a", "b"))
+
+    def _result(self, a, b):
+        if a.dtype != FLOAT32.dtype:
+            return super()._result(a, b)
+        # Computed now, lest one sum wait for the next in a long row of them.
+        run = functools.partial(self._run, a.computed(), b.computed())
+        return Pending(a.device, _shape(a, b), run).array()
+
+    def _run(self, a, b, rectify):
+        options = ("-DOPERATION=add_rectified", width_option(a, False)) if rectify else self._of(a)
+        return self._launched(a, b, options)
+
+
 OPERATIONS = {
-    "add": Binary("add", passes_dy_to=("a", "b")),
+    "add": Add(),
     "divide": Binary("divide"),
     "maximum": Binary("maximum"),
     "minimum": Binary("minimum"),

@@ -12,8 +12,15 @@ from ..shared.planes import attributes_in_plane, in_plane, is_signal, out_of_pla
 from ..variants import CHOSEN, SPECIAL, TILES
 
 VARIANTS = directions.VARIANTS
-FUSED = {"relu": (CHOSEN, "cpu", "gpu", *SPECIAL), "relu+max_pool2d": (CHOSEN, *TILES)}
-KERNELS = directions.KERNELS | {"max_pool2d_rectified": ("winograd_2x2+relu+max_pool2d",)}
+FUSED = {
+    "relu": (CHOSEN, "cpu", "gpu", *SPECIAL),
+    "relu+max_pool2d": (CHOSEN, *TILES),
+    "batch_normalization": (CHOSEN, "cpu", "gpu", *SPECIAL),
+}
+KERNELS = directions.KERNELS | {
+    "max_pool2d_rectified": ("winograd_2x2+relu+max_pool2d",),
+    "normalization": ("cpu+batch_normalization",),
+}
 
 
 def forward(x, w, b, *, stride, padding, dilation, groups):

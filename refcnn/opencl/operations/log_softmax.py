@@ -1,6 +1,6 @@
 """The logarithm of softmax on an OpenCL device."""
 
-from ..shared.along_axis import launch_along
+from ..shared.along import launch_along
 
 KERNELS = {"softmax": (None,)}
 

@@ -1,7 +1,10 @@
 """Normalisation on an OpenCL device; see :mod:`refcnn.reference.normalization`."""
 
+import functools
 import math
 
+from ...mode import is_recording
+from ..shared.fusion import folded
 from ..shared.statistics import EachRow, Rows
 
 
@@ -12,6 +15,11 @@ class BatchNormalization:
 
     def forward(self, x, scale, bias, mean, variance, *, epsilon, momentum, training):
         """Return y, in training (y, running mean, running variance)."""
+        if not training and not is_recording():
+            # Recorded, the gradients need x itself.
+            y = folded(x, functools.partial(_folded, scale, bias, mean, variance, epsilon))
+            if y is not None:
+                return y, (x, scale, mean, variance)
         rows, running = _rows(x), ()
         if training:
             mean, variance, *running = _statistics(rows, x, mean, variance, momentum)
@@ -56,6 +64,30 @@ class BatchNormalization:
         )
         dx = _dx(rows, dy, x, mean, found, training) if needs[0] else None
         return (dx, *(found[name] for name in names[:4]))
+
+
+def _folded(scale, bias, mean, variance, epsilon, w, b):
+    """Return kernels and bias of a convolution that gives what is normalised of one with w and b."""
+    device, channels = w.device, w.shape[0]
+    rows = Rows(device, 1, channels, w.size // channels)
+    factor, shift = device.empty(scale.shape), device.empty((1, channels, *(1,) * (w.ndim - 2)))
+    rows.launch(
+        "fold",
+        channels,
+        scale=scale,
+        bias=bias,
+        mean=mean,
+        variance=variance,
+        b=b,
+        has_bias=int(b is not None),
+        factor=factor,
+        shift=shift,
+        channels=channels,
+        epsilon=epsilon,
+    )
+    kernels = device.empty(w.shape)
+    rows.each("scaled", dy=w, slope=rows.of_channels(factor), dx=kernels)
+    return kernels, shift
 
 
 def _statistics(rows, x, mean, variance, momentum):

@@ -1,6 +1,6 @@
 """Softmax on an OpenCL device."""
 
-from ..shared.along_axis import launch_along
+from ..shared.along import launch_along
 
 
 def forward(x, *, axis=1):

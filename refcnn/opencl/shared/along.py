@@ -1,14 +1,29 @@
-"""Sums along one axis, each of terms that a table names: y = A x, where A has few numbers in a row that are not 0."""
+"""Launches of kernels that work along one axis of an array."""
 
 import math
 
 import numpy as np
 
-from .elementwise import launch_in_chunks
+from .elementwise import launch_in_chunks, launch_over
+
+
+def launch_along(stem, kernel, axis, /, **arrays):
+    """Run a kernel with a work-item for each row along an axis of arrays, all of one shape.
+
+    ``STRIDE`` is 1 or ``inner`` in it.
+    """
+    first = next(iter(arrays.values()))
+    columns, inner = first.shape[axis], math.prod(first.shape[axis + 1 :])
+    rows = first.size // columns
+    options = ("-DSTRIDE=1" if inner == 1 else "-DSTRIDE=inner",)
+    sizes = {"rows": rows, "columns": columns, "inner": inner}
+    launch_over(first.device, stem, kernel, rows, options=options, **arrays, **sizes)
 
 
 def sum_along(x, axis, places, offsets, weights=None):
-    """Return y with y[..., k, ...] = the sum over j from offsets[k] to offsets[k + 1] of w[j] x[..., places[j], ...].
+    """Sum along an axis terms that a table names: y = A x, where A has few numbers in a row that are not 0.
+
+    Return y with y[..., k, ...] = the sum over j from offsets[k] to offsets[k + 1] of w[j] x[..., places[j], ...].
 
     Parameters
     ----------
