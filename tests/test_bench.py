@@ -106,8 +106,18 @@ def test_workloads_travel_as_json(book):
     for workload in (book.network("lenet5", "training"), book.layer(TINY, "inference")):
         description = json.loads(json.dumps(workload.description))
         assert description["parameters"] > 0 and os.path.getsize(description["onnx"]) > 4 * description["parameters"]
-    names = [operation for operation, *_ in book.network("chapter", "training").description["layers"]]
+    names = [operation for operation, *_ in book.network("chapter", "training").description["steps"]]
     assert names == ["conv2d", "relu", "conv2d", "relu", "max_pool2d", "dropout", "flatten", "dense", "relu", "dense"]
+
+
+def test_steps_tell_which_results_they_read(book):
+    description = book.network("unet", "training", image_shape=(3, 16, 16), batch=2).description
+    assert description["places"] == (16, 16)
+    steps = description["steps"]
+    assert steps[0][0] == "conv2d" and steps[0][1] == [-1]
+    (narrow, wide), *_ = (inputs for operation, inputs, *_ in steps if operation == "concat")
+    assert steps[narrow][0] == "relu" and steps[wide][0] == "conv_transpose2d"
+    assert all(number < place for place, (_, inputs, *_) in enumerate(steps) for number in inputs)
 
 
 # Whose turn it is.
@@ -181,6 +191,7 @@ def test_contestants_do_the_workloads(contestants, book):
     small = {"image_shape": (1, 8, 8), "batch": 3}
     plan = [book.network("chapter", mode, **small) for mode in workloads.MODES]
     plan += [book.layer(TINY, mode) for mode in workloads.MODES]
+    plan += [book.network("unet", "training", image_shape=(3, 16, 16), batch=2)]
     for workload in plan:
         times = measuring.measure(contestants, workload, 2, 0.001)
         for name, found in times.items():

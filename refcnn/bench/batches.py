@@ -21,9 +21,9 @@ def images(batch, image_shape):
     return random((_COUNT, batch, *image_shape))
 
 
-def labels(batch):
-    """Return the labels of as many batches."""
-    return np.random.default_rng(1).integers(0, CLASSES, (_COUNT, batch))
+def labels(batch, places=()):
+    """Return the labels of as many batches, of images or of each of so many places."""
+    return np.random.default_rng(1).integers(0, CLASSES, (_COUNT, batch, *places))
 
 
 def endless():

@@ -192,6 +192,8 @@ def _plan(book, options):
         for model in ("chapter",) if options.quick else ("chapter", "lenet5"):
             for mode in workloads.MODES:
                 yield "networks", 0, book.network(model, mode)
+        for model, side, batch in () if options.quick else workloads.DEEP:
+            yield "networks", 0, book.network(model, "training", image_shape=(3, side, side), batch=batch)
     if "grid" in options.parts:
         for layer in workloads.QUICK_GRID if options.quick else workloads.GRID:
             for mode in workloads.MODES:

@@ -12,6 +12,7 @@ from ..layers.conv2d import Conv2d
 from ..mode import training
 from ..model import Sequential
 from ..opencl.convolution.sizes import Convolution
+from ..stored import Stored
 from ..tape import tape
 from ..variable import Variable
 from . import batches
@@ -19,6 +20,8 @@ from . import batches
 MODES = ("training", "inference")
 CHAPTER_IMAGE = (1, 28, 28)
 CHAPTER_BATCH = 64
+#: Deep networks whose training is measured: name, side of the images, batch size.
+DEEP = (("resnet18", 32, 64), ("mobilenet_v2", 32, 64), ("unet", 64, 16))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,10 +121,11 @@ class Book:
         self._folder, self._files = Path(folder), {}
 
     def network(self, model, mode, *, image_shape=CHAPTER_IMAGE, batch=CHAPTER_BATCH):
-        """Return a workload of a model that :func:`refcnn.models.build` knows."""
+        """Return a workload of a model that :func:`make` knows."""
         with use_backend("reference"):
-            built = models.build(model, image_shape, batches.CLASSES)
-            nodes = record(built, image_shape)
+            built = make(model, image_shape)
+            output = _recorded(built, image_shape)
+            nodes = tape(output)
             file = self._onnx((model, *image_shape), built, image_shape)
         name = model if image_shape == CHAPTER_IMAGE else f"{model} {image_shape[1]}x{image_shape[2]}"
         description = {
@@ -130,7 +134,8 @@ class Book:
             "model": model,
             "image_shape": image_shape,
             "batch": batch,
-            "layers": [_describe(node) for node in nodes],
+            "steps": _steps(nodes),
+            "places": output.shape[2:],
             "onnx": file,
             "parameters": _parameters(built),
         }
@@ -173,11 +178,23 @@ class Book:
         return self._files[key]
 
 
+def make(name, image_shape):
+    """Return a network with its parameters made: one that :func:`refcnn.models.build` knows, or that labels pixels."""
+    if name not in models.OF_PIXELS:
+        return models.build(name, image_shape, batches.CLASSES)
+    model = models.OF_PIXELS[name](tuple(image_shape), batches.CLASSES)
+    model(np.zeros((1, *image_shape), np.float32))
+    return model
+
+
 def record(model, image_shape):
     """Return the tape's nodes of one image in training, in order."""
+    return tape(_recorded(model, image_shape))
+
+
+def _recorded(model, image_shape):
     with training():
-        output = model(Variable(np.zeros((1, *image_shape), np.float32)))
-    return tape(output)
+        return model(Variable(np.zeros((1, *image_shape), np.float32)))
 
 
 def attributes(geometry):
@@ -220,7 +237,7 @@ def network_flop(nodes, mode):
     """Return the multiplications and additions of a network's recorded operations for one image."""
     total = 0
     for node in nodes:
-        forward = flop(node.operation, node.inputs, node.attributes)
+        forward = node.flop()
         needs = [entry is not None and entry.requires_grad for entry in node.inputs]
         total += forward + (backward_flop(forward, needs) if mode == "training" else 0)
     return total
@@ -237,10 +254,24 @@ def _shapes(inputs):
     return [None if entry is None else entry.shape for entry in inputs]
 
 
-def _describe(node):
-    """Return a recorded operation as (operation, shapes of its parameters, attributes) for those who have no tape."""
-    attributes = {key: value for key, value in node.attributes.items() if key not in ("seed", "stream")}
-    return node.operation, _shapes(node.inputs[1:]), attributes
+def _steps(nodes):
+    """Return recorded operations for those who have no tape, each as (operation, inputs, shapes, attributes).
+
+    The inputs are numbers of earlier steps, -1 for the images; the shapes are those of the parameters and buffers.
+    """
+    steps, numbers = [], {}
+    for node in nodes:
+        inputs = [numbers.get(id(entry), -1) for entry in node.inputs if not _is_stored(entry)]
+        shapes = _shapes(entry for entry in node.inputs if _is_stored(entry))
+        attributes = {key: value for key, value in node.attributes.items() if key not in ("seed", "stream")}
+        numbers |= {id(result): len(steps) for result in node.results() if result is not None}
+        steps.append((node.operation, inputs, shapes, attributes))
+    return steps
+
+
+def _is_stored(entry):
+    """Return whether an input of an operation is a parameter or a buffer, or one that is left out."""
+    return entry is None or isinstance(entry, Stored)
 
 
 def _parameters(model):

@@ -57,10 +57,10 @@ class PyTorch(contestant.Contestant):
     def _tensor(self, array):
         return torch.from_numpy(array).to(self.device)
 
-    def _network(self, mode, layers, image_shape, batch, **_):
+    def _network(self, mode, steps, image_shape, batch, places, **_):
         torch.manual_seed(0)
-        model = nn.Sequential(*(module for layer in layers for module in _modules(*layer))).to(self.device)
-        images, labels = batches.images(batch, image_shape), batches.labels(batch)
+        model = _Network(steps).to(self.device)
+        images, labels = batches.images(batch, image_shape), batches.labels(batch, places)
         numbers = batches.endless()
         if mode == "inference":
             model.eval()
@@ -102,6 +102,48 @@ class PyTorch(contestant.Contestant):
         return modules
 
 
+class _Network(nn.Module):
+    """Recorded operations, one after the other: each takes results of earlier ones by their numbers, or the images."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.steps = nn.ModuleList(
+            nn.Sequential(*_modules(operation, shapes, attributes))
+            if len(inputs) == 1
+            else _joining(operation, attributes)
+            for operation, inputs, shapes, attributes in steps
+        )
+        self.inputs = [inputs for _, inputs, _, _ in steps]
+        # When a result was read for the last time it is let go, as it is where a network is written by hand.
+        self.last_read = {number: step for step, inputs in enumerate(self.inputs) for number in inputs}
+
+    def forward(self, x):
+        results = {-1: x}
+        for number, (step, inputs) in enumerate(zip(self.steps, self.inputs, strict=True)):
+            results[number] = step(*(results[key] for key in inputs))
+            for key in inputs:
+                if self.last_read[key] == number:
+                    results.pop(key, None)
+        return results[number]
+
+
+class _Joining(nn.Module):
+    """A function of several results."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.forward = function
+
+
+def _joining(operation, attributes):
+    """Return the module that joins the results of several operations."""
+    if operation == "add":
+        return _Joining(torch.add)
+    if operation == "concat":
+        return _Joining(lambda *xs: torch.cat(xs, attributes["axis"]))
+    raise NotImplementedError(f"the operation {operation}")
+
+
 def _modules(operation, shapes, attributes):
     """Yield the modules that do one operation of refcnn's, with parameters of such shapes."""
     attributes = {key: tuple(value) if isinstance(value, list) else value for key, value in attributes.items()}
@@ -115,7 +157,7 @@ class _Modules:
     """For each operation, under its name in refcnn, what yields PyTorch's modules that do the same."""
 
     @staticmethod
-    def conv2d(w, b, *, stride, padding, dilation, groups):
+    def conv2d(w, b=None, *, stride, padding, dilation, groups):
         channels, inputs, *window = w
         axes = len(window)
         before, after = padding[:axes], padding[axes:]
@@ -128,7 +170,24 @@ class _Modules:
         yield module(inputs * groups, channels, tuple(window), stride, own_padding, dilation, groups, b is not None)
 
     @staticmethod
-    def dense(w, b):
+    def conv_transpose2d(w, b=None, *, stride, padding, output_padding, dilation, groups):
+        inputs, channels, *window = w
+        module = getattr(nn, f"ConvTranspose{len(window)}d")
+        own = _alike(padding)
+        yield module(
+            inputs, channels * groups, tuple(window), stride, own, output_padding, groups, b is not None, dilation
+        )
+
+    @staticmethod
+    def batch_normalization(scale, *others, epsilon, momentum, training):
+        yield nn.BatchNorm2d(*scale, epsilon, 1 - momentum)
+
+    @staticmethod
+    def clip(*, min, max):
+        yield nn.Hardtanh(min, max)
+
+    @staticmethod
+    def dense(w, b=None):
         yield nn.Linear(*w, bias=b is not None)
 
     @staticmethod

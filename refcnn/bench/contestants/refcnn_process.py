@@ -11,9 +11,8 @@ from ... import npz
 from ...answering import Parent
 from ...backend import use_backend
 from ...mode import recording
-from ...models.building import build
 from ...runs import training
-from .. import batches
+from .. import batches, workloads
 from .contestant import Contestant
 
 
@@ -80,15 +79,15 @@ class Refcnn(Contestant):
         model = make(**workload)
         return sum(int(np.prod(parameter.shape)) for _, parameter in model.parameters())
 
-    def _network(self, mode, model, image_shape, batch, **_):
+    def _network(self, mode, model, image_shape, batch, places, **_):
         rm.set_seed(0)
-        cnn = build(model, tuple(image_shape), batches.CLASSES)
-        images, labels = batches.images(batch, image_shape), batches.labels(batch)
+        cnn = workloads.make(model, tuple(image_shape))
+        images, labels = batches.images(batch, image_shape), batches.labels(batch, places)
         numbers = batches.endless()
         if mode == "inference":
             self.step = lambda: cnn(images[next(numbers)]).as_ndarray()
             return cnn
-        targets = [rm.data.one_hot(one, batches.CLASSES) for one in labels]
+        targets = labels if places else [rm.data.one_hot(one, batches.CLASSES) for one in labels]
         optimizer = rm.Sgd(lr=batches.LEARNING_RATE, momentum=batches.MOMENTUM, nesterov=True)
 
         def begin():
