@@ -661,6 +661,14 @@ def test_a_verdict_says_how_far_numbers_differ():
     assert (verdict.difference, verdict.difference_of_wrong, verdict.worst) == (1, 0.5, (1,))
 
 
+def test_a_quotient_by_what_may_be_0_may_be_anything():
+    """The sum is 0 in float64 in one order of its terms alone, so that the exact quotient is infinite or is not."""
+    terms = np.array([0.1, 0.2, 0.3, -0.1, -0.2, -0.3])
+    for order in ([0, 1, 2, 3, 4, 5], [0, 3, 1, 4, 2, 5]):
+        total = Approximation.of_input(terms[order].astype(np.float32), None).sum()
+        assert (Approximation.of_input(np.float32(1), None) / total).bound == UNDEFINED
+
+
 def test_a_bound_that_holds_for_either_of_two():
     first, second = np.array([1, UNDEFINED, 0, np.inf]), np.array([2, 3, UNDEFINED, 0])
     np.testing.assert_array_equal(widest([first, second]), [2, UNDEFINED, UNDEFINED, np.inf])

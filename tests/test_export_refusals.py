@@ -32,7 +32,10 @@ class Changing(rm.Model):
     ("change", "message"),
     [
         (lambda y, x: rm.relu(y) if x.shape[0] == 3 else y, "1 operations, but 2 when run on a batch of 3"),
-        (lambda y, x: rm.relu(y) if x.shape[0] == 3 else rm.softmax(y), "operation 2 is softmax.dense_1., but relu"),
+        (
+            lambda y, x: rm.relu(y) if x.shape[0] == 3 else rm.softmax(y),
+            "operation 2 is softmax.dense_1, axis=1., but relu",
+        ),
         (lambda y, x: rm.add(y, np.ones(y.shape)), "constant.1, which add_1 .* shape"),
         (lambda y, x: rm.add(y, y.as_ndarray() * 2), "constant.1, which add_1"),
         (lambda y, x: rm.relu(y) if x.as_ndarray().min() < -0.5 else y, "when run on a batch of . drawn images"),

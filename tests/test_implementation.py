@@ -96,7 +96,7 @@ WRONG_IN_FEW_PLACES = [
             dy, max_pool2d.forward(np.nan_to_num(x), **options)[1], (True,), **options
         ),
     ),
-    ("softmax", lambda x: softmax.forward(np.nan_to_num(x))[0]),
+    ("softmax", lambda x, axis: softmax.forward(np.nan_to_num(x), axis=axis)[0]),
     (
         "softmax_cross_entropy",
         lambda x, t, reduce_sum: softmax_cross_entropy.forward(np.nan_to_num(x), t, reduce_sum=reduce_sum)[0],

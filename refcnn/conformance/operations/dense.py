@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from ..theory.bounds import sum_of_products, sum_of_terms
 from ..theory.edges import of_bias
-from ..theory.strategies import FEW_NOT_FINITE, LIMITS, Case, arrays, extents
+from ..theory.strategies import FEW_NOT_FINITE, LIMITS, VAST, Case, arrays, extents
 
 EXACT_ON_INTEGERS = True
 _LARGEST_TINY = 18
@@ -24,6 +24,8 @@ def cases(draw, size="small", integers=False):
     outputs = draw(extents(_LARGEST_TINY if size == "tiny" else 2 * largest))
     if size != "tiny" and draw(st.integers(0, 9)) == 9:
         batch, inputs, outputs = draw(_FAR_ROWS)
+    if size == "vast":
+        batch, outputs = VAST // inputs + draw(st.integers(1, 9)), min(outputs, 9)
     x = draw(arrays((batch, inputs), integers, **FEW_NOT_FINITE))
     w = draw(arrays((inputs, outputs), integers, **FEW_NOT_FINITE))
     b = draw(st.one_of(st.none(), arrays((1, outputs), integers, **FEW_NOT_FINITE)))

@@ -205,7 +205,8 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
     def __truediv__(self, other):
         other = self._of(other)
         # (a + da)/(b + db) - a/b = (da - (a/b) db)/(b + db)
-        quotient = self.exact / other.exact
+        # Infinite where it may be: whether a sum that cancels is 0 in float64 too depends on its order.
+        quotient = np.where(other._may_be_zero, np.inf, self.exact / other.exact)
         smallest = np.maximum(np.abs(other.exact) - other.error, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             error = np.where(smallest > 0, (self.error + np.abs(quotient) * other.error) / smallest, np.inf)
