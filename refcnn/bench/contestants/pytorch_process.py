@@ -108,10 +108,7 @@ class _Network(nn.Module):
     def __init__(self, steps):
         super().__init__()
         self.steps = nn.ModuleList(
-            nn.Sequential(*_modules(operation, shapes, attributes))
-            if len(inputs) == 1
-            else _joining(operation, attributes)
-            for operation, inputs, shapes, attributes in steps
+            _chained(list(_modules(operation, shapes, attributes))) for operation, _, shapes, attributes in steps
         )
         self.inputs = [inputs for _, inputs, _, _ in steps]
         # When a result was read for the last time it is let go, as it is where a network is written by hand.
@@ -135,13 +132,9 @@ class _Joining(nn.Module):
         self.forward = function
 
 
-def _joining(operation, attributes):
-    """Return the module that joins the results of several operations."""
-    if operation == "add":
-        return _Joining(torch.add)
-    if operation == "concat":
-        return _Joining(lambda *xs: torch.cat(xs, attributes["axis"]))
-    raise NotImplementedError(f"the operation {operation}")
+def _chained(modules):
+    """Return one module that does several, one after the other; a single one may read several results."""
+    return modules[0] if len(modules) == 1 else nn.Sequential(*modules)
 
 
 def _modules(operation, shapes, attributes):
@@ -181,6 +174,14 @@ class _Modules:
     @staticmethod
     def batch_normalization(scale, *others, epsilon, momentum, training):
         yield nn.BatchNorm2d(*scale, epsilon, 1 - momentum)
+
+    @staticmethod
+    def add():
+        yield _Joining(torch.add)
+
+    @staticmethod
+    def concat(*, axis):
+        yield _Joining(lambda *xs: torch.cat(xs, axis))
 
     @staticmethod
     def clip(*, min, max):
