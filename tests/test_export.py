@@ -271,7 +271,10 @@ def test_what_the_file_says(tmp_path):
     assert (proto.producer_name, proto.producer_version) == ("refcnn", rm.__version__)
     assert "image (N, 1, 8, 8) -> logits (N, 5)" in proto.doc_string
     metadata = {entry.key: json.loads(entry.value) for entry in proto.metadata_props}
-    assert metadata == {"refcnn.classes": list(classes), "refcnn.preprocessing": preprocessing.to_json()}
+    assert metadata == {
+        "refcnn.classes": list(classes),
+        "refcnn.preprocessing": json.loads(json.dumps(preprocessing.to_json())),
+    }
     (image,), (output,) = proto.graph.input, proto.graph.output
     assert (image.name, output.name) == ("image", "logits")
     for value in (image, output):

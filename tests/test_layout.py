@@ -232,10 +232,6 @@ OTHER_MEANINGS = {
             ("_norm", "reduce_sum"),
         )
     },
-    **{
-        ("bench.contestants.pytorch_process", "_joining", operation): "the layer that PyTorch's network is given for it"
-        for operation in ("add", "concat")
-    },
     ("fitting.optimizers", "", "adam"): "the option's default, among names that the optimizers' cards give",
     ("numpy_protocol", "", "size"): "NumPy's function of that name",
     ("opencl.runtime.array", "DeviceArray", "size"): "the elements of an array, as in NumPy",

@@ -25,7 +25,8 @@ def cases(draw, size="small", integers=False):
     if size != "tiny" and draw(st.integers(0, 9)) == 9:
         batch, inputs, outputs = draw(_FAR_ROWS)
     if size == "vast":
-        batch, outputs = VAST // inputs + draw(st.integers(1, 9)), min(outputs, 9)
+        inputs, outputs = max(inputs, 64), min(outputs, 9)
+        batch = VAST // inputs + draw(st.integers(1, 9))
     x = draw(arrays((batch, inputs), integers, **FEW_NOT_FINITE))
     w = draw(arrays((inputs, outputs), integers, **FEW_NOT_FINITE))
     b = draw(st.one_of(st.none(), arrays((1, outputs), integers, **FEW_NOT_FINITE)))

@@ -22,7 +22,10 @@ def cases(draw, size="small", integers=False):
     indices = rng.integers(-reach, reach, shape, draw(st.sampled_from((np.int64, np.int32))))
     of = draw(st.sampled_from((number_format(), number_format(), *formats.EXACT)))
     numbers = [(0, 1), (1, 0)] if of is formats.BOOL else [(0, 1), (-2, 3), (of.dtype.type(1) * 7, 0)]
-    off, on = (of.dtype.type(number).item() for number in draw(st.sampled_from(numbers)))
+    # Of truth values too these are numbers: an attribute that is one is a flag.
+    off, on = (
+        int(number) if of is formats.BOOL else of.dtype.type(number).item() for number in draw(st.sampled_from(numbers))
+    )
     attributes = {"depth": depth, "axis": draw(st.integers(0, len(shape))), "off": off, "on": on, "dtype": of.name}
     return Case((np.asarray(indices),), attributes)
 

@@ -32,7 +32,7 @@ def cases(draw, size="small", integers=False):
     ends = [draw(_ends(side, mode)) for side in shape]
     x = draw(moving.numbers(shape, integers))
     values = (0, 7, -3, 2**40 + 1) if x.dtype == np.int64 else (0, 7, -3)
-    values = (False, True) if x.dtype == np.bool_ else values
+    values = (0, 1) if x.dtype == np.bool_ else values
     values = (0.0, 1.0, -0.0, 7.0, *((np.inf, np.nan) * (not integers))) if x.dtype.kind == "f" else values
     attributes = {
         "pads": (*(before for before, _ in ends), *(after for _, after in ends)),
