@@ -67,7 +67,7 @@ def cases(draw, size="small", integers=False):
         return Case((x,), attributes, draw(arrays(y.shape, integers, special=_SPECIAL, shares=(0, 0, 0.02))))
     x = draw(moving.numbers(shape, integers))
     if x.dtype == BOOL.dtype:
-        attributes["extrapolation_value"] = bool(attributes["extrapolation_value"])
+        attributes["extrapolation_value"] = int(bool(attributes["extrapolation_value"]))
     elif x.dtype.kind == "i":
         attributes["extrapolation_value"] = int(attributes["extrapolation_value"])
     return draw(moving.case(resize, (x,), attributes, integers))
