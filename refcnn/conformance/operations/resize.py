@@ -17,7 +17,7 @@ from ...reference import resize
 from ..theory import moving
 from ..theory.approximation import Approximation
 from ..theory.bounds import UNDEFINED, gamma, input_error, may_overflow, underflow
-from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, batches, extents, subnormal_numbers
+from ..theory.strategies import FEW_NOT_FINITE, VAST, Case, arrays, batches, extents, subnormal_numbers
 
 _COORDINATES = (
     *("half_pixel", "half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize"),
@@ -36,6 +36,10 @@ def cases(draw, size="small", integers=False):
     spatial = draw(st.sampled_from((2, 2, 1, 3)))
     most = {1: 40, 2: 17, 3: 7}[spatial] if size != "tiny" else 5
     shape = (draw(batches(size)), draw(extents(3)), *(draw(extents(most)) for _ in range(spatial)))
+    if size == "vast":
+        least = (2, 1, *(min(most, 9),) * spatial)
+        shape = tuple(map(max, shape, least))
+        shape = (VAST // math.prod(shape[1:]) + 1, *shape[1:])
     axes = tuple(sorted(draw(st.permutations(range(2, 2 + spatial)))[: draw(st.integers(1, spatial))]))
     mode = draw(st.sampled_from(("nearest", "linear", "cubic")))
     coordinates = draw(st.sampled_from(_COORDINATES))
