@@ -129,7 +129,7 @@ def summary(run):
         "model.onnx": "the exported model",
         "metrics.csv": "losses, accuracy and speed of each epoch",
         "classes.csv": "precision, recall and F1 score of each class",
-        "curves.png": "the same as curves",
+        "curves.png": "losses and shares of metrics.csv as curves",
         "kernels.png": "the first layer's kernels",
         "features_*.png": "an image after each convolution",
         "confusion.png": "which classes were taken for which",
