@@ -279,15 +279,17 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         """The natural logarithm, whose argument's error e gives log(v) - log(v - e)."""
         with np.errstate(divide="ignore"):
             error = -np.log1p(-np.minimum(self.error / self.exact, 1))
-        is_lost = self._may_be_zero & (self.exact <= 0)
-        return self._rounded(np.log(self.exact), error, 2 * LOG_ULP, is_lost)
+        # Infinite where it may be, as a quotient.
+        exact = np.where(self._may_be_zero, -np.inf, np.log(self.exact))
+        return self._rounded(exact, error, 2 * LOG_ULP, self._may_be_zero)
 
     def log1p(self):
         """log(1 + v), whose argument's error e gives log(1 + v) - log(1 + v - e)."""
         with np.errstate(divide="ignore"):
             error = -np.log1p(-np.minimum(self.error / (1 + self.exact), 1))
-        is_lost = (self.error > 0) & (self.exact <= -1) & (self.exact + self.error >= -1)
-        return self._rounded(np.log1p(self.exact), error, 2 * LOG1P_ULP, is_lost)
+        may_be_least = (self.error > 0) & (np.abs(1 + self.exact) <= self.error)
+        exact = np.where(may_be_least, -np.inf, np.log1p(self.exact))
+        return self._rounded(exact, error, 2 * LOG1P_ULP, may_be_least)
 
     def tanh(self):
         """The hyperbolic tangent, whose argument's error e gives at most e, and tanh(v) - tanh(|v| - e)."""
