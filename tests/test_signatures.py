@@ -82,7 +82,8 @@ def test_every_kernel_is_read_as_a_compiler_reads_it(stem, options):
     for kernel in built.all_kernels():
         found = signatures.signature(stem, kernel.function_name, text, options).parameters
         information = cl.kernel_arg_info
-        names = [kernel.get_arg_info(place, information.NAME) for place in range(kernel.num_args)]
+        # PoCL gives names that functions of OpenCL C have too, such as length, a beginning of its own.
+        names = [kernel.get_arg_info(place, information.NAME).removeprefix("_cl_") for place in range(kernel.num_args)]
         types = [kernel.get_arg_info(place, information.TYPE_NAME) for place in range(kernel.num_args)]
         assert [parameter.name for parameter in found] == names
         plain = [

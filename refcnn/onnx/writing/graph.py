@@ -266,9 +266,8 @@ def build_alone(operation, inputs, attributes, opset=None):
     )
     model = _model(proto, opset)
     for output, inferred in zip(model.graph.output, onnx.shape_inference.infer_shapes(model).graph.output, strict=True):
-        # The shape follows from those of the inputs, and it is for onnxruntime to find it. Of some operators, such as
-        # GroupNormalization, ONNX does not even tell the type.
-        dtype = inferred.type.tensor_type.elem_type or _element_type(FLOAT32.dtype)
+        # The shape follows from those of the inputs, and it is for onnxruntime to find it.
+        dtype = inferred.type.tensor_type.elem_type
         output.CopyFrom(helper.make_tensor_value_info(output.name, dtype, None))
     return model, feeds
 
