@@ -187,29 +187,42 @@ __kernel void scatter(__global const WORD *restrict x, __global WORD *restrict y
     const int begin = get_global_id(0) * CHUNK, end = begin + min(CHUNK, count - begin);
     const int columns = axes[5 * last_axis], start = axes[5 * last_axis + 1], step = axes[5 * last_axis + 2];
     const int taken = axes[5 * last_axis + 3];
+    // Those of the axis before, or of one index.
+    __global const int *of_rows = axes + 5 * last_axis - 5;
+    const int rows = last_axis > 0 ? of_rows[0] : 1;
     for (int i = begin; i < end;) {
-        int row = i / columns, place = first, row_is_taken = 1;
-        for (int axis = last_axis - 1; axis >= 0; axis--) {
+        int column = i % columns, row = i / columns % rows, plane = i / columns / rows;
+        int of_plane = first, plane_is_taken = 1;
+        for (int axis = last_axis - 2; axis >= 0; axis--) {
             __global const int *numbers = axes + 5 * axis;
-            const int distance = row % numbers[0] - numbers[1], k = distance / numbers[2];
-            row_is_taken &= k * numbers[2] == distance && k >= 0 && k < numbers[3];
-            place += k * numbers[4];
-            row /= numbers[0];
+            const int distance = plane % numbers[0] - numbers[1], k = distance / numbers[2];
+            plane_is_taken &= k * numbers[2] == distance && k >= 0 && k < numbers[3];
+            of_plane += k * numbers[4];
+            plane /= numbers[0];
         }
-        int distance = i % columns - start;
-        const int end_of_row = min(end, i + columns - i % columns);
-        if (!row_is_taken || step == 1) {
-            // What is around on one side, what is taken, what is around on the other.
-            const int before = row_is_taken ? clamp(-distance, 0, end_of_row - i) : end_of_row - i;
-            const int inside = row_is_taken ? clamp(taken - distance - before, 0, end_of_row - i - before) : 0;
-            FILL(y + i, before)
-            COPY(y + i + before, x + place + distance + before, inside)
-            FILL(y + i + before + inside, end_of_row - i - before - inside)
-            i = end_of_row;
-        }
-        for (; i < end_of_row; i++, distance++) {
-            const int k = distance / step;
-            y[i] = k * step == distance && k >= 0 && k < taken ? x[place + k] : around;
+        for (; row < rows && i < end; row++, column = 0) {
+            int place = of_plane, row_is_taken = plane_is_taken;
+            if (last_axis > 0) {
+                // Most steps are 1, and divisions slow.
+                const int distance = row - of_rows[1], k = of_rows[2] == 1 ? distance : distance / of_rows[2];
+                row_is_taken &= k * of_rows[2] == distance && k >= 0 && k < of_rows[3];
+                place += k * of_rows[4];
+            }
+            int distance = column - start;
+            const int end_of_row = min(end, i + columns - column);
+            if (!row_is_taken || step == 1) {
+                // What is around on one side, what is taken, what is around on the other.
+                const int before = row_is_taken ? clamp(-distance, 0, end_of_row - i) : end_of_row - i;
+                const int inside = row_is_taken ? clamp(taken - distance - before, 0, end_of_row - i - before) : 0;
+                FILL(y + i, before)
+                COPY(y + i + before, x + place + distance + before, inside)
+                FILL(y + i + before + inside, end_of_row - i - before - inside)
+                i = end_of_row;
+            }
+            for (; i < end_of_row; i++, distance++) {
+                const int k = distance / step;
+                y[i] = k * step == distance && k >= 0 && k < taken ? x[place + k] : around;
+            }
         }
     }
 }
@@ -222,17 +235,24 @@ __kernel void pick(__global const WORD *restrict x, __global WORD *restrict y, i
 {
     const int begin = get_global_id(0) * CHUNK, end = begin + min(CHUNK, count - begin);
     const int columns = axes[2 * last_axis];
+    __global const int *entries = tables + axes[2 * last_axis + 1];
+    // Those of the axis before, or of one index.
+    const int rows = last_axis > 0 ? axes[2 * last_axis - 2] : 1;
+    __global const int *of_rows = tables + (last_axis > 0 ? axes[2 * last_axis - 1] : 0);
     for (int i = begin; i < end;) {
-        int row = i / columns, place = 0, row_is_taken = 1;
-        for (int axis = last_axis - 1; axis >= 0; axis--) {
-            const int entry = tables[axes[2 * axis + 1] + row % axes[2 * axis]];
-            row_is_taken &= entry >= 0;
-            place += entry;
-            row /= axes[2 * axis];
+        int column = i % columns, row = i / columns % rows, plane = i / columns / rows;
+        int of_plane = 0, plane_is_taken = 1;
+        for (int axis = last_axis - 2; axis >= 0; axis--) {
+            const int entry = tables[axes[2 * axis + 1] + plane % axes[2 * axis]];
+            plane_is_taken &= entry >= 0;
+            of_plane += entry;
+            plane /= axes[2 * axis];
         }
-        __global const int *entries = tables + axes[2 * last_axis + 1] + i % columns;
-        const int end_of_row = min(end, i + columns - i % columns);
-        for (; i < end_of_row; i++, entries++)
-            y[i] = row_is_taken && *entries >= 0 ? x[place + *entries] : around;
+        for (; row < rows && i < end; row++, column = 0) {
+            const int of_row = last_axis > 0 ? of_rows[row] : 0, row_is_taken = plane_is_taken && of_row >= 0;
+            const int end_of_row = min(end, i + columns - column);
+            for (; i < end_of_row; i++, column++)
+                y[i] = row_is_taken && entries[column] >= 0 ? x[of_plane + of_row + entries[column]] : around;
+        }
     }
 }

@@ -19,7 +19,7 @@ OPTIONS = {
     "conv2d_direct": [("-DOUTPUTS=2", "-DROWS=4", "-DTERMS=5")],
     "conv2d_gpu": [("-DGROUP=8",)],
     "conv2d_winograd": [("-DTILE=4", "-DWIDTH=16", "-DVECTORS=2"), ("-DTILE=2", "-DWIDTH=8", "-DVECTORS=1")],
-    "along": [("-DCHUNK=4",), ("-DCHUNK=4", "-DWEIGHTED")],
+    "along": [("-DCHUNK=4",), ("-DCHUNK=4", "-DWEIGHTED", "-DTERMS=2")],
     "dropout": [("-DCHUNK=4",)],
     "elementwise": [
         ("-DCHUNK=4", "-DWIDTH=1", "-DOPERATION=leaky_relu", "-DSLOPE=leaky_relu_slope", "-DATTRIBUTES=1"),
