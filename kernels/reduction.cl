@@ -147,6 +147,37 @@ __kernel void choose(__global const TYPE *restrict x, __global const int *restri
     y_winner[place] = winner;
 }
 
+/* The same for CPUs: a work-item does some units, each of which is a piece of a block of columns, row by row. */
+__kernel void choose_rows(__global const TYPE *restrict x, __global const int *restrict x_winner,
+                          __global TYPE *restrict y, __global int *restrict y_winner, int outer, int extent, int inner,
+                          int pieces, int is_first, int block, int blocks, int units)
+{
+    const int begin = get_global_id(0) * units, end = begin + min(units, outer * pieces * blocks - begin);
+    for (int unit = begin; unit < end; unit++) {
+        const int column = unit % blocks * block, columns = min(block, inner - column);
+        const int r = unit / blocks % pieces * TERMS, rows = min(TERMS, extent - r);
+        const int first = (unit / blocks / pieces * extent + r) * inner + column, to = unit / blocks * inner + column;
+        TYPE best[COLUMNS];
+        int winner[COLUMNS];
+        for (int c = 0; c < columns; c++) {
+            best[c] = rows > 0 ? x[first + c] : 0;
+            winner[c] = rows > 0 ? first + c : -1;
+        }
+        for (int n = 1; n < rows; n++)
+            for (int c = 0; c < columns; c++) {
+                const int at = first + n * inner + c;
+                const TYPE value = x[at];
+                const int is_better = BETTER(best[c], value);
+                best[c] = is_better ? value : best[c];
+                winner[c] = is_better ? at : winner[c];
+            }
+        for (int c = 0; c < columns; c++) {
+            y[to + c] = best[c];
+            y_winner[to + c] = is_first || winner[c] < 0 ? winner[c] : x_winner[winner[c]];
+        }
+    }
+}
+
 #endif
 
 #if !defined(SUM) && !defined(BETTER) && !defined(OF_X)

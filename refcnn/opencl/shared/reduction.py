@@ -120,7 +120,7 @@ def first_over(x, axes, better):
         int32, of as many elements as there are results; a place is -1 where there are no elements.
     """
     device, winner = x.device, None
-    options = (f"-DTYPE={formats.of(x.dtype).c_type}", f"-DBETTER={better}")
+    options = f"-DTYPE={formats.of(x.dtype).c_type}", f"-DBETTER={better}", f"-DCOLUMNS={_columns(device)}"
     # Where no axis is reduced, each element is the best of itself.
     for outer, extent, inner in list(_runs(x.shape, axes)) or [(1, 1, x.size)]:
         while winner is None or extent != 1:
@@ -130,7 +130,11 @@ def first_over(x, axes, better):
             arrays = {"x": x, "x_winner": winner, "y": y, "y_winner": y_winner}
             sizes = {"outer": outer, "extent": extent, "inner": inner, "pieces": pieces}
             arguments = {**arrays, **sizes, "is_first": int(winner is None)}
-            device.launch("reduction", "choose", (y.size,), _GROUP, options=options, **arguments)
+            if device.kind == "cpu" and inner >= _ROWS:
+                cut, items = _columns_cut(device, min(extent, _TERMS), inner, outer * pieces)
+                device.launch("reduction", "choose_rows", (items,), (1,), options=options, **arguments, **cut)
+            else:
+                device.launch("reduction", "choose", (y.size,), _GROUP, options=options, **arguments)
             x, winner, extent = y, y_winner, pieces
     return winner
 
@@ -266,6 +270,14 @@ def _passes(device, outer, extent, inner):
         extent = pieces
         if extent == 1:
             return
+
+
+def _columns_cut(device, extent, inner, pieces):
+    """Return how columns of so many pieces are cut in blocks and units, by the kernel's names, and the work-items."""
+    block = min(_columns(device), inner)
+    blocks = -(-inner // block)
+    units = 2 if device.is_simulator else max(1, _LEAST_ELEMENTS // (max(1, extent) * block))
+    return {"block": block, "blocks": blocks, "units": units}, -(-pieces * blocks // units)
 
 
 def _columns(device):
