@@ -124,7 +124,7 @@ def _form(y, run, inner, last):
         return (*options, f"-DSMALL_INNER={inner}"), (inner, block**2 // inner)
     if run == 1 and min(inner, last) < _FEW:
         return (options, blocks) if inner >= _FEW else None
-    # PoCL 3.0 crashes at vectors of eight words of 8 bytes where it takes none of 16 floats.
+    # Vectors of 64 bytes only where the compiler makes code of those of floats too.
     if run == 1 and (y.dtype.itemsize <= 4 or y.device.vector_width >= 16):
         return _tiles(y, inner, last)
     return options, blocks
