@@ -222,6 +222,24 @@ def test_the_same_bits_every_time(opencl_backend):
     assert all((first == other).all() for other in others)
 
 
+def test_large_tiles_err_little(opencl_backend):
+    """As a rule, and in many channels: with the points 1, -1, 2 and -2 the gradients err twice as much.
+
+    So does y if the products of its 192 channels are one sum.
+    """
+    rng = np.random.default_rng(0)
+    shapes = (4, 192, 14, 14), (16, 192, 3, 3), (4, 16, 14, 14)
+    x, w, dy = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    padding, geometry = (1, 1, 1, 1), convolution(x.shape, w.shape, (1, 1, 1, 1))
+    y = on_device(opencl_backend, winograd.forward, x, w, None, geometry, 4)
+    dx = on_device(opencl_backend, winograd.backward_x, dy, w, geometry, 4)
+    gradients = on_device(opencl_backend, winograd_weights.backward_w, x, dy, geometry, 4, bias=True)
+    exact = exact_forward(x, w, None, padding, 1), *exact_backward(x, w, dy, padding, 1)
+    for found, right, roundings in zip((y, dx, *gradients), exact, (13, 11, 13, 3), strict=True):
+        error = np.sqrt(np.square(found - right).mean() / np.square(right).mean())
+        assert error < roundings * 2**-24
+
+
 def test_no_images(opencl_backend):
     x, w = np.zeros((0, 3, 5, 5), np.float32), np.ones((2, 3, 3, 3), np.float32)
     geometry, tile = convolution(x.shape, w.shape), 4
