@@ -214,6 +214,17 @@ def test_shapes_that_are_cut(opencl_backend, x_shape, outputs, tile):
     compare("dw", dw, exact_backward(x, w, dy, (1, 1, 1, 1), 1)[1], bound, to_the_bit=tile == 2)
 
 
+@pytest.mark.parametrize("tile", [2, 4])
+def test_the_gradient_of_a_bias_counts_each_pixel_once(opencl_backend, tile):
+    """So too where the image is cut in every direction, and its last tiles reach beyond it."""
+    rng = np.random.default_rng(0)
+    x, dy = (rng.integers(-4, 4, (2, count, 13, 9)).astype(np.float32) for count in (8, 17))
+    geometry = convolution(x.shape, (17, 8, 3, 3), (1, 1, 1, 1))
+    with cut_into(((1, 1, 16), None), opencl_backend):
+        _, db = on_device(opencl_backend, winograd_weights.backward_w, x, dy, geometry, tile, bias=True)
+    np.testing.assert_array_equal(db, dy.sum(axis=(0, 2, 3), keepdims=True))
+
+
 def test_the_same_bits_every_time(opencl_backend):
     rng = np.random.default_rng(0)
     x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((5, 20, 13, 11), (18, 20, 3, 3)))
