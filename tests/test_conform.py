@@ -298,7 +298,8 @@ def test_wrong_answers_are_found_and_shrunk(faults):
 
 
 def test_crashes_and_hangs_are_results(faults, monkeypatch):
-    monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 5)
+    # The test below is of shrinking, each step of which starts a process.
+    monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 1)
     done = run(
         "--device",
         "faulty:deadly",
@@ -344,7 +345,7 @@ def test_crashes_and_hangs_are_results(faults, monkeypatch):
 def test_what_ends_a_process_is_shrunk_and_saved(faults, monkeypatch, operation, verdict, ending):
     if verdict == "hung":
         # Each step costs the patience with it.
-        monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 10)
+        monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 3)
     done = run(
         "--device",
         "faulty:deadly",
