@@ -1,6 +1,7 @@
 """One operation, one name, one room in each wing; and a house in which whoever needs another looks downward."""
 
 import ast
+import functools
 import importlib
 import inspect
 import re
@@ -111,8 +112,13 @@ def modules():
 MODULES = modules()
 
 
+@functools.cache
 def imported(module):
-    """Yield the modules of refcnn that a module imports, wherever in its text; one that it imports names from once."""
+    """Return the modules of refcnn that a module imports, wherever in its text; one that it imports names from once."""
+    return tuple(_imported(module))
+
+
+def _imported(module):
     path = MODULES[module]
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -491,6 +497,7 @@ def attributes(function):
     return {name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind == kind}
 
 
+@functools.cache
 def imports(path):
     """The modules that a file names in its import statements, relative ones with their dots."""
     names = set()
