@@ -60,7 +60,10 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"convolution", "gemm", "indexing", "page", "pooling", "renom"}, "optimizers": {"optimizer"}}
+BESIDE = {
+    "layers": {"convolution", "gemm", "indexing", "normalization_in_onnx", "page", "pooling", "renom"},
+    "optimizers": {"optimizer"},
+}
 
 
 def stems(folder, pattern="*.py"):

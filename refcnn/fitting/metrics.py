@@ -133,7 +133,7 @@ def cross_entropy(output: Variable, target: Any, **options: Any) -> Variable:
     if indices is not None and indices.ndim == 1 and indices.dtype.kind in "iu" and len(output.shape) == 2:
         weights = options.get("class_weight")
         # A batch of classes that have no weight would be 0 / 0, but has nothing to teach: the loss of rows is 0.
-        is_weighted = weights is not None and np.take(weights, indices, mode="clip").any()
+        is_weighted = weights is not None and np.asarray(weights)[indices % len(weights)].any()
         if not is_weighted and options.get("ignore_index") is None:
             target = one_hot(indices, output.shape[1])
     return softmax_cross_entropy(output, target, **options)
