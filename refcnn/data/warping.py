@@ -2,8 +2,9 @@
 
 import numpy as np
 
-#: So many are sampled at a time: with eight or sixteen bytes of indices and weights each they stay in the caches.
-PIXELS_AT_ONCE = 2**14
+#: So many are sampled at a time: with eight or sixteen bytes of indices and weights each they stay in the caches, and
+#: what is allocated on the way stays below the sizes that come from the system anew each time.
+PIXELS_AT_ONCE = 2**13
 #: Luma of ITU-R recommendation BT.601.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
