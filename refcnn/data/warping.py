@@ -32,7 +32,9 @@ def shifted(x, down, across, black=0):
 
 def flipped(x, is_chosen, axis):
     """Reverse an axis of the images that are chosen, bool (N,)."""
-    return np.where(is_chosen[:, None, None, None], np.flip(x, axis), x)
+    y = x.copy()
+    y[is_chosen] = np.flip(x[is_chosen], axis)
+    return y
 
 
 def cut_out(x, top, left, size, black=0):
