@@ -191,8 +191,8 @@ def _sampled(x, down, across):
     for channel in range(channels):
         for corner, (step, weight) in enumerate(zip(steps, weights, strict=True)):
             part = taken if corner else total
-            # All places lie within: what "clip" does is to leave out a look at each of them before.
-            values[channel * height * width + step :].take(places, out=part, mode="clip")
+            # All places lie within: with "wrap" NumPy does not look at each of them before.
+            values[channel * height * width + step :].take(places, out=part, mode="wrap")
             part *= weight
             if corner:
                 total += part
