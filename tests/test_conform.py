@@ -17,7 +17,7 @@ from refcnn.cli import main
 from refcnn.conformance.bundles import case_file
 from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.reports import html
-from refcnn.conformance.reports.results import BINS, DeviceReport, Report
+from refcnn.conformance.reports.results import BINS, DeviceReport, Failure, Report, Row
 from refcnn.conformance.running import coverage, runner, worker
 from refcnn.conformance.subjects import base, oclgrind
 from refcnn.conformance.subjects import finding as subjects
@@ -268,7 +268,8 @@ def test_same_seed_same_cases(tmp_path):
 def test_wrong_answers_are_found_and_shrunk(faults):
     done = run("--device", "faulty:wrong", "--seed", 1, "--report", "report")
     assert done.exit_code == 1, done.output
-    assert "Not conforming: faulty:wrong." in done.output
+    failing = "add.forward, add.backward, conv2d.forward, dense.forward, dropout.forward, relu.forward, sgd.forward"
+    assert done.output.splitlines()[-1] == f"Not conforming: faulty:wrong ({failing}, softmax.forward)."
     rows = rows_of(faults / "report")
     verdicts = {f"{operation}.{direction}": row.verdict for (operation, direction), row in rows.items()}
     assert {name: verdict for name, verdict in verdicts.items() if verdict != "not offered"} == {
@@ -383,7 +384,7 @@ def test_what_ends_a_process_is_shrunk_and_saved(faults, monkeypatch, operation,
         0.5,
     )
     assert again.exit_code == 1, again.output
-    assert "Not conforming: faulty:deadly." in again.output
+    assert f"Not conforming: faulty:deadly ({operation}.forward)." in again.output
 
 
 def test_saved_case_runs_again(faults):
@@ -391,12 +392,36 @@ def test_saved_case_runs_again(faults):
     (bundle,) = (faults / "report").glob("*dense-forward*")
     done = run("--device", "faulty:wrong", "--device", "reference", "--repro", bundle)
     assert done.exit_code == 1
-    assert "Not conforming: faulty:wrong." in done.output
+    assert "Not conforming: faulty:wrong (dense.forward)." in done.output
     assert run("--device", "reference", "--repro", bundle).exit_code == 0
     (bundle / "arrays.npz").unlink()
     done = run("--device", "reference", "--repro", bundle)
     assert done.exit_code == 2
     assert "arrays.npz" in done.output
+
+
+def test_what_fails_stands_at_the_end_of_the_output(faults):
+    """A log keeps its end, where tables of many devices are cut off."""
+    arguments = ("--operation", "relu", "--operation", "dense", "--examples", 5, "--seed", 1)
+    done = run("--device", "faulty:wrong", "--device", "reference", *arguments)
+    assert done.exit_code == 1, done.output
+    table, _, end = done.output.partition("\nrelu.forward on faulty:wrong: wrong\n")
+    assert "reference: " in table and "dense.backward" in table
+    assert "dense.forward on faulty:wrong: wrong" in end
+    assert end.endswith("\nNot conforming: faulty:wrong (relu.forward, dense.forward).\n")
+
+
+def test_an_interrupted_run_tells_what_it_found(monkeypatch):
+    def stopped(specifications, options, progress):
+        row = Row("relu", "forward", verdict="wrong", failure=Failure("off by one"))
+        progress.device_begins("reference", [("relu", "forward", None)])
+        progress.device_ends(DeviceReport("reference", "NumPy", rows=[row]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run", stopped)
+    done = run("--device", "reference")
+    assert done.exit_code == 130
+    assert "relu.forward on reference: wrong\n  off by one" in done.output
 
 
 ROUGH = """

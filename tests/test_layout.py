@@ -61,7 +61,10 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"convolution", "gemm", "indexing", "page", "pooling", "renom"}, "optimizers": {"optimizer"}}
+BESIDE = {
+    "layers": {"convolution", "gemm", "indexing", "normalization_in_onnx", "page", "pooling", "renom"},
+    "optimizers": {"optimizer"},
+}
 
 
 def stems(folder, pattern="*.py"):
@@ -205,6 +208,7 @@ OTHER_MEANINGS = {
     ("data.image_folder", "_notes", "pad"): "the name of a way to bring an image to a size",
     ("cli.train_options", "Size", "size"): "what an option takes",
     **{("interpolation", "nearest", name): "a way to round, as ONNX calls it" for name in ("ceil", "floor")},
+    ("conformance.adapters.pytorch_windows", "", "floor"): "a way to round, as ONNX calls it",
     ("conformance.judging.comparison", "verdict", "where"): "a word of a message",
     ("opencl.runtime.trial_process", "run", "where"): "a word of a message",
     **{
