@@ -6,7 +6,7 @@ from ..shared.pooling import counted_sizes, is_plain, launch_any_window, launch_
 from ..variants import OF_POOLING
 
 VARIANTS = OF_POOLING
-KERNELS = {"pooling": ("plain",)}
+KERNELS = {"pooling": ("plain",), "pooling_cpu": ("cpu",)}
 
 
 def forward(x, *, kernel, stride, padding, count_include_padding, dilation=None, ceil_mode=False):

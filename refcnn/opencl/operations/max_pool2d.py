@@ -12,7 +12,7 @@ from ..variants import OF_POOLING
 from . import max_pool2d_with_indices
 
 VARIANTS = OF_POOLING
-KERNELS = {"pooling": ("plain",)}
+KERNELS = {"pooling": ("plain",), "pooling_cpu": ("cpu",)}
 
 
 def forward(x, *, kernel, stride, padding, dilation=None, ceil_mode=False):

@@ -1,6 +1,6 @@
-"""Launches of the pooling kernels: for images and windows without gaps in the variant of the device, or for any window.
+"""Launches of the pooling kernels in the variant of the device: for windows without gaps over images, or for any.
 
-Those for any, over one to three axes, are in kernels/pooling.cl.
+Those for any, over one to three axes, are in kernels/pooling.cl and pooling_cpu.cl.
 """
 
 from ...shapes import window_output_shape
@@ -68,7 +68,7 @@ def pooling_sizes(image, output, kernel, stride, padding):
 
 
 def launch_any_window(written, kernel, image, output, window, /, **arguments):
-    """Run a kernel of pooling.cl, a work-item for each element of the array that it writes.
+    """Run a kernel for any window: on CPUs a work-item for each channel of each image, else for each element written.
 
     Parameters
     ----------
@@ -81,8 +81,7 @@ def launch_any_window(written, kernel, image, output, window, /, **arguments):
     **arguments
         The kernel's others, by name.
     """
-    axes = len(image) - 2
-    sizes = {"maps": image[0] * image[1]}
+    axes, maps, sizes = len(image) - 2, image[0] * image[1], {}
     sizes |= zip(("depth", "height", "width"), _of_volume(image[2:]), strict=True)
     sizes |= zip(("front", "top", "left"), _of_volume(window["padding"][:axes], 0), strict=True)
     for prefix, values in (
@@ -92,7 +91,11 @@ def launch_any_window(written, kernel, image, output, window, /, **arguments):
         ("d_", window["dilation"] or (1,) * axes),
     ):
         sizes |= zip((f"{prefix}{axis}" for axis in _AXES), _of_volume(values), strict=True)
-    launch_over(written.device, "pooling", kernel, written.size, **sizes, **arguments)
+    if variant(written.device) == "cpu":
+        width = (f"-DWIDTH={written.device.vector_width}",)
+        written.device.launch("pooling_cpu", kernel, (maps,), (1,), options=width, **sizes, **arguments)
+    else:
+        launch_over(written.device, "pooling", kernel, written.size, maps=maps, **sizes, **arguments)
 
 
 def counted_sizes(counted):
