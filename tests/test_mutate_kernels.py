@@ -129,7 +129,7 @@ def test_plan():
     assert plan("softmax_cross_entropy") == [("softmax_cross_entropy", None)]
     assert plan("conv2d") == [("conv2d", "plain"), ("conv_transpose2d", "plain")]
     assert plan("dense") == [("dense", "plain"), ("matmul", "plain")]
-    assert plan("max_pool2d_cpu") == [("max_pool2d", "cpu")]
+    assert plan("average_pool2d_cpu") == [("average_pool2d", "cpu")]
     cpu, gpu = (
         [
             *(("conv2d", variant), ("conv2d", f"{variant}+relu"), ("conv2d", f"{variant}+batch_normalization")),

@@ -23,22 +23,15 @@ def pooled_shape(shape, kernel, stride, padding, dilation=None, ceil_mode=False)
     return (*shape[:2], *window_output_shape(shape[2:], kernel, stride, padding, dilation, ceil_mode))
 
 
-def launch_pooling(device, stem, kernel, shape, /, **arguments):
-    """Run a pooling kernel: on CPUs a work-item for each channel of each image, else for each place of ``shape``.
+def launch_over_maps(device, stem, kernel, maps, /, *, options=(), **arguments):
+    """Run a pooling kernel for CPUs, a work-item for each channel of each image; its arguments by name."""
+    device.launch(stem, kernel, (maps,), (1,), options=options, **arguments)
 
-    Parameters
-    ----------
-    shape : (int, int, int, int)
-        N, C, height and width of the array that the kernel writes.
-    **arguments
-        The kernel's, by name.
-    """
+
+def launch_over_places(device, stem, kernel, shape, /, **arguments):
+    """Run a pooling kernel with a work-item for each place of the array that it writes, (N, C, height, width)."""
     images, channels, height, width = shape
-    maps = images * channels
-    if variant(device) == "cpu":
-        device.launch(f"{stem}_cpu", kernel, (maps,), (1,), **arguments)
-    else:
-        device.launch(stem, kernel, (width, height, maps), _GROUP, **arguments)
+    device.launch(stem, kernel, (width, height, images * channels), _GROUP, **arguments)
 
 
 def pooling_sizes(image, output, kernel, stride, padding):
@@ -93,7 +86,7 @@ def launch_any_window(written, kernel, image, output, window, /, **arguments):
         sizes |= zip((f"{prefix}{axis}" for axis in _AXES), _of_volume(values), strict=True)
     if variant(written.device) == "cpu":
         width = (f"-DWIDTH={written.device.vector_width}",)
-        written.device.launch("pooling_cpu", kernel, (maps,), (1,), options=width, **sizes, **arguments)
+        launch_over_maps(written.device, "pooling_cpu", kernel, maps, options=width, **sizes, **arguments)
     else:
         launch_over(written.device, "pooling", kernel, written.size, maps=maps, **sizes, **arguments)
 
