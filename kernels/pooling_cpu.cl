@@ -33,11 +33,13 @@ inline vector strided(__global const float *restrict x, int at, int step, int pi
 {
     if (step == 1 && at >= 0 && at + WIDTH <= pixels)
         return LOAD(x + at);
-    if (step == 2 && at >= 0 && at + 2 * WIDTH <= pixels)
-        return (vector)(LOAD(x + at).even, LOAD(x + at + WIDTH).even);
     tile found;
-    for (int n = 0; n < WIDTH; n++)
-        found.lane[n] = x[clamp(at + n * step, 0, pixels - 1)];
+    if (step == 2 && at >= 0 && at + 2 * WIDTH <= pixels) {
+        found.all.lo = LOAD(x + at).even;
+        found.all.hi = LOAD(x + at + WIDTH).even;
+    } else
+        for (int n = 0; n < WIDTH; n++)
+            found.lane[n] = x[clamp(at + n * step, 0, pixels - 1)];
     return found.all;
 }
 
@@ -222,7 +224,6 @@ __kernel void mean_backward(
                               taps_within(i * s_h - top, kh, d_h, -counted_top, height + counted_bottom);
             const vector counts = lines * taps_within_columns(columns, kw, d_w, -counted_left, width + counted_right);
             const vector share = some_of(dy + place, out_w - first) / counts;
-            const whole is_place = first + LANES < out_w;
             for (int o = 0; o < kd; o++) {
                 const int plane = l * s_d - front + o * d_d;
                 if (plane < 0 || plane >= depth)
@@ -234,7 +235,7 @@ __kernel void mean_backward(
                     for (int q = kw - 1; q >= 0; q--) {
                         const whole column = columns + q * d_w, inside = column >= 0 && column < width;
                         const int at = (plane * height + row) * width + first * s_w - left + q * d_w;
-                        add_strided(dx, at, s_w, pixels, inside && is_place, share);
+                        add_strided(dx, at, s_w, pixels, inside, share);
                     }
                 }
             }
@@ -309,6 +310,7 @@ __kernel void norm_backward(
             const whole columns = (first + LANES) * s_w - left;
             const vector gradient = some_of(dy + place, out_w - first), found = some_of(y + place, out_w - first);
             const vector norm = found == 0.0f ? (vector)(1.0f) : found;
+            // The slope of no window may be NaN, which 0 does not hide.
             const whole is_place = first + LANES < out_w;
             for (int o = 0; o < kd; o++) {
                 const int plane = l * s_d - front + o * d_d;
