@@ -72,6 +72,8 @@ def faults(kind, *lines):
             ["if (1) y[0] = 1;", "if (0 | (n < 3)) y[0] = 1;", "if ((n > 1) | 0) y[0] = 1;"],
         ),
         ("test", ["y[0] = n < 3 ? y[1] : 2;"], ["y[0] = 1 ? y[1] : 2;"]),
+        # What is 1 already is no fault.
+        ("test", ["y[0] = n & 1 ? y[1] : 2;"], ["y[0] = 1 & 1 ? y[1] : 2;"]),
         ("tile", ["for (int i = 0; i < ROWS; i++) y[i] = 1;"], ["for (int i = 0; i < (ROWS - 1); i++) y[i] = 1;"]),
         (
             "barrier",
