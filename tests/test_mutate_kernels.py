@@ -72,6 +72,8 @@ def faults(kind, *lines):
             ["if (1) y[0] = 1;", "if (0 | (n < 3)) y[0] = 1;", "if ((n > 1) | 0) y[0] = 1;"],
         ),
         ("test", ["y[0] = n < 3 ? y[1] : 2;"], ["y[0] = 1 ? y[1] : 2;"]),
+        # What is 1 already is no fault.
+        ("test", ["y[0] = n & 1 ? y[1] : 2;"], ["y[0] = 1 & 1 ? y[1] : 2;"]),
         ("tile", ["for (int i = 0; i < ROWS; i++) y[i] = 1;"], ["for (int i = 0; i < (ROWS - 1); i++) y[i] = 1;"]),
         (
             "barrier",
@@ -129,7 +131,7 @@ def test_plan():
     assert plan("softmax_cross_entropy") == [("softmax_cross_entropy", None)]
     assert plan("conv2d") == [("conv2d", "plain"), ("conv_transpose2d", "plain")]
     assert plan("dense") == [("dense", "plain"), ("matmul", "plain")]
-    assert plan("max_pool2d_cpu") == [("max_pool2d", "cpu")]
+    assert plan("average_pool2d_cpu") == [("average_pool2d", "cpu")]
     cpu, gpu = (
         [
             *(("conv2d", variant), ("conv2d", f"{variant}+relu"), ("conv2d", f"{variant}+batch_normalization")),

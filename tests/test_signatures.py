@@ -52,6 +52,7 @@ OPTIONS = {
         ("-DCHUNK=4", "-DWIDTH=1", "-DCOLUMNS=1", "-DBY_COLUMN=1", "-DCENTRED=0"),
     ],
     "one_hot": [("-DCHUNK=4", "-DWORD=uint", "-DINDEX=int")],
+    "pooling_cpu": [("-DWIDTH=8",), ("-DWIDTH=16",)],
     "reduction": [("-DCHUNK=4",)],
     "relu": [("-DCHUNK=4",)],
     "softmax": [("-DSTRIDE=1",), ("-DSTRIDE=inner",)],

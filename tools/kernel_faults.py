@@ -178,7 +178,7 @@ def mutants(file, source):
             for text in (source[first:last], source[first:start] + replacement + source[end:last])
         )
         number, function = source.count("\n", 0, start) + 1, code.function(start)
-        if mutated not in found:
+        if mutated != source and mutated not in found:
             occurrences[kind, function, before, after] += 1
             occurrence = occurrences[kind, function, before, after]
             found[mutated] = Mutant(file, kind, function, number, before, after, occurrence, mutated)

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 import refcnn as rm
 from refcnn.conformance.operations import lp_pool2d
+from refcnn.conformance.subjects.backends import BackendSubject
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError
+from refcnn.opencl.variants import OF_POOLING
 
 from .checks import SIZE, check, check_example, check_gradients, check_node_cases, check_onnxruntime
 from .pooling import check_axes, check_padding_by_name, check_refusals, window_of_node
@@ -58,6 +60,12 @@ def test_nan_and_infinity(backend, p):
 @given(case=lp_pool2d.cases(SIZE))
 def test_within_bound(backend, case):
     check("lp_pool2d", case, backend)
+
+
+@pytest.mark.parametrize("variant", OF_POOLING)
+@given(case=lp_pool2d.cases(SIZE))
+def test_variants_within_bound(opencl_backend, variant, case):
+    check("lp_pool2d", case, BackendSubject(opencl_backend.name, variant))
 
 
 @given(case=lp_pool2d.cases(SIZE, integers=True))

@@ -6,7 +6,9 @@ from hypothesis import given
 
 import refcnn as rm
 from refcnn.conformance.operations import max_pool2d_with_indices
+from refcnn.conformance.subjects.backends import BackendSubject
 from refcnn.mode import recording
+from refcnn.opencl.variants import OF_POOLING
 
 from .checks import SIZE, check, check_onnxruntime
 
@@ -32,6 +34,13 @@ def test_worked_example(backend):
 @given(case=max_pool2d_with_indices.cases(SIZE))
 def test_within_bound(backend, case):
     check("max_pool2d_with_indices", case, backend)
+
+
+@pytest.mark.parametrize("variant", OF_POOLING)
+@given(case=max_pool2d_with_indices.cases(SIZE))
+def test_variants_within_bound(opencl_backend, variant, case):
+    """Also what gives a variant the gradients of several results, of which one is none."""
+    check("max_pool2d_with_indices", case, BackendSubject(opencl_backend.name, variant))
 
 
 @given(case=max_pool2d_with_indices.cases(SIZE, integers=True))

@@ -2,11 +2,19 @@
 
 from ...shapes import reached_padding
 from ..shared.planes import attributes_in_plane, in_plane, is_signal, out_of_plane, shape_in_plane
-from ..shared.pooling import counted_sizes, is_plain, launch_any_window, launch_pooling, pooled_shape, pooling_sizes
-from ..variants import OF_POOLING
+from ..shared.pooling import (
+    counted_sizes,
+    is_plain,
+    launch_any_window,
+    launch_over_maps,
+    launch_over_places,
+    pooled_shape,
+    pooling_sizes,
+)
+from ..variants import OF_POOLING, variant
 
 VARIANTS = OF_POOLING
-KERNELS = {"pooling": ("plain",)}
+KERNELS = {"pooling": ("plain",), "pooling_cpu": ("cpu",)}
 
 
 def forward(x, *, kernel, stride, padding, count_include_padding, dilation=None, ceil_mode=False):
@@ -40,7 +48,11 @@ def _launch(direction, written, image, output, window, /, *, count_include_paddi
     if is_plain(kernel, dilation) and not (count_include_padding and reaches_over):
         sizes = pooling_sizes(image, output, kernel, stride, padding)
         arguments = {**arrays, **sizes, "count_include_padding": int(count_include_padding)}
-        launch_pooling(written.device, "average_pool2d", f"average_pool2d_{direction}", written.shape, **arguments)
+        device, kernel = written.device, f"average_pool2d_{direction}"
+        if variant(device) == "cpu":
+            launch_over_maps(device, "average_pool2d_cpu", kernel, sizes["maps"], **arguments)
+        else:
+            launch_over_places(device, "average_pool2d", kernel, written.shape, **arguments)
     else:
         counted = counted_sizes(padding if count_include_padding else (0,) * len(padding))
         launch_any_window(written, f"mean_{direction}", image, output, window, **arrays, **counted)

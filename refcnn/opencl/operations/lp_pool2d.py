@@ -1,8 +1,10 @@
 """Lp pooling on an OpenCL device."""
 
 from ..shared.pooling import launch_any_window, pooled_shape
+from ..variants import OF_POOLING
 
-KERNELS = {"pooling": (None,)}
+VARIANTS = OF_POOLING
+KERNELS = {"pooling": ("plain",), "pooling_cpu": ("cpu",)}
 
 
 def forward(x, *, p, kernel, stride, padding, dilation=None, ceil_mode=False):

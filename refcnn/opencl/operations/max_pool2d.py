@@ -4,15 +4,16 @@ import functools
 
 import numpy as np
 
+from ...formats import INT64
 from ..runtime.array import DeviceArray
 from ..shared.fusion import Unpooled, pooled
 from ..shared.planes import attributes_in_plane, in_plane, is_signal, out_of_plane
-from ..shared.pooling import is_plain, launch_pooling, pooled_shape, pooling_sizes
-from ..variants import OF_POOLING
+from ..shared.pooling import is_plain, launch_over_places, pooled_shape, pooling_sizes
+from ..variants import OF_POOLING, variant
 from . import max_pool2d_with_indices
 
 VARIANTS = OF_POOLING
-KERNELS = {"pooling": ("plain",)}
+KERNELS = {"pooling": ("plain",), "pooling_cpu": ("cpu",)}
 
 
 def forward(x, *, kernel, stride, padding, dilation=None, ceil_mode=False):
@@ -24,16 +25,16 @@ def forward(x, *, kernel, stride, padding, dilation=None, ceil_mode=False):
     if is_signal(x.shape):
         y, saved = forward(in_plane(x), **attributes_in_plane(window), ceil_mode=ceil_mode)
         return out_of_plane(y), saved
-    if not is_plain(kernel, dilation):
-        (y, indices), saved = max_pool2d_with_indices.forward(x, **window, ceil_mode=ceil_mode)
-        return y, saved
-    shape = pooled_shape(x.shape, kernel, stride, padding, None, ceil_mode)
-    if kernel == stride == (2, 2) and padding == (0, 0, 0, 0) and _are_whole(shape, x) and (fused := pooled(x)):
+    shape = pooled_shape(x.shape, **window, ceil_mode=ceil_mode)
+    if _is_in_twos(x, shape, **window) and (fused := pooled(x)):
         y, winner = fused
         return y, (winner, x)
+    if variant(x.device) == "cpu" or not is_plain(kernel, dilation):
+        (y, _), saved = max_pool2d_with_indices.forward(x, **window, ceil_mode=ceil_mode)
+        return y, saved
     y, winner = x.device.empty(shape), x.device.empty(shape, np.int32)
     sizes = pooling_sizes(x.shape, shape, kernel, stride, padding)
-    launch_pooling(x.device, "max_pool2d", "max_pool2d_forward", shape, x=x, y=y, winner=winner, **sizes)
+    launch_over_places(x.device, "max_pool2d", "max_pool2d_forward", shape, x=x, y=y, winner=winner, **sizes)
     return y, (winner, x.shape)
 
 
@@ -43,9 +44,9 @@ def backward(dy, saved, needs, *, kernel, stride, padding, dilation=None, ceil_m
     if is_signal(dy.shape):
         (dx,) = backward(in_plane(dy), saved, needs, **attributes_in_plane(window), ceil_mode=ceil_mode)
         return (out_of_plane(dx),)
-    if not is_plain(kernel, dilation):
-        return max_pool2d_with_indices.backward((dy, None), saved, needs, **window, ceil_mode=ceil_mode)
     winner, x = saved
+    if winner.dtype == INT64.dtype:
+        return max_pool2d_with_indices.backward((dy, None), saved, needs, **window, ceil_mode=ceil_mode)
     if isinstance(x, DeviceArray):
         # Pooled together with the rectifier that made x: where that cut the winner, no window has one.
         dx = Unpooled(dy, winner, x.shape, functools.partial(_backward_rectified, dy, winner, x.shape)).array()
@@ -53,13 +54,14 @@ def backward(dy, saved, needs, *, kernel, stride, padding, dilation=None, ceil_m
         return (dx,)
     dx = dy.device.empty(x)
     sizes = pooling_sizes(x, dy.shape, kernel, stride, padding)
-    launch_pooling(dy.device, "max_pool2d", "max_pool2d_backward", x, dy=dy, winner=winner, dx=dx, **sizes)
+    launch_over_places(dy.device, "max_pool2d", "max_pool2d_backward", x, dy=dy, winner=winner, dx=dx, **sizes)
     return (dx,)
 
 
-def _are_whole(shape, x):
-    """Return whether no window of 2x2 reaches over the end of x, as it may with ceil_mode."""
-    return 2 * shape[2] <= x.shape[2] and 2 * shape[3] <= x.shape[3]
+def _is_in_twos(x, shape, kernel, stride, padding, dilation):
+    """Return whether windows of 2x2 lie side by side, of which none reaches over the end of x, as with ceil_mode."""
+    is_whole = 2 * shape[2] <= x.shape[2] and 2 * shape[3] <= x.shape[3]
+    return kernel == stride == (2, 2) and is_plain(kernel, dilation) and padding == (0, 0, 0, 0) and is_whole
 
 
 def _backward_rectified(dy, winner, shape):

@@ -3,8 +3,10 @@
 import numpy as np
 
 from ..shared.pooling import launch_any_window, pooled_shape
+from ..variants import OF_POOLING
 
-KERNELS = {"pooling": (None,)}
+VARIANTS = OF_POOLING
+KERNELS = {"pooling": ("plain",), "pooling_cpu": ("cpu",)}
 
 
 def forward(x, *, kernel, stride, padding, dilation=None, ceil_mode=False):

@@ -1,6 +1,6 @@
-"""Launches of the pooling kernels: for images and windows without gaps in the variant of the device, or for any window.
+"""Launches of the pooling kernels in the variant of the device: for windows without gaps over images, or for any.
 
-Those for any, over one to three axes, are in kernels/pooling.cl.
+Those for any, over one to three axes, are in kernels/pooling.cl and pooling_cpu.cl.
 """
 
 from ...shapes import window_output_shape
@@ -23,22 +23,15 @@ def pooled_shape(shape, kernel, stride, padding, dilation=None, ceil_mode=False)
     return (*shape[:2], *window_output_shape(shape[2:], kernel, stride, padding, dilation, ceil_mode))
 
 
-def launch_pooling(device, stem, kernel, shape, /, **arguments):
-    """Run a pooling kernel: on CPUs a work-item for each channel of each image, else for each place of ``shape``.
+def launch_over_maps(device, stem, kernel, maps, /, *, options=(), **arguments):
+    """Run a pooling kernel for CPUs, a work-item for each channel of each image; its arguments by name."""
+    device.launch(stem, kernel, (maps,), (1,), options=options, **arguments)
 
-    Parameters
-    ----------
-    shape : (int, int, int, int)
-        N, C, height and width of the array that the kernel writes.
-    **arguments
-        The kernel's, by name.
-    """
+
+def launch_over_places(device, stem, kernel, shape, /, **arguments):
+    """Run a pooling kernel with a work-item for each place of the array that it writes, (N, C, height, width)."""
     images, channels, height, width = shape
-    maps = images * channels
-    if variant(device) == "cpu":
-        device.launch(f"{stem}_cpu", kernel, (maps,), (1,), **arguments)
-    else:
-        device.launch(stem, kernel, (width, height, maps), _GROUP, **arguments)
+    device.launch(stem, kernel, (width, height, images * channels), _GROUP, **arguments)
 
 
 def pooling_sizes(image, output, kernel, stride, padding):
@@ -68,7 +61,7 @@ def pooling_sizes(image, output, kernel, stride, padding):
 
 
 def launch_any_window(written, kernel, image, output, window, /, **arguments):
-    """Run a kernel of pooling.cl, a work-item for each element of the array that it writes.
+    """Run a kernel for any window: on CPUs a work-item for each channel of each image, else for each element written.
 
     Parameters
     ----------
@@ -81,8 +74,7 @@ def launch_any_window(written, kernel, image, output, window, /, **arguments):
     **arguments
         The kernel's others, by name.
     """
-    axes = len(image) - 2
-    sizes = {"maps": image[0] * image[1]}
+    axes, maps, sizes = len(image) - 2, image[0] * image[1], {}
     sizes |= zip(("depth", "height", "width"), _of_volume(image[2:]), strict=True)
     sizes |= zip(("front", "top", "left"), _of_volume(window["padding"][:axes], 0), strict=True)
     for prefix, values in (
@@ -92,7 +84,11 @@ def launch_any_window(written, kernel, image, output, window, /, **arguments):
         ("d_", window["dilation"] or (1,) * axes),
     ):
         sizes |= zip((f"{prefix}{axis}" for axis in _AXES), _of_volume(values), strict=True)
-    launch_over(written.device, "pooling", kernel, written.size, **sizes, **arguments)
+    if variant(written.device) == "cpu":
+        width = (f"-DWIDTH={written.device.vector_width}",)
+        launch_over_maps(written.device, "pooling_cpu", kernel, maps, options=width, **sizes, **arguments)
+    else:
+        launch_over(written.device, "pooling", kernel, written.size, maps=maps, **sizes, **arguments)
 
 
 def counted_sizes(counted):
