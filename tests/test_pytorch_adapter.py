@@ -16,8 +16,28 @@ pytest.importorskip("torch", reason="PyTorch is not installed")
 #: What PyTorch computes within the bounds as long as no number is huge, tiny, NaN or infinite: the gradient of what
 #: jumps is 0 there and not 0 times that of the result, and products overflow on the way.
 MODERATE = {
-    *("absolute", "ceil", "celu", "clip", "divide", "elu", "floor", "group_normalization", "hard_swish"),
-    *("instance_normalization", "layer_normalization", "lp_pool2d", "maximum", "mean_squared_error", "minimum", "mish"),
+    *(
+        "absolute",
+        "batch_normalization",
+        "ceil",
+        "celu",
+        "clip",
+        "divide",
+        "elu",
+        "floor",
+        "group_normalization",
+        "hard_swish",
+    ),
+    *(
+        "instance_normalization",
+        "layer_normalization",
+        "local_response_normalization",
+        "lp_pool2d",
+        "maximum",
+        "mean_squared_error",
+        "minimum",
+        "mish",
+    ),
     *("power", "reduce_l1", "round", "selu", "sign", "softplus", "sparse_softmax_cross_entropy", "swish"),
     *("adam", "adamax", "adamw"),
 }
