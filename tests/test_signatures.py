@@ -42,8 +42,8 @@ OPTIONS = {
     "matrix_product_gpu": [("-DGROUP_X=2", "-DGROUP_Y=2", "-DROWS=1", "-DCOLUMNS=2", "-DTILE_TERMS=4")],
     "moving": [("-DCHUNK=4", "-DWORD=uint")],
     "normalization": [
-        ("-DCHUNK=4", "-DWIDTH=8", "-DBY_COLUMN=0", "-DCENTRED=1"),
-        ("-DCHUNK=4", "-DWIDTH=1", "-DBY_COLUMN=1", "-DCENTRED=0"),
+        ("-DCHUNK=4", "-DWIDTH=8", "-DBY_COLUMN=0", "-DCENTRED=1", "-DMASKED=1"),
+        ("-DCHUNK=4", "-DWIDTH=1", "-DBY_COLUMN=1", "-DCENTRED=0", "-DMASKED=0"),
     ],
     "one_hot": [("-DCHUNK=4", "-DWORD=uint", "-DINDEX=int")],
     "reduction": [("-DCHUNK=4",)],

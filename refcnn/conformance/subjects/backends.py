@@ -3,6 +3,7 @@
 import functools
 
 from ... import backend
+from ...backend import results_of
 from ...errors import ArgumentError, BackendError
 from ..judging import composition
 from . import oclgrind
@@ -139,7 +140,7 @@ class _Forced:
 
 def _inside(backend, variant, function):
     def run(*arguments, **attributes):
-        with backend.use_variant(variant, composition.has_small_strips(arguments[0])):
+        with backend.use_variant(variant, composition.has_small_strips(results_of(arguments[0])[0])):
             return function(*arguments, **attributes)
 
     return run

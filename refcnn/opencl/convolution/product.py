@@ -16,6 +16,7 @@ import numpy as np
 
 from ...errors import ShapeError
 from ..shared import matrix_product
+from ..shared.fusion import UNLIMITED
 from ..shared.matrix_product import LARGEST_VECTOR, Places
 from ..variants import variant
 
@@ -23,7 +24,7 @@ from ..variants import variant
 _CHUNK_BYTES = 3 << 19
 
 
-def forward(x, w, b, geometry, rectify=False):
+def forward(x, w, b, geometry, limits=UNLIMITED):
     """x (N, C, H, W), w (K, C/groups, kh, kw), b (1, K, 1, 1) or None -> y (N, K, out_h, out_w), packed x."""
     device, layout, groups = x.device, _layout(geometry), geometry.groups
     y = device.empty((layout.N, layout.K, layout.out_h, layout.out_w))
@@ -55,7 +56,7 @@ def forward(x, w, b, geometry, rectify=False):
         images=layout.N,
         groups=groups,
         bias=b,
-        rectify=rectify,
+        limits=limits,
     )
     return y, packed
 

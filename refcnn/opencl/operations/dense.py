@@ -8,7 +8,7 @@ from ..shared.matrix_product import Places
 from ..variants import GENERAL, variant
 
 VARIANTS = GENERAL
-FUSED = {"relu": ("cpu", "gpu")}
+FUSED = {"relu": ("cpu", "gpu"), "clip": ("cpu", "gpu")}
 KERNELS = matrix_product.KERNELS
 
 _PLAIN_GROUP = 64
@@ -28,9 +28,9 @@ def forward(x, w, b):
     return Pending(device, shape, functools.partial(_forward, x.computed(), w, b)).array(), (x, w)
 
 
-def _forward(x, w, b, rectify):
+def _forward(x, w, b, limits):
     partial = _chunks_of_products(x, w, stack=1)
-    return matrix_product.sum_chunks(partial, b, rectify)
+    return matrix_product.sum_chunks(partial, b, limits)
 
 
 def products(x, w):
