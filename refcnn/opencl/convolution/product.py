@@ -7,7 +7,8 @@ input gradient of one phase is a convolution with the taps that meet it.
 
 All planes have rows of one ``pitch``. A place in a plane is i pitch + j; the
 last places of each row belong to no window and their results are not stored.
-The copy of dy has the same pitch, with zeros around it.
+The copy of dy has the same pitch, with zeros around it. Where a window is one
+pixel and nothing is skipped, x and dy lie so already, and are not copied.
 """
 
 import functools
@@ -18,6 +19,7 @@ from ...errors import ShapeError
 from ..shared import matrix_product
 from ..shared.fusion import UNLIMITED
 from ..shared.matrix_product import LARGEST_VECTOR, Places
+from ..shared.reduction import sum_over
 from ..variants import variant
 
 # What the images of one partial sum of the weight gradient may occupy, so that a CPU core's cache holds them.
@@ -71,7 +73,7 @@ class Backward:
     """
 
     def __init__(self, dy, geometry):
-        self._layout, self._groups = _layout(geometry), geometry.groups
+        self._layout, self._groups, self._dy = _layout(geometry), geometry.groups, dy
         self._packed, self._sums = _pack_dy(dy, self._layout)
 
     def x(self, w):
@@ -136,10 +138,14 @@ class Backward:
     def b(self):
         """Return db (1, K, 1, 1)."""
         layout = self._layout
+        if self._sums is None:
+            return sum_over(self._dy, (0, 2, 3)).reshape((1, layout.K, 1, 1))
         return matrix_product.sum_chunks(self._sums.reshape((layout.N, 1, layout.K))).reshape((1, layout.K, 1, 1))
 
 
 def _pack_x(x, layout):
+    if layout.is_as_given:
+        return x
     packed = x.device.empty((layout.N * layout.x_image,))
     for index, (py, px) in enumerate(layout.phases):
         _pack(
@@ -165,6 +171,9 @@ def _pack_x(x, layout):
 
 
 def _pack_dy(dy, layout):
+    """Return the copy of dy, and the sum over each of its planes, or None where there is no copy."""
+    if layout.is_as_given:
+        return dy, None
     packed = dy.device.empty((layout.N * layout.y_image,))
     sums = dy.device.empty((layout.N * layout.K,))
     _pack(
@@ -243,6 +252,12 @@ class _Layout:
         self.x_phases = list(self._x_phases())
         last = max([self.places] + [places.first + places.count for _, _, places in self.x_phases])
         self.y_plane = self.y_lead + _whole_vectors(last) + LARGEST_VECTOR
+        # Of whole vectors, so that none reads past a plane.
+        is_pixel = tuple(geometry.kernel) == tuple(geometry.stride) == (1, 1) and not any(geometry.padding)
+        self.is_as_given = is_pixel and self.places % LARGEST_VECTOR == 0
+        if self.is_as_given:
+            self.x_plane = self.y_plane = self.places
+            self.x_image = self.C * self.places
         self.y_image = self.K * self.y_plane
         largest = self.N * max(self.x_image, self.y_image)
         if largest >= 2**31:
