@@ -144,3 +144,19 @@ def test_images_are_read_as_they_lie(opencl_backend, variant, image, data):
         check("conv2d", case, opencl_backend)
     is_copied = "pack" in {launch.kernel_name for launch in capture.launches}
     assert is_copied == (image == (4, 5))
+
+
+@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+@given(data=st.data())
+def test_a_window_that_is_the_whole_image(opencl_backend, variant, data):
+    """There is one pixel of the result, and the products are of plain matrices; with long sums they are cut."""
+    image = data.draw(st.sampled_from(((1, 1), (3, 2), (5, 5), (24, 30))))
+    n, c, k = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 3)), data.draw(st.integers(1, 20))
+    shapes = (n, c, *image), (k, c, *image), (1, k, 1, 1), (n, k, 1, 1)
+    integers = data.draw(st.booleans())
+    x, w, b, dy = (data.draw(arrays(shape, integers, **FEW_NOT_FINITE)) for shape in shapes)
+    step = data.draw(st.integers(1, 3))
+    case = Case((x, w, data.draw(st.sampled_from((b, None)))), ATTRIBUTES | {"stride": (step, 2)}, dy)
+    with variants.use_variant(variant), opencl_backend.device.capture() as capture:
+        check("conv2d", case, opencl_backend, to_the_bit=integers)
+    assert not {"pack", "pack_factor", "dot_product"} & {launch.kernel_name for launch in capture.launches}

@@ -93,7 +93,7 @@ class Gradients:
 
     @functools.cached_property
     def _product(self):
-        return product.Backward(self._dy, self._geometry)
+        return product.backward(self._dy, self._geometry)
 
     def x(self):
         """Return dx."""

@@ -8,7 +8,8 @@ input gradient of one phase is a convolution with the taps that meet it.
 All planes have rows of one ``pitch``. A place in a plane is i pitch + j; the
 last places of each row belong to no window and their results are not stored.
 The copy of dy has the same pitch, with zeros around it. Where a window is one
-pixel and nothing is skipped, x and dy lie so already, and are not copied.
+pixel and nothing is skipped, x and dy lie so already, and are not copied. Where
+the only window is the whole image, all three are products of plain matrices.
 """
 
 import functools
@@ -16,7 +17,7 @@ import functools
 import numpy as np
 
 from ...errors import ShapeError
-from ..shared import matrix_product
+from ..shared import matrices, matrix_product
 from ..shared.fusion import UNLIMITED
 from ..shared.matrix_product import LARGEST_VECTOR, Places
 from ..shared.reduction import sum_over
@@ -28,6 +29,9 @@ _CHUNK_BYTES = 3 << 19
 
 def forward(x, w, b, geometry, limits=UNLIMITED):
     """x (N, C, H, W), w (K, C/groups, kh, kw), b (1, K, 1, 1) or None -> y (N, K, out_h, out_w), packed x."""
+    if _is_of_matrices(geometry):
+        y = matrices.times_transposed(*_as_matrices(x, w), b, limits)
+        return y.reshape(geometry.y_shape), None
     device, layout, groups = x.device, _layout(geometry), geometry.groups
     y = device.empty((layout.N, layout.K, layout.out_h, layout.out_w))
     packed = _pack_x(x, layout)
@@ -63,14 +67,19 @@ def forward(x, w, b, geometry, limits=UNLIMITED):
     return y, packed
 
 
-class Backward:
-    """The gradients of one dy, (N, K, out_h, out_w), of which one packed copy serves all.
+def backward(dy, geometry):
+    """Return what computes the gradients of one dy, (N, K, out_h, out_w): its methods ``x``, ``w`` and ``b``.
 
     Parameters
     ----------
     dy : DeviceArray
     geometry : Convolution
     """
+    return (_BackwardOfMatrices if _is_of_matrices(geometry) else _Backward)(dy, geometry)
+
+
+class _Backward:
+    """One packed copy of dy serves all gradients."""
 
     def __init__(self, dy, geometry):
         self._layout, self._groups, self._dy = _layout(geometry), geometry.groups, dy
@@ -141,6 +150,35 @@ class Backward:
         if self._sums is None:
             return sum_over(self._dy, (0, 2, 3)).reshape((1, layout.K, 1, 1))
         return matrix_product.sum_chunks(self._sums.reshape((layout.N, 1, layout.K))).reshape((1, layout.K, 1, 1))
+
+
+class _BackwardOfMatrices:
+    """The same where dy is a matrix, (N, K), and x one of (N, terms)."""
+
+    def __init__(self, dy, geometry):
+        (self._dy,), self._geometry = _as_matrices(dy), geometry
+
+    def x(self, w):
+        """Return dx (N, C, H, W)."""
+        chunks = matrices.chunks_of_products(self._dy, *_as_matrices(w))
+        return matrix_product.sum_chunks(chunks).reshape(self._geometry.x_shape)
+
+    def w(self, x, packed=None):
+        """Return dw (K, C, kh, kw)."""
+        return matrices.transposed_times(self._dy, *_as_matrices(x)).reshape(self._geometry.w_shape)
+
+    def b(self):
+        """Return db (1, K, 1, 1)."""
+        return sum_over(self._dy, (0,)).reshape((1, self._dy.shape[1], 1, 1))
+
+
+def _is_of_matrices(geometry):
+    """Return whether the only window is the whole image, of one group."""
+    return geometry.groups == 1 and geometry.kernel == tuple(geometry.x_shape[2:]) and not any(geometry.padding)
+
+
+def _as_matrices(*arrays):
+    return [array.reshape((array.shape[0], array.size // array.shape[0])) for array in arrays]
 
 
 def _pack_x(x, layout):
