@@ -11,7 +11,7 @@ _TERMS_PER_CHUNK = 512
 
 
 def chunks_of_products(x, w, stack=1):
-    """Return (chunks, stack N, out): the products of matrices x (N, in) and w (in, out), chunk by chunk of the terms."""
+    """Return (chunks, stack N, out): the products of matrices x (N, in) and w (in, out), by chunks of the terms."""
     device, (N, inputs), outputs = x.device, x.shape[-2:], w.shape[-1]
     chunks = _chunks(inputs)
     partial = device.empty((chunks, stack * N, outputs))
