@@ -119,8 +119,11 @@ def test_batch_normalisation_and_its_rectifier_are_one_pass(opencl_backend, foll
     """In training: forward, and backward, where dy is masked as it is read; what there is between is never stored."""
     norm, limiting = map(opencl_backend.operation, ("batch_normalization", follower))
     rng, training = np.random.default_rng(0), NORMALISED | {"training": True}
-    x, dy = (opencl_backend.array(rng.standard_normal(shape).astype(np.float32)) for _ in range(2))
-    of_channels = [opencl_backend.array(entry) for entry in of_normalisation(rng, shape[1])]
+    x, dy = rng.standard_normal((2, *shape)).astype(np.float32)
+    scale, bias, *others = of_normalisation(rng, shape[1])
+    # All of the first channel is the least there may be, whose gradient clip passes on and the rectifier does not.
+    x[:, 0], bias[0] = 3, attributes.get("min", 0)
+    x, dy, *of_channels = map(opencl_backend.array, (x, dy, scale, bias, *others))
     found, kernels = [], set()
     for is_fused in (True, False):
         with mode.recording(), opencl_backend.device.capture() as capture:
@@ -139,6 +142,7 @@ def test_batch_normalisation_and_its_rectifier_are_one_pass(opencl_backend, foll
     (*forward, back, dx, dscale, dbias, _, _), expected = found[0], found[1]
     for one, other in zip((*forward, back), expected, strict=False):
         np.testing.assert_array_equal(one, other)
+    assert (dbias[0] != 0) == (follower == "clip")
     for one, other in zip((dx, dscale, dbias), expected[len(forward) + 1 :], strict=False):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-4)
 
