@@ -33,9 +33,6 @@
 #define root(total) sqrt(total)
 #define logarithm(total) log(total)
 
-#define JOINED(a, b) a##b
-#define EIGHT(type) JOINED(type, 8)
-
 /* total[c] becomes what it is combined with the terms in column c of some rows, in their order. */
 inline void combine_rows(SUM *total, __global const TYPE *restrict rows, int count, int row, int columns)
 {
@@ -77,18 +74,18 @@ __kernel void fold_short(__global const TYPE *restrict x, __global SUM *restrict
     const int begin = get_global_id(0) * units * ROWS, end = begin + min(units * ROWS, outer - begin);
     for (int place = begin; place < end; place += ROWS) {
         __global const TYPE *rows[ROWS];
+        SUM total[ROWS];
         #pragma unroll
-        for (int n = 0; n < ROWS; n++)
+        for (int n = 0; n < ROWS; n++) {
             rows[n] = x + (size_t)min(place + n, end - 1) * extent;
-        EIGHT(SUM) total = (EIGHT(SUM))(START);
-        for (int r = 0; r < extent; r++) {
-            const EIGHT(TYPE) column = (EIGHT(TYPE))(
-                rows[0][r], rows[1][r], rows[2][r], rows[3][r], rows[4][r], rows[5][r], rows[6][r], rows[7][r]);
-            total = COMBINE(total, TERM(column));
+            total[n] = START;
         }
-        const SUM *of_rows = (const SUM *)&total;
+        for (int r = 0; r < extent; r++)
+            #pragma unroll
+            for (int n = 0; n < ROWS; n++)
+                total[n] = COMBINE(total[n], TERM(rows[n][r]));
         for (int n = 0; n < min(ROWS, end - place); n++)
-            y[place + n] = FINISH(of_rows[n]);
+            y[place + n] = FINISH(total[n]);
     }
 }
 
