@@ -1,5 +1,6 @@
 /* Means, variances and what is done with them; see refcnn/reference/normalization.py. Build options:
    WIDTH      floats of a vector
+   COLUMNS    columns of a row that a work-item does at most
    BY_COLUMN  1 if what belongs to a channel is told for each column of a row, 0 if a row is of one channel
    CENTRED    of normalise_rows: 1 if the mean is taken away, 0 if there is none, nor a bias
    MASKED     of gradients: 1 if dy is that of what was normalised and then kept within limits, which is computed anew to
@@ -47,6 +48,8 @@ NORMALISING(float, NUMBER_OF)
             total2 += TERM(VECTOR_OF, i + 2 * WIDTH);                                           \
             total3 += TERM(VECTOR_OF, i + 3 * WIDTH);                                           \
         }                                                                                       \
+        for (; i + WIDTH <= count; i += WIDTH)                                                  \
+            total0 += TERM(VECTOR_OF, i);                                                       \
         for (; i < count; i++)                                                                  \
             rest += TERM(NUMBER_OF, i);                                                         \
         return added((total0 + total1) + (total2 + total3)) + rest;                             \
@@ -65,17 +68,19 @@ ADDING(squares_of, (__global const float *x, int count, float mean), SQUARE)
         float sum = 0.0f, product = 0.0f;                                                                            \
         int i = 0;                                                                                                   \
         for (; i + 2 * WIDTH <= count; i += 2 * WIDTH) {                                                             \
-            const vector first = OF_DY(VECTOR_OF, i), second = OF_DY(VECTOR_OF, i + WIDTH);                          \
-            sum0 += first;                                                                                           \
-            sum1 += second;                                                                                          \
-            product0 += first * (LOAD(x + i) - mean);                                                                \
-            product1 += second * (LOAD(x + i + WIDTH) - mean);                                                       \
+            ADD_PRODUCT(sum0, product0, OF_DY(VECTOR_OF, i), LOAD(x + i))                                            \
+            ADD_PRODUCT(sum1, product1, OF_DY(VECTOR_OF, i + WIDTH), LOAD(x + i + WIDTH))                            \
         }                                                                                                            \
-        for (; i < count; i++) {                                                                                     \
-            sum += OF_DY(NUMBER_OF, i);                                                                              \
-            product += OF_DY(NUMBER_OF, i) * (x[i] - mean);                                                          \
-        }                                                                                                            \
+        for (; i + WIDTH <= count; i += WIDTH)                                                                       \
+            ADD_PRODUCT(sum0, product0, OF_DY(VECTOR_OF, i), LOAD(x + i))                                            \
+        for (; i < count; i++)                                                                                       \
+            ADD_PRODUCT(sum, product, OF_DY(NUMBER_OF, i), x[i])                                                     \
         return (float2)(added(sum0 + sum1) + sum, added(product0 + product1) + product);                             \
+    }
+#define ADD_PRODUCT(sum, product, of_dy, of_x) \
+    {                                          \
+        sum += of_dy;                          \
+        product += of_dy * (of_x - mean);      \
     }
 
 #define UNSCALED(READ, i) READ(dy, i)
@@ -105,39 +110,37 @@ __kernel void row_statistics(__global const float *restrict x, __global float *r
     }
 }
 
-/* Statistics of each column over each block of rows. A work-item does `per_item` columns of a block. */
+/* Statistics of each column over each block of rows. A work-item does at most COLUMNS columns of a block. */
 __kernel void column_statistics(__global const float *restrict x, __global float *restrict sums,
-                                __global float *restrict squares, int rows, int length, int block, int per_item)
+                                __global float *restrict squares, int rows, int length, int block)
 {
-    const int first = get_global_id(0) * per_item, last = min(first + per_item, length);
+    const int first = get_global_id(0) * COLUMNS, columns = min(COLUMNS, length - first);
     const int begin = get_global_id(1) * block, count = min(block, rows - begin);
     if (count <= 0)
         return;
-    x += (size_t)begin * length;
-    sums += (size_t)get_global_id(1) * length;
-    squares += (size_t)get_global_id(1) * length;
-    int i = first;
-    for (; i + WIDTH <= last; i += WIDTH) {
-        vector sum = 0.0f, square = 0.0f;
-        for (int r = 0; r < count; r++)
-            sum += LOAD(x + r * length + i);
-        const vector mean = sum / (float)count;
-        for (int r = 0; r < count; r++) {
-            const vector difference = LOAD(x + r * length + i) - mean;
-            square += difference * difference;
+    x += (size_t)begin * length + first;
+    sums += (size_t)get_global_id(1) * length + first;
+    squares += (size_t)get_global_id(1) * length + first;
+    float sum[COLUMNS], mean[COLUMNS], square[COLUMNS];
+    for (int c = 0; c < columns; c++)
+        sum[c] = square[c] = 0.0f;
+    // Two rows at once: what is added to is read and written half as often.
+    for (int r = 0; r < count - 1; r += 2)
+        for (int c = 0; c < columns; c++)
+            sum[c] += x[r * length + c] + x[(r + 1) * length + c];
+    if (count % 2 == 1)
+        for (int c = 0; c < columns; c++)
+            sum[c] += x[(count - 1) * length + c];
+    for (int c = 0; c < columns; c++)
+        mean[c] = sum[c] / count;
+    for (int r = 0; r < count; r++)
+        for (int c = 0; c < columns; c++) {
+            const float difference = x[r * length + c] - mean[c];
+            square[c] += difference * difference;
         }
-        STORE(sums + i, sum);
-        STORE(squares + i, square);
-    }
-    for (; i < last; i++) {
-        float sum = 0.0f, square = 0.0f;
-        for (int r = 0; r < count; r++)
-            sum += x[r * length + i];
-        const float mean = sum / count;
-        for (int r = 0; r < count; r++)
-            square += (x[r * length + i] - mean) * (x[r * length + i] - mean);
-        sums[i] = sum;
-        squares[i] = square;
+    for (int c = 0; c < columns; c++) {
+        sums[c] = sum[c];
+        squares[c] = square[c];
     }
 }
 
@@ -194,39 +197,28 @@ __kernel void row_products(__global const float *restrict dy, __global const flo
 __kernel void column_products(__global const float *restrict dy, __global const float *restrict x,
                               __global const float *restrict mean, __global const float *restrict factor,
                               __global const float *restrict bias, float least, float most, int passes_least,
-                              __global float *restrict sums, int rows, int length, int block, int per_item, int behind)
+                              __global float *restrict sums, int rows, int length, int block, int behind)
 {
-    const int first = get_global_id(0) * per_item, last = min(first + per_item, length);
+    const int first = get_global_id(0) * COLUMNS, columns = min(COLUMNS, length - first);
     const int begin = get_global_id(1) * block, count = min(block, rows - begin);
     if (count <= 0)
         return;
-    x += (size_t)begin * length;
-    dy += (size_t)begin * length;
-    sums += (size_t)get_global_id(1) * length;
-    int i = first;
-    for (; i + WIDTH <= last; i += WIDTH) {
-        vector sum = 0.0f, product = 0.0f;
-        const vector of_column = LOAD(mean + i);
-        for (int r = 0; r < count; r++) {
-            const vector value = LOAD(x + r * length + i);
-            const vector passed = PASSED(VECTOR_OF, LOAD(dy + r * length + i), value, of_column, LOAD(factor + i),
-                                         LOAD(bias + i));
-            sum += passed;
-            product += passed * (value - of_column);
+    x += (size_t)begin * length + first;
+    dy += (size_t)begin * length + first;
+    sums += (size_t)get_global_id(1) * length + first;
+    float sum[COLUMNS], product[COLUMNS];
+    for (int c = 0; c < columns; c++)
+        sum[c] = product[c] = 0.0f;
+    for (int r = 0; r < count; r++)
+        for (int c = 0; c < columns; c++) {
+            const float value = x[r * length + c], passed = PASSED(NUMBER_OF, dy[r * length + c], value,
+                                                                  mean[first + c], factor[first + c], bias[first + c]);
+            sum[c] += passed;
+            product[c] += passed * (value - mean[first + c]);
         }
-        STORE(sums + i, sum);
-        STORE(sums + behind + i, product);
-    }
-    for (; i < last; i++) {
-        float sum = 0.0f, product = 0.0f;
-        for (int r = 0; r < count; r++) {
-            const float value = x[r * length + i];
-            const float passed = PASSED(NUMBER_OF, dy[r * length + i], value, mean[i], factor[i], bias[i]);
-            sum += passed;
-            product += passed * (value - mean[i]);
-        }
-        sums[i] = sum;
-        sums[behind + i] = product;
+    for (int c = 0; c < columns; c++) {
+        sums[c] = sum[c];
+        sums[behind + c] = product[c];
     }
 }
 

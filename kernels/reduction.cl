@@ -220,16 +220,20 @@ __kernel void spread(__global const float *restrict dy, __global const float *re
 {
     const int begin = get_global_id(0) * CHUNK, end = begin + min(CHUNK, count - begin);
     const int columns = axes[2 * last_axis];
+    const int rows = last_axis > 0 ? axes[2 * last_axis - 2] : 1, distance = last_axis > 0 ? axes[2 * last_axis - 1] : 0;
     for (int i = begin; i < end;) {
-        int row = i / columns, place = i % columns * LAST_STRIDE;
-        for (int axis = last_axis - 1; axis >= 0; axis--) {
-            place += row % axes[2 * axis] * axes[2 * axis + 1];
-            row /= axes[2 * axis];
+        int column = i % columns, row = i / columns % rows, plane = i / columns / rows, of_row = row * distance;
+        for (int axis = last_axis - 2; axis >= 0; axis--) {
+            of_row += plane % axes[2 * axis] * axes[2 * axis + 1];
+            plane /= axes[2 * axis];
         }
-        const int stop = min(end, i + columns - i % columns) - i;
-        for (int n = 0; n < stop; n++)
-            dx[i + n] = OF_X;
-        i += stop;
+        // Row after row without a division.
+        for (; row < rows && i < end; row++, of_row += distance, column = 0) {
+            const int place = of_row + column * LAST_STRIDE, taken = min(columns - column, end - i);
+            for (int n = 0; n < taken; n++)
+                dx[i + n] = OF_X;
+            i += taken;
+        }
     }
 }
 

@@ -19,7 +19,7 @@ OPTIONS = {
     "conv2d_direct": [("-DOUTPUTS=2", "-DROWS=4", "-DTERMS=5")],
     "conv2d_gpu": [("-DGROUP=8",)],
     "conv2d_winograd": [("-DTILE=4", "-DWIDTH=16", "-DVECTORS=2"), ("-DTILE=2", "-DWIDTH=8", "-DVECTORS=1")],
-    "along": [("-DCHUNK=4",), ("-DCHUNK=4", "-DWEIGHTED")],
+    "along": [("-DCHUNK=4",), ("-DCHUNK=4", "-DWEIGHTED", "-DTERMS=2")],
     "dropout": [("-DCHUNK=4",)],
     "elementwise": [
         ("-DCHUNK=4", "-DWIDTH=1", "-DOPERATION=leaky_relu", "-DSLOPE=leaky_relu_slope", "-DATTRIBUTES=1"),
@@ -40,10 +40,16 @@ OPTIONS = {
         ("-DWIDTH=4", "-DROWS=2", "-DVECTORS=2", "-DDOT_ROWS=3", "-DDOT_COLUMNS=3", "-DADJACENT_ROWS"),
     ],
     "matrix_product_gpu": [("-DGROUP_X=2", "-DGROUP_Y=2", "-DROWS=1", "-DCOLUMNS=2", "-DTILE_TERMS=4")],
-    "moving": [("-DCHUNK=4", "-DWORD=uint")],
+    "moving": [
+        ("-DCHUNK=4", "-DWORD=uint", "-DRUN=3"),
+        ("-DCHUNK=4", "-DWORD=uint", "-DRUN=1", "-DSMALL_LAST=3"),
+        ("-DCHUNK=4", "-DWORD=uchar", "-DRUN=1", "-DSMALL_INNER=2"),
+        ("-DCHUNK=4", "-DWORD=ulong", "-DRUN=1", "-DTILE=8", "-DLINE=8", "-DSTREAM=1"),
+        ("-DCHUNK=4", "-DWORD=uint", "-DRUN=1", "-DTILE=16", "-DLINE=16", "-DSTREAM=0"),
+    ],
     "normalization": [
-        ("-DCHUNK=4", "-DWIDTH=8", "-DBY_COLUMN=0", "-DCENTRED=1", "-DMASKED=1"),
-        ("-DCHUNK=4", "-DWIDTH=1", "-DBY_COLUMN=1", "-DCENTRED=0", "-DMASKED=0"),
+        ("-DCHUNK=4", "-DWIDTH=8", "-DCOLUMNS=9", "-DBY_COLUMN=0", "-DCENTRED=1", "-DMASKED=1"),
+        ("-DCHUNK=4", "-DWIDTH=1", "-DCOLUMNS=1", "-DBY_COLUMN=1", "-DCENTRED=0", "-DMASKED=0"),
     ],
     "one_hot": [("-DCHUNK=4", "-DWORD=uint", "-DINDEX=int")],
     "reduction": [("-DCHUNK=4",)],
@@ -64,7 +70,7 @@ def read(text, *options, kernel="f"):
 
 def _type(parameter):
     """Return what a compiler calls the type of a parameter, without the width of a vector."""
-    short = {"uint8": "uchar", "uint32": "uint", "int32": "int", "float32": "float", "int64": "long"}
+    short = {"uint8": "uchar", "uint32": "uint", "uint64": "ulong", "int32": "int", "float32": "float", "int64": "long"}
     return short[parameter.dtype.name] + "*" * parameter.is_array
 
 

@@ -48,3 +48,10 @@ def test_cases_of_onnx(backend):
         return (x,), {"axes": tuple(given.get("perm", range(x.ndim)[::-1]))}
 
     check_node_cases("transpose", "Transpose", translate, backend)
+
+
+def test_long_arrays_that_are_written_past_the_cache(backend):
+    x = np.arange(1100 * 2000, dtype=np.int32).reshape(1100, 2, 1000)
+    for part in (x, x[:1088], x[:1088].view(np.int64)):
+        y, _ = backend.operation("transpose").forward(backend.array(part), axes=(2, 1, 0))
+        np.testing.assert_array_equal(backend.to_host(y), part.transpose(2, 1, 0))

@@ -79,7 +79,7 @@ def batch_cases(draw, size="small", integers=False):
 def _edges(case):
     """In training or not, and rows of few pixels or many."""
     pixels = math.prod(case.inputs[0].shape[2:])
-    return {"training": case.attributes["training"], "rows of few": pixels < 16, "rows of parts": pixels > 512}
+    return {"training": case.attributes["training"], "rows of few": pixels < 64, "rows of parts": pixels > 512}
 
 
 def _either(*forms):

@@ -1,5 +1,6 @@
 """Launches that move numbers to other places and keep every bit of them, whatever their dtype."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,10 +10,18 @@ from ...shapes import strides as row_major
 from ..runtime.array import DeviceArray
 from .elementwise import chunk_and_group, launch_in_chunks
 
-# Indices of either axis that a work-item exchanges: a cache holds that many lines of both.
+# Indices of either axis that a block has: a cache holds that many lines of both.
 _BLOCK = 64
-# Elements that must lie behind each other for that to be worth while: half a line of a cache.
-_LEAST = 8
+# Of what is written past the cache, what is read in one row: so long that it comes before it is asked for.
+_LONG_BLOCK = 1024
+# Elements that a work-item moves at least, so that it is worth starting.
+_LEAST_ELEMENTS = 4096
+# Words that lie behind each other in both arrays, of which so many are exchanged as one.
+_RUNS = (2, 3, 4, 8, 16)
+# Indices of an axis that are too few to lie in a vector, and how many of so few have a kernel of their own.
+_FEW, _OWN = 8, (2, 3, 4)
+# Bytes of a line of the cache, and of an array of which it would hold little when it is read.
+_LINE, _PAST_CACHE = 64, 2**23
 
 #: Unsigned integers of OpenCL C by their bytes.
 _WORDS = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong"}
@@ -31,37 +40,106 @@ def strided(x, shape, first, strides):
     """
     y = x.device.empty(shape, x.dtype)
     axes = _joined(shape, strides)
-    least = 2 if x.device.is_simulator else _LEAST
-    inner = next((number for number, (size, stride) in enumerate(axes[:-1]) if stride == 1 and size >= least), None)
-    if inner is None or axes[-1][1] == 1 or x.device.kind != "cpu":
+    exchange = _exchange(y, axes) if x.device.kind == "cpu" else None
+    if exchange is None:
         _launch("strided", axes, x=x, y=y, first=np.int32(first))
     else:
-        _exchange(x, y, first, axes, inner)
+        exchange.launch(x, y, first)
     return y
 
 
-def _exchange(x, y, first, axes, inner):
-    """Fill y as :func:`strided` does where x lies in a row along another axis than the last, the one that is named."""
+@dataclasses.dataclass(frozen=True)
+class _Exchange:
+    """How an array is filled in blocks of two of its axes: ``inner``, along which x lies in a row, and the last one.
+
+    Attributes
+    ----------
+    options : tuple of str
+        Build options of the kernel, which say how it does a block.
+    inner, last : int
+        Sizes.
+    strides : tuple of int
+        Of y along inner, and of x along the last axis.
+    further : tuple of (int, int, int)
+        Of each other axis the size, and the strides of x and of y.
+    blocks : tuple of int
+        Indices of inner and of the last axis in a block.
+    """
+
+    options: tuple
+    inner: int
+    last: int
+    strides: tuple
+    further: tuple
+    blocks: tuple
+
+    def launch(self, x, y, first):
+        """Fill y."""
+        device = x.device
+        chunk, group = chunk_and_group(device)
+        count = math.prod(size for size, *_ in self.further)
+        for size, block in zip((self.inner, self.last), self.blocks, strict=True):
+            count *= max(1, size // block)
+        # In a simulator, which looks for what work-items do to each other, there should be several.
+        together = 1 if device.is_simulator else max(1, _LEAST_ELEMENTS * count // y.size)
+        further = self.further or [(1, 0, 0)]
+        sizes = {"inner": self.inner, "last": self.last, "further_axes": len(further), "together": together}
+        sizes |= dict(zip(("inner_stride", "last_stride"), self.strides, strict=True))
+        sizes |= dict(zip(("inner_block", "last_block"), self.blocks, strict=True))
+        arrays = {"x": as_words(x), "y": as_words(y), "axes": device.array(np.array(further, np.int32))}
+        options = (f"-DCHUNK={chunk}", word_option(y), *self.options)
+        numbers = {"first": np.int32(first), "count": count, **sizes}
+        device.launch("moving", "exchange", (-(-count // together),), group, options=options, **arrays, **numbers)
+
+
+def _exchange(y, axes):
+    """Return how to fill y whose axes have such sizes, and strides of x, or None where it is not worth while."""
     distances = row_major([size for size, _ in axes])
-    of_inner = {"inner": axes[inner][0], "inner_stride": distances[inner]}
-    of_last = {"last": axes[-1][0], "last_stride": axes[-1][1]}
-    further = [
-        (*axis, distance)
-        for number, (axis, distance) in enumerate(zip(axes[:-1], distances, strict=False))
-        if number != inner
-    ]
-    device = x.device
-    # In a simulator, which looks for what work-items do to each other, there should be several.
-    block = 4 if device.is_simulator else _BLOCK
-    count = math.prod(size for size, *_ in further) * -(-axes[inner][0] // block) * -(-axes[-1][0] // block)
-    # So many that a work-item is worth starting.
-    together = max(1, block**2 // (min(block, axes[inner][0]) * min(block, axes[-1][0])))
-    chunk, group = chunk_and_group(device)
-    options = (f"-DCHUNK={chunk}", word_option(y))
-    numbers = {"first": np.int32(first), **of_inner, **of_last, "further_axes": len(further)}
-    numbers |= {"block": block, "together": together, "count": count}
-    arrays = {"x": as_words(x), "y": as_words(y), "axes": device.array(np.array(further or [(1, 0, 0)], np.int32))}
-    device.launch("moving", "exchange", (-(-count // together),), group, options=options, **arrays, **numbers)
+    rows = [(*axis, distance) for axis, distance in zip(axes, distances, strict=True)]
+    run = 1
+    if axes[-1][1] == 1 and axes[-1][0] in _RUNS:
+        run = rows.pop()[0]
+    found = [number for number, (size, stride, _) in enumerate(rows[:-1]) if stride == run and size > 1]
+    if not found or rows[-1][1] == 1:
+        return None
+    inner, last = rows.pop(found[0]), rows.pop()
+    if last[0] >= _FEW:
+        # y is written in several places at once: let x be read in its order.
+        rows.sort(key=lambda row: -row[1])
+    form = _form(y, run, inner, last)
+    if form is None:
+        return None
+    options, blocks = form
+    return _Exchange(options, inner[0], last[0], (inner[2], last[1]), tuple(rows), blocks)
+
+
+def _form(y, run, inner, last):
+    """Return the kernel's options and the blocks for an exchange of two axes; None where both are short."""
+    (inner, _, inner_stride), (last, last_stride, _) = inner, last
+    block = 4 if y.device.is_simulator else _BLOCK
+    options, blocks = (f"-DRUN={run}",), (block, block)
+    if run == 1 and last in _OWN and inner_stride == last:
+        return (*options, f"-DSMALL_LAST={last}"), (block**2 // last, last)
+    if run == 1 and inner in _OWN and last_stride == inner:
+        return (*options, f"-DSMALL_INNER={inner}"), (inner, block**2 // inner)
+    if run == 1 and min(inner, last) < _FEW:
+        return (options, blocks) if inner >= _FEW else None
+    if run == 1:
+        return _tiles(y, inner, last)
+    return options, blocks
+
+
+def _tiles(y, inner, last):
+    """Return options and blocks where both axes fill vectors."""
+    device, line = y.device, _LINE // y.dtype.itemsize
+    is_wide = device.vector_width >= 16 or y.dtype.itemsize == 1
+    tile = 16 if is_wide and y.dtype.itemsize <= 4 and min(inner, last) >= 16 else 8
+    # All further strides of y are multiples of the size of its last axis.
+    is_streamed = last % line == 0 and (y.nbytes >= _PAST_CACHE or device.is_simulator)
+    blocks = (_LONG_BLOCK if is_streamed else _BLOCK), _BLOCK
+    if device.is_simulator:
+        blocks = tile, max(tile, line)
+    return ("-DRUN=1", f"-DTILE={tile}", f"-DLINE={line}", f"-DSTREAM={int(is_streamed)}"), blocks
 
 
 def transposed(x, axes):

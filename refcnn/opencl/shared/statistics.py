@@ -10,7 +10,7 @@ from . import reduction
 from .fusion import UNLIMITED
 
 #: Rows of fewer values are taken together.
-_SHORT = 16
+_SHORT = 64
 #: Work-items for each of a device's units, at most, where each writes sums as long as a row.
 _ITEMS_PER_UNIT = 4
 #: Partial statistics that one work-item merges.
@@ -52,8 +52,15 @@ def _cut(device):
         # Where several work-items and parts are wanted of few values.
         return _Cut(4, 1, part=18, columns=6, block=3, values=36, run=5, row_values=12)
     if device.kind == "cpu":
-        return _Cut(device.vector_width, 1, part=512, columns=64, block=64, values=16384, run=4096, row_values=16384)
+        return _Cut(device.vector_width, 1, part=512, columns=256, block=64, values=16384, run=4096, row_values=16384)
     return _Cut(1, 64, part=256, columns=1, block=64, values=1, run=1, row_values=1)
+
+
+def _options(cut, by_column, is_centred, is_masked=False):
+    """Return the build options of the kernels."""
+    found = {"WIDTH": cut.width, "COLUMNS": cut.columns, "BY_COLUMN": int(by_column), "CENTRED": int(is_centred)}
+    found["MASKED"] = int(is_masked)
+    return tuple(f"-D{name}={value}" for name, value in found.items())
 
 
 class Rows:
@@ -70,7 +77,6 @@ class Rows:
         self._cut = _cut(device)
         self._by_column = inner < _SHORT
         self._rows, self._length = (outer, channels * inner) if self._by_column else (outer * channels, inner)
-        self._options = f"-DWIDTH={self._cut.width}", f"-DBY_COLUMN={int(self._by_column)}", "-DCENTRED=1"
 
     @property
     def count(self):
@@ -145,8 +151,7 @@ class Rows:
         cut, sizes = self._cut, {"rows": self._rows, "length": self._length}
         if self._by_column:
             items = -(-self._length // cut.columns), -(-self._rows // cut.block)
-            sizes |= {"block": cut.block, "per_item": cut.columns}
-            self._launch(f"column_{kernel}", items, (cut.group, 1), **arguments, **sizes)
+            self._launch(f"column_{kernel}", items, (cut.group, 1), **arguments, **sizes, block=cut.block)
             return
         items, sizes = self._parts(cut.part)
         self._launch(f"row_{kernel}", (items,), (cut.group,), **arguments, **sizes)
@@ -173,7 +178,7 @@ class Rows:
 
     def _launch(self, kernel, items, group, *, masked=None, **arguments):
         is_masked, masked = masked is not None and masked["factor"] is not None, masked or {}
-        options = *self._options, f"-DMASKED={int(is_masked)}"
+        options = _options(self._cut, self._by_column, is_centred=True, is_masked=is_masked)
         self.device.launch("normalization", kernel, items, group, options=options, **masked, **arguments)
 
 
@@ -200,8 +205,7 @@ class EachRow:
             per_item = max(per_item, rows // (_ITEMS_PER_UNIT * device.compute_units))
         self._sizes = {"rows": rows, "parts": parts, "length": length, "channels": channels or 1, "per_item": per_item}
         self._items = -(-rows // per_item)
-        flags = {"WIDTH": cut.width, "BY_COLUMN": int(self._by_column), "CENTRED": int(is_centred), "MASKED": 0}
-        self._options = tuple(f"-D{name}={value}" for name, value in flags.items())
+        self._options = _options(cut, self._by_column, is_centred)
 
     def forward(self, x, scale, bias, epsilon):
         """Return y, and the mean and the inverse of the standard deviation of each row."""
