@@ -1,9 +1,8 @@
 // Convolution with 3x3 kernels, stride 1, by Winograd's algorithm F(TILE x TILE, 3x3), for CPU cores.
 //
 // A tile of TILE x TILE outputs is A'[(G w G') o (B'd B)]A, of an input tile d of EDGE x EDGE pixels, EDGE = TILE + 2;
-// the products of all tiles and channels at one of the EDGE^2 positions are a matrix product. Source: Lavin and Gray,
-// "Fast Algorithms for Convolutional Neural Networks", CVPR 2016; the matrices belong to the points 0, 1, -1,
-// infinity, and for TILE 4 also 2 and -2.
+// the products of all tiles and channels at one of the EDGE^2 positions are a matrix product. winograd.cl tells the
+// source, and the points to which the matrices belong.
 //
 // A work-item, alone in its work-group, takes one strip of tiles after the other, from transform to inverse transform,
 // so that what lies between them stays in its core's cache. Lanes of vectors are channels: images are transposed in
@@ -77,10 +76,10 @@ inline void transform_products(vector *m)
 #if TILE == 4
     const vector sum_12 = m[1] + m[2], difference_12 = m[1] - m[2];
     const vector sum_34 = m[3] + m[4], difference_34 = m[3] - m[4];
-    m[0] = m[0] + sum_12 + sum_34;
-    m[1] = difference_12 + 2.0f * difference_34;
-    m[2] = sum_12 + 4.0f * sum_34;
-    m[3] = difference_12 + 8.0f * difference_34 + m[5];
+    m[0] = m[0] + (sum_12 + sum_34);
+    m[1] = 0.625f * difference_12 + 1.5f * difference_34;
+    m[2] = 0.390625f * sum_12 + 2.25f * sum_34;
+    m[3] = 0.244140625f * difference_12 + (3.375f * difference_34 + m[5]);
 #else
     const vector sum_12 = m[1] + m[2], difference_12 = m[1] - m[2];
     m[0] = m[0] + sum_12;
@@ -91,17 +90,18 @@ inline void transform_products(vector *m)
 // g, of three, becomes G g, of EDGE.
 inline void transform_kernel(vector *g)
 {
-    const vector outer = g[0] + g[2];
 #if TILE == 4
-    const vector far = (1.0f / 24.0f) * g[0] + (1.0f / 6.0f) * g[2], middle = (1.0f / 12.0f) * g[1];
+    const vector last = (32.0f / 119.0f) * g[2];
+    const vector even = (-2048.0f / 2975.0f) * g[0] - last, odd = (-256.0f / 595.0f) * g[1];
+    const vector far_even = (128.0f / 1071.0f) * g[0] + last, far_odd = (64.0f / 357.0f) * g[1];
     g[5] = g[2];
-    g[2] = (1.0f / 6.0f) * (g[1] - outer);
-    g[0] = 0.25f * g[0];
-    g[1] = (-1.0f / 6.0f) * (outer + g[1]);
-    g[3] = far + middle;
-    g[4] = far - middle;
+    g[0] = (256.0f / 225.0f) * g[0];
+    g[1] = even + odd;
+    g[2] = even - odd;
+    g[3] = far_even + far_odd;
+    g[4] = far_even - far_odd;
 #else
-    const vector middle = g[1];
+    const vector outer = g[0] + g[2], middle = g[1];
     g[3] = g[2];
     g[1] = 0.5f * (outer + middle);
     g[2] = 0.5f * (outer - middle);
@@ -162,25 +162,33 @@ __kernel void transform_weights(
             sum[r][part] = add_product(sum[r][part], pixel, (u)[part]);                                         \
     }
 
+// Inputs, a multiple of WIDTH, that are summed apart and then added, so that the error grows with their number and that
+// of the parts rather than with the product.
+#define PART 32
+
 // m[r, part] = sum over inputs of v[input / WIDTH, r, input % WIDTH] u[input, part], for the tiles r below ROWS;
 // v_vector tiles lie between the vectors of inputs.
-#define DEFINE_PRODUCT(ROWS)                                                                                    \
-    inline void product_##ROWS(                                                                                 \
-        __global const float *restrict v, int v_vector, __global const vector *restrict u, int inputs,          \
-        __global vector *restrict m)                                                                            \
-    {                                                                                                           \
-        vector sum[ROWS][VECTORS];                                                                              \
-        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                        \
-            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) sum[r][part] = (vector)(0.0f);         \
-        int input = 0;                                                                                          \
-        for (; input + WIDTH <= inputs; input += WIDTH, v += v_vector * WIDTH, u += WIDTH * VECTORS)            \
-            _Pragma("unroll") for (int lane = 0; lane < WIDTH; lane++) {                                        \
-                ADD_INPUT(ROWS, lane, u + lane * VECTORS)                                                       \
-            }                                                                                                   \
-        for (int lane = 0; input + lane < inputs; lane++)                                                       \
-            ADD_INPUT(ROWS, lane, u + lane * VECTORS)                                                           \
-        _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                        \
-            _Pragma("unroll") for (int part = 0; part < VECTORS; part++) m[r * VECTORS + part] = sum[r][part];  \
+#define DEFINE_PRODUCT(ROWS)                                                                                     \
+    inline void product_##ROWS(                                                                                  \
+        __global const float *restrict v, int v_vector, __global const vector *restrict u, int inputs,           \
+        __global vector *restrict m)                                                                             \
+    {                                                                                                            \
+        for (int first = 0; first < inputs; first += PART) {                                                     \
+            const int part_inputs = min(inputs - first, PART);                                                   \
+            vector sum[ROWS][VECTORS];                                                                           \
+            _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                     \
+                _Pragma("unroll") for (int part = 0; part < VECTORS; part++) sum[r][part] = (vector)(0.0f);      \
+            int input = 0;                                                                                       \
+            for (; input + WIDTH <= part_inputs; input += WIDTH, v += v_vector * WIDTH, u += WIDTH * VECTORS)    \
+                _Pragma("unroll") for (int lane = 0; lane < WIDTH; lane++) {                                     \
+                    ADD_INPUT(ROWS, lane, u + lane * VECTORS)                                                    \
+                }                                                                                                \
+            for (int lane = 0; input + lane < part_inputs; lane++)                                               \
+                ADD_INPUT(ROWS, lane, u + lane * VECTORS)                                                        \
+            _Pragma("unroll") for (int r = 0; r < ROWS; r++)                                                     \
+                _Pragma("unroll") for (int part = 0; part < VECTORS; part++)                                     \
+                    m[r * VECTORS + part] = first > 0 ? m[r * VECTORS + part] + sum[r][part] : sum[r][part];     \
+        }                                                                                                        \
     }
 DEFINE_PRODUCT(1)
 DEFINE_PRODUCT(2)

@@ -46,6 +46,24 @@ inline int first_of(int k, int capacity)
     return k / VECTORS * VECTORS * capacity + k % VECTORS;
 }
 
+// The sum of the pixels of rows of tiles, each row summed apart.
+inline vector sum_pixels(__global const vector *restrict pixels, int rows, int pitch)
+{
+    vector sum = (vector)(0.0f);
+    for (int row = 0; row < rows; row++, pixels += TILE * pitch) {
+        vector of_row = (vector)(0.0f);
+        for (int j = 0; j < pitch; j++) {
+            vector of_column = pixels[j];
+            #pragma unroll
+            for (int i = 1; i < TILE; i++)
+                of_column += pixels[i * pitch + j];
+            of_row += of_column;
+        }
+        sum += of_row;
+    }
+    return sum;
+}
+
 // sums[split, group, input share, output share, position, input, output] = the sum over a part of the tiles, and
 // bias_sums[split, group, output] that of dy.
 //
@@ -107,6 +125,7 @@ __kernel void sum_products(
             const int rows = min(strip_rows, tile_rows - first_row);
             const int columns = min(strip_columns, tile_columns - first_column);
             const int tiles_of_image = rows * columns, tiles = of_images * tiles_of_image;
+            const int pitch = min(columns * TILE, out_w - first_column * TILE);
 
             for (int image = 0; image < of_images; image++) {
                 const int of_group = (first_image + image) * groups + group;
@@ -126,17 +145,10 @@ __kernel void sum_products(
                         dy + place, is_unpooled, winner + place, min(outputs - output, WIDTH), out_h, out_w,
                         first_row * TILE, first_column * TILE, TILE, rows, columns, pixels,
                         target + image * tiles_of_image * VECTORS, VECTORS, dy_position);
+                    if (input_share == 0)
+                        bias_sum[k] += sum_pixels(pixels, rows, pitch);
                 }
             }
-            // At the position that belongs to the point 1 in both directions, A d A' is the sum of d.
-            if (input_share == 0)
-                for (int k = 0; k < share_outputs; k++) {
-                    __global const vector *of_ones = of_dy + (EDGE + 1) * dy_position + first_of(k, capacity);
-                    vector of_tiles = (vector)(0.0f);
-                    for (int tile = 0; tile < tiles; tile++)
-                        of_tiles += of_ones[tile * VECTORS];
-                    bias_sum[k] += of_tiles;
-                }
 
             for (int position = 0; position < POSITIONS; position++)
                 for (int c = 0; c < input_vectors * WIDTH; c += ROWS)
@@ -154,10 +166,10 @@ inline void transform_sums(vector *m)
 {
 #if TILE == 4
     const vector sum_12 = m[1] + m[2], sum_34 = m[3] + m[4];
-    const vector difference_12 = m[2] - m[1], difference_34 = m[3] - m[4];
-    m[0] = 0.25f * m[0] - (1.0f / 6.0f) * sum_12 + (1.0f / 24.0f) * sum_34;
-    m[1] = (1.0f / 6.0f) * difference_12 + (1.0f / 12.0f) * difference_34;
-    m[2] = (1.0f / 6.0f) * (sum_34 - sum_12) + m[5];
+    const vector difference_12 = m[1] - m[2], difference_34 = m[3] - m[4];
+    m[0] = (256.0f / 225.0f) * m[0] - (2048.0f / 2975.0f) * sum_12 + (128.0f / 1071.0f) * sum_34;
+    m[1] = (64.0f / 357.0f) * difference_34 - (256.0f / 595.0f) * difference_12;
+    m[2] = (32.0f / 119.0f) * (sum_34 - sum_12) + m[5];
 #else
     const vector sum_12 = 0.5f * (m[1] + m[2]);
     m[1] = 0.5f * (m[1] - m[2]);

@@ -1,7 +1,11 @@
 // What the kernels of Winograd's algorithm F(TILE x TILE, 3x3) share: vectors of channels, and transforms of images.
 //
-// Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016; the matrices A, B and G belong to the
-// points 0, 1, -1, infinity, and for TILE 4 also 2 and -2.
+// Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016. The matrices A, B and G belong to the
+// points 0, 1, -1 and infinity for TILE 2. For TILE 4 they belong to 0, 5/8, -5/8, 3/2, -3/2 and infinity: results are
+// half as far off as with 1, -1, 2 and -2, since powers of points near 1 are neither large nor small, and those of
+// these are exact (Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural
+// Networks", ACM TOMS 2020; Alam et al., "Winograd Convolution for Deep Neural Networks: Efficient Point Selection",
+// ACM TECS 2022).
 //
 // Build options: TILE, 2 or 4; WIDTH, 8 or 16, channels of a vector; VECTORS of output channels in a block.
 
@@ -117,14 +121,14 @@ inline void read_rows(
 inline void transform_pixels(vector *d)
 {
 #if TILE == 4
-    const vector d_42 = d[4] - d[2], twice_31 = 2.0f * (d[3] - d[1]);
-    const vector even = d[4] - 4.0f * d[2], odd = d[3] - 4.0f * d[1];
-    d[0] = 4.0f * (d[0] - d[2]) + d_42;
-    d[5] = 4.0f * (d[1] - d[3]) + (d[5] - d[3]);
+    const vector even = d[4] - 2.25f * d[2], odd = 0.625f * d[3] - 1.40625f * d[1];
+    const vector far_even = d[4] - 0.390625f * d[2], far_odd = d[3] - 0.390625f * d[1];
+    d[0] = d[4] - 2.640625f * d[2] + 0.87890625f * d[0];
+    d[5] = d[5] - 2.640625f * d[3] + 0.87890625f * d[1];
     d[1] = even + odd;
     d[2] = even - odd;
-    d[3] = d_42 + twice_31;
-    d[4] = d_42 - twice_31;
+    d[3] = far_even + 1.5f * far_odd;
+    d[4] = far_even - 1.5f * far_odd;
 #else
     const vector d_12 = d[1] + d[2], d_21 = d[2] - d[1];
     d[0] = d[0] - d[2];
@@ -138,17 +142,19 @@ inline void transform_pixels(vector *d)
 inline void transform_gradients(vector *z)
 {
 #if TILE == 4
-    const vector even = z[0] + z[2], odd = z[1] + z[3];
-    const vector far_even = z[0] + 4.0f * z[2], far_odd = 2.0f * z[1] + 8.0f * z[3];
+    const vector even = z[0] + 0.390625f * z[2], odd = z[1] + 0.390625f * z[3];
+    const vector far_even = z[0] + 2.25f * z[2], far_odd = z[1] + 2.25f * z[3];
     z[5] = z[3];
-    z[3] = far_even + far_odd;
-    z[4] = far_even - far_odd;
+    z[1] = even + 0.625f * odd;
+    z[2] = even - 0.625f * odd;
+    z[3] = far_even + 1.5f * far_odd;
+    z[4] = far_even - 1.5f * far_odd;
 #else
     const vector even = z[0], odd = z[1];
-    z[3] = -z[1];
-#endif
     z[1] = even + odd;
     z[2] = even - odd;
+    z[3] = -odd;
+#endif
 }
 
 // v[position v_position + tile v_tile], a vector of channels, = the transform of the tiles of one image in a strip:

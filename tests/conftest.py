@@ -1,9 +1,12 @@
 """What all tests share: Hypothesis profiles, and the devices that operations are tested on.
 
-Of several OpenCL devices of one kind on platforms of one name, such as two
-versions of a driver, the first is tested: conformance meets them all.
-``REFCNN_TEST_DEVICES`` takes a comma-separated list of ``reference``,
-PLATFORM:DEVICE numbers or parts of names in their place; ``REFCNN_TEST_SIZE``
+They are the reference and the OpenCL device that refcnn takes by itself. On
+other implementations conformance meets every operation, but not what the tests
+alone look at, such as variants of kernels that are forced: .ci/run adds
+``REFCNN_TEST_DEVICES=others``, which runs the tests of devices on the first of
+each other kind and platform's name. Two versions of a driver are one of these.
+The variable also takes a comma-separated list of ``reference``,
+PLATFORM:DEVICE numbers or parts of names; ``REFCNN_TEST_SIZE``
 (tiny, small or large) sets the extents of the cases, tiny being for
 simulators; ``--hypothesis-profile`` is quick (the default), simulator, ci or long.
 """
@@ -26,6 +29,9 @@ settings.register_profile("ci", max_examples=60, **_COMMON)
 settings.register_profile("simulator", max_examples=8, **_COMMON)
 settings.register_profile("long", max_examples=10_000, **_COMMON)
 settings.load_profile("quick")
+
+#: What ``REFCNN_TEST_DEVICES`` is for the devices that are not tested as a rule, and what the tests of these take.
+_OTHERS, _DEVICE_FIXTURES = "others", {"backend", "opencl_backend"}
 
 # Where the tests run in the background of a shell, or under nohup, signals that they send would be ignored.
 for _number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
@@ -56,8 +62,8 @@ def pytest_report_header(config):
 def pytest_generate_tests(metafunc):
     """Run tests that take ``backend`` on the reference and the OpenCL devices, ``opencl_backend`` on the latter.
 
-    Those that take ``page_backend`` run on the reference and the first device: the many operations of a page have one
-    kernel, which conformance meets on every device.
+    Those that take ``page_backend`` do as those that take ``backend``, but on one OpenCL device at most: the many
+    operations of a page have one kernel, which conformance meets on every device.
     """
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", _devices(), indirect=True, scope="session")
@@ -66,6 +72,14 @@ def pytest_generate_tests(metafunc):
     if "opencl_backend" in metafunc.fixturenames:
         devices = [device for device in _devices() if device != "reference"]
         metafunc.parametrize("opencl_backend", devices, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out, where the other devices are tested, what does not take one."""
+    if os.environ.get("REFCNN_TEST_DEVICES") == _OTHERS:
+        takes = [bool(_DEVICE_FIXTURES & set(getattr(item, "fixturenames", ()))) for item in items]
+        config.hook.pytest_deselected(items=[item for item, taken in zip(items, takes, strict=True) if not taken])
+        items[:] = [item for item, taken in zip(items, takes, strict=True) if taken]
 
 
 @pytest.fixture(scope="session")
@@ -102,20 +116,29 @@ def own_module(tmp_path, monkeypatch):
 
 @functools.cache
 def _devices():
+    devices = finding.usable()
+    # Where there is a simulator alone it is none that is taken.
+    taken = finding.best().name if any(not device.is_simulator for device in devices) else None
     present, kinds = {"reference": "reference"}, {"reference": "reference"}
-    for device in finding.usable():
+    for device in sorted(devices, key=lambda device: device.name != taken):
         kinds.setdefault((device.platform_name, device.kind), device.name)
         present[device.name] = f"{device.name} {device.device_name} {device.platform_name} {device.platform_version}"
-    wanted = [entry.strip() for entry in os.environ.get("REFCNN_TEST_DEVICES", "").split(",") if entry.strip()]
-    for entry in wanted:
-        if not any(_fits(entry, name, text) for name, text in present.items()):
-            raise pytest.UsageError(f"REFCNN_TEST_DEVICES names {entry!r}, but there are: {list(present.values())}.")
-    named = [name for name, text in present.items() if any(_fits(entry, name, text) for entry in wanted)]
-    chosen = named if wanted else list(kinds.values())
-    if len(present) == 1 and not wanted:
+    chosen = _chosen(os.environ.get("REFCNN_TEST_DEVICES", ""), present, list(kinds.values()))
+    if len(present) == 1 and chosen == ["reference"]:
         absent = pytest.mark.skip(reason="no OpenCL device is usable")
         chosen.append(pytest.param("opencl", marks=absent, id="opencl"))
     return chosen
+
+
+def _chosen(named, present, kinds):
+    """Return the names of the devices to test, of all and of the first of each kind, the one that is taken before."""
+    if named == _OTHERS:
+        return kinds[2:]
+    wanted = [entry.strip() for entry in named.split(",") if entry.strip()]
+    for entry in wanted:
+        if not any(_fits(entry, name, text) for name, text in present.items()):
+            raise pytest.UsageError(f"REFCNN_TEST_DEVICES names {entry!r}, but there are: {list(present.values())}.")
+    return [name for name, text in present.items() if any(_fits(entry, name, text) for entry in wanted)] or kinds[:2]
 
 
 def _fits(wanted, name, text):

@@ -51,6 +51,8 @@ def device():
 def tiny(monkeypatch):
     """Makes every workload tiny."""
     monkeypatch.setattr(workloads, "QUICK_GRID", (TINY,))
+    monkeypatch.setattr(running, "BATCHES", (1, 4))
+    monkeypatch.setattr(running, "SIZES", (14, 28))
     monkeypatch.setattr(workloads, "CHAPTER_BATCH", 2)
     monkeypatch.setattr(workloads, "CHAPTER_IMAGE", (1, 6, 6))
     monkeypatch.setattr(running.Options, "turn_seconds", 0.001)
@@ -276,7 +278,7 @@ def test_a_run_and_its_board(device, tiny, tmp_path):
     board = running.run(options, watch)
     assert board.is_complete and [one.name for one in board.devices] == [device]
     parts = [result.part for result in board.results]
-    assert parts == ["networks"] * 2 + ["grid"] * 2 + ["batches"] * 10 + ["sizes"] * 8
+    assert parts == ["networks"] * 2 + ["grid"] * 2 + ["batches"] * 4 + ["sizes"] * 4
     assert 0 < watch.turns <= watch.expected
     assert not [times.error for result in board.results for times in result.times.values() if times.error]
     measured = board.devices[0]

@@ -1,5 +1,6 @@
 """``refcnn conform``: verdicts on implementations that are right, wrong, broken, that crash and that hang."""
 
+import functools
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from refcnn.cli import main
 from refcnn.conformance.bundles import case_file
 from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.reports import html
-from refcnn.conformance.reports.results import BINS, DeviceReport, Report
+from refcnn.conformance.reports.results import BINS, DeviceReport, Failure, Report, Row
 from refcnn.conformance.running import coverage, runner, worker
 from refcnn.conformance.subjects import base, oclgrind
 from refcnn.conformance.subjects import finding as subjects
@@ -267,7 +268,8 @@ def test_same_seed_same_cases(tmp_path):
 def test_wrong_answers_are_found_and_shrunk(faults):
     done = run("--device", "faulty:wrong", "--seed", 1, "--report", "report")
     assert done.exit_code == 1, done.output
-    assert "Not conforming: faulty:wrong." in done.output
+    failing = "add.forward, add.backward, conv2d.forward, dense.forward, dropout.forward, relu.forward, sgd.forward"
+    assert done.output.splitlines()[-1] == f"Not conforming: faulty:wrong ({failing}, softmax.forward)."
     rows = rows_of(faults / "report")
     verdicts = {f"{operation}.{direction}": row.verdict for (operation, direction), row in rows.items()}
     assert {name: verdict for name, verdict in verdicts.items() if verdict != "not offered"} == {
@@ -298,7 +300,8 @@ def test_wrong_answers_are_found_and_shrunk(faults):
 
 
 def test_crashes_and_hangs_are_results(faults, monkeypatch):
-    monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 5)
+    # The test below is of shrinking, each step of which starts a process.
+    monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 1)
     done = run(
         "--device",
         "faulty:deadly",
@@ -344,7 +347,7 @@ def test_crashes_and_hangs_are_results(faults, monkeypatch):
 def test_what_ends_a_process_is_shrunk_and_saved(faults, monkeypatch, operation, verdict, ending):
     if verdict == "hung":
         # Each step costs the patience with it.
-        monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 10)
+        monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 3)
     done = run(
         "--device",
         "faulty:deadly",
@@ -381,7 +384,7 @@ def test_what_ends_a_process_is_shrunk_and_saved(faults, monkeypatch, operation,
         0.5,
     )
     assert again.exit_code == 1, again.output
-    assert "Not conforming: faulty:deadly." in again.output
+    assert f"Not conforming: faulty:deadly ({operation}.forward)." in again.output
 
 
 def test_saved_case_runs_again(faults):
@@ -389,12 +392,36 @@ def test_saved_case_runs_again(faults):
     (bundle,) = (faults / "report").glob("*dense-forward*")
     done = run("--device", "faulty:wrong", "--device", "reference", "--repro", bundle)
     assert done.exit_code == 1
-    assert "Not conforming: faulty:wrong." in done.output
+    assert "Not conforming: faulty:wrong (dense.forward)." in done.output
     assert run("--device", "reference", "--repro", bundle).exit_code == 0
     (bundle / "arrays.npz").unlink()
     done = run("--device", "reference", "--repro", bundle)
     assert done.exit_code == 2
     assert "arrays.npz" in done.output
+
+
+def test_what_fails_stands_at_the_end_of_the_output(faults):
+    """A log keeps its end, where tables of many devices are cut off."""
+    arguments = ("--operation", "relu", "--operation", "dense", "--examples", 5, "--seed", 1)
+    done = run("--device", "faulty:wrong", "--device", "reference", *arguments)
+    assert done.exit_code == 1, done.output
+    table, _, end = done.output.partition("\nrelu.forward on faulty:wrong: wrong\n")
+    assert "reference: " in table and "dense.backward" in table
+    assert "dense.forward on faulty:wrong: wrong" in end
+    assert end.endswith("\nNot conforming: faulty:wrong (relu.forward, dense.forward).\n")
+
+
+def test_an_interrupted_run_tells_what_it_found(monkeypatch):
+    def stopped(specifications, options, progress):
+        row = Row("relu", "forward", verdict="wrong", failure=Failure("off by one"))
+        progress.device_begins("reference", [("relu", "forward", None)])
+        progress.device_ends(DeviceReport("reference", "NumPy", rows=[row]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run", stopped)
+    done = run("--device", "reference")
+    assert done.exit_code == 130
+    assert "relu.forward on reference: wrong\n  off by one" in done.output
 
 
 ROUGH = """
@@ -564,17 +591,27 @@ def test_a_case_that_no_device_could_run_is_none_of_theirs(tmp_path, operation, 
     assert all(word in done.output for word in words), done.output
 
 
-@pytest.mark.parametrize("operation", base.operations())
-def test_every_case_that_is_drawn_can_be_run_again(tmp_path, operation):
-    @settings(max_examples=10, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@functools.cache
+def drawn(operation):
+    """Return a few cases of an operation, the same ones to each test that looks at what is drawn."""
+    cases = []
+
+    @settings(max_examples=15, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(judge.conformance(operation).cases("tiny"))
     def draw(case):
+        cases.append(case)
+
+    draw()
+    return cases
+
+
+@pytest.mark.parametrize("operation", base.operations())
+def test_every_case_that_is_drawn_can_be_run_again(tmp_path, operation):
+    for case in drawn(operation):
         # What has no floats has no gradient.
         for direction in base.directions(operation) if case.dy is not None else ("forward",):
             case_file.write_case(tmp_path / "case.npz", operation, direction, None, case)
             assert runner.saved_case(tmp_path / "case.npz")[:2] == (operation, direction)
-
-    draw()
 
 
 def test_a_report_that_cannot_be_saved_at_the_end(faults, monkeypatch):
@@ -663,6 +700,8 @@ def test_fault_in_a_kernel_is_found_and_shrunk(tmp_path, monkeypatch, file, righ
         "plain",
         "--seed",
         5,
+        "--examples",
+        40,
         "--report",
         tmp_path / "report",
     )
@@ -700,8 +739,8 @@ def test_fault_in_a_kernel_of_a_page_is_found_and_shrunk(
     (tmp_path / "kernels" / file).write_text(text.replace(right, wrong, 1))
     monkeypatch.setenv("REFCNN_KERNELS", str(tmp_path / "kernels"))
     folder = tmp_path / "report"
-    options = ("--device", devices[0].name, "--operation", operation, "--seed", 5, "--report", folder)
-    assert run(*options).exit_code == 1
+    options = ("--device", devices[0].name, "--operation", operation, "--seed", 5, "--examples", 40)
+    assert run(*options, "--report", folder).exit_code == 1
     row = rows_of(folder)[operation, direction]
     assert row.verdict == "wrong"
     assert all(entry.size <= 2 for entry in failing_case(folder, row).inputs)
@@ -799,15 +838,7 @@ def reached(operation, case):
 
 @pytest.mark.parametrize("operation", base.operations())
 def test_every_case_of_an_operation_could_reach_the_same_edges(operation):
-    found = set()
-
-    @settings(max_examples=20, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-    @given(judge.conformance(operation).cases("tiny"))
-    def draw(case):
-        found.add(frozenset(coverage.edges(operation, case)))
-
-    draw()
-    assert len(found) == 1
+    assert len({frozenset(coverage.edges(operation, case)) for case in drawn(operation)}) == 1
 
 
 def test_edges_of_a_case():

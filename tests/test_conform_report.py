@@ -264,6 +264,17 @@ def test_empty_reports_have_pages(tmp_path):
     assert "nothing was tested" in rendered_merged([report(device())], tmp_path).text
 
 
+def test_what_json_has_no_number_for_is_written_as_text(tmp_path):
+    """Attributes and ratios may be of any float."""
+    failure = Failure("off", {"inputs": [], "attributes": {"min": -math.inf, "max": math.inf, "value": math.nan}})
+    row = Row("clip", "forward", verdict="wrong", worst_ratio=math.inf, failure=failure)
+    report = Report("1", "2026-01-01", {}, 1, "quick", 1, [DeviceReport("a", "A", rows=[row])])
+    report.save(tmp_path / "report.json")
+    (read,) = Report.load(tmp_path / "report.json").devices[0].rows
+    assert read.worst_ratio == math.inf
+    assert read.failure.case["attributes"] == {"min": "-infinity", "max": "infinity", "value": "NaN"}
+
+
 def test_where_nothing_was_tested_nothing_conforms(tmp_path):
     idle = device(row("relu", verdict="not offered", cases=0), name="idle")
     assert not report(idle).conforms and not report(device()).conforms and not report().conforms

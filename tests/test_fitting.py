@@ -1,5 +1,7 @@
 """``fit``, ``evaluate`` and ``predict`` from Python: what data they take, what is called along the way, and metrics."""
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from refcnn.data import DataSet, Preprocessing
 from refcnn.errors import ArgumentError, DataError, NonFiniteLossError, ShapeError
 from refcnn.fitting.callbacks import EarlyStopping, TimeLimit
 from refcnn.fitting.metrics import MONITORED, best_row, is_better_low
+from refcnn.runs.options import make_loss
 
 from .small_run import At
 
@@ -46,6 +49,85 @@ def test_training_learns_and_tells_each_epoch():
     found = rm.evaluate(model, DATA)
     assert (found.accuracy, found.examples) == (history[-1]["validation_accuracy"], 60)
     assert found.loss == pytest.approx(history[-1]["validation_loss"], rel=1e-6)
+
+
+#: The loss and its gradient by the logits, of PyTorch 2.13: torch.nn.CrossEntropyLoss(weight=tensor([1., 2, 4]), ...)
+#: in float64, of LOGITS and the targets [2, 0, 1, 1].
+OF_PYTORCH = [
+    (
+        {},
+        1.2317312119370234,
+        [
+            [0.040013588, 0.108768209, -0.148781797],
+            [-0.091634401, 0.004345841, 0.087288559],
+            [0.187509941, -0.212886652, 0.025376711],
+            [0.011782331, -0.110434579, 0.098652249],
+        ],
+    ),
+    (
+        {"label_smoothing": 0.1},
+        1.2522280202366751,
+        [
+            [0.034642652, 0.096828793, -0.131471445],
+            [-0.081630099, -0.00248212, 0.084112219],
+            [0.186931403, -0.197916244, 0.010984841],
+            [0.008274999, -0.093756637, 0.085481638],
+        ],
+    ),
+    (
+        {"ignore_index": 1},
+        0.6743470308869357,
+        [[0.072024459, 0.195782777, -0.267807235], [-0.164941922, 0.007822515, 0.157119407], [0, 0, 0], [0, 0, 0]],
+    ),
+]
+LOGITS = np.array([[1, 2, 3], [0.5, -1, 2], [3, 0, 1], [-2, 0.25, 0.125]], np.float32)
+
+
+def of_the_command_line(class_weight, label_smoothing=0.0):
+    return make_loss({"label_smoothing": label_smoothing, "class_weights": class_weight}, LABELS, 3)
+
+
+#: The command line ignores no class.
+MADE = [(functools.partial(functools.partial, rm.softmax_cross_entropy), *numbers) for numbers in OF_PYTORCH]
+MADE += [(of_the_command_line, *numbers) for numbers in OF_PYTORCH[:2]]
+
+
+@pytest.mark.parametrize(("make", "options", "loss", "gradient"), MADE)
+def test_a_step_with_class_weights_is_pytorchs(make, options, loss, gradient):
+    model = rm.Sequential([rm.Dense(3, input_size=4, ignore_bias=True)])
+    model.set_state({"0.w": LOGITS})
+    _, history = fit(
+        (np.eye(4), np.array([2, 0, 1, 1])),
+        model,
+        loss=make(class_weight=(1, 2, 4), **options),
+        epochs=1,
+        optimizer=rm.Sgd(lr=1, momentum=0),
+    )
+    assert history[0]["train_loss"] == pytest.approx(loss, rel=1e-6)
+    np.testing.assert_allclose(LOGITS - model[0].params.w.as_ndarray(), gradient, atol=5e-7)
+
+
+def test_a_batch_without_any_weight_teaches_nothing():
+    """The mean by weights of such a one would be 0 / 0."""
+    loss = of_the_command_line((0, 1, 2))
+    assert float(loss(rm.Variable(LOGITS), np.zeros(4, int))) == 0
+    model, history = fit(batch_size=1, loss=loss)
+    assert np.isfinite(model[0].params.w.as_ndarray()).all() and np.isfinite(history[0]["train_loss"])
+
+
+def test_what_the_loss_ignores_is_not_judged():
+    labels = np.where(np.arange(60) < 20, -1, LABELS)
+    loss = functools.partial(rm.softmax_cross_entropy, ignore_index=-1)
+    model, _ = fit((POINTS, labels), loss=loss, validation=(POINTS, labels))
+    # The first of the batches is ignored as a whole, the second in part.
+    found, kept = (
+        rm.evaluate(model, (POINTS, labels), loss=loss, batch_size=16),
+        rm.evaluate(model, (POINTS[20:], LABELS[20:])),
+    )
+    assert found.accuracy == kept.accuracy and found.loss == pytest.approx(kept.loss, rel=1e-6)
+    with pytest.raises(NonFiniteLossError):
+        rm.evaluate(model, (POINTS, np.full(60, -1)), loss=loss)
+    np.testing.assert_array_equal(found.classes.f1, kept.classes.f1)
 
 
 def test_one_step_is_that_of_the_loop_written_by_hand():

@@ -278,6 +278,16 @@ def assert_saved_as_known(rows):
         assert f"known as {row.failure.known}" in alone.stdout
 
 
+def test_what_is_known_stands_before_what_fails(conform):
+    done, rows = conform("relu", {"id": "half", "direction": "backward", "condition": "any"})
+    assert done.exit_code == 1, done.output
+    assert [rows[direction].verdict for direction in ("forward", "backward")] == ["wrong", "known fault"]
+    device = "implementation_with_faults:device"
+    known, _, fault = done.output.partition(f"\nrelu.forward on {device}: wrong\n")
+    assert f"relu.backward on {device}: known fault, known as half" in known
+    assert fault.splitlines()[-1] == f"Not conforming: {device} (relu.forward)."
+
+
 def test_what_is_known_lets_a_device_pass_and_is_shown(conform):
     done, rows = conform(
         "relu", {"id": "nan", "direction": "forward", "condition": "not finite"}, {"id": "half", "condition": "any"}

@@ -1,6 +1,7 @@
 """One operation, one name, one room in each wing; and a house in which whoever needs another looks downward."""
 
 import ast
+import functools
 import importlib
 import inspect
 import re
@@ -60,7 +61,10 @@ FLOORS = (
 )
 
 #: What lies beside the rooms in a wing.
-BESIDE = {"layers": {"convolution", "gemm", "indexing", "page", "pooling", "renom"}, "optimizers": {"optimizer"}}
+BESIDE = {
+    "layers": {"convolution", "gemm", "indexing", "normalization_in_onnx", "page", "pooling", "renom"},
+    "optimizers": {"optimizer"},
+}
 
 
 def stems(folder, pattern="*.py"):
@@ -111,8 +115,13 @@ def modules():
 MODULES = modules()
 
 
+@functools.cache
 def imported(module):
-    """Yield the modules of refcnn that a module imports, wherever in its text; one that it imports names from once."""
+    """Return the modules of refcnn that a module imports, wherever in its text; one that it imports names from once."""
+    return tuple(_imported(module))
+
+
+def _imported(module):
     path = MODULES[module]
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -199,6 +208,7 @@ OTHER_MEANINGS = {
     ("data.image_folder", "_notes", "pad"): "the name of a way to bring an image to a size",
     ("cli.train_options", "Size", "size"): "what an option takes",
     **{("interpolation", "nearest", name): "a way to round, as ONNX calls it" for name in ("ceil", "floor")},
+    ("conformance.adapters.pytorch_windows", "", "floor"): "a way to round, as ONNX calls it",
     ("conformance.judging.comparison", "verdict", "where"): "a word of a message",
     ("opencl.runtime.trial_process", "run", "where"): "a word of a message",
     **{
@@ -491,6 +501,7 @@ def attributes(function):
     return {name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind == kind}
 
 
+@functools.cache
 def imports(path):
     """The modules that a file names in its import statements, relative ones with their dots."""
     names = set()

@@ -3,7 +3,7 @@
 from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refcnn.conformance.operations import conv2d, dense
@@ -15,8 +15,10 @@ from .operations.checks import SIZE, check
 CASES = {"conv2d": conv2d.cases, "dense": dense.cases}
 
 
+# Each width has programs of its own to build; .ci/run holds conformance runs with each on more cases.
 @pytest.mark.parametrize("width", VECTOR_WIDTHS)
 @pytest.mark.parametrize("operation", sorted(CASES))
+@settings(max_examples=10)
 @given(data=st.data(), integers=st.booleans())
 def test_every_width_of_vectors(opencl_backend, operation, width, data, integers):
     case = data.draw(CASES[operation](SIZE, integers=integers))

@@ -30,12 +30,6 @@ FLOAT64 = 1e-7
 FACTOR = 4
 
 
-def _expected(name):
-    """Return a network as a parameter of a test, with what is known of it."""
-    reason = "the convolutions of Winograd's algorithm err eight times as much as PyTorch's here"
-    return pytest.param(name, marks=pytest.mark.xfail(reason=reason)) if name == "vgg11" else name
-
-
 def made(name):
     """Return PyTorch's numbers of a network, and that network with the same weights."""
     numbers, model = networks.load(name), networks.make(name)
@@ -75,7 +69,7 @@ def assert_agree(found, exact, what):
     np.testing.assert_allclose(found, exact, rtol=0, atol=FLOAT64 * exact[0], err_msg=what)
 
 
-@pytest.mark.parametrize("name", [_expected(name) for name in ON_DEVICES])
+@pytest.mark.parametrize("name", ON_DEVICES)
 def test_a_device_is_as_near_to_float64_as_pytorch_is(name, opencl_backend):
     numbers, logits, loss, gradients = computed(name, opencl_backend)
     found, right = networks.fingerprint(logits, networks.LOGITS), numbers["logits"]
@@ -98,7 +92,7 @@ def test_onnxruntime_finds_the_same_logits_in_the_exported_file(name, tmp_path):
 
 
 @pytest.mark.skipif(not IS_COMPLETE, reason="REFCNN_ALL_NETWORKS=1 compares whole gradients")
-@pytest.mark.parametrize("name", [_expected(name) for name in networks.NAMES])
+@pytest.mark.parametrize("name", networks.NAMES)
 def test_whole_gradients_of_a_device_are_as_near_to_float64(name, opencl_backend):
     numbers, _, _, exact = computed(name, "reference:float64")
     *_, gradients = computed(name, opencl_backend)

@@ -72,8 +72,12 @@ def recipe():
 
 
 def texts():
-    """Return what an operation may stand in by its path: package, kernels, and the operations' tests."""
+    """Return what an operation may stand in by its path: package, kernels, and the operations' tests.
+
+    Not the adapters, which offer what other libraries have.
+    """
     paths = [path for folder in ("refcnn", "kernels", "tests/operations") for path in (ROOT / folder).rglob("*.*")]
+    paths = [path for path in paths if "adapters" not in path.parts]
     return {str(path.relative_to(ROOT)): path for path in paths if path.suffix in (".py", ".cl", ".toml", ".json")}
 
 

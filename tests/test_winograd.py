@@ -216,12 +216,41 @@ def test_shapes_that_are_cut(opencl_backend, x_shape, outputs, tile):
     compare("dw", dw, exact_backward(x, w, dy, (1, 1, 1, 1), 1)[1], bound, to_the_bit=tile == 2)
 
 
+@pytest.mark.parametrize("tile", [2, 4])
+def test_the_gradient_of_a_bias_counts_each_pixel_once(opencl_backend, tile):
+    """So too where the image is cut in every direction, and its last tiles reach beyond it."""
+    rng = np.random.default_rng(0)
+    x, dy = (rng.integers(-4, 4, (2, count, 13, 9)).astype(np.float32) for count in (8, 17))
+    geometry = convolution(x.shape, (17, 8, 3, 3), (1, 1, 1, 1))
+    with cut_into(((1, 1, 16), None), opencl_backend):
+        _, db = on_device(opencl_backend, winograd_weights.backward_w, x, dy, geometry, tile, bias=True)
+    np.testing.assert_array_equal(db, dy.sum(axis=(0, 2, 3), keepdims=True))
+
+
 def test_the_same_bits_every_time(opencl_backend):
     rng = np.random.default_rng(0)
     x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((5, 20, 13, 11), (18, 20, 3, 3)))
     geometry = convolution(x.shape, w.shape, (1, 1, 1, 1))
     first, *others = (on_device(opencl_backend, winograd.forward, x, w, None, geometry, 4) for _ in range(5))
     assert all((first == other).all() for other in others)
+
+
+def test_large_tiles_err_little(opencl_backend):
+    """As a rule, and in many channels: with the points 1, -1, 2 and -2 the gradients err twice as much.
+
+    So does y if the products of its 192 channels are one sum.
+    """
+    rng = np.random.default_rng(0)
+    shapes = (4, 192, 14, 14), (16, 192, 3, 3), (4, 16, 14, 14)
+    x, w, dy = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    padding, geometry = (1, 1, 1, 1), convolution(x.shape, w.shape, (1, 1, 1, 1))
+    y = on_device(opencl_backend, winograd.forward, x, w, None, geometry, 4)
+    dx = on_device(opencl_backend, winograd.backward_x, dy, w, geometry, 4)
+    gradients = on_device(opencl_backend, winograd_weights.backward_w, x, dy, geometry, 4, bias=True)
+    exact = exact_forward(x, w, None, padding, 1), *exact_backward(x, w, dy, padding, 1)
+    for found, right, roundings in zip((y, dx, *gradients), exact, (13, 11, 13, 3), strict=True):
+        error = np.sqrt(np.square(found - right).mean() / np.square(right).mean())
+        assert error < roundings * 2**-24
 
 
 def test_no_images(opencl_backend):

@@ -142,7 +142,12 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     )
     examples = 1 if case else options.examples
     click.echo(f"seed {options.seed}, {examples} cases of each row")
-    report = runner.run(subjects.expand(devices or ("all",)), options, _printing(runner.Progress, examples))
+    progress = _printing(runner.Progress, examples)
+    try:
+        report = runner.run(subjects.expand(devices or ("all",)), options, progress)
+    finally:
+        # What was found until then is told of a run that is interrupted, too.
+        progress.print_faults()
     unsaved = None if folder is None else _save(report, folder)
     untested = [device for device in report.devices if not device.fails and not device.conforms]
     _print_verdict(report, untested)
@@ -200,11 +205,17 @@ def _save(report, folder):
 def _print_verdict(report, untested):
     for device in untested:
         click.echo(f"Nothing was tested on {device.specification}, which {device.unusable or _lack(device)}.")
-    failing = [device.specification for device in report.devices if device.fails]
+    failing = [_what_fails(device) for device in report.devices if device.fails]
     if failing:
         click.echo(f"Not conforming: {', '.join(failing)}.")
     elif report.conforms:
         click.echo("All others conform." if untested else "All conform.")
+
+
+def _what_fails(device):
+    """Return a device and its rows that do not pass, which the end of a log that was cut still names."""
+    rows = [row.name for row in device.rows if not row.passes]
+    return f"{device.specification} ({', '.join(rows)})" if rows else device.specification
 
 
 def _ratio(ratio):
@@ -238,7 +249,10 @@ def _printing(base, examples):
     from tqdm import tqdm
 
     class Printing(base):
-        """A bar while a device is tested, then its table."""
+        """A bar while a device is tested, then its table; what is at fault when all are tested, to stand at the end."""
+
+        def __init__(self):
+            self._faults = []
 
         def device_begins(self, specification, rows):
             self._done = 0
@@ -257,12 +271,17 @@ def _printing(base, examples):
             self._bar.close()
             # What drivers and implementations said may hold anything.
             click.echo(shown(results(device), keep="\n\t"))
+            self._faults.append(faults(device))
+
+        def print_faults(self):
+            for text in filter(None, self._faults):
+                click.echo(shown(text, keep="\n\t"))
 
     return Printing()
 
 
 def results(device):
-    """Return a device's results as text.
+    """Return a device's results as text, with what failed as it is known to; the rest is for :func:`faults`.
 
     Parameters
     ----------
@@ -276,10 +295,8 @@ def results(device):
     lines = ["", f"{device.specification}: {about}"]
     if device.unusable is not None:
         lines.append(f"unusable: {device.unusable}")
-        if not device.rows:
-            return "\n".join(lines)
-    if device.error is not None and not device.rows:
-        return "\n".join([*lines, f"could not be tested: {device.error}"])
+    if not device.rows:
+        return "\n".join(lines)
     cells = [("operation", "cases", "error/bound", "ULP", "verdict", "seconds")]
     offered = [row for row in device.rows if row.verdict != "not offered"]
     cells += [
@@ -290,13 +307,32 @@ def results(device):
     missing = [row.name for row in device.rows if row.verdict == "not offered"]
     if missing:
         lines.append(f"not offered: {', '.join(missing)}")
-    for row in device.rows:
-        if row.failure is not None:
-            known = f", known as {row.failure.known}" if row.failure.known else ""
-            lines.append(f"\n{row.name} on {device.specification}: {row.verdict}{known}")
-            lines.append("\n".join(f"  {line}" for line in row.failure.message.rstrip().splitlines()))
-            if row.failure.bundle is not None:
-                lines.append(f"  saved as {row.failure.bundle}")
+    lines += [_failure(row, device) for row in device.rows if row.failure is not None and row.passes]
+    return "\n".join(lines)
+
+
+def faults(device):
+    """Return what makes a device fail as text, which is empty if nothing does.
+
+    Parameters
+    ----------
+    device : refcnn.conformance.reports.results.DeviceReport
+
+    Returns
+    -------
+    str
+    """
+    lines = [_failure(row, device) for row in device.rows if row.failure is not None and not row.passes]
     if device.error is not None:
-        lines.append(f"\n{device.specification} could not be tested any further: {device.error}")
+        further = " any further" if device.rows else ""
+        lines.append(f"\n{device.specification} could not be tested{further}: {device.error}")
+    return "\n".join(lines)
+
+
+def _failure(row, device):
+    known = f", known as {row.failure.known}" if row.failure.known else ""
+    lines = [f"\n{row.name} on {device.specification}: {row.verdict}{known}"]
+    lines += [f"  {line}" for line in row.failure.message.rstrip().splitlines()]
+    if row.failure.bundle is not None:
+        lines.append(f"  saved as {row.failure.bundle}")
     return "\n".join(lines)

@@ -128,7 +128,8 @@ _LOSS = (
         "--class-weights",
         type=Weights(),
         metavar="WEIGHTS",
-        help=f"'{BALANCED}', so that rare classes count as much as others, or a number for each, as 1,2.5,1.",
+        help=f"'{BALANCED}', so that rare classes count as much as others, or a number for each, as 1,2.5,1; "
+        "a loss is the mean by these weights.",
     ),
 )
 

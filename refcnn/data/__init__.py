@@ -3,8 +3,9 @@
 from . import augment, idx
 from .arrays import one_hot
 from .catalog import NAMES, digits, load
-from .dataset import DataSet, Preprocessing, from_arrays, split
+from .dataset import DataSet, from_arrays, split
 from .mnist_files import fetch_mnist, mnist
+from .preprocessing import Preprocessing
 from .remarks import remarks, require_classes
 
 __all__ = [

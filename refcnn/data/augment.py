@@ -43,6 +43,8 @@ __all__ = [
 _FIRST_BLOCK = np.uint64(2**63)
 #: Blocks of four numbers for each image.
 _BLOCKS = np.uint64(2**16)
+#: How many more than are asked for are computed with them.
+_AHEAD = 3
 
 
 class Draws:
@@ -58,14 +60,21 @@ class Draws:
 
     def __init__(self, seed: int, stream: int, indices: np.ndarray):
         self._seed, self._stream = seed, stream
-        self._blocks = _FIRST_BLOCK + np.asarray(indices).astype(np.uint64) * _BLOCKS
+        self._first = _FIRST_BLOCK + np.asarray(indices).astype(np.uint64) * _BLOCKS
+        # What is drawn, (N, blocks, 4), and how many blocks of it are used up.
+        self._bits, self._used = np.empty((len(self._first), 0, 4), np.uint32), 0
 
     def uniform(self, count: int) -> np.ndarray:
         """Return the next numbers of each image, float64 in (0, 1), shape (count, N)."""
-        blocks = self._blocks[:, None] + np.arange((count + 3) // 4, dtype=np.uint64)
-        self._blocks = self._blocks + np.uint64(blocks.shape[1])
-        bits = random_blocks(self._seed, self._stream, blocks)
-        return to_uniform(bits.reshape(len(blocks), -1)[:, :count].T)
+        first, self._used = self._used, self._used + (count + 3) // 4
+        drawn = self._bits.shape[1]
+        if self._used > drawn:
+            # A few blocks cost hardly more than one.
+            blocks = self._first[:, None] + np.arange(drawn, self._used + _AHEAD, dtype=np.uint64)
+            more = random_blocks(self._seed, self._stream, blocks)
+            self._bits = np.concatenate([self._bits, more], axis=1)
+        bits = self._bits[:, first : self._used].reshape(len(self._first), -1)
+        return to_uniform(bits[:, :count].T)
 
 
 @dataclasses.dataclass(frozen=True)

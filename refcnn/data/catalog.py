@@ -10,8 +10,9 @@ from ..errors import ArgumentError, DataError
 from ..suggestions import did_you_mean
 from ..typing import PathLike
 from . import idx, image_folder, npy, npz
-from .dataset import DataSet, Preprocessing
+from .dataset import DataSet
 from .mnist_files import mnist
+from .preprocessing import Preprocessing
 from .sizing import check_fit, check_size
 
 #: The data sets that :func:`load` knows by name.

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..display import is_text
 from ..errors import DataError
-from .dataset import DataSet, Preprocessing
+from .dataset import DataSet
 from .image_file import SUFFIXES, is_grey, opened, upright_size
+from .preprocessing import Preprocessing
 from .sizing import DEFAULT_FIT
 from .stored import ImageFiles
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-#: So many are sampled at a time: with eight or sixteen bytes of indices and weights each they stay in the caches.
-PIXELS_AT_ONCE = 2**14
+#: So many are sampled at a time: with eight or sixteen bytes of indices and weights each they stay in the caches, and
+#: what is allocated on the way stays below the sizes that come from the system anew each time.
+PIXELS_AT_ONCE = 2**13
 #: Luma of ITU-R recommendation BT.601.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -24,14 +25,16 @@ def shifted(x, down, across, black=0):
     ndarray, shape (N, C, H, W), x's dtype
     """
     rows, columns = int(np.abs(down).max()), int(np.abs(across).max())
-    edges = (0, 0), (0, 0), (rows, rows), (columns, columns)
-    windows = np.lib.stride_tricks.sliding_window_view(_padded(x, edges, black), x.shape[2:], (2, 3))
+    padded = _padded(x, (rows, rows), (columns, columns), black)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, x.shape[2:], (2, 3))
     return windows[np.arange(len(x)), :, rows - down, columns - across]
 
 
 def flipped(x, is_chosen, axis):
     """Reverse an axis of the images that are chosen, bool (N,)."""
-    return np.where(is_chosen[:, None, None, None], np.flip(x, axis), x)
+    y = x.copy()
+    y[is_chosen] = np.flip(x[is_chosen], axis)
+    return y
 
 
 def cut_out(x, top, left, size, black=0):
@@ -81,7 +84,7 @@ def _cropped(x, top, left, height, width):
         np.clip(first[:, None] + (np.arange(length) + 0.5) * (part[:, None] / length) - 0.5, 0, length - 1)
         for first, part, length in zip(corner, size, x.shape[2:], strict=True)
     )
-    return _sampled(x, down[:, :, None], across[:, None, :])
+    return _sampled(np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 1)), "edge"), down[:, :, None], across[:, None, :])
 
 
 def rotated(x, angles, black=0):
@@ -105,10 +108,12 @@ def _rotated(x, angles, black):
     height, width = x.shape[2:]
     rows, columns = np.arange(height)[:, None] - (height - 1) / 2, np.arange(width) - (width - 1) / 2
     cosine, sine = np.cos(angles)[:, None, None], np.sin(angles)[:, None, None]
-    # One pixel of black around the image, for what lies outside.
-    down = np.clip(cosine * rows + sine * columns + (height + 1) / 2, 0, height + 1)
-    across = np.clip(cosine * columns - sine * rows + (width + 1) / 2, 0, width + 1)
-    return _sampled(_padded(x, ((0, 0), (0, 0), (1, 1), (1, 1)), black), down, across)
+    # One pixel of black around the image, for what lies outside, and one behind that, which counts nothing.
+    down, across = cosine * rows + sine * columns, cosine * columns - sine * rows
+    for place, length in ((down, height), (across, width)):
+        place += (length + 1) / 2
+        np.clip(place, 0, length + 1, out=place)
+    return _sampled(_padded(x, (1, 2), (1, 2), black), down, across)
 
 
 def coloured(x, brightness, contrast, saturation, black=0, white=None):
@@ -148,8 +153,12 @@ def _by_parts(function, x, *numbers):
     return np.concatenate([function(*(array[first : first + count] for array in (x, *numbers))) for first in starts])
 
 
-def _padded(x, edges, black):
-    return np.pad(x, edges, constant_values=x.dtype.type(black))
+def _padded(x, rows, columns, black):
+    """Return images with black before and behind their rows and columns; NumPy's own function takes longer."""
+    (top, bottom), (left, right), (height, width) = rows, columns, x.shape[2:]
+    y = np.full((*x.shape[:2], top + height + bottom, left + width + right), x.dtype.type(black))
+    y[:, :, top : top + height, left : left + width] = x
+    return y
 
 
 def _sampled(x, down, across):
@@ -158,34 +167,34 @@ def _sampled(x, down, across):
     Parameters
     ----------
     x : ndarray, shape (N, C, H, W)
-    down, across : ndarray, shapes that broadcast to (N, h, w)
-        From 0 to H - 1 and to W - 1.
+    down, across : ndarray of float64, shapes that broadcast to (N, h, w)
+        From 0 to H - 2 and to W - 2; they are overwritten.
 
     Returns
     -------
     ndarray of float32, shape (N, C, h, w)
     """
     count, channels, height, width = x.shape
-    top, left = (np.minimum(place.astype(np.int32), length - 1) for place, length in ((down, height), (across, width)))
-    lower, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
-    below, beside = ((place - first).astype(np.float32) for place, first in ((down, top), (across, left)))
+    top, left = np.floor(down), np.floor(across)
+    below, beside = (
+        np.subtract(place, first, out=place).astype(np.float32) for place, first in ((down, top), (across, left))
+    )
+    above, before = 1 - below, 1 - beside
+    weights = above * before, above * beside, below * before, below * beside
+    top *= width
+    top += (np.arange(count) * float(channels * height * width))[:, None, None]
+    # The three others are as far from the first of the four neighbours everywhere.
+    places, steps = (top + left).astype(np.intp), (0, 1, width, width + 1)
     values = np.ascontiguousarray(x, np.float32).reshape(-1)
-    images = (np.arange(count) * (channels * height * width))[:, None, None]
-    corners = [
-        (images + (row * width + column), weight)
-        for row, column, weight in (
-            (top, left, (1 - below) * (1 - beside)),
-            (top, right, (1 - below) * beside),
-            (lower, left, below * (1 - beside)),
-            (lower, right, below * beside),
-        )
-    ]
-    y = np.empty((count, channels, *corners[0][0].shape[1:]), np.float32)
+    y = np.empty((count, channels, *places.shape[1:]), np.float32)
+    taken, total = np.empty(places.shape, np.float32), np.empty(places.shape, np.float32)
     for channel in range(channels):
-        plane = values[channel * height * width :]
-        (place, weight), *others = corners
-        total = plane.take(place) * weight
-        for place, weight in others:
-            total += plane.take(place) * weight
+        for corner, (step, weight) in enumerate(zip(steps, weights, strict=True)):
+            part = taken if corner else total
+            # All places lie within: with "wrap" NumPy does not look at each of them before.
+            values[channel * height * width + step :].take(places, out=part, mode="wrap")
+            part *= weight
+            if corner:
+                total += part
         y[:, channel] = total
     return y

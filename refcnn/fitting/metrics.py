@@ -124,10 +124,18 @@ class Evaluation:
 
 
 def cross_entropy(output: Variable, target: Any, **options: Any) -> Variable:
-    """Return :func:`refcnn.softmax_cross_entropy`, with class indices as rows of ones and zeros."""
+    """Return :func:`refcnn.softmax_cross_entropy`, with class indices as rows of ones and zeros where that is the same.
+
+    With class weights, or an ignored index, it is not: of indices the mean is divided by the sum of the weights, and of
+    rows by their number.
+    """
     indices = np.asarray(target) if not isinstance(target, Variable) else None
     if indices is not None and indices.ndim == 1 and indices.dtype.kind in "iu" and len(output.shape) == 2:
-        target = one_hot(indices, output.shape[1])
+        weights = options.get("class_weight")
+        # A batch of classes that have no weight would be 0 / 0, but has nothing to teach: the loss of rows is 0.
+        is_weighted = weights is not None and np.asarray(weights)[indices % len(weights)].any()
+        if not is_weighted and options.get("ignore_index") is None:
+            target = one_hot(indices, output.shape[1])
     return softmax_cross_entropy(output, target, **options)
 
 
@@ -145,18 +153,22 @@ def evaluate(
     NonFiniteLossError
         If the loss is NaN or infinite.
     """
-    tally, total, examples = None, 0.0, 0
+    tally, total, weight, examples = None, 0.0, 0.0, 0
     for batch in source.epoch():
         output = model(*batch.inputs)
-        total += float(loss(output, batch.target)) * batch.size
-        examples += batch.size
+        mean, part = float(loss(output, batch.target)), 1.0
         labels = labels_of(batch, output)
         if labels is not None:
             tally = tally or _Tally(output.shape[1], top_k)
             # Of images with a class for each pixel every pixel is one row.
-            tally.add(np.moveaxis(output.as_ndarray(), 1, -1).reshape(-1, output.shape[1]), labels.reshape(-1))
+            part = tally.add(np.moveaxis(output.as_ndarray(), 1, -1).reshape(-1, output.shape[1]), labels.reshape(-1))
+        if part:
+            # The loss of a batch is the mean over those that it does not ignore, NaN of none.
+            total += mean * (part * batch.size)
+            weight += part * batch.size
+        examples += batch.size
         after_batch()
-    mean = total / examples
+    mean = total / weight if weight else math.nan
     if not math.isfinite(mean):
         raise NonFiniteLossError(f"the validation loss is {mean}")
     if tally is None:
@@ -194,6 +206,10 @@ class _Tally:
         self.within, self._top_k = 0, top_k
 
     def add(self, output, labels):
+        """Count what has a class; return which part of all that is."""
+        # The loss refuses numbers of no class, but for one that it ignores.
+        is_class = (labels >= 0) & (labels < len(self.right))
+        output, labels = output[is_class], labels[is_class]
         found, rows = output.argmax(axis=1), np.arange(len(labels))
         classes = len(self.right)
         self.examples += np.bincount(labels, minlength=classes)
@@ -203,3 +219,4 @@ class _Tally:
         own = output[rows, labels][:, None]
         ahead = (output > own) | ((output == own) & (np.arange(classes) < labels[:, None]))
         self.within += int((ahead.sum(axis=1) < self._top_k).sum())
+        return is_class.mean()

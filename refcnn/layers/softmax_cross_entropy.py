@@ -73,20 +73,7 @@ def softmax_cross_entropy(
     reduce_sum = attribute.flag("softmax_cross_entropy", "reduce_sum", reduce_sum)
     weights = None if class_weight is None else _class_weight(class_weight, output.shape[1])
     if target.shape == (output.shape[0], *output.shape[2:]):
-        if ignore_index is not None:
-            limits = np.iinfo(INT64.dtype)
-            ignore_index = attribute.integer(
-                "softmax_cross_entropy", "ignore_index", ignore_index, limits.min, limits.max
-            )
-        return apply(
-            "sparse_softmax_cross_entropy",
-            output,
-            _numbers_of_classes(given, output.shape[1], ignore_index),
-            class_weight=weights,
-            label_smoothing=smoothing,
-            ignore_index=ignore_index,
-            reduce_sum=reduce_sum,
-        )
+        return _of_numbers(output, given, smoothing, weights, ignore_index, reduce_sum)
     if target.shape != output.shape:
         raise ShapeError(
             f"softmax_cross_entropy: the output has shape {output.shape} and the target {target.shape}. Give targets "
@@ -99,6 +86,21 @@ def softmax_cross_entropy(
             "targets of 0 for what is to be left out, or the numbers of the classes."
         )
     return _of_probabilities(output, target, smoothing, weights, reduce_sum)
+
+
+def _of_numbers(output, target, smoothing, weights, ignore_index, reduce_sum):
+    if ignore_index is not None:
+        limits = np.iinfo(INT64.dtype)
+        ignore_index = attribute.integer("softmax_cross_entropy", "ignore_index", ignore_index, limits.min, limits.max)
+    return apply(
+        "sparse_softmax_cross_entropy",
+        output,
+        _numbers_of_classes(target, output.shape[1], ignore_index),
+        class_weight=weights,
+        label_smoothing=smoothing,
+        ignore_index=ignore_index,
+        reduce_sum=reduce_sum,
+    )
 
 
 def _of_probabilities(output, target, smoothing, weights, reduce_sum):

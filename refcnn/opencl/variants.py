@@ -18,7 +18,9 @@ SPECIAL = ("direct", "depthwise", "winograd_2x2", "winograd_4x4")
 #: What :func:`choose` takes where nothing is forced.
 CHOSEN = "chosen"
 
-VARIANTS = (CHOSEN, *GENERAL, *SPECIAL)
+#: Those that can be forced, and all.
+FORCED = (*GENERAL, *SPECIAL)
+VARIANTS = (CHOSEN, *FORCED)
 
 #: For windows that slide over each channel by itself: those of them that differ.
 OF_POOLING = ("cpu", "plain")

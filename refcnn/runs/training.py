@@ -177,32 +177,8 @@ def resume(run, options):
 
 def _resume(run, options):
     former = run.configuration
-    if "weights" in options:
-        options = options | {"weights": os.path.abspath(options["weights"])}
-    changes = run_data.places(options)
-    changes |= {key: value for key, value in options.items() if key in options_of_runs.CHANGEABLE}
-    if options.get("augment") is not None:
-        options = options | {"augment": options_of_runs.canonical_augment(options["augment"])}
-    for name, value in options.items():
-        if name not in changes and value != getattr(former, name):
-            raise ArgumentError(
-                f"--{name.replace('_', '-')} is {value}, but the run in {run.path} was started with "
-                f"{getattr(former, name)}. Leave the option out, or start a new run."
-            )
-    if changes.get("epochs", former.epochs) < former.epochs:
-        raise ArgumentError(
-            f"--epochs is {changes['epochs']}, but the run in {run.path} was started with {former.epochs}. "
-            "The number of epochs can only be raised."
-        )
-    run.require_model()
-    try:
-        options_of_runs.checked(vars(former))
-    except ArgumentError as error:
-        raise CheckpointError(
-            f"the configuration of the run in {run.path} is none that a run has: {error} Put an earlier copy of "
-            "config.json in its place, or start a new run."
-        ) from None
-    options_of_runs.checked({**vars(former), **changes})
+    options = _as_kept(options)
+    changes = _changes(run, options)
     run_data.refuse_another_name(run, options)
     checkpoint = Checkpoint.load(run.last) if run.last.exists() else None
     active = backend.active()
@@ -225,6 +201,43 @@ def _resume(run, options):
     if configuration != former:
         run.update()
     return training
+
+
+def _as_kept(options):
+    """Return options in the form in which a configuration keeps them."""
+    if "weights" in options:
+        options = options | {"weights": os.path.abspath(options["weights"])}
+    if options.get("augment") is not None:
+        options = options | {"augment": options_of_runs.canonical_augment(options["augment"])}
+    return options
+
+
+def _changes(run, options):
+    """Return the options that a run goes on with in place of its own, having refused those that it cannot."""
+    former = run.configuration
+    changes = run_data.places(options)
+    changes |= {key: value for key, value in options.items() if key in options_of_runs.CHANGEABLE}
+    for name, value in options.items():
+        if name not in changes and value != getattr(former, name):
+            raise ArgumentError(
+                f"--{name.replace('_', '-')} is {value}, but the run in {run.path} was started with "
+                f"{getattr(former, name)}. Leave the option out, or start a new run."
+            )
+    if changes.get("epochs", former.epochs) < former.epochs:
+        raise ArgumentError(
+            f"--epochs is {changes['epochs']}, but the run in {run.path} was started with {former.epochs}. "
+            "The number of epochs can only be raised."
+        )
+    run.require_model()
+    try:
+        options_of_runs.checked(vars(former))
+    except ArgumentError as error:
+        raise CheckpointError(
+            f"the configuration of the run in {run.path} is none that a run has: {error} Put an earlier copy of "
+            "config.json in its place, or start a new run."
+        ) from None
+    options_of_runs.checked({**vars(former), **changes})
+    return changes
 
 
 def _take_over_again(model, configuration):

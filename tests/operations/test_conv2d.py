@@ -83,14 +83,15 @@ def test_integers_exact(backend, case):
     check("conv2d", case, backend, to_the_bit=True)
 
 
-@pytest.mark.parametrize("variant", variants.VARIANTS)
+# What is chosen where none is forced the tests above compute.
+@pytest.mark.parametrize("variant", variants.FORCED)
 @given(case=conv2d.cases(SIZE))
 def test_variants_within_bound(opencl_backend, variant, case):
     with variants.use_variant(variant):
         check("conv2d", case, opencl_backend)
 
 
-@pytest.mark.parametrize("variant", variants.VARIANTS)
+@pytest.mark.parametrize("variant", variants.FORCED)
 @given(case=conv2d.cases(SIZE, integers=True))
 def test_variants_exact(opencl_backend, variant, case):
     with variants.use_variant(variant):

@@ -58,7 +58,7 @@ def test_integers_exact(backend, case):
 
 
 # The kernels are conv2d's, whose tests draw more.
-@pytest.mark.parametrize("variant", variants.VARIANTS)
+@pytest.mark.parametrize("variant", variants.FORCED)
 @settings(max_examples=10)
 @given(case=conv_transpose2d.cases(SIZE))
 def test_variants_within_bound(opencl_backend, variant, case):
@@ -66,7 +66,7 @@ def test_variants_within_bound(opencl_backend, variant, case):
         check("conv_transpose2d", case, opencl_backend)
 
 
-@pytest.mark.parametrize("variant", variants.VARIANTS)
+@pytest.mark.parametrize("variant", variants.FORCED)
 @settings(max_examples=10)
 @given(case=conv_transpose2d.cases(SIZE, integers=True))
 def test_variants_exact(opencl_backend, variant, case):

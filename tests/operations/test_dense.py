@@ -37,14 +37,14 @@ def test_integers_exact(backend, case):
     check("dense", case, backend, to_the_bit=True)
 
 
-@pytest.mark.parametrize("variant", variants.VARIANTS)
+@pytest.mark.parametrize("variant", variants.GENERAL)
 @given(case=dense.cases(SIZE))
 def test_variants_within_bound(opencl_backend, variant, case):
     with variants.use_variant(variant):
         check("dense", case, opencl_backend)
 
 
-@pytest.mark.parametrize("variant", variants.VARIANTS)
+@pytest.mark.parametrize("variant", variants.GENERAL)
 @given(case=dense.cases(SIZE, integers=True))
 def test_variants_exact(opencl_backend, variant, case):
     with variants.use_variant(variant):

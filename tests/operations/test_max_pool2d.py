@@ -60,7 +60,7 @@ def test_within_bound(backend, case):
     check("max_pool2d", case, backend)
 
 
-@pytest.mark.parametrize("variant", variants.VARIANTS)
+@pytest.mark.parametrize("variant", variants.OF_POOLING)
 @given(case=max_pool2d.cases(SIZE))
 def test_variants_within_bound(opencl_backend, variant, case):
     with variants.use_variant(variant):

@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import functools
 import json
+import math
 from pathlib import Path
 
 from ...errors import DataError
@@ -186,7 +187,7 @@ class Report:
         return any(device.conforms for device in self.devices) and not any(device.fails for device in self.devices)
 
     def to_json(self):
-        """Return dicts, lists, texts and numbers; infinity becomes the text "infinity", for want of a number."""
+        """Return dicts, lists, texts and numbers; in place of others than JSON has "infinity", "-infinity", "NaN"."""
         return _finite(dataclasses.asdict(self))
 
     @classmethod
@@ -255,4 +256,6 @@ def _finite(entry):
         return {key: _finite(value) for key, value in entry.items()}
     if isinstance(entry, list):
         return [_finite(value) for value in entry]
-    return "infinity" if entry == float("inf") else entry
+    if isinstance(entry, float) and not math.isfinite(entry):
+        return "NaN" if math.isnan(entry) else "infinity" if entry > 0 else "-infinity"
+    return entry

@@ -36,6 +36,8 @@ is None is not looked at. A function that is missing is not offered.
 it computes a convolution by Winograd's algorithm, which errs more, it must say
 so to be judged by that bound: ``algorithms(operation, inputs, attributes)``
 returns a dict, ``forward``, ``backward_x`` or ``backward_w`` to
-``winograd_2x2`` or ``winograd_4x4`` (tiles of so many results; of a larger
-algorithm nothing is known here), without those that are computed directly.
+``winograd_2x2`` or ``winograd_4x4`` (tiles of so many results, and the points
+that :mod:`refcnn.conformance.theory.winograd` names; of a larger algorithm and
+of other points nothing is known here), without those that are computed
+directly.
 """

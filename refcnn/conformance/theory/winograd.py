@@ -1,8 +1,9 @@
 """Convolution by Winograd's algorithm: how far a correct float32 computation may be from the exact result.
 
 For tiles of m x m outputs, m = 2 or 4, and e = m + 2 (Lavin and Gray, "Fast
-Algorithms for Convolutional Neural Networks", CVPR 2016), x and dy cut into
-tiles and * the product of two matrices element by element:
+Algorithms for Convolutional Neural Networks", CVPR 2016), of the points 0, 1,
+-1 and infinity if m = 2, or else of 0, 5/8, -5/8, 3/2, -3/2 and infinity, x
+and dy cut into tiles and * the product of two matrices element by element:
 
     y  = A' [sum over c of (G w G') * (B' x B)] A + b           tiles of m x m from tiles of e x e
     dx = the same, of dy and of the kernels turned by 180 degrees with their channels exchanged
@@ -43,14 +44,13 @@ OF_PIXELS = {
     2: np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], dtype=np.float64),
     4: np.array(
         [
-            [4, 0, -5, 0, 1, 0],
-            [0, -4, -4, 1, 1, 0],
-            [0, 4, -4, -1, 1, 0],
-            [0, -2, -1, 2, 1, 0],
-            [0, 2, -1, -2, 1, 0],
-            [0, 4, 0, -5, 0, 1],
-        ],
-        dtype=np.float64,
+            [225 / 256, 0, -169 / 64, 0, 1, 0],
+            [0, -45 / 32, -9 / 4, 5 / 8, 1, 0],
+            [0, 45 / 32, -9 / 4, -5 / 8, 1, 0],
+            [0, -75 / 128, -25 / 64, 3 / 2, 1, 0],
+            [0, 75 / 128, -25 / 64, -3 / 2, 1, 0],
+            [0, 225 / 256, 0, -169 / 64, 0, 1],
+        ]
     ),
 }
 
@@ -59,11 +59,11 @@ OF_KERNELS = {
     2: np.array([[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]]),
     4: np.array(
         [
-            [1 / 4, 0, 0],
-            [-1 / 6, -1 / 6, -1 / 6],
-            [-1 / 6, 1 / 6, -1 / 6],
-            [1 / 24, 1 / 12, 1 / 6],
-            [1 / 24, -1 / 12, 1 / 6],
+            [256 / 225, 0, 0],
+            [-2048 / 2975, -256 / 595, -32 / 119],
+            [-2048 / 2975, 256 / 595, -32 / 119],
+            [128 / 1071, 64 / 357, 32 / 119],
+            [128 / 1071, -64 / 357, 32 / 119],
             [0, 0, 1],
         ]
     ),
@@ -72,7 +72,14 @@ OF_KERNELS = {
 #: A', which transforms products.
 OF_PRODUCTS = {
     2: np.array([[1, 1, 1, 0], [0, 1, -1, -1]], dtype=np.float64),
-    4: np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=np.float64),
+    4: np.array(
+        [
+            [1, 1, 1, 1, 1, 0],
+            [0, 5 / 8, -5 / 8, 3 / 2, -3 / 2, 0],
+            [0, 25 / 64, 25 / 64, 9 / 4, 9 / 4, 0],
+            [0, 125 / 512, -125 / 512, 27 / 8, -27 / 8, 1],
+        ]
+    ),
 }
 
 

@@ -3,8 +3,9 @@
 :mod:`.winograd_weights` has the gradient of w.
 A tile of ``tile`` x ``tile`` outputs takes (tile + 2)^2 products a pair of
 channels in place of 9 tile^2: 2.25 times fewer for F(2x2, 3x3), 4 times fewer
-for F(4x4, 3x3), which errs more. ``kernels/conv2d_winograd.cl`` says how it is
-computed, :mod:`refcnn.conformance.theory.winograd` how far it may be from the exact
+for F(4x4, 3x3), which errs more, some 1.5 times as much as a direct sum.
+``kernels/conv2d_winograd.cl`` says how it is computed,
+:mod:`refcnn.conformance.theory.winograd` how far it may be from the exact
 answer.
 """
 
