@@ -13,8 +13,7 @@ inline FLOAT celu_slope(FLOAT x, FLOAT y, float alpha)
 
 inline FLOAT clip(FLOAT x, float least, float most)
 {
-    const FLOAT raised = x < least ? least : x;
-    return raised > most ? most : raised;
+    return LIMITED(FLOAT, x, least, most);
 }
 
 inline FLOAT clip_slope(FLOAT x, FLOAT y, float least, float most)

@@ -9,6 +9,8 @@
 //
 // Build options: WIDTH, the floats of a vector; TERMS, the accumulators of `correlate_weights`.
 
+#include "limits.cl"
+
 #define VECTOR_OF(width) VECTOR_OF_EXPANDED(width)
 #define VECTOR_OF_EXPANDED(width) float##width
 typedef VECTOR_OF(WIDTH) vector;
@@ -90,8 +92,8 @@ inline void stage(
     }
 }
 
-// y[image, channel] = bias[channel] + x[image, channel] correlated with w[channel], or 0 where that is not above 0 and
-// `rectify` is set; or the gradient of x, which is so computed from that of y.
+// y[image, channel] = bias[channel] + x[image, channel] correlated with w[channel], within the limits `least` and
+// `most`; or the gradient of x, which is so computed from that of y.
 //
 // `tables` has two ints for each phase of the pixels that are read, as `stage` takes them; two for each term, where its
 // pixels begin from those of the first and its place in w; and eight for each pass, which computes every out_step-th
@@ -100,7 +102,7 @@ inline void stage(
 // Dimension 0: work-items, which share the channels of all blocks of images evenly.
 __kernel void correlate(
     __global const float *restrict x, __global const float *restrict w, __global const float *restrict bias,
-    int has_bias, int rectify, __global float *restrict y, __global float *restrict scratch, int scratch_item,
+    int has_bias, float least, float most, __global float *restrict y, __global float *restrict scratch, int scratch_item,
     __global const int *restrict tables, int items, int images, int channels, int block, int height, int width,
     int out_h, int out_w, int step_h, int step_w, int out_step_h, int out_step_w, int top, int left, int phases,
     int terms, int passes, int lead, int pitch, int plane_rows, int phase_size)
@@ -147,10 +149,8 @@ __kernel void correlate(
                 }
                 #pragma unroll
                 for (int r = 0; r < 4; r++) {
-                    vector total = sum[r] + of_bias;
-                    if (rectify)
-                        total = total <= 0.0f ? (vector)(0.0f) : total;
-                    STORE(result + place + r * WIDTH, total);
+                    const vector total = sum[r] + of_bias;
+                    STORE(result + place + r * WIDTH, LIMITED(vector, total, least, most));
                 }
             }
             for (int image = 0; image < count; image++) {

@@ -8,6 +8,8 @@
 //
 // Build options: OUTPUTS x ROWS accumulators of `correlate`; OUTPUTS x TERMS of `correlate_weights`.
 
+#include "limits.cl"
+
 #define WIDTH 8
 
 typedef float8 vector;
@@ -118,8 +120,8 @@ inline lanes inside_row(int x, int stride, int spread, int width)
     return (place >= 0) & (place < width * spread) & (place % spread == 0);
 }
 
-// y[image, output] = bias[output] + sum over the inputs of its group of x[image, input] correlated with w, or 0 where
-// that is not above 0 and `rectify` is set.
+// y[image, output] = bias[output] + sum over the inputs of its group of x[image, input] correlated with w, within the
+// limits `least` and `most`.
 //
 // Pixels of x lie spread_h and spread_w apart, with nothing in between; the latter may exceed 1 only if stride_w is 1.
 // The kernel for an output and an input begins at w[group w_group + output w_output + input w_input]; if `is_turned` it
@@ -127,7 +129,7 @@ inline lanes inside_row(int x, int stride, int spread, int width)
 // Dimension 0: work-items, which share the strips of all images and groups evenly.
 __kernel void correlate(
     __global const float *restrict x, __global const float *restrict w, __global const float *restrict bias,
-    int has_bias, int rectify, __global float *restrict y, __global float *restrict scratch, int scratch_item,
+    int has_bias, float least, float most, __global float *restrict y, __global float *restrict scratch, int scratch_item,
     int items, int images, int groups, int inputs, int outputs, int height, int width, int out_h, int out_w,
     int kernel_h, int kernel_w, int stride_h, int stride_w, int top, int left, int dilation_h, int dilation_w,
     int phases, int pitch, int strip_rows, int staged_rows, int spread_h, int spread_w, int w_group, int w_output,
@@ -222,9 +224,8 @@ __kernel void correlate(
                         for (int r = 0; r < ROWS; r++) {
                             if (row + r >= rows)
                                 continue;
-                            vector result = sum[o][r] + of_bias;
-                            if (rectify)
-                                result = result <= 0.0f ? (vector)(0.0f) : result;
+                            const vector total = sum[o][r] + of_bias;
+                            const vector result = LIMITED(vector, total, least, most);
                             if (out_w >= WIDTH)
                                 STORE(target + r * out_w, result);
                             else

@@ -10,6 +10,7 @@
 //
 // Build options: those of winograd.cl.
 
+#include "limits.cl"
 #include "winograd.cl"
 
 // planes[lane][m] = pixels[m][lane], or 0 where `is_masked` and mask[lane][m] is not above 0, for m below count.
@@ -222,9 +223,10 @@ inline void multiply(
     }
 }
 
-// y, TILE x TILE outputs of one tile, = A'M A + bias, or 0 where that is not above 0 and `rectify` is set.
+// y, TILE x TILE outputs of one tile, = A'M A + bias, within the limits `least` and `most`.
 inline void transform_tile(
-    __global const vector *restrict m, int m_position, vector bias, int rectify, vector y[TILE][TILE])
+    __global const vector *restrict m, int m_position, vector bias, float least, float most,
+    vector y[TILE][TILE])
 {
     vector columns[EDGE][EDGE];
     #pragma unroll
@@ -244,7 +246,7 @@ inline void transform_tile(
         #pragma unroll
         for (int j = 0; j < TILE; j++) {
             const vector sum = of_row[j] + bias;
-            y[i][j] = rectify ? (sum <= 0.0f ? (vector)(0.0f) : sum) : sum;
+            y[i][j] = LIMITED(vector, sum, least, most);
         }
     }
 }
@@ -271,9 +273,9 @@ inline void pool_window(vector tile[TILE][TILE], int i, int j, __global vector *
 // y[image, output] = bias[output] + sum over the inputs of its group of x[image, input] correlated with w, read from
 // u as transform_weights made it.
 //
-// With `rectify` what is not above 0 becomes 0, as it does where `kept`, of the shape of y, is not above 0 if
+// It is kept within the limits `least` and `most`, and becomes 0 where `kept`, of the shape of y, is not above 0 if
 // `has_kept`. With `pool`, y is instead the maxima of windows of 2x2 outputs side by side, and `winner` tells which
-// pixel of its window each is, row by row, or 255 where it is not above 0 (and `rectify` must be set). With
+// pixel of its window each is, row by row, or 255 where it is not above 0 (and that must be `least`). With
 // `is_unpooled`, x is the gradient of such maxima, x_winner their winner, and the convolution one of the gradient of
 // what was pooled.
 //
@@ -283,7 +285,7 @@ inline void pool_window(vector tile[TILE][TILE], int i, int j, __global vector *
 // of its blocks of outputs.
 __kernel void convolve(
     __global const float *restrict x, int is_unpooled, __global const uchar *restrict x_winner,
-    __global const vector *restrict u, __global const float *restrict bias, int has_bias, int rectify,
+    __global const vector *restrict u, __global const float *restrict bias, int has_bias, float least, float most,
     __global const float *restrict kept, int has_kept, __global float *restrict y, int pool,
     __global uchar *restrict winner, __global vector *restrict scratch, int scratch_item, int v_size, int m_size,
     int items, int images, int groups, int inputs, int outputs, int height, int width, int out_h, int out_w, int top,
@@ -362,7 +364,7 @@ __kernel void convolve(
                     for (int row = 0; row < rows; row++)
                         for (int column = 0; column < columns; column++, of_part += VECTORS) {
                             vector tile[TILE][TILE];
-                            transform_tile(of_part, m_position, of_bias, rectify, tile);
+                            transform_tile(of_part, m_position, of_bias, least, most, tile);
                             const int corner = row * side * pitch + column * side;
                             const int i_inside = i_end - i_begin - row * side, j_inside = pitch - column * side;
                             if (pool) {

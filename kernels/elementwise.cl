@@ -30,6 +30,7 @@
 #ifdef INTEGER
 #include "integer.cl"
 #else
+#include "limits.cl"
 #include "elementary.cl"
 #include "activation.cl"
 #include "arithmetic.cl"

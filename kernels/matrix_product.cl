@@ -1,5 +1,7 @@
 // Small helpers of the matrix products: they rearrange factors and add up partial sums.
 
+#include "limits.cl"
+
 // packed[group, block, term, r] = factor[group factor_group + sources[term] + row factor_row], row being the r-th of the
 // block; the last block begins early enough to be whole.
 __kernel void pack_factor(
@@ -23,11 +25,11 @@ __kernel void copy_matrix(
         copy[row * copy_columns + column] = column < columns ? matrix[row * row_stride + column * column_stride] : 0.0f;
 }
 
-// total[row, column] = bias[column] + sum over chunks of partial[chunk, row, column], or 0 if that is not above 0 and
-// `rectify` is set
+// total[row, column] = bias[column] + sum over chunks of partial[chunk, row, column], within the limits `least`
+// and `most`.
 __kernel void sum_chunks(
-    __global const float *partial, __global const float *bias, int has_bias, int rectify, __global float *total,
-    int chunks, int rows, int columns)
+    __global const float *partial, __global const float *bias, int has_bias, float least, float most,
+    __global float *total, int chunks, int rows, int columns)
 {
     const int column = get_global_id(0), row = get_global_id(1);
     if (row >= rows || column >= columns)
@@ -37,5 +39,5 @@ __kernel void sum_chunks(
         sum += partial[(chunk * rows + row) * columns + column];
     if (has_bias)
         sum += bias[column];
-    total[row * columns + column] = rectify && sum <= 0.0f ? 0.0f : sum;
+    total[row * columns + column] = LIMITED(float, sum, least, most);
 }

@@ -3,6 +3,7 @@
 // Build options: WIDTH floats of a vector; ROWS x VECTORS accumulators of `product`;
 // DOT_ROWS x DOT_COLUMNS accumulators of `dot`.
 
+#include "limits.cl"
 #include "transpose.cl"
 
 #if WIDTH == 16
@@ -19,8 +20,8 @@ typedef float8 unaligned_eight __attribute__((aligned(4)));
 #define LOAD(pointer) (*(__global const unaligned_vector *)(pointer))
 #define COLUMNS (VECTORS * WIDTH)
 
-// c[row, place] = bias[row] + sum over terms t of a[row, t] b[offsets[t] + place], for each group and image, or 0 if
-// that is not above 0 and `rectify` is set.
+// c[row, place] = bias[row] + sum over terms t of a[row, t] b[offsets[t] + place], for each group and image, within
+// the limits `least` and `most`.
 //
 // Places are counted along an image whose rows are `pitch` apart; place = i pitch + j goes to the pixel
 // (i step_y + base_y, j step_x + base_x) of c, if that lies in the row. The terms are cut into chunks, each of which
@@ -29,7 +30,7 @@ typedef float8 unaligned_eight __attribute__((aligned(4)));
 __kernel void product(
     __global const float *restrict a, int a_group, int a_block, int a_row, int a_term,
     __global const float *restrict b, int b_start, int b_group, int b_image,
-    __global const int *restrict offsets, __global const float *restrict bias, int has_bias, int rectify,
+    __global const int *restrict offsets, __global const float *restrict bias, int has_bias, float least, float most,
     __global float *restrict c, int c_chunk, int c_group, int c_image, int c_row, int c_y, int c_x,
     int rows, int rows_per_item, int first_term, int terms, int terms_per_chunk, int chunks,
     int images, int first_place, int places, int pitch,
@@ -107,7 +108,7 @@ __kernel void product(
         for (int r = 0; r < ROWS; r++)
             #pragma unroll
             for (int v = 0; v < VECTORS; v++)
-                tile[r][v] = rectify ? (sum[r][v] <= 0.0f ? (vector)(0.0f) : sum[r][v]) : sum[r][v];
+                tile[r][v] = LIMITED(vector, sum[r][v], least, most);
         const float *lanes = (const float *)tile;
         const int skip = block - row;
 #if ROWS == 8 && WIDTH >= 8

@@ -4,6 +4,8 @@
 // Build options: GROUP_X x GROUP_Y work-items of a group; ROWS x COLUMNS accumulators of a work-item; TILE_TERMS
 // terms of a tile. The work-items are a multiple of TILE_TERMS and of the columns of a tile.
 
+#include "limits.cl"
+
 #define ITEMS (GROUP_X * GROUP_Y)
 #define TILE_ROWS (GROUP_Y * ROWS)
 #define TILE_COLUMNS (GROUP_X * COLUMNS)
@@ -30,7 +32,7 @@ __kernel __attribute__((reqd_work_group_size(GROUP_X, GROUP_Y, 1)))
 void product(
     __global const float *restrict a, int a_group, int a_row, int a_term,
     __global const float *restrict b, int b_start, int b_group, int b_image,
-    __global const int *restrict offsets, __global const float *restrict bias, int has_bias, int rectify,
+    __global const int *restrict offsets, __global const float *restrict bias, int has_bias, float least, float most,
     __global float *restrict c, int c_chunk, int c_group, int c_image, int c_row, int c_y, int c_x,
     int rows, int rows_per_item, int first_term, int terms, int terms_per_chunk, int chunks,
     int images, int first_place, int places, int pitch,
@@ -82,7 +84,7 @@ void product(
         for (int r = 0; r < ROWS; r++) {
             const int row = first_row + get_local_id(1) + r * GROUP_Y;
             if (row < rows)
-                c[image * c_image + row * c_row + y * c_y + x * c_x] = rectify && sum[r][s] <= 0.0f ? 0.0f : sum[r][s];
+                c[image * c_image + row * c_row + y * c_y + x * c_x] = LIMITED(float, sum[r][s], least, most);
         }
     }
 }

@@ -3,12 +3,37 @@
    COLUMNS    columns of a row that a work-item does at most
    BY_COLUMN  1 if what belongs to a channel is told for each column of a row, 0 if a row is of one channel
    CENTRED    of normalise_rows: 1 if the mean is taken away, 0 if there is none, nor a bias
+   MASKED     of gradients: 1 if dy is that of what was normalised and then kept within limits, which is computed anew to
+              mask dy by; 0 if it is read as it is
 
    Statistics are the sum of some values and the sum of the squares of what they are off from their own mean. Those of
    parts, each read twice while it is in the cache, are merged (Chan, Golub and LeVeque, "Updating formulae and a
    pairwise algorithm for computing sample variances", 1979): no digits cancel, and x is read from memory once. */
 
+#include "limits.cl"
 #include "vectors.cl"
+
+/* What x is normalised to, and dy where that passes it on, which is kept within limits then: of vectors and of numbers.
+   Each operation is rounded by itself, so that the result is the same to the bit wherever it is computed. */
+#define NORMALISING(TYPE, READ)                                                                                      \
+    inline TYPE normalised_##READ(TYPE x, TYPE mean, TYPE factor, TYPE bias)                                         \
+    {                                                                                                                \
+        _Pragma("OPENCL FP_CONTRACT OFF")                                                                            \
+        return (x - mean) * factor + bias;                                                                           \
+    }                                                                                                                \
+    inline TYPE passed_##READ(TYPE dy, TYPE z, float least, float most, int passes_least)                            \
+    {                                                                                                                \
+        return (passes_least ? z >= least : z > least) & (z <= most) ? dy : (TYPE)(0.0f);                            \
+    }
+NORMALISING(vector, VECTOR_OF)
+NORMALISING(float, NUMBER_OF)
+
+#if MASKED
+#define PASSED(READ, dy, x, mean, factor, bias) \
+    passed_##READ(dy, normalised_##READ(x, mean, factor, bias), least, most, passes_least)
+#else
+#define PASSED(READ, dy, x, mean, factor, bias) dy
+#endif
 
 /* A function that adds up a term of each of some values that lie beside each other. */
 #define ADDING(NAME, ARGUMENTS, TERM)                                                           \
@@ -59,8 +84,13 @@ ADDING(squares_of, (__global const float *x, int count, float mean), SQUARE)
     }
 
 #define UNSCALED(READ, i) READ(dy, i)
+#define MASKED_DY(READ, i) PASSED(READ, READ(dy, i), READ(x, i), mean, factor, bias)
 #define SCALED(READ, i) (READ(dy, i) * READ(scale, i))
 ADDING_PRODUCTS(products_of, (__global const float *x, __global const float *dy, int count, float mean), UNSCALED)
+ADDING_PRODUCTS(masked_products_of,
+                (__global const float *x, __global const float *dy, int count, float mean, float factor, float bias,
+                 float least, float most, int passes_least),
+                MASKED_DY)
 ADDING_PRODUCTS(scaled_products_of,
                 (__global const float *x, __global const float *dy, __global const float *scale, int count, float mean),
                 SCALED)
@@ -147,14 +177,17 @@ __kernel void merge_statistics(__global const float *restrict sums, __global con
 /* The sums of dy and of dy (x - mean) over each part of each row, as row_statistics; those of the latter come `behind`
    the others. */
 __kernel void row_products(__global const float *restrict dy, __global const float *restrict x,
-                           __global const float *restrict mean, __global float *restrict sums,
-                           int rows, int length, int channels, int part, int parts, int per_item, int behind)
+                           __global const float *restrict mean, __global const float *restrict factor,
+                           __global const float *restrict bias, float least, float most, int passes_least,
+                           __global float *restrict sums, int rows, int length, int channels, int part, int parts,
+                           int per_item, int behind)
 {
     const int first = get_global_id(0) * per_item, last = min(first + per_item, rows * parts);
     for (int p = first; p < last; p++) {
-        const int begin = p % parts * part, count = min(part, length - begin), row = p / parts;
-        const size_t start = (size_t)row * length + begin;
-        const float2 totals = products_of(x + start, dy + start, count, mean[row % channels]);
+        const int begin = p % parts * part, count = min(part, length - begin), c = p / parts % channels;
+        const size_t start = (size_t)(p / parts) * length + begin;
+        const float2 totals = masked_products_of(x + start, dy + start, count, mean[c], MASKED ? factor[c] : 0.0f,
+                                                 MASKED ? bias[c] : 0.0f, least, most, passes_least);
         sums[p] = totals.x;
         sums[behind + p] = totals.y;
     }
@@ -162,8 +195,9 @@ __kernel void row_products(__global const float *restrict dy, __global const flo
 
 /* The same over blocks of rows for each column, as column_statistics; mean has a number for each column. */
 __kernel void column_products(__global const float *restrict dy, __global const float *restrict x,
-                              __global const float *restrict mean, __global float *restrict sums,
-                              int rows, int length, int block, int behind)
+                              __global const float *restrict mean, __global const float *restrict factor,
+                              __global const float *restrict bias, float least, float most, int passes_least,
+                              __global float *restrict sums, int rows, int length, int block, int behind)
 {
     const int first = get_global_id(0) * COLUMNS, columns = min(COLUMNS, length - first);
     const int begin = get_global_id(1) * block, count = min(block, rows - begin);
@@ -177,8 +211,10 @@ __kernel void column_products(__global const float *restrict dy, __global const 
         sum[c] = product[c] = 0.0f;
     for (int r = 0; r < count; r++)
         for (int c = 0; c < columns; c++) {
-            sum[c] += dy[r * length + c];
-            product[c] += dy[r * length + c] * (x[r * length + c] - mean[first + c]);
+            const float value = x[r * length + c], passed = PASSED(NUMBER_OF, dy[r * length + c], value,
+                                                                  mean[first + c], factor[first + c], bias[first + c]);
+            sum[c] += passed;
+            product[c] += passed * (value - mean[first + c]);
         }
     for (int c = 0; c < columns; c++) {
         sums[c] = sum[c];
@@ -270,19 +306,24 @@ __kernel void batch_gradients(__global const float *restrict sums, __global cons
 
 __kernel void normalise(__global const float *restrict x, __global const float *restrict mean,
                         __global const float *restrict factor, __global const float *restrict bias,
-                        __global float *restrict y, int rows, int length, int channels, int part, int parts,
-                        int per_item)
+                        float least, float most, __global float *restrict y, int rows, int length, int channels,
+                        int part, int parts, int per_item)
 {
-    EACH(y[start + i] = (x[start + i] - OF(mean)) * OF(factor) + OF(bias);)
+    EACH(const float z = normalised_NUMBER_OF(x[start + i], OF(mean), OF(factor), OF(bias));
+         y[start + i] = LIMITED(float, z, least, most);)
 }
 
+#define PASSED_HERE PASSED(NUMBER_OF, dy[start + i], x[start + i], OF(mean), OF(factor), OF(bias))
+
 __kernel void gradient(__global const float *restrict dy, __global const float *restrict x,
-                       __global const float *restrict mean, __global const float *restrict inverse,
+                       __global const float *restrict mean, __global const float *restrict factor,
+                       __global const float *restrict bias, float least, float most, int passes_least,
+                       __global const float *restrict inverse,
                        __global const float *restrict slope, __global const float *restrict curve,
                        __global const float *restrict shift, __global float *restrict dx, int rows, int length,
                        int channels, int part, int parts, int per_item)
 {
-    EACH(dx[start + i] = OF(slope) * dy[start + i]
+    EACH(dx[start + i] = OF(slope) * PASSED_HERE
              + (OF(curve) * ((x[start + i] - OF(mean)) * OF(inverse)) + OF(shift));)
 }
 

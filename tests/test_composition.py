@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import refcnn as rm
 from refcnn import mode, rooms
-from refcnn.backend import find
+from refcnn.backend import find, results_of
 from refcnn.conformance.bundles import bundle
 from refcnn.conformance.judging import comparison, composition, judge
 from refcnn.conformance.operations import conv2d, dense
@@ -20,34 +20,55 @@ from refcnn.conformance.theory.bounds import subnormals
 from refcnn.conformance.theory.strategies import Case
 from refcnn.opencl import variants
 from refcnn.opencl.convolution import winograd, winograd_weights
+from refcnn.opencl.shared.fusion import RECTIFIED, Limits
+
+from .operations.checks import within
 
 REFERENCE = find("reference")
 FOLDED = ("batch_normalization",)
 
 
-@given(case=conv2d.cases("tiny"), variant=st.sampled_from(rooms.trait(rooms.OPENCL, "conv2d", "FUSED")["relu"]))
-def test_rectifier_after_a_convolution(opencl_backend, case, variant):
-    check_both(opencl_backend, "conv2d", case, variant)
+#: What keeps numbers within limits, with its attributes; the last has the least above the most.
+LIMITING = {"relu": ({},), "clip": ({"min": -0.5, "max": 0.25}, {"min": 1.0, "max": -1.0})}
+limiting = st.sampled_from([(name, attributes) for name, rows in LIMITING.items() for attributes in rows])
 
 
-@given(case=dense.cases("tiny"), variant=st.sampled_from(rooms.trait(rooms.OPENCL, "dense", "FUSED")["relu"]))
-def test_rectifier_after_dense(opencl_backend, case, variant):
-    check_both(opencl_backend, "dense", case, variant)
+@given(
+    case=conv2d.cases("tiny"),
+    variant=st.sampled_from(rooms.trait(rooms.OPENCL, "conv2d", "FUSED")["relu"]),
+    follower=limiting,
+)
+def test_rectifier_after_a_convolution(opencl_backend, case, variant, follower):
+    check_both(opencl_backend, "conv2d", case, variant, *follower)
 
 
-def check_both(backend, operation, case, variant):
-    """Rectified in the kernel, in a kernel of its own, and read between: all the same bits."""
-    sums, relu = backend.operation(operation), backend.operation("relu")
+@given(
+    case=dense.cases("tiny"),
+    variant=st.sampled_from(rooms.trait(rooms.OPENCL, "dense", "FUSED")["relu"]),
+    follower=limiting,
+)
+def test_rectifier_after_dense(opencl_backend, case, variant, follower):
+    check_both(opencl_backend, "dense", case, variant, *follower)
+
+
+@given(case=rooms.require(rooms.CONFORMANCE, "batch_normalization").cases("tiny"), follower=limiting)
+def test_rectifier_after_batch_normalisation(opencl_backend, case, follower):
+    check_both(opencl_backend, "batch_normalization", case, "chosen", *follower)
+
+
+def check_both(backend, operation, case, variant, follower="relu", of_follower=None):
+    """Rectified or clipped in the kernel, in a kernel of its own, and read between: all the same bits."""
+    sums, limiting = backend.operation(operation), backend.operation(follower)
+    limits = Limits(of_follower["min"], of_follower["max"]) if of_follower else RECTIFIED
     arrays = [None if entry is None else backend.array(entry) for entry in case.inputs]
     with variants.use_variant(variant):
-        y, _ = sums.forward(*arrays, **case.attributes)
-        fused, _ = relu.forward(y)
-        separate, _ = sums.forward(*arrays, **case.attributes)
+        y, separate = (results_of(sums.forward(*arrays, **case.attributes)[0])[0] for _ in range(2))
+        fused, _ = limiting.forward(y, **(of_follower or {}))
         between = backend.to_host(separate)
-        after, _ = relu.forward(separate)
+        after, _ = limiting.forward(separate, **(of_follower or {}))
     found = backend.to_host(fused)
     np.testing.assert_array_equal(found, backend.to_host(after))
-    np.testing.assert_array_equal(found, np.where(between <= 0, 0, between))
+    np.testing.assert_array_equal(found, within(between, limits))
     # What the rectifier took over can still be read by itself.
     np.testing.assert_array_equal(backend.to_host(y), between)
 
@@ -90,6 +111,82 @@ def test_long_rows_of_sums(opencl_backend):
         for _ in range(2000):
             total = total + 1
         np.testing.assert_array_equal(total.as_ndarray(), [2000] * 3)
+
+
+@pytest.mark.parametrize(("follower", "attributes"), [(name, rows[0]) for name, rows in LIMITING.items()])
+@pytest.mark.parametrize("shape", [(6, 5, 9, 9), (70, 7), (2, 3, 700)])
+def test_batch_normalisation_and_its_rectifier_are_one_pass(opencl_backend, follower, attributes, shape):
+    """In training: forward, and backward, where dy is masked as it is read; what there is between is never stored."""
+    norm, limiting = map(opencl_backend.operation, ("batch_normalization", follower))
+    rng, training = np.random.default_rng(0), NORMALISED | {"training": True}
+    x, dy = rng.standard_normal((2, *shape)).astype(np.float32)
+    scale, bias, *others = of_normalisation(rng, shape[1])
+    # All of the first channel is the least there may be, whose gradient clip passes on and the rectifier does not.
+    x[:, 0], bias[0] = 3, attributes.get("min", 0)
+    x, dy, *of_channels = map(opencl_backend.array, (x, dy, scale, bias, *others))
+    found, kernels = [], set()
+    for is_fused in (True, False):
+        with mode.recording(), opencl_backend.device.capture() as capture:
+            (between, *running), of_norm = norm.forward(x, *of_channels, **training)
+            if not is_fused:
+                between.computed()
+            y, saved = limiting.forward(between, **attributes)
+            y.computed()
+            (back,) = limiting.backward(dy, saved, (True,), **attributes)
+            gradients = norm.backward((back, *running), of_norm, (True,) * 5, **training)
+        launched = [launch.kernel_name for launch in capture.launches]
+        kernels = kernels or set(launched)
+        assert launched.count("normalise") == 1
+        found.append([opencl_backend.to_host(entry) for entry in (y, *running, back, *gradients)])
+    assert not any(name.startswith(("relu", "unary")) for name in kernels)
+    (*forward, back, dx, dscale, dbias, _, _), expected = found[0], found[1]
+    for one, other in zip((*forward, back), expected, strict=False):
+        np.testing.assert_array_equal(one, other)
+    assert (dbias[0] != 0) == (follower == "clip")
+    for one, other in zip((dx, dscale, dbias), expected[len(forward) + 1 :], strict=False):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-4)
+
+
+def test_gradients_of_what_is_normalised_and_used_twice(opencl_backend):
+    """The mask of one of its uses is none of the other's gradient."""
+    rng = np.random.default_rng(0)
+    x, (scale, bias, *_) = rng.standard_normal((4, 3, 5, 5)).astype(np.float32), of_normalisation(rng, 3)
+
+    def gradients(backend):
+        with rm.use_backend(backend):
+            parameters = [rm.Variable(entry, requires_grad=True) for entry in (x, scale, bias)]
+            with rm.Sequential([]).train():
+                y = rm.batch_normalization(*parameters, np.zeros(3), np.ones(3))
+                loss = rm.reduce_sum(rm.clip(y, -0.5, 0.5) * x + rm.relu(y) * np.cos(x) + y)
+            grads = loss.grad()
+            return [grads.get(entry).as_ndarray() for entry in parameters]
+
+    for one, other in zip(gradients(opencl_backend), gradients("reference:float64"), strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-4)
+
+
+def test_clip_after_a_convolution_is_one_pass_where_nothing_is_recorded(opencl_backend):
+    """Recorded, its gradient needs what it is given; after a sum it has a kernel of its own."""
+    rng = np.random.default_rng(0)
+    x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((2, 3, 9, 9), (4, 3, 3, 3)))
+
+    def launched(function, *blocks):
+        with (
+            rm.use_backend(opencl_backend),
+            opencl_backend.device.capture() as capture,
+            contextlib.ExitStack() as stack,
+        ):
+            for block in blocks:
+                stack.enter_context(block)
+            function().as_ndarray()
+        return {launch.kernel_name for launch in capture.launches}
+
+    def convolved():
+        return rm.clip(rm.conv2d(x, w, padding=1), 0, 6)
+
+    assert "unary_forward" not in launched(convolved)
+    assert "unary_forward" in launched(convolved, mode.recording())
+    assert {"binary_forward", "unary_forward"} <= launched(lambda: rm.clip(rm.add(x, x), 0, 6))
 
 
 NORMALISED = {"epsilon": 1e-5, "momentum": 0.9, "training": False}
@@ -343,3 +440,40 @@ def test_a_mask_that_is_forgotten_is_a_failure():
 def test_gradients_are_judged_of_what_has_no_inputs_of_its_own():
     assert composition.has_gradient(()) and composition.has_gradient(("relu", "max_pool2d"))
     assert not composition.has_gradient(FOLDED)
+
+
+@pytest.mark.parametrize("follower", ["relu", "clip"])
+@pytest.mark.parametrize("fault", ["forgotten", "mask of a neighbour", "other results"])
+def test_faults_of_what_follows_batch_normalisation_are_failures(follower, fault):
+    """Of the first of its results: what is kept within limits, the mask of its gradient, and the results beside it."""
+    rng = np.random.default_rng(0)
+    norm = REFERENCE.operation("batch_normalization")
+    inputs = rng.standard_normal((4, 3, 6, 6)).astype(np.float32), *of_normalisation(rng, 3)
+    dy = np.ones((4, 3, 6, 6), np.float32), *np.ones((2, 3), np.float32)
+    case = composition.followed(Case(inputs, NORMALISED | {"training": True}, dy), (follower,))
+    assert judge.check_forward("batch_normalization", case, REFERENCE, followers=(follower,)) <= 1
+    assert judge.check_backward("batch_normalization", case, REFERENCE, followers=(follower,)) <= 1
+
+    def forward(x, **attributes):
+        return REFERENCE.operation(follower).forward(x, **attributes)
+
+    def backward(dy, saved, needs, **attributes):
+        (dx,) = REFERENCE.operation(follower).backward(dy, saved, needs, **attributes)
+        return (dy if fault == "forgotten" else np.roll(dx, 1, axis=-1) if fault == "mask of a neighbour" else dx,)
+
+    def with_other_results(*arrays, **attributes):
+        (y, mean, variance), saved = norm.forward(*arrays, **attributes)
+        return (y, mean, variance * 1.01 if fault == "other results" else variance), saved
+
+    faulty = types.SimpleNamespace(
+        operation=lambda stem: types.SimpleNamespace(forward=forward, backward=backward),
+        array=np.array,
+        to_host=np.array,
+        name="faulty",
+        denormals=True,
+        algorithms=lambda *arguments: {},
+    )
+    implementation = types.SimpleNamespace(forward=with_other_results, backward=norm.backward)
+    check = judge.check_forward if fault == "other results" else judge.check_backward
+    with pytest.raises(comparison.ConformanceFailure, match=rf"\+{follower}"):
+        check("batch_normalization", case, faulty, implementation=implementation, followers=(follower,))

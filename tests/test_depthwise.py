@@ -13,9 +13,10 @@ from refcnn.opencl import variants
 from refcnn.opencl.convolution import choice, depthwise
 from refcnn.opencl.convolution.sizes import Convolution
 from refcnn.opencl.operations import conv2d as operation
+from refcnn.opencl.shared.fusion import RECTIFIED, UNLIMITED, Limits
 from refcnn.shapes import window_output_shape
 
-from .operations.checks import SIZE
+from .operations.checks import SIZE, within
 from .test_direct import attributes, exact, geometry_of
 from .test_oclgrind import LIBRARY, passes_inside, run  # noqa: F401
 
@@ -39,12 +40,12 @@ def convolutions(draw, integers=False):
     return x, w, draw(st.sampled_from((b, None))), dy, geometry
 
 
-def compute(backend, case, relu=False):
+def compute(backend, case, limits=UNLIMITED):
     """Return what the kernels make of a case, by name, as host arrays."""
     x, w, b, dy, geometry = case
     x, w, b, dy = (None if entry is None else backend.array(entry) for entry in (x, w, b, dy))
     dw, db = depthwise.backward_w(x, dy, geometry)
-    results = {"y": depthwise.forward(x, w, b, geometry, relu=relu), "dw": dw, "db": db}
+    results = {"y": depthwise.forward(x, w, b, geometry, limits=limits), "dw": dw, "db": db}
     results["dx"] = depthwise.backward_x(dy, w, geometry)
     return {name: backend.to_host(result) for name, result in results.items()}
 
@@ -68,10 +69,10 @@ def test_integers_exact(opencl_backend, case):
         compare(name, result, expected[name], 0, to_the_bit=True)
 
 
-@given(case=convolutions())
-def test_rectified_to_the_bit(opencl_backend, case):
-    y, rectified = (compute(opencl_backend, case, relu=relu)["y"] for relu in (False, True))
-    np.testing.assert_array_equal(rectified, np.where(y <= 0, np.float32(0), y))
+@given(case=convolutions(), limits=st.sampled_from((RECTIFIED, Limits(-0.5, 0.25))))
+def test_rectified_or_clipped_to_the_bit(opencl_backend, case, limits):
+    y, limited = (compute(opencl_backend, case, entry)["y"] for entry in (UNLIMITED, limits))
+    np.testing.assert_array_equal(limited, within(y, limits))
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])

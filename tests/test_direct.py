@@ -26,10 +26,11 @@ from refcnn.opencl import variants
 from refcnn.opencl.convolution import choice, direct
 from refcnn.opencl.convolution.sizes import Convolution
 from refcnn.opencl.operations import conv2d as operation
+from refcnn.opencl.shared.fusion import RECTIFIED, UNLIMITED, Limits
 from refcnn.reference import conv2d
 from refcnn.shapes import window_output_shape
 
-from .operations.checks import SIZE
+from .operations.checks import SIZE, within
 from .test_oclgrind import LIBRARY, passes_inside, run  # noqa: F401
 
 #: (bytes of a strip, work-items for each core): as a rule, strips of the fewest rows, and one work-item for them all.
@@ -61,14 +62,14 @@ def attributes(geometry):
     return dict(zip(("stride", "padding", "dilation", "groups"), geometry[2:], strict=True))
 
 
-def compute(backend, case, cut=(1 << 16, 4), relu=False):
+def compute(backend, case, cut=(1 << 16, 4), limits=UNLIMITED):
     """Return what the kernels make of a case, by name, as host arrays."""
     x, w, b, dy, geometry = case
     on_device = [None if entry is None else backend.array(entry) for entry in (x, w, b, dy)]
     results = {}
     with mock.patch.multiple(direct, _STRIP_BYTES=cut[0], _ITEMS_PER_CORE=cut[1]):
         if direct.applies("forward", geometry):
-            results["y"] = direct.forward(*on_device[:3], geometry, relu=relu)
+            results["y"] = direct.forward(*on_device[:3], geometry, limits=limits)
         if direct.applies("backward_w", geometry):
             results["dw"], results["db"] = direct.backward_w(on_device[0], on_device[3], geometry)
         if direct.applies("backward_x", geometry):
@@ -106,11 +107,11 @@ def test_integers_exact(opencl_backend, case, cut):
         compare(name, result, expected[name], 0, to_the_bit=True)
 
 
-@given(case=convolutions(), cut=cuts)
-def test_rectified_to_the_bit(opencl_backend, case, cut):
-    y, rectified = (compute(opencl_backend, case, cut, relu=relu).get("y") for relu in (False, True))
+@given(case=convolutions(), cut=cuts, limits=st.sampled_from((RECTIFIED, Limits(-0.5, 0.25))))
+def test_rectified_or_clipped_to_the_bit(opencl_backend, case, cut, limits):
+    y, limited = (compute(opencl_backend, case, cut, entry).get("y") for entry in (UNLIMITED, limits))
     if y is not None:
-        np.testing.assert_array_equal(rectified, np.where(y <= 0, np.float32(0), y))
+        np.testing.assert_array_equal(limited, within(y, limits))
 
 
 def with_some_not_finite(draw, shape):

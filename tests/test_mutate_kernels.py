@@ -134,9 +134,9 @@ def test_plan():
     assert plan("average_pool2d_cpu") == [("average_pool2d", "cpu")]
     cpu, gpu = (
         [
-            *(("conv2d", variant), ("conv2d", f"{variant}+relu"), ("conv2d", f"{variant}+batch_normalization")),
-            ("conv_transpose2d", variant),
-            *(("dense", variant), ("dense", f"{variant}+relu"), ("matmul", variant)),
+            *(("conv2d", variant), ("conv2d", f"{variant}+relu"), ("conv2d", f"{variant}+clip")),
+            *(("conv2d", f"{variant}+batch_normalization"), ("conv_transpose2d", variant)),
+            *(("dense", variant), ("dense", f"{variant}+relu"), ("dense", f"{variant}+clip"), ("matmul", variant)),
         ]
         for variant in ("cpu", "gpu")
     )

@@ -48,8 +48,8 @@ OPTIONS = {
         ("-DCHUNK=4", "-DWORD=uint", "-DRUN=1", "-DTILE=16", "-DLINE=16", "-DSTREAM=0"),
     ],
     "normalization": [
-        ("-DCHUNK=4", "-DWIDTH=8", "-DCOLUMNS=9", "-DBY_COLUMN=0", "-DCENTRED=1"),
-        ("-DCHUNK=4", "-DWIDTH=1", "-DCOLUMNS=1", "-DBY_COLUMN=1", "-DCENTRED=0"),
+        ("-DCHUNK=4", "-DWIDTH=8", "-DCOLUMNS=9", "-DBY_COLUMN=0", "-DCENTRED=1", "-DMASKED=1"),
+        ("-DCHUNK=4", "-DWIDTH=1", "-DCOLUMNS=1", "-DBY_COLUMN=1", "-DCENTRED=0", "-DMASKED=0"),
     ],
     "one_hot": [("-DCHUNK=4", "-DWORD=uint", "-DINDEX=int")],
     "pooling_cpu": [("-DWIDTH=8",), ("-DWIDTH=16",)],

@@ -16,11 +16,11 @@ from refcnn.conformance.theory.strategies import FEW_NOT_FINITE, LIMITS, arrays,
 from refcnn.errors import ArgumentError, ShapeError
 from refcnn.opencl.convolution import winograd, winograd_weights
 from refcnn.opencl.convolution.sizes import Convolution
-from refcnn.opencl.shared.fusion import Unpooled
+from refcnn.opencl.shared.fusion import RECTIFIED, Limits, Unpooled
 from refcnn.reference import conv2d, max_pool2d
 from refcnn.shapes import window_output_shape
 
-from .operations.checks import SIZE
+from .operations.checks import SIZE, within
 from .test_oclgrind import LIBRARY, passes_inside, run  # noqa: F401
 
 STEP = {"stride": (1, 1), "dilation": (1, 1)}
@@ -147,12 +147,14 @@ def test_rectified_and_pooled_to_the_bit(opencl_backend, case, tile, strip):
     geometry = convolution(x.shape, w.shape, padding, groups)
     with cut_into(strip, opencl_backend):
         y = on_device(opencl_backend, winograd.forward, x, w, b, geometry, tile)
-        rectified = on_device(opencl_backend, winograd.forward, x, w, b, geometry, tile, relu=True)
+        rectified = on_device(opencl_backend, winograd.forward, x, w, b, geometry, tile, limits=RECTIFIED)
+        clipped = on_device(opencl_backend, winograd.forward, x, w, b, geometry, tile, limits=Limits(-0.5, 0.25))
         pooled, winner = on_device(opencl_backend, winograd.forward_pooled, x, w, b, geometry, tile)
         dx = on_device(opencl_backend, winograd.backward_x, dy, w, geometry, tile)
         kept = opencl_backend.array(x)
         masked = on_device(opencl_backend, winograd.backward_x, dy, w, geometry, tile, kept=kept)
-    np.testing.assert_array_equal(rectified, np.where(y <= 0, np.float32(0), y))
+    np.testing.assert_array_equal(rectified, within(y, RECTIFIED))
+    np.testing.assert_array_equal(clipped, within(y, Limits(-0.5, 0.25)))
     np.testing.assert_array_equal(masked, np.where(x <= 0, np.float32(0), dx))
     assert winner.dtype == np.uint8
     if min(y.shape[2:]) < 2:

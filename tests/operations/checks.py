@@ -20,6 +20,11 @@ from refcnn.formats import kept
 SIZE = os.environ.get("REFCNN_TEST_SIZE", "small")
 
 
+def within(y, limits):
+    """Return y kept within :class:`refcnn.opencl.shared.fusion.Limits`; NaN stays NaN."""
+    return np.minimum(np.maximum(y, np.float32(limits.least)), np.float32(limits.most))
+
+
 def check(operation, case, backend, *, to_the_bit=False, implementation=None):
     """Hold forward, and backward where there is one, against the error bound; drive the search to the worst error."""
     options = {"to_the_bit": to_the_bit, "implementation": implementation}

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from refcnn.conformance.operations import conv2d
+from refcnn.conformance.theory.strategies import FEW_NOT_FINITE, Case, arrays
 from refcnn.opencl import variants
 
 from .checks import SIZE, check, check_example, check_gradients, check_needs, check_onnxruntime, check_special_numbers
@@ -127,3 +129,35 @@ def test_the_error_of_a_bias_of_large_images_is_small(opencl_backend):
             _, saved = module.forward(*map(opencl_backend.array, (x, w, b)), **attributes)
             *_, db = module.backward(opencl_backend.array(dy), saved, (False, False, True), **attributes)
         assert abs(opencl_backend.to_host(db)[0, 0, 0, 0] / (dy.size * np.float64(dy[0, 0, 0, 0])) - 1) <= 1e-4
+
+
+@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+@pytest.mark.parametrize("image", [(4, 4), (2, 16), (4, 5)], ids=str)
+@given(data=st.data())
+def test_images_are_read_as_they_lie(opencl_backend, variant, image, data):
+    """Where each window is one pixel and planes are of whole vectors; a copy is made of others alone."""
+    c, k, groups = data.draw(conv2d.channels(9))
+    shapes = (data.draw(st.integers(1, 5)), c, *image), (k, c // groups, 1, 1), (1, k, 1, 1)
+    x, w, b = (data.draw(arrays(shape, False, **FEW_NOT_FINITE)) for shape in shapes)
+    dy = data.draw(arrays((x.shape[0], k, *image), False, **FEW_NOT_FINITE))
+    case = Case((x, w, data.draw(st.sampled_from((b, None)))), ATTRIBUTES | {"groups": groups}, dy)
+    with variants.use_variant(variant), opencl_backend.device.capture() as capture:
+        check("conv2d", case, opencl_backend)
+    is_copied = "pack" in {launch.kernel_name for launch in capture.launches}
+    assert is_copied == (image == (4, 5))
+
+
+@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+@given(data=st.data())
+def test_a_window_that_is_the_whole_image(opencl_backend, variant, data):
+    """There is one pixel of the result, and the products are of plain matrices; with long sums they are cut."""
+    image = data.draw(st.sampled_from(((1, 1), (3, 2), (5, 5), (24, 30))))
+    n, c, k = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 3)), data.draw(st.integers(1, 20))
+    shapes = (n, c, *image), (k, c, *image), (1, k, 1, 1), (n, k, 1, 1)
+    integers = data.draw(st.booleans())
+    x, w, b, dy = (data.draw(arrays(shape, integers, **FEW_NOT_FINITE)) for shape in shapes)
+    step = data.draw(st.integers(1, 3))
+    case = Case((x, w, data.draw(st.sampled_from((b, None)))), ATTRIBUTES | {"stride": (step, 2)}, dy)
+    with variants.use_variant(variant), opencl_backend.device.capture() as capture:
+        check("conv2d", case, opencl_backend, to_the_bit=integers)
+    assert not {"pack", "pack_factor", "dot_product"} & {launch.kernel_name for launch in capture.launches}

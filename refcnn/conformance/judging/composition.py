@@ -10,6 +10,7 @@ What follows may have inputs of its own beside the result, which are made for th
 shape of that. Where they say what each channel of a convolution is multiplied by,
 they may be folded into its kernels and its bias, which rounds otherwise: a correct
 result keeps to the larger of both bounds. Gradients are judged of what has none.
+Of an operation's several results it follows the first.
 Backward, a rounding may move the winner of a window, or the sign of what is
 rectified: :func:`routed` says where. Cases without any are held against the
 exact gradients to the bit.
@@ -81,7 +82,8 @@ def followed(case, followers):
         return case
     if not has_gradient(followers):
         return dataclasses.replace(case, dy=None)
-    y = np.zeros(case.dy.shape)
+    first, *others = results_of(case.dy)
+    y = np.zeros(first.shape)
     try:
         for name in followers:
             window = _attributes(name).get("kernel")
@@ -90,12 +92,12 @@ def followed(case, followers):
             y, _ = _reference(name).forward(y, **_attributes(name))
     except ShapeError:
         raise NoSuchResult from None
-    dy = case.dy[tuple(map(slice, y.shape))]
-    return dataclasses.replace(case, dy=np.ascontiguousarray(dy))
+    dy = np.ascontiguousarray(first[tuple(map(slice, y.shape))])
+    return dataclasses.replace(case, dy=_with_first(case.dy, dy))
 
 
 def forward_bounds(operation, case, followers, y, algorithms):
-    """Return the bounds of the results of an operation, or of what follows its one result.
+    """Return the bounds of the results of an operation, the first of what follows it, if anything does.
 
     Parameters
     ----------
@@ -103,20 +105,20 @@ def forward_bounds(operation, case, followers, y, algorithms):
     case : Case
     followers : sequence of str
     y : ndarray of float64
-        The exact result of the operation alone; of use only if something follows.
+        The exact result of the operation alone, the first of several; of use only if something follows.
     algorithms : dict
         As :func:`~refcnn.backend.algorithms_of` returned it.
     """
     room = rooms.require(rooms.CONFORMANCE, operation)
-    bounds = results_of(room.forward_bound(case.inputs, case.attributes, **algorithms))
+    bound, *others = results_of(room.forward_bound(case.inputs, case.attributes, **algorithms))
     for name in followers:
-        (bound,), own, fold = bounds, _inputs(name, y.shape), _trait(name, "folded")
-        bounds = (_trait(name, "fused_bound")(y, bound, *own),)
+        own, fold = _inputs(name, y.shape), _trait(name, "folded")
+        bound = _trait(name, "fused_bound")(y, bound, *own)
         if fold is not None:
             folded = _folded_bound(room, case, fold(*case.inputs[1:], *own), algorithms)
-            bounds = (widest((*bounds, np.broadcast_to(folded, y.shape))),)
+            bound = widest((bound, np.broadcast_to(folded, y.shape)))
         y, _ = _reference(name).forward(y, *own, **_attributes(name))
-    return bounds
+    return bound, *others
 
 
 def _folded_bound(room, case, weights, algorithms):
@@ -177,6 +179,11 @@ def routed(y, bound, dy, followers):
     return np.where(is_open, spread, dy), np.where(is_open, np.abs(spread), 0)
 
 
+def _with_first(results, first):
+    """Return results, one or a tuple of several, with another first one."""
+    return (first, *results[1:]) if isinstance(results, tuple) else first
+
+
 def _reference(name):
     return rooms.require(rooms.REFERENCE, name)
 
@@ -233,19 +240,20 @@ class Composition:
     def forward(self, x, *inputs, **attributes):
         """As in :mod:`refcnn.reference`."""
         x, of_before = _forward(self._before, x)
-        y, of_first = self._first.forward(x, *inputs, **attributes)
-        y, of_followers = _forward(self._followers, y)
-        return y, (of_before, of_first, of_followers)
+        results, of_first = self._first.forward(x, *inputs, **attributes)
+        y, of_followers = _forward(self._followers, results_of(results)[0])
+        return _with_first(results, y), (of_before, of_first, of_followers)
 
     def backward(self, dy, saved, needs, **attributes):
         """As in :mod:`refcnn.reference`."""
         of_before, of_first, of_followers = saved
+        given, dy = dy, results_of(dy)[0]
         for (operation, own, _), of_forward in zip(reversed(self._followers), reversed(of_followers), strict=True):
             (dy,) = operation.backward(dy, of_forward, (True,), **own)
             if dy.shape[0] % 2 and hasattr(dy, "computed"):
                 # As for a kernel that does not spread a pooled gradient over the windows itself, as others do.
                 dy.computed()
-        dx, *gradients = self._first.backward(dy, of_first, needs, **attributes)
+        dx, *gradients = self._first.backward(_with_first(given, dy), of_first, needs, **attributes)
         if dx is not None:
             for (operation, own, _), of_forward in zip(reversed(self._before), reversed(of_before), strict=True):
                 (dx,) = operation.backward(dx, of_forward, (True,), **own)

@@ -107,7 +107,7 @@ def expect_forward(operation, case, backend, *, to_the_bit=False, followers=()):
     algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
     to_the_bit = to_the_bit and keeps_exact(followers) and not _rounds(operation, algorithms)
     y, _ = _exact(operation, case, _no_gradient(case), followers)
-    alone = _exact(operation, case, _no_gradient(case), ())[0] if followers else y
+    alone = results_of(_exact(operation, case, _no_gradient(case), ())[0] if followers else y)[0]
     with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
         bounds = list(forward_bounds(operation, case, followers, alone, algorithms))
     in_tuple = isinstance(y, tuple)
@@ -170,10 +170,12 @@ def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, f
     module, dy, open_dy = conformance(operation), case.dy, None
     with np.errstate(all="ignore"), subnormals(are_kept=backend.denormals):
         if followers:
-            (y,), _ = exact(operation, case, _no_gradient(case))
-            error = module.forward_bound(case.inputs, case.attributes, **algorithms)
-            dy, open_dy = routed(y, np.zeros(y.shape) if exactly else error, dy.astype(np.float64), followers)
-            dy = dy.astype(number_format().dtype)
+            (y, *_), _ = exact(operation, case, _no_gradient(case))
+            error, *_ = results_of(module.forward_bound(case.inputs, case.attributes, **algorithms))
+            first, *others = results_of(dy)
+            first, open_dy = routed(y, np.zeros(y.shape) if exactly else error, first.astype(np.float64), followers)
+            first = first.astype(number_format().dtype)
+            dy = (first, *others) if isinstance(dy, tuple) else first
         bounds = list(module.backward_bound(dy, case.inputs, case.attributes, needs, **algorithms))
         if followers:
             bounds = _with_open_gradient(operation, case, needs, bounds, open_dy)
@@ -184,12 +186,16 @@ def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, f
 
 
 def _with_open_gradient(operation, case, needs, bounds, open_dy):
-    """Return the bounds of gradients where the gradient of the result may be off."""
-    magnitudes = tuple(None if entry is None else np.abs(entry) for entry in case.inputs)
-    _, errors = exact(operation, dataclasses.replace(case, inputs=magnitudes, dy=open_dy), needs)
+    """Return the bounds of gradients where the gradient of the first result may be off by ``open_dy``, not below 0."""
+    find_errors = rooms.trait(rooms.CONFORMANCE, operation, "open_gradients")
+    if find_errors is None:
+        magnitudes = tuple(None if entry is None else np.abs(entry) for entry in case.inputs)
+        _, errors = exact(operation, dataclasses.replace(case, inputs=magnitudes, dy=open_dy), needs)
+    else:
+        errors = find_errors(case.inputs, case.attributes, open_dy)
     return [
-        bound if bound is None else np.where(bound == UNDEFINED, bound, bound + error)
-        for bound, error in zip(bounds, errors, strict=True)
+        np.where(bound == UNDEFINED, bound, bound + error) if need else None
+        for bound, error, need in zip(bounds, errors, needs, strict=True)
     ]
 
 

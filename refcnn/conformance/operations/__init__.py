@@ -91,6 +91,12 @@ def fused_bound(y, bound, *own):
     return bound
 
 
+#: How far gradients may be off where that of the first result may be off by ``open_dy``, which is not below 0:
+#: ``open_gradients(inputs, attributes, open_dy)``, a tuple of arrays; needed of an operation that is fused with others
+#: and whose gradients, of the inputs' magnitudes and such a gradient, are not the largest there are.
+open_gradients = None
+
+
 def may_route(y, bound, is_open, dy):
     """Return where the operation, fused into another's kernels, may send its gradient otherwise than exactly.
 

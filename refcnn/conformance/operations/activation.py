@@ -82,6 +82,15 @@ def _derived(operation, cases, **traits):
     return Derived(reference.OPERATIONS[operation], cases, **traits)
 
 
+_CLIPPED = {"min": -1.0, "max": 2.0}
+
+
+def _clip_may_route(y, bound, is_open, dy):
+    """Where y may be on either side of a limit, its gradient may be passed on or not."""
+    is_near = (np.abs(y - _CLIPPED["min"]) <= bound) | (np.abs(y - _CLIPPED["max"]) <= bound)
+    return is_open | is_near & (bound > 0), dy
+
+
 _EXACT_LEAKY = {"alpha": _EXACT_ALPHAS}
 _LIMITS = {"min": (-np.inf, -3.0, 0.0, 0.5, 7.0), "max": (np.inf, 6.0, 0.0, 0.1, -2.0)}
 _EXACT_HARD = {"alpha": _EXACT_ALPHAS, "beta": (0.5, 0.0, 1.0)}
@@ -93,6 +102,8 @@ OPERATIONS = {
         cases_with({"min": (-3.0, 0.0, -np.inf), "max": (6.0, 0.0, np.inf)}, **_LIMITS),
         EXACT_ON_INTEGERS=True,
         is_exact_with=_within({"min": (-np.inf, -3.0, 0.0, 0.5, 7.0), "max": (np.inf, 6.0, 0.0, -2.0)}),
+        AS_FOLLOWER=_CLIPPED,
+        may_route=_clip_may_route,
     ),
     "elu": _derived("elu", cases_with(alpha=_ALPHAS)),
     "gelu": Derived(Unary(gelu, reference.gelu_slope), cases_with(approximate=("none", "tanh"))),

@@ -165,6 +165,23 @@ class BatchNormalization:
         return _wanted(needs, dx, dscale, dbias, d_mean * kept, d_variance * kept)
 
     @staticmethod
+    def open_gradients(inputs, attributes, open_dy):
+        """By the magnitudes of all terms, which are linear in dy; mean and variance have a share outside training."""
+        x, *others = (np.asarray(entry, np.float64) for entry in inputs)
+        axes = _all_but_channels(x)
+        scale, _, mean, variance = (entry.reshape(1, -1, *[1] * (x.ndim - 2)) for entry in others)
+        if attributes["training"]:
+            mean, variance = x.mean(axis=axes, keepdims=True), x.var(axis=axes, keepdims=True)
+        deviation = np.sqrt(variance + attributes["epsilon"])
+        xhat, slope = np.abs(x - mean) / deviation, np.abs(scale) / deviation
+        dbias, dscale = (entry.sum(axis=axes, keepdims=True) for entry in (open_dy, open_dy * xhat))
+        dx, d_mean, d_variance = slope * open_dy, slope * dbias, slope * dscale / (2 * deviation)
+        if attributes["training"]:
+            dx = dx + slope * (dbias + xhat * dscale) / _count(x, axes)
+            d_mean, d_variance = 0 * d_mean, 0 * d_variance
+        return dx, *(entry.reshape(-1) for entry in (dscale, dbias, d_mean, d_variance))
+
+    @staticmethod
     def _given(inputs, errors=None):
         """Return the inputs, all but x in a shape that is broadcast with x."""
         x, *of_channels = map(Approximation.of_input, inputs, errors or (None,) * len(inputs))

@@ -3,6 +3,7 @@
 import functools
 
 from ... import backend
+from ...backend import results_of
 from ...errors import ArgumentError, BackendError
 from ..judging import composition
 from . import oclgrind
@@ -140,8 +141,7 @@ class _Forced:
 def _inside(backend, variant, function):
     def run(*arguments, **attributes):
         # The gradients of several results come together; that of the first is always one.
-        images = arguments[0][0] if isinstance(arguments[0], tuple) else arguments[0]
-        with backend.use_variant(variant, composition.has_small_strips(images)):
+        with backend.use_variant(variant, composition.has_small_strips(results_of(arguments[0])[0])):
             return function(*arguments, **attributes)
 
     return run

@@ -8,6 +8,7 @@ import functools
 
 import numpy as np
 
+from ..shared.fusion import UNLIMITED
 from ..shared.matrix_product import LARGEST_VECTOR
 
 # Floats of the copies of the planes that a work-item reads together, so that they stay in a core's first-level cache,
@@ -46,8 +47,8 @@ def is_fast(direction, geometry):
     return not is_scattered and _layout(geometry).staged <= _MOST_FLOATS
 
 
-def forward(x, w, b, geometry, relu=False):
-    """Return y (N, C, out_h, out_w), rectified if ``relu``.
+def forward(x, w, b, geometry, limits=UNLIMITED):
+    """Return y (N, C, out_h, out_w), within limits.
 
     Parameters
     ----------
@@ -58,8 +59,7 @@ def forward(x, w, b, geometry, relu=False):
     b : DeviceArray or None
         (1, C, 1, 1), float32.
     geometry : refcnn.opencl.convolution.sizes.Convolution
-    relu : bool
-        Store 0 in the place of what is not above 0; NaN is kept.
+    limits : refcnn.opencl.shared.fusion.Limits
 
     Raises
     ------
@@ -68,7 +68,7 @@ def forward(x, w, b, geometry, relu=False):
     """
     layout = _layout(geometry)
     y = x.device.empty(geometry.y_shape)
-    _correlate(layout, x, w, b, relu, y, layout.forward_tables(x.device), layout.of_x)
+    _correlate(layout, x, w, b, limits, y, layout.forward_tables(x.device), layout.of_x)
     return y
 
 
@@ -90,7 +90,7 @@ def backward_x(dy, w, geometry):
     """
     layout = _layout(geometry)
     dx = dy.device.empty(geometry.x_shape)
-    _correlate(layout, dy, w, None, False, dx, layout.backward_tables(dy.device), layout.of_dy)
+    _correlate(layout, dy, w, None, UNLIMITED, dx, layout.backward_tables(dy.device), layout.of_dy)
     return dx
 
 
@@ -160,7 +160,7 @@ def _options(device):
     return f"-DWIDTH={device.vector_width}", f"-DTERMS={_TERMS}"
 
 
-def _correlate(layout, x, w, b, relu, y, tables, read):
+def _correlate(layout, x, w, b, limits, y, tables, read):
     device = x.device
     images, channels, height, width = x.shape
     items = min(_ITEMS_PER_CORE * device.compute_units, -(-images // layout.block) * channels)
@@ -176,7 +176,7 @@ def _correlate(layout, x, w, b, relu, y, tables, read):
         w=w,
         bias=b,
         has_bias=int(b is not None),
-        rectify=int(relu),
+        **limits.arguments,
         y=y,
         scratch=device.empty((items * scratch_item,)),
         scratch_item=scratch_item,

@@ -8,6 +8,7 @@ channels to sum over, making that takes longer than the sums.
 import functools
 import math
 
+from ..shared.fusion import UNLIMITED
 from .sizes import Correlation
 
 #: Channels of a group that are summed over, at most.
@@ -50,8 +51,8 @@ def is_fast(direction, geometry):
     return correlation.terms <= _MOST_TERMS and (correlation.out_w >= _WIDTH or is_depthwise)
 
 
-def forward(x, w, b, geometry, relu=False):
-    """Return y (N, K, out_h, out_w), rectified if ``relu``.
+def forward(x, w, b, geometry, limits=UNLIMITED):
+    """Return y (N, K, out_h, out_w), within limits.
 
     Parameters
     ----------
@@ -62,8 +63,7 @@ def forward(x, w, b, geometry, relu=False):
     b : DeviceArray or None
         (1, K, 1, 1), float32.
     geometry : refcnn.opencl.convolution.sizes.Convolution
-    relu : bool
-        Store 0 in the place of what is not above 0; NaN is kept.
+    limits : refcnn.opencl.shared.fusion.Limits
 
     Raises
     ------
@@ -72,7 +72,7 @@ def forward(x, w, b, geometry, relu=False):
     """
     correlation = _Correlation.of(geometry)
     y = x.device.empty(correlation.y_shape)
-    _correlate(correlation, x, w, b, relu, y)
+    _correlate(correlation, x, w, b, limits, y)
     return y
 
 
@@ -96,7 +96,7 @@ def backward_x(dy, w, geometry):
     """
     correlation = _Correlation.of(geometry).transposed
     dx = dy.device.empty(correlation.y_shape)
-    _correlate(correlation, dy, w, None, False, dx)
+    _correlate(correlation, dy, w, None, UNLIMITED, dx)
     return dx
 
 
@@ -219,7 +219,7 @@ class _Correlation(Correlation):
         }
 
 
-def _correlate(correlation, x, w, b, relu, y):
+def _correlate(correlation, x, w, b, limits, y):
     sizes, device = correlation, x.device
     items = _ITEMS_PER_CORE * device.compute_units
     strip_rows, staged_rows, staged = sizes.strips(_ROWS[sizes.block], items)
@@ -237,7 +237,7 @@ def _correlate(correlation, x, w, b, relu, y):
         w=w,
         bias=b,
         has_bias=int(b is not None),
-        rectify=int(relu),
+        **limits.arguments,
         y=y,
         scratch=device.empty((items * scratch_item,)),
         scratch_item=scratch_item,

@@ -57,13 +57,13 @@ def forward(x, w, b, geometry):
     if which == "plain":
         return _plain(x.device, "forward", shape, geometry, "y", x=x, w=w, b=b, has_bias=int(b is not None)), saved
 
-    def run(rectify, fold=_as_given):
+    def run(limits, fold=_as_given):
         weights = fold(w, b)
         if which in TILES:
-            return winograd.forward(saved.x, *weights, geometry, TILES[which], rectify)
+            return winograd.forward(saved.x, *weights, geometry, TILES[which], limits)
         if which in _BY_PLANES:
-            return _BY_PLANES[which].forward(saved.x, *weights, geometry, rectify)
-        y, saved.packed = product.forward(saved.x, *weights, geometry, rectify)
+            return _BY_PLANES[which].forward(saved.x, *weights, geometry, limits)
+        y, saved.packed = product.forward(saved.x, *weights, geometry, limits)
         return y
 
     def run_pooled(fold=_as_given):
@@ -93,7 +93,7 @@ class Gradients:
 
     @functools.cached_property
     def _product(self):
-        return product.Backward(self._dy, self._geometry)
+        return product.backward(self._dy, self._geometry)
 
     def x(self):
         """Return dx."""

@@ -7,7 +7,9 @@ input gradient of one phase is a convolution with the taps that meet it.
 
 All planes have rows of one ``pitch``. A place in a plane is i pitch + j; the
 last places of each row belong to no window and their results are not stored.
-The copy of dy has the same pitch, with zeros around it.
+The copy of dy has the same pitch, with zeros around it. Where a window is one
+pixel and nothing is skipped, x and dy lie so already, and are not copied. Where
+the only window is the whole image, all three are products of plain matrices.
 """
 
 import functools
@@ -15,16 +17,21 @@ import functools
 import numpy as np
 
 from ...errors import ShapeError
-from ..shared import matrix_product
+from ..shared import matrices, matrix_product
+from ..shared.fusion import UNLIMITED
 from ..shared.matrix_product import LARGEST_VECTOR, Places
+from ..shared.reduction import sum_over
 from ..variants import variant
 
 # What the images of one partial sum of the weight gradient may occupy, so that a CPU core's cache holds them.
 _CHUNK_BYTES = 3 << 19
 
 
-def forward(x, w, b, geometry, rectify=False):
+def forward(x, w, b, geometry, limits=UNLIMITED):
     """x (N, C, H, W), w (K, C/groups, kh, kw), b (1, K, 1, 1) or None -> y (N, K, out_h, out_w), packed x."""
+    if _is_of_matrices(geometry):
+        y = matrices.times_transposed(*_as_matrices(x, w), b, limits)
+        return y.reshape(geometry.y_shape), None
     device, layout, groups = x.device, _layout(geometry), geometry.groups
     y = device.empty((layout.N, layout.K, layout.out_h, layout.out_w))
     packed = _pack_x(x, layout)
@@ -55,22 +62,27 @@ def forward(x, w, b, geometry, rectify=False):
         images=layout.N,
         groups=groups,
         bias=b,
-        rectify=rectify,
+        limits=limits,
     )
     return y, packed
 
 
-class Backward:
-    """The gradients of one dy, (N, K, out_h, out_w), of which one packed copy serves all.
+def backward(dy, geometry):
+    """Return what computes the gradients of one dy, (N, K, out_h, out_w): its methods ``x``, ``w`` and ``b``.
 
     Parameters
     ----------
     dy : DeviceArray
     geometry : Convolution
     """
+    return (_BackwardOfMatrices if _is_of_matrices(geometry) else _Backward)(dy, geometry)
+
+
+class _Backward:
+    """One packed copy of dy serves all gradients."""
 
     def __init__(self, dy, geometry):
-        self._layout, self._groups = _layout(geometry), geometry.groups
+        self._layout, self._groups, self._dy = _layout(geometry), geometry.groups, dy
         self._packed, self._sums = _pack_dy(dy, self._layout)
 
     def x(self, w):
@@ -135,10 +147,43 @@ class Backward:
     def b(self):
         """Return db (1, K, 1, 1)."""
         layout = self._layout
+        if self._sums is None:
+            return sum_over(self._dy, (0, 2, 3)).reshape((1, layout.K, 1, 1))
         return matrix_product.sum_chunks(self._sums.reshape((layout.N, 1, layout.K))).reshape((1, layout.K, 1, 1))
 
 
+class _BackwardOfMatrices:
+    """The same where dy is a matrix, (N, K), and x one of (N, terms)."""
+
+    def __init__(self, dy, geometry):
+        (self._dy,), self._geometry = _as_matrices(dy), geometry
+
+    def x(self, w):
+        """Return dx (N, C, H, W)."""
+        chunks = matrices.chunks_of_products(self._dy, *_as_matrices(w))
+        return matrix_product.sum_chunks(chunks).reshape(self._geometry.x_shape)
+
+    def w(self, x, packed=None):
+        """Return dw (K, C, kh, kw)."""
+        return matrices.transposed_times(self._dy, *_as_matrices(x)).reshape(self._geometry.w_shape)
+
+    def b(self):
+        """Return db (1, K, 1, 1)."""
+        return sum_over(self._dy, (0,)).reshape((1, self._dy.shape[1], 1, 1))
+
+
+def _is_of_matrices(geometry):
+    """Return whether the only window is the whole image, of one group."""
+    return geometry.groups == 1 and geometry.kernel == tuple(geometry.x_shape[2:]) and not any(geometry.padding)
+
+
+def _as_matrices(*arrays):
+    return [array.reshape((array.shape[0], array.size // array.shape[0])) for array in arrays]
+
+
 def _pack_x(x, layout):
+    if layout.is_as_given:
+        return x
     packed = x.device.empty((layout.N * layout.x_image,))
     for index, (py, px) in enumerate(layout.phases):
         _pack(
@@ -164,6 +209,9 @@ def _pack_x(x, layout):
 
 
 def _pack_dy(dy, layout):
+    """Return the copy of dy, and the sum over each of its planes, or None where there is no copy."""
+    if layout.is_as_given:
+        return dy, None
     packed = dy.device.empty((layout.N * layout.y_image,))
     sums = dy.device.empty((layout.N * layout.K,))
     _pack(
@@ -242,6 +290,12 @@ class _Layout:
         self.x_phases = list(self._x_phases())
         last = max([self.places] + [places.first + places.count for _, _, places in self.x_phases])
         self.y_plane = self.y_lead + _whole_vectors(last) + LARGEST_VECTOR
+        # Of whole vectors, so that none reads past a plane.
+        is_pixel = tuple(geometry.kernel) == tuple(geometry.stride) == (1, 1) and not any(geometry.padding)
+        self.is_as_given = is_pixel and self.places % LARGEST_VECTOR == 0
+        if self.is_as_given:
+            self.x_plane = self.y_plane = self.places
+            self.x_image = self.C * self.places
         self.y_image = self.K * self.y_plane
         largest = self.N * max(self.x_image, self.y_image)
         if largest >= 2**31:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...errors import ArgumentError, ShapeError
 from .. import variants
-from ..shared.fusion import unpooled
+from ..shared.fusion import RECTIFIED, UNLIMITED, unpooled
 from .sizes import INT_MAX, Correlation
 
 KERNEL = (3, 3)
@@ -48,8 +48,8 @@ def applies(geometry):
     return geometry.kernel == KERNEL and tuple(geometry.stride) == tuple(geometry.dilation) == (1, 1)
 
 
-def forward(x, w, b, geometry, tile, relu=False):
-    """Return y (N, K, out_h, out_w), rectified if ``relu``.
+def forward(x, w, b, geometry, tile, limits=UNLIMITED):
+    """Return y (N, K, out_h, out_w), within limits.
 
     Parameters
     ----------
@@ -62,8 +62,7 @@ def forward(x, w, b, geometry, tile, relu=False):
     geometry : refcnn.opencl.convolution.sizes.Convolution
     tile : int
         2 or 4: outputs on the side of a tile.
-    relu : bool
-        Store 0 in the place of what is not above 0; NaN is kept.
+    limits : refcnn.opencl.shared.fusion.Limits
 
     Raises
     ------
@@ -76,7 +75,7 @@ def forward(x, w, b, geometry, tile, relu=False):
     """
     convolution = TiledCorrelation.of(geometry, tile)
     y = x.device.empty(convolution.y_shape)
-    _convolve(convolution, x, _transform_weights(convolution, w), b, relu, None, y, None)
+    _convolve(convolution, x, _transform_weights(convolution, w), b, limits, None, y, None)
     return y
 
 
@@ -94,7 +93,7 @@ def forward_pooled(x, w, b, geometry, tile):
     convolution = TiledCorrelation.of(geometry, tile).pooled
     pooled = x.device.empty(convolution.y_shape)
     winner = x.device.empty(convolution.y_shape, np.uint8)
-    _convolve(convolution, x, _transform_weights(convolution, w), b, True, None, pooled, winner)
+    _convolve(convolution, x, _transform_weights(convolution, w), b, RECTIFIED, None, pooled, winner)
     return pooled, winner
 
 
@@ -126,7 +125,7 @@ def backward_x(dy, w, geometry, tile, kept=None):
         )
     convolution = forward.transposed
     dx = dy.device.empty(convolution.y_shape)
-    _convolve(convolution, dy, _transform_weights(convolution, w), None, False, kept, dx, None)
+    _convolve(convolution, dy, _transform_weights(convolution, w), None, UNLIMITED, kept, dx, None)
     return dx
 
 
@@ -319,7 +318,7 @@ def _transform_weights(convolution, w):
     return u
 
 
-def _convolve(convolution, x, u, b, relu, kept, y, winner):
+def _convolve(convolution, x, u, b, limits, kept, y, winner):
     device, plan = x.device, _plan(x.device, convolution, variants.has_small_strips(x.device))
     scratch = device.empty((plan.items * plan.scratch_item, plan.vectors.width))
     # A gradient that pooling hands back is read as it is, and spread over the windows in the kernel.
@@ -336,7 +335,7 @@ def _convolve(convolution, x, u, b, relu, kept, y, winner):
         u=u,
         bias=b,
         has_bias=int(b is not None),
-        rectify=int(relu),
+        **limits.arguments,
         kept=kept,
         has_kept=int(kept is not None),
         y=y,

@@ -1,5 +1,10 @@
 """Activations on an OpenCL device: their formulas and slopes are functions of kernels/activation.cl."""
 
+import functools
+
+from ...formats import FLOAT32
+from ...mode import is_recording
+from ..shared import fusion
 from .elementary import Unary
 
 
@@ -31,9 +36,38 @@ class Choice:
         return self._functions[attributes[attribute]]
 
 
+class Clip(Unary):
+    """What keeps floats within limits, together with what computes them where that need not be stored for gradients."""
+
+    def __init__(self):
+        super().__init__("clip", "min", "max")
+
+    def forward(self, x, **attributes):
+        """x of any shape -> y of that shape."""
+        origin, y = fusion.origin(x), None
+        if x.dtype == FLOAT32.dtype and (origin is not None or not is_recording()):
+            y = fusion.limited(x, self._limits(attributes))
+        if y is None:
+            (y, _), origin = super().forward(x, **attributes), None
+        return y, (x, y, origin)
+
+    def backward(self, dy, saved, needs, **attributes):
+        """dx = dy where x is within the limits, else 0."""
+        *arrays, origin = saved
+        run = functools.partial(self._masked, dy, arrays, attributes)
+        return (run() if origin is None else fusion.Masked(dy, self._limits(attributes), origin, run).array(),)
+
+    def _limits(self, attributes):
+        return fusion.Limits(*(attributes[name] for name in self.attributes))
+
+    def _masked(self, dy, arrays, attributes):
+        (dx,) = super().backward(dy, arrays, (True,), **attributes)
+        return dx
+
+
 OPERATIONS = {
     "celu": Unary("celu", "alpha", in_vectors=True),
-    "clip": Unary("clip", "min", "max"),
+    "clip": Clip(),
     "elu": Unary("elu", "alpha", in_vectors=True),
     "gelu": Choice("approximate", none=Unary("gelu", in_vectors=True), tanh=Unary("gelu_tanh", in_vectors=True)),
     "hard_sigmoid": Unary("hard_sigmoid", "alpha", "beta"),

@@ -6,7 +6,7 @@ from ...formats import FLOAT32
 from ...shapes import broadcast_shape, repeated_axes
 from ..shared.broadcasting import launch_binary
 from ..shared.elementwise import options_of_types, width_option
-from ..shared.fusion import Pending
+from ..shared.fusion import RECTIFIED, Pending
 from ..shared.reduction import sum_over
 from ..variants import CHOSEN
 
@@ -85,10 +85,10 @@ class Add(Binary):
             return super()._result(a, b)
         # Computed now, lest one sum wait for the next in a long row of them.
         run = functools.partial(self._run, a.computed(), b.computed())
-        return Pending(a.device, _shape(a, b), run).array()
+        return Pending(a.device, _shape(a, b), run, only_limits=RECTIFIED).array()
 
-    def _run(self, a, b, rectify):
-        options = ("-DOPERATION=add_rectified", width_option(a, False)) if rectify else self._of(a)
+    def _run(self, a, b, limits):
+        options = ("-DOPERATION=add_rectified", width_option(a, False)) if limits == RECTIFIED else self._of(a)
         return self._launched(a, b, options)
 
 

@@ -14,6 +14,7 @@ from ..variants import CHOSEN, SPECIAL, TILES
 VARIANTS = directions.VARIANTS
 FUSED = {
     "relu": (CHOSEN, "cpu", "gpu", *SPECIAL),
+    "clip": (CHOSEN, "cpu", "gpu", *SPECIAL),
     "relu+max_pool2d": (CHOSEN, *TILES),
     "batch_normalization": (CHOSEN, "cpu", "gpu", *SPECIAL),
 }

@@ -1,17 +1,39 @@
 """Normalisation on an OpenCL device; see :mod:`refcnn.reference.normalization`."""
 
+import dataclasses
 import functools
 import math
 
 from ...mode import is_recording
-from ..shared.fusion import folded
+from ..runtime.array import DeviceArray
+from ..shared.fusion import UNLIMITED, Pending, folded, unmasked
 from ..shared.statistics import EachRow, Rows
+from ..variants import CHOSEN
+
+
+@dataclasses.dataclass(eq=False)
+class _Saved:
+    """What the gradients of batch normalisation need; ``factor`` is what the kernels multiply by."""
+
+    x: DeviceArray
+    scale: DeviceArray
+    bias: DeviceArray
+    mean: DeviceArray
+    variance: DeviceArray
+    factor: DeviceArray | None
 
 
 class BatchNormalization:
-    """The statistics are those of each channel, over the batch and all pixels; x (N, C, ...), all else (C,)."""
+    """The statistics are those of each channel, over the batch and all pixels; x (N, C, ...), all else (C,).
 
-    KERNELS = {"normalization": (None,)}
+    What is normalised is computed when it is first needed, together with the limits that follow. In training the
+    kernels of the gradients mask what comes back by these limits, as they read it: they compute anew what was
+    normalised, which takes less time than to read it.
+    """
+
+    VARIANTS = (CHOSEN,)
+    FUSED = {"relu": (CHOSEN,), "clip": (CHOSEN,)}
+    KERNELS = {"normalization": (CHOSEN,)}
 
     def forward(self, x, scale, bias, mean, variance, *, epsilon, momentum, training):
         """Return y, in training (y, running mean, running variance)."""
@@ -19,11 +41,11 @@ class BatchNormalization:
             # Recorded, the gradients need x itself.
             y = folded(x, functools.partial(_folded, scale, bias, mean, variance, epsilon))
             if y is not None:
-                return y, (x, scale, mean, variance)
-        rows, running = _rows(x), ()
+                return y, _Saved(x, scale, bias, mean, variance, None)
+        rows, running = _rows(x.computed()), ()
         if training:
             mean, variance, *running = _statistics(rows, x, mean, variance, momentum)
-        factor, y = x.device.empty(scale.shape), x.device.empty(x.shape)
+        factor = x.device.empty(scale.shape)
         rows.launch(
             "factors",
             rows.channels,
@@ -33,25 +55,27 @@ class BatchNormalization:
             channels=rows.channels,
             epsilon=epsilon,
         )
-        mean_of, factor, bias = map(rows.of_channels, (mean, factor, bias))
-        rows.each("normalise", x=x, mean=mean_of, factor=factor, bias=bias, y=y)
-        saved = x, scale, mean, variance
+        saved = _Saved(x, scale, bias, mean, variance, factor)
+        origin = saved if training else None
+        y = Pending(x.device, x.shape, functools.partial(_normalised, rows, saved), origin=origin).array()
         return ((y, *running) if training else y), saved
 
     def backward(self, dy, saved, needs, *, epsilon, momentum, training):
         """Return the gradients of all five; those of the running statistics reach x too."""
-        x, scale, mean, variance = saved
+        x, scale, limits = saved.x, saved.scale, UNLIMITED
         rows, running = _rows(x), (None, None)
         if training:
             dy, *running = dy
+            dy, limits = unmasked(dy, saved)
         names = ("dscale", "dbias", "d_mean", "d_variance", "slope", "curve", "shift", "inverse")
         found = {name: x.device.empty(scale.shape) for name in names}
+        masked = rows.masked(limits, saved.factor, saved.bias)
         rows.launch(
             "batch_gradients",
             rows.channels,
-            sums=rows.products(dy, x, mean),
+            sums=rows.products(dy, x, saved.mean, masked),
             scale=scale,
-            variance=variance,
+            variance=saved.variance,
             d_running_mean=running[0],
             d_running_variance=running[1],
             **found,
@@ -62,7 +86,7 @@ class BatchNormalization:
             share=(1 - momentum) / rows.count,
             training=int(training),
         )
-        dx = _dx(rows, dy, x, mean, found, training) if needs[0] else None
+        dx = _dx(rows, dy, saved, found, masked if training else None) if needs[0] else None
         return (dx, *(found[name] for name in names[:4]))
 
 
@@ -113,13 +137,21 @@ def _statistics(rows, x, mean, variance, momentum):
     return results.values()
 
 
-def _dx(rows, dy, x, mean, found, training):
+def _normalised(rows, saved, limits):
+    y = saved.x.device.empty(saved.x.shape)
+    of_channels = {name: rows.of_channels(getattr(saved, name)) for name in ("mean", "factor", "bias")}
+    rows.each("normalise", x=saved.x, **of_channels, **limits.arguments, y=y)
+    return y
+
+
+def _dx(rows, dy, saved, found, masked):
+    """Return dx; ``masked`` is None where the statistics are not those of the batch."""
     dx = dy.device.empty(dy.shape)
-    if not training:
+    if masked is None:
         rows.each("scaled", dy=dy, slope=rows.of_channels(found["slope"]), dx=dx)
         return dx
     found = {name: rows.of_channels(found[name]) for name in ("slope", "curve", "shift", "inverse")}
-    rows.each("gradient", dy=dy, x=x, mean=rows.of_channels(mean), **found, dx=dx)
+    rows.each("gradient", dy=dy, x=saved.x, mean=rows.of_channels(saved.mean), **found, dx=dx, masked=masked)
     return dx
 
 

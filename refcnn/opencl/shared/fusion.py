@@ -1,17 +1,46 @@
 """Results that are put off, so that what follows can be computed by the same kernel.
 
-An operation whose kernel can rectify what it stores returns an array that is
-:class:`Pending`. A rectifier that gets such an array makes a pending array of
-its own, and the first is never computed unless something else reads it.
-Numbers, errors and the tape are the same as without; only the passes over
-memory are fewer. So it is with what scales and shifts channels of a convolution
-by numbers that are known, but that it is done to the kernels and the bias, which
-rounds otherwise.
+An operation whose kernel can keep what it stores within limits, as a rectifier
+does, returns an array that is :class:`Pending`. A rectifier that gets such an
+array makes a pending array of its own, and the first is never computed unless
+something else reads it. Numbers, errors and the tape are the same as without;
+only the passes over memory are fewer. So it is with what scales and shifts
+channels of a convolution by numbers that are known, but that it is done to the
+kernels and the bias, which rounds otherwise. Backward, the gradient of what was
+kept within limits is put off where the kernels before can mask it as they read
+it; their sums may round otherwise.
 """
+
+import math
+import typing
 
 from ...formats import FLOAT32
 from .. import variants
 from ..runtime.array import DeviceArray
+
+
+class Limits(typing.NamedTuple):
+    """What an activation keeps numbers within, that changes none between: the rectifier, ``clip``.
+
+    Attributes
+    ----------
+    least, most : float
+    passes_least : bool
+        Whether the gradient of a number that is ``least`` itself is passed on; that of one that is ``most`` is.
+    """
+
+    least: float
+    most: float
+    passes_least: bool = True
+
+    @property
+    def arguments(self):
+        """Those of kernels that keep what they store within limits."""
+        return {"least": self.least, "most": self.most}
+
+
+UNLIMITED = Limits(-math.inf, math.inf)
+RECTIFIED = Limits(0.0, math.inf, passes_least=False)
 
 
 class Pending:
@@ -22,22 +51,32 @@ class Pending:
     device : Device
     shape : tuple of int
     run : callable
-        ``run(rectify, *fold) -> DeviceArray``: the result, or where ``rectify`` is true max(result, 0), with NaN kept.
+        ``run(limits, *fold) -> DeviceArray``: the result within :class:`Limits`, with NaN kept.
     run_pooled : callable, optional
         ``run_pooled(*fold) -> (DeviceArray, DeviceArray)``: the maxima of max(result, 0) over windows of 2x2 pixels
         side by side, and which pixel of its window each is, 0 to 3, or 255 where it is not above 0 (uint8).
     folds : bool
         Whether both take a ``fold(w, b) -> (w, b)``, which changes the kernels and the bias of a convolution.
-    rectify : bool
+    origin : object, optional
+        What the operation saved, if its ``backward`` takes a :class:`Masked` gradient apart.
+    only_limits : Limits, optional
+        The only ones that ``run`` takes beside ``UNLIMITED``, if it does not take all.
+    limits : Limits
     fold : tuple of callable
         One, or none.
     """
 
-    __slots__ = ("_device", "_shape", "_run", "_run_pooled", "_folds", "_rectify", "_fold", "_is_pooled", "_variant")
+    __slots__ = (
+        *("_device", "_shape", "_run", "_run_pooled", "_folds", "origin"),
+        *("_only_limits", "_limits", "_fold", "_is_pooled", "_variant"),
+    )
 
-    def __init__(self, device, shape, run, run_pooled=None, folds=False, rectify=False, fold=()):
+    def __init__(
+        self, device, shape, run, run_pooled=None, folds=False, origin=None, only_limits=None, limits=UNLIMITED, fold=()
+    ):
         self._device, self._shape, self._run, self._run_pooled = device, shape, run, run_pooled
-        self._folds, self._rectify, self._fold, self._is_pooled = folds, rectify, fold, False
+        self._folds, self.origin, self._only_limits = folds, origin, only_limits
+        self._limits, self._fold, self._is_pooled = limits, fold, False
         # Computed later, it is still computed as was asked for now.
         self._variant = variants.forced()
 
@@ -56,7 +95,7 @@ class Pending:
         if self._is_pooled:
             _read_beside_pooling.add(self._shape)
         with variants.use_variant(*self._variant):
-            return self._run(self._rectify, *self._fold)
+            return self._run(self._limits, *self._fold)
 
     def reshaped(self, shape):
         """Return the same with a result of another shape, in the same memory."""
@@ -64,31 +103,65 @@ class Pending:
         def run(*after):
             return self._run(*after).reshape(shape)
 
-        return Pending(self._device, shape, run, None, self._folds, self._rectify, self._fold)
+        return Pending(
+            self._device,
+            shape,
+            run,
+            folds=self._folds,
+            only_limits=self._only_limits,
+            limits=self._limits,
+            fold=self._fold,
+        )
 
-    def rectified(self):
-        """Return the same with max(result, 0) as its result."""
-        return self._with(rectify=True, fold=self._fold)
+    def limited(self, limits):
+        """Return the same with a result within limits, or None if it has some already or cannot have these."""
+        if self._limits != UNLIMITED or self._only_limits not in (None, limits):
+            return None
+        return self._with(limits=limits, fold=self._fold)
 
     def folded(self, fold):
         """Return the same of a convolution whose kernels and bias are changed, or None if that cannot be had."""
-        if not self._folds or self._rectify or self._fold:
+        if not self._folds or self._limits != UNLIMITED or self._fold:
             return None
-        return self._with(rectify=False, fold=(fold,))
+        return self._with(limits=UNLIMITED, fold=(fold,))
 
     def _with(self, **after):
-        return Pending(self._device, self._shape, self._run, self._run_pooled, self._folds, **after)
+        kept = self._run_pooled, self._folds, self.origin, self._only_limits
+        return Pending(self._device, self._shape, self._run, *kept, **after)
 
     def pooled(self):
         """Return what ``run_pooled`` does, or None if there is none, or if the result itself would be needed too."""
-        if not self._rectify or self._run_pooled is None or self._shape in _read_beside_pooling:
+        if self._limits != RECTIFIED or self._run_pooled is None or self._shape in _read_beside_pooling:
             return None
         self._is_pooled = True
         with variants.use_variant(*self._variant):
             return self._run_pooled(*self._fold)
 
 
-class Unpooled:
+class _Gradient:
+    """A float32 gradient that is still to be computed, ``compute() -> DeviceArray``; nothing is gained after it."""
+
+    __slots__ = ("dy", "compute", "_shape")
+    origin = None
+
+    def __init__(self, dy, shape, run):
+        self.dy, self._shape, self.compute = dy, shape, run
+
+    def array(self):
+        """Return an array that is computed when it is first read."""
+        return DeviceArray(self.dy.device, self._shape, FLOAT32.dtype, None, self)
+
+    def limited(self, limits):
+        """None: it has a kernel of its own."""
+
+    def folded(self, fold):
+        """None as well."""
+
+    def pooled(self):
+        """None as well."""
+
+
+class Unpooled(_Gradient):
     """The gradient of what was pooled by :meth:`Pending.pooled`, still to be spread over the windows.
 
     Parameters
@@ -103,22 +176,32 @@ class Unpooled:
         ``run() -> DeviceArray`` of that shape.
     """
 
-    __slots__ = ("dy", "winner", "compute", "_shape")
+    __slots__ = ("winner",)
 
     def __init__(self, dy, winner, shape, run):
-        self.dy, self.winner, self._shape, self.compute = dy, winner, shape, run
+        super().__init__(dy, shape, run)
+        self.winner = winner
 
-    def array(self):
-        """Return an array that is computed when it is first read."""
-        return DeviceArray(self.dy.device, self._shape, FLOAT32.dtype, None, self)
 
-    def rectified(self):
-        """Nothing is gained by rectifying it in the same kernel."""
+class Masked(_Gradient):
+    """The gradient of what was kept within limits, still to be made 0 where that was outside.
 
-    pooled = rectified
+    Parameters
+    ----------
+    dy : DeviceArray
+        The gradient of what is within the limits, of the shape of what was not.
+    limits : Limits
+    origin : object
+        As :class:`Pending` has it, of what was kept within them.
+    run : callable
+        ``run() -> DeviceArray``
+    """
 
-    def folded(self, fold):
-        """There is nothing to fold into."""
+    __slots__ = ("limits", "origin")
+
+    def __init__(self, dy, limits, origin, run):
+        super().__init__(dy, dy.shape, run)
+        self.limits, self.origin = limits, origin
 
 
 # Shapes of results that were read after they had been pooled, as by a connection that skips the pooling. Such a result
@@ -132,10 +215,15 @@ def reshaped(x, shape):
     return x.reshape(shape) if pending is None else pending.reshaped(shape).array()
 
 
-def rectified(x):
-    """Return an array that will be max(x, 0), computed together with x, or None if x is computed already."""
+def origin(x):
+    """Return what the operation saved that x is the result of, if x is not computed and that masks gradients itself."""
+    return None if x.pending is None else x.pending.origin
+
+
+def limited(x, limits):
+    """Return an array that will be x within limits, computed together with x, or None if x is computed already."""
     pending = x.pending
-    pending = pending and pending.rectified()
+    pending = pending and pending.limited(limits)
     return pending and pending.array()
 
 
@@ -159,3 +247,13 @@ def unpooled(dy):
     """Return (gradient of the maxima, winner) of an :class:`Unpooled` array that is not computed, or (dy, None)."""
     pending = dy.pending
     return (pending.dy, pending.winner) if isinstance(pending, Unpooled) else (dy, None)
+
+
+def unmasked(dy, saved):
+    """Return (gradient, limits that mask it) of a :class:`Masked` array that is not computed, or (dy, UNLIMITED).
+
+    The latter too if what was kept within limits is not the result of what saved this.
+    """
+    pending = dy.pending
+    is_own = isinstance(pending, Masked) and pending.origin is saved
+    return (pending.dy, pending.limits) if is_own else (dy, UNLIMITED)

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..runtime.vectors import VECTOR_WIDTHS
 from ..variants import variant
+from .fusion import UNLIMITED
 
 # Floats that are read at once on any device, at most.
 LARGEST_VECTOR = VECTOR_WIDTHS[-1]
@@ -146,7 +147,7 @@ def product(
     b_start=0,
     first_term=0,
     bias=None,
-    rectify=False,
+    limits=UNLIMITED,
     chunks=1,
     c_chunk=0,
 ):
@@ -171,8 +172,8 @@ def product(
         The terms are ``first_term`` to ``first_term + terms - 1``.
     bias : DeviceArray or None
         (groups * rows,)
-    rectify : bool
-        Store 0 in the place of what is not above 0.
+    limits : refcnn.opencl.shared.fusion.Limits
+        Of what is stored.
     chunks : int
         The terms are cut into so many parts, each of which writes a c of its own.
     """
@@ -203,7 +204,7 @@ def product(
         offsets=offsets,
         bias=bias,
         has_bias=int(bias is not None),
-        rectify=int(rectify),
+        **limits.arguments,
         c=c,
         c_chunk=c_chunk,
         c_group=c_group,
@@ -332,10 +333,10 @@ def dot_product(
     return sum_chunks(partial).reshape((groups, rows, columns))
 
 
-def sum_chunks(partial, bias=None, rectify=False):
-    """Return the sum over the first axis of (chunks, rows, columns), with a bias (columns,), perhaps rectified."""
+def sum_chunks(partial, bias=None, limits=UNLIMITED):
+    """Return the sum over the first axis of (chunks, rows, columns), with a bias (columns,), within limits."""
     chunks, rows, columns = partial.shape
-    if chunks == 1 and bias is None and not rectify:
+    if chunks == 1 and bias is None and limits == UNLIMITED:
         return partial.reshape((rows, columns))
     device = partial.device
     total = device.empty((rows, columns))
@@ -347,7 +348,7 @@ def sum_chunks(partial, bias=None, rectify=False):
         partial=partial,
         bias=bias,
         has_bias=int(bias is not None),
-        rectify=int(rectify),
+        **limits.arguments,
         total=total,
         chunks=chunks,
         rows=rows,

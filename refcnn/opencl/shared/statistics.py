@@ -7,6 +7,7 @@ each other. Rows of few values are taken together, those of all channels as one,
 import dataclasses
 
 from . import reduction
+from .fusion import UNLIMITED
 
 #: Rows of fewer values are taken together.
 _SHORT = 64
@@ -55,9 +56,10 @@ def _cut(device):
     return _Cut(1, 64, part=256, columns=1, block=64, values=1, run=1, row_values=1)
 
 
-def _options(cut, by_column, is_centred):
+def _options(cut, by_column, is_centred, is_masked=False):
     """Return the build options of the kernels."""
     found = {"WIDTH": cut.width, "COLUMNS": cut.columns, "BY_COLUMN": int(by_column), "CENTRED": int(is_centred)}
+    found["MASKED"] = int(is_masked)
     return tuple(f"-D{name}={value}" for name, value in found.items())
 
 
@@ -75,7 +77,6 @@ class Rows:
         self._cut = _cut(device)
         self._by_column = inner < _SHORT
         self._rows, self._length = (outer, channels * inner) if self._by_column else (outer * channels, inner)
-        self._options = _options(self._cut, self._by_column, is_centred=True)
 
     @property
     def count(self):
@@ -118,14 +119,32 @@ class Rows:
             (sums, squares), outer, inner, blocks = merged, pieces, 1, (piece * blocks[0], self.inner)
         return sums.reshape((self.channels,)), squares.reshape((self.channels,))
 
-    def products(self, dy, x, mean):
-        """Return the sums of dy and of dy (x - mean) for each channel, a DeviceArray (2, channels)."""
+    def masked(self, limits, factor, bias):
+        """Return what :meth:`products` and ``gradient`` take of the limits that x was kept within when normalised.
+
+        Parameters
+        ----------
+        limits : refcnn.opencl.shared.fusion.Limits
+        factor, bias : DeviceArray
+            (channels,): normalised it is (x - mean) factor + bias.
+        """
+        if limits == UNLIMITED:
+            factor = bias = None
+        else:
+            factor, bias = self.of_channels(factor), self.of_channels(bias)
+        return {"factor": factor, "bias": bias, **limits.arguments, "passes_least": int(limits.passes_least)}
+
+    def products(self, dy, x, mean, masked):
+        """Return the sums of dy and of dy (x - mean) for each channel, a DeviceArray (2, channels).
+
+        Where ``masked`` has limits, dy is taken as 0 where x is not within them when it is normalised.
+        """
         outer = -(-self.outer // self._cut.block) if self._by_column else self.outer
         inner = self.inner if self._by_column else -(-self.inner // self._cut.part)
         sums = self.device.empty((2, outer, self.channels, inner))
         channels = {} if self._by_column else {"channels": self.channels}
         arrays = {"dy": dy, "x": x, "mean": self.of_channels(mean), "sums": sums}
-        self._over_parts("products", **arrays, **channels, behind=sums.size // 2)
+        self._over_parts("products", **arrays, **channels, behind=sums.size // 2, masked=masked)
         return reduction.sum_over(sums, (1, 3)).reshape((2, self.channels))
 
     def _over_parts(self, kernel, **arguments):
@@ -146,7 +165,10 @@ class Rows:
         return -(-self._rows * parts // per_item), sizes
 
     def each(self, kernel, **arrays):
-        """Run a kernel over all values; what belongs to channels is in the form of :meth:`of_channels`."""
+        """Run a kernel over all values; what belongs to channels is in the form of :meth:`of_channels`.
+
+        What is given as ``masked`` is as :meth:`masked` has it.
+        """
         items, sizes = self._parts(self._cut.run)
         self._launch(kernel, (items,), (self._cut.group,), **arrays, **sizes, channels=self.channels)
 
@@ -154,8 +176,10 @@ class Rows:
         """Run a kernel with a work-item for each of few numbers."""
         self._launch(kernel, (items,), (64,), **arguments)
 
-    def _launch(self, kernel, items, group, **arguments):
-        self.device.launch("normalization", kernel, items, group, options=self._options, **arguments)
+    def _launch(self, kernel, items, group, *, masked=None, **arguments):
+        is_masked, masked = masked is not None and masked["factor"] is not None, masked or {}
+        options = _options(self._cut, self._by_column, is_centred=True, is_masked=is_masked)
+        self.device.launch("normalization", kernel, items, group, options=options, **masked, **arguments)
 
 
 class EachRow:

@@ -1,0 +1,110 @@
+"""Products of whole matrices, of which one may be transposed, from small ones on."""
+
+from . import matrix_product
+from .fusion import UNLIMITED
+from .matrix_product import Places
+
+# How often each element of a factor must be used for it to be worthwhile to copy it for faster rows.
+_LEAST_USES = 128
+# Terms of a sum that one work-item adds up before the partial sums are added: for parallel work, and for accuracy.
+_TERMS_PER_CHUNK = 512
+
+
+def chunks_of_products(x, w, stack=1):
+    """Return (chunks, stack N, out): the products of matrices x (N, in) and w (in, out), by chunks of the terms."""
+    device, (N, inputs), outputs = x.device, x.shape[-2:], w.shape[-1]
+    chunks = _chunks(inputs)
+    partial = device.empty((chunks, stack * N, outputs))
+    factor, stride = _columns(w.reshape((stack * inputs, outputs)), uses=N)
+    matrix_product.product(
+        device,
+        x,
+        factor,
+        matrix_product.regular_offsets(device, inputs, stride),
+        partial,
+        _matrix_places(outputs),
+        rows=N,
+        terms=inputs,
+        a_row=inputs,
+        a_term=1,
+        c_row=outputs,
+        groups=stack,
+        a_group=N * inputs,
+        b_group=inputs * stride,
+        c_group=N * outputs,
+        chunks=chunks,
+        c_chunk=stack * N * outputs,
+    )
+    return partial
+
+
+def times_transposed(x, w, bias=None, limits=UNLIMITED):
+    """Return x w^T, of x (N, terms) and w (rows, terms), with a bias (rows,), within limits: an array (N, rows)."""
+    device, (N, terms), rows = x.device, x.shape, w.shape[0]
+    # Computed transposed, with the batch along the vectors, since w lies as it is needed for that.
+    stride = matrix_product.row_stride(N)
+    transposed = matrix_product.copy_matrix(
+        x, rows=terms, columns=N, row_stride=1, column_stride=terms, copy_columns=stride
+    )
+    chunks = _chunks(terms)
+    partial = device.empty((chunks, N, rows))
+    matrix_product.product(
+        device,
+        w,
+        transposed,
+        matrix_product.regular_offsets(device, terms, stride),
+        partial,
+        Places(N, 0, N, N, c_y=0, c_x=rows),
+        rows=rows,
+        terms=terms,
+        a_row=terms,
+        a_term=1,
+        c_row=1,
+        chunks=chunks,
+        c_chunk=N * rows,
+        **({"bias": bias, "limits": limits} if chunks == 1 else {}),
+    )
+    return partial.reshape((N, rows)) if chunks == 1 else matrix_product.sum_chunks(partial, bias, limits)
+
+
+def transposed_times(x, dy):
+    """Return x^T dy, of x (N, rows) and dy (N, columns): an array (rows, columns)."""
+    device, (N, columns), rows = dy.device, dy.shape, x.shape[1]
+    factor, stride = _columns(dy, uses=rows)
+    chunks = _chunks(N)
+    partial = device.empty((chunks, rows, columns))
+    matrix_product.product(
+        device,
+        x,
+        factor,
+        matrix_product.regular_offsets(device, N, stride),
+        partial,
+        _matrix_places(columns),
+        rows=rows,
+        terms=N,
+        a_row=1,
+        a_term=rows,
+        c_row=columns,
+        chunks=chunks,
+        c_chunk=rows * columns,
+    )
+    return matrix_product.sum_chunks(partial)
+
+
+def _columns(matrix, uses):
+    """The matrix, or a copy, and the length of its rows: a vector's at least, and a fast one if that is worthwhile."""
+    rows, columns = matrix.shape
+    stride = matrix_product.row_stride(columns)
+    if stride == columns or (columns >= matrix_product.LARGEST_VECTOR and uses < _LEAST_USES):
+        return matrix, columns
+    return matrix_product.copy_matrix(
+        matrix, rows=rows, columns=columns, row_stride=columns, column_stride=1, copy_columns=stride
+    ), stride
+
+
+def _chunks(terms):
+    return -(-terms // _TERMS_PER_CHUNK)
+
+
+def _matrix_places(columns):
+    return Places(columns, 0, columns, columns, c_y=0)
