@@ -732,12 +732,18 @@ def test_bounds_are_those_of_another_format_inside_computed_in(data, seed, scale
     note(worst, "float16")
 
 
+def has_attributes_of_float16(case):
+    """Whether none of the case's attributes becomes infinite in float16."""
+    numbers = [entry for entry in case.attributes.values() if isinstance(entry, float) and np.isfinite(entry)]
+    return all(abs(entry) <= FLOAT16.largest for entry in numbers)
+
+
 @pytest.mark.parametrize("operation", rooms.operations())
 @given(data=st.data())
 def test_every_operation_in_float16_is_within_the_bounds_of_float16(operation, data):
     half = Reference(np.float16)
     with computed_in(FLOAT16):
-        case = data.draw(judge.conformance(operation).cases("tiny"))
+        case = data.draw(judge.conformance(operation).cases("tiny").filter(has_attributes_of_float16))
         worst = judge.check_forward(operation, case, half)
         if case.dy is not None:
             worst = max(worst, judge.check_backward(operation, case, half))

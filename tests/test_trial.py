@@ -98,6 +98,14 @@ def test_a_known_device_is_not_tried_again(run):
     assert third.stdout == first.stdout and len(builds(run)) == 4
 
 
+def test_what_was_in_the_way_of_a_trial_is_not_kept(run, tmp_path):
+    elsewhere = "trial.identity = lambda device: {}; from refcnn.cli import main; main()"
+    done = run("devices", kinds=("works",), code=elsewhere)
+    assert "unusable: cannot be tried" in done.stdout and "another device" in done.stdout
+    trials = tmp_path / "cache" / "refcnn" / "trials"
+    assert not trials.exists() or not any(trials.iterdir())
+
+
 def test_another_environment_of_the_runtime_is_another_device(run):
     run("devices", kinds=("works",))
     run("devices", kinds=("works",), POCL_MAX_PTHREAD_COUNT="1")

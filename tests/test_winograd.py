@@ -47,8 +47,10 @@ def convolutions(draw, integers=False, special=True):
         draw(arrays(shape, integers, **options))
         for shape in ((batch, c, height, width), (k, c // groups, 3, 3), (1, k, 1, 1), (batch, k, *out))
     )
-    # Halved twice by F(2x2, 3x3), such weights are integers still.
-    return x, w * np.float32(4) if integers else w, draw(st.sampled_from((b, None))), dy, padding, groups
+    if integers:
+        # Halved twice by F(2x2, 3x3), such weights are integers still; b is no finer beside their products than else.
+        w, b = w * np.float32(4), b * np.float32(4)
+    return x, w, draw(st.sampled_from((b, None))), dy, padding, groups
 
 
 def convolution(x_shape, w_shape, padding=(0, 0, 0, 0), groups=1, stride=(1, 1), dilation=(1, 1)):

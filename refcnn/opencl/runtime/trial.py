@@ -65,6 +65,10 @@ class Verdict:
         return "".join(f"\n  {line}" for line in self.details.splitlines())
 
 
+class _Untried(Verdict):
+    """What stood in the way of a trial: it says nothing of the device, and is not kept."""
+
+
 def verdicts(devices):
     """Return the Verdict of each device, in their order; those that are not known yet are tried, side by side.
 
@@ -86,7 +90,8 @@ def verdicts(devices):
     unknown = [device for device in devices if device.name not in _known]
     for device, verdict in zip(unknown, _try(unknown), strict=True):
         _known[device.name] = verdict
-        _write(device, verdict)
+        if not isinstance(verdict, _Untried):
+            _write(device, verdict)
     return [_known[device.name] for device in devices]
 
 
@@ -128,14 +133,20 @@ class _Process:
         except processes.Silence:
             log = self._child.log(_DETAIL_CHARACTERS)
             return Verdict(f"hangs: a small kernel was not built and run in {LIMIT:g} s", log)
+        except processes.Ended as error:
+            if error.status is None:
+                return self._failed(_Untried, f"cannot be tried: {error}")
+            return self._failed(Verdict, f"ends the process that uses it with {processes.ending(error.status)}")
         except processes.NoAnswer as error:
-            return self._failed(_text(error))
-        return self._failed(f"cannot be tried: {answer['error']}") if "error" in answer else Verdict(**answer)
+            return self._failed(_Untried, f"cannot be tried: {error}")
+        if "error" in answer:
+            return self._failed(_Untried, f"cannot be tried: {answer['error']}")
+        return Verdict(**answer)
 
-    def _failed(self, problem):
+    def _failed(self, kind, problem):
         log = self._child.log(_DETAIL_CHARACTERS)
         last = "".join(f": {line}" for line in log.splitlines()[-1:])
-        return Verdict(problem + last, log)
+        return kind(problem + last, log)
 
     def _left(self):
         return max(self._deadline - time.monotonic(), 0)
@@ -143,12 +154,6 @@ class _Process:
     def stop(self):
         """End it and all that it started."""
         self._child.stop(_ENDING)
-
-
-def _text(error):
-    if isinstance(error, processes.Ended) and error.status is not None:
-        return f"ends the process that uses it with {processes.ending(error.status)}"
-    return f"cannot be tried: {error}"
 
 
 def identity(device):

@@ -39,6 +39,8 @@ def strided(x, shape, first, strides):
         One for each axis of the result; they may be negative.
     """
     y = x.device.empty(shape, x.dtype)
+    if y.size == 0:
+        return y
     axes = _joined(shape, strides)
     exchange = _exchange(y, axes) if x.device.kind == "cpu" else None
     if exchange is None:
