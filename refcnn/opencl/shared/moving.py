@@ -126,8 +126,9 @@ def _form(y, run, inner, last):
         return (*options, f"-DSMALL_INNER={inner}"), (inner, block**2 // inner)
     if run == 1 and min(inner, last) < _FEW:
         return (options, blocks) if inner >= _FEW else None
-    # Vectors of 64 bytes only where the compiler makes code of those of floats too.
-    if run == 1 and (y.dtype.itemsize <= 4 or y.device.vector_width >= 16):
+    # Vectors of 64 bytes only where the compiler makes code of those of floats too; for CPUs without them that of PoCL 3.0
+    # makes illegal instructions of transposed bytes.
+    if run == 1 and (y.dtype.itemsize == 4 or y.device.vector_width >= 16):
         return _tiles(y, inner, last)
     return options, blocks
 
@@ -135,8 +136,7 @@ def _form(y, run, inner, last):
 def _tiles(y, inner, last):
     """Return options and blocks where both axes fill vectors."""
     device, line = y.device, _LINE // y.dtype.itemsize
-    is_wide = device.vector_width >= 16 or y.dtype.itemsize == 1
-    tile = 16 if is_wide and y.dtype.itemsize <= 4 and min(inner, last) >= 16 else 8
+    tile = 16 if device.vector_width >= 16 and y.dtype.itemsize <= 4 and min(inner, last) >= 16 else 8
     # All further strides of y are multiples of the size of its last axis.
     is_streamed = last % line == 0 and (y.nbytes >= _PAST_CACHE or device.is_simulator)
     blocks = (_LONG_BLOCK if is_streamed else _BLOCK), _BLOCK
