@@ -126,8 +126,8 @@ def _form(y, run, inner, last):
         return (*options, f"-DSMALL_INNER={inner}"), (inner, block**2 // inner)
     if run == 1 and min(inner, last) < _FEW:
         return (options, blocks) if inner >= _FEW else None
-    # Vectors of 64 bytes only where the compiler makes code of those of floats too; for CPUs without them that of PoCL 3.0
-    # makes illegal instructions of transposed bytes.
+    # Vectors of 64 bytes only where the compiler makes code of those of floats too; for CPUs without them that of PoCL
+    # 3.0 makes illegal instructions of transposed bytes.
     if run == 1 and (y.dtype.itemsize == 4 or y.device.vector_width >= 16):
         return _tiles(y, inner, last)
     return options, blocks
