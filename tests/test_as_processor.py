@@ -29,8 +29,13 @@ print(vendor.raw.decode())
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
+    def run(*arguments):
+        return subprocess.run([TOOL, *arguments], capture_output=True, text=True, timeout=60)
+
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return lambda *arguments: subprocess.run([TOOL, *arguments], capture_output=True, text=True, timeout=60)
+    if "does not let CPUID be answered" in run("zen3", "true").stderr:
+        pytest.skip("the system does not let a program answer CPUID")
+    return run
 
 
 def test_the_processor_is_another_in_all_processes(run):
