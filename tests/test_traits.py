@@ -15,7 +15,7 @@ from refcnn.conformance.subjects.base import operations
 EXACT = [operation for operation in operations() if judge.has_exact_cases(operation)]
 #: Not the smallest one, for which would be searched long.
 ANY_EXAMPLE = settings(
-    max_examples=500, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=5000, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
 )
 #: Small numbers, whose products and sums with each other float32 holds.
 _SMALL = np.array([0, 1, -1, 3, -4, 8, -7, 5], np.float32)
