@@ -13,6 +13,7 @@ from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.running import known_faults
 from refcnn.conformance.subjects import base
 from refcnn.conformance.subjects import finding as subjects
+from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ExportError, OpsetError
 from refcnn.onnx import operators
 from refcnn.onnx.writing.graph import Graph, build_alone
@@ -96,6 +97,12 @@ def test_the_arrays_of_a_case_are_the_inputs(operation, data):
     )
     for name, array in present.items():
         np.testing.assert_array_equal(feeds[name].ravel(), array.ravel())
+
+
+def test_a_case_holds_arrays_where_numpy_makes_numbers():
+    """NumPy's functions return numbers of arrays without axes, which onnxruntime does not take."""
+    case = Case((np.abs(np.array(-1, np.float32)), None), {})
+    assert isinstance(case.inputs[0], np.ndarray) and case.inputs[1] is None
 
 
 def test_initializers_are_one_if_they_have_the_same_bits():

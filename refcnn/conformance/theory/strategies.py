@@ -64,6 +64,11 @@ class Case:
     dy: np.ndarray | tuple | None = None
     integers: bool = False
 
+    def __post_init__(self):
+        # Of arrays without axes NumPy's functions return numbers.
+        whole = tuple(np.asarray(entry) if isinstance(entry, np.generic) else entry for entry in self.inputs)
+        object.__setattr__(self, "inputs", whole)
+
     @property
     def arrays(self):
         """All arrays, in a list: the inputs, then the gradients that ``backward`` is given."""
