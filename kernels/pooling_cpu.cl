@@ -160,6 +160,46 @@ __kernel void largest_backward(
         dx[indices[place] - before] += dy[place];
 }
 
+// |x|^p of numbers that are not below 0.
+inline vector to_the_power(vector x, int p)
+{
+    return p == 1 ? x : p == 2 ? x * x : p == 3 ? x * x * x : pown(x, (whole)(p));
+}
+
+// The sums of the pixels, or with p of |pixel|^p, under WIDTH windows beside each other, of which the first begins at a
+// plane, a row and a column.
+inline vector sum_windows(
+    __global const float *restrict x, int first_plane, int first_row, int first_column,
+    int depth, int height, int width, int kd, int kh, int kw, int s_w, int d_d, int d_h, int d_w, int p)
+{
+    const whole columns = LANES * s_w + first_column;
+    vector sum = 0.0f, part = 0.0f;
+    int terms = 0;
+    for (int o = 0; o < kd; o++) {
+        const int plane = first_plane + o * d_d;
+        if (plane < 0 || plane >= depth)
+            continue;
+        for (int a = 0; a < kh; a++) {
+            const int row = first_row + a * d_h;
+            if (row < 0 || row >= height)
+                continue;
+            if (terms + kw > TERMS) {
+                sum += part;
+                part = 0.0f;
+                terms = 0;
+            }
+            terms += kw;
+            for (int b = 0; b < kw; b++) {
+                const whole column = columns + b * d_w, inside = column >= 0 && column < width;
+                const int at = (plane * height + row) * width + first_column + b * d_w;
+                const vector pixel = inside ? strided(x, at, s_w, depth * height * width) : (vector)(0.0f);
+                part += p == 0 ? pixel : to_the_power(fabs(pixel), p);
+            }
+        }
+    }
+    return sum + part;
+}
+
 // The mean over the taps that lie in the image, or in as much of the padding around it as counts.
 __kernel void mean_forward(
     __global const float *restrict x, __global float *restrict y,
@@ -174,33 +214,12 @@ __kernel void mean_forward(
         for (int first = 0; first < out_w; first += WIDTH) {
             const int l = line / out_h, i = line % out_h, place = line * out_w + first;
             const whole columns = (first + LANES) * s_w - left;
-            vector sum = 0.0f, part = 0.0f;
-            int terms = 0;
-            for (int o = 0; o < kd; o++) {
-                const int plane = l * s_d - front + o * d_d;
-                if (plane < 0 || plane >= depth)
-                    continue;
-                for (int p = 0; p < kh; p++) {
-                    const int row = i * s_h - top + p * d_h;
-                    if (row < 0 || row >= height)
-                        continue;
-                    if (terms + kw > TERMS) {
-                        sum += part;
-                        part = 0.0f;
-                        terms = 0;
-                    }
-                    terms += kw;
-                    for (int q = 0; q < kw; q++) {
-                        const whole column = columns + q * d_w, inside = column >= 0 && column < width;
-                        const int at = (plane * height + row) * width + first * s_w - left + q * d_w;
-                        part += inside ? strided(x, at, s_w, pixels) : (vector)(0.0f);
-                    }
-                }
-            }
+            const vector sum = sum_windows(x, l * s_d - front, i * s_h - top, first * s_w - left, depth, height, width,
+                                           kd, kh, kw, s_w, d_d, d_h, d_w, 0);
             const int lines = taps_within(l * s_d - front, kd, d_d, -counted_front, depth + counted_back) *
                               taps_within(i * s_h - top, kh, d_h, -counted_top, height + counted_bottom);
             const vector counts = lines * taps_within_columns(columns, kw, d_w, -counted_left, width + counted_right);
-            put_some(y + place, out_w - first, (sum + part) / counts);
+            put_some(y + place, out_w - first, sum / counts);
         }
 }
 
@@ -242,12 +261,6 @@ __kernel void mean_backward(
         }
 }
 
-// |x|^p of numbers that are not below 0.
-inline vector to_the_power(vector x, int p)
-{
-    return p == 1 ? x : p == 2 ? x * x : p == 3 ? x * x * x : pown(x, (whole)(p));
-}
-
 // The p-norm of the pixels.
 __kernel void norm_forward(
     __global const float *restrict x, __global float *restrict y,
@@ -260,32 +273,8 @@ __kernel void norm_forward(
     for (int line = 0; line < out_d * out_h; line++)
         for (int first = 0; first < out_w; first += WIDTH) {
             const int l = line / out_h, i = line % out_h, place = line * out_w + first;
-            const whole columns = (first + LANES) * s_w - left;
-            vector sum = 0.0f, part = 0.0f;
-            int terms = 0;
-            for (int o = 0; o < kd; o++) {
-                const int plane = l * s_d - front + o * d_d;
-                if (plane < 0 || plane >= depth)
-                    continue;
-                for (int a = 0; a < kh; a++) {
-                    const int row = i * s_h - top + a * d_h;
-                    if (row < 0 || row >= height)
-                        continue;
-                    if (terms + kw > TERMS) {
-                        sum += part;
-                        part = 0.0f;
-                        terms = 0;
-                    }
-                    terms += kw;
-                    for (int b = 0; b < kw; b++) {
-                        const whole column = columns + b * d_w, inside = column >= 0 && column < width;
-                        const int at = (plane * height + row) * width + first * s_w - left + b * d_w;
-                        const vector pixel = inside ? strided(x, at, s_w, pixels) : (vector)(0.0f);
-                        part += to_the_power(fabs(pixel), p);
-                    }
-                }
-            }
-            sum += part;
+            const vector sum = sum_windows(x, l * s_d - front, i * s_h - top, first * s_w - left, depth, height, width,
+                                           kd, kh, kw, s_w, d_d, d_h, d_w, p);
             put_some(y + place, out_w - first, p == 1 ? sum : p == 2 ? sqrt(sum) : rootn(sum, (whole)(p)));
         }
 }
