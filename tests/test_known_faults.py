@@ -75,6 +75,7 @@ def test_the_list_of_the_package_is_in_order():
         ({"device": "VENDOR"}, {}),
         ({"driver": "*"}, {}),
         ({"driver": "3?.[01].5"}, {}),
+        ({"driver": "30.*|31.*"}, {}),
         ({"variant": "gpu"}, {}),
         ({}, {"variant": None}),
     ],
@@ -96,6 +97,7 @@ def test_a_failure_that_fits_is_known(faults, entry, row):
         ({"device": "gpu 8"}, {}),
         ({"driver": "31.0"}, {}),
         ({"driver": "30.*"}, {}),
+        ({"driver": "30.*|32.*"}, {}),
         ({"condition": "dilation"}, {}),
         ({}, {"device": {"specification": "mine:ops"}}),
     ],
@@ -116,34 +118,69 @@ def test_what_is_further_off_than_the_fault_is_not_known(faults, difference, is_
     assert Watch(faults({}), **ROW).explain(PADDED, "off", difference) is not None
 
 
+def of(*arrays, **attributes):
+    return Case(tuple(map(np.array, arrays)), attributes)
+
+
+INFINITY = float("inf")
+LOWEST = np.finfo(np.float32).min
+
+#: A case for each condition, and the other conditions that it meets.
 CONCERNED = {
-    "any": case(),
-    "not finite": case(dy=np.inf),
-    "below zero": case(x=-1.0),
-    "subnormal": case(x=1e-39),
-    "negative alpha": case(alpha=-0.5),
-    "size kept": case(axes=(0,), scales=(1.5,), sizes=None, keep_aspect_ratio_policy="stretch", roi=None),
-    "padding": PADDED,
-    "stride": case(stride=(1, 2)),
-    "dilation": case(dilation=(3, 1)),
-    "groups": case(groups=2),
+    "any": (case(), ()),
+    "not finite": (case(dy=np.inf), ()),
+    "below zero": (case(x=-1.0), ()),
+    "subnormal": (case(x=1e-39), ()),
+    "beyond int32": (of(np.int64([1, 2**31])), ()),
+    "smallest number": (of(np.float32([LOWEST])), ("below zero",)),
+    "minus infinity alone": (of(np.float32([[-INFINITY, 3]]), axes=(0,)), ("not finite", "below zero")),
+    "minus infinity first": (of(np.float32([[-INFINITY], [-2e32]]), axes=(0, 1)), ("not finite", "below zero")),
+    "negative alpha": (case(alpha=-0.5), ()),
+    "size kept": (case(axes=(0,), scales=(1.5,), sizes=None, keep_aspect_ratio_policy="stretch", roi=None), ()),
+    "wrapped more than once": (of(np.float32([[1], [2]]), mode="wrap", pads=(0, 0, 0, 2)), ()),
+    "padding": (PADDED, ()),
+    "padding at the end counted": (case(padding=(0, 0, 1, 0), count_include_padding=True), ("padding",)),
+    "stride": (case(stride=(1, 2)), ()),
+    "dilation": (case(dilation=(3, 1)), ()),
+    "groups": (case(groups=2), ()),
 }
+
+
+@pytest.mark.parametrize(
+    ("condition", "other"),
+    [
+        ("beyond int32", of(np.int64([2**31 - 1, -(2**31)]))),
+        ("wrapped more than once", of(np.float32([[1], [2]]), mode="wrap", pads=(2, 1, 2, 1))),
+        ("wrapped more than once", of(np.float32([[1, 2, 3]]), mode="wrap", pads=(0, 2, 0, -1))),
+        ("wrapped more than once", of(np.float32([[1], [2]]), mode="edge", pads=(0, 0, 0, 2))),
+        ("padding at the end counted", case(padding=(1, 1, 1, 1), count_include_padding=True)),
+        ("padding at the end counted", case(padding=(0, 0, 1, 1), count_include_padding=False)),
+        ("minus infinity alone", of(np.float32([[-INFINITY, 3]]), axes=(1,))),
+        ("minus infinity first", of(np.float32([[-INFINITY], [-2]]), axes=(0, 1))),
+        ("minus infinity first", of(np.float32([[-2e32], [-INFINITY]]), axes=(0, 1))),
+        ("smallest number", of(np.float32([-3e38, -INFINITY]))),
+    ],
+)
+def test_a_condition_leaves_out_what_is_near(condition, other):
+    assert not CONDITIONS[condition](other)
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_each_condition_tells_its_cases(condition):
-    concerned = {name for name, one in CONCERNED.items() if CONDITIONS[condition](one)}
-    assert concerned == (set(CONCERNED) if condition == "any" else {condition})
+    concerned = {name for name, (one, _) in CONCERNED.items() if CONDITIONS[condition](one)}
+    also = {name for name, (_, others) in CONCERNED.items() if condition in others}
+    assert concerned == (set(CONCERNED) if condition == "any" else {condition} | also)
     # Operations without such an attribute.
     assert CONDITIONS[condition](Case((np.ones(3, np.float32),), {})) == (condition == "any")
 
 
-def test_a_fault_is_fixed_when_its_cases_ran_and_none_failed(faults):
-    watch = Watch(faults({}), **ROW)
+@pytest.mark.parametrize(("entry", "enough"), [({}, ENOUGH_CASES), ({"enough": 3}, 3), ({"enough": 200}, 200)])
+def test_a_fault_is_fixed_when_its_cases_ran_and_none_failed(faults, entry, enough):
+    watch = Watch(faults(entry), **ROW)
     assert watch.fixed() == []
     ran(watch, case())
     assert watch.fixed() == []
-    ran(watch, PADDED, ENOUGH_CASES - 1)
+    ran(watch, PADDED, enough - 1)
     assert watch.fixed() == []
     watch.ran(PADDED)
     assert [fault.id for fault in watch.fixed()] == ["wrong-padding"]

@@ -30,7 +30,44 @@ def _keeps_a_size(case):
     return any(axis.length == axis.size and (axis.scale != 1 or axis.roi != (0, 1)) for axis in axes)
 
 
-#: How many of the cases that a fault concerns must conform before it counts as fixed: not each need show it.
+def _wraps_more_than_once(case):
+    """Return whether an axis is padded by wrapping around it, by more than is left of it."""
+    if case.attributes.get("mode") != "wrap":
+        return False
+    before, after = np.reshape(case.attributes["pads"], (2, -1))
+    left = case.inputs[0].shape + np.minimum(before, 0) + np.minimum(after, 0)
+    return (np.maximum(before, after) > left).any()
+
+
+def _is_counted_at_the_end(case):
+    """Return whether padding counts that is wider after the image than before it, along a side or across it."""
+    padding = case.attributes.get("padding", ())
+    before, after = padding[: len(padding) // 2], padding[len(padding) // 2 :]
+    return case.attributes.get("count_include_padding", False) and max(after, default=0) > min(before, default=0)
+
+
+def _minus_infinities(case):
+    """Return which reductions have infinity below 0 as their first number, and the largest of each."""
+    x, axes = case.inputs[0], case.attributes.get("axes")
+    if axes is None or x.size == 0:
+        return np.zeros(1, bool), np.zeros(1)
+    first = x[tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(x.ndim))]
+    return np.isneginf(first), x.max(axis=axes, keepdims=True)
+
+
+def _is_minus_infinity_first(case):
+    is_first, largest = _minus_infinities(case)
+    # Of what is larger than -80 the exponential is no 0.
+    return (is_first & np.isfinite(largest) & (largest < -80)).any()
+
+
+def _is_minus_infinity_alone(case):
+    is_first, largest = _minus_infinities(case)
+    return (is_first & np.isneginf(largest)).any()
+
+
+#: How many of the cases that a fault concerns must conform before it counts as fixed, where the list does not say how
+#: many: not each need show it.
 ENOUGH_CASES = 20
 
 #: The cases that a fault concerns, by the name that stands in the file.
@@ -41,8 +78,18 @@ CONDITIONS = {
     "subnormal": lambda case: any(
         ((entry != 0) & (np.abs(entry) < number_format().smallest_normal)).any() for entry in case.arrays
     ),
+    "beyond int32": lambda case: any(
+        entry.dtype == np.int64 and (entry != entry.astype(np.int32)).any() for entry in case.arrays
+    ),
+    "smallest number": lambda case: any(
+        entry.dtype.kind == "f" and (entry == np.finfo(entry.dtype).min).any() for entry in case.arrays
+    ),
+    "minus infinity first": _is_minus_infinity_first,
+    "minus infinity alone": _is_minus_infinity_alone,
     "size kept": _keeps_a_size,
+    "wrapped more than once": _wraps_more_than_once,
     "negative alpha": lambda case: case.attributes.get("alpha", 0) < 0,
+    "padding at the end counted": _is_counted_at_the_end,
     "padding": lambda case: any(case.attributes.get("padding", ())),
     "stride": lambda case: any(step != 1 for step in case.attributes.get("stride", ())),
     "dilation": lambda case: any(step != 1 for step in case.attributes.get("dilation", ())),
@@ -68,6 +115,7 @@ class KnownFault:
     seen: str = field(_TEXT)
     variant: str | None = field(_TEXT, default=None)
     difference: float | None = field({"type": "number", "minimum": 0}, default=None)
+    enough: int = field({"type": "integer", "minimum": 1}, default=ENOUGH_CASES)
 
     def concerns(self, device, operation, direction, variant):
         """Return whether this is a fault of a device, in one row of its results.
@@ -83,7 +131,7 @@ class KnownFault:
             (self.operation, self.direction) == (operation, direction)
             and self.variant in (None, variant)
             and any(self.device.lower() in device.get(key, "").lower() for key in ("name", "platform"))
-            and fnmatch.fnmatchcase(device.get("driver", ""), self.driver)
+            and any(fnmatch.fnmatchcase(device.get("driver", ""), pattern) for pattern in self.driver.split("|"))
         )
 
     def explains(self, case, difference=0.0):
@@ -138,9 +186,9 @@ class Watch:
         return faults[0]
 
     def fixed(self):
-        """Return the faults of whose cases :data:`ENOUGH_CASES` were run, and none of which failed."""
+        """Return the faults of whose cases enough were run, and none of which failed."""
         return [
-            fault for fault in self._faults if fault.id not in self._failing and self._tried[fault.id] >= ENOUGH_CASES
+            fault for fault in self._faults if fault.id not in self._failing and self._tried[fault.id] >= fault.enough
         ]
 
 
