@@ -99,12 +99,12 @@ inline FLOAT divide_of_b(FLOAT dy, FLOAT a, FLOAT b, FLOAT y)
 
 inline FLOAT power(FLOAT a, FLOAT b)
 {
-    return pow(a, b);
+    return POWER(a, b);
 }
 
 inline FLOAT power_of_a(FLOAT dy, FLOAT a, FLOAT b, FLOAT y)
 {
-    return b == 0.0f ? 0.0f : dy * b * pow(a, b - 1.0f);
+    return b == 0.0f ? 0.0f : dy * b * POWER(a, b - 1.0f);
 }
 
 inline FLOAT power_of_b(FLOAT dy, FLOAT a, FLOAT b, FLOAT y)

@@ -33,6 +33,7 @@
 #include "limits.cl"
 #include "elementary.cl"
 #include "activation.cl"
+#include "power.cl"
 #include "arithmetic.cl"
 #endif
 #include "logic.cl"

@@ -2,6 +2,7 @@
    refcnn/reference/local_response_normalization.py. A work-item does CHUNK pixels of one channel of one image.
    Build options beside that: WIDTH, floats of a vector; THREE_QUARTERS, if beta is 0.75, as nearly always. */
 
+#include "power.cl"
 #include "vectors.cl"
 
 /* Does something with each pixel i of this work-item, in vectors and then one by one. */
@@ -21,7 +22,7 @@
 #ifdef THREE_QUARTERS
 #define INVERSE_POWER(type, s) (1.0f / (sqrt(s) * sqrt(sqrt(s))))
 #else
-#define INVERSE_POWER(type, s) pow(s, (type)(-beta))
+#define INVERSE_POWER(type, s) POWER(s, (type)(-beta))
 #endif
 
 #define FORWARD(type, OF, PUT)                                                     \

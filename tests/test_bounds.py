@@ -555,6 +555,69 @@ def test_a_device_that_keeps_subnormal_numbers_gets_no_room_to_flush_them():
         assert dense.forward_bound((x[None], x[:, None], None), {}) < 1e-6
 
 
+def _float32(*values):
+    return np.array(values, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("operation", "inputs", "attributes", "computed"),
+    [
+        # Both read as zero.
+        ("divide", (_float32(1e-45), _float32(0)), {}, np.nan),
+        # They tie when they are compared, and the one that is taken is stored as it is.
+        ("maximum", (_float32(-2e-39), _float32(1e-45)), {}, -2e-39),
+        ("minimum", (_float32(1e-40), _float32(-2e-39)), {}, 1e-40),
+        ("reduce_max", (_float32(-2e-39, 1e-45),), {"axes": (0,), "keepdims": True}, -2e-39),
+        ("reduce_min", (_float32(1e-40, -2e-39),), {"axes": (0,), "keepdims": True}, 1e-40),
+        ("global_max_pool2d", (_float32(-2e-39, 1e-45).reshape((1, 1, 1, 2)),), {}, -2e-39),
+        (
+            "max_pool2d",
+            (_float32(-2e-39, 1e-45).reshape((1, 1, 1, 2)),),
+            {"kernel": (1, 2), "stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "ceil_mode": False},
+            -2e-39,
+        ),
+    ],
+)
+def test_what_devices_make_of_flushed_numbers_is_taken_from_those_alone(operation, inputs, attributes, computed):
+    with np.errstate(divide="ignore"):
+        exact, _ = REFERENCE.operation(operation).forward(*inputs, **attributes)
+    implementation = types.SimpleNamespace(
+        forward=lambda *inputs, **attributes: (np.full_like(exact, computed), None), backward=None
+    )
+    case = Case(inputs, attributes, exact)
+    judge.check_forward(operation, case, FLUSHING, implementation=implementation)
+    with pytest.raises(comparison.ConformanceFailure):
+        judge.check_forward(operation, case, REFERENCE, implementation=implementation)
+
+
+@pytest.mark.parametrize(
+    ("operation", "inputs", "attributes", "dy", "computed"),
+    [
+        ("relu", (_float32(1e-40),), {}, _float32(np.inf), 0),
+        ("gather", (_float32(1), np.int64([0])), {"axis": 0}, _float32(1e-40), 0),
+        ("gather_elements", (_float32(1), np.int64([0])), {"axis": 0}, _float32(1e-40), 0),
+        ("tile", (_float32(1),), {"repeats": (1,)}, _float32(1e-40), 0),
+        (
+            "max_pool2d",
+            (_float32(2e-39, 1e-45).reshape((1, 1, 1, 2)),),
+            {"kernel": (1, 2), "stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "ceil_mode": False},
+            _float32(np.inf).reshape((1, 1, 1, 1)),
+            [0, np.inf],
+        ),
+    ],
+)
+def test_so_is_what_they_make_of_gradients(operation, inputs, attributes, dy, computed):
+    reference = REFERENCE.operation(operation)
+    implementation = types.SimpleNamespace(
+        forward=reference.forward,
+        backward=lambda *given, **attributes: (np.full_like(inputs[0], computed), *(None for _ in inputs[1:])),
+    )
+    case = Case(inputs, attributes, dy)
+    judge.check_backward(operation, case, FLUSHING, implementation=implementation)
+    with pytest.raises(comparison.ConformanceFailure):
+        judge.check_backward(operation, case, REFERENCE, implementation=implementation)
+
+
 @pytest.mark.parametrize(
     ("w", "computed", "accepted"),
     [

@@ -253,8 +253,10 @@ def test_recording_ends_with_its_block_and_sees_what_was_before():
 def test_build_options_of_a_device_are_recorded_too(monkeypatch):
     device = finding.best()
     monkeypatch.setattr(device, "is_simulator", True)
+    monkeypatch.setattr(device, "build_options", (*device.build_options, "-cl-opt-disable"))
     capture, _ = bundle.capture_case(device, "conv2d", "forward", "gpu", CASES["conv2d"], execute=False)
-    assert all(launch.options[-1] == "-cl-opt-disable" for launch in capture.launches)
+    options = ("-cl-denorms-are-zero", "-cl-opt-disable")
+    assert all(launch.options[-2:] == options for launch in capture.launches)
     assert "-DGROUP=8" in capture.launches[0].options
 
 

@@ -21,11 +21,12 @@ class OpenCL:
     """
 
     dtype = formats.FLOAT32.dtype
+    #: Kernels are built so that a device may flush them to zero.
+    denormals = False
 
     def __init__(self, device):
         self.device = device
         self.name = device.name
-        self.denormals = device.denormals
         self.description = f"{device.device_name} ({device.platform_name}, driver {device.driver_version})"
 
     def __repr__(self):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from ...reference import average_pool2d, max_pool2d
 from ...shapes import reached_padding
-from ..theory.bounds import UNDEFINED, input_error, may_be_flushed, sum_of_terms, windows_over_a_pixel
+from ..theory.bounds import UNDEFINED, extreme_error, input_error, may_be_flushed, sum_of_terms, windows_over_a_pixel
 from ..theory.edges import of_pooling
 from ..theory.strategies import ZEROS_AND_NOT_FINITE, pooling_cases, subnormal_numbers
 from ..theory.windows import pixels_under
@@ -24,7 +24,8 @@ def cases(draw, size="small", integers=False, special=True):
 
 def forward_bound(inputs, attributes, errors=None):
     """A maximum is off by no more than the furthest off of what competes."""
-    return max_pool2d.forward(input_error(inputs[0], errors and errors[0]), **attributes)[0]
+    error = max_pool2d.forward(input_error(inputs[0], errors and errors[0]), **attributes)[0]
+    return extreme_error(max_pool2d.forward(inputs[0], **attributes)[0], error)
 
 
 def backward_bound(dy, inputs, attributes, needs):
@@ -48,7 +49,7 @@ def backward_bound(dy, inputs, attributes, needs):
 
     terms = windows_over_a_pixel(attributes["kernel"], attributes["stride"], attributes.get("dilation"))
     bound = sum_of_terms(total, dy, terms)
-    return (np.where(undefined > 0, np.inf, bound),)
+    return (np.where(undefined > 0, np.inf if np.isfinite(dy).all() else UNDEFINED, bound),)
 
 
 def is_copy(direction, case):

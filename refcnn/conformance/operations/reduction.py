@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from ... import formats
 from ...reference import reduction as reference
 from ..theory.approximation import Approximation
-from ..theory.bounds import UNDEFINED, gamma, input_error, may_overflow, number_format, underflow
+from ..theory.bounds import UNDEFINED, extreme_error, gamma, input_error, may_overflow, number_format, underflow
 from ..theory.derived import Derived
 from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, exact_arrays, shapes, subnormal_numbers
 
@@ -199,7 +199,10 @@ class Extreme:
     def forward_bound(self, inputs, attributes, errors=None):
         """|max of a - max of b| <= max of |a - b|."""
         error = input_error(inputs[0], errors and errors[0])
-        return error.max(axis=attributes["axes"], keepdims=attributes["keepdims"], initial=0)
+        over = {"axis": attributes["axes"], "keepdims": attributes["keepdims"]}
+        with np.errstate(invalid="ignore"):
+            extreme = self._sign * (self._sign * inputs[0].astype(np.float64)).max(**over, initial=-np.inf)
+        return extreme_error(extreme, error.max(**over, initial=0))
 
     def backward_bound(self, dy, inputs, attributes, needs):
         """Each dy is passed on to the first of the largest, or the first NaN; which it is may be open.

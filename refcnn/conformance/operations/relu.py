@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from ..theory.bounds import input_error, may_be_flushed
+from ..theory.bounds import UNDEFINED, input_error, may_be_flushed
 from ..theory.strategies import Case, arrays, shapes, special_numbers
 
 EXACT_ON_INTEGERS = True
@@ -27,7 +27,8 @@ def forward_bound(inputs, attributes, errors=None):
 def backward_bound(dy, inputs, attributes, needs):
     """Each dy is passed on or not; where x is NaN, or may be flushed to zero, either will do."""
     x = inputs[0]
-    return (np.where(np.isnan(x) | may_be_flushed(x), np.inf, input_error(dy)) if needs[0] else None,)
+    either = np.where(np.isfinite(dy), np.inf, UNDEFINED)
+    return (np.where(np.isnan(x) | may_be_flushed(x), either, input_error(dy)) if needs[0] else None,)
 
 
 def may_route(y, bound, is_open, dy):
@@ -37,4 +38,4 @@ def may_route(y, bound, is_open, dy):
 
 def masked_bound(x, bound):
     """Either will do where x may be read as 0; where it is 0 nothing passes."""
-    return np.where(x > 0, np.where(may_be_flushed(x), np.inf, bound), 0)
+    return np.where(x > 0, np.where(may_be_flushed(x), UNDEFINED, bound), 0)

@@ -120,7 +120,7 @@ class DeviceReport:
     build_options : str
         Options that every kernel was compiled with, beside those of its own.
     denormals : bool, optional
-        Whether the device keeps float32 numbers below 2^-126 (``CL_FP_DENORM``); None where it does not say.
+        Whether float32 numbers below 2^-126 are kept; None where the subject does not say.
     rows : list of Row
     error : str, optional
         Why the device could not be tested, or no further than its rows.

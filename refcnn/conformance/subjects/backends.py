@@ -66,8 +66,8 @@ class BackendSubject(Subject):
             "platform": device.platform_name,
             "driver": device.driver_version,
             "versions": {**versions("pyopencl"), "platform": device.platform_version, "device": device.opencl_version},
-            "build_options": "-cl-opt-disable" if device.is_simulator else "",
-            "denormals": device.denormals,
+            "build_options": " ".join(device.build_options),
+            "denormals": self.denormals,
         }
 
     def algorithms(self, stem, inputs, attributes):

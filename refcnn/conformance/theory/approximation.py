@@ -19,6 +19,7 @@ from .bounds import (
     QUOTIENT_ROUNDINGS,
     UNDEFINED,
     are_subnormals_kept,
+    extreme_error,
     gamma,
     input_error,
     may_overflow,
@@ -210,7 +211,9 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         smallest = np.maximum(np.abs(other.exact) - other.error, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             error = np.where(smallest > 0, (self.error + np.abs(quotient) * other.error) / smallest, np.inf)
-        return self._rounded(quotient, error, QUOTIENT_ROUNDINGS, np.isinf(other.error) | other._may_be_zero)
+        # 0 / 0 is NaN, also where the numerator alone may be one.
+        is_lost = np.isinf(other.error) | other._may_be_zero | (self._may_be_zero & (other.exact == 0))
+        return self._rounded(quotient, error, QUOTIENT_ROUNDINGS, is_lost)
 
     def or_as(self, other):
         """The same number where it may be computed in two ways; anything where one way alone gives NaN or infinity."""
@@ -220,7 +223,8 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
 
     def max(self, axis):
         """The largest over an axis (kept): as far off as the one that is furthest off, at most."""
-        return Approximation(self.exact.max(axis, keepdims=True), self.error.max(axis, keepdims=True))
+        exact = self.exact.max(axis, keepdims=True)
+        return Approximation(exact, extreme_error(exact, self.error.max(axis, keepdims=True)))
 
     def sum(self, axis=None, keepdims=None, dtype=None):
         """The sum over an axis or several (kept unless told otherwise), or over all, in any order; always of floats."""
@@ -373,7 +377,8 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
 
     def _extreme(self, choose, other):
         """The larger or smaller of two: as far off as the one that is further off, at most."""
-        exact, error = choose(self.exact, other.exact), np.maximum(self.error, other.error)
+        exact = choose(self.exact, other.exact)
+        error = extreme_error(exact, np.maximum(self.error, other.error))
         return Approximation(exact, np.where(np.isinf(error) | np.isfinite(exact), error, 0))
 
     @classmethod

@@ -131,6 +131,22 @@ def input_error(x, error=None):
     return error + np.where(is_flushed, np.minimum(magnitude + error, tiny), 0)
 
 
+def extreme_error(extreme, error):
+    """Return how far the largest or smallest of several may be off, given how far off these may be themselves.
+
+    Where numbers are flushed when they are compared, those below TINY tie, and any of them may be taken, as it is.
+
+    Parameters
+    ----------
+    extreme : ndarray
+        The exact one.
+    error : ndarray
+        The largest of the errors of all that compete, 0 where nothing is flushed.
+    """
+    may_tie = (error > 0) & (np.abs(extreme) - error < number_format().smallest_normal) & (not are_subnormals_kept())
+    return error + np.where(may_tie, number_format().smallest_normal, 0)
+
+
 def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None), undefined=None):
     """Return the bound of y = product(x, w) + b, an operation that is linear in x and in w.
 

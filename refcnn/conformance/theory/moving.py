@@ -87,7 +87,7 @@ def sum_bound_of(reference):
     """
 
     def backward_bound(dy, inputs, attributes, needs):
-        """The bound of sums of as many terms as a number has copies, at most; those of one alone are copies."""
+        """The bound of sums of as many terms as a number has copies, at most; those of one alone may be flushed."""
         others = (None,) * (len(inputs) - 1)
         if not needs[0]:
             return (None, *others)
@@ -96,8 +96,8 @@ def sum_bound_of(reference):
         def total(dy):
             return reference.backward(dy, saved, needs, **attributes)[0]
 
-        terms = total(np.ones(dy.shape)).max(initial=0)
-        return (sum_of_terms(total, dy, terms) if terms > 1 else np.zeros(inputs[0].shape), *others)
+        terms = total(np.ones(dy.shape)).max(initial=1)
+        return (sum_of_terms(total, dy, terms), *others)
 
     return backward_bound
 

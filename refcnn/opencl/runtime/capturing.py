@@ -89,7 +89,7 @@ class Capture:
         if file_stem not in self.sources:
             self.sources[file_stem] = kernels.source(file_stem)
         arguments = [self._argument(argument) for argument in signature.in_order(arguments)]
-        options = kernels.all_options(self.device, options)
+        options = (*options, *self.device.build_options)
         self.launches.append(
             Launch(file_stem, signature.kernel_name, global_size, tuple(local_size), options, arguments)
         )

@@ -44,13 +44,13 @@ class Device:
         Bytes.
     largest_allocation : int
         Bytes that one array may have.
-    denormals : bool
-        Whether it keeps float32 numbers below 2^-126 (``CL_FP_DENORM``).
     vector_width : int
         Floats of a vector in the kernels for CPU cores; :attr:`forced_vector_width` if that is not None.
     vector_widths : tuple of int
         Those of ``VECTOR_WIDTHS`` that its compiler can make code of.
     is_simulator : bool
+    build_options : tuple of str
+        Those of every kernel, beside its own.
     """
 
     def __init__(self, cl_device, platform_index, device_index):
@@ -70,11 +70,16 @@ class Device:
         self.compute_units = cl_device.max_compute_units
         self.global_memory = cl_device.global_mem_size
         self.largest_allocation = cl_device.max_mem_alloc_size
-        self.denormals = bool(cl_device.single_fp_config & cl.device_fp_config.DENORM)
         native = cl_device.native_vector_width_float
         self.vector_width = forced_vector_width() or vector_width(self, native)
         self.vector_widths = vector_widths(self, native)
         self.is_simulator = "oclgrind" in self.platform_name.lower()
+        # Where weights decay that no gradient reaches, training makes many subnormal numbers, for each of which a
+        # processor takes a hundred times as long as for another.
+        self.build_options = ("-cl-denorms-are-zero",)
+        if self.is_simulator:
+            # Its check of uninitialised reads does not know every instruction that its optimiser makes.
+            self.build_options += ("-cl-opt-disable",)
         # Of the thread or task that asked for it: what others launch is none of its.
         self._capture = contextvars.ContextVar("refcnn capture of launches", default=None)
         self._connection = Connection(self, cl_device)

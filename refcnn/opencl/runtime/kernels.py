@@ -52,14 +52,6 @@ def source(file_stem):
     return _INCLUDE.sub(lambda line: source(line[1]), text)
 
 
-def all_options(device, options):
-    """Return a kernel's own build options and what its device needs beside them."""
-    if device.is_simulator:
-        # Oclgrind's check of uninitialised reads does not know every instruction that its optimiser makes.
-        return (*options, "-cl-opt-disable")
-    return tuple(options)
-
-
 def build(device, context, file_stem, options):
     """Return the compiled ``kernels/<file_stem>.cl``.
 
@@ -82,7 +74,7 @@ def build(device, context, file_stem, options):
     import pyopencl as cl
 
     text = source(file_stem)
-    options = all_options(device, options)
+    options = (*options, *device.build_options)
     with _silent_compiler():
         try:
             return _compiled(cl.Program(context, text), list(options))

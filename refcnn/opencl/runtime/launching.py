@@ -163,7 +163,7 @@ class Launcher:
         return prepared
 
     def _signature(self, file_stem, kernel_name, options):
-        options = kernels.all_options(self._device, options)
+        options = (*options, *self._device.build_options)
         return signatures.signature(file_stem, kernel_name, kernels.source(file_stem), options)
 
     def _kernel(self, file_stem, kernel_name, options):

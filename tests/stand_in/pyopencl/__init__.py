@@ -56,7 +56,6 @@ class Device:
     global_mem_size = 2**30
     max_mem_alloc_size = 2**28
     mem_base_addr_align = 1024
-    single_fp_config = cl.device_fp_config.DENORM
     native_vector_width_float = 4
 
     def __init__(self, platform, kind):
