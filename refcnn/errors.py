@@ -69,6 +69,10 @@ class DataError(RefcnnError, ValueError):
     """A data set that is missing, corrupt or not of the expected form."""
 
 
+class UnsupportedError(DataError):
+    """A file that is in order, but asks for what refcnn does not have."""
+
+
 class LabelError(DataError):
     """A label outside the classes."""
 

@@ -98,6 +98,12 @@ def operations():
     return tuple(sorted(stems.union(*(page.OPERATIONS for page in pages if page is not None))))
 
 
+def modules(wing):
+    """Return all modules of a wing, for what one of them has for several operations."""
+    package = importlib.import_module(f"{_PACKAGE}.{wing}")
+    return [_module(wing, module.name) for module in pkgutil.iter_modules(package.__path__)]
+
+
 def path(wing, stem):
     """Return the file that is or would be the room of an operation, or the page on which it stands, for messages."""
     return f"{_PACKAGE}/{wing.replace('.', '/')}/{_find(wing, stem)[0]}.py"

@@ -363,3 +363,9 @@ def matrix_product_shape(a, b):
             "them or vectors, no size zero: the last size of the first is that of the last axis but one of the second."
         )
     return (*broadcast_shape(a[:-2], b[:-2]), *a[-2:-1], *b[-1:][: len(b) - 1])
+
+
+def padding_from_onnx(auto_pad, pads):
+    """Return the padding that ONNX's attributes ``auto_pad`` and ``pads`` say, as the layers take it."""
+    names = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower", "VALID": "valid"}
+    return names.get(auto_pad, 0 if pads is None else pads)

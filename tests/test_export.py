@@ -18,7 +18,7 @@ from refcnn.conformance.operations import average_pool2d as average_pool2d_bound
 from refcnn.data import Preprocessing
 from refcnn.errors import ExportError
 from refcnn.layers import cast
-from refcnn.onnx import export, load
+from refcnn.onnx import export, open_exported
 
 # A proof draws by Hypothesis inside of a test that does. What attributes mean in ONNX more cases show in conformance,
 # on onnxruntime; here it is whole files.
@@ -290,7 +290,7 @@ def test_what_the_file_says(tmp_path):
         "flatten_1",
         "dense_1",
     ]
-    model = load(path)
+    model = open_exported(path)
     assert (model.classes, model.preprocessing, model.input_shape) == (classes, preprocessing, (1, 8, 8))
     assert model.output_name == "logits"
 
@@ -302,7 +302,7 @@ def test_softmax_is_in_the_graph_when_asked_for(tmp_path):
     logits = exact(model, x)
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(run_file(path, x), probabilities, rtol=1e-4)
-    assert load(path).output_name == onnx.load(path).graph.output[0].name == "probabilities"
+    assert open_exported(path).output_name == onnx.load(path).graph.output[0].name == "probabilities"
 
 
 def test_the_proof_says_what_it_did(tmp_path):
@@ -376,9 +376,9 @@ def test_the_same_model_gives_the_same_bytes(tmp_path):
 def test_an_export_is_quiet_and_leaves_one_file(tmp_path):
     program = (
         "import refcnn as rm\n"
-        "from refcnn.onnx import export, load\n"
+        "from refcnn.onnx import export, open_exported\n"
         "export(rm.Sequential([rm.Conv2d(2), rm.Flatten(), rm.Dense(2)]), 'model.onnx', (1, 6, 6))\n"
-        "load('model.onnx').predict([[[[0] * 6] * 6]])\n"
+        "open_exported('model.onnx').predict([[[[0] * 6] * 6]])\n"
     )
     # A file in the folder itself, for it is of such that Hypothesis keeps notes.
     (tmp_path / "program.py").write_text(program)

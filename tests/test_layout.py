@@ -62,7 +62,16 @@ FLOORS = (
 
 #: What lies beside the rooms in a wing.
 BESIDE = {
-    "layers": {"convolution", "gemm", "indexing", "normalization_in_onnx", "page", "pooling", "renom"},
+    "layers": {
+        "convolution",
+        "gemm",
+        "indexing",
+        "normalization_from_onnx",
+        "normalization_in_onnx",
+        "page",
+        "pooling",
+        "renom",
+    },
     "optimizers": {"optimizer"},
 }
 
@@ -293,6 +302,7 @@ NEED_ROOMS = {
         if name.startswith("models.") and name != "models.building"
     },
     "layers.gemm": "a function of several operations",
+    "layers.normalization_from_onnx": "ONNX's normalisations have more results than the operations",
     "layers.renom": "layers under the names that ReNom has for them",
     "program": "a network is exported with a softmax behind it, if that is asked for",
 }

@@ -5,7 +5,7 @@ import pytest
 
 import refcnn as rm
 from refcnn.errors import ExportError
-from refcnn.onnx import export, load
+from refcnn.onnx import export, open_exported
 
 from .test_export import assert_same_bits
 
@@ -97,7 +97,7 @@ def test_the_file_is_right_for_any_batch_size(tmp_path, call, shape):
     model = Moving(call)
     assert_same_bits(tmp_path, model, shape)
     x = np.ones((4, *shape))
-    np.testing.assert_allclose(load(tmp_path / "model.onnx").predict(x), model(x).as_ndarray(), rtol=1e-6)
+    np.testing.assert_allclose(open_exported(tmp_path / "model.onnx").predict(x), model(x).as_ndarray(), rtol=1e-6)
 
 
 def to_half_of_the_batch(x):

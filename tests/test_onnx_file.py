@@ -8,7 +8,7 @@ import pytest
 
 import refcnn as rm
 from refcnn.errors import DataError, ShapeError
-from refcnn.onnx import export, load, runtime
+from refcnn.onnx import export, open_exported, runtime
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def path(tmp_path):
 
 
 def test_predict(path):
-    model = load(path)
+    model = open_exported(path)
     assert (model.classes, model.preprocessing, model.input_shape) == (("a", "b"), None, (3,))
     for dtype in (np.uint8, np.float64, np.float32):
         logits = model.predict(np.array([[1, 0, 0], [0, 1, 1]], dtype))
@@ -38,15 +38,15 @@ def test_predict(path):
 @pytest.mark.parametrize("x", [np.ones(3), np.ones((0, 3)), np.ones((1, 4)), 1.0, [["a", "b", "c"]]])
 def test_predict_says_which_shape_it_needs(path, x):
     with pytest.raises(ShapeError, match=r"Give numbers of shape \('N', 3\)"):
-        load(path).predict(x)
+        open_exported(path).predict(x)
 
 
 def test_files_that_cannot_be_read(path, tmp_path):
     content = path.read_bytes()
     with pytest.raises(DataError, match="absent.onnx does not exist"):
-        load(tmp_path / "absent.onnx")
+        open_exported(tmp_path / "absent.onnx")
     with pytest.raises(DataError, match="cannot be read: Is a directory"):
-        load(tmp_path)
+        open_exported(tmp_path)
     for name, damaged in [
         ("empty", b""),
         ("text", b"no model at all"),
@@ -55,7 +55,7 @@ def test_files_that_cannot_be_read(path, tmp_path):
     ]:
         (tmp_path / name).write_bytes(damaged)
         with pytest.raises(DataError, match=name):
-            load(tmp_path / name)
+            open_exported(tmp_path / name)
 
 
 def changed(path, change):
@@ -68,7 +68,7 @@ def changed(path, change):
 def test_a_foreign_file(path):
     changed(path, lambda model: setattr(model, "producer_name", "pytorch"))
     with pytest.raises(DataError, match="not written by refcnn.*'pytorch'"):
-        load(path)
+        open_exported(path)
 
 
 @pytest.mark.parametrize("location", ["../secret", "weights.bin"])
@@ -82,7 +82,7 @@ def test_data_outside_the_file_is_not_followed(path, location):
         tensor.external_data.add(key="location", value=location)
 
     with pytest.raises(DataError, match="keeps data in other files"):
-        load(changed(path, outside))
+        open_exported(changed(path, outside))
 
 
 def test_data_outside_the_file_is_found_in_a_constant_too(path):
@@ -92,7 +92,7 @@ def test_data_outside_the_file_is_found_in_a_constant_too(path):
         model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["t"], value=tensor))
 
     with pytest.raises(DataError, match="keeps data in other files"):
-        load(changed(path, outside))
+        open_exported(changed(path, outside))
 
 
 @pytest.mark.parametrize("key", ["refcnn.classes", "refcnn.preprocessing"])
@@ -103,12 +103,12 @@ def test_damaged_metadata(path, key, value):
         model.metadata_props.add(key=key, value=value)
 
     with pytest.raises(DataError, match="model.onnx is not a whole ONNX file"):
-        load(changed(path, damage))
+        open_exported(changed(path, damage))
 
 
 def test_other_metadata_is_left_alone(path):
     changed(path, lambda model: model.metadata_props.add(key="note", value="no JSON"))
-    assert load(path).classes == ("a", "b")
+    assert open_exported(path).classes == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_other_metadata_is_left_alone(path):
 )
 def test_a_damaged_graph(path, change):
     with pytest.raises(DataError, match="model.onnx is not a whole ONNX file"):
-        load(changed(path, change))
+        open_exported(changed(path, change))
 
 
 def batch(values):
@@ -185,14 +185,14 @@ def test_attributes_of_absurd_size_are_refused(convolution, name, size, is_said)
             del model.graph.value_info[:]
 
     with pytest.raises(DataError, match="model.onnx is not a whole ONNX file"):
-        load(changed(convolution, enlarge)).predict(np.zeros((1, 1, 6, 6)))
+        open_exported(changed(convolution, enlarge)).predict(np.zeros((1, 1, 6, 6)))
 
 
 def test_what_onnxruntime_cannot_compute_is_an_error_of_refcnn(convolution, monkeypatch):
     def fails(*_):
         raise RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION")
 
-    model = load(convolution)
+    model = open_exported(convolution)
     monkeypatch.setattr(runtime.Session, "run", fails)
     with pytest.raises(DataError, match="RUNTIME_EXCEPTION"):
         model.predict(np.zeros((1, 1, 6, 6)))
@@ -200,5 +200,5 @@ def test_what_onnxruntime_cannot_compute_is_an_error_of_refcnn(convolution, monk
 
 def test_onnxruntime_is_quiet(path, capfd):
     unused = onnx.numpy_helper.from_array(np.zeros(3, np.float32), "unused")
-    load(changed(path, lambda model: model.graph.initializer.append(unused))).predict(np.ones((1, 3)))
+    open_exported(changed(path, lambda model: model.graph.initializer.append(unused))).predict(np.ones((1, 3)))
     assert capfd.readouterr() == ("", "")

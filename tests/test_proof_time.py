@@ -7,7 +7,7 @@ import pytest
 import refcnn as rm
 from refcnn.errors import ArgumentError, ExportError
 from refcnn.layers import dense
-from refcnn.onnx import export, load
+from refcnn.onnx import export, open_exported
 
 SHAPE = (1, 4, 4)
 
@@ -56,7 +56,7 @@ def test_a_proof_that_has_no_time_says_that_nothing_was_judged(tmp_path, clock, 
         f"not proved (20 of 20 inputs were not judged, and no operation by itself: the proof's {seconds} s were over)"
     )
     onnx.checker.check_model(onnx.load(tmp_path / "model.onnx"), full_check=True)
-    assert load(tmp_path / "model.onnx").predict(np.zeros((2, *SHAPE), np.float32)).shape == (2, 3)
+    assert open_exported(tmp_path / "model.onnx").predict(np.zeros((2, *SHAPE), np.float32)).shape == (2, 3)
 
 
 @pytest.mark.parametrize(("seconds", "is_stepwise"), [(15, False), (60, True)])

@@ -39,5 +39,5 @@ def train() -> float:
         y = model(x)
     proof = rm.onnx.export(model, "model.onnx", (1, 8, 8))
     assert_type(str(proof), str)
-    assert_type(rm.onnx.load("model.onnx").predict(x), np.ndarray)
+    assert_type(rm.onnx.open_exported("model.onnx").predict(x), np.ndarray)
     return float(y.as_ndarray().max()) + float(loss)

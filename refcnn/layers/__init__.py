@@ -16,6 +16,13 @@ ALIKE_FROM = None
 #: What stands in the place of functions of NumPy, for messages: by the function's name.
 IN_PLACE_OF_NUMPY = {}
 
+#: By the name of an operator of ONNX the function that computes it; what its parameters say stands in
+#: :class:`refcnn.onnx.reading.readers.Reader`. A module has them, also for what stands on a page.
+FROM_ONNX = {}
+
+#: By the name of such an operator, where parameters are kept in other shapes than ONNX has: see there.
+STORED_SHAPES = {}
+
 #: Which of the inputs holds kernels that slide over images, (K, C/groups, kh, kw), for plots to show.
 KERNELS = None
 

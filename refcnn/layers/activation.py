@@ -9,7 +9,9 @@ from ..formats import FLOAT32
 from ..function import apply
 from ..layer import Layer
 from ..variable import Input, Variable, as_variable
-from .page import Card
+from .arithmetic import maximum, minimum
+from .cast import cast_like
+from .page import Card, reader_of_one
 
 #: With these a network of many layers keeps mean and variance: Klambauer et al., "Self-Normalizing Neural Networks",
 #: 2017, to the digits that float32 has, as ONNX gives them.
@@ -450,4 +452,51 @@ OPERATIONS = {
     "softsign": Card(softsign, "Softsign"),
     "swish": Card(swish, _swish_to_onnx),
     "tanh": Card(tanh, "Tanh"),
+}
+
+
+def _read_gelu(x, *, approximate="none"):
+    return gelu(x, approximate=approximate)
+
+
+def _read_clip(input, *, min=None, max=None):
+    # Of versions before 11 the limits are the largest floats where none are given.
+    limits = (None if limit is None or abs(limit) >= FLOAT32.largest else limit for limit in (min, max))
+    if input.dtype.kind != "f":
+        least, most = (None if limit is None else cast_like([limit], input) for limit in (min, max))
+        input = input if least is None else maximum(input, least)
+        return input if most is None else minimum(input, most)
+    return clip(input, *limits)
+
+
+def _read_selu(x, *, alpha=_SELU_ALPHA, gamma=_SELU_GAMMA):
+    return selu(x, alpha=alpha, gamma=gamma)
+
+
+def _read_of_alpha(function, default):
+    def read(x, *, alpha=default):
+        return function(x, alpha=alpha)
+
+    return read
+
+
+def _read_hard_sigmoid(x, *, alpha=0.2, beta=0.5):
+    return hard_sigmoid(x, alpha=alpha, beta=beta)
+
+
+FROM_ONNX = {
+    "Celu": _read_of_alpha(celu, 1.0),
+    "Clip": _read_clip,
+    "Elu": _read_of_alpha(elu, 1.0),
+    "Gelu": _read_gelu,
+    "HardSigmoid": _read_hard_sigmoid,
+    "HardSwish": reader_of_one(hard_swish),
+    "LeakyRelu": _read_of_alpha(leaky_relu, 0.01),
+    "Mish": reader_of_one(mish),
+    "Selu": _read_selu,
+    "Sigmoid": reader_of_one(sigmoid),
+    "Softplus": reader_of_one(softplus),
+    "Softsign": reader_of_one(softsign),
+    "Swish": _read_of_alpha(swish, 1.0),
+    "Tanh": reader_of_one(tanh),
 }

@@ -14,7 +14,8 @@ from ..function import apply
 from ..layer import Layer, making
 from ..typing import Shapes
 from ..variable import Input, Variable, as_variable
-from .page import Card, broadcast
+from .cast import cast_like
+from .page import Card, aligned, broadcast, reader_of_two
 from .reshape import reshape
 
 
@@ -196,4 +197,35 @@ OPERATIONS = {
     "power": Card(power, "Pow", _NUMBERS, pow="refcnn.power", float_power="refcnn.power"),
     "prelu": Card(prelu, "PRelu"),
     "subtract": Card(subtract, "Sub", _NUMBERS),
+}
+
+
+def _read_power(a, b, *, axis=None, broadcast=0):
+    return power(a, cast_like(aligned(a, b, axis), a))
+
+
+def _of_any(function):
+    def read(*inputs):
+        return function(*inputs) if len(inputs) > 1 else inputs[0]
+
+    return read
+
+
+def _read_prelu(x, slope, *, version=9):
+    if version < 7 and len(slope.shape) == 1 and slope.shape[0] > 1:
+        slope = slope.reshape((-1, *(1,) * (len(x.shape) - 2)))
+    return prelu(x, slope)
+
+
+FROM_ONNX = {
+    "Add": reader_of_two(add),
+    "Div": reader_of_two(divide),
+    "Max": _of_any(maximum),
+    "Mean": _of_any(mean_of),
+    "Min": _of_any(minimum),
+    "Mul": reader_of_two(multiply),
+    "PRelu": _read_prelu,
+    "Pow": _read_power,
+    "Sub": reader_of_two(subtract),
+    "Sum": _of_any(sum_of),
 }

@@ -11,7 +11,15 @@ from ..layer import Layer
 from ..shapes import sides, window_output_shape
 from ..typing import Padding, Pair
 from ..variable import Input, Variable, as_variable
-from .pooling import is_dense, is_padded_little, onnx_window, placed, pooling_attributes, sum_of_windows
+from .pooling import (
+    is_dense,
+    is_padded_little,
+    onnx_window,
+    placed,
+    pooling_attributes,
+    sum_of_windows,
+    window_from_onnx,
+)
 
 #: The first version of ONNX's AveragePool whose windows may have gaps.
 _OPSET_WITH_DILATIONS = 19
@@ -171,3 +179,15 @@ def _counts(image, counted, kernel, stride, padding, dilation, ceil_mode):
         at = step * np.arange(places)[:, None] - first + spread * np.arange(taps)
         of_axes.append(((at >= -before) & (at < size + after)).sum(axis=1))
     return functools.reduce(np.multiply.outer, of_axes).astype(np.float32)
+
+
+def from_onnx(
+    x, *, kernel_shape, auto_pad="NOTSET", ceil_mode=0, count_include_pad=0, dilations=None, pads=None, strides=None
+):
+    """Read ONNX's AveragePool."""
+    window = window_from_onnx(auto_pad, ceil_mode, dilations, kernel_shape, pads, strides)
+    pool = {1: average_pool1d, 2: average_pool2d, 3: average_pool3d}[len(kernel_shape)]
+    return pool(x, **window, count_include_padding=bool(count_include_pad))
+
+
+FROM_ONNX = {"AveragePool": from_onnx}

@@ -2,6 +2,7 @@
 
 from .. import backend as backends
 from .. import formats
+from ..errors import UnsupportedError
 from ..function import apply
 from ..typing import DTypeLike
 from ..variable import Input, Variable, as_variable
@@ -53,3 +54,22 @@ def cast_like(x: Input, like: Input) -> Variable:
 def to_onnx(graph, x, *, dtype):
     """Write ONNX's Cast."""
     return graph.node("Cast", [graph.tensor(x)], to=graph.type_of(dtype))
+
+
+#: By ONNX's number of a type, the dtype that it has here: every float is the backend's.
+_BY_NUMBER = {1: "float32", 6: "int32", 7: "int64", 9: "bool", 10: "float32", 11: "float32", 16: "float32"}
+
+
+def _read_cast(x, *, to):
+    """Read ONNX's Cast, to a number of its list of types."""
+    if to not in _BY_NUMBER:
+        raise UnsupportedError(f"Cast makes numbers of ONNX's type {to}, which no backend has.")
+    return cast(x, _BY_NUMBER[to])
+
+
+def _read_cast_like(x, like):
+    """Read ONNX's CastLike."""
+    return cast_like(x, like)
+
+
+FROM_ONNX = {"Cast": _read_cast, "CastLike": _read_cast_like}

@@ -77,3 +77,11 @@ def _beside(shape, axis):
 def to_onnx(graph, *xs, axis):
     """Write ONNX's Concat."""
     return graph.node("Concat", [graph.tensor(x) for x in xs], axis=axis)
+
+
+def from_onnx(*inputs, axis=1):
+    """Read ONNX's Concat."""
+    return concat(inputs, axis=axis)
+
+
+FROM_ONNX = {"Concat": from_onnx}

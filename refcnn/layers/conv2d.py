@@ -6,10 +6,20 @@ from collections.abc import Sequence
 from ..errors import ShapeError
 from ..function import apply
 from ..initializers import GlorotNormal
-from ..shapes import resolved_padding, window_output_shape
+from ..shapes import padding_from_onnx, resolved_padding, window_output_shape
 from ..typing import Initializer, Padding, Pair
 from ..variable import Input, Variable, as_variable
-from .convolution import ConvolutionLayer, check_bias, check_channels, check_images, check_kernels, normalised
+from .convolution import (
+    ConvolutionLayer,
+    check_bias,
+    check_channels,
+    check_images,
+    check_kernel_shape,
+    check_kernels,
+    normalised,
+    shaped_bias,
+    stored_shapes,
+)
 
 KERNELS = 1
 KEEPS_INPUT = True
@@ -226,3 +236,16 @@ def flop(x, w, b=None, *, stride, padding, dilation, groups):
     """One product for each weight of a kernel at each pixel of the result."""
     pixels = window_output_shape(x[2:], w[2:], stride, padding, dilation)
     return 2 * x[0] * math.prod(pixels) * math.prod(w)
+
+
+def from_onnx(x, w, b=None, *, auto_pad="NOTSET", dilations=None, group=1, kernel_shape=None, pads=None, strides=None):
+    """Read ONNX's Conv."""
+    axes = len(w.shape) - 2
+    check_kernel_shape(f"Conv{axes}d", kernel_shape, w.shape)
+    b = shaped_bias(b, axes)
+    padding = padding_from_onnx(auto_pad, pads)
+    return _convolve(axes, x, w, b, stride=strides or 1, padding=padding, dilation=dilations or 1, groups=group)
+
+
+FROM_ONNX = {"Conv": from_onnx}
+STORED_SHAPES = {"Conv": stored_shapes}

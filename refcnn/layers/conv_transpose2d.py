@@ -6,10 +6,20 @@ from collections.abc import Sequence
 from ..errors import ArgumentError, ShapeError
 from ..function import apply
 from ..initializers import GlorotNormal
-from ..shapes import resolved_transposed_padding, transposed_output_shape
+from ..shapes import padding_from_onnx, resolved_transposed_padding, transposed_output_shape
 from ..typing import Initializer, Padding, Pair
 from ..variable import Input, Variable, as_variable
-from .convolution import ConvolutionLayer, check_bias, check_channels, check_images, check_kernels, normalised
+from .convolution import (
+    ConvolutionLayer,
+    check_bias,
+    check_channels,
+    check_images,
+    check_kernel_shape,
+    check_kernels,
+    normalised,
+    shaped_bias,
+    stored_shapes,
+)
 
 KEEPS_INPUT = True
 
@@ -260,3 +270,55 @@ def to_onnx(graph, x, w, b, *, stride, padding, output_padding, dilation, groups
 def flop(x, w, b=None, *, stride, padding, output_padding, dilation, groups):
     """One product for each weight of a kernel at each pixel of the images."""
     return 2 * x[0] * math.prod(x[2:]) * math.prod(w)
+
+
+def from_onnx(
+    x,
+    w,
+    b=None,
+    *,
+    auto_pad="NOTSET",
+    dilations=None,
+    group=1,
+    kernel_shape=None,
+    output_padding=None,
+    output_shape=None,
+    pads=None,
+    strides=None,
+):
+    """Read ONNX's ConvTranspose, whose padding may follow from the size of its result."""
+    axes = len(w.shape) - 2
+    check_kernel_shape(f"ConvTranspose{axes}d", kernel_shape, w.shape)
+    ones = (1,) * axes
+    strides, dilations, more = strides or ones, dilations or ones, output_padding or (0,) * axes
+    if output_shape is None and auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+        output_shape = tuple(size * stride for size, stride in zip(x.shape[2:], strides, strict=True))
+    if output_shape is not None:
+        sizes = zip(x.shape[2:], w.shape[2:], strides, dilations, more, output_shape[-axes:], strict=True)
+        totals = [
+            stride * (size - 1) + extra + (taps - 1) * dilation + 1 - wanted
+            for size, taps, stride, dilation, extra, wanted in sizes
+        ]
+        # What no window reaches is left at the end.
+        more = tuple(extra - min(total, 0) for extra, total in zip(more, totals, strict=True))
+        totals = [max(total, 0) for total in totals]
+        # The odd one lies at the end for SAME_UPPER, and at the beginning for all others.
+        before = [total // 2 if auto_pad == "SAME_UPPER" else total - total // 2 for total in totals]
+        after = [total - half for total, half in zip(totals, before, strict=True)]
+        auto_pad, pads = "NOTSET", (*before, *after)
+    b = shaped_bias(b, axes)
+    return _spread(
+        axes,
+        x,
+        w,
+        b,
+        stride=strides,
+        padding=padding_from_onnx(auto_pad, pads),
+        dilation=dilations,
+        groups=group,
+        output_padding=more,
+    )
+
+
+FROM_ONNX = {"ConvTranspose": from_onnx}
+STORED_SHAPES = {"ConvTranspose": stored_shapes}

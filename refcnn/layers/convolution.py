@@ -146,3 +146,21 @@ def check_bias(owner, b, w, channels, axes):
         raise ShapeError(
             f"{owner}: b has shape {shape}, but w of shape {w} needs a bias of shape {bias_shape(channels, axes)}."
         )
+
+
+def stored_shapes(x, w, b=None):
+    """Return in which shapes a convolution's kernels and bias are kept, given those that they have in ONNX."""
+    if w is not None and b is not None:
+        b = (1, *b, *(1,) * (len(w) - 2))
+    return x, w, b
+
+
+def shaped_bias(b, axes):
+    """Return a bias of ONNX, a number for each channel, in the shape that it has here."""
+    return b if b is None or len(b.shape) > 1 else b.reshape((1, -1, *(1,) * axes))
+
+
+def check_kernel_shape(owner, kernel_shape, w):
+    """Raise ShapeError if ONNX's attribute of the kernels' size says another than the kernels have."""
+    if kernel_shape is not None and tuple(kernel_shape) != w[2:]:
+        raise ShapeError(f"{owner}: kernel_shape is {tuple(kernel_shape)}, but w has shape {w}. Export the model anew.")

@@ -54,3 +54,11 @@ def to_onnx(graph, x, *, block, mode):
     blocks = graph.node("Reshape", [graph.tensor(x)], shape=blocks)
     blocks = graph.node("Transpose", [blocks], perm=(0, 3, 4, 1, 5, 2) if is_block_first else (0, 1, 4, 2, 5, 3))
     return graph.node("Reshape", [blocks], shape=(0, c, h * block, w * block))
+
+
+def from_onnx(x, *, blocksize, mode="DCR"):
+    """Read ONNX's DepthToSpace."""
+    return depth_to_space(x, blocksize, mode=mode)
+
+
+FROM_ONNX = {"DepthToSpace": from_onnx}

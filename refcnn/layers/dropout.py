@@ -1,6 +1,9 @@
 """Dropout: the layer and the function. Outside training it does nothing, so it has no ONNX mapping."""
 
+import numpy as np
+
 from .. import attributes as attribute
+from ..errors import UnsupportedError
 from ..function import apply
 from ..layer import Layer
 from ..mode import is_training
@@ -46,3 +49,17 @@ def dropout(x: Input, dropout_ratio: float = 0.5) -> Variable:
         return as_variable(x)
     seed, stream = generator.next_stream()
     return apply("dropout", x, ratio=ratio, seed=seed, stream=stream)
+
+
+def from_onnx(x, *, ratio=0.5, training_mode=False, seed=None, outputs=(True,)):
+    """Read ONNX's Dropout, which keeps everything but in training; the mask is ONNX's second output."""
+    if training_mode and ratio:
+        raise UnsupportedError(
+            "Dropout with training_mode drops by the random numbers of its runtime, which are not these."
+        )
+    if not any(outputs[1:]):
+        return dropout(x, ratio) if is_training() else x
+    return x, Variable(np.ones(x.shape, bool))
+
+
+FROM_ONNX = {"Dropout": from_onnx}

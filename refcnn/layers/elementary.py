@@ -7,7 +7,7 @@ number, which has no counterpart above 0, are that itself.
 from ..formats import FLOATS, INTEGERS
 from ..function import apply
 from ..variable import Input, Variable, as_variable
-from .page import Card
+from .page import Card, reader_of_one
 
 
 def absolute(x: Input) -> Variable:
@@ -79,4 +79,19 @@ OPERATIONS = {
     "round": Card(round, "Round", rint="refcnn.round", around="refcnn.round"),
     "sign": Card(sign, "Sign", _NUMBERS),
     "sqrt": Card(sqrt, "Sqrt"),
+}
+
+
+FROM_ONNX = {
+    "Abs": reader_of_one(absolute),
+    "Ceil": reader_of_one(ceil),
+    "Erf": reader_of_one(erf),
+    "Exp": reader_of_one(exp),
+    "Floor": reader_of_one(floor),
+    "Log": reader_of_one(log),
+    "Neg": reader_of_one(negative),
+    "Reciprocal": reader_of_one(reciprocal),
+    "Round": reader_of_one(round),
+    "Sign": reader_of_one(sign),
+    "Sqrt": reader_of_one(sqrt),
 }

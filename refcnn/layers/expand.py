@@ -45,3 +45,12 @@ def expand(x: Input, shape: int | Sequence[int]) -> Variable:
 def to_onnx(graph, x, *, shape):
     """Write ONNX's Expand."""
     return graph.node("Expand", [graph.tensor(x)], shape=shape)
+
+
+def from_onnx(x, *, shape):
+    """Read ONNX's Expand, which broadcasts both ways."""
+    wanted = shape if isinstance(shape, tuple) else (shape,)
+    return expand(x, shape=broadcast_shape(x.shape, wanted))
+
+
+FROM_ONNX = {"Expand": from_onnx}

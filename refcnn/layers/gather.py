@@ -46,3 +46,11 @@ def gather(x: Input, indices: Input, axis: int = 0) -> Variable:
 def to_onnx(graph, x, indices, *, axis):
     """Write ONNX's Gather."""
     return graph.node("Gather", [graph.tensor(x), graph.tensor(indices)], axis=axis)
+
+
+def from_onnx(data, indices, *, axis=0):
+    """Read ONNX's Gather."""
+    return gather(data, indices, axis=axis)
+
+
+FROM_ONNX = {"Gather": from_onnx}

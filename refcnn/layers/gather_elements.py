@@ -57,3 +57,11 @@ def gather_elements(x: Input, indices: Input, axis: int = 0) -> Variable:
 def to_onnx(graph, x, indices, *, axis):
     """Write ONNX's GatherElements."""
     return graph.node("GatherElements", [graph.tensor(x), graph.tensor(indices)], axis=axis)
+
+
+def from_onnx(data, indices, *, axis=0):
+    """Read ONNX's GatherElements."""
+    return gather_elements(data, indices, axis=axis)
+
+
+FROM_ONNX = {"GatherElements": from_onnx}

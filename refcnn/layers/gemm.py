@@ -71,3 +71,17 @@ def _fits(shape, to):
         return broadcast_shape(shape, to) == to
     except ShapeError:
         return False
+
+
+def from_onnx(a, b, c=None, *, alpha=1.0, beta=1.0, transA=0, transB=0, broadcast=1):
+    """Read ONNX's Gemm."""
+    return gemm(a, b, c, alpha=alpha, beta=beta, transpose_a=bool(transA), transpose_b=bool(transB))
+
+
+def _stored_shapes(a, b, c=None):
+    """A bias of one axis is kept as the row that it is of dense layers."""
+    return a, b, (1, *c) if c is not None and len(c) == 1 else c
+
+
+FROM_ONNX = {"Gemm": from_onnx}
+STORED_SHAPES = {"Gemm": _stored_shapes}

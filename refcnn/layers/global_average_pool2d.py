@@ -60,3 +60,11 @@ def _pooled(owner, x, axes):
 def to_onnx(graph, x):
     """Write ONNX's GlobalAveragePool."""
     return graph.node("GlobalAveragePool", [graph.tensor(x)])
+
+
+def from_onnx(x):
+    """Read ONNX's GlobalAveragePool."""
+    return _pooled("GlobalAveragePool", x, len(x.shape) - 2)
+
+
+FROM_ONNX = {"GlobalAveragePool": from_onnx}

@@ -65,3 +65,11 @@ def _pooled(owner, x, axes):
 def to_onnx(graph, x):
     """Write ONNX's GlobalMaxPool."""
     return graph.node("GlobalMaxPool", [graph.tensor(x)])
+
+
+def from_onnx(x):
+    """Read ONNX's GlobalMaxPool."""
+    return _pooled("GlobalMaxPool", x, len(x.shape) - 2)
+
+
+FROM_ONNX = {"GlobalMaxPool": from_onnx}

@@ -87,3 +87,11 @@ def to_onnx(graph, x, *, size, alpha, beta, bias):
     share = graph.node("Mul", [mean, graph.constant(np.float32(alpha))])
     s = graph.node("Add", [share, graph.constant(np.float32(bias))])
     return graph.node("Div", [tensor, graph.node("Pow", [s, graph.constant(np.float32(beta))])])
+
+
+def from_onnx(x, *, size, alpha=1e-4, beta=0.75, bias=1.0):
+    """Read ONNX's LRN."""
+    return local_response_normalization(x, size=size, alpha=alpha, beta=beta, bias=bias)
+
+
+FROM_ONNX = {"LRN": from_onnx}

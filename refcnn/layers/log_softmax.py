@@ -4,7 +4,7 @@ from .. import attributes as attribute
 from ..function import apply
 from ..layer import Layer
 from ..variable import Input, Variable
-from .softmax import along_axis
+from .softmax import along_axis, read_along_axis
 
 
 class LogSoftmax(Layer):
@@ -37,3 +37,11 @@ def log_softmax(x: Input, axis: int = 1) -> Variable:
 def to_onnx(graph, x, *, axis):
     """Write ONNX's LogSoftmax."""
     return graph.node("LogSoftmax", [graph.tensor(x)], axis=axis)
+
+
+def from_onnx(x, *, axis=None, version=13):
+    """Read ONNX's LogSoftmax, in old versions over all axes from one on."""
+    return read_along_axis(log_softmax, x, axis, version)
+
+
+FROM_ONNX = {"LogSoftmax": from_onnx}

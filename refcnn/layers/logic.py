@@ -3,7 +3,7 @@
 from ..formats import ANY, FLOATS, INTEGERS, TRUTH_VALUES
 from ..function import apply
 from ..variable import Input, Variable, as_variable
-from .page import Card, broadcast
+from .page import Card, broadcast, reader_of_one, reader_of_two
 
 
 def equal(a: Input, b: Input) -> Variable:
@@ -81,4 +81,17 @@ OPERATIONS = {
     "logical_or": Card(logical_or, "Or", TRUTH_VALUES),
     "logical_xor": Card(logical_xor, "Xor", TRUTH_VALUES),
     "not_equal": Card(not_equal, _not_equal_to_onnx, ANY),
+}
+
+
+FROM_ONNX = {
+    "And": reader_of_two(logical_and),
+    "Equal": reader_of_two(equal),
+    "Greater": reader_of_two(greater),
+    "GreaterOrEqual": reader_of_two(greater_or_equal),
+    "Less": reader_of_two(less),
+    "LessOrEqual": reader_of_two(less_or_equal),
+    "Not": reader_of_one(logical_not),
+    "Or": reader_of_two(logical_or),
+    "Xor": reader_of_two(logical_xor),
 }

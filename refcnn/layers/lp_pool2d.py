@@ -10,7 +10,15 @@ from ..layer import Layer
 from ..shapes import reached_padding
 from ..typing import Padding, Pair
 from ..variable import Input, Variable, as_variable
-from .pooling import is_dense, is_padded_little, onnx_window, placed, pooling_attributes, sum_of_windows
+from .pooling import (
+    is_dense,
+    is_padded_little,
+    onnx_window,
+    placed,
+    pooling_attributes,
+    sum_of_windows,
+    window_from_onnx,
+)
 
 KEEPS_INPUT = True
 
@@ -157,3 +165,13 @@ def to_onnx(graph, x, *, p, kernel, stride, padding, dilation=None, ceil_mode=Fa
     powers = graph.node("Pow", [magnitude, graph.constant(np.float32(p))])
     sums = sum_of_windows(graph, powers, x.shape, **window)
     return graph.node("Pow", [sums, graph.constant(np.float32(1 / p))])
+
+
+def from_onnx(x, *, kernel_shape, p=2, auto_pad="NOTSET", ceil_mode=0, dilations=None, pads=None, strides=None):
+    """Read ONNX's LpPool."""
+    window = window_from_onnx(auto_pad, ceil_mode, dilations, kernel_shape, pads, strides)
+    pool = {1: lp_pool1d, 2: lp_pool2d, 3: lp_pool3d}[len(kernel_shape)]
+    return pool(x, **window, p=int(p))
+
+
+FROM_ONNX = {"LpPool": from_onnx}

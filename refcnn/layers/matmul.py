@@ -47,3 +47,11 @@ def to_onnx(graph, a, b):
 def flop(a, b):
     """One product for each term of each sum."""
     return 2 * math.prod(matrix_product_shape(a, b)) * a[-1]
+
+
+def from_onnx(a, b):
+    """Read ONNX's MatMul."""
+    return matmul(a, b)
+
+
+FROM_ONNX = {"MatMul": from_onnx}

@@ -1,5 +1,6 @@
 """Max pooling of signals, images and volumes: the layers, the functions and the ONNX mapping."""
 
+import math
 from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
@@ -9,7 +10,7 @@ from ..function import apply
 from ..layer import Layer
 from ..typing import Padding, Pair
 from ..variable import Input, Variable, as_variable
-from .pooling import is_padded_little, onnx_window, padded, placed, pooling_attributes
+from .pooling import is_padded_little, onnx_window, padded, placed, pooling_attributes, window_from_onnx
 
 KEEPS_INPUT = True
 
@@ -220,3 +221,35 @@ def to_onnx(graph, x, *, outputs=None, **window):
     tensor = padded(graph, graph.tensor(x), x.shape[2:], **window, value=-np.inf)
     window |= {"padding": (0,) * len(window["padding"]), "ceil_mode": False}
     return graph.node("MaxPool", [tensor], outputs=outputs, **onnx_window(**window))
+
+
+def from_onnx(
+    x,
+    *,
+    kernel_shape,
+    auto_pad="NOTSET",
+    ceil_mode=0,
+    dilations=None,
+    pads=None,
+    storage_order=0,
+    strides=None,
+    outputs=(True,),
+):
+    """Read ONNX's MaxPool, with the places of the largest pixels where they are wanted."""
+    window = window_from_onnx(auto_pad, ceil_mode, dilations, kernel_shape, pads, strides)
+    pool = {1: max_pool1d, 2: max_pool2d, 3: max_pool3d}[len(kernel_shape)]
+    if not any(outputs[1:]):
+        return pool(x, **window)
+    y, indices = pool(x, **window, return_indices=True)
+    return y, _column_by_column(indices, x.shape) if storage_order else indices
+
+
+def _column_by_column(indices, shape):
+    """Return places that are counted row by row through a plane as those counted along the first axis fastest."""
+    host = indices.as_ndarray()
+    plane = math.prod(shape[2:])
+    places = np.unravel_index(host % plane, shape[2:])
+    return Variable(host - host % plane + np.ravel_multi_index(places, shape[2:], order="F"))
+
+
+FROM_ONNX = {"MaxPool": from_onnx}

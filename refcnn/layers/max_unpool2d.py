@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
+
 from .. import attributes as attribute
 from ..errors import ArgumentError, OutOfRangeError, ShapeError
 from ..formats import FLOATS, INT64
@@ -13,6 +15,7 @@ from ..shapes import sides
 from ..typing import Padding, Pair
 from ..variable import Input, Variable, as_variable
 from .convolution import check_images
+from .pad import pad
 
 DTYPES = (FLOATS, frozenset({INT64.dtype}))
 
@@ -188,3 +191,36 @@ def to_onnx(graph, x, indices, *, size):
     kernel = [wanted + 2 * short - (count - 1) * step for count, wanted, step, short in axes]
     tensors = [graph.tensor(x), graph.tensor(indices)]
     return graph.node("MaxUnpool", tensors, kernel_shape=kernel, strides=stride, pads=lacking * 2)
+
+
+def _lie_in_windows(indices, size, *, kernel, stride, padding):
+    """Return whether each index, counted in planes of a size, lies in the window of its pixel."""
+    places = np.unravel_index(indices % math.prod(size), size)
+    for axis, place in enumerate(places):
+        first = np.arange(indices.shape[axis + 2]) * stride[axis] - padding[axis]
+        first = first.reshape((-1, *(1,) * (indices.ndim - axis - 3)))
+        if not ((first <= place) & (place < first + kernel[axis])).all():
+            return False
+    return True
+
+
+def from_onnx(x, indices, *, kernel_shape, output_shape=None, pads=None, strides=None):
+    """Read ONNX's MaxUnpool.
+
+    With an ``output_shape`` of another size than that which follows, the text counts indices in the result, as
+    onnxruntime does, and ONNX's own case in an array of the size that follows, with zeros behind it. Each index lies in
+    the window of its pixel, which tells which of both it is.
+    """
+    unpool = {1: max_unpool1d, 2: max_unpool2d, 3: max_unpool3d}[len(kernel_shape)]
+    window = _normalised(len(kernel_shape), tuple(kernel_shape), pads or 0, strides or 1)
+    if output_shape is not None:
+        follows = _size("MaxUnpool", x.shape, None, **window)
+        host = indices.as_ndarray()
+        if not _lie_in_windows(host, output_shape[2:], **window) and _lie_in_windows(host, follows, **window):
+            ends = [wanted - size for wanted, size in zip(output_shape, (*x.shape[:2], *follows), strict=True)]
+            y = unpool(x, indices, tuple(kernel_shape), padding=pads or 0, stride=strides or 1)
+            return pad(y, (*(0,) * len(ends), *ends))
+    return unpool(x, indices, tuple(kernel_shape), padding=pads or 0, stride=strides or 1, output_shape=output_shape)
+
+
+FROM_ONNX = {"MaxUnpool": from_onnx}

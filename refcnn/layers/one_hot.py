@@ -68,3 +68,12 @@ def to_onnx(graph, indices, *, depth, axis, off, on, dtype):
     y = graph.node("OneHot", [tensor], depth=np.array(depth), values=np.array([off, on], given), axis=axis)
     y = y if indices.shape else graph.node("Reshape", [y], shape=(depth,))
     return y if given == kept else graph.node("Cast", [y], to=graph.type_of(kept))
+
+
+def from_onnx(indices, values, *, depth, axis=-1):
+    """Read ONNX's OneHot."""
+    depth = depth[0] if isinstance(depth, tuple) else depth
+    return one_hot(indices, int(depth), axis=axis, values=values.as_ndarray().tolist(), dtype=values.dtype)
+
+
+FROM_ONNX = {"OneHot": from_onnx}

@@ -96,3 +96,13 @@ def to_onnx(graph, x, *, pads, mode, constant_value):
     dtype = np.float32 if x.dtype.kind == "f" else x.dtype
     constant = np.array(constant_value, dtype) if mode == "constant" else None
     return graph.node("Pad", [graph.tensor(x)], pads=pads, constant_value=constant, mode=mode)
+
+
+def from_onnx(data, *, pads=None, paddings=None, constant_value=0, value=0, axes=None, mode="constant"):
+    """Read ONNX's Pad; ``paddings`` and ``value`` are what old versions call it."""
+    pads = paddings if pads is None else pads
+    constant_value = constant_value or value
+    return pad(data, pads, mode=mode, constant_value=constant_value, axes=axes)
+
+
+FROM_ONNX = {"Pad": from_onnx}

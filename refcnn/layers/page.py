@@ -59,3 +59,29 @@ def _check_broadcast(operation, shapes):
         functools.reduce(broadcast_shape, shapes)
     except ShapeError as error:
         raise ShapeError(f"{operation}: {error}") from None
+
+
+def reader_of_one(function):
+    """Return how an operator of ONNX is read that takes one array."""
+
+    def read(x):
+        return function(x)
+
+    return read
+
+
+def reader_of_two(function):
+    """Return how an operator of ONNX is read that takes two arrays, of which old versions may place the second."""
+
+    def read(a, b, *, axis=None, broadcast=0):
+        return function(a, aligned(a, b, axis))
+
+    return read
+
+
+def aligned(a, b, axis):
+    """Return b with axes of size 1 behind its own, as ``axis`` placed them in ONNX before version 7."""
+    if axis is None:
+        return b
+    behind = len(a.shape) - axis % len(a.shape) - len(b.shape)
+    return b.reshape((*b.shape, *(1,) * behind))

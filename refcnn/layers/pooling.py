@@ -4,7 +4,14 @@ import numpy as np
 
 from .. import attributes as attribute
 from ..errors import ArgumentError, ShapeError
-from ..shapes import has_empty_window, reached_padding, resolved_padding, window_extent, window_output_shape
+from ..shapes import (
+    has_empty_window,
+    padding_from_onnx,
+    reached_padding,
+    resolved_padding,
+    window_extent,
+    window_output_shape,
+)
 from .convolution import check_images
 
 
@@ -121,3 +128,14 @@ def sum_of_windows(graph, tensor, shape, kernel, stride, padding, dilation, ceil
     ones = graph.constant(np.ones((1, 1, *kernel), np.float32))
     sums = graph.node("Conv", [alone, ones], kernel_shape=kernel, strides=stride, pads=reached, dilations=dilation)
     return graph.node("Reshape", [sums], shape=(-1, shape[1], *out))
+
+
+def window_from_onnx(auto_pad, ceil_mode, dilations, kernel_shape, pads, strides):
+    """Return the parameters of a pool, by the names of the functions, of ONNX's attributes."""
+    return {
+        "filter": tuple(kernel_shape),
+        "padding": padding_from_onnx(auto_pad, pads),
+        "stride": strides or 1,
+        "dilation": dilations or 1,
+        "ceil_mode": bool(ceil_mode),
+    }

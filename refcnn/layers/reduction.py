@@ -210,3 +210,36 @@ OPERATIONS = {
     "reduce_sum": _Reduction(reduce_sum, "ReduceSum", sum="refcnn.reduce_sum"),
     "reduce_sum_square": _Reduction(reduce_sum_square, "ReduceSumSquare", without_axes="Mul"),
 }
+
+
+def _over_axes(function):
+    def read(data, *, axes=None, keepdims=1, noop_with_empty_axes=0):
+        axes = (axes,) if isinstance(axes, int) else axes
+        if not axes:
+            axes = () if noop_with_empty_axes else None
+        return function(data, axes, keepdims=bool(keepdims))
+
+    return read
+
+
+def _of_place(function):
+    def read(data, *, axis=0, keepdims=1, select_last_index=0):
+        return function(data, axis, keepdims=bool(keepdims), select_last_index=bool(select_last_index))
+
+    return read
+
+
+FROM_ONNX = {
+    "ArgMax": _of_place(arg_max),
+    "ArgMin": _of_place(arg_min),
+    "ReduceL1": _over_axes(reduce_l1),
+    "ReduceL2": _over_axes(reduce_l2),
+    "ReduceLogSum": _over_axes(reduce_log_sum),
+    "ReduceLogSumExp": _over_axes(reduce_log_sum_exp),
+    "ReduceMax": _over_axes(reduce_max),
+    "ReduceMean": _over_axes(reduce_mean),
+    "ReduceMin": _over_axes(reduce_min),
+    "ReduceProd": _over_axes(reduce_prod),
+    "ReduceSum": _over_axes(reduce_sum),
+    "ReduceSumSquare": _over_axes(reduce_sum_square),
+}

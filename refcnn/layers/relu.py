@@ -21,3 +21,11 @@ def relu(x: Input) -> Variable:
 def to_onnx(graph, x):
     """Write ONNX's Relu."""
     return graph.node("Relu", [graph.tensor(x)])
+
+
+def from_onnx(x):
+    """Read ONNX's Relu."""
+    return relu(x)
+
+
+FROM_ONNX = {"Relu": from_onnx}

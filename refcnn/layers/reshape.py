@@ -1,5 +1,6 @@
 """Reshape, also as squeeze and unsqueeze: the functions and the ONNX mapping."""
 
+import math
 from collections.abc import Sequence
 
 from .. import attributes as attribute
@@ -126,3 +127,30 @@ def at_shapes(x, *, shape):
 def to_onnx(graph, x, *, shape):
     """Write ONNX's Reshape, in which 0 stands for the size of x along that axis."""
     return graph.node("Reshape", [graph.tensor(x)], shape=[0 if size is None else size for size in shape])
+
+
+def _read_reshape(data, *, shape, allowzero=0):
+    """Read ONNX's Reshape, in which 0 stands for the size of the input unless ``allowzero`` is set."""
+    wanted = shape if isinstance(shape, tuple) else (shape,)
+    if not allowzero:
+        wanted = tuple(data.shape[place] if size == 0 else size for place, size in enumerate(wanted))
+    return reshape(data, wanted)
+
+
+def _read_flatten(x, *, axis=1):
+    """Read ONNX's Flatten: a matrix whose rows are all axes before one."""
+    rows = math.prod(x.shape[: axis % len(x.shape) if axis < 0 else axis])
+    return reshape(x, (rows, math.prod(x.shape) // rows if rows else math.prod(x.shape[axis:])))
+
+
+def _read_squeeze(data, *, axes=None):
+    """Read ONNX's Squeeze."""
+    return squeeze(data, axes)
+
+
+def _read_unsqueeze(data, *, axes):
+    """Read ONNX's Unsqueeze."""
+    return unsqueeze(data, axes)
+
+
+FROM_ONNX = {"Reshape": _read_reshape, "Flatten": _read_flatten, "Squeeze": _read_squeeze, "Unsqueeze": _read_unsqueeze}

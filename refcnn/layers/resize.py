@@ -301,3 +301,66 @@ def _as_gather(graph, x, attributes):
     for axis, indices, _, _ in tables(x.shape, **attributes):
         y = graph.node("Gather", [y], indices=indices[:, 0], axis=axis.number)
     return y
+
+
+def _read_resize(
+    x,
+    *,
+    roi=None,
+    scales=None,
+    sizes=None,
+    axes=None,
+    mode="nearest",
+    coordinate_transformation_mode="half_pixel",
+    nearest_mode="round_prefer_floor",
+    cubic_coeff_a=-0.75,
+    exclude_outside=0,
+    antialias=0,
+    keep_aspect_ratio_policy="stretch",
+    extrapolation_value=0.0,
+    version=13,
+):
+    """Read ONNX's Resize, in version 10 of which pixels lie where their numbers say."""
+    if version < 11:
+        coordinate_transformation_mode, nearest_mode = "asymmetric", "floor"
+    if coordinate_transformation_mode == "align_corners" and scales:
+        sides = x.shape if axes is None else [x.shape[axis] for axis in axes]
+        coordinate_transformation_mode, roi = "tf_crop_and_resize", _part_that_aligns(sides, scales)
+    return resize(
+        x,
+        scales=scales or None,
+        sizes=sizes or None,
+        axes=axes,
+        mode=mode,
+        coordinate_transformation_mode=coordinate_transformation_mode,
+        nearest_mode=nearest_mode,
+        cubic_coeff_a=cubic_coeff_a,
+        exclude_outside=bool(exclude_outside),
+        antialias=bool(antialias),
+        keep_aspect_ratio_policy=keep_aspect_ratio_policy,
+        roi=(roi or None) if coordinate_transformation_mode == "tf_crop_and_resize" else None,
+        extrapolation_value=extrapolation_value,
+    )
+
+
+def _part_that_aligns(sides, scales):
+    """Return the part of each axis whose ends lie under the corner pixels of the result.
+
+    Of ONNX's own cases the last pixel lies under scale times size less 1, which need be no whole number, in the place
+    of the size of the result less 1.
+    """
+    ends = []
+    for side, scale in zip(sides, scales, strict=True):
+        exact = side * scale
+        ends.append((math.floor(exact) - 1) / (exact - 1) if exact > 1 else 0.0)
+    return (*(0.0,) * len(ends), *ends)
+
+
+def _read_upsample(x, *, scales=None, height_scale=None, width_scale=None, mode="nearest"):
+    """Read ONNX's Upsample, which came before Resize."""
+    scales = (1.0, 1.0, height_scale, width_scale) if scales is None else scales
+    mode = "linear" if mode == "bilinear" else mode
+    return resize(x, scales=scales, mode=mode, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+
+
+FROM_ONNX = {"Resize": _read_resize, "Upsample": _read_upsample}

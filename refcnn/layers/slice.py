@@ -208,3 +208,18 @@ def to_onnx(graph, x, *, starts, stops, steps):
 
 def _end(place, is_last):
     return (_AFTER_THE_LAST if is_last else _BEFORE_THE_FIRST) if place is None else place
+
+
+def from_onnx(data, *, starts, ends, axes=None, steps=None):
+    """Read ONNX's Slice."""
+    starts, ends, axes, steps = (
+        entry if entry is None or isinstance(entry, tuple) else (entry,) for entry in (starts, ends, axes, steps)
+    )
+    axes, steps = range(len(starts)) if axes is None else axes, (1,) * len(starts) if steps is None else steps
+    taken = [builtins.slice(None)] * len(data.shape)
+    for axis, *entry in zip(axes, starts, ends, steps, strict=True):
+        taken[axis] = builtins.slice(*entry)
+    return item(data, tuple(taken))
+
+
+FROM_ONNX = {"Slice": from_onnx}

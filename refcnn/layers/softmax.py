@@ -58,3 +58,19 @@ def along_axis(owner, x, axis):
 def to_onnx(graph, x, *, axis=1):
     """Write ONNX's Softmax."""
     return graph.node("Softmax", [graph.tensor(x)], axis=axis)
+
+
+def from_onnx(x, *, axis=None, version=13):
+    """Read ONNX's Softmax, in old versions over all axes from one on."""
+    return read_along_axis(softmax, x, axis, version)
+
+
+def read_along_axis(function, x, axis, version):
+    """Return softmax or its logarithm, in versions before 13 over all axes from one on."""
+    if version >= 13:
+        return function(x, axis=-1 if axis is None else axis)
+    axis = (1 if axis is None else axis) % max(len(x.shape), 1)
+    return function(x.reshape((*x.shape[:axis], -1)), axis=axis).reshape(x.shape)
+
+
+FROM_ONNX = {"Softmax": from_onnx}

@@ -8,9 +8,17 @@ from ..formats import INT64
 from ..function import apply
 from ..typing import ArrayLike
 from ..variable import Input, Variable, as_variable, host_array
-from .arithmetic import add, multiply
-from .reshape import reshape
+from .arithmetic import add, divide, multiply
+from .cast import cast
+from .elementary import negative
+from .gather import gather
+from .gather_elements import gather_elements
+from .log_softmax import log_softmax
+from .logic import equal
+from .reduction import reduce_sum as total_of
+from .reshape import reshape, squeeze, unsqueeze
 from .transpose import transpose
+from .where import where
 
 
 def softmax_cross_entropy(
@@ -152,3 +160,34 @@ def _class_weight(value, classes):
         attribute.number("softmax_cross_entropy", f"class_weight[{index}]", weight, minimum=0)
         for index, weight in enumerate(host.tolist())
     )
+
+
+def _read_cross_entropy(scores, labels, *, weights=None, ignore_index=None, reduction="mean", outputs=(True,)):
+    """Read ONNX's SoftmaxCrossEntropyLoss, with the logarithms of the probabilities where they are wanted."""
+    loss = softmax_cross_entropy(
+        scores, labels, class_weight=weights, ignore_index=ignore_index, reduce_sum=reduction == "mean"
+    )
+    if reduction == "sum":
+        loss = total_of(loss)
+    return (loss, log_softmax(scores, axis=1)) if any(outputs[1:]) else loss
+
+
+def _read_negative_log_likelihood(x, target, weight=None, *, ignore_index=None, reduction="mean"):
+    """Read ONNX's NegativeLogLikelihoodLoss, of the logarithms of probabilities."""
+    target = cast(target, "int64")
+    counted = as_variable(np.ones(target.shape)) if weight is None else None
+    if ignore_index is not None:
+        is_ignored = equal(target, Variable(np.int64(ignore_index)))
+        target = where(is_ignored, Variable(np.zeros(target.shape, np.int64)), target)
+    if counted is None:
+        counted = gather(weight, target)
+    if ignore_index is not None:
+        counted = where(is_ignored, Variable(np.zeros(target.shape)), counted)
+    loss = multiply(negative(squeeze(gather_elements(x, unsqueeze(target, 1), axis=1), 1)), counted)
+    if reduction == "none":
+        return loss
+    total = total_of(loss)
+    return total if reduction == "sum" else divide(total, total_of(counted))
+
+
+FROM_ONNX = {"SoftmaxCrossEntropyLoss": _read_cross_entropy, "NegativeLogLikelihoodLoss": _read_negative_log_likelihood}

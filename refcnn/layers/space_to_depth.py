@@ -55,3 +55,11 @@ def to_onnx(graph, x, *, block, mode):
     blocks = graph.node("Reshape", [graph.tensor(x)], shape=(0, c, h // block, block, w // block, block))
     blocks = graph.node("Transpose", [blocks], perm=(0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4))
     return graph.node("Reshape", [blocks], shape=(0, c * block**2, h // block, w // block))
+
+
+def from_onnx(x, *, blocksize, mode="DCR"):
+    """Read ONNX's SpaceToDepth."""
+    return space_to_depth(x, blocksize, mode=mode)
+
+
+FROM_ONNX = {"SpaceToDepth": from_onnx}

@@ -59,3 +59,20 @@ def split(x: Input, parts: int | Sequence[int], axis: int = 0) -> tuple[Variable
 def to_onnx(graph, x, *, axis, sizes):
     """Write ONNX's Split."""
     return graph.node("Split", [graph.tensor(x)], outputs=len(sizes), axis=axis, split=sizes)
+
+
+def _parts(x, sizes, axis):
+    # Under another name, since ONNX calls the sizes split.
+    return split(x, sizes, axis)
+
+
+def from_onnx(x, *, axis=0, split=None, num_outputs=None, outputs=()):
+    """Read ONNX's Split: sizes that are given, or parts of one size, of which the last may be smaller."""
+    count = num_outputs or len(outputs)
+    if split is None:
+        size = -(-x.shape[axis] // count)
+        split = (*(size,) * (count - 1), x.shape[axis] - size * (count - 1))
+    return _parts(x, tuple(split), axis)
+
+
+FROM_ONNX = {"Split": from_onnx}

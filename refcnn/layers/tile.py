@@ -43,3 +43,11 @@ def tile(x: Input, repeats: int | Sequence[int]) -> Variable:
 def to_onnx(graph, x, *, repeats):
     """Write ONNX's Tile."""
     return graph.node("Tile", [graph.tensor(x)], repeats=repeats)
+
+
+def from_onnx(x, *, repeats):
+    """Read ONNX's Tile."""
+    return tile(x, repeats)
+
+
+FROM_ONNX = {"Tile": from_onnx}

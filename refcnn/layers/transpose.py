@@ -50,3 +50,11 @@ def transpose(x: Input, axes: Sequence[int] | None = None) -> Variable:
 def to_onnx(graph, x, *, axes):
     """Write ONNX's Transpose."""
     return graph.node("Transpose", [graph.tensor(x)], perm=axes)
+
+
+def from_onnx(data, *, perm=None):
+    """Read ONNX's Transpose."""
+    return transpose(data, axes=perm)
+
+
+FROM_ONNX = {"Transpose": from_onnx}

@@ -45,3 +45,11 @@ def to_onnx(graph, condition, a, b):
         return graph.node("Where", [condition, a, b])
     otherwise = graph.node("And", [graph.node("Not", [condition]), b])
     return graph.node("Or", [graph.node("And", [condition, a]), otherwise])
+
+
+def from_onnx(condition, x, y):
+    """Read ONNX's Where."""
+    return where(condition, x, y)
+
+
+FROM_ONNX = {"Where": from_onnx}

@@ -70,7 +70,7 @@ class Predictor:
             )
         from .. import onnx
 
-        model = onnx.load(path)
+        model = onnx.open_exported(path)
         if model.classes is None or model.preprocessing is None:
             raise DataError(
                 f"{path} does not hold class names and preprocessing in its metadata, so it is not known how image "

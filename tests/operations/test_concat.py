@@ -9,7 +9,7 @@ import refcnn as rm
 from refcnn.conformance.operations import concat
 from refcnn.errors import ArgumentError, ShapeError
 from refcnn.mode import recording
-from refcnn.onnx import export, load
+from refcnn.onnx import export, open_exported
 
 from .checks import SIZE, check, check_example, check_gradients, check_needs, check_node_cases, check_onnxruntime
 
@@ -134,7 +134,7 @@ def test_a_model_is_exported_for_any_batch(tmp_path, axis, opset):
         export(model, tmp_path / "model.onnx", (3, 4, 5), opset=opset, examples=3, backends=["reference"])
         x = np.random.default_rng(0).normal(size=(4, 3, 4, 5)).astype(np.float32)
         np.testing.assert_allclose(
-            load(tmp_path / "model.onnx").predict(x), model(x).as_ndarray(), rtol=1e-5, atol=1e-5
+            open_exported(tmp_path / "model.onnx").predict(x), model(x).as_ndarray(), rtol=1e-5, atol=1e-5
         )
 
 

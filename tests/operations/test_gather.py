@@ -8,7 +8,7 @@ import refcnn as rm
 from refcnn.conformance.operations import gather
 from refcnn.errors import ArgumentError, OutOfRangeError
 from refcnn.mode import recording
-from refcnn.onnx import export, load
+from refcnn.onnx import export, open_exported
 
 from .checks import SIZE, check, check_node_cases, check_onnxruntime
 
@@ -116,5 +116,5 @@ def test_a_learned_table_is_trained_and_exported(tmp_path, backend):
             loss = model(rm.Variable(x)).sum()
         np.testing.assert_array_equal(loss.grad().get(model.table).as_ndarray().sum(axis=1), [0, 18, 0, 0, 6])
         export(model, tmp_path / "model.onnx", (2,), examples=2, backends=[backend])
-        found = load(tmp_path / "model.onnx").predict(x.astype(np.float32))
+        found = open_exported(tmp_path / "model.onnx").predict(x.astype(np.float32))
         np.testing.assert_array_equal(found, model(rm.Variable(x)).as_ndarray())

@@ -13,7 +13,7 @@ from refcnn.conformance.operations import resize
 from refcnn.errors import ArgumentError, ExportError, ShapeError
 from refcnn.interpolation import coordinates, resized_axes
 from refcnn.mode import recording
-from refcnn.onnx import export, load
+from refcnn.onnx import export, open_exported
 from refcnn.onnx.writing.graph import build_alone
 
 from .checks import SIZE, check, check_gradients, check_onnxruntime
@@ -241,7 +241,7 @@ def test_a_model_is_exported_for_any_batch(tmp_path, arguments, opset):
     with rm.use_backend("reference"):
         export(model, tmp_path / "model.onnx", (2, 4, 3), opset=opset, examples=3, backends=["reference"])
         x = np.random.default_rng(0).normal(size=(5, 2, 4, 3)).astype(np.float32)
-        found = load(tmp_path / "model.onnx").predict(x)
+        found = open_exported(tmp_path / "model.onnx").predict(x)
         np.testing.assert_allclose(found, model(rm.Variable(x)).as_ndarray(), rtol=1e-4, atol=1e-4)
 
 

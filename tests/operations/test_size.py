@@ -5,7 +5,7 @@ from hypothesis import given
 
 import refcnn as rm
 from refcnn.conformance.operations import size
-from refcnn.onnx import export, load
+from refcnn.onnx import export, open_exported
 
 from .checks import SIZE, check, check_onnxruntime
 
@@ -34,5 +34,5 @@ class Counting(rm.Model):
 def test_a_file_counts_what_it_is_given(tmp_path):
     with rm.use_backend("reference"):
         export(Counting(), tmp_path / "model.onnx", (2,), examples=2, backends=["reference"])
-        found = load(tmp_path / "model.onnx").predict(np.ones((5, 2), np.float32))
+        found = open_exported(tmp_path / "model.onnx").predict(np.ones((5, 2), np.float32))
     np.testing.assert_array_equal(found, np.full((5, 2), 10))

@@ -1,4 +1,6 @@
-"""Reading an ONNX file that refcnn wrote, and running it in onnxruntime."""
+"""Reading ONNX files: any as a model of refcnn, and those that refcnn wrote to run them by onnxruntime."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,13 +10,47 @@ from ...formats import FLOAT32
 from ...reading import check, parse_json, read_plain, reading
 from ...typing import ArrayLike, PathLike
 
+if TYPE_CHECKING:
+    import onnx
+
+    from .imported import ImportedModel
+
 #: Protocol buffers hold no more bytes.
 _MOST_BYTES = 2**31 - 1
 _OUTPUTS = ("logits", "probabilities")
 _WHAT, _ADVICE = "a whole ONNX file of refcnn", "Give a file that refcnn wrote, or export the model anew."
 
 
-class OnnxModel:
+def load(source: "PathLike | bytes | onnx.ModelProto", *, rebatch: bool = False) -> "ImportedModel":
+    """Read any ONNX file as a model, which computes on the active backend, trains, and can be exported again.
+
+    Floats that operators compute with become parameters under the names of their tensors, running statistics buffers.
+
+    Parameters
+    ----------
+    source : str, os.PathLike, bytes or onnx.ModelProto
+        Data that a file keeps beside itself is read from its own folder; for bytes and a ModelProto there is none.
+    rebatch : bool
+        Whether, in a file that was exported for a batch of one size, the shapes that Reshape puts down follow the size
+        of the batch that is given. They are refused otherwise.
+
+    Returns
+    -------
+    ImportedModel
+
+    Raises
+    ------
+    DataError
+        If the file is missing or broken, or its graph contradicts itself.
+    UnsupportedError
+        If it needs what refcnn does not have; operators that are missing are named, all of them.
+    """
+    from .foreign import read
+
+    return read(source, rebatch)
+
+
+class ExportedModel:
     """A model read from an ONNX file, run by onnxruntime on the CPU.
 
     Attributes
@@ -65,8 +101,8 @@ class OnnxModel:
             return self._session.run(np.ascontiguousarray(x, dtype=FLOAT32.dtype))[self.output_name]
 
 
-def load(path: PathLike) -> OnnxModel:
-    """Read an ONNX file that :func:`export` wrote.
+def open_exported(path: PathLike) -> ExportedModel:
+    """Open an ONNX file that :func:`export` wrote, to run it by onnxruntime.
 
     Parameters
     ----------
@@ -74,7 +110,7 @@ def load(path: PathLike) -> OnnxModel:
 
     Returns
     -------
-    OnnxModel
+    ExportedModel
 
     Raises
     ------
@@ -97,7 +133,7 @@ def _model(path, content):
     if output_name not in _OUTPUTS:
         raise ValueError(f"its output is {output_name!r}, but {' or '.join(_OUTPUTS)} is expected")
     classes, preprocessing = _metadata(model, input_shape, output_shape)
-    return OnnxModel(path, runtime.Session(content), input_shape, output_name, classes, preprocessing)
+    return ExportedModel(path, runtime.Session(content), input_shape, output_name, classes, preprocessing)
 
 
 def _example(values):

@@ -1,0 +1,82 @@
+"""Data of tensors that lies beside an ONNX file: read from the file's own folder, and from nowhere else."""
+
+import math
+import os
+import stat
+from pathlib import PurePath
+
+import onnx
+
+from ...errors import DataError, UnsupportedError
+
+
+def external_bytes(entry, folder):
+    """Return a TensorProto with the data that it keeps in another file.
+
+    Parameters
+    ----------
+    entry : onnx.TensorProto
+    folder : pathlib.Path or None
+        Where the model lies, None for one that was not read from a file.
+
+    Raises
+    ------
+    DataError
+        If the file lies outside of the folder, is a link or no plain file, or has too few bytes; or if these are not as
+        many as the tensor has.
+    """
+    fields = {field.key: field.value for field in entry.external_data}
+    location = fields.get("location", "")
+    if folder is None:
+        raise DataError(f"the data of {entry.name!r} lies in the file {location!r}. Give the model's path.")
+    size = _size(entry)
+    try:
+        offset, length = int(fields.get("offset", 0)), int(fields.get("length", size))
+    except ValueError:
+        raise DataError(f"where the data of {entry.name!r} lies in {location!r} is no number.") from None
+    if length != size or offset < 0:
+        raise DataError(
+            f"the data of {entry.name!r} has {length} bytes from {offset} on in {location!r}, but its shape and type "
+            f"need {size}."
+        )
+    path = _path(entry.name, location, folder)
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size < offset + length:
+            raise DataError(f"the file {location!r} ends before the data of {entry.name!r}. It is not whole.")
+        file.seek(offset)
+        content = file.read(length)
+    whole = onnx.TensorProto()
+    whole.CopyFrom(entry)
+    del whole.external_data[:]
+    whole.data_location = onnx.TensorProto.DEFAULT
+    whole.raw_data = content
+    return whole
+
+
+def _size(entry):
+    try:
+        of_one = onnx.helper.tensor_dtype_to_np_dtype(entry.data_type).itemsize
+    except KeyError:
+        raise UnsupportedError(f"the constant {entry.name!r} is of ONNX's type {entry.data_type}.") from None
+    if any(size < 0 for size in entry.dims):
+        raise DataError(f"the constant {entry.name!r} has the shape {tuple(entry.dims)}.")
+    return math.prod(entry.dims) * of_one
+
+
+def _path(name, location, folder):
+    """Return where a file lies whose path is relative to the model, if no part of it leads out of the folder."""
+    parts = PurePath(location).parts
+    if not parts or PurePath(location).is_absolute() or ".." in parts:
+        raise DataError(f"the data of {name!r} lies in {location!r}. Only files in the model's own folder are read.")
+    path = folder
+    for part in parts:
+        path = path / part
+        if path.is_symlink():
+            raise DataError(f"the data of {name!r} lies in {location!r}, which is a link. Put the file itself there.")
+    try:
+        is_plain = stat.S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        raise DataError(f"the file {location!r} with the data of {name!r} is missing beside the model.") from None
+    if not is_plain:
+        raise DataError(f"{location!r}, in which the data of {name!r} is to lie, is no file.")
+    return path

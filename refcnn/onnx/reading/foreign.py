@@ -1,0 +1,113 @@
+"""Reading any ONNX file as a model."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.inliner
+
+from ...errors import DataError, UnsupportedError
+from ...reading import read_plain, reading
+from . import nodes
+from .external import external_bytes
+from .imported import ImportedModel, computed
+
+_WHAT, _ADVICE = "an ONNX file that can be read", "Give a whole file, or export it anew."
+_MOST_BYTES = 2**31 - 1
+
+
+def read(source, rebatch):
+    """Return the model of an ONNX file: see :func:`refcnn.onnx.load`."""
+    is_path = isinstance(source, str | os.PathLike)
+    with reading(source if is_path else "the model", _WHAT, DataError, _ADVICE):
+        folder = Path(source).parent if is_path else None
+        if isinstance(source, onnx.ModelProto):
+            model = source
+        else:
+            model = onnx.load_model_from_string(read_plain(source, _MOST_BYTES) if is_path else source)
+        try:
+            return _model(model, folder, rebatch)
+        except DataError as error:
+            raise type(error)(f"{source}: {error}" if is_path else str(error)) from None
+
+
+def _model(model, folder, rebatch):
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
+    graph = model.graph
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    for domain in nodes.DOMAINS:
+        opsets.setdefault(domain, next((opsets[other] for other in nodes.DOMAINS if other in opsets), 1))
+    if graph.sparse_initializer:
+        raise UnsupportedError("its constants are sparse tensors. Export it with dense ones.")
+    constants = {entry.name: tensor(entry, folder) for entry in graph.initializer}
+    given = [entry for entry in graph.input if entry.name not in constants]
+    # From this version on what has a value in the file may be given another.
+    others = [entry.name for entry in graph.input] if model.ir_version >= 4 else None
+    wanted = [entry.name for entry in graph.output]
+    if not wanted:
+        raise DataError("it has no output.")
+    ordered = nodes.sorted_nodes(graph, {entry.name for entry in given} | constants.keys(), wanted, opsets)
+    ordered, tied = _with_constants(ordered, constants)
+    read = {name for node in ordered for name in node.inputs} | set(wanted)
+    constants = {name: value for name, value in constants.items() if name in read}
+    inputs = {entry.name: _dtype(entry) for entry in given}
+    batch = _declared_batch(given)
+    batch = None if batch is None else (rebatch, batch)
+    return ImportedModel(inputs, others or list(inputs), wanted, ordered, constants, tied, batch)
+
+
+def _declared_batch(given):
+    """Return the first size of the first input, or None where it is free."""
+    sizes = given[0].type.tensor_type.shape.dim if given else ()
+    return sizes[0].dim_value if len(sizes) > 1 and sizes[0].dim_value > 0 else None
+
+
+def _with_constants(ordered, constants):
+    """Return the nodes but for those whose results are constants as they stand, which are entered; and what is tied."""
+    kept, aliases, tied = [], {}, {}
+    for node in ordered:
+        inputs = tuple(aliases.get(name, name) for name in node.inputs)
+        if node.op_type == "Constant":
+            constants[node.outputs[0]] = node.reader.function(**node.attributes)
+        elif node.op_type == "Identity" and inputs[0] in constants:
+            aliases[node.outputs[0]] = inputs[0]
+            tied[inputs[0]] = (*tied.get(inputs[0], ()), node.outputs[0])
+            # An output of the graph keeps its name.
+            constants[node.outputs[0]] = constants[inputs[0]]
+        elif node.reader.takes_shapes and all(name in constants or not name for name in inputs):
+            constants |= dict(
+                zip(node.outputs, computed(node.with_inputs(inputs), {"": None, **constants}), strict=False)
+            )
+        else:
+            kept.append(node if inputs == node.inputs else node.with_inputs(inputs))
+    return kept, {name: others for name, others in tied.items() if constants[name].dtype.kind == "f"}
+
+
+def tensor(entry, folder):
+    """Return a constant as an ndarray; data beside the file is read from its own folder alone.
+
+    Raises
+    ------
+    DataError
+        If its data lies elsewhere, or is not of the size that its shape says.
+    UnsupportedError
+        If its elements are no numbers or truth values that NumPy has.
+    """
+    if entry.data_location == onnx.TensorProto.EXTERNAL:
+        entry = external_bytes(entry, folder)
+    array = onnx.numpy_helper.to_array(entry)
+    if array.dtype.kind not in "fiub":
+        raise UnsupportedError(f"the constant {entry.name!r} is of {array.dtype}. Export the model with numbers.")
+    return array
+
+
+def _dtype(entry):
+    if not entry.type.HasField("tensor_type"):
+        raise UnsupportedError(f"the input {entry.name!r} is no tensor. Export the model with tensors alone.")
+    kind = entry.type.tensor_type.elem_type
+    try:
+        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind))
+    except KeyError:
+        raise DataError(f"the input {entry.name!r} has no type of elements.") from None

@@ -1,0 +1,77 @@
+"""Operators of ONNX that no backend computes: what they give follows from shapes and constants.
+
+Their functions get ndarrays of what the host knows and Variables of the rest, as they are, and return ndarrays.
+"""
+
+import math
+
+import numpy as np
+
+from ...errors import DataError
+from ...variable import Variable
+
+#: Elements of any one array that the host makes of numbers in a file.
+MOST_ELEMENTS = 2**27
+
+
+def _constant(
+    *,
+    value=None,
+    value_float=None,
+    value_floats=None,
+    value_int=None,
+    value_ints=None,
+    sparse_value=None,
+    value_string=None,
+    value_strings=None,
+):
+    floats = value_float if value_floats is None else value_floats
+    if value is not None:
+        return value
+    if floats is not None:
+        return np.asarray(floats, np.float32)
+    integers = value_int if value_ints is None else value_ints
+    if integers is None:
+        raise DataError("it holds no dense tensor, number or numbers.")
+    return np.asarray(integers, np.int64)
+
+
+def _shape(data, *, start=0, end=None):
+    return np.array(data.shape[start:end], np.int64)
+
+
+def _size(data):
+    return np.array(math.prod(data.shape), np.int64)
+
+
+def _identity(x):
+    return x
+
+
+def _constant_of_shape(*, input, value=None):
+    shape = input if isinstance(input, tuple) else (input,)
+    if any(size < 0 for size in shape) or math.prod(shape) > MOST_ELEMENTS:
+        raise DataError(f"an array of shape {shape} is asked for; at most {MOST_ELEMENTS:,} elements are made.")
+    return np.full(shape, 0 if value is None else value.item(), np.float32 if value is None else value.dtype)
+
+
+def _range(start, limit, delta):
+    start, limit, delta = (_array(entry) for entry in (start, limit, delta))
+    count = max(0, math.ceil((limit.item() - start.item()) / delta.item())) if delta.item() else math.inf
+    if count > MOST_ELEMENTS:
+        raise DataError(f"{count} numbers are asked for; at most {MOST_ELEMENTS:,} are made.")
+    return (start + np.arange(count) * delta).astype(start.dtype)
+
+
+def _array(value):
+    return value.as_ndarray() if isinstance(value, Variable) else value
+
+
+FROM_ONNX = {
+    "Constant": _constant,
+    "ConstantOfShape": _constant_of_shape,
+    "Identity": _identity,
+    "Range": _range,
+    "Shape": _shape,
+    "Size": _size,
+}
