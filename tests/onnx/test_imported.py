@@ -148,6 +148,13 @@ def test_values_that_inputs_give_are_not_kept():
         ([helper.make_node("Relu", ["x"], ["x"])], {}, DataError, "'x' has two values"),
         ([helper.make_node("MaxPool", ["x"], ["y"])], {}, DataError, "the node y lacks kernel_shape"),
         ([helper.make_node("Conv", ["x"], ["y"])], {}, DataError, "the node y has 1 inputs, but 2 to 3"),
+        ([helper.make_node("Conv", ["x", ""], ["y"])], {}, DataError, "the node y has 1 inputs, but 2 to 3"),
+        (
+            [helper.make_node("Reshape", ["x", "shape"], ["y"])],
+            {"constants": {"shape": np.int64([[2], [-1]])}},
+            DataError,
+            "shape has shape (2, 1), but numbers along one axis",
+        ),
         ([helper.make_node("Cast", ["x"], ["y"], to=TensorProto.COMPLEX64)], {}, UnsupportedError, "Cast (y): "),
         (
             [helper.make_node("Conv", ["x", "w"], ["y"], kernel_shape=[2, 2])],

@@ -118,6 +118,9 @@ class _Run:
                     results = self.compute(node)
                 except (ArgumentError, DataError, OutOfRangeError, ShapeError) as error:
                     raise type(error)(f"{node}: {error}") from None
+                except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+                    # A file may hold anything, of which not all is foreseen.
+                    raise DataError(f"{node}: it cannot be computed ({type(error).__name__}: {error}).") from error
             is_known = all(result is None or isinstance(result, np.ndarray) for result in results)
             if is_known and not self._read.intersection(node.inputs):
                 found[node] = results
@@ -135,7 +138,7 @@ class _Run:
             value = self._values[tensor]
             if name in reader.known:
                 if value is not None:
-                    known[name] = _plain(self._host(tensor, value))
+                    known[name] = _plain(name, self._host(tensor, value))
             else:
                 tensors.append(value)
         if node.op_type == "Reshape" and self._batch is not None and node.inputs[1:2] and tensors[0] is not None:
@@ -188,11 +191,11 @@ def _as_variable(value):
     return Variable(value) if isinstance(value, np.ndarray) else value
 
 
-def _plain(array):
-    """Return numbers as readers take them: one, a tuple of those along one axis, or an ndarray of more."""
-    if array.ndim == 0:
-        return array.item()
-    return tuple(array.tolist()) if array.ndim == 1 else array
+def _plain(name, array):
+    """Return numbers as readers take them: one, or a tuple of those along one axis."""
+    if array.ndim > 1:
+        raise DataError(f"{name} has shape {array.shape}, but numbers along one axis are expected.")
+    return tuple(array.tolist()) if array.ndim else array.item()
 
 
 def _last_uses(nodes, outputs):

@@ -160,7 +160,9 @@ def _node(proto, opsets):
     names = [entry.name for entry in schema.inputs]
     # The last of an operator that takes any number stands for all that follow.
     names += names[-1:] * (len(proto.input) - len(names))
-    attributes = readers.reader(proto.op_type).checked(label(proto), attributes, names[: len(proto.input)])
+    attributes = readers.reader(proto.op_type).checked(
+        label(proto), attributes, list(zip(names, proto.input, strict=False))
+    )
     return Node(
         label(proto),
         proto.op_type,

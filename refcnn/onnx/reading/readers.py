@@ -54,23 +54,24 @@ class Reader:
         label : str
             What messages call the node.
         attributes : dict
-        inputs : list of str
-            What ONNX calls the inputs that are given.
+        inputs : list of (str, str)
+            What ONNX calls each input, and the tensor that is given, ``""`` for none.
 
         Raises
         ------
         DataError
-            If one is missing.
+            If one is missing, or there are too many.
         UnsupportedError
             If another one would change the result.
         """
-        missing = sorted(self._needed - attributes.keys() - set(inputs))
+        missing = sorted(self._needed - attributes.keys() - {name for name, tensor in inputs if tensor})
         if missing:
             raise DataError(f"the node {label} lacks {', '.join(missing)}.")
-        given = len([name for name in inputs if name not in self.known])
+        given = [tensor for name, tensor in inputs if name not in self.known]
         least = len([entry for entry in self.tensors if entry.default is entry.empty])
-        if given < least or (given > len(self.tensors) and not self._takes_any_number):
-            raise DataError(f"the node {label} has {given} inputs, but {least} to {len(self.tensors)} are expected.")
+        if not all(given[:least]) or not least <= len(given) <= len(self.tensors) and not self._takes_any_number:
+            count = len(list(filter(None, given)))
+            raise DataError(f"the node {label} has {count} inputs, but {least} to {len(self.tensors)} are expected.")
         for name in attributes.keys() - self.known - IGNORED:
             raise UnsupportedError(
                 f"the node {label} has the attribute {name}={attributes[name]!r}, which is not read."
