@@ -460,6 +460,8 @@ def _read_gelu(x, *, approximate="none"):
 
 
 def _read_clip(input, *, min=None, max=None):
+    # Some exporters give the numbers along an axis.
+    (min,), (max,) = attribute.entries(min), attribute.entries(max)
     # Of versions before 11 the limits are the largest floats where none are given.
     limits = (None if limit is None or abs(limit) >= FLOAT32.largest else limit for limit in (min, max))
     if input.dtype.kind != "f":

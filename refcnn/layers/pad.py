@@ -101,7 +101,8 @@ def to_onnx(graph, x, *, pads, mode, constant_value):
 def from_onnx(data, *, pads=None, paddings=None, constant_value=0, value=0, axes=None, mode="constant"):
     """Read ONNX's Pad; ``paddings`` and ``value`` are what old versions call it."""
     pads = paddings if pads is None else pads
-    constant_value = constant_value or value
+    # Some exporters give the number along an axis.
+    (constant_value,) = attribute.entries(constant_value or value)
     return pad(data, pads, mode=mode, constant_value=constant_value, axes=axes)
 
 

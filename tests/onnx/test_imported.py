@@ -127,6 +127,13 @@ def test_what_follows_from_shapes_is_folded_anew_for_each():
         assert model(np.zeros(shape)).shape == (shape[0], int(np.prod(shape[1:])))
 
 
+@pytest.mark.parametrize(("least", "most"), [(-1, 2), ([-1], [2])])
+def test_limits_may_be_numbers_along_an_axis(least, most):
+    clip = helper.make_node("Clip", ["x", "least", "most"], ["y"])
+    model = load(model_of([clip], constants={"least": np.float32(least), "most": np.float32(most)}))
+    np.testing.assert_array_equal(model(np.float32([-3, 0, 5])).as_ndarray(), [-1, 0, 2])
+
+
 def test_values_that_inputs_give_are_not_kept():
     graph = model_of([helper.make_node("Tile", ["x", "repeats"], ["y"])], inputs=("x",))
     graph.graph.input.append(helper.make_tensor_value_info("repeats", TensorProto.INT64, [1]))
