@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from refcnn.conformance.operations import conv2d
 from refcnn.conformance.theory.strategies import FEW_NOT_FINITE, Case, arrays
 from refcnn.opencl import variants
+from refcnn.reference import conv2d as reference
 
 from .checks import SIZE, check, check_example, check_gradients, check_needs, check_onnxruntime, check_special_numbers
 
@@ -161,3 +162,40 @@ def test_a_window_that_is_the_whole_image(opencl_backend, variant, data):
     with variants.use_variant(variant), opencl_backend.device.capture() as capture:
         check("conv2d", case, opencl_backend, to_the_bit=integers)
     assert not {"pack", "pack_factor", "dot_product"} & {launch.kernel_name for launch in capture.launches}
+
+
+def compare_exact(case):
+    """Hold what the judge takes in place of the reference's loops against these, in float64."""
+    inputs = [None if entry is None else entry.astype(np.float64) for entry in case.inputs]
+    with np.errstate(all="ignore"):
+        expected, saved = reference.forward(*inputs, **case.attributes)
+        computed, also_saved = conv2d.exact_forward(*inputs, **case.attributes)
+        magnitudes = [None if entry is None else np.abs(entry) for entry in inputs]
+        magnitude, _ = reference.forward(*magnitudes, **case.attributes)
+    assert computed.shape == expected.shape and computed.dtype == expected.dtype
+    for one, other in zip(saved, also_saved, strict=True):
+        np.testing.assert_array_equal(one, other)
+    is_number = np.isfinite(magnitude)
+    assert (np.abs(computed[is_number] - expected[is_number]) <= 1e-12 * magnitude[is_number]).all()
+    np.testing.assert_array_equal(computed[~is_number], expected[~is_number])
+
+
+@settings(max_examples=100)
+@given(case=conv2d.cases())
+def test_the_judge_s_matrix_products_are_the_loops(case):
+    compare_exact(case)
+
+
+@pytest.mark.parametrize("most", [1, 100, 5000])
+@given(case=conv2d.cases("tiny"))
+def test_they_are_in_parts_of_the_images(most, case):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv2d, "_MOST_ELEMENTS", most)
+        compare_exact(case)
+
+
+@given(case=conv2d.cases(integers=True))
+def test_they_are_to_the_bit_on_integers(case):
+    inputs = [None if entry is None else entry.astype(np.float64) for entry in case.inputs]
+    computed, _ = conv2d.exact_forward(*inputs, **case.attributes)
+    np.testing.assert_array_equal(computed, reference.forward(*inputs, **case.attributes)[0])

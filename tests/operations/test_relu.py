@@ -25,7 +25,12 @@ def test_worked_example(backend):
 
 @given(case=relu.cases(SIZE))
 def test_exact(backend, case):
-    check("relu", case, backend, to_the_bit=True)
+    # Which subnormal numbers are taken for zero is the device's.
+    x, dy = (
+        np.where(np.abs(entry) < np.finfo(entry.dtype).tiny, entry.dtype.type(0), entry)
+        for entry in (case.inputs[0], case.dy)
+    )
+    check("relu", dataclasses.replace(case, inputs=(x,), dy=dy), backend, to_the_bit=True)
 
 
 @given(case=relu.cases("tiny", integers=True))

@@ -67,6 +67,10 @@ def edges(case):
     return {}
 
 
+#: What may take the place of the reference's ``forward`` in float64 where many exact answers are needed: the same sums
+#: in another order, to 1e-12 of their magnitudes.
+exact_forward = None
+
 #: Where the operation may be folded into the convolution before it: ``folded(w, b, *own)`` returns the kernels and the
 #: bias that give its result then, as :class:`~refcnn.conformance.theory.approximation.Approximation`.
 folded = None

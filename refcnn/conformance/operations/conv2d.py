@@ -1,10 +1,13 @@
 """Convolution: cases and error bounds."""
 
+import math
+
 import numpy as np
 from hypothesis import strategies as st
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ...reference import conv2d
-from ...shapes import window_output_shape
+from ...shapes import window_extent, window_output_shape
 from ..theory import winograd
 from ..theory.bounds import UNDEFINED, windows_over_a_pixel
 from ..theory.convolution import bias_bound, gathered_bound, spread_bound, weights_bound
@@ -24,6 +27,9 @@ from ..theory.strategies import (
 )
 
 EXACT_ON_INTEGERS = True
+
+#: Elements of the matrix of windows, but for a single image's: 64 MiB in float64.
+_MOST_ELEMENTS = 2**23
 
 #: The directions in which algorithms are told, by the input of which each is the gradient.
 _GRADIENTS = ("backward_x", "backward_w", "backward_b")
@@ -65,6 +71,47 @@ def channels(draw, largest):
     return c, groups * of_each, groups
 
 
+def exact_forward(x, w, b, *, stride, padding, dilation, groups):
+    """As :func:`refcnn.reference.conv2d.forward`, by matrix products.
+
+    Its loops are the definition, and go over the pixels of the result one by one; here all windows of some images are
+    the rows of one matrix, so that the same products are summed in another order.
+    """
+    padded, kernels = conv2d.pad(x, padding), conv2d.kernels_of_groups(w, groups).swapaxes(1, 2)
+    windows = _windows(padded, w.shape[2:], stride, dilation)
+    out = windows.shape[2 : 2 + len(stride)]
+    y = np.zeros((len(x), len(w), *out), dtype=x.dtype)
+    size = max(1, _MOST_ELEMENTS // max(1, math.prod(windows.shape[1:])))
+    for first in range(0, len(x), size):
+        part = windows[first : first + size]
+        products = _rows(part, groups, len(stride)) @ kernels
+        y[first : first + size] = _images(products, len(part), out)
+    if b is not None:
+        y += b
+    return y, (padded, w)
+
+
+def _windows(x, kernel, stride, dilation):
+    """x (N, C, H, W) -> (N, C, out_h, out_w, kh, kw), a view."""
+    extents = [window_extent(taps, spread) for taps, spread in zip(kernel, dilation, strict=True)]
+    windows = sliding_window_view(x, extents, axis=tuple(range(2, x.ndim)))
+    return windows[:, :, *(slice(None, None, step) for step in (*stride, *dilation))]
+
+
+def _rows(windows, groups, axes):
+    """(N, C, out_h, out_w, kh, kw) -> (groups, N out_h out_w, C/groups kh kw)."""
+    images, channels, *others = windows.shape
+    of_groups = windows.reshape(images, groups, channels // groups, *others)
+    order = (1, 0, *range(3, 3 + axes), 2, *range(3 + axes, 3 + 2 * axes))
+    return of_groups.transpose(order).reshape(groups, -1, channels // groups * math.prod(others[axes:]))
+
+
+def _images(products, count, out):
+    """(groups, N out_h out_w, K/groups) -> (N, K, out_h, out_w)."""
+    groups, _, kernels = products.shape
+    return products.reshape(groups, count, -1, kernels).transpose(1, 0, 3, 2).reshape(count, groups * kernels, *out)
+
+
 def forward_bound(inputs, attributes, errors=None, algorithms=None):
     """One term for each tap of the kernel in each channel of the group.
 
@@ -79,7 +126,7 @@ def forward_bound(inputs, attributes, errors=None, algorithms=None):
     x, w, b = inputs
 
     def product(x, w):
-        return conv2d.forward(x, w, None, **attributes)[0]
+        return exact_forward(x, w, None, **attributes)[0]
 
     direct = gathered_bound(product, x, w, b, errors)
     tile = winograd.tile_of(algorithms, "forward")

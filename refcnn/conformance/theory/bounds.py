@@ -123,7 +123,11 @@ def input_error(x, error=None):
     -------
     ndarray of float64, of the shape of x
     """
-    error = np.zeros(x.shape) if error is None else np.asarray(error, dtype=np.float64)
+    if error is None:
+        # Weights are many, and hardly ever subnormal.
+        is_flushed = may_be_flushed(x)
+        return np.where(is_flushed, np.abs(x), 0.0) if is_flushed.any() else np.zeros(x.shape)
+    error = np.asarray(error, dtype=np.float64)
     if are_subnormals_kept():
         return error
     magnitude, tiny = np.abs(x.astype(np.float64)), number_format().smallest_normal
