@@ -227,8 +227,16 @@ def write_onnx(folder):
 def read_onnx(path):
     from refcnn import onnx
 
-    model = onnx.load(path)
+    model = onnx.open_exported(path)
     assert model.predict(np.zeros((1, *model.input_shape), np.float32)).dtype == np.float32
+
+
+def read_foreign_onnx(path):
+    from refcnn import onnx
+
+    # Mutants may have inputs of other numbers, and outputs of other dtypes.
+    with rm.use_backend("reference"), np.errstate(all="ignore"):
+        onnx.load(path)(np.zeros((1, *SHAPE), np.float32))
 
 
 # Conformance
@@ -404,6 +412,9 @@ READERS = {
     "IDX": Reader(write_idx, read_idx),
     "image": Reader(write_images, read_image),
     "ONNX": Reader(write_onnx, read_onnx, lambda content, random, path: mutants.of_onnx(content, random)),
+    "ONNX of others": Reader(
+        write_onnx, read_foreign_onnx, lambda content, random, path: mutants.of_onnx(content, random)
+    ),
     "case": Reader(write_case, read_case, archive("header")),
     "bundle": Reader(write_bundle, read_case, mutate_bundle, prepare_bundle),
     "report": Reader(write_report, read_report, json_text),
