@@ -141,6 +141,30 @@ def test_values_that_inputs_give_are_not_kept():
     assert [model.run([np.float32([1, 2]), np.int64([count])])[0].shape for count in (3, 1)] == [(6,), (2,)]
 
 
+def test_what_may_be_given_another_value_is_not_folded():
+    graph = model_of(
+        [
+            helper.make_node("Identity", ["wanted"], ["same"]),
+            helper.make_node("ConstantOfShape", ["same"], ["zeros"]),
+            helper.make_node("Add", ["x", "zeros"], ["y"]),
+        ],
+        constants={"wanted": np.int64([2])},
+    )
+    graph.graph.input.append(helper.make_tensor_value_info("wanted", TensorProto.INT64, [1]))
+    model = load(graph)
+    x = np.float32([1])
+    assert [model.run(given)[0].shape for given in ([x], [x, np.int64([3])], [x, np.int64([4])])] == [(2,), (3,), (4,)]
+
+
+def test_values_from_which_a_range_is_made_are_not_kept():
+    graph = model_of([helper.make_node("Range", ["from", "limit", "step"], ["y"])], inputs=())
+    graph.graph.input.append(helper.make_tensor_value_info("limit", TensorProto.INT64, []))
+    for name, value in (("from", 1), ("step", 2)):
+        graph.graph.initializer.append(numpy_helper.from_array(np.int64(value), name))
+    model = load(graph)
+    assert [model.run([np.int64(limit)])[0].tolist() for limit in (6, 4)] == [[1, 3, 5], [1, 3]]
+
+
 @pytest.mark.parametrize(
     ("nodes", "options", "error", "message"),
     [

@@ -42,14 +42,17 @@ def backward_bound(dy, inputs, attributes, needs):
     # Any pixel of such a window gets something of its mean's gradient.
     reached = reached_padding(inputs[0].shape[2:], **attributes)
     whole = {**attributes, "padding": reached, "ceil_mode": False, "count_include_padding": True}
-    (undefined,) = average_pool2d.backward(is_open.astype(np.float64), inputs[0].shape, needs, **whole)
+    either, any_number = (
+        average_pool2d.backward(windows.astype(np.float64), inputs[0].shape, needs, **whole)[0] > 0
+        for windows in (is_open, is_open & ~np.isfinite(dy))
+    )
 
     def total(dy):
         return max_pool2d.backward(dy, saved, needs, **attributes)[0]
 
     terms = windows_over_a_pixel(attributes["kernel"], attributes["stride"], attributes.get("dilation"))
     bound = sum_of_terms(total, dy, terms)
-    return (np.where(undefined > 0, np.inf if np.isfinite(dy).all() else UNDEFINED, bound),)
+    return (np.where(any_number, UNDEFINED, np.where(either, np.inf, bound)),)
 
 
 def is_copy(direction, case):

@@ -38,4 +38,4 @@ def may_route(y, bound, is_open, dy):
 
 def masked_bound(x, bound):
     """Either will do where x may be read as 0; where it is 0 nothing passes."""
-    return np.where(x > 0, np.where(may_be_flushed(x), UNDEFINED, bound), 0)
+    return np.where(x > 0, np.where(may_be_flushed(x), np.inf, bound), 0)

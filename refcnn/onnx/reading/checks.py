@@ -5,8 +5,8 @@ import math
 import numpy as np
 import onnx
 
-#: Elements of any one array while an example is computed: 512 MiB. Sizes in a damaged file may be anything.
-_MOST_ELEMENTS = 2**27
+#: Elements of any one array that is made of numbers in a file: 512 MiB. Sizes in a damaged file may be anything.
+MOST_ELEMENTS = 2**27
 _DOMAINS = ("", "ai.onnx")
 
 
@@ -65,9 +65,9 @@ def _check_graph(model):
             raise ValueError(f"the shape of {name!r} does not follow from it")
     for name, array in arrays.items():
         sizes = [axis.dim_value for axis in array.type.tensor_type.shape.dim if axis.HasField("dim_value")]
-        if min(sizes, default=0) < 0 or math.prod(sizes) > _MOST_ELEMENTS:
+        if min(sizes, default=0) < 0 or math.prod(sizes) > MOST_ELEMENTS:
             raise ValueError(
-                f"{name!r} would have the sizes {sizes} for each example, but at most {_MOST_ELEMENTS:,} elements are "
+                f"{name!r} would have the sizes {sizes} for each example, but at most {MOST_ELEMENTS:,} elements are "
                 "computed"
             )
 

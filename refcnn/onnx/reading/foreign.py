@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnx.inliner
 
@@ -49,13 +48,15 @@ def _model(model, folder, rebatch):
     if not wanted:
         raise DataError("it has no output.")
     ordered = nodes.sorted_nodes(graph, {entry.name for entry in given} | constants.keys(), wanted, opsets)
-    ordered, tied = _with_constants(ordered, constants)
+    ordered, tied = _with_constants(ordered, constants, constants.keys() - set(others or ()))
     read = {name for node in ordered for name in node.inputs} | set(wanted)
     constants = {name: value for name, value in constants.items() if name in read}
-    inputs = {entry.name: _dtype(entry) for entry in given}
+    for entry in given:
+        _check_tensor(entry)
+    inputs = [entry.name for entry in given]
     batch = _declared_batch(given)
     batch = None if batch is None else (rebatch, batch)
-    return ImportedModel(inputs, others or list(inputs), wanted, ordered, constants, tied, batch)
+    return ImportedModel(inputs, others or inputs, wanted, ordered, constants, tied, batch)
 
 
 def _declared_batch(given):
@@ -64,24 +65,29 @@ def _declared_batch(given):
     return sizes[0].dim_value if len(sizes) > 1 and sizes[0].dim_value > 0 else None
 
 
-def _with_constants(ordered, constants):
-    """Return the nodes but for those whose results are constants as they stand, which are entered; and what is tied."""
-    kept, aliases, tied = [], {}, {}
+def _with_constants(ordered, constants, fixed):
+    """Return the nodes but for those whose results are constants as they stand, which are entered; and what is tied.
+
+    Parameters
+    ----------
+    ordered : list of Node
+    constants : dict of str to ndarray
+    fixed : set of str
+        Those that cannot be given another value.
+    """
+    kept, aliases, tied, fixed = [], {}, {}, set(fixed)
     for node in ordered:
         inputs = tuple(aliases.get(name, name) for name in node.inputs)
-        if node.op_type == "Constant":
-            constants[node.outputs[0]] = node.reader.function(**node.attributes)
-        elif node.op_type == "Identity" and inputs[0] in constants:
+        if not node.reader.takes_shapes or not all(name in fixed or not name for name in inputs):
+            kept.append(node if inputs == node.inputs else node.with_inputs(inputs))
+            continue
+        if node.op_type == "Identity":
             aliases[node.outputs[0]] = inputs[0]
             tied[inputs[0]] = (*tied.get(inputs[0], ()), node.outputs[0])
-            # An output of the graph keeps its name.
-            constants[node.outputs[0]] = constants[inputs[0]]
-        elif node.reader.takes_shapes and all(name in constants or not name for name in inputs):
-            constants |= dict(
-                zip(node.outputs, computed(node.with_inputs(inputs), {"": None, **constants}), strict=False)
-            )
-        else:
-            kept.append(node if inputs == node.inputs else node.with_inputs(inputs))
+        # An alias is a constant too, since an output of the graph keeps its name.
+        results = computed(node.with_inputs(inputs), {"": None, **constants})
+        constants |= dict(zip(node.outputs, results, strict=False))
+        fixed.update(node.outputs)
     return kept, {name: others for name, others in tied.items() if constants[name].dtype.kind == "f"}
 
 
@@ -103,11 +109,6 @@ def tensor(entry, folder):
     return array
 
 
-def _dtype(entry):
+def _check_tensor(entry):
     if not entry.type.HasField("tensor_type"):
         raise UnsupportedError(f"the input {entry.name!r} is no tensor. Export the model with tensors alone.")
-    kind = entry.type.tensor_type.elem_type
-    try:
-        return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind))
-    except KeyError:
-        raise DataError(f"the input {entry.name!r} has no type of elements.") from None

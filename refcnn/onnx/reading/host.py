@@ -1,6 +1,7 @@
 """Operators of ONNX that no backend computes: what they give follows from shapes and constants.
 
-Their functions get ndarrays of what the host knows and Variables of the rest, as they are, and return ndarrays.
+Their functions get ndarrays of what the host knows and Variables of the rest, of which they look at the shapes alone; a
+parameter that is annotated as an ndarray gets one, whatever it takes. They return ndarrays.
 """
 
 import math
@@ -8,10 +9,7 @@ import math
 import numpy as np
 
 from ...errors import DataError
-from ...variable import Variable
-
-#: Elements of any one array that the host makes of numbers in a file.
-MOST_ELEMENTS = 2**27
+from .checks import MOST_ELEMENTS
 
 
 def _constant(
@@ -55,16 +53,11 @@ def _constant_of_shape(*, input, value=None):
     return np.full(shape, 0 if value is None else value.item(), np.float32 if value is None else value.dtype)
 
 
-def _range(start, limit, delta):
-    start, limit, delta = (_array(entry) for entry in (start, limit, delta))
+def _range(start: np.ndarray, limit: np.ndarray, delta: np.ndarray):
     count = max(0, math.ceil((limit.item() - start.item()) / delta.item())) if delta.item() else math.inf
     if count > MOST_ELEMENTS:
         raise DataError(f"{count} numbers are asked for; at most {MOST_ELEMENTS:,} are made.")
     return (start + np.arange(count) * delta).astype(start.dtype)
-
-
-def _array(value):
-    return value.as_ndarray() if isinstance(value, Variable) else value
 
 
 FROM_ONNX = {

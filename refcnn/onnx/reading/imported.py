@@ -22,7 +22,6 @@ class ImportedModel(Model):
     Attributes
     ----------
     input_names, output_names : tuple of str
-    input_types : tuple of numpy dtype
     tied : dict of str to tuple of str
         Of parameters that have other names in the file too, by ``Identity``, those names: they are one parameter here.
     """
@@ -30,8 +29,7 @@ class ImportedModel(Model):
     def __init__(self, inputs, all_inputs, outputs, nodes, constants, tied, batch):
         super().__init__()
         self._all_inputs = tuple(all_inputs)
-        self.input_names, self.input_types = tuple(inputs), tuple(inputs.values())
-        self.output_names, self.tied = tuple(outputs), tied
+        self.input_names, self.output_names, self.tied = tuple(inputs), tuple(outputs), tied
         self._nodes, self._last_uses = nodes, _last_uses(nodes, outputs)
         buffers, parameters = _stored(nodes, constants)
         self._constants = {
@@ -139,6 +137,8 @@ class _Run:
             if name in reader.known:
                 if value is not None:
                     known[name] = _plain(name, self._host(tensor, value))
+            elif reader.needs_values(len(tensors)):
+                tensors.append(self._host(tensor, value))
             else:
                 tensors.append(value)
         if node.op_type == "Reshape" and self._batch is not None and node.inputs[1:2] and tensors[0] is not None:

@@ -3,6 +3,8 @@
 import functools
 import inspect
 
+import numpy as np
+
 from ... import rooms
 from ...errors import DataError, UnsupportedError
 from ...stored import Buffer
@@ -41,6 +43,10 @@ class Reader:
     def stored_shapes(self, shapes):
         """Return in which shapes tensors are kept that are parameters, given those of all, None where not known."""
         return shapes if self._stored_shapes is None else self._stored_shapes(*shapes)
+
+    def needs_values(self, place):
+        """Return whether a function of the host reads the values of the tensor at a place."""
+        return place < len(self.tensors) and self.tensors[place].annotation is np.ndarray
 
     def is_buffer(self, place):
         """Return whether the tensor at a place is stored and not trained."""
