@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from onnx.reference import ReferenceEvaluator
 
 import refcnn as rm
+from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.operations.normalization import OPERATIONS
+from refcnn.conformance.subjects import finding as subjects
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError, ShapeError
 from refcnn.mode import recording
@@ -179,6 +181,19 @@ ONNX = {
     "layer_normalization": "LayerNormalization",
     "rms_normalization": "RMSNormalization",
 }
+
+
+def test_a_momentum_that_is_rounded_before_it_is_taken_from_1_conforms():
+    """ONNX's momentum is a float32: onnxruntime takes 1 - 0.99 to be 0.00999999, which is 1e-6 of it less."""
+    one, x = np.ones(1, np.float32), np.array([[151], [152]], np.float32)
+    case = Case((x, one, one, one, one), {"epsilon": 1e-5, "momentum": 0.99, "training": True})
+    expected = judge.expect_forward("batch_normalization", case, subjects.find("onnxruntime"))
+    model, feeds = build_alone("batch_normalization", case.inputs, case.attributes, 15)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    _, mean, _ = session.run(None, feeds)
+    for computed, is_within in ((mean, True), (mean - 2e-5, False)):
+        verdict = comparison.verdict(computed, expected.exact[1], expected.bounds[1])
+        assert verdict.within == is_within, verdict.text
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

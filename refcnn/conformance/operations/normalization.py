@@ -154,7 +154,7 @@ class BatchNormalization:
             d_variance = _either(slope * dscale / (deviation * twice), scale * dscale / (deviation * deviation * twice))
             return _wanted(needs, dx, dscale, dbias, d_mean, d_variance)
         d_mean, d_variance = (entry.reshape(scale.shape) for entry in d_running)
-        share = Approximation.of_attribute((1 - attributes["momentum"]) / _count(x, axes))
+        share = _share(attributes["momentum"]) / Approximation(_count(x, axes))
         of_variance = d_variance * share + d_variance * share
         dx = _added(
             _through_statistics(dy, x - mean, scale, deviation, axes),
@@ -197,8 +197,13 @@ class BatchNormalization:
 
 def _running(former, batch, momentum):
     """momentum former + (1 - momentum) batch, or as a step from the former one to that of the batch."""
-    kept, share = Approximation.of_attribute(momentum), Approximation.of_attribute(1 - momentum)
+    kept, share = Approximation.of_attribute(momentum), _share(momentum)
     return _either(former * kept + batch * share, former + (batch - former) * share)
+
+
+def _share(momentum):
+    """1 - momentum, rounded once, or of the momentum that was rounded before, which ONNX's attribute is."""
+    return _either(Approximation.of_attribute(1 - momentum), Approximation(1) - Approximation.of_attribute(momentum))
 
 
 def _through_statistics(dy, difference, scale, deviation, axes, is_centred=True):
