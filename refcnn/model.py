@@ -383,15 +383,15 @@ def _count(named):
     return f"{sum(int(np.prod(entry.shape)) for _, entry in named):,}"
 
 
-def unlisted(model, result):
-    """Return the parameters and buffers that a recorded result was computed from and that the model does not list.
+def unlisted(model, *results):
+    """Return the parameters and buffers that recorded results were computed from and that the model does not list.
 
     They would be saved nowhere.
 
     Parameters
     ----------
     model : Model
-    result : Variable
+    *results : Variable
 
     Returns
     -------
@@ -399,7 +399,7 @@ def unlisted(model, result):
         Each with the stem of an operation that reads it.
     """
     listed, found = {id(entry) for _, entry in model.named_state()}, {}
-    for node in tape(result):
+    for node in tape(*results):
         for entry in node.inputs:
             if isinstance(entry, Stored) and id(entry) not in listed:
                 found.setdefault(id(entry), (node.operation, entry))

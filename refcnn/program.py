@@ -32,7 +32,7 @@ class Step:
     operation : str
         The operation's stem.
     inputs : tuple of str or None
-        Names: ``image``, constants, results of earlier steps.
+        Names: inputs of the program, constants, results of earlier steps.
     attributes : dict
     results : tuple of str or None
         The names of the results: the label, or of an operation with several results ``split_1:0``, ``split_1:1``...;
@@ -59,22 +59,34 @@ class Program:
         something else), then ``constant.1``...; floats in float32, as in the file.
     variables : dict of str to Variable
         What was recorded, by name.
-    output : str
-        The name of the output, a result of the last step.
+    inputs, outputs : tuple of str
+        The names of what is given, ``image`` where that is one array, and of what is returned.
     """
 
     steps: tuple
     constants: dict
     variables: dict
-    output: str
+    inputs: tuple
+    outputs: tuple
 
-    def run(self, backend, constants, image):
-        """Compute every step on a backend from arrays of that backend; return all arrays by name."""
-        arrays = {**constants, IMAGE: image}
+    def run(self, backend, constants, inputs, each=lambda arrays: None):
+        """Compute every step on a backend from arrays of that backend; return all arrays by name.
+
+        Parameters
+        ----------
+        backend : Backend
+        constants : dict of str to array
+        inputs : sequence of array
+        each : callable, optional
+            Given the results of each step by name before the next is computed.
+        """
+        arrays = {**constants, **dict(zip(self.inputs, inputs, strict=True))}
         for step in self.steps:
-            inputs = [None if name is None else arrays[name] for name in step.inputs]
-            y, _ = backend.operation(step.operation).forward(*inputs, **step.attributes)
-            arrays |= named(step, results_of(y))
+            given = [None if name is None else arrays[name] for name in step.inputs]
+            y, _ = backend.operation(step.operation).forward(*given, **step.attributes)
+            results = named(step, results_of(y))
+            each(results)
+            arrays |= results
         return arrays
 
     def describe(self, step):
@@ -89,13 +101,13 @@ def named(step, values):
     return {name: value for name, value in zip(step.results, values, strict=True) if name is not None}
 
 
-def trace(model, image, softmax):
+def trace(model, inputs, softmax=False):
     """Run a model once in evaluation mode and return what it computed.
 
     Parameters
     ----------
     model : Model
-    image : ndarray, (N, ...)
+    inputs : ndarray, (N, ...), or sequence of several
     softmax : bool
         Whether the softmax of the model's output is taken too.
 
@@ -106,54 +118,95 @@ def trace(model, image, softmax):
     Raises
     ------
     ExportError
-        If the output is not computed from the input by recorded operations, or from parameters that the model does
+        If an output is not computed from the inputs by recorded operations, or from parameters that the model does
         not list.
     """
-    _check_one_input(model)
-    variable = Variable(image)
-    output = _recorded_output(model, variable, softmax)
-    found = unlisted(model, output)
+    inputs = [inputs] if isinstance(inputs, np.ndarray) else inputs
+    given = dict(zip(_input_names(model, len(inputs)), map(Variable, inputs), strict=True))
+    outputs = _recorded_outputs(model, tuple(given.values()), softmax)
+    found = unlisted(model, *outputs)
     if found:
         raise ExportError(f"the model cannot be written: {describe_unlisted(found)}")
-    nodes = tape(output)
-    variables = {IMAGE: variable, **dict(_read_only(nodes, variable, _renamed(model.named_state(), nodes)))}
-    constants = {name: _constant(entry) for name, entry in variables.items() if name != IMAGE}
-    steps = _steps(nodes, variables, output)
-    if not any(IMAGE in step.inputs for step in steps):
+    program = recorded(given, outputs, model.named_state())
+    if not any(name in step.inputs for step in program.steps for name in program.inputs):
         raise ExportError(
             "the model's output does not depend on its input by refcnn's operations. Compute it from the Variable that "
             "forward(self, x) is given, without as_ndarray() in between."
         )
-    return Program(steps, constants, variables, next(name for name, entry in variables.items() if entry is output))
+    return program
 
 
-def _recorded_output(model, variable, softmax):
-    """Run a model on a recorded Variable; return its output, which is the result of recorded operations."""
+def recorded(given, outputs, state=(), names=None):
+    """Return what was computed on the tape.
+
+    Parameters
+    ----------
+    given : dict of str to Variable
+        The inputs by name.
+    outputs : sequence of Variable
+    state : iterable of (str, Parameter or Buffer)
+    names : dict of str to Variable, optional
+        What some of the results are to be called.
+
+    Returns
+    -------
+    Program
+    """
+    nodes = tape(*outputs)
+    reserved = {*given, *OUTPUTS, *_labels(nodes), *(names or ())}
+    variables = {**given, **dict(_read_only(nodes, given, _renamed(state, reserved)))}
+    for entry in outputs:
+        # An output that nothing computes is a constant that nothing reads, or an input.
+        if entry.node is None and not any(entry is other for other in variables.values()):
+            variables[f"constant.output_{len(variables)}"] = entry
+    constants = {name: _constant(entry) for name, entry in variables.items() if name not in given}
+    steps = _steps(nodes, variables, outputs, {id(entry): name for name, entry in (names or {}).items()})
+    by_identity = {id(entry): name for name, entry in variables.items()}
+    return Program(steps, constants, variables, tuple(given), tuple(by_identity[id(entry)] for entry in outputs))
+
+
+def _input_names(model, count):
+    """Return what the inputs of a model are called: the image, or as its ``forward`` calls several."""
+    if count == 1:
+        names = [IMAGE]
+    else:
+        names = getattr(model, "input_names", None) or list(inspect.signature(model.forward).parameters)
+    try:
+        inspect.signature(model.forward).bind(*names)
+    except TypeError:
+        names = []
+    if len(names) != count:
+        raise ExportError(
+            f"the model is called as forward{inspect.signature(model.forward)}, but it is given {count} "
+            f"input{'s' * (count > 1)}. Give input_shape for each of its inputs."
+        )
+    return names
+
+
+def _recorded_outputs(model, variables, softmax):
+    """Run a model on recorded Variables; return its outputs, which are results of recorded operations, a tuple."""
     # A proof draws numbers with which a model may overflow; what comes of it is judged, so NumPy need not warn.
     try:
         with recording(), np.errstate(all="ignore"):
-            output = model(variable)
+            outputs = model(*variables)
             if softmax:
-                output = softmax_of(output)
+                outputs = softmax_of(outputs)
     except GradientError as error:
         raise ExportError(f"the model cannot be written as a graph: {error}") from None
-    if isinstance(output, tuple) and len(output) > 1:
-        raise ExportError(
-            f"the model has {len(output)} results, but a file has one output. Export a model whose forward returns one "
-            "of them."
-        )
-    if not isinstance(output, Variable) or output.node is None:
-        raise ExportError(
-            f"the model's output, a {type(output).__name__}, is not the result of refcnn's operations, so there is "
-            "nothing to write. Let forward return what the layers gave."
-        )
-    return output
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    for output in outputs:
+        if not isinstance(output, Variable) or output.node is None:
+            raise ExportError(
+                f"the model's output, a {type(output).__name__}, is not the result of refcnn's operations, so there is "
+                "nothing to write. Let forward return what the layers gave."
+            )
+    return outputs
 
 
-def _read_only(nodes, image, state):
-    """Yield (name, Variable) of what operations read and none computed, but for the image, in the order of reading."""
+def _read_only(nodes, given, state):
+    """Yield (name, Variable) of what operations read and none computed, but for the inputs, in the order of reading."""
     names = {id(entry): name for name, entry in state}
-    seen = {id(image)}.union(id(entry) for node in nodes for entry in node.results())
+    seen = set(map(id, given.values())).union(id(entry) for node in nodes for entry in node.results())
     unnamed = 0
     for entry in (entry for node in nodes for entry in node.inputs):
         if entry is None or id(entry) in seen:
@@ -169,32 +222,30 @@ def _constant(variable):
         return variable.as_ndarray().astype(kept(variable.dtype, FLOAT32.dtype))
 
 
-def _steps(nodes, variables, output):
-    """Return the Step of each node, and enter what is read of their results into the variables by name."""
+def _steps(nodes, variables, outputs, wanted):
+    """Return the Step of each node, and enter what is read of their results into the variables by name.
+
+    ``wanted`` says by the id of a Variable what it is to be called.
+    """
     names = {id(entry): name for name, entry in variables.items()}
-    read = {id(output)}.union(id(entry) for node in nodes for entry in node.inputs if entry is not None)
+    read = set(map(id, outputs)).union(id(entry) for node in nodes for entry in node.inputs if entry is not None)
+    taken = {*names.values(), *wanted.values()}
     steps = []
     for node, label in zip(nodes, _labels(nodes), strict=True):
+        while label in taken:
+            label += "'"
         inputs = tuple(None if entry is None else names[id(entry)] for entry in node.inputs)
         results = [entry if id(entry) in read else None for entry in node.results()]
         # No parameter, nor what lies between the operators of one operation, has a colon in its name.
         given = [f"{label}:{index}" for index in range(len(results))] if node.has_several_results else [label]
-        given = tuple(None if entry is None else name for name, entry in zip(given, results, strict=True))
+        given = tuple(
+            None if entry is None else wanted.get(id(entry), name) for name, entry in zip(given, results, strict=True)
+        )
         step = Step(label, node.operation, inputs, node.attributes, given)
         steps.append(step)
         variables |= named(step, results)
         names |= {id(entry): name for name, entry in named(step, results).items()}
     return tuple(steps)
-
-
-def _check_one_input(model):
-    try:
-        inspect.signature(model.forward).bind(IMAGE)
-    except TypeError:
-        raise ExportError(
-            f"the model is called as forward{inspect.signature(model.forward)}, but a file has one input. Export a "
-            "model whose forward(self, x) takes one, and calls this one."
-        ) from None
 
 
 def _labels(nodes):
@@ -206,9 +257,8 @@ def _labels(nodes):
     return labels
 
 
-def _renamed(state, nodes):
+def _renamed(state, taken):
     """Yield (name, Parameter or Buffer), with another name where the graph needs it for something else."""
-    taken = {IMAGE, *OUTPUTS, *_labels(nodes)}
     state = list(state)
     used = {name for name, _ in state}
     for name, entry in state:

@@ -90,9 +90,9 @@ def _zeros(backend, shape, dtype):
     return backend.array(np.zeros(shape, dtype)) if dtype.kind == "f" else None
 
 
-def tape(variable):
-    """Return the nodes of all that ``variable`` was computed from, each after those of its inputs, its own last."""
-    order, seen, stack = [], set(), [(variable.node, False)]
+def tape(*variables):
+    """Return the nodes of all that variables were computed from, each after those of its inputs, that of one last."""
+    order, seen, stack = [], set(), [(variable.node, False) for variable in reversed(variables)]
     while stack:
         node, visited = stack.pop()
         if visited:

@@ -1,14 +1,15 @@
-"""Models and arguments that an export refuses, before any proof."""
+"""Models and arguments that an export refuses, before any proof, and models of several inputs and outputs."""
 
 import os
 
 import numpy as np
+import onnxruntime
 import pytest
 
 import refcnn as rm
 from refcnn.data import Preprocessing
 from refcnn.errors import ArgumentError, ExportError, FileWriteError, ShapeError
-from refcnn.onnx import export, exporting
+from refcnn.onnx import export, exporting, load
 
 
 @pytest.fixture(autouse=True)
@@ -123,8 +124,44 @@ class Both(rm.Model):
         return rm.relu(x), rm.softmax(x)
 
 
-@pytest.mark.parametrize("model, what", [(Siamese(), r"forward\(a, b\)"), (Both(), "2 results")])
-def test_models_with_several_inputs_or_results_are_refused(tmp_path, model, what):
-    with pytest.raises(ExportError, match=what):
-        export(model, tmp_path / "model.onnx", (5,), backends=["reference"])
+@pytest.mark.parametrize("shapes", [(5,), [(5,)] * 3])
+def test_another_number_of_inputs_is_refused(tmp_path, shapes):
+    with pytest.raises(ExportError, match=r"forward\(a, b\)"):
+        export(Siamese(), tmp_path / "model.onnx", shapes, backends=["reference"])
     assert not (tmp_path / "model.onnx").exists()
+
+
+@pytest.mark.parametrize("model, shapes", [(Siamese(), [(5,), (5,)]), (Siamese(), [(4, 5), (1, 5)]), (Both(), (5,))])
+def test_several_inputs_and_outputs_are_exported(tmp_path, model, shapes):
+    path, number = tmp_path / "model.onnx", 2 if isinstance(model, Both) else 1
+    proof = export(model, path, shapes, backends=["reference"], examples=4)
+    assert proof.examples == 4 and all(0 <= ratio <= 1 for ratio in proof.ratios.values())
+    inputs, outputs = (["a", "b"], ["logits"]) if number == 1 else (["image"], ["output_1", "output_2"])
+    again = load(path)
+    assert [list(again.input_names), list(again.output_names)] == [inputs, outputs]
+    shapes = shapes if number == 1 else [shapes]
+    arrays = [np.arange(-7.0, 3 * np.prod(shape) - 7).reshape(3, *shape).astype(np.float32) for shape in shapes]
+    found = model(*arrays)
+    for one, other in zip(found if number == 2 else (found,), again.run(arrays), strict=True):
+        np.testing.assert_allclose(other, one.as_ndarray(), rtol=1e-6)
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    for one, other in zip(again.run(arrays), session.run(None, dict(zip(inputs, arrays, strict=True))), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-6)
+
+
+def test_a_result_that_is_returned_twice_has_two_names(tmp_path):
+    class Twice(rm.Model):
+        def forward(self, x):
+            y = rm.relu(x)
+            return y, y
+
+    export(Twice(), tmp_path / "model.onnx", (5,), backends=["reference"], examples=3)
+    first, second = load(tmp_path / "model.onnx").run([np.ones((2, 5), np.float32)])
+    np.testing.assert_array_equal(first, second)
+
+
+def test_classes_and_preprocessing_are_of_one_output_and_one_input(tmp_path):
+    with pytest.raises(ArgumentError, match="one name for each value of a row"):
+        export(Both(), tmp_path / "model.onnx", (2,), classes=["a", "b"], backends=["reference"])
+    with pytest.raises(ArgumentError, match="preprocessing"):
+        export(Siamese(), tmp_path / "model.onnx", [(1, 2, 2)] * 2, preprocessing=Preprocessing(1.0, 1, 2, 2))

@@ -198,7 +198,7 @@ def verdict_on(model, x, computed):
     """Return the verdict on the result of a model of one operation, judged as each step of an export is."""
     image = np.array(x, np.float32)
     program = trace(model, image, softmax=False)
-    ((_, _, verdict),) = exact.Exact(program).verdicts(image, {program.output: np.array(computed, np.float32)})
+    ((_, _, verdict),) = exact.Exact(program).verdicts([image], {program.outputs[0]: np.array(computed, np.float32)})
     return verdict
 
 
@@ -324,8 +324,11 @@ def test_an_operation_without_a_bound_is_refused(tmp_path, monkeypatch):
 def test_the_drawn_images_cover_what_they_should():
     seen = []
     settings = hypothesis.settings(max_examples=60, derandomize=True, database=None)
-    settings(hypothesis.given(drawing.images((1, 4, 4), 255.0))(lambda image: seen.append(image)))()
-    assert {len(image) for image in seen} == {1, 2, 3, 4, 5, 6}
+    shapes = (1, 4, 4), (2,)
+    settings(hypothesis.given(drawing.drawn_inputs(shapes, 255.0))(lambda drawn: seen.append(drawn.arrays)))()
+    assert {tuple(map(len, arrays)) for arrays in seen} == {(1, 1), (2, 2), (3, 3), (6, 6)}
+    assert {tuple(array.shape[1:] for array in arrays) for arrays in seen} == {shapes}
+    seen = [image for image, _ in seen]
     assert all(image.dtype == np.float32 and np.isfinite(image).all() for image in seen)
     assert any(not image.any() for image in seen)
     assert any(image.min() >= 0 and 200 < image.max() <= 255 and len(np.unique(image)) > 9 for image in seen)
@@ -338,20 +341,21 @@ def test_the_search_for_a_simpler_input_ends_in_time(monkeypatch):
     monkeypatch.setattr(drawing, "SHRINKING_TIME", 0.0)
     seen = []
 
-    def check(image):
-        seen.append(image)
-        if np.count_nonzero(image) > 3:
+    def check(drawn):
+        seen.append(drawn)
+        if np.count_nonzero(drawn.arrays[0]) > 3:
             raise ExportError("too many")
 
-    image, error = drawing.failure(drawing.images((4, 4), 1.0), 20, check)
-    assert str(error) == "too many" and image is seen[-1]
+    drawn, error = drawing.failure(drawing.drawn_inputs([(4, 4)], 1.0), 20, check)
+    assert str(error) == "too many" and drawn is seen[-1]
 
 
 def test_the_search_simplifies():
-    def check(image):
-        if (image > 0.5).any():
+    def check(drawn):
+        if (drawn.arrays[0] > 0.5).any():
             raise ExportError("too bright")
 
-    image, _ = drawing.failure(drawing.images((4, 4), 1.0), 20, check)
-    assert len(image) == 1 and np.count_nonzero(image) == 1
-    assert drawing.failure(drawing.images((4, 4), 1.0), 20, lambda image: None) is None
+    strategy = drawing.drawn_inputs([(4, 4)], 1.0)
+    drawn, _ = drawing.failure(strategy, 20, check)
+    assert len(drawn.arrays[0]) == 1 and np.count_nonzero(drawn.arrays[0]) == 1
+    assert drawing.failure(strategy, 20, lambda drawn: None) is None

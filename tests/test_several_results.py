@@ -225,7 +225,7 @@ def test_a_result_that_nothing_reads_has_no_name_even_if_the_model_keeps_it():
 
     program = trace(Keeping(), np.ones((2, 5), np.float32), softmax=False)
     assert [step.results for step in program.steps] == [(f"{STEM}_1:0", None), ("relu_1",)]
-    assert set(program.variables) == {"image", f"{STEM}_1:0", "relu_1"} and program.output == "relu_1"
+    assert set(program.variables) == {"image", f"{STEM}_1:0", "relu_1"} and program.outputs == ("relu_1",)
 
 
 @pytest.mark.parametrize("is_own", [False, True])

@@ -170,7 +170,7 @@ class Book:
                 traced = program.trace(model, np.zeros((1, *image_shape), np.float32), softmax=False)
             shapes = {name: ("N", *variable.shape[1:]) for name, variable in traced.variables.items()}
             proto, _ = graph.build(
-                traced, shapes, name="bench", opset=DEFAULT_OPSET, output_name="y", classes=None, preprocessing=None
+                traced, shapes, name="bench", opset=DEFAULT_OPSET, output_names=["y"], classes=None, preprocessing=None
             )
             path = self._folder / f"{len(self._files)}.onnx"
             path.write_bytes(proto.SerializeToString())

@@ -28,7 +28,7 @@ _LARGEST_CONSTANTS = 2**31 - 2**24
 def export(
     model: Model,
     path: PathLike,
-    input_shape: Sequence[int],
+    input_shape: Sequence[int] | Sequence[Sequence[int]],
     *,
     classes: Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
@@ -39,12 +39,15 @@ def export(
     progress: Callable[[int, int], object] | None = None,
     proof: bool = True,
     proof_time: float | None = None,
+    strict: bool = False,
 ) -> "Proof":
     """Write a model as an ONNX file, after a proof that the file computes what the model does.
 
     The model is run in evaluation mode, and what it computes is written as
     ONNX operators with the input ``image`` (N, ...) and the output ``logits``
-    or ``probabilities``, N being the batch size. Before the file takes its
+    or ``probabilities``, N being the batch size; several inputs have the names
+    that ``forward`` gives them, several outputs are ``output_1`` and so on, or
+    both are called as in the file that the model was read from. Before the file takes its
     name it passes ONNX's full check, and onnxruntime, the reference and the
     OpenCL backend run it on inputs that Hypothesis draws: each answer must
     lie within a derived error bound of the exact one, which is the float64
@@ -60,8 +63,8 @@ def export(
         If it has no parameters yet, they are made here.
     path : str or os.PathLike
         The file to write or to replace.
-    input_shape : tuple of int
-        The shape of one example, (C, H, W) for images.
+    input_shape : tuple of int, or sequence of such
+        The shape of one example, (C, H, W) for images; for a model with several inputs that of each.
     classes : sequence of str, optional
         The names of the classes, stored in the file.
     preprocessing : refcnn.data.Preprocessing, optional
@@ -83,6 +86,9 @@ def export(
         Seconds after which the proof ends with what was judged by then; the Proof says what was not. An operation that
         is being computed is finished.
 
+    strict : bool
+        Whether a file is refused too that is within all proved bounds, but beyond a probable one.
+
     Returns
     -------
     Proof
@@ -101,7 +107,7 @@ def export(
     ShapeError
         If the input's shape does not fit the model.
     """
-    input_shape = _check_arguments(model, input_shape, preprocessing)
+    input_shapes = _check_arguments(model, input_shape, preprocessing)
     opset = _check_opset(opset)
     examples = attribute.integer("export", "examples", examples)
     if proof_time is not None:
@@ -109,8 +115,8 @@ def export(
     classes = _check_classes(classes)
     check_writable(path)
 
-    program, shapes = _trace(model, input_shape, softmax)
-    _check_output(shapes[program.output], classes)
+    program, shapes = _trace(model, input_shapes, softmax)
+    _check_outputs([shapes[name] for name in program.outputs], classes)
     _check_constants(program)
 
     from .proof import proving
@@ -123,11 +129,11 @@ def export(
         opset=opset,
         classes=classes,
         preprocessing=preprocessing,
-        output_name=OUTPUTS[bool(softmax)],
+        output_names=_output_names(model, program, softmax),
     )
 
-    def same(image):
-        require_same(program, trace(model, image, softmax), f"a batch of {len(image)} drawn images")
+    def same(inputs):
+        require_same(program, trace(model, inputs, softmax), f"a batch of {len(inputs[0])} drawn images")
 
     with atomic_write(path) as temporary:
         content = proto.SerializeToString(deterministic=True)
@@ -139,7 +145,7 @@ def export(
             program,
             proto,
             outputs,
-            input_shape=input_shape,
+            input_shapes=input_shapes,
             opset=opset,
             examples=examples,
             same=same,
@@ -147,6 +153,7 @@ def export(
             backend_list=backends,
             progress=progress,
             seconds=proof_time,
+            strict=strict,
         )
 
 
@@ -159,20 +166,34 @@ def _check_arguments(model, input_shape, preprocessing):
         raise ArgumentError(
             "export: called inside `with model.train():`, where Dropout drops. Call it after the block."
         )
-    if not isinstance(input_shape, (tuple, list)) or not all(
-        isinstance(size, numbers.Integral) and not isinstance(size, bool) and size > 0 for size in input_shape
-    ):
-        raise ArgumentError(
-            f"export: input_shape is {input_shape!r}. Give the shape of one example, such as (1, 28, 28), without the "
-            "batch."
-        )
-    input_shape = tuple(map(int, input_shape))
-    if preprocessing is not None and preprocessing.shape != input_shape:
+    is_of_several = isinstance(input_shape, (tuple, list)) and any(
+        isinstance(one, (tuple, list)) for one in input_shape
+    )
+    shapes = tuple(input_shape) if is_of_several else (input_shape,)
+    for shape in shapes:
+        if not isinstance(shape, (tuple, list)) or not all(
+            isinstance(size, numbers.Integral) and not isinstance(size, bool) and size > 0 for size in shape
+        ):
+            raise ArgumentError(
+                f"export: input_shape is {input_shape!r}. Give the shape of one example, such as (1, 28, 28), without "
+                "the batch; for several inputs that of each."
+            )
+    shapes = tuple(tuple(map(int, shape)) for shape in shapes)
+    if preprocessing is not None and (preprocessing.shape,) != shapes:
         raise ArgumentError(
             f"export: input_shape is {input_shape}, but the preprocessing gives {preprocessing.shape}. Give both for "
             "the same images."
         )
-    return input_shape
+    return shapes
+
+
+def _output_names(model, program, softmax):
+    if len(program.outputs) == 1:
+        return (OUTPUTS[bool(softmax)],)
+    names = getattr(model, "output_names", ())
+    if len(names) == len(program.outputs) and not program.variables.keys() & set(names):
+        return names
+    return tuple(f"output_{number}" for number in range(1, len(program.outputs) + 1))
 
 
 def _check_opset(opset):
@@ -193,16 +214,17 @@ def _check_classes(classes):
     return tuple(classes)
 
 
-def _check_output(shape, classes):
-    if not shape or shape[0] != "N":
-        raise ExportError(
-            f"the model's output has shape {shape}, whose first axis is not the batch. Give a model that returns one "
-            "row for each example."
-        )
-    if classes is not None and (len(shape) != 2 or shape[1] != len(classes)):
+def _check_outputs(shapes, classes):
+    for shape in shapes:
+        if shape[:1] != ("N",):
+            raise ExportError(
+                f"the model's output has shape {shape}, whose first axis is not the batch. Give a model that returns "
+                "one row for each example."
+            )
+    if classes is not None and list(shapes) != [("N", len(classes))]:
         raise ArgumentError(
-            f"export: there are {len(classes)} classes, but the model's output has shape {shape}. Give one name for "
-            "each value of a row."
+            f"export: there are {len(classes)} classes, but the model's output has shape "
+            f"{' and '.join(map(str, shapes))}. Give one name for each value of a row."
         )
 
 
@@ -222,10 +244,10 @@ def _check_constants(program):
         )
 
 
-def _trace(model, input_shape, softmax):
+def _trace(model, input_shapes, softmax):
     """Return a model's program, which must be one for all batch sizes, and the shapes of what it computes."""
-    program = trace(model, np.zeros((2, *input_shape), FLOAT32.dtype), softmax)
-    other = trace(model, np.ones((3, *input_shape), FLOAT32.dtype), softmax)
+    program = trace(model, [np.zeros((2, *shape), FLOAT32.dtype) for shape in input_shapes], softmax)
+    other = trace(model, [np.ones((3, *shape), FLOAT32.dtype) for shape in input_shapes], softmax)
     program = for_any_batch(program, other)
     require_same(program, other, "a batch of 3 in place of 2")
     shapes = {name: _shape(program.variables[name], other.variables[name]) for name in program.variables}

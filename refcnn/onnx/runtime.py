@@ -8,7 +8,7 @@ _FATAL = 4
 
 
 class Session:
-    """A model loaded into onnxruntime, with its default optimisations.
+    """A model loaded into onnxruntime.
 
     What onnxruntime has to say comes as exceptions alone: they are of several unrelated classes.
 
@@ -16,17 +16,21 @@ class Session:
     ----------
     model : bytes
         A serialised ONNX model.
+    is_optimised : bool
+        Whether with its default optimisations, or none.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, is_optimised=True):
         options = onnxruntime.SessionOptions()
+        if not is_optimised:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = _FATAL
         self._session = onnxruntime.InferenceSession(model, options, providers=[PROVIDER])
         self._options = onnxruntime.RunOptions()
         self._options.log_severity_level = _FATAL
 
-    def run(self, image):
-        """Return every output, by name, of an ndarray given as the only input."""
-        name = self._session.get_inputs()[0].name
+    def run(self, *inputs):
+        """Return every output, by name, of ndarrays given as the inputs."""
+        given = dict(zip([entry.name for entry in self._session.get_inputs()], inputs, strict=True))
         names = [output.name for output in self._session.get_outputs()]
-        return dict(zip(names, self._session.run(names, {name: image}, self._options), strict=True))
+        return dict(zip(names, self._session.run(names, given, self._options), strict=True))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refcnn.conformance.operations import conv2d
+from refcnn.conformance.theory import sliding
 from refcnn.conformance.theory.strategies import FEW_NOT_FINITE, Case, arrays
 from refcnn.opencl import variants
 from refcnn.reference import conv2d as reference
@@ -190,7 +191,7 @@ def test_the_judge_s_matrix_products_are_the_loops(case):
 @given(case=conv2d.cases("tiny"))
 def test_they_are_in_parts_of_the_images(most, case):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conv2d, "_MOST_ELEMENTS", most)
+        patch.setattr(sliding, "_MOST_ELEMENTS", most)
         compare_exact(case)
 
 

@@ -71,6 +71,36 @@ def edges(case):
 #: in another order, to 1e-12 of their magnitudes.
 exact_forward = None
 
+#: What may take the place of the reference's ``backward`` likewise, for what :data:`exact_forward` saved.
+exact_backward = None
+
+
+def terms(inputs, attributes):
+    """Return how many roundings at least have a part in the bound of an element, where they are as good as equal ones.
+
+    These are the products of a sum, which are bounded as if all were off to the same side.
+    """
+    return 1
+
+
+def may_flip(inputs, errors, attributes):
+    """Return at how many elements the slope may be another with inputs that are off by some errors.
+
+    Parameters
+    ----------
+    inputs : list of (ndarray or None)
+    errors : list of (ndarray or None)
+        None of what is constant.
+    attributes : dict
+
+    Returns
+    -------
+    int or None
+        0 of what is linear in all inputs together that may be off; None of what is not linear by pieces.
+    """
+    return None
+
+
 #: Where the operation may be folded into the convolution before it: ``folded(w, b, *own)`` returns the kernels and the
 #: bias that give its result then, as :class:`~refcnn.conformance.theory.approximation.Approximation`.
 folded = None

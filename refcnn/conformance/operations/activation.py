@@ -9,6 +9,7 @@ from ...reference import activation as reference
 from ...reference.elementary import Unary
 from ...special import erf
 from ..theory.derived import Derived
+from ..theory.pieces import turns_at
 from .elementary import cases
 
 #: With which integers stay what float32 holds.
@@ -91,6 +92,10 @@ def _clip_may_route(y, bound, is_open, dy):
     return is_open | is_near & (bound > 0), dy
 
 
+def _clip_may_flip(inputs, errors, attributes):
+    return turns_at(attributes["min"], attributes["max"])(inputs, errors, attributes)
+
+
 _EXACT_LEAKY = {"alpha": _EXACT_ALPHAS}
 _LIMITS = {"min": (-np.inf, -3.0, 0.0, 0.5, 7.0), "max": (np.inf, 6.0, 0.0, 0.1, -2.0)}
 _EXACT_HARD = {"alpha": _EXACT_ALPHAS, "beta": (0.5, 0.0, 1.0)}
@@ -104,6 +109,7 @@ OPERATIONS = {
         is_exact_with=_within({"min": (-np.inf, -3.0, 0.0, 0.5, 7.0), "max": (np.inf, 6.0, 0.0, -2.0)}),
         AS_FOLLOWER=_CLIPPED,
         may_route=_clip_may_route,
+        may_flip=_clip_may_flip,
     ),
     "elu": _derived("elu", cases_with(alpha=_ALPHAS)),
     "gelu": Derived(Unary(gelu, reference.gelu_slope), cases_with(approximate=("none", "tanh"))),
@@ -119,6 +125,7 @@ OPERATIONS = {
         cases_with(_EXACT_LEAKY, alpha=(0.01, 0.1, 0.0, 1.0, -0.5, 3.0)),
         EXACT_ON_INTEGERS=True,
         is_exact_with=_within(_EXACT_LEAKY),
+        may_flip=turns_at(0),
     ),
     "mish": Derived(Unary(mish, reference.mish_slope), cases),
     "selu": _derived("selu", cases_with(alpha=(1.6732632423543772, 1.0, -0.5), gamma=(1.0507009873554805, 1.0, 3.0))),

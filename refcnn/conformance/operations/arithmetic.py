@@ -10,6 +10,7 @@ from ...formats import INT32, INT64
 from ...reference import arithmetic as reference
 from ...shapes import broadcast_shape
 from ..theory.derived import Derived
+from ..theory.pieces import linear, linear_in_first, linear_in_one
 from ..theory.strategies import LARGEST_INTEGER, Case, arrays, exact_arrays, shapes, special_numbers
 
 
@@ -118,12 +119,14 @@ def _derived(operation, cases, **traits):
 
 
 OPERATIONS = {
-    "add": _derived("add", cases_of_any_numbers, EXACT_ON_INTEGERS=True, is_copy=_passes_dy_on),
-    "divide": _derived("divide", quotient_cases),
+    "add": _derived("add", cases_of_any_numbers, EXACT_ON_INTEGERS=True, is_copy=_passes_dy_on, may_flip=linear),
+    "divide": _derived("divide", quotient_cases, may_flip=linear_in_first),
     "maximum": _derived("maximum", cases_of_any_numbers, EXACT_ON_INTEGERS=True),
     "minimum": _derived("minimum", cases_of_any_numbers, EXACT_ON_INTEGERS=True),
-    "multiply": _derived("multiply", cases_of_any_numbers, EXACT_ON_INTEGERS=True),
+    "multiply": _derived("multiply", cases_of_any_numbers, EXACT_ON_INTEGERS=True, may_flip=linear_in_one),
     "power": _derived("power", power_cases),
     "prelu": _derived("prelu", prelu_cases, EXACT_ON_INTEGERS=True),
-    "subtract": _derived("subtract", cases_of_any_numbers, EXACT_ON_INTEGERS=True, is_copy=_passes_dy_on),
+    "subtract": _derived(
+        "subtract", cases_of_any_numbers, EXACT_ON_INTEGERS=True, is_copy=_passes_dy_on, may_flip=linear
+    ),
 }

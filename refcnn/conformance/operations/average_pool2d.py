@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from ...reference import average_pool2d
 from ..theory.bounds import QUOTIENT_ROUNDINGS, sum_of_terms, windows_over_a_pixel
 from ..theory.edges import of_pooling
+from ..theory.pieces import linear
 from ..theory.strategies import FEW_NOT_FINITE, pooling_cases
 
 EXACT_ON_INTEGERS = True
+may_flip = linear
 
 
 @st.composite

@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 from hypothesis import strategies as st
-from numpy.lib.stride_tricks import sliding_window_view
 
 from ...reference import conv2d
-from ...shapes import window_extent, window_output_shape
-from ..theory import winograd
+from ...shapes import window_output_shape
+from ..theory import sliding, winograd
 from ..theory.bounds import UNDEFINED, windows_over_a_pixel
 from ..theory.convolution import bias_bound, gathered_bound, spread_bound, weights_bound
 from ..theory.edges import of_bias, of_planes, of_windows
+from ..theory.pieces import linear_in_first
 from ..theory.strategies import (
     FEW_NOT_FINITE,
     KERNELS,
@@ -28,8 +28,8 @@ from ..theory.strategies import (
 
 EXACT_ON_INTEGERS = True
 
-#: Elements of the matrix of windows, but for a single image's: 64 MiB in float64.
-_MOST_ELEMENTS = 2**23
+#: Roundings of tiles of 2 x 2, by :mod:`~refcnn.conformance.theory.winograd`, beside those of a sum over channels.
+ROUNDINGS_OF_TRANSFORMATIONS = 10
 
 #: The directions in which algorithms are told, by the input of which each is the gradient.
 _GRADIENTS = ("backward_x", "backward_w", "backward_b")
@@ -72,44 +72,32 @@ def channels(draw, largest):
 
 
 def exact_forward(x, w, b, *, stride, padding, dilation, groups):
-    """As :func:`refcnn.reference.conv2d.forward`, by matrix products.
-
-    Its loops are the definition, and go over the pixels of the result one by one; here all windows of some images are
-    the rows of one matrix, so that the same products are summed in another order.
-    """
-    padded, kernels = conv2d.pad(x, padding), conv2d.kernels_of_groups(w, groups).swapaxes(1, 2)
-    windows = _windows(padded, w.shape[2:], stride, dilation)
-    out = windows.shape[2 : 2 + len(stride)]
-    y = np.zeros((len(x), len(w), *out), dtype=x.dtype)
-    size = max(1, _MOST_ELEMENTS // max(1, math.prod(windows.shape[1:])))
-    for first in range(0, len(x), size):
-        part = windows[first : first + size]
-        products = _rows(part, groups, len(stride)) @ kernels
-        y[first : first + size] = _images(products, len(part), out)
-    if b is not None:
-        y += b
-    return y, (padded, w)
+    """As :func:`refcnn.reference.conv2d.forward`, by matrix products."""
+    padded = conv2d.pad(x, padding)
+    out = window_output_shape(padded.shape[2:], w.shape[2:], stride, (0,) * len(padding), dilation)
+    y = sliding.gathered(padded, w, stride, dilation, groups, out)
+    return y if b is None else y + b, (padded, w)
 
 
-def _windows(x, kernel, stride, dilation):
-    """x (N, C, H, W) -> (N, C, out_h, out_w, kh, kw), a view."""
-    extents = [window_extent(taps, spread) for taps, spread in zip(kernel, dilation, strict=True)]
-    windows = sliding_window_view(x, extents, axis=tuple(range(2, x.ndim)))
-    return windows[:, :, *(slice(None, None, step) for step in (*stride, *dilation))]
+def exact_backward(dy, saved, needs, **attributes):
+    """As :func:`refcnn.reference.conv2d.backward`, dx by matrix products."""
+    others = (None, None)
+    if any(needs[1:]):
+        _, *others = conv2d.backward(dy, saved, (False, *needs[1:]), **attributes)
+    if not needs[0]:
+        return None, *others
+    x, w = saved
+    dx = sliding.spread(dy, w, x.shape[2:], attributes["stride"], attributes["dilation"], attributes["groups"])
+    return conv2d.crop(dx, attributes["padding"]), *others
 
 
-def _rows(windows, groups, axes):
-    """(N, C, out_h, out_w, kh, kw) -> (groups, N out_h out_w, C/groups kh kw)."""
-    images, channels, *others = windows.shape
-    of_groups = windows.reshape(images, groups, channels // groups, *others)
-    order = (1, 0, *range(3, 3 + axes), 2, *range(3 + axes, 3 + 2 * axes))
-    return of_groups.transpose(order).reshape(groups, -1, channels // groups * math.prod(others[axes:]))
+def terms(inputs, attributes):
+    """The products under a window, or what of these and of its transformations Winograd's algorithm has at least."""
+    channels = inputs[1].shape[1]
+    return min(channels * math.prod(inputs[1].shape[2:]), channels + ROUNDINGS_OF_TRANSFORMATIONS)
 
 
-def _images(products, count, out):
-    """(groups, N out_h out_w, K/groups) -> (N, K, out_h, out_w)."""
-    groups, _, kernels = products.shape
-    return products.reshape(groups, count, -1, kernels).transpose(1, 0, 3, 2).reshape(count, groups * kernels, *out)
+may_flip = linear_in_first
 
 
 def forward_bound(inputs, attributes, errors=None, algorithms=None):
@@ -146,7 +134,7 @@ def backward_bound(dy, inputs, attributes, needs, algorithms=None):
     padded, zeros_w = conv2d.pad(np.zeros(x.shape), attributes["padding"]), np.zeros(w.shape)
 
     def dx_product(dy, w):
-        return conv2d.backward(dy, (padded, w), (True, False, False), **attributes)[0]
+        return exact_backward(dy, (padded, w), (True, False, False), **attributes)[0]
 
     def dw_product(dy, x):
         saved = conv2d.pad(x, attributes["padding"]), zeros_w

@@ -3,12 +3,14 @@
 import numpy as np
 from hypothesis import strategies as st
 
+from ...reference import conv2d as reference_conv2d
 from ...reference import conv_transpose2d
-from ...shapes import sides, window_extent, window_output_shape
-from ..theory import winograd
+from ...shapes import sides, transposed_output_shape, window_extent, window_output_shape
+from ..theory import sliding, winograd
 from ..theory.bounds import windows_over_a_pixel
 from ..theory.convolution import bias_bound, gathered_bound, spread_bound, weights_bound
 from ..theory.edges import of_bias, of_planes, of_windows
+from ..theory.pieces import linear_in_first
 from ..theory.strategies import FEW_NOT_FINITE, LIMITS, Case, arrays, batches, images_under
 from . import conv2d
 
@@ -40,6 +42,34 @@ def cases(draw, size="small", integers=False):
     return Case((x, w, b), {**window, "output_padding": output_padding, "groups": groups}, dy)
 
 
+def exact_forward(x, w, b, *, stride, padding, output_padding, dilation, groups):
+    """As :func:`refcnn.reference.conv_transpose2d.forward`, by matrix products."""
+    whole = transposed_output_shape(x.shape[2:], w.shape[2:], stride, (0,) * len(padding), output_padding, dilation)
+    y = reference_conv2d.crop(sliding.spread(x, w, whole, stride, dilation, groups), padding)
+    return y if b is None else y + b, (x, w)
+
+
+def exact_backward(dy, saved, needs, **attributes):
+    """As :func:`refcnn.reference.conv_transpose2d.backward`, dx by matrix products."""
+    others = (None, None)
+    if any(needs[1:]):
+        _, *others = conv_transpose2d.backward(dy, saved, (False, *needs[1:]), **attributes)
+    if not needs[0]:
+        return None, *others
+    dy, (x, w) = reference_conv2d.pad(dy, attributes["padding"]), saved
+    of_windows = attributes["stride"], attributes["dilation"], attributes["groups"]
+    return sliding.gathered(dy, w, *of_windows, x.shape[2:]), *others
+
+
+def terms(inputs, attributes):
+    """What may lie on one pixel, or of Winograd's algorithm what a convolution has."""
+    channels = len(inputs[1]) // attributes["groups"]
+    return min(channels * _windows(inputs[1], attributes), channels + conv2d.ROUNDINGS_OF_TRANSFORMATIONS)
+
+
+may_flip = linear_in_first
+
+
 def forward_bound(inputs, attributes, errors=None, algorithms=None):
     """One term for each tap of a kernel that may lie on a pixel, in each channel of the group.
 
@@ -54,7 +84,7 @@ def forward_bound(inputs, attributes, errors=None, algorithms=None):
     x, w, b = inputs
 
     def product(x, w):
-        return conv_transpose2d.forward(x, w, None, **attributes)[0]
+        return exact_forward(x, w, None, **attributes)[0]
 
     def direct(errors):
         return spread_bound(product, x, w, _windows(w, attributes), attributes["groups"], b, errors)
@@ -76,7 +106,7 @@ def backward_bound(dy, inputs, attributes, needs, algorithms=None):
     zeros_x, zeros_w = np.zeros(x.shape), np.zeros(w.shape)
 
     def dx_product(dy, w):
-        return conv_transpose2d.backward(dy, (zeros_x, w), (True, False, False), **attributes)[0]
+        return exact_backward(dy, (zeros_x, w), (True, False, False), **attributes)[0]
 
     def dw_product(x, dy):
         return conv_transpose2d.backward(dy, (x, zeros_w), (False, True, False), **attributes)[1]

@@ -4,9 +4,11 @@ from hypothesis import strategies as st
 
 from ..theory.bounds import sum_of_products, sum_of_terms
 from ..theory.edges import of_bias
+from ..theory.pieces import linear_in_first
 from ..theory.strategies import FEW_NOT_FINITE, LIMITS, VAST, Case, arrays, extents
 
 EXACT_ON_INTEGERS = True
+may_flip = linear_in_first
 _LARGEST_TINY = 18
 _LONG_SUMS = st.sampled_from((511, 512, 513, 1023, 1024, 1025))
 # Batch, inputs and outputs where rows lie so far apart that kernels may copy a matrix first, one after the other.
@@ -47,6 +49,11 @@ def backward_bound(dy, inputs, attributes, needs):
         sum_of_products(lambda dy, x: x.T @ dy, dy, x, dy.shape[0]) if needs[1] else None,
         sum_of_terms(lambda dy: dy.sum(axis=0, keepdims=True), dy, dy.shape[0]) if needs[2] else None,
     )
+
+
+def terms(inputs, attributes):
+    """The products of a row."""
+    return inputs[0].shape[1]
 
 
 def edges(case):

@@ -10,6 +10,7 @@ from ..theory.strategies import shapes
 EXACT_ON_INTEGERS = True
 
 forward_bound = moving.forward_bound_of(expand)
+may_flip = moving.may_flip
 backward_bound, is_copy = moving.sum_bound_of(expand), moving.is_copy_forward
 
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from ...reference import global_average_pool2d
 from ..theory.derived import Derived
 from ..theory.edges import of_axes, of_planes
+from ..theory.pieces import linear
 from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, image_shapes
 
 
@@ -17,6 +18,7 @@ def cases(draw, size="small", integers=False):
 
 
 _derived = Derived(global_average_pool2d, cases)
+may_flip = linear
 forward_bound, backward_bound = _derived.forward_bound, _derived.backward_bound
 
 

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from ...reference.arithmetic import unbroadcast
 from ...shapes import broadcast_shape, matrix_product_shape
 from ..theory.bounds import sum_of_products
+from ..theory.pieces import linear_in_one
 from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, extents, grown
 
 EXACT_ON_INTEGERS = True
+may_flip = linear_in_one
 _LONG_SUMS = (511, 512, 513, 1025)
 #: The axes before the last two, of a and of b.
 _STACKS = (
@@ -48,6 +50,11 @@ def forward_bound(inputs, attributes, errors=None):
     """One term for each number in a row of a."""
     a, b = inputs
     return sum_of_products(np.matmul, a, b, a.shape[-1], errors=(*(errors or (None, None)), None))
+
+
+def terms(inputs, attributes):
+    """The products of a row and a column."""
+    return inputs[0].shape[-1]
 
 
 def backward_bound(dy, inputs, attributes, needs):

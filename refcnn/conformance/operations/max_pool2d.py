@@ -4,9 +4,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ...reference import average_pool2d, max_pool2d
-from ...shapes import reached_padding
+from ...shapes import image_slices, reached_padding, sides
 from ..theory.bounds import UNDEFINED, extreme_error, input_error, may_be_flushed, sum_of_terms, windows_over_a_pixel
 from ..theory.edges import of_pooling
+from ..theory.sliding import under
 from ..theory.strategies import ZEROS_AND_NOT_FINITE, pooling_cases, subnormal_numbers
 from ..theory.windows import pixels_under
 
@@ -22,10 +23,46 @@ def cases(draw, size="small", integers=False, special=True):
     return draw(pooling_cases(size, integers, special=everything if special else ()))
 
 
+def exact_forward(x, **attributes):
+    """As :func:`refcnn.reference.max_pool2d.forward`, all windows at once."""
+    if (x == -np.inf).any():
+        # As small as the padding, which never wins.
+        return max_pool2d.forward(x, **attributes)
+    pixels = pixels_under(x, -np.inf, **attributes)
+    winner = pixels.argmax(axis=-1)
+    return np.take_along_axis(pixels, winner[..., None], -1)[..., 0], (winner.astype(np.int32), x.shape)
+
+
+def exact_backward(dy, saved, needs, *, kernel, stride, padding, dilation=None, ceil_mode=False):
+    """As :func:`refcnn.reference.max_pool2d.backward`, one tap of all windows after the other."""
+    winner, shape = saved
+    reached = reached_padding(shape[2:], kernel, stride, padding, dilation, ceil_mode)
+    dx = np.pad(np.zeros(shape, dtype=dy.dtype), ((0, 0), (0, 0), *sides(reached)))
+    spread = dilation or (1,) * len(kernel)
+    for number, tap in enumerate(np.ndindex(*kernel)):
+        dx[:, :, *under(tap, dy.shape[2:], stride, spread)] += np.where(winner == number, dy, 0)
+    return (dx[:, :, *image_slices(shape[2:], reached)],)
+
+
+def may_flip(inputs, errors, attributes):
+    """How many windows another pixel may win."""
+    if errors[0] is None:
+        return 0
+    values, errors = (
+        pixels_under(entry, outside, **attributes) for entry, outside in ((inputs[0], -np.inf), (errors[0], 0))
+    )
+    winner = values.argmax(axis=-1)[..., None]
+    largest, error = np.take_along_axis(values, winner, -1), np.take_along_axis(errors, winner, -1)
+    width = errors + error
+    may_win = (largest - values <= width) & (width > 0)
+    return int(np.count_nonzero(may_win.sum(axis=-1) > 1))
+
+
 def forward_bound(inputs, attributes, errors=None):
     """A maximum is off by no more than the furthest off of what competes."""
-    error = max_pool2d.forward(input_error(inputs[0], errors and errors[0]), **attributes)[0]
-    return extreme_error(max_pool2d.forward(inputs[0], **attributes)[0], error)
+    error = input_error(inputs[0], errors and errors[0])
+    error = pixels_under(error, 0, **attributes).max(axis=-1) if error.any() else np.zeros(())
+    return extreme_error(exact_forward(inputs[0], **attributes)[0], error)
 
 
 def backward_bound(dy, inputs, attributes, needs):
@@ -37,8 +74,8 @@ def backward_bound(dy, inputs, attributes, needs):
     if not needs[0]:
         return (None,)
     _, saved = max_pool2d.forward(inputs[0], **attributes)
-    under = pixels_under(inputs[0], **attributes)
-    is_open = (np.isnan(under).sum(axis=-1) > 1) | may_be_flushed(under).any(axis=-1)
+    pixels = pixels_under(inputs[0], **attributes)
+    is_open = (np.isnan(pixels).sum(axis=-1) > 1) | may_be_flushed(pixels).any(axis=-1)
     # Any pixel of such a window gets something of its mean's gradient.
     reached = reached_padding(inputs[0].shape[2:], **attributes)
     whole = {**attributes, "padding": reached, "ceil_mode": False, "count_include_padding": True}

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ..theory.approximation import Approximation
 from ..theory.bounds import UNDEFINED
+from ..theory.pieces import linear_in_first
 from ..theory.statistics import mean_and_variance
 from ..theory.strategies import FEW_NOT_FINITE, VAST, Case, arrays, extents, grown
 
@@ -106,6 +107,11 @@ class BatchNormalization:
 
     cases = staticmethod(batch_cases)
     edges = staticmethod(_edges)
+
+    @staticmethod
+    def may_flip(inputs, errors, attributes):
+        """Outside of training it is linear in x."""
+        return None if attributes["training"] else linear_in_first(inputs, errors, attributes)
 
     @staticmethod
     def inputs_as_follower(shape):

@@ -4,11 +4,13 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..theory.bounds import UNDEFINED, input_error, may_be_flushed
+from ..theory.pieces import turns_at
 from ..theory.strategies import Case, arrays, shapes, special_numbers
 
 EXACT_ON_INTEGERS = True
 AS_FOLLOWER = {}
 MASKS = True
+may_flip = turns_at(0)
 
 
 @st.composite

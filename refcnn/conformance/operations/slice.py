@@ -9,6 +9,7 @@ from ..theory.strategies import shapes
 EXACT_ON_INTEGERS = True
 
 forward_bound = moving.forward_bound_of(slice)
+may_flip = moving.may_flip
 backward_bound, is_copy = moving.backward_bound, moving.is_copy
 
 

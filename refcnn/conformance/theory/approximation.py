@@ -169,22 +169,48 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         """Where the computed number cannot be 0, a bool ndarray; NaN is none."""
         return self.is_not_zero & ~self._may_be_zero
 
-    def _rounded(self, exact, error, roundings=1, is_lost=False):
-        # A sum or product of exact numbers, which is rounded once, is exact where it is a number of the format.
-        roundings = np.where((np.asarray(roundings) == 1) & (error == 0) & _is_held(exact), 0, roundings)
+    def _rounded(self, exact, error, roundings=1, is_lost=False, is_exact=False, if_not_finite=lambda: False):
+        """Return a result after some roundings.
+
+        Parameters
+        ----------
+        exact, error : ndarray of float64
+        roundings : int
+        is_lost : ndarray of bool
+            Where it can be anything.
+        is_exact : ndarray of bool
+            Where it is not rounded at all.
+        if_not_finite : callable
+            Returns where it can be anything too, if something is not finite, or may overflow.
+        """
+        if roundings == 1:
+            # A sum or product of exact numbers, which is rounded once, is exact where it is a number of the format.
+            has_no_error = error == 0
+            if has_no_error.any():
+                is_exact = is_exact | (has_no_error & _is_held(exact))
         magnitude = np.abs(exact) + error
-        # What is rounded nowhere may still be flushed.
-        is_normal = np.abs(exact) - error >= number_format().smallest_normal
-        is_safe = (roundings == 0) & (are_subnormals_kept() | is_normal | (magnitude == 0))
-        error = error + gamma(roundings) * magnitude + np.where(is_safe, 0, underflow(roundings))
-        return Approximation(exact, _or_any(exact, error, magnitude, is_lost | np.isinf(self.error)))
+        if np.any(is_exact):
+            # What is rounded nowhere may still be flushed.
+            is_normal = np.abs(exact) - error >= number_format().smallest_normal
+            is_safe = is_exact & (are_subnormals_kept() | is_normal | (magnitude == 0))
+            lost = np.where(is_safe, 0, np.where(is_exact, underflow(0), underflow(roundings)))
+            total = error + np.where(is_exact, 0, gamma(roundings)) * magnitude + lost
+        else:
+            total = error + gamma(roundings) * magnitude + underflow(roundings)
+        is_finite = np.isfinite(total.max(initial=0)) and not may_overflow(magnitude.max(initial=0))
+        if is_finite and not np.any(is_lost):
+            # All are numbers, and so are those of which they were computed, as nearly always.
+            return Approximation(exact, total)
+        return Approximation(exact, _or_any(exact, total, magnitude, is_lost | if_not_finite() | np.isinf(self.error)))
 
     def __neg__(self):
         return Approximation(-self.exact, self.error)
 
     def __add__(self, other):
         other = self._of(other)
-        return self._rounded(self.exact + other.exact, self.error + other.error, is_lost=np.isinf(other.error))
+        return self._rounded(
+            self.exact + other.exact, self.error + other.error, if_not_finite=lambda: np.isinf(other.error)
+        )
 
     def __sub__(self, other):
         return self + -self._of(other)
@@ -192,16 +218,20 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def _is_zero_or_one(self):
         """Where a product with it is rounded nowhere."""
-        return (self.error == 0) & np.isin(np.abs(self.exact), (0, 1))
+        magnitude = np.abs(self.exact)
+        return (self.error == 0) & ((magnitude == 0) | (magnitude == 1))
 
     def __mul__(self, other):
         other = self._of(other)
         # (a + da)(b + db) - a b = da b + a db + da db
         error = self.error * np.abs(other.exact) + (np.abs(self.exact) + self.error) * other.error
-        is_lost = np.isinf(other.error) | self._may_be_zero & np.isinf(other.exact)
-        is_lost = is_lost | other._may_be_zero & np.isinf(self.exact)
-        roundings = np.where(self._is_zero_or_one | other._is_zero_or_one, 0, 1)
-        return self._rounded(self.exact * other.exact, error, roundings, is_lost)
+
+        def may_be_lost():
+            found = np.isinf(other.error) | self._may_be_zero & np.isinf(other.exact)
+            return found | other._may_be_zero & np.isinf(self.exact)
+
+        is_exact = self._is_zero_or_one | other._is_zero_or_one
+        return self._rounded(self.exact * other.exact, error, 1, False, is_exact, may_be_lost)
 
     def __truediv__(self, other):
         other = self._of(other)
@@ -211,9 +241,12 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         smallest = np.maximum(np.abs(other.exact) - other.error, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             error = np.where(smallest > 0, (self.error + np.abs(quotient) * other.error) / smallest, np.inf)
-        # 0 / 0 is NaN, also where the numerator alone may be one.
-        is_lost = np.isinf(other.error) | other._may_be_zero | (self._may_be_zero & (other.exact == 0))
-        return self._rounded(quotient, error, QUOTIENT_ROUNDINGS, is_lost)
+
+        def may_be_lost():
+            # 0 / 0 is NaN, also where the numerator alone may be one.
+            return np.isinf(other.error) | other._may_be_zero | (self._may_be_zero & (other.exact == 0))
+
+        return self._rounded(quotient, error, QUOTIENT_ROUNDINGS, if_not_finite=may_be_lost)
 
     def or_as(self, other):
         """The same number where it may be computed in two ways; anything where one way alone gives NaN or infinity."""

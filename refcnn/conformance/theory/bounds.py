@@ -41,6 +41,7 @@ multiplied or skipped, the bound is UNDEFINED.
 import contextvars
 import functools
 import math
+import weakref
 
 import numpy as np
 
@@ -151,6 +152,54 @@ def extreme_error(extreme, error):
     return error + np.where(may_tie, number_format().smallest_normal, 0)
 
 
+class _Facts:
+    """What bounds ask of an array: its magnitudes, whether it is finite, and how far off it is read.
+
+    Attributes
+    ----------
+    magnitude : ndarray of float64
+    is_finite : bool
+    error : ndarray of float64 or None
+        None where it is 0 everywhere.
+    """
+
+    __slots__ = ("magnitude", "is_finite", "error", "__weakref__")
+
+    def __init__(self, x, error=None):
+        with np.errstate(invalid="ignore"):
+            self.magnitude = np.abs(x.astype(np.float64, copy=False))
+            self.is_finite = bool(np.isfinite(self.magnitude.max(initial=0)))
+        self.error = None
+        if error is not None:
+            found = input_error(x, error)
+            self.error = found if found.any() else None
+        elif not are_subnormals_kept():
+            smallest = number_format().smallest_normal
+            # Counted, which is quick: weights are many, and hardly ever subnormal.
+            if np.count_nonzero(self.magnitude < smallest) > np.count_nonzero(self.magnitude == 0):
+                self.error = input_error(x)
+
+    @property
+    def largest(self):
+        """The magnitudes that may be read."""
+        return self.magnitude if self.error is None else self.magnitude + self.error
+
+
+_constants = {}
+
+
+def _facts(x, error=None):
+    """Return the :class:`_Facts` of an array, which are kept of arrays that cannot be written to, as weights are."""
+    if error is not None or x.flags.writeable or x.base is not None:
+        return _Facts(x, error)
+    setting_now = number_format().name, are_subnormals_kept()
+    key = id(x), *setting_now
+    if key not in _constants:
+        _constants[key] = _Facts(x)
+        weakref.finalize(x, _constants.pop, key, None)
+    return _constants[key]
+
+
 def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None), undefined=None):
     """Return the bound of y = product(x, w) + b, an operation that is linear in x and in w.
 
@@ -180,8 +229,10 @@ def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None), und
     -------
     ndarray of float64
     """
-    inputs = [entry for entry in (x, w, b) if entry is not None]
-    if not all(np.isfinite(entry).all() for entry in inputs):
+    inputs = of_x, of_w, of_b = [
+        None if entry is None else _facts(entry, error) for entry, error in zip((x, w, b), errors, strict=True)
+    ]
+    if not all(entry is None or entry.is_finite for entry in inputs):
         # What is NaN or infinite must be just that, unless finite terms beside it may overflow.
         finite = [None if entry is None else np.where(np.isfinite(entry), entry, 0) for entry in (x, w, b)]
         of_finite = sum_of_products(product, *finite[:2], terms, finite[2], errors)
@@ -193,20 +244,19 @@ def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None), und
             bound = np.full_like(bound, UNDEFINED)
         bound = np.where(np.isfinite(touched), of_finite, bound)
         return bound if undefined is None else np.where(undefined, UNDEFINED, bound)
-    x_error, w_error = input_error(x, errors[0]), input_error(w, errors[1])
-    x, w = np.abs(x.astype(np.float64)), np.abs(w.astype(np.float64))
     n = terms + (b is not None)
-    magnitude = product(x + x_error, w + w_error)
-    propagated = np.zeros_like(magnitude)
-    if x_error.any():
-        propagated += product(x_error, w)
-    if w_error.any():
-        propagated += product(x + x_error, w_error)
+    magnitude = product(of_x.largest, of_w.largest)
     if b is not None:
-        b_error = input_error(b, errors[2])
-        magnitude = magnitude + np.abs(b.astype(np.float64)) + b_error
-        propagated = propagated + b_error
-    return overflowing(propagated + gamma(n) * magnitude + 2 * n * underflow() * (1 + gamma(n)), magnitude)
+        magnitude = magnitude + of_b.largest
+    bound = gamma(n) * magnitude
+    bound += 2 * n * underflow() * (1 + gamma(n))
+    if of_x.error is not None:
+        bound += product(of_x.error, of_w.magnitude)
+    if of_w.error is not None:
+        bound += product(of_x.largest, of_w.error)
+    if b is not None and of_b.error is not None:
+        bound += of_b.error
+    return overflowing(bound, magnitude)
 
 
 def sum_of_terms(total, x, terms, extra_roundings=0, error=None):
@@ -249,6 +299,8 @@ def may_overflow(magnitude):
 
 def overflowing(bound, magnitude):
     """Return the bound, infinite where sums of that magnitude may overflow in some order."""
+    if not may_overflow(np.asarray(magnitude).max(initial=0)):
+        return bound
     return np.where(may_overflow(magnitude), np.inf, bound)
 
 

@@ -24,9 +24,10 @@ def gathered_bound(product, x, w, b=None, errors=None):
     errors : tuple of (ndarray or None), optional
         By how much x, w and b may be off.
     """
-    not_finite = _not_finite(w)
-    of_channel = _for_each(not_finite.reshape(len(w), -1).sum(axis=1), w.ndim)
-    undefined = of_channel > product(np.ones(x.shape), not_finite)
+    not_finite, undefined = _not_finite(w), None
+    if not_finite.any():
+        of_channel = _for_each(not_finite.reshape(len(w), -1).sum(axis=1), w.ndim)
+        undefined = of_channel > product(np.ones(x.shape), not_finite)
     return sum_of_products(product, x, w, w[0].size, b, errors or (None, None, None), undefined)
 
 
@@ -46,9 +47,10 @@ def spread_bound(product, dy, w, windows, groups, b=None, errors=None):
     errors : tuple of (ndarray or None), optional
         By how much dy, w and b may be off.
     """
-    not_finite = _not_finite(w)
-    of_channel = not_finite.reshape(groups, len(w) // groups, w.shape[1], -1).sum(axis=(1, 3))
-    undefined = _for_each(of_channel, w.ndim) > product(np.ones(dy.shape), not_finite)
+    not_finite, undefined = _not_finite(w), None
+    if not_finite.any():
+        of_channel = not_finite.reshape(groups, len(w) // groups, w.shape[1], -1).sum(axis=(1, 3))
+        undefined = _for_each(of_channel, w.ndim) > product(np.ones(dy.shape), not_finite)
     terms = windows * (len(w) // groups)
     return sum_of_products(product, dy, w, terms, b, errors or (None, None, None), undefined)
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from ... import formats
 from ...backend import results_of
 from .bounds import sum_of_terms
+from .pieces import linear
 from .strategies import ZEROS_AND_NOT_FINITE, Case, arrays, arrays_of_any_format, exact_arrays, subnormal_numbers
 
 _SPECIAL = (*ZEROS_AND_NOT_FINITE, *subnormal_numbers())
@@ -100,6 +101,10 @@ def sum_bound_of(reference):
         return (sum_of_terms(total, dy, terms), *others)
 
     return backward_bound
+
+
+#: Moving is linear in what is moved.
+may_flip = linear
 
 
 def is_copy(direction, case):

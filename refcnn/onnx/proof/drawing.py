@@ -1,5 +1,6 @@
 """Inputs that Hypothesis draws for a proof, and its search for one on which a check fails."""
 
+import dataclasses
 import tempfile
 import time
 
@@ -16,8 +17,26 @@ from ...interruption import stop_if_asked
 SHRINKING_TIME = 10.0
 
 
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """Inputs that were drawn.
+
+    Attributes
+    ----------
+    arrays : tuple of ndarray
+    is_random : bool
+        Whether their numbers have random mantissas.
+    is_usual : bool
+        Whether they are besides such as the network would get.
+    """
+
+    arrays: tuple
+    is_random: bool
+    is_usual: bool
+
+
 @st.composite
-def images(draw, input_shape, top):
+def drawn_inputs(draw, input_shapes, top):
     """Draw a float32 batch of 1 to 6: zeros, one pixel, one value, few pixels, or noise of several ranges.
 
     Only a pattern and a seed are drawn, and the simple patterns come first,
@@ -25,15 +44,20 @@ def images(draw, input_shape, top):
 
     Parameters
     ----------
-    input_shape : tuple of int
+    input_shapes : sequence of tuple of int
+        One example's, of each input.
     top : float
         The largest value of usual inputs.
     """
-    shape = (draw(st.integers(1, 6)), *input_shape)
+    batch = draw(st.sampled_from(_BATCHES))
     pattern = draw(st.sampled_from(list(_PATTERNS)))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    values = np.asarray(_PATTERNS[pattern](random, int(np.prod(shape))), np.float64)
-    return (values * top).astype(FLOAT32.dtype).reshape(shape)
+    arrays = []
+    for input_shape in input_shapes:
+        shape = (batch, *input_shape)
+        values = np.asarray(_PATTERNS[pattern](random, int(np.prod(shape))), np.float64)
+        arrays.append((values * top).astype(FLOAT32.dtype).reshape(shape))
+    return Drawn(tuple(arrays), pattern in (*_USUAL, *_RANDOM), pattern in _USUAL)
 
 
 _PATTERNS = {
@@ -47,13 +71,17 @@ _PATTERNS = {
     "wide": lambda random, size: random.uniform(-1, 1, size) * 2.0 ** random.integers(-30, 20, size),
 }
 
+_USUAL, _RANDOM = ("usual", "signed"), ("sparse", "large", "wide")
+#: Mostly small ones: what takes several examples together differs at the second already.
+_BATCHES = (1, 2, 3, 1, 6, 2)
+
 
 def failure(strategy, examples, check):
     """Draw inputs until a check fails, and simplify the input on which it does.
 
     Parameters
     ----------
-    strategy : Hypothesis strategy of ndarray
+    strategy : Hypothesis strategy of Drawn
     examples : int
         How many inputs to draw; those that ``check`` rejects do not count.
     check : callable
@@ -61,23 +89,23 @@ def failure(strategy, examples, check):
 
     Returns
     -------
-    (ndarray, RefcnnError) or None
+    (Drawn, RefcnnError) or None
         The simplest input found on which the check failed, and its error.
     """
     failed, deadline = {}, None
 
-    def judge(image):
+    def judge(drawn):
         nonlocal deadline
         stop_if_asked()
-        key = image.shape, image.tobytes()
+        key = tuple((array.shape, array.tobytes()) for array in drawn.arrays)
         if key in failed:
             raise failed[key][1]
         if deadline is not None and time.monotonic() > deadline:
             return
         try:
-            check(image)
+            check(drawn)
         except RefcnnError as error:
-            failed[key] = image, error
+            failed[key] = drawn, error
             deadline = deadline or time.monotonic() + SHRINKING_TIME
             raise
 
@@ -98,7 +126,11 @@ def failure(strategy, examples, check):
         try:
             settings(hypothesis.given(strategy)(judge))()
         except (RefcnnError, hypothesis.errors.Flaky):
-            return min(failed.values(), key=lambda entry: (entry[0].size, np.count_nonzero(entry[0])))
+            return min(failed.values(), key=lambda entry: _size(entry[0].arrays))
         finally:
             configuration.set_hypothesis_home_dir(None)
     return None
+
+
+def _size(arrays):
+    return sum(array.size for array in arrays), sum(np.count_nonzero(array) for array in arrays)

@@ -1,5 +1,6 @@
 """The exact answers of a program, how far float32 may be from them, and the verdict on each step."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,8 +11,34 @@ from ...conformance.judging import comparison
 from ...conformance.theory.bounds import UNDEFINED, widest
 from ...conformance.theory.strategies import Case
 from ...errors import ExportError
-from ...formats import FLOAT64, kept
-from ...program import IMAGE, named
+from ...formats import FLOAT32, FLOAT64, kept
+from ...program import named
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """A program computed exactly from its inputs to its outputs.
+
+    Attributes
+    ----------
+    arrays : dict of str to ndarray of float64, or of integers or truth values
+        All that it reads or computes, by name.
+    bounds : dict of str to ndarray of float64
+        How far each of these may be off by what was rounded before it; of what is not in it nothing is known, since
+        something before may overflow, or its definition leaves it open.
+    own : dict of str to ndarray of float64
+        How far each result may be off by its own step's roundings alone, on exact inputs.
+    saved : list of (object, list of (tuple, dtype) or None)
+        What each step kept for its gradient, and the forms of its results where these are several.
+    overflows : bool
+        Whether a float among the results is beyond the largest float32, or no number.
+    """
+
+    arrays: dict
+    bounds: dict
+    own: dict
+    saved: list
+    overflows: bool
 
 
 class Exact:
@@ -20,8 +47,6 @@ class Exact:
     Parameters
     ----------
     program : Program
-    judged : sequence of backends
-        Those whose output may be that far off too.
     before_step : callable
         Called before each step is computed; what it raises ends that.
 
@@ -31,86 +56,159 @@ class Exact:
         If an operation has no error bound.
     """
 
-    def __init__(self, program, judged=(), before_step=lambda: None):
-        self._program, self._judged, self._before_step = program, judged, before_step
+    def __init__(self, program, before_step=lambda: None):
+        self.program, self._before_step = program, before_step
         self._backend = backends.find("reference:float64")
-        self._constants = {name: _exact(array) for name, array in program.constants.items()}
-        self._bounds = {step.operation: _forward_bound(step.operation) for step in program.steps}
-        self._forwards = {step.operation: self._forward(step.operation) for step in program.steps}
+        self._constants = {name: _constant(array) for name, array in program.constants.items()}
+        self._rooms = {step.operation: _room(step.operation) for step in program.steps}
 
-    def output(self, image):
-        """Return the exact output and its bound, chained through all steps.
-
-        There is none (None) if float32 may overflow, or the definition of an operation leaves its result open.
+    def chain(self, inputs, judged=()):
+        """Return the :class:`Chain` of some inputs, with bounds that hold for anyone and for some backends.
 
         Parameters
         ----------
-        image : ndarray of float32
-
-        Returns
-        -------
-        (ndarray of float64, ndarray of float64) or None
+        inputs : sequence of ndarray
+        judged : sequence of backends
+            Those whose algorithms have bounds of their own, which are allowed too.
         """
-        arrays, errors = {**self._constants, IMAGE: _exact(image)}, {}
-        for step in self._program.steps:
-            for name, (exact, bound) in self._step(step, arrays, errors, [None, *self._judged]).items():
-                if not (np.isfinite(exact).all() and np.isfinite(bound).all()) or (bound == UNDEFINED).any():
-                    return None
-                arrays[name], errors[name] = exact, bound
-        return arrays[self._program.output], errors[self._program.output]
+        program, judged = self.program, (None, *judged)
+        arrays = {**self._constants, **dict(zip(program.inputs, map(exactly, inputs), strict=True))}
+        bounds, own, all_saved, overflows = dict.fromkeys(arrays), {}, [], False
+        for step in program.steps:
+            given = _inputs(step, arrays)
+            results, saved = self._forward(step, given)
+            all_saved.append(saved)
+            arrays |= named(step, results)
+            overflows = overflows or any(map(_overflows, results))
+            found = self._bound(step, given, _nothing(step), judged, results)
+            own |= named(step, [np.where(bound == UNDEFINED, np.inf, bound) for bound in found])
+            if not all(name is None or name in bounds for name in step.inputs):
+                continue
+            errors = tuple(None if name is None else bounds[name] for name in step.inputs)
+            if any(entry is not None for entry in errors):
+                found = self._bound(step, given, errors, judged, results)
+            bounds |= {name: bound for name, bound in named(step, found).items() if _is_known(bound)}
+        return Chain(arrays, bounds, own, all_saved, overflows)
 
-    def verdicts(self, image, computed, backend=None):
-        """Yield (step, case, verdict) of each result of each step on an implementation's own inputs, the case.
+    def widened(self, chain, judged=()):
+        """Return the own bounds of a chain's steps on inputs as large as they may be, as :attr:`Chain.own`."""
+        own = {}
+        for step in self.program.steps:
+            given = [
+                None if name is None else _widened(chain.arrays[name], chain.bounds.get(name)) for name in step.inputs
+            ]
+            results = [None if name is None else chain.arrays[name] for name in step.results]
+            found = self._bound(step, given, _nothing(step), (None, *judged), results)
+            own |= named(step, [np.where(bound == UNDEFINED, np.inf, bound) for bound in found])
+        return own
+
+    def verdicts(self, inputs, computed, backend=None):
+        """Yield (step, case, verdict) of each result on an implementation's own inputs, the case.
+
+        Results that it does not show are computed exactly on the way to the next that it shows, which may be as much
+        further off. Where it has a bound of its own, that is asked for only of what is outside of the narrower one that
+        holds for anyone.
 
         Parameters
         ----------
-        image : ndarray of float32
+        inputs : sequence of ndarray
         computed : dict of str to ndarray
             The implementation's results by name.
         backend : backend, optional
             What computed them, if it is one.
         """
-        arrays = {name: _exact(array) for name, array in computed.items()}
-        arrays |= {**self._constants, IMAGE: _exact(image)}
-        for step in self._program.steps:
-            case = Case(tuple(None if name is None else arrays[name] for name in step.inputs), step.attributes)
-            for name, answer in self._step(step, arrays, {}, [backend]).items():
-                yield step, case, comparison.verdict(computed[name], *answer)
+        arrays = {**self._constants, **dict(zip(self.program.inputs, map(exactly, inputs), strict=True))}
+        arrays |= {name: exactly(array) for name, array in computed.items()}
+        bounds = {}
+        for step in self.program.steps:
+            given = _inputs(step, arrays)
+            results, _ = self._forward(step, given)
+            case = Case(tuple(given), step.attributes)
+            errors = tuple(bounds.get(name) for name in step.inputs)
+            found = self._bound(step, given, errors, (None,), results)
+            for position, name in enumerate(step.results):
+                if name is None:
+                    continue
+                if name not in computed:
+                    arrays[name], bounds[name] = results[position], found[position]
+                    continue
+                verdict = comparison.verdict(computed[name], results[position], found[position])
+                if not verdict.within and backend is not None:
+                    found = self._bound(step, given, errors, (None, backend), results)
+                    verdict = comparison.verdict(computed[name], results[position], found[position])
+                yield step, case, verdict
 
-    def _forward(self, operation):
-        quick = rooms.trait(rooms.CONFORMANCE, operation, "exact_forward")
-        return self._backend.operation(operation).forward if quick is None else quick
-
-    def _step(self, step, arrays, errors, judged):
-        """Return by name a step's exact results, and how far each of the backends may be off; None is any other."""
+    def _forward(self, step, given):
+        """Return a step's exact results, a tuple, and what its gradient needs, as in :class:`Chain`."""
         self._before_step()
-        inputs = tuple(None if name is None else arrays[name] for name in step.inputs)
-        errors = tuple(map(errors.get, step.inputs))
+        quick = rooms.trait(rooms.CONFORMANCE, step.operation, "exact_forward")
+        forward = self._backend.operation(step.operation).forward if quick is None else quick
         with np.errstate(all="ignore"):
-            exact, _ = self._forwards[step.operation](*inputs, **step.attributes)
-            # Most are bounded alike: only some variants of kernels have a bound of their own.
-            bounds = {}
-            for backend in judged:
-                algorithms = backends.algorithms_of(backend, step.operation, inputs, step.attributes)
-                key = json.dumps(algorithms, sort_keys=True)
-                if key not in bounds:
-                    bound = self._bounds[step.operation](inputs, step.attributes, errors, **algorithms)
-                    bounds[key] = backends.results_of(bound)
-        largest = (widest(of_result) for of_result in zip(*bounds.values(), strict=True))
-        answers = zip(backends.results_of(exact), largest, strict=True)
-        return named(step, [(_exact(exact), np.broadcast_to(bound, exact.shape)) for exact, bound in answers])
+            results, saved = forward(*given, **step.attributes)
+        forms = [(array.shape, array.dtype) for array in results] if isinstance(results, tuple) else None
+        return tuple(map(exactly, backends.results_of(results))), (saved, forms)
+
+    def _bound(self, step, given, errors, judged, results):
+        """Return how far each result may be off by any of the backends; None is anyone else."""
+        # Most are bounded alike: only some variants of kernels have a bound of their own.
+        found = {}
+        for backend in judged:
+            algorithms = backends.algorithms_of(backend, step.operation, given, step.attributes)
+            key = json.dumps(algorithms, sort_keys=True)
+            if key not in found:
+                with np.errstate(all="ignore"):
+                    bound = self._rooms[step.operation].forward_bound(
+                        tuple(given), step.attributes, errors, **algorithms
+                    )
+                found[key] = backends.results_of(bound)
+        largest = found.values() if len(found) == 1 else [map(widest, zip(*found.values(), strict=True))]
+        (largest,) = largest
+        pairs = zip(largest, results, strict=True)
+        return [bound if exact is None else np.broadcast_to(bound, exact.shape) for bound, exact in pairs]
 
 
-def _exact(array):
+def exactly(array):
     """Return the floats of an array in float64, integers and truth values as they are."""
-    return array.astype(kept(array.dtype, FLOAT64.dtype))
+    return array.astype(kept(array.dtype, FLOAT64.dtype), copy=False)
 
 
-def _forward_bound(operation):
+def _constant(array):
+    found = exactly(array)
+    found = found.copy() if found is array or found.base is not None else found
+    # What is known of its magnitudes is kept then.
+    found.setflags(write=False)
+    return found
+
+
+def _inputs(step, arrays):
+    return [None if name is None else arrays[name] for name in step.inputs]
+
+
+def _overflows(array):
+    # NaN is not between any two numbers.
+    is_float = array.dtype.kind == "f" and array.size > 0
+    return is_float and not -FLOAT32.largest <= array.min() <= array.max() <= FLOAT32.largest
+
+
+def _nothing(step):
+    """Return that no input is off."""
+    return (None,) * len(step.inputs)
+
+
+def _is_known(bound):
+    return bool(np.isfinite(bound).all() and (bound != UNDEFINED).all())
+
+
+def _widened(array, error):
+    """Return an array whose magnitudes are as large as they may be."""
+    return array if error is None or array.dtype.kind != "f" else array + np.copysign(error, array)
+
+
+def _room(operation):
     room = rooms.find(rooms.CONFORMANCE, operation)
     if room is None:
         raise ExportError(
             f"the model uses {operation}, which has no error bound, so that nothing can be proved of it. Define "
             f"forward_bound in {rooms.path(rooms.CONFORMANCE, operation)}."
         )
-    return room.forward_bound
+    return room

@@ -1,30 +1,24 @@
 """The proof of an exported file: its answers, and both backends', lie within the error bound of the exact ones."""
 
-import contextlib
 import dataclasses
-import math
 import time
 
 import hypothesis
 import numpy as np
-from onnx import numpy_helper
 
 from ... import backend as backends
 from ... import rooms
-from ...conformance.judging import comparison
-from ...conformance.running import known_faults
-from ...conformance.subjects.onnxruntime import OnnxRuntime
 from ...errors import ExportError, NoDeviceError
-from .. import operators, runtime
-from .drawing import failure, images
+from . import carrying
+from .drawing import drawn_inputs, failure
 from .exact import Exact
+from .executors import BackendExecutor, OnnxRuntimeExecutor
+from .judging import Bounds, End, judge
 
-#: One drawn input in so many is judged at every operation too, the others at the output alone. The bound of the output
-#: grows from layer to layer, far beyond what rounding does, so that a small fault could hide in it; the bound of one
-#: operation on its own inputs is narrow, but judging all of them takes several times as long.
-STEPWISE_EVERY = 4
-#: Elements that a message shows of an array.
-_SHORT = 16
+_ADVICE = (
+    "The file was not written. If the model's sizes are usual, the ONNX mapping of the operator named here is wrong: "
+    "see to_onnx in refcnn/layers."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +33,15 @@ class Proof:
         The sizes that were drawn.
     opset : int
     ratios : dict of str to float
-        For each implementation the worst error divided by its bound, 0 to 1, of the output and of single operations.
+        For each implementation the worst error of an operation divided by its bound, 0 to 1.
     differences : dict of str to float
-        For each implementation the largest absolute difference from the exact output.
+        For each implementation the largest absolute difference of an output from the exact one.
     remark : str
         What could not be judged, or was not; empty as a rule.
+    bounds : Bounds or None
+        End to end, on the drawn input where the proved one is widest beside the outputs; None if none was judged.
+    suspects : tuple of str
+        What is within all proved bounds and beyond a probable one, with the operation that is furthest off.
     """
 
     examples: int
@@ -52,13 +50,17 @@ class Proof:
     ratios: dict
     differences: dict
     remark: str = ""
+    bounds: Bounds | None = None
+    suspects: tuple = ()
 
     def __str__(self):
         if not self.examples:
             return f"not proved{self.remark}"
         found = ", ".join(f"{name} {ratio:.2g}" for name, ratio in self.ratios.items())
         inputs = "input" if self.examples == 1 else "inputs"
-        return f"proved on {self.examples} drawn {inputs}, worst error / error bound: {found}{self.remark}"
+        text = f"proved on {self.examples} drawn {inputs}, worst error / error bound of an operation: {found}"
+        end = f"; end to end {self.bounds}" if self.bounds is not None else ""
+        return text + end + self.remark + "".join(f" (suspect: {entry})" for entry in self.suspects)
 
 
 class _OutOfTime(Exception):
@@ -86,94 +88,28 @@ class _Clock:
 
 
 class _Outside(ExportError):
-    """Implementations whose output, or a step of theirs, is outside its bound."""
+    """Implementations that are outside of a bound, as a Judgement has them."""
 
-    def __init__(self, implementations):
+    def __init__(self, outcomes):
         super().__init__()
-        self.implementations = implementations
+        self.outcomes = outcomes
 
 
-class _OnnxRuntime:
-    """The file's own bytes in onnxruntime."""
-
-    backend = None
-
-    def __init__(self, model, outputs, output):
-        self.name, self._description = runtime.NAME, OnnxRuntime(runtime.PROVIDER).description
-        self._model, self._outputs, self._output, self._stepwise = model, outputs, outputs[output].name, None
-        with self._explained("does not load the file"):
-            self._session = runtime.Session(model.SerializeToString(deterministic=True))
-
-    def output(self, image):
-        with self._explained(f"cannot run the file on a batch of {len(image)}"):
-            return self._session.run(image)[self._output]
-
-    def arrays(self, image):
-        """Return every step's results by name, from a copy of the file that has all of them as outputs."""
-        with self._explained("cannot run the file with every intermediate tensor as an output"):
-            if self._stepwise is None:
-                model = type(self._model)()
-                model.CopyFrom(self._model)
-                del model.graph.output[:]
-                model.graph.output.extend(self._outputs.values())
-                self._stepwise = runtime.Session(model.SerializeToString())
-            arrays = self._stepwise.run(image)
-        return {name: arrays[value.name] for name, value in self._outputs.items()}
-
-    def written(self, label):
-        """Return the ONNX operators that were written for a step, for messages."""
-        graph, (version,) = self._model.graph, self._model.opset_import
-        # Parameters and tables go by their names.
-        small = [one for one in graph.initializer if one.name.startswith(f"{label}.") and math.prod(one.dims) <= _SHORT]
-        values = {one.name: numpy_helper.to_array(one).tolist() for one in small}
-        texts = []
-        for node in graph.node:
-            if node.name == label or node.name.startswith(f"{label}."):
-                entries = operators.arguments(node, version.version, values).items()
-                texts.append(f"{node.op_type}({', '.join(f'{name}={value}' for name, value in entries)})")
-        return ", ".join(texts)
-
-    def known_fault(self, operation, case, verdict):
-        """Return the fault of onnxruntime's own that explains a wrong result of an operation, or None."""
-        watch = known_faults.watch(self._description, operation, "forward", None)
-        return watch.explain(case, verdict, verdict.difference_of_wrong)
-
-    @contextlib.contextmanager
-    def _explained(self, what):
-        try:
-            yield
-        except Exception as error:
-            raise ExportError(
-                f"{self.name} {what}: {str(error).strip()} The file was not written. If the model's sizes are usual, "
-                "the ONNX mapping of the operator named here is wrong: see to_onnx in refcnn/layers."
-            ) from None
-
-
-class _Backend:
-    """The program on a backend."""
-
-    def __init__(self, program, backend):
-        self.name, self._program, self.backend = backend.name, program, backend
-        self._constants = {name: backend.array(array) for name, array in program.constants.items()}
-
-    def _run(self, image):
-        with np.errstate(all="ignore"):
-            return self._program.run(self.backend, self._constants, self.backend.array(image))
-
-    def output(self, image):
-        return self.backend.to_host(self._run(image)[self._program.output])
-
-    def arrays(self, image):
-        arrays = self._run(image)
-        results = (name for step in self._program.steps for name in step.results if name is not None)
-        return {name: self.backend.to_host(arrays[name]) for name in results}
-
-    def known_fault(self, operation, case, verdict):
-        """None: what is wrong here is refcnn's, or makes a device unfit for it."""
-        return None
-
-
-def prove(program, model, outputs, *, input_shape, top, opset, examples, backend_list, same, progress, seconds=None):
+def prove(
+    program,
+    model,
+    outputs,
+    *,
+    input_shapes,
+    top,
+    opset,
+    examples,
+    backend_list,
+    same,
+    progress,
+    seconds=None,
+    strict=False,
+):
     """Judge onnxruntime and the backends on drawn inputs.
 
     Parameters
@@ -182,7 +118,7 @@ def prove(program, model, outputs, *, input_shape, top, opset, examples, backend
     model : onnx.ModelProto
     outputs : dict of str to onnx.ValueInfoProto
         For the name of each result its tensor in the model.
-    input_shape : tuple of int
+    input_shapes : tuple of tuple of int
         One example's.
     top : float
         The largest value of usual inputs.
@@ -190,11 +126,13 @@ def prove(program, model, outputs, *, input_shape, top, opset, examples, backend
     backend_list : list of backends or of their names, or None
         None: the reference and the active OpenCL device, or else the best one.
     same : callable
-        Given an input, raises ExportError unless the model still is this program.
+        Given inputs, raises ExportError unless the model still is this program.
     progress : callable or None
         Called with (examples done, examples wanted).
     seconds : float or None
         After which no further operation is judged; that which is being computed is finished.
+    strict : bool
+        Whether what is beyond a probable bound is refused too.
 
     Returns
     -------
@@ -205,83 +143,83 @@ def prove(program, model, outputs, *, input_shape, top, opset, examples, backend
     ExportError
         If an implementation is outside the bound, or the model overflows.
     """
-    chosen, remark = _choose(backend_list)
+    chosen, remark = choose(backend_list)
     clock = _Clock(seconds)
-    exactly = Exact(program, chosen, before_step=clock.check)
-    implementations = [_OnnxRuntime(model, outputs, program.output)]
-    implementations += [_Backend(program, backend) for backend in chosen]
-    trial = _Trial(exactly, implementations, examples, same, progress, clock)
-    found = failure(images(input_shape, top), examples, trial.check)
+    exact = Exact(program, before_step=clock.check)
+    executors = [OnnxRuntimeExecutor(model, outputs, program.outputs, _ADVICE)]
+    executors += [BackendExecutor(program, backend) for backend in chosen]
+    trial = _Trial(exact, executors, examples, same, progress, clock, strict)
+    found = failure(drawn_inputs(input_shapes, top), examples, trial.check)
     if found is not None:
-        image, error = found
+        drawn, error = found
         if isinstance(error, _Outside):
-            raise ExportError(_explain(program, image, error.implementations, exactly))
+            raise ExportError(_explain(program, drawn.arrays, error.outcomes, executors))
         # Anew, without Hypothesis's note, which prints the whole input.
         raise type(error)(str(error)) from None
     return trial.proof(opset, top, remark)
 
 
 class _Trial:
-    """Implementations held against the exact answers, input by input, and what was found."""
+    """Executors held against the exact answers, input by input, and what was found."""
 
-    def __init__(self, exactly, implementations, examples, same, progress, clock):
-        self._exactly, self._implementations, self._same, self._progress = exactly, implementations, same, progress
+    def __init__(self, exact, executors, examples, same, progress, clock, strict):
+        self._exact, self._executors, self._same, self._progress = exact, executors, same, progress
         self._examples, self._batch_sizes, self._overflowing, self._has_failed = examples, [], 0, False
-        self._verdicts, self._faults = {entry.name: [] for entry in implementations}, set()
-        self._clock, self._stepwise = clock, 0
+        self._outcomes, self._loosest = {entry.name: [] for entry in executors}, (-1, None)
+        self._suspects, self._clock, self._strict = {}, clock, strict
 
-    def check(self, image):
-        """Judge all implementations on an input, or reject it where float32 may overflow, or the time is over.
+    def check(self, drawn):
+        """Judge all executors on an input, or reject it where float32 overflows, or the time is over.
 
         Raises
         ------
         _Outside
-            With those that are outside of the bound.
+            With the outcomes of those that are outside of a bound.
         ExportError
             If the model is no longer the same program, or cannot be run.
         """
         if self._overflowing > self._examples or self._clock.is_over:
             return
         try:
-            self._judge(image)
+            self._judge(drawn)
         except _OutOfTime:
             hypothesis.reject()
 
-    def _judge(self, image):
-        self._same(image)
-        answer = self._exactly.output(image)
-        if answer is None:
+    def _judge(self, drawn):
+        self._same(drawn.arrays)
+        chain = self._exact.chain(drawn.arrays)
+        if chain.overflows:
             self._overflowing += 1
             hypothesis.reject()
-        number = len(self._batch_sizes) + 1
-        # While a failing input is made simpler, every one is judged at every operation.
-        stepwise = self._has_failed or number % STEPWISE_EVERY == 0 or number == self._examples
-        outside = [entry for entry in self._implementations if not self._keeps_to(answer, entry, image, stepwise)]
+        found = judge(
+            self._exact,
+            self._executors,
+            drawn.arrays,
+            is_random=drawn.is_random,
+            chain=chain,
+            found_wrong=self._clock.let_go,
+        )
+        outside = {name: one for name, one in found.items() if not one.is_right}
         if outside:
             self._has_failed = True
             raise _Outside(outside)
-        self._stepwise += stepwise
-        self._batch_sizes.append(len(image))
+        self._enter(found, drawn, chain)
+
+    def _enter(self, found, drawn, chain):
+        for name, outcome in found.items():
+            self._outcomes[name].append(outcome)
+            if outcome.suspect is not None:
+                text = _suspicion(self._exact.program, name, outcome)
+                if self._strict:
+                    self._has_failed = True
+                    raise ExportError(f"{text}. The file was not written.")
+                self._suspects.setdefault(name, text)
+        loose = _looseness(self._exact.program, chain) if drawn.is_usual else -1
+        if loose > self._loosest[0]:
+            self._loosest = loose, drawn.arrays
+        self._batch_sizes.append(len(drawn.arrays[0]))
         if self._progress is not None and not self._has_failed:
-            self._progress(number, self._examples)
-
-    def _keeps_to(self, answer, entry, image, stepwise):
-        """Return whether an implementation is within its bounds, and note how near them it comes.
-
-        Where a fault of its own is known the output says nothing, but every operation is judged by itself.
-        """
-        output = comparison.verdict(entry.output(image), *answer)
-        found, faults = [output], []
-        if not output.within:
-            self._clock.let_go()
-        if stepwise or not output.within:
-            steps, faults = _stepwise(self._exactly, entry, image)
-            found = [verdict for _, verdict in steps] if faults else [output, *(verdict for _, verdict in steps)]
-        if not all(verdict.within for verdict in found):
-            return False
-        self._verdicts[entry.name].append((max((one.ratio for one in found), default=0.0), output.difference))
-        self._faults |= {(entry.name, operation, fault.link) for operation, fault in faults}
-        return True
+            self._progress(len(self._batch_sizes), self._examples)
 
     def proof(self, opset, top, remark):
         """Return the Proof, all inputs having been judged.
@@ -300,41 +238,39 @@ class _Trial:
             )
         if judged < self._examples:
             left = f"{self._examples - judged} of {self._examples} inputs"
-            alone = "" if self._stepwise else ", and no operation by itself"
-            remark += f" ({left} were not judged{alone}: the proof's {self._clock.seconds:g} s were over)"
-        ratios, differences = (
-            {name: max((entry[place] for entry in entries), default=0.0) for name, entries in self._verdicts.items()}
-            for place in (0, 1)
-        )
-        for name, operation, link in sorted(self._faults):
+            remark += f" ({left} were not judged: the proof's {self._clock.seconds:g} s were over)"
+        ratios = {name: max((one.ratio for one in of), default=0.0) for name, of in self._outcomes.items()}
+        differences = {name: max((one.difference for one in of), default=0.0) for name, of in self._outcomes.items()}
+        faults = {
+            (name, operation, fault.link)
+            for name, of in self._outcomes.items()
+            for one in of
+            for operation, fault in one.faults
+        }
+        for name, operation, link in sorted(faults):
             remark += f" (but for {operation}, which {name} is known to compute wrongly: {link})"
-        return Proof(judged, tuple(sorted(set(self._batch_sizes))), opset, ratios, differences, remark)
+        sizes, suspects = tuple(sorted(set(self._batch_sizes))), tuple(self._suspects.values())
+        return Proof(judged, sizes, opset, ratios, differences, remark, self._end(), suspects)
+
+    def _end(self):
+        """Return the bounds end to end of the input on which they are widest."""
+        if self._loosest[1] is None:
+            return None
+        self._clock.let_go()
+        return End(self._exact, self._loosest[1]).bounds()
 
 
-def _stepwise(exactly, entry, image):
-    """Judge every operation on an implementation's own inputs, up to the first that is outside.
-
-    Returns
-    -------
-    verdicts : list of (Step, Verdict)
-        Without those that a known fault explains.
-    faults : list of (str, KnownFault)
-        With the operations that have them.
-    """
-    verdicts, faults = [], []
-    for step, case, verdict in exactly.verdicts(image, entry.arrays(image), entry.backend):
-        fault = None if verdict.within else entry.known_fault(step.operation, case, verdict)
-        if fault is not None:
-            faults.append((step.operation, fault))
-            continue
-        verdicts.append((step, verdict))
-        if not verdict.within:
-            break
-    return verdicts, faults
+def _looseness(program, chain):
+    """Return how wide the proved bounds of the outputs are beside these."""
+    found = []
+    for name in program.outputs:
+        bound, size = chain.bounds.get(name, np.inf), np.abs(chain.arrays[name]).max(initial=0)
+        found.append(0 if bound is None else np.max(bound, initial=0) / (size or 1))
+    return max(found)
 
 
-def _choose(backend_list):
-    """The backends to judge, and what to remark about those that are missing."""
+def choose(backend_list):
+    """Return the backends to judge, and what to remark about those that are missing."""
     if backend_list is not None:
         return [backends.find(entry) for entry in backend_list], ""
     chosen = [backends.find("reference")]
@@ -346,28 +282,33 @@ def _choose(backend_list):
         return chosen, f" (not compared with OpenCL: {error.cause})"
 
 
-def _explain(program, image, implementations, exactly):
-    """Name the first operation at which an implementation leaves the bound that holds on its own inputs."""
-    seen = f"on a batch of {len(image)}, largest magnitude {np.abs(image).max():g}"
-    found = []
-    for entry in implementations:
-        for step, verdict in _stepwise(exactly, entry, image)[0]:
-            if not verdict.within:
-                found.append((program.steps.index(step), entry, verdict))
-    if not found:
-        names = " and ".join(entry.name for entry in implementations)
+def _suspicion(program, name, outcome):
+    error, bound = outcome.suspect
+    return (
+        f"{name} is off by {error:.2g}; more than {bound:.2g} has a probability of less than "
+        f"{carrying.failure_probability(1):.0e}, if roundings are independent; of all operations "
+        f"{program.describe(outcome.worst)} comes nearest to its bound, with {outcome.ratio:.2g} of it"
+    )
+
+
+def _explain(program, inputs, outcomes, executors):
+    """Name the first operation at which an executor leaves the bound that holds on its own inputs."""
+    largest = max(float(np.abs(array).max(initial=0)) for array in inputs)
+    seen = f"on a batch of {len(inputs[0])}, largest magnitude {largest:g}"
+    steps = {name: outcome.wrong for name, outcome in outcomes.items() if outcome.wrong is not None}
+    if not steps:
         return (
-            f"{names} gave an output outside its error bound {seen}, yet every operation by itself is within its "
-            "own: an optimisation over several operations may be at fault, of these: "
+            f"{' and '.join(outcomes)} gave an output outside its error bound {seen}, yet every operation by itself is "
+            "within its own: an optimisation over several operations may be at fault, of these: "
             f"{', '.join(step.label for step in program.steps)}. The file was not written."
         )
-    number = min(number for number, _, _ in found)
-    step, outside = program.steps[number], [entry for place, entry, _ in found if place == number]
-    verdict = next(verdict for place, _, verdict in found if place == number)
+    first = min((step for step, _ in steps.values()), key=program.steps.index)
+    outside = [entry for entry in executors if steps.get(entry.name, (None,))[0] is first]
+    verdict = steps[outside[0].name][1]
     who, verb = " and ".join(entry.name for entry in outside), "depart" if len(outside) > 1 else "departs"
     return (
-        f"{who} {verb} from the exact answer at {program.describe(step)}: {seen}, {verdict.text}. "
-        f"{_advice(step, outside)} The file was not written."
+        f"{who} {verb} from the exact answer at {program.describe(first)}: {seen}, {verdict.text}. "
+        f"{_advice(first, outside)} The file was not written."
     )
 
 

@@ -20,7 +20,7 @@ from onnx import helper, numpy_helper
 from ... import backend as backends
 from ...errors import OpsetError
 from ...formats import FLOAT32, kept
-from ...program import IMAGE, Step
+from ...program import Step
 from ...variable import Variable
 from ...version import __version__
 from .. import operators
@@ -157,19 +157,19 @@ class Graph:
             node.output[:] = [renamed.get(name, name) for name in node.output]
 
 
-def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
+def build(program, shapes, *, name, opset, output_names, classes, preprocessing):
     """Return a program as an ONNX model.
 
     Parameters
     ----------
     program : Program
     shapes : dict of str to tuple
-        For the image and each result its shape: numbers, ``"N"`` for the batch size, None for other sizes that change
+        For each input and result its shape: numbers, ``"N"`` for the batch size, None for other sizes that change
         with it.
     name : str
         The graph's name.
     opset : int
-    output_name : str
+    output_names : sequence of str
     classes : tuple of str or None
     preprocessing : refcnn.data.Preprocessing or None
 
@@ -185,7 +185,10 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
         If an operation has no ONNX mapping, or none in this opset.
     """
     graph = Graph(program.constants, program.variables, opset)
-    tensor_names = {program.output: output_name}
+    tensor_names, again = {}, []
+    for entry, output in zip(program.outputs, output_names, strict=True):
+        if tensor_names.setdefault(entry, output) != output:
+            again.append(helper.make_node("Identity", [tensor_names[entry]], [output], name=output))
     for step in program.steps:
         inputs = [None if entry is None else program.variables[entry] for entry in step.inputs]
         graph.write(step, inputs, lambda tensors, step=step: [tensor_names.get(entry, entry) for entry in step.results])
@@ -194,12 +197,20 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
         entry: _tensor_type(tensor_names.get(entry, entry), shapes[entry], program.variables[entry].dtype)
         for entry in results
     }
-    inner = [value for entry, value in outputs.items() if entry != program.output]
+    inner = [value for entry, value in outputs.items() if entry not in program.outputs]
+    given = [_tensor_type(entry, shapes[entry], program.variables[entry].dtype) for entry in program.inputs]
+    about = ", ".join(f"{entry} {_text(shapes[entry])}" for entry in program.inputs)
+    about += " -> " + ", ".join(
+        f"{output} {_text(shapes[entry])}" for entry, output in zip(program.outputs, output_names, strict=True)
+    )
     proto = helper.make_graph(
-        graph.nodes,
+        [*graph.nodes, *again],
         name,
-        [_tensor_type(IMAGE, shapes[IMAGE], program.variables[IMAGE].dtype)],
-        [outputs[program.output]],
+        given,
+        [
+            _tensor_type(output, shapes[entry], program.variables[entry].dtype)
+            for entry, output in zip(program.outputs, output_names, strict=True)
+        ],
         _initializers(graph.initializers),
         value_info=inner,
     )
@@ -208,8 +219,7 @@ def build(program, shapes, *, name, opset, output_name, classes, preprocessing):
         opset,
         producer_name=PRODUCER,
         producer_version=__version__,
-        doc_string=f"{name}, written by refcnn {__version__}: {IMAGE} {_text(shapes[IMAGE])} -> {output_name} "
-        f"{_text(shapes[program.output])}, {FLOAT32.name}.",
+        doc_string=f"{name}, written by refcnn {__version__}: {about}, {FLOAT32.name}.",
     )
     helper.set_model_props(model, _metadata(classes, preprocessing))
     return model, outputs

@@ -1,0 +1,167 @@
+"""How far an output may be off by what each step rounds, carried along the gradient of the output by each result.
+
+Let g be the gradient of an output by the result of a step, and own that step's bound of its own roundings. Then
+
+    sum over all results of |g| own
+
+bounds the error of the output as long as the program is linear between what is computed and what is exact. It is where
+all steps are linear by pieces and none can pass from one piece to another, as a rectifier of a number smaller than
+its error could: :func:`carried` counts those that can. Signs of different paths cancel in g, which the bound that goes
+forward from step to step cannot know.
+
+The errors of n roundings of which none knows of the others grow like the square root of n: with probability
+1 - 2 exp(-lambda^2 / 2) a sum of n terms is off by less than lambda / sqrt(n) times its bound, and an output by
+
+    lambda sqrt(sum of (g own)^2 / n)
+
+by Hoeffding's inequality. Source: Higham and Mary, "A New Approach to Probabilistic Rounding Error Analysis", SIAM
+Journal on Scientific Computing 41 (2019); that they are independent, and zero in the mean, is a model, which holds of
+numbers with random mantissas and not, say, of equal ones.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from ... import backend as backends
+from ... import rooms
+
+#: With which an output is within the probable bound but for one in 33 million.
+LAMBDA = 6.0
+
+
+def failure_probability(outputs):
+    """Return with which probability one of so many outputs at most is beyond its probable bound, by that model."""
+    return min(1.0, 2 * outputs * math.exp(-(LAMBDA**2) / 2))
+
+
+@dataclasses.dataclass(frozen=True)
+class Carried:
+    """Bounds of elements of one output.
+
+    Attributes
+    ----------
+    proved, probable : ndarray of float64
+        Of the output's shape; infinite of elements that were not looked at, and where nothing is proved or probable.
+    """
+
+    proved: np.ndarray
+    probable: np.ndarray
+
+
+def may_flip(exact, chain):
+    """Return how many elements may pass from one linear piece to another, or None if a step is not linear by pieces.
+
+    Parameters
+    ----------
+    exact : Exact
+    chain : Chain
+    """
+    count, computed = 0, set(exact.program.inputs)
+    for step in exact.program.steps:
+        inputs = [None if name is None else chain.arrays[name] for name in step.inputs]
+        errors = [chain.bounds.get(name) if name in computed else None for name in step.inputs]
+        are_known = all(name not in computed or name in chain.bounds for name in step.inputs)
+        find = rooms.trait(rooms.CONFORMANCE, step.operation, "may_flip")
+        found = find(inputs, errors, step.attributes) if are_known else None
+        if found is None:
+            return None
+        count += found
+        computed.update(name for name in step.results if name is not None)
+    return count
+
+
+def carried(exact, chain, chosen, judged=()):
+    """Return by name of an output the :class:`Carried` of some of its elements; None if no gradient leads back.
+
+    Parameters
+    ----------
+    exact : Exact
+    chain : Chain
+        Of that Exact.
+    chosen : dict of str to sequence of int
+        By name of an output the places of elements, in an example of the batch, where the program goes over it example
+        by example, or else in the whole output.
+    judged : sequence of backends
+        As the chain was made for.
+    """
+    of_steps = {name: of for step in exact.program.steps for name, of in variances(step, chain).items()}
+    own = exact.widened(chain, judged) if may_flip(exact, chain) == 0 else None
+    batch = batch_of(exact.program, chain)
+    found = {}
+    for name, places in chosen.items():
+        shape = chain.arrays[name].shape
+        rows = (1, math.prod(shape)) if batch is None else (batch, math.prod(shape[1:]))
+        proved, probable = np.full(rows, np.inf), np.full(rows, np.inf)
+        for place in places:
+            seed = np.zeros(rows)
+            seed[:, place] = 1
+            sums = _sums(exact, chain, (of_steps, own), name, seed.reshape(shape), rows[0])
+            if sums is None:
+                return None
+            probable[:, place] = LAMBDA * np.sqrt(sums[0])
+            if own is not None:
+                proved[:, place] = sums[1]
+        found[name] = Carried(proved.reshape(shape), probable.reshape(shape))
+    return found
+
+
+def variances(step, chain):
+    """Return by name of a step's result the square of its own bound, over the number of roundings that share it."""
+    inputs = [None if name is None else chain.arrays[name] for name in step.inputs]
+    terms = rooms.trait(rooms.CONFORMANCE, step.operation, "terms")(inputs, step.attributes)
+    return {name: np.square(chain.own[name]) / max(1, terms) for name in step.results if name is not None}
+
+
+def batch_of(program, chain):
+    """Return the number of examples, if all that is computed has that many rows; None if it is not so."""
+    names = [*program.inputs, *(name for step in program.steps for name in step.results if name is not None)]
+    sizes = {chain.arrays[name].shape[:1] for name in names}
+    return sizes.pop()[0] if len(sizes) == 1 and () not in sizes else None
+
+
+def _sums(exact, chain, weights, output, seed, rows):
+    """Return the sums of (g own)^2 / n, and of |g| own, of one output element a row; None if no gradient leads back."""
+    of_steps, own = weights
+    program = exact.program
+    computed = set(program.inputs).union(name for step in program.steps for name in step.results)
+    gradients, proved, variance = {output: seed}, np.zeros(rows), np.zeros(rows)
+
+    def total(of_result, g):
+        # A gradient of 0 carries nothing of what may be infinite.
+        with np.errstate(invalid="ignore"):
+            products = np.where(g == 0, 0, of_result * g)
+        return products.reshape(rows, -1).sum(axis=1)
+
+    for step, saved in zip(reversed(program.steps), reversed(chain.saved), strict=True):
+        dys = [None if name is None else gradients.pop(name, None) for name in step.results]
+        if all(dy is None for dy in dys):
+            continue
+        for name, dy in zip(step.results, dys, strict=True):
+            if dy is not None:
+                variance += total(of_steps[name], np.square(dy))
+                if own is not None:
+                    proved += total(own[name], np.abs(dy))
+        needs = tuple(name in computed and name not in program.inputs for name in step.inputs)
+        if not any(needs):
+            continue
+        if not rooms.trait(rooms.CONFORMANCE, step.operation, "HAS_GRADIENT"):
+            return None
+        for name, need, dx in zip(step.inputs, needs, _backward(step, saved, dys, needs), strict=True):
+            if need and dx is not None:
+                gradients[name] = gradients[name] + dx if name in gradients else dx
+    return (variance, proved) if np.isfinite(variance).all() else None
+
+
+def _backward(step, saved, dys, needs):
+    quick = rooms.trait(rooms.CONFORMANCE, step.operation, "exact_backward")
+    backward = backends.find("reference:float64").operation(step.operation).backward if quick is None else quick
+    saved, forms = saved
+    if forms is None:
+        (dys,) = dys
+    else:
+        pairs = zip(dys, forms, strict=True)
+        dys = tuple(np.zeros(shape) if dy is None and dtype.kind == "f" else dy for dy, (shape, dtype) in pairs)
+    with np.errstate(all="ignore"):
+        return backward(dys, saved, needs, **step.attributes)
