@@ -14,7 +14,7 @@ from ..interruption import exit_status, stoppable
 from ..version import __version__
 from . import streams
 
-_COMMANDS = ("train", "predict", "show", "export", "devices", "conform", "bench", "tune")
+_COMMANDS = ("train", "predict", "show", "export", "devices", "verify", "conform", "bench", "tune")
 
 
 class _Commands(click.Group):

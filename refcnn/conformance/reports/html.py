@@ -6,10 +6,10 @@ import math
 import urllib.parse
 
 from ...files import atomic_write
-from .results import BINS, DIRECTIONS, PASSING
+from .results import BINS, DIRECTIONS
 
 #: The mark before a verdict's word, so that it is told without its colour.
-_MARKS = {"conforms": "✓", "not offered": "–", "known fault": "!"}
+_MARKS = {"conforms": "✓", "not offered": "–", "known fault": "!", "suspect": "!", "cannot run": "–"}
 
 #: Classes of the worst error / bound: the limit of each and what it is called.
 RATIO_CLASSES = (
@@ -197,12 +197,12 @@ def day(date):
 
 def kind(verdict):
     """Return the style that a verdict is shown in: good, plain, known or bad."""
-    return {"conforms": "good", "not offered": "plain", "known fault": "known"}.get(verdict, "bad")
+    return {"✓": "good", "–": "plain", "!": "known"}.get(mark(verdict), "bad")
 
 
 def mark(verdict):
     """Return the sign before a verdict."""
-    return _MARKS[verdict] if verdict in PASSING else "✗"
+    return _MARKS.get(verdict, "✗")
 
 
 def case_text(case):

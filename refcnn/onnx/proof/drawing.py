@@ -1,6 +1,7 @@
 """Inputs that Hypothesis draws for a proof, and its search for one on which a check fails."""
 
 import dataclasses
+import math
 import tempfile
 import time
 
@@ -34,6 +35,11 @@ class Drawn:
     is_random: bool
     is_usual: bool
 
+    @classmethod
+    def of(cls, arrays, pattern):
+        """Return inputs whose numbers are of a pattern."""
+        return cls(tuple(arrays), pattern in (*_USUAL, *_RANDOM), pattern in _USUAL)
+
 
 @st.composite
 def drawn_inputs(draw, input_shapes, top):
@@ -49,15 +55,18 @@ def drawn_inputs(draw, input_shapes, top):
     top : float
         The largest value of usual inputs.
     """
-    batch = draw(st.sampled_from(_BATCHES))
-    pattern = draw(st.sampled_from(list(_PATTERNS)))
+    batch, pattern = draw(st.sampled_from(BATCHES)), draw(st.sampled_from(PATTERNS))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     arrays = []
     for input_shape in input_shapes:
         shape = (batch, *input_shape)
-        values = np.asarray(_PATTERNS[pattern](random, int(np.prod(shape))), np.float64)
-        arrays.append((values * top).astype(FLOAT32.dtype).reshape(shape))
-    return Drawn(tuple(arrays), pattern in (*_USUAL, *_RANDOM), pattern in _USUAL)
+        arrays.append((numbers(pattern, random, math.prod(shape)) * top).astype(FLOAT32.dtype).reshape(shape))
+    return Drawn.of(arrays, pattern)
+
+
+def numbers(pattern, random, size):
+    """Return so many numbers of a pattern, about 1 in size where they are usual, a float64 array."""
+    return np.asarray(_PATTERNS[pattern](random, size), np.float64)
 
 
 _PATTERNS = {
@@ -71,9 +80,10 @@ _PATTERNS = {
     "wide": lambda random, size: random.uniform(-1, 1, size) * 2.0 ** random.integers(-30, 20, size),
 }
 
+PATTERNS = tuple(_PATTERNS)
 _USUAL, _RANDOM = ("usual", "signed"), ("sparse", "large", "wide")
 #: Mostly small ones: what takes several examples together differs at the second already.
-_BATCHES = (1, 2, 3, 1, 6, 2)
+BATCHES = (1, 2, 3, 1, 6, 2)
 
 
 def failure(strategy, examples, check):

@@ -1,6 +1,7 @@
 """What is judged: the file in onnxruntime, and its program on refcnn's backends."""
 
 import contextlib
+import copy
 import math
 
 import numpy as np
@@ -38,6 +39,14 @@ class OnnxRuntimeExecutor:
         self._stepwise = None
         with self._explained("does not load the file"):
             self._session = runtime.Session(model.SerializeToString(deterministic=True))
+
+    def of(self, tensors):
+        """Return it for a program with other results, by the name of each its tensor."""
+        if tensors.keys() == self._tensors.keys():
+            return self
+        other = copy.copy(self)
+        other._tensors, other._stepwise = tensors, None
+        return other
 
     def outputs(self, inputs):
         """Return the outputs by name, of the file as it is deployed."""
@@ -81,6 +90,28 @@ class OnnxRuntimeExecutor:
             yield
         except Exception as error:
             raise ExportError(f"{self.name} {what}: {str(error).strip()} {self._advice}") from None
+
+
+class Computed:
+    """An executor that computed some inputs already.
+
+    Parameters
+    ----------
+    executor : OnnxRuntimeExecutor or BackendExecutor
+    inputs : sequence of ndarray
+    """
+
+    def __init__(self, executor, inputs):
+        self.name, self.backend, self.known_fault = executor.name, executor.backend, executor.known_fault
+        self._outputs, self._steps = executor.outputs(inputs), executor.steps(inputs)
+
+    def outputs(self, inputs):
+        """As of the executor, for those inputs."""
+        return self._outputs
+
+    def steps(self, inputs):
+        """As of the executor, for those inputs."""
+        return self._steps
 
 
 class BackendExecutor:

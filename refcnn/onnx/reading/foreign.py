@@ -18,6 +18,15 @@ _MOST_BYTES = 2**31 - 1
 
 def read(source, rebatch):
     """Return the model of an ONNX file: see :func:`refcnn.onnx.load`."""
+    return _read(source, lambda model, folder: _model(model, folder, rebatch))
+
+
+def read_with_graph(source):
+    """Return the model of an ONNX file, and its graph, an onnx.ModelProto without functions and with all data."""
+    return _read(source, lambda model, folder: (_model(model, folder, False), _whole(model, folder)))
+
+
+def _read(source, use):
     is_path = isinstance(source, str | os.PathLike)
     with reading(source if is_path else "the model", _WHAT, DataError, _ADVICE):
         folder = Path(source).parent if is_path else None
@@ -26,9 +35,19 @@ def read(source, rebatch):
         else:
             model = onnx.load_model_from_string(read_plain(source, _MOST_BYTES) if is_path else source)
         try:
-            return _model(model, folder, rebatch)
+            return use(model, folder)
         except DataError as error:
             raise type(error)(f"{source}: {error}" if is_path else str(error)) from None
+
+
+def _whole(model, folder):
+    whole = onnx.inliner.inline_local_functions(model) if model.functions else type(model)()
+    if not model.functions:
+        whole.CopyFrom(model)
+    for entry in whole.graph.initializer:
+        if entry.data_location == onnx.TensorProto.EXTERNAL:
+            entry.CopyFrom(external_bytes(entry, folder))
+    return whole
 
 
 def _model(model, folder, rebatch):

@@ -68,6 +68,29 @@ class ImportedModel(Model):
         results = tuple(_as_variable(values[name]) for name in self.output_names)
         return results if len(results) > 1 else results[0]
 
+    def recorded(self, inputs):
+        """Compute all tensors on the tape, with floats that are constants as Variables too.
+
+        Parameters
+        ----------
+        inputs : dict of str to Variable
+            By name.
+
+        Returns
+        -------
+        dict of str to (Variable, ndarray or None)
+            All tensors of the graph by name: ndarrays are known to the host without any of the inputs' values.
+        """
+        values = {"": None, **self._constants, **self.params, **self.buffers}
+        values = {name: _recordable(value) for name, value in values.items()} | inputs
+        _Run(values, is_recorded=True).outputs(self._nodes, [()] * len(self._nodes))
+        return values
+
+    @property
+    def nodes(self):
+        """The nodes of the graph that its outputs need, in an order in which they can be computed."""
+        return tuple(self._nodes)
+
     def _find(self, kind):
         # What it stores bears the name that its tensor has in the file, dots and all.
         return ((name, entry) for name, entry in (self.params | self.buffers).items() if isinstance(entry, kind))
@@ -100,8 +123,8 @@ def computed(node, values):
 class _Run:
     """One pass over the nodes: ``values`` holds ndarrays of what the host knows, and Variables."""
 
-    def __init__(self, values, kept=None, batch=None):
-        self._values, self._kept, self._batch = values, kept or {}, batch
+    def __init__(self, values, kept=None, batch=None, is_recorded=False):
+        self._values, self._kept, self._batch, self._is_recorded = values, kept or {}, batch, is_recorded
         self._constants = {name for name, value in values.items() if isinstance(value, np.ndarray)}
         # What was read of the inputs' values, and what follows of it: it holds for this pass alone.
         self._read = set()
@@ -119,6 +142,8 @@ class _Run:
                 except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
                     # A file may hold anything, of which not all is foreseen.
                     raise DataError(f"{node}: it cannot be computed ({type(error).__name__}: {error}).") from error
+            if self._is_recorded:
+                results = tuple(map(_recordable, results))
             is_known = all(result is None or isinstance(result, np.ndarray) for result in results)
             if is_known and not self._read.intersection(node.inputs):
                 found[node] = results
@@ -185,6 +210,11 @@ class _Run:
 
 def _as_tuple(results):
     return results if isinstance(results, tuple) else (results,)
+
+
+def _recordable(value):
+    """Return floats as a Variable, that what is computed of them is recorded."""
+    return Variable(value) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
 
 
 def _as_variable(value):
