@@ -15,7 +15,7 @@ from ..formats import FLOAT32
 from ..mode import is_training
 from ..model import Model
 from ..program import OUTPUTS, for_any_batch, require_same, trace
-from ..typing import PathLike
+from ..typing import ArrayLike, PathLike
 from .operators import DEFAULT_OPSET, OPSETS
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def export(
     proof: bool = True,
     proof_time: float | None = None,
     strict: bool = False,
+    certify: ArrayLike | None = None,
 ) -> "Proof":
     """Write a model as an ONNX file, after a proof that the file computes what the model does.
 
@@ -88,6 +89,9 @@ def export(
 
     strict : bool
         Whether a file is refused too that is within all proved bounds, but beyond a probable one.
+    certify : array_like, (N, ...), optional
+        Images, as the model takes them, of which the Proof and the file's metadata say how many have a class that no
+        rounding can change. The model has one output then, a row of classes for each.
 
     Returns
     -------
@@ -113,9 +117,12 @@ def export(
     if proof_time is not None:
         proof_time = attribute.number("export", "proof_time", proof_time, above=0)
     classes = _check_classes(classes)
+    images = _check_images(certify, input_shapes)
     check_writable(path)
 
     program, shapes = _trace(model, input_shapes, softmax)
+    if images is not None and [len(shapes[name]) for name in program.outputs] != [2]:
+        raise ArgumentError("export: only a model with one output, a row of classes, has a certificate. Leave it out.")
     _check_outputs([shapes[name] for name in program.outputs], classes)
     _check_constants(program)
 
@@ -141,7 +148,7 @@ def export(
         _check(content)
         if not proof:
             return proving.Proof(0, (), opset, {}, {}, ": no proof was wanted")
-        return proving.prove(
+        found = proving.prove(
             program,
             proto,
             outputs,
@@ -154,7 +161,12 @@ def export(
             progress=progress,
             seconds=proof_time,
             strict=strict,
+            images=images,
         )
+        if found.certificate is not None:
+            graph.enter(proto, graph.CERTIFICATE_KEY, found.certificate.to_json())
+            temporary.write_bytes(proto.SerializeToString(deterministic=True))
+        return found
 
 
 def _check_arguments(model, input_shape, preprocessing):
@@ -185,6 +197,23 @@ def _check_arguments(model, input_shape, preprocessing):
             "the same images."
         )
     return shapes
+
+
+def _check_images(images, input_shapes):
+    if images is None:
+        return None
+    images = np.asarray(images)
+    if (
+        len(input_shapes) != 1
+        or images.shape[1:] != input_shapes[0]
+        or not len(images)
+        or images.dtype.kind not in "fiub"
+    ):
+        raise ArgumentError(
+            f"export: certify has shape {images.shape} and dtype {images.dtype}. Give images as the model takes them, "
+            f"(N, {', '.join(map(str, input_shapes[0]))})."
+        )
+    return images.astype(FLOAT32.dtype)
 
 
 def _output_names(model, program, softmax):

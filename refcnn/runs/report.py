@@ -1,6 +1,7 @@
 """What a finished run leaves for people: the exported model and the pictures."""
 
 import contextlib
+import math
 import os
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from ..fitting import predict
 from ..fitting.metrics import ClassCounts, best_row
 from . import metric_plots, options, plotting
 from .run_data import validation_set
+
+#: How many validation images have a part in the certificate, least and most, and how many values these have between.
+_CERTIFIED, _CERTIFIED_PIXELS = (16, 1000), 800_000
 
 
 def write(run, validation, **keywords):
@@ -56,9 +60,16 @@ def _write(run, validation, keywords):
             plotting.save(plotting.kernels(weights), run.path / "kernels.png")
         plotting.save(plotting.feature_maps(image, maps[0], _title(index, maps)), run.path / f"features_{index}.png")
     wanted = {name: getattr(run.configuration, name) for name in ("proof", "proof_time")}
-    proof = export(run, run.model_file, **wanted | keywords)
+    proof = export(run, run.model_file, certify=_certified(validation), **wanted | keywords)
     run.update(completed_epochs=len(history), ended_early=_ended_early(run.configuration, history))
     return proof
+
+
+def _certified(validation):
+    """Return the validation images of which a certificate is made, evenly out of all."""
+    count = int(np.clip(_CERTIFIED_PIXELS // math.prod(validation.preprocessing.shape), *_CERTIFIED))
+    places = np.unique(np.linspace(0, len(validation) - 1, min(count, len(validation))).astype(int))
+    return validation.preprocessing.apply(validation.x[places])
 
 
 def _draw_judgement(run, validation, logits):

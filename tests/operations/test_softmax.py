@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refcnn as rm
+from refcnn import rooms
 from refcnn.backend import find
 from refcnn.conformance.operations import log_softmax, softmax
 from refcnn.conformance.theory.strategies import Case
@@ -128,3 +129,26 @@ def test_layers_along_an_axis():
         for axis in (1, -3):
             np.testing.assert_allclose(rm.Softmax(axis)(x).as_ndarray().sum(axis=1), 1, rtol=1e-6)
         np.testing.assert_allclose(rm.LogSoftmax()(x).as_ndarray(), np.log(rm.Softmax()(x).as_ndarray()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("operation", ["softmax", "log_softmax"])
+@given(data=st.data())
+def test_bounds_of_logits_that_are_far_off_are_finite_and_hold(operation, data):
+    """A softmax lies in [0, 1] and changes by half of what its logits do at most, its logarithm by twice that."""
+    room, reference = (rooms.find(wing, operation) for wing in (rooms.CONFORMANCE, rooms.REFERENCE))
+    shape = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 20))
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    x = (random.standard_normal(shape) * data.draw(st.sampled_from((1e-3, 1.0, 30.0, 1e4)))).astype(np.float32)
+    error = np.abs(random.standard_normal(shape)) * data.draw(st.sampled_from((1e-6, 1e-2, 1.0, 1e2, 1e5)))
+    with np.errstate(all="ignore"):
+        bound = room.forward_bound((x,), {"axis": 1}, (error,))
+    assert np.isfinite(bound).all()
+    exact, _ = reference.forward(x.astype(np.float64), axis=1)
+    if operation == "softmax":
+        assert (bound <= 1.001).all() and (bound <= error.max(axis=1, keepdims=True) / 2 + 1e-2).all()
+    for signs in (random.uniform(-1, 1, shape), random.choice((-1, 1), shape)):
+        # As far off as float32 can be without passing the error.
+        moved = (x + signs * error * 0.999).astype(np.float32)
+        moved = np.where(np.abs(moved.astype(np.float64) - x) <= error, moved, x)
+        computed = reference.forward(moved, axis=1)[0].astype(np.float64)
+        assert (np.abs(computed - exact) <= bound).all()

@@ -1,6 +1,9 @@
 """The logarithm of softmax: cases and error bounds, by running error analysis of the formula."""
 
-from ..theory.approximation import Approximation
+import numpy as np
+
+from ..theory.approximation import LOG_ULP, Approximation
+from ..theory.bounds import gamma
 from . import softmax
 from .softmax import probabilities
 
@@ -9,9 +12,19 @@ edges = softmax.edges
 
 
 def forward_bound(inputs, attributes, errors=None):
-    """y = x - m - log(sum of exp(x - m))."""
+    """y = x - m - log(sum of exp(x - m)).
+
+    It changes by twice what the furthest off of its row is off at most, where exp makes more of that.
+    """
     log_p, _ = probabilities(inputs[0], errors and errors[0], attributes["axis"])
-    return log_p.bound
+    rows = softmax.RowErrors.of(inputs, attributes, errors)
+    if rows is None:
+        return log_p.bound
+    # The sum lies between 1 and the number of terms; the differences before and after it are rounded once each.
+    of_sum = -np.log1p(-np.minimum(rows.relative, 0.5)) + gamma(2 * LOG_ULP) * np.log(rows.terms)
+    of_differences = gamma(3) * (rows.distance + np.log(rows.terms) + of_sum)
+    other = np.where(rows.relative < 0.5, 2 * rows.error + of_sum + of_differences + 4 * rows.lost, np.inf)
+    return np.where(rows.are_numbers, rows.narrowest(log_p.bound, other), log_p.bound)
 
 
 def backward_bound(dy, inputs, attributes, needs):

@@ -1,9 +1,13 @@
 """Softmax: cases and error bounds, by running error analysis of the formula."""
 
+import dataclasses
+
 import numpy as np
 from hypothesis import strategies as st
 
-from ..theory.approximation import Approximation
+from ...reference import softmax
+from ..theory.approximation import EXP_ULP, Approximation
+from ..theory.bounds import QUOTIENT_ROUNDINGS, UNDEFINED, gamma, input_error, may_overflow, number_format, underflow
 from ..theory.strategies import FEW_NOT_FINITE, LIMITS, Case, arrays, extents, grown, shapes
 
 #: At the last of these one value in a row takes all, and exp underflows.
@@ -48,8 +52,79 @@ def logit_shapes(draw, size):
 
 
 def forward_bound(inputs, attributes, errors=None):
-    """y = exp(x - m) / sum of exp(x - m)."""
-    return _forward(inputs, attributes, errors).bound
+    """y = exp(x - m) / sum of exp(x - m).
+
+    Where inputs are off, exp makes much of that, but y lies between 0 and 1, and changes by half of what the furthest
+    off of its row is off at most: its derivatives by the row are y (1 - y) and -y y_j, 2 y (1 - y) in sum.
+    """
+    bound = _forward(inputs, attributes, errors).bound
+    rows = RowErrors.of(inputs, attributes, errors)
+    if rows is None:
+        return bound
+    y = exact_forward(inputs[0], **attributes)[0]
+    largest = np.minimum(1, y + rows.error / 2)
+    of_change = rows.error / 2 + rows.relative * largest + rows.lost
+    of_range = np.maximum(y, 1 - y) + rows.relative_at_most + rows.lost
+    return np.where(rows.are_numbers, rows.narrowest(bound, np.minimum(of_change, of_range)), bound)
+
+
+def exact_forward(x, **attributes):
+    """As :func:`refcnn.reference.softmax.forward`."""
+    return softmax.forward(x.astype(np.float64), **attributes)
+
+
+@dataclasses.dataclass(frozen=True)
+class RowErrors:
+    """What the errors of logits make of a row of exp(x - m), whose largest is 1.
+
+    Attributes
+    ----------
+    error : ndarray
+        That of the logit that is furthest off in each row.
+    distance : ndarray
+        How far below the largest the others may be computed.
+    terms : int
+    are_numbers : ndarray of bool
+        Rows that are surely finite.
+    """
+
+    error: np.ndarray
+    distance: np.ndarray
+    terms: int
+    are_numbers: np.ndarray
+
+    @classmethod
+    def of(cls, inputs, attributes, errors):
+        """Return those of some inputs, None where they are not off."""
+        if errors is None or errors[0] is None:
+            return None
+        x, axis = inputs[0].astype(np.float64), attributes.get("axis", 1)
+        error = input_error(inputs[0], errors[0]).max(axis=axis, keepdims=True)
+        magnitude = np.abs(x).max(axis=axis, keepdims=True) + error
+        distance = x.max(axis=axis, keepdims=True) - x.min(axis=axis, keepdims=True) + 2 * error
+        return cls(error, distance, x.shape[axis], np.isfinite(magnitude) & ~may_overflow(2 * magnitude))
+
+    @property
+    def relative_at_most(self):
+        """By how much a quotient of two of these may be off relatively, whose x - m are computed exactly."""
+        return gamma(4 * EXP_ULP + self.terms + QUOTIENT_ROUNDINGS)
+
+    @property
+    def relative(self):
+        """By how much a quotient may be off relatively: x - m is rounded once, above and below the line."""
+        of_difference = np.expm1(2 * number_format().roundoff * self.distance)
+        return of_difference + self.relative_at_most * (1 + of_difference)
+
+    @property
+    def lost(self):
+        """By how much it may be off below the normal numbers."""
+        return (self.terms + 2) * underflow()
+
+    @staticmethod
+    def narrowest(bound, other):
+        """Return the smaller of two bounds, of which the first may be UNDEFINED or no number."""
+        is_wider = (bound == UNDEFINED) | np.isnan(bound) | (bound > other)
+        return np.where(is_wider, other, bound)
 
 
 def backward_bound(dy, inputs, attributes, needs):

@@ -1,5 +1,6 @@
 """The proof of an exported file: its answers, and both backends', lie within the error bound of the exact ones."""
 
+import contextlib
 import dataclasses
 import time
 
@@ -9,7 +10,9 @@ import numpy as np
 from ... import backend as backends
 from ... import rooms
 from ...errors import ExportError, NoDeviceError
+from ...interruption import stop_if_asked
 from . import carrying
+from .certifying import Certificate, certify
 from .drawing import drawn_inputs, failure
 from .exact import Exact
 from .executors import BackendExecutor, OnnxRuntimeExecutor
@@ -42,6 +45,8 @@ class Proof:
         End to end, on the drawn input where the proved one is widest beside the outputs; None if none was judged.
     suspects : tuple of str
         What is within all proved bounds and beyond a probable one, with the operation that is furthest off.
+    certificate : Certificate or None
+        Of how many images no rounding can change the class; None if no images were given, or the time was over.
     """
 
     examples: int
@@ -52,6 +57,7 @@ class Proof:
     remark: str = ""
     bounds: Bounds | None = None
     suspects: tuple = ()
+    certificate: Certificate | None = None
 
     def __str__(self):
         if not self.examples:
@@ -60,6 +66,7 @@ class Proof:
         inputs = "input" if self.examples == 1 else "inputs"
         text = f"proved on {self.examples} drawn {inputs}, worst error / error bound of an operation: {found}"
         end = f"; end to end {self.bounds}" if self.bounds is not None else ""
+        end += f"; {self.certificate}" if self.certificate is not None else ""
         return text + end + self.remark + "".join(f" (suspect: {entry})" for entry in self.suspects)
 
 
@@ -109,6 +116,7 @@ def prove(
     progress,
     seconds=None,
     strict=False,
+    images=None,
 ):
     """Judge onnxruntime and the backends on drawn inputs.
 
@@ -133,6 +141,8 @@ def prove(
         After which no further operation is judged; that which is being computed is finished.
     strict : bool
         Whether what is beyond a probable bound is refused too.
+    images : ndarray, optional
+        Inputs of which a certificate is made.
 
     Returns
     -------
@@ -156,7 +166,12 @@ def prove(
             raise ExportError(_explain(program, drawn.arrays, error.outcomes, executors))
         # Anew, without Hypothesis's note, which prints the whole input.
         raise type(error)(str(error)) from None
-    return trial.proof(opset, top, remark)
+    proof = trial.proof(opset, top, remark)
+    if images is None or clock.is_over:
+        return proof
+    with contextlib.suppress(_OutOfTime):
+        proof = dataclasses.replace(proof, certificate=certify(exact, images, stop_if_asked))
+    return proof
 
 
 class _Trial:

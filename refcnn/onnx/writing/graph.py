@@ -26,6 +26,7 @@ from ...version import __version__
 from .. import operators
 
 CLASSES_KEY, PREPROCESSING_KEY = "refcnn.classes", "refcnn.preprocessing"
+CERTIFICATE_KEY = "refcnn.certificate"
 PRODUCER = "refcnn"
 
 
@@ -280,6 +281,11 @@ def build_alone(operation, inputs, attributes, opset=None):
         dtype = inferred.type.tensor_type.elem_type
         output.CopyFrom(helper.make_tensor_value_info(output.name, dtype, None))
     return model, feeds
+
+
+def enter(model, key, value):
+    """Enter what JSON can hold into a model's metadata."""
+    model.metadata_props.add(key=key, value=json.dumps(value))
 
 
 def _metadata(classes, preprocessing):
