@@ -19,7 +19,7 @@ from PIL import Image
 
 import refcnn as rm
 import refcnn.onnx.proof.proving
-import refcnn.runs.report
+import refcnn.runs.drawing
 from refcnn.cli import main
 from refcnn.cli.prediction_formats import FORMATS
 from refcnn.opencl.runtime import finding
@@ -140,7 +140,7 @@ def test_a_file_that_cannot_be_written_is_found_out_before_the_work(call, monkey
     model, picture = tmp_path / place / "x.onnx", tmp_path / place / "x.png"
     monkeypatch.setattr(rm.onnx.proof.proving, "prove", works)
     assert_refused(call("export", "run", *NAMED, "--out", model), model, "be written")
-    monkeypatch.setattr(rm.runs.report, "draw", works)
+    monkeypatch.setattr(rm.runs.drawing, "of_run", works)
     assert_refused(call("show", "features", "run", "--out", picture), picture, "be written")
     assert_refused(call("show", "features", "run", "--out", tmp_path / "x.doc"), "x.doc", "png")
 

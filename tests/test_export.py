@@ -274,6 +274,7 @@ def test_what_the_file_says(tmp_path):
     metadata = {entry.key: json.loads(entry.value) for entry in proto.metadata_props}
     assert metadata == {
         "refcnn.classes": list(classes),
+        "refcnn.scores": "logits",
         "refcnn.preprocessing": json.loads(json.dumps(preprocessing.to_json())),
     }
     (image,), (output,) = proto.graph.input, proto.graph.output

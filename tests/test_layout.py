@@ -34,7 +34,7 @@ FLOORS = (
     ("conformance.operations",),
     ("conformance.theory", "conformance.reports"),
     ("onnx.reading", "onnx.writing", "onnx.runtime"),
-    ("onnx.operators",),
+    ("onnx.metadata", "onnx.operators"),
     ("models",),
     ("fitting",),
     ("program",),
@@ -256,6 +256,7 @@ OTHER_MEANINGS = {
     ("opencl.runtime.array", "DeviceArray", "size"): "the elements of an array, as in NumPy",
     ("opencl.runtime.memory", "_Slab", "size"): "bytes",
     **{("cli.train_options", place, "size"): "a word in an option's name" for place in ("", "Size")},
+    ("cli.image_options", "", "size"): "a word in an option's name",
     ("cli.tune", "command", "size"): "a word in an option's name",
     ("numpy_protocol", "", "add"): "Python's and NumPy's name of an operator, which the operation bears too",
     **{

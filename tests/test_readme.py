@@ -1,6 +1,7 @@
 """The README's Python runs as written, and its commands exist."""
 
 import importlib.util
+import json
 import os
 import pkgutil
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from refcnn import rooms
+from refcnn.runs.prediction import Predictor
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,6 +33,9 @@ def test_python_blocks_run_in_order(tmp_path):
     assert accuracy > 85, done.stdout
     assert (tmp_path / "digits.onnx").stat().st_size > 10_000
     assert (tmp_path / "kernels_and_feature_maps.png").stat().st_size > 1_000
+    (found,) = Predictor(tmp_path / "digits.onnx").predictions([tmp_path / "digit.png"], 10)
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("{"))
+    assert json.loads(line) == dict(found.classes) and len(found.classes) == 10
 
 
 COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if re.match(r"(tools/)?refcnn ", line)]

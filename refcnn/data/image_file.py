@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..reading import open_plain
-from .sizing import fitted
+from .sizing import DEFAULT_FILTER, fitted
 
 #: Pillow's names of the formats that are read. It knows others, of which some start programs (EPS) to be read.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
@@ -176,7 +176,7 @@ def files_in(path):
     return sorted(found)
 
 
-def read_image(path, channels, height, width, resize=True, fit="stretch"):
+def read_image(path, channels, height, width, resize=True, fit="stretch", filter=DEFAULT_FILTER):
     """Read an image file as an array.
 
     A photograph is turned upright as its EXIF data say, transparent parts
@@ -192,8 +192,8 @@ def read_image(path, channels, height, width, resize=True, fit="stretch"):
     height, width : int
         The size wanted, in pixels.
     resize : bool
-        Whether an image of another size is resized (Lanczos) or refused.
-    fit : str
+        Whether an image of another size is resized or refused.
+    fit, filter : str
         How it is resized, as in :func:`refcnn.data.sizing.fitted`.
 
     Returns
@@ -229,7 +229,7 @@ def read_image(path, channels, height, width, resize=True, fit="stretch"):
                     f"{path} has {image.height}x{image.width} pixels (height x width), but {height}x{width} are "
                     "expected. Resize the image."
                 )
-            image = fitted(image, height, width, fit)
+            image = fitted(image, height, width, fit, filter=filter)
         pixels = np.asarray(image)
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 

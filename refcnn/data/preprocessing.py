@@ -9,11 +9,21 @@ from ..errors import ArgumentError, DataError
 from ..typing import ArrayLike, PathLike
 from . import usual
 from .image_file import read_image
-from .sizing import FITS
+from .sizing import DEFAULT_FILTER, FILTERS, FITS
 from .stored import extremes, parts
 
 #: What values that are centred on zero by their deviation seldom exceed.
 USUAL_DEVIATIONS = 4.0
+#: By the number of channels how colours may be ordered; the first is meant where nothing is said.
+COLOURS = {1: ("grey",), 3: ("RGB", "BGR")}
+#: How the axes of a batch may be ordered.
+LAYOUTS = ("NCHW", "NHWC")
+#: What is true of every image that is read, said in JSON for other programs.
+FACTS = {
+    "transparency": "white",
+    "orientation": "upright",
+    "formula": "((pixel / 255 * (white - black) + black) * scale - mean) / deviation",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +46,8 @@ class Preprocessing:
         The stored value of a white pixel: 255 for 8-bit images, 16 for
         scikit-learn's digits, often 1 for floating-point data. None where it
         is not known, and image files cannot be read.
-    mean, deviation : float
-        Taken from the training images by :meth:`standardised`.
+    mean, deviation : float or tuple of float
+        Taken from the training images by :meth:`standardised`; of several one for each channel.
     black : float
         The stored value of a black pixel.
     fit : str
@@ -45,6 +55,13 @@ class Preprocessing:
     usual : tuple of UsualChannel
         For each channel what brightness and contrast training images have, in stored values times ``scale``; taken by
         :meth:`standardised`. Empty where it is not known.
+    colour : str or None
+        How the channels are ordered: ``grey``, ``RGB`` or ``BGR``; by default as they are in stored images. None of
+        other numbers of channels.
+    filter : str
+        By which of Pillow's filters an image file is resized.
+    layout : str
+        How the axes of the network's input are ordered: ``NCHW`` or ``NHWC``. Stored images are always (C, H, W).
 
     Raises
     ------
@@ -58,36 +75,62 @@ class Preprocessing:
     width: int
     resize: bool = True
     white: float | None = 255.0
-    mean: float = 0.0
-    deviation: float = 1.0
+    mean: float | tuple = 0.0
+    deviation: float | tuple = 1.0
     black: float = 0.0
     fit: str = "stretch"
     usual: tuple = ()
+    colour: str | None = None
+    filter: str = DEFAULT_FILTER
+    layout: str = LAYOUTS[0]
 
     def __post_init__(self):
-        for name in ("mean", "black", "white"):
-            value = getattr(self, name)
-            if not _is_float32(value) and not (name == "white" and value is None):
-                raise DataError(
-                    f"Preprocessing: {name} is {_short(value)}, but must be a number that float32 can hold."
-                )
-        if self.white == self.black:
-            raise DataError(f"Preprocessing: white is {self.white!r}, which black is too. Give different values.")
-        for name in ("scale", "deviation"):
-            value = getattr(self, name)
-            if not _is_float32(value) or not np.float32(value) > 0:
-                raise DataError(
-                    f"Preprocessing: {name} is {_short(value)}, but must be a number above 0 that float32 can hold."
-                )
         for name in ("channels", "height", "width"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise DataError(f"Preprocessing: {name} is {value!r}, but must be a whole number of at least 1.")
+        for name in ("mean", "deviation"):
+            self._read_channels(name)
+        self._check_numbers()
         if not isinstance(self.resize, bool):
             raise DataError(f"Preprocessing: resize is {self.resize!r}, but must be true or false.")
-        if self.fit not in FITS:
-            raise DataError(f"Preprocessing: fit is {self.fit!r}, but must be one of {', '.join(FITS)}.")
+        colours = COLOURS.get(self.channels, (None,))
+        object.__setattr__(self, "colour", colours[0] if self.colour is None else self.colour)
+        choices = {"fit": FITS, "colour": colours, "filter": FILTERS, "layout": LAYOUTS}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise DataError(
+                    f"Preprocessing: {name} is {_short(getattr(self, name))}, but must be "
+                    f"{'' if len(allowed) == 1 else 'one of '}{', '.join(map(str, allowed))}."
+                )
         self._read_usual()
+
+    def _read_channels(self, name):
+        value = getattr(self, name)
+        if not isinstance(value, (tuple, list)):
+            return
+        if len(value) != self.channels:
+            raise DataError(
+                f"Preprocessing: {name} is {_short(value)}, but must be one number, or one for each of "
+                f"{self.channels} channels."
+            )
+        object.__setattr__(self, name, tuple(value))
+
+    def _check_numbers(self):
+        for name in ("mean", "black", "white"):
+            for value in _each(getattr(self, name)):
+                if not _is_float32(value) and not (name == "white" and value is None):
+                    raise DataError(
+                        f"Preprocessing: {name} is {_short(value)}, but must be a number that float32 can hold."
+                    )
+        if self.white == self.black:
+            raise DataError(f"Preprocessing: white is {self.white!r}, which black is too. Give different values.")
+        for name in ("scale", "deviation"):
+            for value in _each(getattr(self, name)):
+                if not _is_float32(value) or not np.float32(value) > 0:
+                    raise DataError(
+                        f"Preprocessing: {name} is {_short(value)}, but must be a number above 0 that float32 can hold."
+                    )
 
     def _read_usual(self):
         try:
@@ -100,12 +143,22 @@ class Preprocessing:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """The shape of one input, (channels, height, width)."""
+        """The shape of one input, (channels, height, width), or of the layout NHWC (height, width, channels)."""
+        if self.layout == "NHWC":
+            return self.height, self.width, self.channels
         return self.channels, self.height, self.width
 
     def apply(self, x: ArrayLike) -> np.ndarray:
-        """Turn a batch as stored, of any shape and dtype, into the network's float32 input."""
-        return (np.asarray(x, np.float32) * np.float32(self.scale) - np.float32(self.mean)) / np.float32(self.deviation)
+        """Turn images as stored, (..., C, H, W), of any dtype, into the network's float32 input."""
+        x = (np.asarray(x, np.float32) * np.float32(self.scale) - self._of_channels(self.mean)) / self._of_channels(
+            self.deviation
+        )
+        return np.moveaxis(x, -3, -1) if self.layout == "NHWC" else x
+
+    def _of_channels(self, numbers):
+        """Return a number, or one for each channel in the form that goes with images (..., C, H, W), in float32."""
+        numbers = np.asarray(numbers, np.float32)
+        return numbers[:, None, None] if numbers.ndim else numbers
 
     def standardised(self, x: np.ndarray) -> "Preprocessing":
         """Return this with the mean and the standard deviation of images as stored, so that inputs are centred on zero.
@@ -156,7 +209,10 @@ class Preprocessing:
             it is not known which values black and white have.
         """
         white = self.require_pixel_range()
-        pixels = read_image(path, *self.shape, resize=self.resize, fit=self.fit)
+        size = self.channels, self.height, self.width
+        pixels = read_image(path, *size, resize=self.resize, fit=self.fit, filter=self.filter)
+        if self.colour == "BGR":
+            pixels = pixels[::-1]
         if (self.black, white) == (0, 255):
             return pixels
         return pixels * np.float32((white - self.black) / 255) + np.float32(self.black)
@@ -200,17 +256,24 @@ class Preprocessing:
         """The largest magnitude of an input that an image file gives, or where that is not known, a usual one."""
         if self.white is None:
             return USUAL_DEVIATIONS
-        return float(np.abs(self.apply([self.black, self.white])).max())
+        ends = [np.full((self.channels, 1, 1), value, np.float32) for value in (self.black, self.white)]
+        return float(np.abs(self.apply(ends)).max())
 
     def to_json(self) -> dict:
-        """The fields as a dict of plain numbers and truth values."""
-        return dataclasses.asdict(self)
+        """The fields, and what else other programs must know to do the same, as a dict of plain values."""
+        return dataclasses.asdict(self) | FACTS
 
     @classmethod
     def from_json(cls, fields: dict) -> "Preprocessing":
         """The inverse of ``to_json``; DataError for unknown, missing or wrong fields."""
         if not isinstance(fields, dict):
             raise DataError(f"Preprocessing: expected an object with named fields, found {fields!r}.")
+        # Earlier versions did not say them.
+        others = {name: fields[name] for name in FACTS if name in fields and fields[name] != FACTS[name]}
+        if others:
+            name, value = others.popitem()
+            raise DataError(f"Preprocessing: {name} is {_short(value)}, but must be {FACTS[name]!r}.")
+        fields = {name: value for name, value in fields.items() if name not in FACTS}
         known = {field.name: field for field in dataclasses.fields(cls)}
         unknown = sorted(set(fields) - set(known), key=str)
         missing = [n for n, field in known.items() if field.default is dataclasses.MISSING and n not in fields]
@@ -247,6 +310,10 @@ def preprocessing_of(*images):
         ranges = [extremes(x) for x in images]
         white = white if all(low >= 0 and high <= white for low, high in ranges) else None
     return Preprocessing(scale, *images[0].shape[1:], white=white)
+
+
+def _each(value):
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _mean(x):

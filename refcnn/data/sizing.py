@@ -9,6 +9,10 @@ from ..errors import ArgumentError
 FITS = ("crop", "pad", "stretch")
 #: What is done where nothing is said, and the images of a folder differ in size.
 DEFAULT_FIT = "crop"
+#: Pillow's filters by which images are resized.
+FILTERS = ("lanczos", "bicubic", "hamming", "bilinear", "box", "nearest")
+#: By which it is done where nothing is said, and data sets always.
+DEFAULT_FILTER = FILTERS[0]
 
 
 def check_fit(name, value):
@@ -26,8 +30,8 @@ def check_size(value):
     return tuple(attributes.integer("load", "image_size", length) for length in pair)
 
 
-def fitted(image, height, width, fit, black=0):
-    """Bring a Pillow image to a size, by Lanczos's filter.
+def fitted(image, height, width, fit, black=0, filter=DEFAULT_FILTER):
+    """Bring a Pillow image to a size.
 
     Parameters
     ----------
@@ -38,6 +42,8 @@ def fitted(image, height, width, fit, black=0):
         scales it until it fits into the size and fills the rest, ``stretch`` scales each side by itself.
     black : number
         What ``pad`` fills with.
+    filter : str
+        One of :data:`FILTERS`.
 
     Returns
     -------
@@ -45,7 +51,7 @@ def fitted(image, height, width, fit, black=0):
     """
     from PIL import Image
 
-    filter, (given_width, given_height) = Image.Resampling.LANCZOS, image.size
+    filter, (given_width, given_height) = Image.Resampling[filter.upper()], image.size
     if (given_width, given_height) == (width, height):
         return image
     if fit == "crop":
@@ -56,8 +62,12 @@ def fitted(image, height, width, fit, black=0):
         return image.resize((width, height), filter, box)
     if fit == "stretch":
         return image.resize((width, height), filter)
-    scale = min(width / given_width, height / given_height)
-    across, down = max(1, min(round(given_width * scale), width)), max(1, min(round(given_height * scale), height))
+    # As Pillow's ImageOps.pad rounds it, so that other programs find the same.
+    across, down = width, height
+    if given_width / given_height > width / height:
+        down = max(1, round(given_height / given_width * width))
+    else:
+        across = max(1, round(given_width / given_height * height))
     canvas = Image.new(image.mode, (width, height), black if len(image.getbands()) == 1 else (black,) * 3)
     canvas.paste(image.resize((across, down), filter), ((width - across) // 2, (height - down) // 2))
     return canvas

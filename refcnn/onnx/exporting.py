@@ -126,6 +126,7 @@ def export(
     _check_outputs([shapes[name] for name in program.outputs], classes)
     _check_constants(program)
 
+    from . import metadata
     from .proof import proving
     from .writing import graph
 
@@ -164,7 +165,7 @@ def export(
             images=images,
         )
         if found.certificate is not None:
-            graph.enter(proto, graph.CERTIFICATE_KEY, found.certificate.to_json())
+            metadata.enter_certificate(proto, found.certificate)
             temporary.write_bytes(proto.SerializeToString(deterministic=True))
         return found
 

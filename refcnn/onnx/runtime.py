@@ -14,8 +14,8 @@ class Session:
 
     Parameters
     ----------
-    model : bytes
-        A serialised ONNX model.
+    model : bytes or str
+        A serialised ONNX model, or the path of one, beside which its data may lie.
     is_optimised : bool
         Whether with its default optimisations, or none.
     """

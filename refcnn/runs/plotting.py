@@ -24,6 +24,12 @@ _COLUMNS = 8
 #: Of kernels that can be drawn, (K, C/groups, kh, kw).
 _DIMENSIONS = 4
 _DOTS_PER_INCH = 150
+#: A thin frame, for a white corner would be lost on the white page.
+_FRAME = {"color": "0.6", "linewidth": 0.5}
+#: How many pixels the longer side of an image has at least, and at most, where many are drawn as one.
+_LEAST_CELL_PIXELS, _MOST_CELL_PIXELS = 20, 400
+#: How many times as high as wide, or as wide as high, images may be for the paper to have their proportion.
+_MOST_PROPORTION = 4
 #: Up to so many classes each gets its tick, and each cell of the confusion matrix its count.
 _READABLE_CLASSES = 25
 
@@ -47,7 +53,8 @@ def convolutions(model, x):
     """
     with recording():
         y = model(x)
-    kernels_of = [(node, rooms.trait(rooms.LAYERS, node.operation, "KERNELS")) for node in tape(y)]
+    nodes = {node: None for entry in (y if isinstance(y, tuple) else (y,)) for node in tape(entry)}
+    kernels_of = [(node, rooms.trait(rooms.LAYERS, node.operation, "KERNELS")) for node in nodes]
     found = [
         (node.inputs[index].as_ndarray(), node.results()[0].as_ndarray())
         for node, index in kernels_of
@@ -276,9 +283,12 @@ def has_screen():
 
 def window():
     """Return an empty figure of pyplot's, which :func:`show_windows` then shows."""
+    import matplotlib
     from matplotlib import pyplot
 
-    return pyplot.figure()
+    # A network may have more convolutions than pyplot thinks anybody wants windows.
+    with matplotlib.rc_context({"figure.max_open_warning": 0}):
+        return pyplot.figure()
 
 
 def show_windows():
@@ -302,31 +312,59 @@ def empty_figure(figure, width, height):
 
 
 def _grid(images, title, figure, first=None):
-    columns = min(max(len(images), 5), _COLUMNS) if len(images) <= _COLUMNS**2 else 2 * _COLUMNS
+    columns = min(max(len(images), 5), _COLUMNS) if len(images) <= _COLUMNS**2 else max(2 * _COLUMNS, _root(images))
     rows = math.ceil(len(images) / columns)
     # The image in front gets a column two cells wide of its own.
-    widths = [1] * columns if first is None else [2, *[1] * columns]
+    widths = [columns] if first is None else [2, columns]
     scale = min(1, _COLUMNS / columns)
-    figure = empty_figure(figure, scale * (sum(widths) + 0.2), scale * max(rows, 1 if first is None else 2.2) + 0.5)
+    widths = [*widths[:-1], scale * columns]
+    proportion = images[0].shape[0] / images[0].shape[1]
+    height = scale * rows * min(max(proportion, 1 / _MOST_PROPORTION), _MOST_PROPORTION)
+    figure = empty_figure(figure, sum(widths) + 0.2, (height if first is None else max(height, 2.2)) + 0.5)
     figure.suptitle(title, fontsize=11)
-    grid = figure.add_gridspec(max(rows, 1), len(widths), width_ratios=widths)
+    *front, grid = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
     if first is not None:
-        axes = figure.add_subplot(grid[:, 0])
-        draw_cell(axes, first)
-        axes.set_title("image", fontsize=9)
-    for index, image in enumerate(images):
-        axes = figure.add_subplot(grid[index // columns, index % columns + (first is not None)])
-        draw_cell(axes, image)
+        draw_cell(front[0], first)
+        front[0].set_title("image", fontsize=9)
+    _draw_mosaic(grid, images, columns)
     return figure
+
+
+def _root(images):
+    return math.ceil(math.sqrt(len(images)))
+
+
+def _draw_mosaic(axes, images, columns):
+    """Draw images of one size in rows as one, which takes a small part of the time of as many axes."""
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    # Large images are thinned out, since memory is short and the paper has no room for all of their pixels.
+    step = math.ceil(max(images[0].shape[:2]) / _MOST_CELL_PIXELS)
+    images = [image[::step, ::step] for image in images]
+    height, width = images[0].shape[:2]
+    # Small ones are enlarged, so that the gap between them is a small part of them.
+    times = math.ceil(_LEAST_CELL_PIXELS / max(height, width))
+    height, width = height * times, width * times
+    gap = min(math.ceil(max(height, width) / 20), height, width)
+    rows = math.ceil(len(images) / columns)
+    shape = rows * (height + gap) - gap, columns * (width + gap) - gap, *images[0].shape[2:]
+    mosaic, frames = np.ones(shape, np.float32), []
+    for index, image in enumerate(images):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        mosaic[top : top + height, left : left + width] = image.repeat(times, axis=0).repeat(times, axis=1)
+        frames.append(Rectangle((left - 0.5, top - 0.5), width, height))
+    draw_cell(axes, mosaic)
+    axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor=_FRAME["color"], lw=_FRAME["linewidth"]))
+    axes.axis("off")
 
 
 def draw_cell(axes, image):
     """Draw an image, grey or in colour, with values from 0 to 1, in a thin frame without ticks."""
     axes.imshow(image, cmap="gray", vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])
-    # A thin frame, for a white corner would be lost on the white page.
     for spine in axes.spines.values():
-        spine.set(color="0.6", linewidth=0.5)
+        spine.set(**_FRAME)
 
 
 def scaled(values):

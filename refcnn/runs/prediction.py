@@ -1,4 +1,4 @@
-"""Predicting the classes of image files, by an exported model or by a run's best checkpoint."""
+"""Predicting the classes of image files, by an ONNX file or by a run's best checkpoint."""
 
 import contextlib
 import itertools
@@ -10,10 +10,10 @@ import numpy as np
 from ..data.ahead import ahead, reading_threads
 from ..data.image_file import files_in, size_of
 from ..errors import CheckpointError, DataError
-from .run_folder import RunFolder
+from .classifier import open_classifier
 
-#: Images that are computed at once.
-BATCH = 32
+#: Images that are computed at once at most, and pixels: what layers make of large images takes much memory.
+BATCH, MOST_PIXELS = 32, 2**21
 #: How far the sides' proportion may change before it is worth a word.
 MOST_DISTORTION = 1.1
 
@@ -25,14 +25,20 @@ class Predictor:
     ----------
     path : str or os.PathLike
         A run folder, whose best checkpoint computes on the active backend, or
-        an ``.onnx`` file that refcnn exported, which onnxruntime runs. For a
-        run of a model of one's own that is not named onnxruntime runs the
-        ``model.onnx`` of the run.
+        any ``.onnx`` file that takes images. For a run of a model of one's own
+        that is not named its ``model.onnx`` is taken.
     named_model : str, optional
         As in :meth:`RunFolder.open`.
-    pixel_range : (float, float), optional
-        What a black and a white pixel are in the images that the model was
-        trained on, if the model does not know that, or otherwise.
+    images : ImageOptions
+        How image files become the input of an ``.onnx`` file; of a run the pixel range alone.
+    backend : str, optional
+        The backend of refcnn that runs an ``.onnx`` file; onnxruntime does if none is given.
+    classes : str or os.PathLike, optional
+        A text file with the names of an ``.onnx`` file's classes.
+    output : str, optional
+        Which output of an ``.onnx`` file holds the scores of the classes, if several can.
+    scores : str, optional
+        What these are, one of :data:`refcnn.onnx.metadata.SCORES`, if the file does not tell, or otherwise.
 
     Attributes
     ----------
@@ -42,42 +48,14 @@ class Predictor:
     Raises
     ------
     CheckpointError, DataError
-        If there is no such model, or the file does not say how images become its input.
+        If there is no such model, or it is not known how images become its input.
     ArgumentError
         If the run's model is code that was not named, or another than that.
-    ExportError
-        If the file is no model.
     """
 
-    def __init__(self, path, *, named_model=None, pixel_range=None):
-        self._open(path, named_model)
-        self.preprocessing = self.preprocessing.with_pixel_range(pixel_range)
-        self.preprocessing.require_pixel_range()
-
-    def _open(self, path, named_model):
-        run = RunFolder.open(path, named_model) if os.path.isdir(path) else None
-        if run is not None and run.has_own_model and named_model is None and run.is_exported:
-            path, run = run.model_file, None
-        self._path = path
-        if run is not None:
-            model = run.best_model()
-            self.classes, self.preprocessing = run.configuration.classes, run.configuration.preprocessing
-            self._run, self._is_softmax_done = (lambda x: model(x).as_ndarray()), False
-            return
-        if not os.path.lexists(path):
-            raise CheckpointError(
-                f"{path} does not exist. Give the folder of a training run, or an .onnx file that refcnn exported."
-            )
-        from .. import onnx
-
-        model = onnx.open_exported(path)
-        if model.classes is None or model.preprocessing is None:
-            raise DataError(
-                f"{path} does not hold class names and preprocessing in its metadata, so it is not known how image "
-                "files become its input. Give a model that 'refcnn train' or 'refcnn export' wrote."
-            )
-        self.classes, self.preprocessing = tuple(model.classes), model.preprocessing
-        self._run, self._is_softmax_done = model.predict, model.output_name == "probabilities"
+    def __init__(self, path, **options):
+        self._classifier = open_classifier(path, **options)
+        self.classes, self.preprocessing = self._classifier.classes, self._classifier.preprocessing
 
     def predictions(self, paths, count=1):
         """Yield what the images show, in their order; they are read ahead, and computed in batches.
@@ -99,8 +77,10 @@ class Predictor:
         CheckpointError
             If what the model computes is not finite.
         """
+        pixels = self.preprocessing.height * self.preprocessing.width
+        size = max(1, min(BATCH, MOST_PIXELS // pixels))
         with contextlib.closing(ahead(self._read, _files(paths), reading_threads())) as read:
-            while batch := list(itertools.islice(read, BATCH)):
+            while batch := list(itertools.islice(read, size)):
                 whole = [image for image in batch if image.error is None]
                 rows = iter(self._probabilities(whole) if whole else ())
                 for image in batch:
@@ -140,16 +120,16 @@ class Predictor:
 
     def _probabilities(self, images):
         """Return the probabilities of the classes for images, float64 (N, K)."""
-        output = np.asarray(self._run(np.stack([image.x for image in images])), np.float64)
-        with np.errstate(invalid="ignore"):
-            powers = output if self._is_softmax_done else np.exp(output - output.max(axis=1, keepdims=True))
-            probabilities = powers / powers.sum(axis=1, keepdims=True)
+        scores, kind = self._classifier.scores(np.stack([image.x for image in images]))
+        with np.errstate(invalid="ignore", over="ignore"):
+            powers = np.exp(scores - scores.max(axis=1, keepdims=True)) if kind == "logits" else scores
+            probabilities = scores if kind == "independent" else powers / powers.sum(axis=1, keepdims=True)
         is_finite = np.isfinite(probabilities).all(axis=1)
         if not is_finite.all():
             wrong = int(np.argmin(is_finite))
             raise CheckpointError(
-                f"{self._path} computes {output[wrong]} for {images[wrong].path}, of which no probabilities can be "
-                "made. Give another model, or an earlier copy of this one."
+                f"{self._classifier.path} computes {scores[wrong]} for {images[wrong].path}, of which no probabilities "
+                "can be made. Give another model, or an earlier copy of this one."
             )
         return probabilities
 

@@ -11,8 +11,7 @@ from .. import display
 from ..errors import ArgumentError
 from ..fitting import predict
 from ..fitting.metrics import ClassCounts, best_row
-from . import metric_plots, options, plotting
-from .run_data import validation_set
+from . import drawing, metric_plots, options, plotting
 
 #: How many validation images have a part in the certificate, least and most, and how many values these have between.
 _CERTIFIED, _CERTIFIED_PIXELS = (16, 1000), 800_000
@@ -50,15 +49,13 @@ def _write(run, validation, keywords):
     history = run.history()
     plotting.save(plotting.curves(history), run.path / "curves.png")
     _draw_judgement(run, validation, predict(model, validation).astype(np.float64))
-    image = validation.preprocessing.apply(validation.x[0])
     try:
-        found = plotting.convolutions(model, image[None])
+        seen = drawing.look(model, validation.preprocessing, validation.x[0])
     except ArgumentError:
-        found = []
-    for index, (weights, maps) in enumerate(found, 1):
-        if index == 1:
-            plotting.save(plotting.kernels(weights), run.path / "kernels.png")
-        plotting.save(plotting.feature_maps(image, maps[0], _title(index, maps)), run.path / f"features_{index}.png")
+        # It has no convolution.
+        pass
+    else:
+        _draw_sight(run, seen)
     wanted = {name: getattr(run.configuration, name) for name in ("proof", "proof_time")}
     proof = export(run, run.model_file, certify=_certified(validation), **wanted | keywords)
     run.update(completed_epochs=len(history), ended_early=_ended_early(run.configuration, history))
@@ -70,6 +67,13 @@ def _certified(validation):
     count = int(np.clip(_CERTIFIED_PIXELS // math.prod(validation.preprocessing.shape), *_CERTIFIED))
     places = np.unique(np.linspace(0, len(validation) - 1, min(count, len(validation))).astype(int))
     return validation.preprocessing.apply(validation.x[places])
+
+
+def _draw_sight(run, seen):
+    """Draw what a model's convolutions make of an image."""
+    plotting.save(drawing.kernels(seen), run.path / "kernels.png")
+    for index, figure in enumerate(drawing.features(seen), 1):
+        plotting.save(figure, run.path / f"features_{index}.png")
 
 
 def _draw_judgement(run, validation, logits):
@@ -104,7 +108,7 @@ def export(run, path, **keywords):
 
     configuration = run.configuration
     preprocessing = configuration.preprocessing
-    with _locked_for(run, path):
+    with locked_for(run, path):
         return onnx.export(
             run.best_model(),
             path,
@@ -115,9 +119,9 @@ def export(run, path, **keywords):
         )
 
 
-def _locked_for(run, path):
-    """Return a context in which no other process writes in the run folder, if that is where the path leads."""
-    if os.path.realpath(Path(path).parent) != os.path.realpath(run.path):
+def locked_for(run, path):
+    """Return a context in which no other process writes in the run folder, if there is one and the path leads there."""
+    if run is None or os.path.realpath(Path(path).parent) != os.path.realpath(run.path):
         return contextlib.nullcontext()
     return run.locked("name a file elsewhere with --out")
 
@@ -180,80 +184,3 @@ def _verdict(history):
         f"{lines}, and not every image of it is recognised. Where more epochs and another --lr do not help, look for "
         "labels that do not fit the images, or a model that cannot tell them apart."
     )
-
-
-def draw(run, kind, image_path=None, figure=None, pixel_range=None):
-    """Draw kernels, features or curves of a run.
-
-    Parameters
-    ----------
-    run : RunFolder
-    kind : str
-        ``kernels`` (of the first convolution), ``features`` (after each convolution) or ``curves``.
-    image_path : str, optional
-        The image whose features are shown; by default the first that the run was validated on.
-    figure : callable, optional
-        Gives an empty figure for each picture.
-    pixel_range : (float, float), optional
-        The values of a black and a white pixel, as in :class:`refcnn.runs.prediction.Predictor`.
-
-    Returns
-    -------
-    list of matplotlib.figure.Figure
-
-    Raises
-    ------
-    CheckpointError, DataError, ArgumentError
-        If the run has no checkpoint yet, the image cannot be read, or the model has no convolution.
-    """
-    figure = figure or (lambda: None)
-    preprocessing = run.configuration.preprocessing
-    if kind == "curves":
-        return [plotting.curves(run.history(), figure())]
-    model = run.best_model()
-    if kind == "kernels":
-        weights, _ = plotting.convolutions(model, np.zeros((1, *preprocessing.shape)))[0]
-        return [plotting.kernels(weights, figure())]
-    reader = preprocessing.with_pixel_range(pixel_range)
-    stored = reader.load_image(image_path) if image_path else validation_set(run.configuration).x[0]
-    image = preprocessing.apply(stored)
-    found = plotting.convolutions(model, image[None])
-    return [
-        plotting.feature_maps(image, maps[0], _title(index, maps), figure()) for index, (_, maps) in enumerate(found, 1)
-    ]
-
-
-def _title(index, maps):
-    _, count, height, width = maps.shape
-    return f"After convolution {index}: {count} feature maps of {height}x{width}, each scaled to its own range"
-
-
-def save_figures(figures, run, kind, out=None, image_path=None):
-    """Save what :func:`draw` returned, by default in the run folder, and return the paths.
-
-    Parameters
-    ----------
-    figures : list of matplotlib.figure.Figure
-    run : RunFolder
-    kind : str
-    out : str or os.PathLike, optional
-        The file; of several pictures each gets its number before the ending.
-    image_path : str, optional
-        The image that was given; the default name tells it, so that the run's own example stays.
-
-    Raises
-    ------
-    FileWriteError, ArgumentError
-        If a file cannot be written, or has an ending that is no picture's.
-    LockedError
-        If it is to be written in the run folder, where another process is writing.
-    """
-    stem = kind if image_path is None or kind != "features" else f"features_{Path(image_path).stem}"
-    path = run.path / f"{stem}.png" if out is None else Path(out)
-    is_numbered = len(figures) > 1 or (out is None and kind == "features")
-    paths = []
-    with _locked_for(run, path):
-        for index, figure in enumerate(figures, 1):
-            paths.append(path.with_stem(f"{path.stem}_{index}") if is_numbered else path)
-            plotting.save(figure, paths[-1])
-    return paths

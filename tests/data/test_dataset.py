@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import subprocess
 import sys
 
@@ -45,11 +46,11 @@ def test_digits():
         mean=st.floats(-1e6, 1e6),
         deviation=st.floats(min_value=1e-6, max_value=1e6),
         fit=st.sampled_from(["crop", "pad", "stretch"]),
+        filter=st.sampled_from(["lanczos", "bilinear", "nearest"]),
+        layout=st.sampled_from(["NCHW", "NHWC"]),
     )
 )
 def test_preprocessing_survives_json(preprocessing):
-    import json
-
     assert Preprocessing.from_json(json.loads(json.dumps(preprocessing.to_json()))) == preprocessing
 
 
@@ -71,6 +72,16 @@ def test_preprocessing_survives_json(preprocessing):
         (dict(scale="1" * 10**6), "scale is '1+[.]{3},"),
         (dict(black=255), "white is 255.0, which black is too"),
         (dict(fit="squash"), "fit is 'squash'"),
+        (dict(filter="sharp"), "filter is 'sharp'"),
+        (dict(layout="CHWN"), "layout is 'CHWN'"),
+        (dict(colour="RGB"), "colour is 'RGB', but must be grey"),
+        (dict(channels=3, colour="grey"), "colour is 'grey', but must be one of RGB, BGR"),
+        (dict(channels=2, colour="RGB"), "colour is 'RGB', but must be None"),
+        (dict(mean=[1, 2]), r"mean is \[1, 2\], but must be one number, or one for each of 1 channels"),
+        (dict(mean=[[1]]), r"mean is \[1\]"),
+        (dict(channels=2, colour=None, deviation=[1, 0]), "deviation is 0"),
+        (dict(transparency="black"), "transparency is 'black', but must be 'white'"),
+        (dict(formula="pixel"), "formula is 'pixel', but must be"),
         (dict(usual=3), "usual is 3"),
         (dict(usual=[[[1, 2, 3, 4], [1, 2, 3]]]), "four numbers each"),
         (dict(usual=[[[1, 2, 3, 4], [1, 2, 3, "4"]]]), "finite numbers"),
@@ -82,6 +93,24 @@ def test_preprocessing_survives_json(preprocessing):
 def test_preprocessing_refuses(change, message):
     with pytest.raises(DataError, match=message):
         Preprocessing.from_json(GREY.to_json() | change)
+
+
+@given(
+    hnp.arrays(np.uint8, (2, 3, 4, 5)),
+    st.lists(st.floats(-2, 2), min_size=3, max_size=3),
+    st.lists(st.floats(0.25, 4), min_size=3, max_size=3),
+)
+def test_each_channel_may_have_its_mean_and_deviation_and_the_axes_another_order(x, mean, deviation):
+    expected = (x / 255 - np.reshape(mean, (3, 1, 1))) / np.reshape(deviation, (3, 1, 1))
+    preprocessing = Preprocessing(1 / 255, 3, 4, 5, mean=tuple(mean), deviation=tuple(deviation))
+    assert Preprocessing.from_json(json.loads(json.dumps(preprocessing.to_json()))) == preprocessing
+    np.testing.assert_allclose(preprocessing.apply(x), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(preprocessing.apply(x)[1], preprocessing.apply(x[1]))
+    last = dataclasses.replace(preprocessing, layout="NHWC")
+    assert (preprocessing.shape, last.shape) == ((3, 4, 5), (4, 5, 3))
+    np.testing.assert_array_equal(last.apply(x), preprocessing.apply(x).transpose(0, 2, 3, 1))
+    ends = (np.float64([[0], [255]]) / 255 - mean) / deviation
+    assert preprocessing.largest_input == pytest.approx(np.abs(ends).max(), rel=1e-5)
 
 
 @given(hnp.arrays(np.uint8, (5, 1, 3, 2), elements=st.integers(0, 255)))

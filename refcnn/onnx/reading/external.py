@@ -39,7 +39,7 @@ def external_bytes(entry, folder):
             f"the data of {entry.name!r} has {length} bytes from {offset} on in {location!r}, but its shape and type "
             f"need {size}."
         )
-    path = _path(entry.name, location, folder)
+    path = path_of(entry.name, location, folder)
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size < offset + length:
             raise DataError(f"the file {location!r} ends before the data of {entry.name!r}. It is not whole.")
@@ -63,7 +63,7 @@ def _size(entry):
     return math.prod(entry.dims) * of_one
 
 
-def _path(name, location, folder):
+def path_of(name, location, folder):
     """Return where a file lies whose path is relative to the model, if no part of it leads out of the folder."""
     parts = PurePath(location).parts
     if not parts or PurePath(location).is_absolute() or ".." in parts:

@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...data import Preprocessing
 from ...errors import DataError, ShapeError
 from ...formats import FLOAT32
-from ...reading import check, parse_json, read_plain, reading
+from ...reading import read_plain, reading
 from ...typing import ArrayLike, PathLike
 
 if TYPE_CHECKING:
@@ -152,22 +151,12 @@ def _example(values):
 
 
 def _metadata(model, input_shape, output_shape):
-    from ..writing import graph
+    from .. import metadata
 
-    entries = {entry.key: entry.value for entry in model.metadata_props}
-    classes, fields = (parse_json(entries.get(key, "null")) for key in (graph.CLASSES_KEY, graph.PREPROCESSING_KEY))
-    if classes is not None:
-        check(classes, {"type": "array", "items": {"type": "string"}})
-        if output_shape != (len(classes),):
-            raise ValueError(f"it names {len(classes)} classes, but the output of an example has shape {output_shape}")
-        classes = tuple(classes)
-    if fields is None:
-        return classes, None
-    try:
-        preprocessing = Preprocessing.from_json(fields)
-    except DataError as error:
-        raise ValueError(str(error)) from None
-    if preprocessing.shape != input_shape:
+    classes, preprocessing = metadata.read(model)
+    if classes is not None and output_shape != (len(classes),):
+        raise ValueError(f"it names {len(classes)} classes, but the output of an example has shape {output_shape}")
+    if preprocessing is not None and preprocessing.shape != input_shape:
         raise ValueError(
             f"its preprocessing makes images of shape {preprocessing.shape}, but its input has shape {input_shape}"
         )

@@ -11,8 +11,6 @@ Slice's ``starts`` and ``ends``, Clip's ``min`` and ``max`` or Pad's ``pads``, :
 schema of the version that is written.
 """
 
-import json
-
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
@@ -23,10 +21,8 @@ from ...formats import FLOAT32, kept
 from ...program import Step
 from ...variable import Variable
 from ...version import __version__
-from .. import operators
+from .. import metadata, operators
 
-CLASSES_KEY, PREPROCESSING_KEY = "refcnn.classes", "refcnn.preprocessing"
-CERTIFICATE_KEY = "refcnn.certificate"
 PRODUCER = "refcnn"
 
 
@@ -222,7 +218,7 @@ def build(program, shapes, *, name, opset, output_names, classes, preprocessing)
         producer_version=__version__,
         doc_string=f"{name}, written by refcnn {__version__}: {about}, {FLOAT32.name}.",
     )
-    helper.set_model_props(model, _metadata(classes, preprocessing))
+    helper.set_model_props(model, metadata.entries(classes, preprocessing, proto))
     return model, outputs
 
 
@@ -281,20 +277,6 @@ def build_alone(operation, inputs, attributes, opset=None):
         dtype = inferred.type.tensor_type.elem_type
         output.CopyFrom(helper.make_tensor_value_info(output.name, dtype, None))
     return model, feeds
-
-
-def enter(model, key, value):
-    """Enter what JSON can hold into a model's metadata."""
-    model.metadata_props.add(key=key, value=json.dumps(value))
-
-
-def _metadata(classes, preprocessing):
-    metadata = {}
-    if classes is not None:
-        metadata[CLASSES_KEY] = json.dumps(list(classes), ensure_ascii=False)
-    if preprocessing is not None:
-        metadata[PREPROCESSING_KEY] = json.dumps(preprocessing.to_json())
-    return metadata
 
 
 def _model(graph, opset, **fields):
