@@ -50,11 +50,13 @@ def export(
     that ``forward`` gives them, several outputs are ``output_1`` and so on, or
     both are called as in the file that the model was read from. Before the file takes its
     name it passes ONNX's full check, and onnxruntime, the reference and the
-    OpenCL backend run it on inputs that Hypothesis draws: each answer must
-    lie within a derived error bound of the exact one, which is the float64
-    reference's. The bound is chained from one operation to the next, each of
-    which says in :mod:`refcnn.conformance` how far a correct float32 result
-    may be off. Where onnxruntime has a known fault of its own (``refcnn
+    OpenCL backend run it on inputs that Hypothesis draws: each result of each
+    operation must lie within a derived error bound of the exact one, the
+    float64 reference's, on the inputs that the operation was given, and the
+    outputs within the bound that comes of all. Operations say in
+    :mod:`refcnn.conformance` how far a correct float32 result may be off.
+    Beyond a probable bound of the outputs a file is suspect, which the Proof
+    says. Where onnxruntime has a known fault of its own (``refcnn
     conform`` knows a list of them) the proof remarks it, and judges
     onnxruntime by all other operations.
 

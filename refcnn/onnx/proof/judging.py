@@ -1,5 +1,7 @@
 """The judgement of executors on inputs: every step on its own inputs, and the outputs end to end."""
 
+import concurrent.futures
+import contextvars
 import dataclasses
 import math
 
@@ -108,9 +110,9 @@ def judge(exact, executors, inputs, *, is_random, chain=None, found_wrong=lambda
             if not verdict.within:
                 found_wrong()
                 outcome.output = verdict
+    _judge_steps(outcomes, exact, executors, inputs, found_wrong)
     for entry in executors:
         outcome = outcomes[entry.name]
-        _judge_steps(outcome, exact, entry, inputs, found_wrong)
         if outcome.faults or outcome.wrong is not None:
             # Where an operation of its own is wrong, or known to be, the output says nothing.
             outcome.output = None
@@ -120,9 +122,24 @@ def judge(exact, executors, inputs, *, is_random, chain=None, found_wrong=lambda
     return outcomes
 
 
-def _judge_steps(outcome, exact, entry, inputs, found_wrong):
+def _judge_steps(outcomes, exact, executors, inputs, found_wrong):
+    """Judge every step on each executor's own inputs, of all executors at the same time."""
+    steps = {entry.name: entry.steps(inputs) for entry in executors}
+
+    def judge_one(entry):
+        _judge_steps_of(outcomes[entry.name], exact, entry, inputs, steps.pop(entry.name), found_wrong)
+
+    # NumPy lets other threads go on while it computes.
+    with concurrent.futures.ThreadPoolExecutor(len(executors) or 1) as pool:
+        # How subnormal numbers are bounded, say, is of the thread that asks.
+        waiting = [pool.submit(contextvars.copy_context().run, judge_one, entry) for entry in executors]
+    for one in waiting:
+        one.result()
+
+
+def _judge_steps_of(outcome, exact, entry, inputs, computed, found_wrong):
     """Judge every step on an executor's own inputs, up to the first that is outside."""
-    for step, case, verdict in exact.verdicts(inputs, entry.steps(inputs), entry.backend):
+    for step, case, verdict in exact.verdicts(inputs, computed, entry.backend):
         fault = None if verdict.within else entry.known_fault(step.operation, case, verdict)
         if fault is not None:
             outcome.faults.append((step.operation, fault))
