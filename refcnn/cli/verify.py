@@ -146,7 +146,8 @@ def lines(found):
     for result in found.results:
         numbers = (f"{result.ratio:.3f}", result.node, f"{result.difference:.2g}") if result.examples else ("", "", "")
         cells.append((result.name, str(result.examples), *numbers, result.verdict))
-    text = [f"{found.path}: {found.operations} operations, {found.examples} inputs"]
+    inputs = f"{found.examples} input{'s' * (found.examples != 1)}"
+    text = [f"{found.path}: {found.operations} operations, {inputs}"]
     text += table(cells, left=(0, 3, 5), width=terminal_width())
     if found.bounds is not None:
         text.append(f"End to end: {found.bounds}.")

@@ -98,6 +98,9 @@ def test_a_planted_fault_is_found_and_its_operator_named(cnn, tmp_path, opencl_b
     text = " ".join(found.output.split())
     assert f"{device} parts from the exact answer at Relu (rectifier)" in text
     assert "wrong" in found.output and "conforms" in found.output
+    # The other one goes on.
+    (row,) = (line for line in found.output.splitlines() if line.startswith("reference"))
+    assert row.split()[1] == "6" and "6 inputs" in found.output
     # The inputs are kept, and show it again.
     (kept,) = tmp_path.glob("inputs_*.npz")
     with np.load(kept) as archive:

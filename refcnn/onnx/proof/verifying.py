@@ -163,21 +163,25 @@ def verify(path, devices, *, examples, shapes=None, data=(), progress=None):
         if progress is not None:
             progress(min(trial.verification.examples, wanted), wanted)
 
-    for arrays in own:
-        trial.judge_own(arrays)
-        advance()
-
     def check(drawn):
         trial.judge_drawn(drawn)
         advance()
 
-    found = failure(feeds.strategy(), examples, check) if examples else None
-    if found is not None and not isinstance(found[1], _Wrong):
-        raise type(found[1])(str(found[1])) from None
-    if not trial.verification.examples and found is None:
+    while trial.begin():
+        for arrays in own:
+            trial.judge_own(arrays)
+            advance()
+        failing = failure(feeds.strategy(), examples, check) if examples else None
+        if failing is None:
+            break
+        if not isinstance(failing[1], _Wrong):
+            raise type(failing[1])(str(failing[1])) from None
+        # The others are judged on as many inputs as was asked for.
+        trial.settle()
+    if not found.examples:
         raise DataError(trial.why_nothing())
-    trial.finish(None if found is None else found[0])
-    return trial.verification
+    trial.finish()
+    return found
 
 
 class _Wrong(RefcnnError):
@@ -195,7 +199,19 @@ class _Trial:
         self._model, self._whole, self._devices, self.verification = model, whole, devices, verification
         self._nodes = {name: str(node) for node in model.nodes for name in node.outputs if name}
         self._given, self._refused, self._last_refusal, self._loosest = set(self._nodes), 0, "", (-1, None)
-        self._runtime = None
+        self._runtime, self._settled = None, set()
+
+    def begin(self):
+        """Forget what was found of those that are not settled; return whether there are any."""
+        found, waiting = self.verification, [one for one in self.verification.results if one.name not in self._settled]
+        if waiting:
+            found.examples, found.overflowing, found.shapes = 0, 0, set()
+            found.results = [Result(one.name) if one in waiting else one for one in found.results]
+        return bool(waiting)
+
+    def settle(self):
+        """Ask those no further that are outside of a proved bound."""
+        self._settled |= {one.name for one in self.verification.results if one.parting is not None}
 
     def judge_own(self, arrays):
         """Judge inputs of the user's own, whose mantissas may be anything."""
@@ -255,7 +271,7 @@ class _Trial:
     def _executors(self, program, arrays):
         """Yield those that can run it, and note why others cannot."""
         for device, result in zip(self._devices, self.verification.results, strict=True):
-            if result.unusable:
+            if result.unusable or result.name in self._settled:
                 continue
             try:
                 yield Computed(self._executor(device, program), arrays)
@@ -329,9 +345,9 @@ class _Trial:
         sizes = [np.abs(chain.arrays[name]).max(initial=0) for name in program.outputs]
         return max(sizes, default=0)
 
-    def finish(self, failing):
+    def finish(self):
         """Compute the bounds end to end."""
-        if self._loosest[1] is not None and failing is None:
+        if self._loosest[1] is not None:
             program = traced(self._model, self._loosest[1])
             self.verification.bounds = End(Exact(program), self._loosest[1]).bounds()
 
