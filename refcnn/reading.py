@@ -63,11 +63,16 @@ def reading(path, what, error, advice):
 def reason(error):
     """Return what an exception says, on one line, without control characters and not too long."""
     name = "" if isinstance(error, ValueError) and str(error) else f"{type(error).__name__}: "
+    return printable(f"{name}{error}")
+
+
+def printable(text, most=_REASON_CHARACTERS):
+    """Return what a file says on one line, without control characters and with no more than ``most`` others."""
     text = "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in " ".join(f"{name}{error}"[: 2 * _REASON_CHARACTERS].split())
+        for letter in " ".join(text[: 2 * most].split())
     )
-    return text if len(text) <= _REASON_CHARACTERS else text[:_REASON_CHARACTERS] + "..."
+    return text if len(text) <= most else text[:most] + "..."
 
 
 def open_plain(path, *, follow=True):

@@ -1,8 +1,9 @@
 """Shapes of results: of windows that slide over an image, of arrays that are broadcast, and of what is moved."""
 
+import functools
 import math
 
-from .errors import ShapeError
+from .errors import ArgumentError, ShapeError
 
 
 def window_extent(kernel, dilation=1):
@@ -366,6 +367,51 @@ def matrix_product_shape(a, b):
 
 
 def padding_from_onnx(auto_pad, pads):
-    """Return the padding that ONNX's attributes ``auto_pad`` and ``pads`` say, as the layers take it."""
+    """Return the padding that ONNX's attributes ``auto_pad`` and ``pads`` say, as the layers take it.
+
+    Raises
+    ------
+    ArgumentError
+        If ``auto_pad`` is another word.
+    """
     names = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower", "VALID": "valid"}
-    return names.get(auto_pad, 0 if pads is None else pads)
+    # Some exporters leave the word empty.
+    if auto_pad in ("NOTSET", ""):
+        return 0 if pads is None else pads
+    if auto_pad not in names:
+        raise ArgumentError(f"auto_pad is {auto_pad!r}, but NOTSET or one of {', '.join(names)} is expected.")
+    return names[auto_pad]
+
+
+def broadcast_count(*shapes):
+    """Return how many elements there are in what NumPy's broadcasting makes of arrays of such shapes."""
+    return math.prod(functools.reduce(broadcast_shape, shapes))
+
+
+def padded_count_from_onnx(x, kernel, *, auto_pad="NOTSET", dilations=None, pads=None, **_):
+    """Return how many pixels images of a shape have together with the padding over which a window slides.
+
+    Parameters
+    ----------
+    x : tuple of int
+        (N, C, ...)
+    kernel : tuple of int
+    auto_pad, dilations, pads
+        ONNX's attributes; of padding that makes results as large as images the most that it may be.
+    """
+    image = x[2:]
+    if auto_pad.startswith("SAME"):
+        more = map(window_extent, kernel, dilations or (1,) * len(kernel))
+    else:
+        more = map(sum, sides(pads or (0,) * 2 * len(image)))
+    return math.prod(x[:2]) * math.prod(size + extra for size, extra in zip(image, more, strict=True))
+
+
+def bounded_stride(stride, image, kernel, padding, dilation):
+    """Return a window's strides, none longer than what it goes over, which leaves one place as any longer one does.
+
+    Numbers that kernels compute with, and lay out space by, then stay as small as images are.
+    """
+    spans = map(window_extent, kernel, dilation)
+    rows = zip(stride, image, spans, sides(padding), strict=True)
+    return tuple(min(step, size + span + before + after) for step, size, span, (before, after) in rows)

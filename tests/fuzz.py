@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import random
-import resource
 import shutil
 import signal
 import sys
@@ -22,15 +21,14 @@ import numpy as np
 
 import refcnn as rm
 from refcnn import data, models
-from refcnn.errors import RefcnnError
 from refcnn.optimizers.adam import Adam
 from refcnn.runs.checkpoint import Checkpoint
 from refcnn.runs.configuration import Configuration
 from refcnn.runs.run_folder import RunFolder
 
-from . import mutants
+from . import mutants, onnx_fuzz, onnx_mutants
+from .limits import limited, outcome
 
-SECONDS, MEMORY = 5, 2**30
 SHAPE, CLASSES = (1, 4, 4), ("a", "b", "c")
 
 
@@ -231,14 +229,6 @@ def read_onnx(path):
     assert model.predict(np.zeros((1, *model.input_shape), np.float32)).dtype == np.float32
 
 
-def read_foreign_onnx(path):
-    from refcnn import onnx
-
-    # Mutants may have inputs of other numbers, and outputs of other dtypes.
-    with rm.use_backend("reference"), np.errstate(all="ignore"):
-        onnx.load(path)(np.zeros((1, *SHAPE), np.float32))
-
-
 # Conformance
 
 
@@ -411,9 +401,9 @@ READERS = {
     "data": Reader(write_data, read_data, archive()),
     "IDX": Reader(write_idx, read_idx),
     "image": Reader(write_images, read_image),
-    "ONNX": Reader(write_onnx, read_onnx, lambda content, random, path: mutants.of_onnx(content, random)),
+    "ONNX": Reader(write_onnx, read_onnx, lambda content, random, path: onnx_mutants.of_messages(content, random)),
     "ONNX of others": Reader(
-        write_onnx, read_foreign_onnx, lambda content, random, path: mutants.of_onnx(content, random)
+        onnx_fuzz.write, onnx_fuzz.read, lambda content, random, path: onnx_mutants.of_any(content, random)
     ),
     "case": Reader(write_case, read_case, archive("header")),
     "bundle": Reader(write_bundle, read_case, mutate_bundle, prepare_bundle),
@@ -460,7 +450,7 @@ def _try_reader(name, paths, numbers, seed, folder, tell):
     for path in paths:
         target = path.parent if name in FOLDERS else path
         # What is read right once is imported and compiled by the time that memory is counted.
-        tell({"reader": name, "valid": path.name, "error": _outcome(lambda target=target: reader.read(target))})
+        tell({"reader": name, "valid": path.name, "error": outcome(lambda target=target: reader.read(target))})
     files = {path: path.read_bytes() for path in paths[0].parent.rglob("*") if path.is_file()}
     accepted = 0
     for number in numbers:
@@ -474,52 +464,14 @@ def _try_reader(name, paths, numbers, seed, folder, tell):
         path.write_bytes(content)
         reader.prepare(path, chance)
         (folder / "current.json").write_text(json.dumps([name, number]))
-        outcome = _limited(lambda target=target: _outcome(lambda: reader.read(target)))
-        accepted += outcome is None
-        if outcome is not None and outcome != "":
+        became = limited(lambda target=target: outcome(lambda: reader.read(target)))
+        accepted += became is None
+        if became:
             shutil.copy(path, folder / f"{name.replace(' ', '_')}-{number}-{path.name}")
-            tell({"reader": name, "number": number, "file": path.name, "error": outcome})
+            tell({"reader": name, "number": number, "file": path.name, "error": became})
         for file, former in files.items():
             file.write_bytes(former)
     tell({"reader": name, "accepted": accepted, "of": len(numbers)})
-
-
-def _outcome(read):
-    """Return None if a file is read, "" if it is refused by an error of refcnn's, else what came out."""
-    try:
-        read()
-    except RefcnnError as error:
-        kind = _memory_error(error)
-        return f"wanted more memory than it may: {error}" if kind else ""
-    except BaseException as error:
-        import traceback
-
-        frames = "".join(traceback.format_exception(error))
-        return frames[-3000:]
-    return None
-
-
-def _memory_error(error):
-    while error is not None:
-        if isinstance(error, MemoryError):
-            return True
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return False
-
-
-def _limited(call):
-    """Call with the limits of one mutant: beyond its seconds the process ends, beyond its memory nothing is had."""
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, resource.RLIM_INFINITY))
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
-    # What waits takes no time of the processor.
-    signal.alarm(20 * SECONDS)
-    try:
-        return call()
-    finally:
-        signal.alarm(0)
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 if __name__ == "__main__":

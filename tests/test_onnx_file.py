@@ -188,6 +188,34 @@ def test_attributes_of_absurd_size_are_refused(convolution, name, size, is_said)
         open_exported(changed(convolution, enlarge)).predict(np.zeros((1, 1, 6, 6)))
 
 
+def _added(*inputs, outputs, **attributes):
+    """Return a change that puts a node in front of the graph's, and says an array of integers of absurd size."""
+
+    def change(model):
+        node = onnx.helper.make_node(attributes["op_type"], [model.graph.input[0].name, *inputs], outputs)
+        node.attribute.extend(onnx.helper.make_attribute(*one) for one in attributes.items() if one[0] != "op_type")
+        model.graph.node.insert(0, node)
+        model.graph.value_info.append(onnx.helper.make_tensor_value_info("many", onnx.TensorProto.INT64, [2**31]))
+        model.opset_import[0].version = 18
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _added("0.w", outputs=["z", "mean"], op_type="LayerNormalization", axis=2**31),
+        _added(outputs=["z", "v"], op_type="Split", axis=1, num_outputs=1),
+        _added(outputs=["z"], op_type="Split", axis=1, num_outputs=2**31 - 1),
+        _added("many", "many", outputs=["z"], op_type="Slice"),
+    ],
+)
+def test_what_onnx_s_inference_does_not_survive_is_refused(path, change):
+    changed(path, change)
+    with pytest.raises(DataError, match=r"model\.onnx"):
+        open_exported(path)
+
+
 def test_what_onnxruntime_cannot_compute_is_an_error_of_refcnn(convolution, monkeypatch):
     def fails(*_):
         raise RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION")

@@ -23,6 +23,11 @@ FROM_ONNX = {}
 #: By the name of such an operator, where parameters are kept in other shapes than ONNX has: see there.
 STORED_SHAPES = {}
 
+#: By the name of such an operator, of one that makes more numbers than it takes, a function of the shapes of its
+#: tensors and of what it must know: how many the largest array has that is made, so that absurd sizes are refused
+#: before anything is.
+COUNTS = {}
+
 #: Which of the inputs holds kernels that slide over images, (K, C/groups, kh, kw), for plots to show.
 KERNELS = None
 

@@ -12,10 +12,11 @@ from ..errors import ArgumentError, ShapeError
 from ..formats import FLOAT32, FLOATS, INTEGERS
 from ..function import apply
 from ..layer import Layer, making
+from ..shapes import broadcast_count
 from ..typing import Shapes
 from ..variable import Input, Variable, as_variable
 from .cast import cast_like
-from .page import Card, aligned, broadcast, reader_of_two
+from .page import Card, aligned, broadcast, count_of_two, reader_of_two
 from .reshape import reshape
 
 
@@ -228,4 +229,8 @@ FROM_ONNX = {
     "Pow": _read_power,
     "Sub": reader_of_two(subtract),
     "Sum": _of_any(sum_of),
+}
+COUNTS = {
+    **dict.fromkeys(("Add", "Div", "Mul", "Pow", "Sub"), count_of_two),
+    **dict.fromkeys(("Max", "Mean", "Min", "Sum"), broadcast_count),
 }

@@ -12,6 +12,7 @@ from ..shapes import sides, window_output_shape
 from ..typing import Padding, Pair
 from ..variable import Input, Variable, as_variable
 from .pooling import (
+    count_from_onnx,
     is_dense,
     is_padded_little,
     onnx_window,
@@ -191,3 +192,4 @@ def from_onnx(
 
 
 FROM_ONNX = {"AveragePool": from_onnx}
+COUNTS = {"AveragePool": count_from_onnx}

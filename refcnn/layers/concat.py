@@ -1,5 +1,6 @@
 """Concat: the function and the ONNX mapping."""
 
+import math
 from collections.abc import Sequence
 
 from .. import attributes as attribute
@@ -85,3 +86,4 @@ def from_onnx(*inputs, axis=1):
 
 
 FROM_ONNX = {"Concat": from_onnx}
+COUNTS = {"Concat": lambda *shapes, axis=1: sum(map(math.prod, shapes))}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ..errors import ShapeError
 from ..function import apply
 from ..initializers import GlorotNormal
-from ..shapes import padding_from_onnx, resolved_padding, window_output_shape
+from ..shapes import bounded_stride, padded_count_from_onnx, padding_from_onnx, resolved_padding, window_output_shape
 from ..typing import Initializer, Padding, Pair
 from ..variable import Input, Variable, as_variable
 from .convolution import (
@@ -219,6 +219,7 @@ def _placed(axes, x, kernel, *, stride, padding, dilation, groups):
         window_output_shape(x[2:], kernel, stride, padding, dilation)
     except ShapeError as error:
         raise ShapeError(f"Conv{axes}d: {error}") from None
+    stride = bounded_stride(stride, x[2:], kernel, padding, dilation)
     return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
 
 
@@ -247,5 +248,12 @@ def from_onnx(x, w, b=None, *, auto_pad="NOTSET", dilations=None, group=1, kerne
     return _convolve(axes, x, w, b, stride=strides or 1, padding=padding, dilation=dilations or 1, groups=group)
 
 
+def _count(x, w, b=None, *, strides=None, **window):
+    """Return how many numbers the padded images or the results have."""
+    padded = padded_count_from_onnx(x, w[2:], **window)
+    return max(padded, padded // x[1] * w[0] // math.prod(strides or (1,)))
+
+
 FROM_ONNX = {"Conv": from_onnx}
 STORED_SHAPES = {"Conv": stored_shapes}
+COUNTS = {"Conv": _count}

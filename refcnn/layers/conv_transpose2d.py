@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ..errors import ArgumentError, ShapeError
 from ..function import apply
 from ..initializers import GlorotNormal
-from ..shapes import padding_from_onnx, resolved_transposed_padding, transposed_output_shape
+from ..shapes import padding_from_onnx, resolved_transposed_padding, transposed_output_shape, window_extent
 from ..typing import Initializer, Padding, Pair
 from ..variable import Input, Variable, as_variable
 from .convolution import (
@@ -320,5 +320,15 @@ def from_onnx(
     )
 
 
+def _count(x, w, b=None, *, dilations=None, group=1, output_padding=None, output_shape=None, strides=None, **_):
+    """Return how many numbers the results have, before any are cut off."""
+    ones = (1,) * len(x[2:])
+    rows = zip(x[2:], w[2:], strides or ones, dilations or ones, output_padding or (0,) * len(ones), strict=True)
+    sizes = [(size - 1) * stride + window_extent(taps, step) + extra for size, taps, stride, step, extra in rows]
+    wanted = (output_shape or sizes)[-len(sizes) :]
+    return x[0] * w[1] * group * math.prod(map(max, sizes, wanted))
+
+
 FROM_ONNX = {"ConvTranspose": from_onnx}
 STORED_SHAPES = {"ConvTranspose": stored_shapes}
+COUNTS = {"ConvTranspose": _count}

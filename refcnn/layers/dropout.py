@@ -57,6 +57,7 @@ def from_onnx(x, *, ratio=0.5, training_mode=False, seed=None, outputs=(True,)):
         raise UnsupportedError(
             "Dropout with training_mode drops by the random numbers of its runtime, which are not these."
         )
+    ratio = attribute.number("Dropout", "ratio", ratio, minimum=0, below=1)
     if not any(outputs[1:]):
         return dropout(x, ratio) if is_training() else x
     return x, Variable(np.ones(x.shape, bool))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from .. import attributes as attribute
 from ..formats import ANY
 from ..function import apply
-from ..shapes import broadcast_shape
+from ..shapes import broadcast_count, broadcast_shape
 from ..variable import Input, Variable, as_variable
 
 #: It moves whatever there is.
@@ -54,3 +54,4 @@ def from_onnx(x, *, shape):
 
 
 FROM_ONNX = {"Expand": from_onnx}
+COUNTS = {"Expand": lambda x, *, shape: broadcast_count(x, shape if isinstance(shape, tuple) else (shape,))}

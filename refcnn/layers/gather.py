@@ -1,5 +1,7 @@
 """Gather: the function and the ONNX mapping."""
 
+import math
+
 from .. import attributes as attribute
 from ..formats import ANY, INTEGERS
 from ..function import apply
@@ -54,3 +56,4 @@ def from_onnx(data, indices, *, axis=0):
 
 
 FROM_ONNX = {"Gather": from_onnx}
+COUNTS = {"Gather": lambda data, indices, *, axis=0: math.prod(data) // max(1, data[axis]) * math.prod(indices)}

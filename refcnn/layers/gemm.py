@@ -85,3 +85,4 @@ def _stored_shapes(a, b, c=None):
 
 FROM_ONNX = {"Gemm": from_onnx}
 STORED_SHAPES = {"Gemm": _stored_shapes}
+COUNTS = {"Gemm": lambda a, b, c=None, *, transA=0, transB=0, **_: a[1 if transA else 0] * b[0 if transB else 1]}

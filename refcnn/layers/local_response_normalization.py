@@ -1,5 +1,7 @@
 """Local response normalisation: the layer, the function and the ONNX mapping."""
 
+import math
+
 import numpy as np
 
 from .. import attributes as attribute
@@ -95,3 +97,4 @@ def from_onnx(x, *, size, alpha=1e-4, beta=0.75, bias=1.0):
 
 
 FROM_ONNX = {"LRN": from_onnx}
+COUNTS = {"LRN": lambda x, *, size, **_: math.prod(x) // x[1] * (x[1] + size)}

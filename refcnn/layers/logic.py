@@ -3,7 +3,7 @@
 from ..formats import ANY, FLOATS, INTEGERS, TRUTH_VALUES
 from ..function import apply
 from ..variable import Input, Variable, as_variable
-from .page import Card, broadcast, reader_of_one, reader_of_two
+from .page import Card, broadcast, count_of_two, reader_of_one, reader_of_two
 
 
 def equal(a: Input, b: Input) -> Variable:
@@ -95,3 +95,4 @@ FROM_ONNX = {
     "Or": reader_of_two(logical_or),
     "Xor": reader_of_two(logical_xor),
 }
+COUNTS = dict.fromkeys(FROM_ONNX.keys() - {"Not"}, count_of_two)

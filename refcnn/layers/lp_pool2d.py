@@ -11,6 +11,7 @@ from ..shapes import reached_padding
 from ..typing import Padding, Pair
 from ..variable import Input, Variable, as_variable
 from .pooling import (
+    count_from_onnx,
     is_dense,
     is_padded_little,
     onnx_window,
@@ -175,3 +176,4 @@ def from_onnx(x, *, kernel_shape, p=2, auto_pad="NOTSET", ceil_mode=0, dilations
 
 
 FROM_ONNX = {"LpPool": from_onnx}
+COUNTS = {"LpPool": count_from_onnx}

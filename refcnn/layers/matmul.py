@@ -55,3 +55,4 @@ def from_onnx(a, b):
 
 
 FROM_ONNX = {"MatMul": from_onnx}
+COUNTS = {"MatMul": lambda a, b: math.prod(matrix_product_shape(a, b))}

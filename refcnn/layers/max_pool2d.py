@@ -10,7 +10,15 @@ from ..function import apply
 from ..layer import Layer
 from ..typing import Padding, Pair
 from ..variable import Input, Variable, as_variable
-from .pooling import is_padded_little, onnx_window, padded, placed, pooling_attributes, window_from_onnx
+from .pooling import (
+    count_from_onnx,
+    is_padded_little,
+    onnx_window,
+    padded,
+    placed,
+    pooling_attributes,
+    window_from_onnx,
+)
 
 KEEPS_INPUT = True
 
@@ -253,3 +261,4 @@ def _column_by_column(indices, shape):
 
 
 FROM_ONNX = {"MaxPool": from_onnx}
+COUNTS = {"MaxPool": count_from_onnx}

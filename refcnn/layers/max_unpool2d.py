@@ -223,4 +223,11 @@ def from_onnx(x, indices, *, kernel_shape, output_shape=None, pads=None, strides
     return unpool(x, indices, tuple(kernel_shape), padding=pads or 0, stride=strides or 1, output_shape=output_shape)
 
 
+def _count(x, indices, *, kernel_shape, output_shape=None, strides=None, **_):
+    rows = zip(x[2:], kernel_shape, strides or (1,) * len(kernel_shape), strict=True)
+    sizes = (*x[:2], *((size - 1) * stride + taps for size, taps, stride in rows))
+    return math.prod(map(max, sizes, output_shape or sizes))
+
+
 FROM_ONNX = {"MaxUnpool": from_onnx}
+COUNTS = {"MaxUnpool": _count}

@@ -1,5 +1,6 @@
 """One-hot: the function and the ONNX mapping."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..errors import ArgumentError
 from ..function import apply
 from ..typing import DTypeLike
 from ..variable import Input, Variable
+from .cast import cast
 from .indexing import indices_of
 
 #: Indices.
@@ -71,9 +73,11 @@ def to_onnx(graph, indices, *, depth, axis, off, on, dtype):
 
 
 def from_onnx(indices, values, *, depth, axis=-1):
-    """Read ONNX's OneHot."""
+    """Read ONNX's OneHot, which takes indices of any numbers and cuts off their fractions."""
+    indices = indices if indices.dtype.kind == "i" else cast(indices, formats.INT64.dtype)
     depth = depth[0] if isinstance(depth, tuple) else depth
     return one_hot(indices, int(depth), axis=axis, values=values.as_ndarray().tolist(), dtype=values.dtype)
 
 
 FROM_ONNX = {"OneHot": from_onnx}
+COUNTS = {"OneHot": lambda indices, values, *, depth, axis=-1: math.prod(indices) * int(max(attribute.entries(depth)))}

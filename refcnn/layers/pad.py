@@ -1,5 +1,6 @@
 """Pad: the function and the ONNX mapping."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -106,4 +107,13 @@ def from_onnx(data, *, pads=None, paddings=None, constant_value=0, value=0, axes
     return pad(data, pads, mode=mode, constant_value=constant_value, axes=axes)
 
 
+def _count(data, *, pads=None, paddings=None, axes=None, **_):
+    pads, axes = paddings if pads is None else pads, range(len(data)) if axes is None else attribute.entries(axes)
+    sizes = list(data)
+    for axis, before, after in zip(axes, pads, pads[len(pads) // 2 :], strict=False):
+        sizes[axis] += before + after
+    return math.prod(sizes)
+
+
 FROM_ONNX = {"Pad": from_onnx}
+COUNTS = {"Pad": _count}

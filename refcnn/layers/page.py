@@ -1,10 +1,11 @@
 """The cards of operations that stand together on a page: one line for each."""
 
 import functools
+import math
 
 from ..errors import ShapeError
 from ..formats import FLOATS
-from ..shapes import broadcast_shape
+from ..shapes import broadcast_count, broadcast_shape
 from ..variable import as_variable
 
 
@@ -77,6 +78,11 @@ def reader_of_two(function):
         return function(a, aligned(a, b, axis))
 
     return read
+
+
+def count_of_two(a, b, *, axis=None, **_):
+    """Return how many numbers the result of such an operator has, for the arrays' shapes."""
+    return broadcast_count(a, b) if axis is None else math.prod(a)
 
 
 def aligned(a, b, axis):

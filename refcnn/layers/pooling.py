@@ -5,7 +5,9 @@ import numpy as np
 from .. import attributes as attribute
 from ..errors import ArgumentError, ShapeError
 from ..shapes import (
+    bounded_stride,
     has_empty_window,
+    padded_count_from_onnx,
     padding_from_onnx,
     reached_padding,
     resolved_padding,
@@ -69,7 +71,8 @@ def placed(owner, shape, attributes):
             f"{attributes['kernel']}, dilation {attributes['dilation']}, padding {padding} and stride "
             f"{attributes['stride']}. Give larger images, less padding or less dilation."
         )
-    return {**attributes, "padding": padding}
+    window["stride"] = bounded_stride(image=image, padding=padding, **window)
+    return {**attributes, **window, "padding": padding}
 
 
 def onnx_window(kernel, stride, padding, dilation, ceil_mode):
@@ -139,3 +142,8 @@ def window_from_onnx(auto_pad, ceil_mode, dilations, kernel_shape, pads, strides
         "dilation": dilations or 1,
         "ceil_mode": bool(ceil_mode),
     }
+
+
+def count_from_onnx(x, *, kernel_shape, **window):
+    """Return how many pixels ONNX's poolings go over, for the images' shape."""
+    return padded_count_from_onnx(x, kernel_shape, **window)

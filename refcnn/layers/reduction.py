@@ -1,5 +1,6 @@
 """Reductions: for each its function and its card."""
 
+import math
 from collections.abc import Sequence
 
 from .. import attributes as attribute
@@ -243,3 +244,11 @@ FROM_ONNX = {
     "ReduceSum": _over_axes(reduce_sum),
     "ReduceSumSquare": _over_axes(reduce_sum_square),
 }
+
+
+def _count(data, **_):
+    """Of nothing along an axis of size zero there is a result, whatever the others are."""
+    return math.prod(filter(None, data))
+
+
+COUNTS = dict.fromkeys(FROM_ONNX, _count)

@@ -139,7 +139,9 @@ def _read_reshape(data, *, shape, allowzero=0):
 
 def _read_flatten(x, *, axis=1):
     """Read ONNX's Flatten: a matrix whose rows are all axes before one."""
-    rows = math.prod(x.shape[: axis % len(x.shape) if axis < 0 else axis])
+    if axis != len(x.shape):
+        axis = attribute.axis("flatten", axis, len(x.shape))
+    rows = math.prod(x.shape[:axis])
     return reshape(x, (rows, math.prod(x.shape) // rows if rows else math.prod(x.shape[axis:])))
 
 

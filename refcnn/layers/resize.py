@@ -363,4 +363,19 @@ def _read_upsample(x, *, scales=None, height_scale=None, width_scale=None, mode=
     return resize(x, scales=scales, mode=mode, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
 
 
+def _count(
+    x, *, scales=None, sizes=None, axes=None, keep_aspect_ratio_policy="stretch", height_scale=1, width_scale=1, **_
+):
+    """Return the most that Resize and Upsample make on the way: a policy may take the largest scale for all axes."""
+    if sizes:
+        axes = range(len(x)) if axes is None else axes
+        scales = [size / max(1, x[axis]) for size, axis in zip(sizes, axes, strict=True)]
+        if keep_aspect_ratio_policy == "not_smaller":
+            scales = [max(scales)] * len(scales)
+    elif not scales:
+        scales = (1, 1, height_scale, width_scale)
+    return int(math.prod(x) * math.prod(max(1, scale) for scale in scales))
+
+
 FROM_ONNX = {"Resize": _read_resize, "Upsample": _read_upsample}
+COUNTS = dict.fromkeys(FROM_ONNX, _count)

@@ -218,7 +218,7 @@ def from_onnx(data, *, starts, ends, axes=None, steps=None):
     axes, steps = range(len(starts)) if axes is None else axes, (1,) * len(starts) if steps is None else steps
     taken = [builtins.slice(None)] * len(data.shape)
     for axis, *entry in zip(axes, starts, ends, steps, strict=True):
-        taken[axis] = builtins.slice(*entry)
+        taken[attribute.axis("slice", axis, len(taken))] = builtins.slice(*entry)
     return item(data, tuple(taken))
 
 

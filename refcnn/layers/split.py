@@ -69,7 +69,10 @@ def _parts(x, sizes, axis):
 def from_onnx(x, *, axis=0, split=None, num_outputs=None, outputs=()):
     """Read ONNX's Split: sizes that are given, or parts of one size, of which the last may be smaller."""
     count = num_outputs or len(outputs)
+    if count != len(outputs):
+        raise ShapeError(f"it has num_outputs={count}, but {len(outputs)} outputs.")
     if split is None:
+        axis = attribute.axis("split", axis, len(x.shape))
         size = -(-x.shape[axis] // count)
         split = (*(size,) * (count - 1), x.shape[axis] - size * (count - 1))
     return _parts(x, tuple(split), axis)

@@ -1,5 +1,6 @@
 """Tile: the function and the ONNX mapping."""
 
+import math
 from collections.abc import Sequence
 
 from .. import attributes as attribute
@@ -51,3 +52,4 @@ def from_onnx(x, *, repeats):
 
 
 FROM_ONNX = {"Tile": from_onnx}
+COUNTS = {"Tile": lambda x, *, repeats: math.prod(x) * math.prod(attribute.entries(repeats))}

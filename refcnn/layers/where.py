@@ -2,6 +2,7 @@
 
 from ..formats import ANY, TRUTH_VALUES
 from ..function import apply
+from ..shapes import broadcast_count
 from ..variable import Input, Variable
 from .page import broadcast
 
@@ -53,3 +54,4 @@ def from_onnx(condition, x, y):
 
 
 FROM_ONNX = {"Where": from_onnx}
+COUNTS = {"Where": broadcast_count}

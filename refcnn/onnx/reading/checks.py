@@ -5,9 +5,13 @@ import math
 import numpy as np
 import onnx
 
-#: Elements of any one array that is made of numbers in a file: 512 MiB. Sizes in a damaged file may be anything.
-MOST_ELEMENTS = 2**27
+#: Of any one array that is made of numbers in a file, and its elements if they are floats. Sizes in a damaged file may
+#: be anything.
+MOST_BYTES = 2**29
+MOST_ELEMENTS = MOST_BYTES // 4
 _DOMAINS = ("", "ai.onnx")
+#: Of any one array of integers along one axis: ONNX's inference lays out as many sizes as such an array may hold.
+_MOST_INTEGERS = 2**16
 
 
 def parse(content, producer):
@@ -58,6 +62,7 @@ def _check_graph(model):
         raise ValueError("it has functions or operators of its own, which refcnn never writes")
     if any(attribute.HasField("g") or attribute.graphs for node in model.graph.node for attribute in node.attribute):
         raise ValueError("it has graphs inside its graph, which refcnn never writes")
+    _check_for_inference(model.graph)
     inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True).graph
     arrays = {value.name: value for value in (*inferred.input, *inferred.output, *inferred.value_info)}
     for name in (name for node in model.graph.node for name in node.output if name):
@@ -70,6 +75,23 @@ def _check_graph(model):
                 f"{name!r} would have the sizes {sizes} for each example, but at most {MOST_ELEMENTS:,} elements are "
                 "computed"
             )
+
+
+def _check_for_inference(graph):
+    """Refuse what ONNX's inference of shapes does not survive: it cuts large numbers off, and trusts small ones."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            if any(abs(number) > MOST_ELEMENTS for number in (attribute.i, *attribute.ints)):
+                raise ValueError(
+                    f"the attribute {attribute.name} of {node.op_type} holds a number past {MOST_ELEMENTS:,}"
+                )
+            if attribute.name == "num_outputs" and attribute.i != len(node.output):
+                raise ValueError(f"a {node.op_type} has num_outputs={attribute.i}, but {len(node.output)} outputs")
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        tensor = value.type.tensor_type
+        sizes = [axis.dim_value for axis in tensor.shape.dim]
+        if tensor.elem_type != onnx.TensorProto.FLOAT and len(sizes) == 1 and sizes[0] > _MOST_INTEGERS:
+            raise ValueError(f"{value.name!r} is said to hold {sizes[0]:,} integers")
 
 
 def messages(message):

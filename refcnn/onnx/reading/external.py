@@ -8,6 +8,7 @@ from pathlib import PurePath
 import onnx
 
 from ...errors import DataError, UnsupportedError
+from ...reading import open_plain
 
 
 def external_bytes(entry, folder):
@@ -40,7 +41,8 @@ def external_bytes(entry, folder):
             f"need {size}."
         )
     path = path_of(entry.name, location, folder)
-    with open(path, "rb") as file:
+    # It is looked at once more, since it may have been exchanged.
+    with open_plain(path, follow=False) as file:
         if os.fstat(file.fileno()).st_size < offset + length:
             raise DataError(f"the file {location!r} ends before the data of {entry.name!r}. It is not whole.")
         file.seek(offset)
@@ -69,14 +71,18 @@ def path_of(name, location, folder):
     if not parts or PurePath(location).is_absolute() or ".." in parts:
         raise DataError(f"the data of {name!r} lies in {location!r}. Only files in the model's own folder are read.")
     path = folder
-    for part in parts:
-        path = path / part
-        if path.is_symlink():
-            raise DataError(f"the data of {name!r} lies in {location!r}, which is a link. Put the file itself there.")
     try:
-        is_plain = stat.S_ISREG(path.stat().st_mode)
+        for part in parts:
+            path = path / part
+            if path.is_symlink():
+                break
+        is_link, is_plain = path.is_symlink(), stat.S_ISREG(path.lstat().st_mode)
     except FileNotFoundError:
         raise DataError(f"the file {location!r} with the data of {name!r} is missing beside the model.") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"the data of {name!r} cannot lie in the file {location!r}: {error}.") from None
+    if is_link:
+        raise DataError(f"the data of {name!r} lies in {location!r}, which is a link. Put the file itself there.")
     if not is_plain:
         raise DataError(f"{location!r}, in which the data of {name!r} is to lie, is no file.")
     return path

@@ -4,16 +4,19 @@ import os
 from pathlib import Path
 
 import onnx
-import onnx.inliner
 
 from ...errors import DataError, UnsupportedError
-from ...reading import read_plain, reading
+from ...reading import printable, read_plain, reading
 from . import nodes
+from .checks import MOST_BYTES
 from .external import external_bytes
+from .functions import inlined
 from .imported import ImportedModel, computed
 
 _WHAT, _ADVICE = "an ONNX file that can be read", "Give a whole file, or export it anew."
 _MOST_BYTES = 2**31 - 1
+#: What makes many numbers of few.
+_MADE_OF_SIZES = "ConstantOfShape", "Range"
 
 
 def read(source, rebatch):
@@ -37,13 +40,13 @@ def _read(source, use):
         try:
             return use(model, folder)
         except DataError as error:
-            raise type(error)(f"{source}: {error}" if is_path else str(error)) from None
+            message = printable(str(error), nodes.MESSAGE_CHARACTERS)
+            raise type(error)(f"{source}: {message}" if is_path else message) from None
 
 
 def _whole(model, folder):
-    whole = onnx.inliner.inline_local_functions(model) if model.functions else type(model)()
-    if not model.functions:
-        whole.CopyFrom(model)
+    whole = type(model)()
+    whole.CopyFrom(inlined(model))
     for entry in whole.graph.initializer:
         if entry.data_location == onnx.TensorProto.EXTERNAL:
             entry.CopyFrom(external_bytes(entry, folder))
@@ -51,8 +54,7 @@ def _whole(model, folder):
 
 
 def _model(model, folder, rebatch):
-    if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
+    model = inlined(model)
     graph = model.graph
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     for domain in nodes.DOMAINS:
@@ -66,6 +68,7 @@ def _model(model, folder, rebatch):
     wanted = [entry.name for entry in graph.output]
     if not wanted:
         raise DataError("it has no output.")
+    _check_names(graph)
     ordered = nodes.sorted_nodes(graph, {entry.name for entry in given} | constants.keys(), wanted, opsets)
     ordered, tied = _with_constants(ordered, constants, constants.keys() - set(others or ()))
     read = {name for node in ordered for name in node.inputs} | set(wanted)
@@ -76,6 +79,16 @@ def _model(model, folder, rebatch):
     batch = _declared_batch(given)
     batch = None if batch is None else (rebatch, batch)
     return ImportedModel(inputs, others or inputs, wanted, ordered, constants, tied, batch)
+
+
+def _check_names(graph):
+    for kind, entries in (("input", graph.input), ("output", graph.output), ("initializer", graph.initializer)):
+        names = [entry.name for entry in entries]
+        if not all(names):
+            raise DataError(f"it has an {kind} without a name.")
+        if len(set(names)) < len(names):
+            twice = next(name for place, name in enumerate(names) if name in names[:place])
+            raise DataError(f"it has two {kind}s of the name {twice!r}.")
 
 
 def _declared_batch(given):
@@ -94,7 +107,7 @@ def _with_constants(ordered, constants, fixed):
     fixed : set of str
         Those that cannot be given another value.
     """
-    kept, aliases, tied, fixed = [], {}, {}, set(fixed)
+    kept, aliases, tied, fixed, made = [], {}, {}, set(fixed), 0
     for node in ordered:
         inputs = tuple(aliases.get(name, name) for name in node.inputs)
         if not node.reader.takes_shapes or not all(name in fixed or not name for name in inputs):
@@ -104,7 +117,11 @@ def _with_constants(ordered, constants, fixed):
             aliases[node.outputs[0]] = inputs[0]
             tied[inputs[0]] = (*tied.get(inputs[0], ()), node.outputs[0])
         # An alias is a constant too, since an output of the graph keeps its name.
-        results = computed(node.with_inputs(inputs), {"": None, **constants})
+        # Of a model with many constants no more than these are looked at.
+        results = computed(node.with_inputs(inputs), {name: constants[name] if name else None for name in inputs})
+        made += sum(result.nbytes for result in results) if node.op_type in _MADE_OF_SIZES else 0
+        if made > 2 * MOST_BYTES:
+            raise DataError(f"{node}: the constants that are made from sizes up to it take {made:,} bytes.")
         constants |= dict(zip(node.outputs, results, strict=False))
         fixed.update(node.outputs)
     return kept, {name: others for name, others in tied.items() if constants[name].dtype.kind == "f"}
@@ -122,7 +139,12 @@ def tensor(entry, folder):
     """
     if entry.data_location == onnx.TensorProto.EXTERNAL:
         entry = external_bytes(entry, folder)
-    array = onnx.numpy_helper.to_array(entry)
+    try:
+        array = onnx.numpy_helper.to_array(entry)
+    except KeyError:
+        raise UnsupportedError(f"the constant {entry.name!r} is of ONNX's type {entry.data_type}.") from None
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the constant {entry.name!r} of shape {tuple(entry.dims)} is not whole: {error}.") from None
     if array.dtype.kind not in "fiub":
         raise UnsupportedError(f"the constant {entry.name!r} is of {array.dtype}. Export the model with numbers.")
     return array

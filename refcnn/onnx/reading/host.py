@@ -9,7 +9,10 @@ import math
 import numpy as np
 
 from ...errors import DataError
-from .checks import MOST_ELEMENTS
+from .checks import MOST_BYTES
+
+#: Numbers of a Range, of which some arrays are made on the way.
+_MOST_OF_RANGE = 2**24
 
 
 def _constant(
@@ -48,15 +51,18 @@ def _identity(x):
 
 def _constant_of_shape(*, input, value=None):
     shape = input if isinstance(input, tuple) else (input,)
-    if any(size < 0 for size in shape) or math.prod(shape) > MOST_ELEMENTS:
-        raise DataError(f"an array of shape {shape} is asked for; at most {MOST_ELEMENTS:,} elements are made.")
-    return np.full(shape, 0 if value is None else value.item(), np.float32 if value is None else value.dtype)
+    value = np.zeros(1, np.float32) if value is None else value
+    if any(size < 0 for size in shape) or math.prod(shape) * value.itemsize > MOST_BYTES:
+        raise DataError(
+            f"an array of shape {shape} of {value.dtype} is asked for; at most {MOST_BYTES:,} bytes are made."
+        )
+    return np.full(shape, value.item(), value.dtype)
 
 
 def _range(start: np.ndarray, limit: np.ndarray, delta: np.ndarray):
     count = max(0, math.ceil((limit.item() - start.item()) / delta.item())) if delta.item() else math.inf
-    if count > MOST_ELEMENTS:
-        raise DataError(f"{count} numbers are asked for; at most {MOST_ELEMENTS:,} are made.")
+    if not count <= _MOST_OF_RANGE:
+        raise DataError(f"{count} numbers are asked for; at most {_MOST_OF_RANGE:,} are made.")
     return (start + np.arange(count) * delta).astype(start.dtype)
 
 

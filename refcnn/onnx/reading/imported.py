@@ -1,12 +1,17 @@
 """A model made of a foreign ONNX graph: its nodes computed one after the other by refcnn's operations."""
 
+import itertools
+
 import numpy as np
 
 from ... import backend as backends
-from ...errors import ArgumentError, DataError, OutOfRangeError, ShapeError
+from ...errors import ArgumentError, DataError, DeviceMemoryError, OutOfRangeError, ShapeError
 from ...model import Model
+from ...reading import printable, reason
 from ...stored import Buffer, Parameter
 from ...variable import Variable, as_variable
+from . import limits
+from .nodes import MESSAGE_CHARACTERS
 
 #: Shapes of the inputs for which what follows from them is kept.
 _MOST_SHAPES = 8
@@ -60,7 +65,7 @@ class ImportedModel(Model):
         batch = None
         if self._batch is not None and inputs and inputs[0].shape[:1] != self._batch[1:]:
             batch = (*self._batch, *inputs[0].shape[:1])
-        found = _Run(values, kept, batch).outputs(self._nodes, self._last_uses)
+        found = _Run(values, kept, batch, shapes in self._plans).outputs(self._nodes, self._last_uses)
         if shapes not in self._plans:
             while len(self._plans) >= _MOST_SHAPES:
                 self._plans.pop(next(iter(self._plans)))
@@ -123,39 +128,58 @@ def computed(node, values):
 class _Run:
     """One pass over the nodes: ``values`` holds ndarrays of what the host knows, and Variables."""
 
-    def __init__(self, values, kept=None, batch=None, is_recorded=False):
+    def __init__(self, values, kept=None, batch=None, is_known=False, is_recorded=False):
         self._values, self._kept, self._batch, self._is_recorded = values, kept or {}, batch, is_recorded
+        # What was computed of these shapes before can be again, but for what the inputs' values make of it.
+        self._is_known, self._limit = is_known, None
         self._constants = {name for name, value in values.items() if isinstance(value, np.ndarray)}
         # What was read of the inputs' values, and what follows of it: it holds for this pass alone.
         self._read = set()
 
     def outputs(self, nodes, last_uses):
         """Compute all nodes, and return by node what holds for every input of these shapes."""
-        found = {}
+        found, self._limit = {}, limits.Limit(self._values)
         for node, done in zip(nodes, last_uses, strict=True):
             results = self._kept.get(node)
             if results is None:
-                try:
-                    results = self.compute(node)
-                except (ArgumentError, DataError, OutOfRangeError, ShapeError) as error:
-                    raise type(error)(f"{node}: {error}") from None
-                except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
-                    # A file may hold anything, of which not all is foreseen.
-                    raise DataError(f"{node}: it cannot be computed ({type(error).__name__}: {error}).") from error
+                results = self.compute(node)
             if self._is_recorded:
+                # All of them are to live.
                 results = tuple(map(_recordable, results))
+            elif not self._is_known:
+                self._limit.made(node, results)
             is_known = all(result is None or isinstance(result, np.ndarray) for result in results)
             if is_known and not self._read.intersection(node.inputs):
                 found[node] = results
             elif is_known:
                 self._read.update(node.outputs)
             self._values.update(zip(node.outputs, results, strict=False))
-            for name in done:
-                self._values.pop(name, None)
+            dropped = [self._values.pop(name, None) for name in done]
+            if not self._is_known:
+                self._limit.dropped(dropped)
         return found
 
     def compute(self, node):
-        """Return the results of a node, ndarrays or Variables, a tuple."""
+        """Return the results of a node, ndarrays or Variables, a tuple.
+
+        Raises
+        ------
+        RefcnnError
+            That names the node, whatever is wrong with it.
+        """
+        try:
+            results = self._computed(node)
+        except (ArgumentError, DataError, DeviceMemoryError, OutOfRangeError, ShapeError) as error:
+            raise type(error)(printable(f"{node}: {error}", MESSAGE_CHARACTERS)) from None
+        except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+            # A file may hold anything, of which not all is foreseen.
+            raise DataError(f"{node}: it cannot be computed ({reason(error)}).") from error
+        for name, result in itertools.zip_longest(node.outputs, results[: len(node.outputs)]):
+            if name and result is None:
+                raise DataError(f"{node}: it gives {len(results)} results, but none of the name {name!r}.")
+        return results
+
+    def _computed(self, node):
         reader, tensors, known = node.reader, [], dict(node.attributes)
         for name, tensor in zip(node.input_names, node.inputs, strict=True):
             value = self._values[tensor]
@@ -174,6 +198,8 @@ class _Run:
             known["outputs"] = tuple(map(bool, node.outputs))
         if reader.takes_shapes:
             return _as_tuple(reader.function(*tensors, **known))
+        if not self._is_known or self._read.intersection(node.inputs):
+            self._limit.check(reader.count([None if entry is None else entry.shape for entry in tensors], known))
         if any(isinstance(entry, Variable) for entry in tensors):
             return _as_tuple(reader.function(*map(_as_variable, tensors), **known))
         with backends.use_backend("reference"), np.errstate(all="ignore"):

@@ -7,9 +7,12 @@ import numpy as np
 import onnx
 
 from ...errors import DataError, UnsupportedError
+from ...reading import printable
 from .. import operators
 from . import readers
 
+#: Of messages in which a file's own words stand, and of what they call a node.
+MESSAGE_CHARACTERS, _LABEL_CHARACTERS = 4000, 300
 #: Domains of ONNX's own operators.
 DOMAINS = ("", "ai.onnx")
 
@@ -86,7 +89,7 @@ def sorted_nodes(graph, known, wanted, opsets):
 
 def label(proto):
     """Return what messages call a node."""
-    return proto.name or next(filter(None, proto.output), proto.op_type)
+    return printable(proto.name or next(filter(None, proto.output), proto.op_type), _LABEL_CHARACTERS)
 
 
 def _makers(graph, known):
@@ -156,7 +159,14 @@ def _node(proto, opsets):
     for entry in schema.attributes.values():
         if entry.default_value.type != onnx.AttributeProto.UNDEFINED:
             attributes[entry.name] = _value(entry.default_value)
-    attributes |= {entry.name: _value(entry) for entry in proto.attribute}
+    for entry in proto.attribute:
+        try:
+            _check_type(schema, entry)
+            attributes[entry.name] = _value(entry)
+        except UnsupportedError:
+            raise
+        except ValueError as error:
+            raise DataError(f"the node {label(proto)} has no valid attribute {entry.name}: {error}") from None
     names = [entry.name for entry in schema.inputs]
     # The last of an operator that takes any number stands for all that follow.
     names += names[-1:] * (len(proto.input) - len(names))
@@ -172,6 +182,13 @@ def _node(proto, opsets):
         attributes,
         tuple(names[: len(proto.input)]),
     )
+
+
+def _check_type(schema, entry):
+    expected = schema.attributes.get(entry.name)
+    if expected is not None and entry.type != expected.type.value:
+        found = onnx.AttributeProto.AttributeType.Name(entry.type)
+        raise DataError(f"it is {found}, but {expected.type.name} is expected.")
 
 
 def _value(entry):

@@ -13,6 +13,9 @@ from . import host
 #: Attributes that say nothing of the result: hints of old versions, and the precision of inner sums.
 IGNORED = frozenset({"consumed_inputs", "is_test", "stash_type", "saturate", "round_mode"})
 
+#: What is known of every node, and says nothing of sizes.
+_OF_NO_SIZE = frozenset({"version", "outputs"})
+
 
 class Reader:
     """How an operator of ONNX is computed here: a function of a card's ``FROM_ONNX``.
@@ -27,12 +30,16 @@ class Reader:
     function : callable
     stored_shapes : callable, optional
         Of the shapes of its tensors, None for those that are not known: in which shapes parameters are kept.
+    count : callable, optional
+        Of the shapes of its tensors, and of what it must know: how many numbers the largest array has that it makes,
+        for those that make more than they take.
     takes_shapes : bool
         Whether it is a function of the host: see :mod:`refcnn.onnx.reading.host`.
     """
 
-    def __init__(self, function, stored_shapes=None, takes_shapes=False):
+    def __init__(self, function, stored_shapes=None, count=None, takes_shapes=False):
         self.function, self._stored_shapes, self.takes_shapes = function, stored_shapes, takes_shapes
+        self._count = count
         parameters = inspect.signature(function).parameters.values()
         by_name = [entry for entry in parameters if entry.kind is entry.KEYWORD_ONLY]
         self.known = {entry.name for entry in by_name}
@@ -43,6 +50,21 @@ class Reader:
     def stored_shapes(self, shapes):
         """Return in which shapes tensors are kept that are parameters, given those of all, None where not known."""
         return shapes if self._stored_shapes is None else self._stored_shapes(*shapes)
+
+    @property
+    def is_counted(self):
+        """Whether it makes more than it takes, and says how much."""
+        return self._count is not None
+
+    def count(self, shapes, known):
+        """Return how many numbers the largest array has that is made, 0 where it is no larger than what is taken."""
+        if not self.is_counted:
+            return 0
+        try:
+            return self._count(*shapes, **{name: value for name, value in known.items() if name not in _OF_NO_SIZE})
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            # What contradicts itself is refused by the operator, which says more of it.
+            return 0
 
     def needs_values(self, place):
         """Return whether a function of the host reads the values of the tensor at a place."""
@@ -94,7 +116,7 @@ def reader(op_type):
 def _readers():
     found = {}
     for module in rooms.modules(rooms.LAYERS):
-        shapes = getattr(module, "STORED_SHAPES", {})
+        shapes, counts = getattr(module, "STORED_SHAPES", {}), getattr(module, "COUNTS", {})
         for op_type, function in getattr(module, "FROM_ONNX", {}).items():
-            found[op_type] = Reader(function, shapes.get(op_type))
+            found[op_type] = Reader(function, shapes.get(op_type), counts.get(op_type))
     return found | {op_type: Reader(function, takes_shapes=True) for op_type, function in host.FROM_ONNX.items()}
