@@ -229,6 +229,14 @@ def read_onnx(path):
     assert model.predict(np.zeros((1, *model.input_shape), np.float32)).dtype == np.float32
 
 
+def read_classifier(path):
+    from refcnn.onnx.reading import classifier
+
+    with np.errstate(all="ignore"):
+        model, _ = classifier.open_file(path).model(SHAPE, [str(number) for number in range(7)])
+        model(np.zeros((2, *SHAPE), np.float32))
+
+
 # Conformance
 
 
@@ -404,6 +412,9 @@ READERS = {
     "ONNX": Reader(write_onnx, read_onnx, lambda content, random, path: onnx_mutants.of_messages(content, random)),
     "ONNX of others": Reader(
         onnx_fuzz.write, onnx_fuzz.read, lambda content, random, path: onnx_mutants.of_any(content, random)
+    ),
+    "ONNX to train": Reader(
+        write_onnx, read_classifier, lambda content, random, path: onnx_mutants.of_messages(content, random)
     ),
     "case": Reader(write_case, read_case, archive("header")),
     "bundle": Reader(write_bundle, read_case, mutate_bundle, prepare_bundle),

@@ -49,24 +49,24 @@ def state(shapes):
     arrays = {}
     for number, (name, shape) in enumerate(shapes.items()):
         layer, _, kind = name.rpartition(".")
-        between = _between(number, shape)
+        drawn = between(number, shape)
         if kind == "w":
             # The variance of He et al. (2015) for rectifiers, of numbers that are uniformly distributed.
             inputs = shape[0] if len(shape) == 2 else math.prod(shape[1:])
-            arrays[name] = between(-math.sqrt(6 / inputs), math.sqrt(6 / inputs))
+            arrays[name] = drawn(-math.sqrt(6 / inputs), math.sqrt(6 / inputs))
         elif kind == "scale":
-            arrays[name] = between(0.5, 1.5)
-            arrays |= {f"{layer}.mean": between(-0.5, 0.5), f"{layer}.variance": between(0.5, 1.5)}
+            arrays[name] = drawn(0.5, 1.5)
+            arrays |= {f"{layer}.mean": drawn(-0.5, 0.5), f"{layer}.variance": drawn(0.5, 1.5)}
         else:
-            arrays[name] = between(-0.2, 0.2)
+            arrays[name] = drawn(-0.2, 0.2)
     return arrays
 
 
 def examples(name, draw=0):
     """Return images, and the class of each, or of each of its pixels; ``draw`` numbers different ones."""
-    images = _between(-1 - 2 * draw, (BATCH, *IMAGE_SHAPE))(-1, 1)
+    images = between(-1 - 2 * draw, (BATCH, *IMAGE_SHAPE))(-1, 1)
     places = (BATCH, *IMAGE_SHAPE[1:]) if name in models.OF_PIXELS else (BATCH,)
-    labels = _between(-2 - 2 * draw, places)(0, CLASSES).astype(np.int64)
+    labels = between(-2 - 2 * draw, places)(0, CLASSES).astype(np.int64)
     return images, np.minimum(labels, CLASSES - 1)
 
 
@@ -138,7 +138,7 @@ def load(name):
     return json.loads((NUMBERS / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def _between(stream, shape):
+def between(stream, shape):
     """Return a function of two limits, which draws float32 numbers of that shape between them."""
     count = math.prod(shape)
     # Each begins elsewhere; the step has no factor in common with how many there are.

@@ -3,7 +3,7 @@
 import click
 
 from ..models import NAMED
-from ..runs.options import DEFAULT_VALIDATION_SPLIT, DEFAULTS
+from ..runs.options import DEFAULT_VALIDATION_SPLIT, DEFAULTS, flag
 from . import streams
 from .train_options import training_options
 
@@ -98,7 +98,9 @@ def _rehearse(is_dry, picture, options, out):
     if picture:
         found = rehearsal.learning_rates(options, picture)
         click.echo(f"The loss was smallest about ten times above the learning rate {found.suggestion:g}.")
-        given = [text for name in ("data", "model") if name in options for text in (f"--{name}", options[name])]
+        given = [
+            text for name in ("data", "model", "weights") if name in options for text in (flag(name), options[name])
+        ]
         click.echo(f"{shown(picture)} shows the search. Next: {command('train', *given, '--lr', found.suggestion)}")
 
 

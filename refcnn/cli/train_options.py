@@ -135,15 +135,18 @@ _LOSS = (
 
 _START = (
     click.option(
-        "--weights",
-        metavar="PATH",
-        help="Start from the weights of another run (its folder or a checkpoint), as far as names and shapes agree.",
+        "--from",
+        "weights",
+        metavar="MODEL.onnx|RUN",
+        help="Start from the network in an ONNX file, whoever wrote it, or from the weights of another run (its folder "
+        "or a checkpoint), as far as names and shapes agree. For other classes the last layer is made anew.",
     ),
     click.option(
         "--freeze",
         multiple=True,
         metavar="NAME",
-        help="Leave a layer or a parameter as it is, such as 0 or 0.w; * stands for anything. May be given again.",
+        help="Leave a layer's parameters or one of them as they are, such as 0, 0.w or 'layer1*'; * stands for "
+        "anything. Running statistics are learned on. May be given again.",
     ),
 )
 

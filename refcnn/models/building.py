@@ -80,17 +80,28 @@ def build(name: str, image_shape: Sequence[int], classes: int) -> Model:
     # It is recorded, so that what the tape would miss in training is found too.
     with recording():
         output = _call(name, "running one image of zeros", lambda: model(np.zeros((1, *shape), dtype=FLOAT32.dtype)))
-    if getattr(output, "shape", None) != (1, classes):
-        raise ArgumentError(
-            f"the model {name} gives {getattr(output, 'shape', type(output).__name__)} for one image of shape "
-            f"{shape}, but {(1, classes)}, one logit for each of the {classes} classes, is expected. "
-            f"End it with Dense({classes})."
-        )
-    _check_tape(name, model, output)
+    require_logits(name, model, output, shape, classes, f"End it with Dense({classes}).")
     return model
 
 
-def _check_tape(name, model, output):
+def require_logits(name, model, output, image_shape, classes, advice):
+    """Raise ArgumentError unless what was recorded of a model's output for one image is a logit for each class.
+
+    Parameters
+    ----------
+    name : str
+    model : Model
+    output : Variable
+    image_shape : (int, int, int)
+    classes : int
+    advice : str
+        What to do where the output has another shape.
+    """
+    if getattr(output, "shape", None) != (1, classes):
+        raise ArgumentError(
+            f"the model {name} gives {getattr(output, 'shape', type(output).__name__)} for one image of shape "
+            f"{image_shape}, but {(1, classes)}, one logit for each of the {classes} classes, is expected. {advice}"
+        )
     is_recorded = isinstance(output, Variable) and output.node is not None
     found = unlisted(model, output) if is_recorded else []
     if found:

@@ -6,6 +6,7 @@ from ..data import Preprocessing
 from ..fitting import schedules
 from ..fitting.metrics import MONITORED, TOP_K
 from ..reading import COUNT, SEED, TEXT, TEXT_OR_NULL, check, field, schema_of
+from . import imported
 
 #: Class weights by which all classes count alike.
 BALANCED = "balanced"
@@ -32,7 +33,7 @@ class Configuration:
     classes : tuple of str
     preprocessing : Preprocessing
     model : str
-        As :func:`refcnn.models.build` takes it.
+        As :func:`refcnn.models.build` takes it, or the name of the ONNX file that the training started from.
     backend : str
         The name of the backend that computed last.
     device : str
@@ -59,7 +60,7 @@ class Configuration:
     freeze : tuple of str
         As of :func:`refcnn.fit`.
     weights : str or None
-        The file or the run's folder from which the training started.
+        The file or the run's folder from which the training started; of an ONNX file the run folder holds a copy.
     weights_digest : str or None
         SHA-256 of what was taken over.
     monitor : str
@@ -128,6 +129,11 @@ class Configuration:
     )
     in_memory: bool | None = field({"type": ["boolean", "null"]}, default=None)
     ended_early: bool = field(_TRUTH, default=False)
+
+    @property
+    def is_imported(self):
+        """Whether the model is that of an ONNX file, of which the run folder holds a copy."""
+        return imported.is_file(self.weights)
 
     @property
     def pixel_range(self):

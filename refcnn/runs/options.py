@@ -65,6 +65,11 @@ def checked(options):
     return options
 
 
+def flag(name):
+    """Return what the command line calls an option."""
+    return "--from" if name == "weights" else f"--{name.replace('_', '-')}"
+
+
 def canonical_augment(text):
     """Return the text that :func:`refcnn.data.augment.parse` takes with every number written out."""
     return ",".join(map(str, augment.parse(text)))

@@ -82,7 +82,7 @@ def learning_rates(options, path):
         As :func:`refcnn.runs.plotting.save`.
     """
     plotting.check_picture(path)
-    options = options_of_runs.checked(options)
+    options = training.checked(options)
     prepared = training.prepare(options)
     train = prepared.parts[0]
     found = find_learning_rate(

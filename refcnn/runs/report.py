@@ -152,6 +152,7 @@ def summary(run):
         "most_wrong.png": "the images that it was most wrong about",
         "best.npz": f"checkpoint with the best {configuration.monitor.replace('_', ' ')}",
         "last.npz": "checkpoint to resume from",
+        "start.onnx": "the model that it started from",
         "config.json": "the configuration",
         "tensorboard": "event files, for tensorboard --logdir",
     }

@@ -6,7 +6,7 @@ import os
 from .. import data
 from ..errors import ArgumentError, CheckpointError, DataError
 from ..philox import generator, own_generator
-from . import run_folder
+from . import imported, run_folder
 
 
 def validation_set(configuration):
@@ -111,6 +111,8 @@ def load(configuration):
             "classes. Put an earlier copy of config.json in its place, or start a new run."
         )
     parts = divide(configuration.validation_split, train, test, configuration.stratified)
+    if configuration.is_imported:
+        parts = imported.normalised(parts, written)
     return single_batch(parts[0], configuration.batch_size) if configuration.overfit_batch else parts
 
 

@@ -19,6 +19,7 @@ from ..files import atomic_write, is_unfinished
 from ..fitting.metrics import OF_CLASSES, ClassCounts
 from ..locking import FOLDER_LOCK, locked_folder
 from ..reading import parse_json, read_plain, reading
+from . import imported
 from .checkpoint import Checkpoint
 from .configuration import Configuration
 
@@ -41,8 +42,13 @@ class RunFolder:
     def __init__(self, path, configuration, named_model=None):
         self.path, self.configuration, self.named_model = Path(path), configuration, named_model
 
-    def create(self):
+    def create(self, start=None):
         """Begin a run in a folder that :func:`claim` gave: write the configuration.
+
+        Parameters
+        ----------
+        start : bytes, optional
+            Of the ONNX file that the run starts from.
 
         Raises
         ------
@@ -56,6 +62,9 @@ class RunFolder:
         with self.locked():
             # Another process may have begun a run there since it was looked at.
             check_free(self.path)
+            if start is not None:
+                with atomic_write(self.path / imported.COPY) as temporary:
+                    temporary.write_bytes(start)
             self.update()
 
     def locked(self, advice="stop it"):
@@ -194,8 +203,8 @@ class RunFolder:
 
     @property
     def has_own_model(self):
-        """Whether the model is code of the user's own, MODULE:FUNCTION, and none of refcnn's."""
-        return self.configuration.model not in models.NAMED
+        """Whether the model is code of the user's own, MODULE:FUNCTION, and neither refcnn's nor an ONNX file."""
+        return self.configuration.model not in models.NAMED and not self.configuration.is_imported
 
     def build_model(self):
         """Return the model as new.
@@ -204,10 +213,28 @@ class RunFolder:
         ------
         ArgumentError
             If it is code that the user has not named: a run's folder may come from anyone.
+        CheckpointError, DataError
+            As of :meth:`build_imported`.
         """
-        self.require_model()
         configuration = self.configuration
+        if configuration.is_imported:
+            return self.build_imported()[0]
+        self.require_model()
         return models.build(configuration.model, configuration.preprocessing.shape, len(configuration.classes))
+
+    def build_imported(self):
+        """Return the model of the ONNX file that the run started from, and what was taken over of it.
+
+        Raises
+        ------
+        CheckpointError
+            If the file's copy is gone, or another.
+        DataError
+            If it cannot be read.
+        """
+        configuration = self.configuration
+        file = imported.open_copy(self.path, configuration.weights_digest)
+        return imported.build(file, configuration.preprocessing, configuration.classes)
 
     def require_model(self):
         """Raise as :meth:`build_model` does if the user must name the model first."""

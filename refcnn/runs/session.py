@@ -25,7 +25,7 @@ class Training:
     model : Model
         With its parameters made.
     train, validation : DataSet
-    taken : refcnn.runs.weights.Taken, optional
+    taken : refcnn.runs.weights.Taken or refcnn.runs.imported.Started, optional
         What the model started from.
 
     Attributes

@@ -13,8 +13,8 @@ from ..fitting import freezing
 from ..fitting.sources import augmenter_of
 from ..model import Model
 from ..philox import generator, own_generator, set_seed
+from . import imported, run_data, run_folder, weights
 from . import options as options_of_runs
-from . import run_data, run_folder, weights
 from .checkpoint import Checkpoint
 from .configuration import Configuration
 from .run_folder import RunFolder
@@ -52,7 +52,7 @@ def start(options, out=None, batches=None):
     LockedError
         If another process is writing in ``out``.
     """
-    options = options_of_runs.checked(options)
+    options = checked(options)
     if out is not None:
         run_folder.check_free(out)
     prepared = prepare(options, batches)
@@ -61,10 +61,15 @@ def start(options, out=None, batches=None):
     run = RunFolder(path, configuration, configuration.model)
     with contextlib.ExitStack() as lock:
         lock.enter_context(run.locked())
-        run.create()
+        run.create(prepared.start)
         training = Training(run, prepared.model, *prepared.parts, prepared.taken)
         training.lock = lock.pop_all()
         return training
+
+
+def checked(options):
+    """Return the options of a new run, with the defaults of those that are not given; ArgumentError if one is wrong."""
+    return options_of_runs.checked(weights.with_model(options))
 
 
 class Prepared(NamedTuple):
@@ -76,14 +81,17 @@ class Prepared(NamedTuple):
     model : Model
     parts : list of DataSet
         Training and validation set.
-    taken : Taken or None
+    taken : refcnn.runs.weights.Taken, refcnn.runs.imported.Started or None
         What the model started from.
+    start : bytes or None
+        Of the ONNX file that it started from.
     """
 
     configuration: Configuration
     model: Model
     parts: list
-    taken: weights.Taken | None
+    taken: object
+    start: bytes | None
 
 
 def prepare(options, batches=None):
@@ -92,7 +100,7 @@ def prepare(options, batches=None):
     Parameters
     ----------
     options : dict
-        As :func:`refcnn.runs.options.checked` returns them.
+        As :func:`checked` returns them.
     batches : int, optional
         How many batches to take of either part; all, if it is not given.
 
@@ -102,6 +110,42 @@ def prepare(options, batches=None):
     """
     set_seed(options["seed"] if "seed" in options else secrets.randbits(32))
     seed = generator.seed
+    file = imported.open_file(options["weights"]) if imported.is_file(options["weights"]) else None
+    if file is not None:
+        options = imported.with_size(options, file)
+    digest, split, parts = _load(options, batches)
+    known = None if file is None else imported.with_normalisation(parts[0].preprocessing, file)
+    if known is not None:
+        parts = imported.normalised(parts, known)
+    classes, preprocessing = parts[0].classes, parts[0].preprocessing
+    active = backend.active()
+    fixed = {
+        "data_digest": digest,
+        "classes": classes,
+        "preprocessing": preprocessing,
+        "backend": active.name,
+        "device": active.description,
+        "validation_split": split,
+        "stratified": True,
+        "seed": seed,
+    }
+    if file is not None:
+        model, taken = imported.build(file, preprocessing, classes)
+        fixed["weights_digest"] = imported.digest(file.content)
+    else:
+        model, taken = _built(options, preprocessing.shape, len(classes))
+        fixed["weights_digest"] = None if taken is None else taken.digest
+    if options["weights"] is not None:
+        fixed["weights"] = os.path.abspath(options["weights"])
+    freezing.chosen(model, options["freeze"])
+    known = {field.name for field in dataclasses.fields(Configuration)}
+    options = {name: value for name, value in options.items() if name in known}
+    configuration = Configuration(**{"data_dir": None} | options | run_data.places(options) | fixed)
+    return Prepared(configuration, model, parts, taken, None if file is None else file.content)
+
+
+def _load(options, batches):
+    """Return the digest of the data, the validation split, and the two parts, having checked what goes by them."""
     of_data = {name: options.get(name) for name in ("data_dir", "pixel_range", "image_size", "image_fit", "in_memory")}
     train, test = data.load(options["data"], **of_data)
     split = options.get("validation_split", None if test else options_of_runs.DEFAULT_VALIDATION_SPLIT)
@@ -114,27 +158,13 @@ def prepare(options, batches=None):
     options_of_runs.class_weights(options["class_weights"], parts[0].y, len(train.classes))
     if options["augment"] is not None:
         augmenter_of(parts[0], options["augment"])
-    active = backend.active()
-    fixed = {
-        "data_digest": run_folder.digest(train, test),
-        "classes": train.classes,
-        "preprocessing": parts[0].preprocessing,
-        "backend": active.name,
-        "device": active.description,
-        "validation_split": split,
-        "stratified": True,
-        "seed": seed,
-    }
-    model = models.build(options["model"], train.preprocessing.shape, len(train.classes))
-    taken = None
-    if options["weights"] is not None:
-        taken = weights.take_over(model, options["weights"])
-        fixed |= {"weights": os.path.abspath(options["weights"]), "weights_digest": taken.digest}
-    freezing.chosen(model, options["freeze"])
-    known = {field.name for field in dataclasses.fields(Configuration)}
-    options = {name: value for name, value in options.items() if name in known}
-    configuration = Configuration(**{"data_dir": None} | options | run_data.places(options) | fixed)
-    return Prepared(configuration, model, parts, taken)
+    return run_folder.digest(train, test), split, parts
+
+
+def _built(options, image_shape, classes):
+    """Return a model by its name, and the weights that it took over, if any."""
+    model = models.build(options["model"], image_shape, classes)
+    return model, None if options["weights"] is None else weights.take_over(model, options["weights"])
 
 
 @own_generator()
@@ -188,9 +218,8 @@ def _resume(run, options):
     set_seed(configuration.seed)
     parts = run_data.load_again(run, configuration, options)
     run.configuration = configuration
-    model = run.build_model()
-    taken = _take_over_again(model, configuration) if checkpoint is None else None
-    training = Training(run, model, *parts, taken)
+    model, taken = _build_again(run)
+    training = Training(run, model, *parts, taken if checkpoint is None else None)
     if checkpoint is not None:
         training.set_state(checkpoint)
     if configuration.epochs > former.epochs and training.history and training.loop.schedule.depends_on_epochs:
@@ -220,7 +249,7 @@ def _changes(run, options):
     for name, value in options.items():
         if name not in changes and value != getattr(former, name):
             raise ArgumentError(
-                f"--{name.replace('_', '-')} is {value}, but the run in {run.path} was started with "
+                f"{options_of_runs.flag(name)} is {value}, but the run in {run.path} was started with "
                 f"{getattr(former, name)}. Leave the option out, or start a new run."
             )
     if changes.get("epochs", former.epochs) < former.epochs:
@@ -240,14 +269,18 @@ def _changes(run, options):
     return changes
 
 
-def _take_over_again(model, configuration):
-    """Give a model the weights that its run was to start from, and return what was taken over, or None."""
-    if configuration.weights is None:
-        return None
+def _build_again(run):
+    """Return the model of a run as new, and what it took over from elsewhere, if it has no checkpoint yet."""
+    configuration = run.configuration
+    if configuration.is_imported:
+        return run.build_imported()
+    model = run.build_model()
+    if configuration.weights is None or run.last.exists():
+        return model, None
     taken = weights.take_over(model, configuration.weights)
     if taken.digest != configuration.weights_digest:
         raise CheckpointError(
             f"{configuration.weights} holds other weights than when the run was started. Put the former ones back, or "
             "start a new run."
         )
-    return taken
+    return model, taken

@@ -6,10 +6,11 @@ import os
 
 import numpy as np
 
-from .. import npz
+from .. import display, npz
 from ..errors import ArgumentError, CheckpointError
 from ..model import check_saved
 from ..reading import reading
+from . import imported
 from .checkpoint import Checkpoint
 from .run_folder import RunFolder
 
@@ -43,6 +44,40 @@ class Taken:
         return f"{text}; new, since not there in their shape: {shown}"
 
 
+def with_model(options):
+    """Return the options of a new run with the model that belongs to what it starts from, where none is named.
+
+    Raises
+    ------
+    ArgumentError
+        If a model is named beside an ONNX file, which is one, or that of a run is none of refcnn's.
+    CheckpointError
+        If the run's folder holds none.
+    """
+    path, model = options.get("weights"), options.get("model")
+    if imported.is_file(path):
+        if model is not None:
+            raise ArgumentError(
+                f"--model is {model}, but --from {path} is a whole model already. Leave --model out, or give the "
+                "weights of a run."
+            )
+        return options | {"model": os.path.basename(path)}
+    if path is None or model is not None or not os.path.isdir(path):
+        return options
+    run = RunFolder.open(path)
+    if run.configuration.is_imported:
+        raise ArgumentError(
+            f"--from {path} is a run that started from an ONNX file itself. Give its model: "
+            f"--from {display.quoted(run.model_file)}"
+        )
+    if run.has_own_model:
+        raise ArgumentError(
+            f"--from {path} is a run of the model {run.configuration.model}, code that refcnn does not import because "
+            f"a file says so. If you trust it, name it: --model {display.quoted(run.configuration.model)}"
+        )
+    return options | {"model": run.configuration.model}
+
+
 def take_over(model, path):
     """Give a model the weights of another, as far as names and shapes agree.
 
@@ -68,7 +103,7 @@ def take_over(model, path):
     names = [name for name, array in own.items() if name in arrays and arrays[name].shape == array.shape]
     if not names:
         raise ArgumentError(
-            f"--weights {path} holds nothing that fits the model: {_described(arrays)} there, {_described(own)} here. "
+            f"--from {path} holds nothing that fits the model: {_described(arrays)} there, {_described(own)} here. "
             "Give the weights of a network with the same layers, at least at its beginning."
         )
     taken = {name: arrays[name] for name in names}
@@ -83,7 +118,7 @@ def take_over(model, path):
 def _read(path):
     if os.path.isdir(path):
         return Checkpoint.load(RunFolder.open(path).best).parameters
-    advice = "Give a run's folder, a checkpoint, or a file that Model.save wrote."
+    advice = "Give a run's folder, a checkpoint, a file that Model.save wrote, or an .onnx file."
     with reading(path, "a file of weights", CheckpointError, advice):
         try:
             return Checkpoint.load(path).parameters

@@ -11,7 +11,7 @@ from . import nodes
 from .checks import MOST_BYTES
 from .external import external_bytes
 from .functions import inlined
-from .imported import ImportedModel, computed
+from .imported import Graph, ImportedModel, computed
 
 _WHAT, _ADVICE = "an ONNX file that can be read", "Give a whole file, or export it anew."
 _MOST_BYTES = 2**31 - 1
@@ -21,15 +21,18 @@ _MADE_OF_SIZES = "ConstantOfShape", "Range"
 
 def read(source, rebatch):
     """Return the model of an ONNX file: see :func:`refcnn.onnx.load`."""
-    return _read(source, lambda model, folder: _model(model, folder, rebatch))
+    return read_with(source, lambda model, folder: ImportedModel(*graph_of(model, folder, rebatch)))
 
 
 def read_with_graph(source):
     """Return the model of an ONNX file, and its graph, an onnx.ModelProto without functions and with all data."""
-    return _read(source, lambda model, folder: (_model(model, folder, False), _whole(model, folder)))
+    return read_with(
+        source, lambda model, folder: (ImportedModel(*graph_of(model, folder, False)), whole(model, folder))
+    )
 
 
-def _read(source, use):
+def read_with(source, use):
+    """Return what ``use(model, folder)`` makes of a ModelProto; whatever fails is one DataError that names the file."""
     is_path = isinstance(source, str | os.PathLike)
     with reading(source if is_path else "the model", _WHAT, DataError, _ADVICE):
         folder = Path(source).parent if is_path else None
@@ -44,16 +47,18 @@ def _read(source, use):
             raise type(error)(f"{source}: {message}" if is_path else message) from None
 
 
-def _whole(model, folder):
-    whole = type(model)()
-    whole.CopyFrom(inlined(model))
-    for entry in whole.graph.initializer:
+def whole(model, folder):
+    """Return a ModelProto without functions and with all data that lies beside it."""
+    found = type(model)()
+    found.CopyFrom(inlined(model))
+    for entry in found.graph.initializer:
         if entry.data_location == onnx.TensorProto.EXTERNAL:
             entry.CopyFrom(external_bytes(entry, folder))
-    return whole
+    return found
 
 
-def _model(model, folder, rebatch):
+def graph_of(model, folder, rebatch):
+    """Return the :class:`Graph` of a ModelProto; the rest as of :func:`refcnn.onnx.load`."""
     model = inlined(model)
     graph = model.graph
     opsets = {entry.domain: entry.version for entry in model.opset_import}
@@ -78,7 +83,7 @@ def _model(model, folder, rebatch):
     inputs = [entry.name for entry in given]
     batch = _declared_batch(given)
     batch = None if batch is None else (rebatch, batch)
-    return ImportedModel(inputs, others or inputs, wanted, ordered, constants, tied, batch)
+    return Graph(tuple(inputs), tuple(others or inputs), tuple(wanted), ordered, constants, tied, batch)
 
 
 def _check_names(graph):
@@ -100,6 +105,9 @@ def _declared_batch(given):
 def _with_constants(ordered, constants, fixed):
     """Return the nodes but for those whose results are constants as they stand, which are entered; and what is tied.
 
+    Running statistics are tied to nothing: PyTorch's exporter ties those of a new network, ones and zeros, to weights,
+    but each layer learns its own.
+
     Parameters
     ----------
     ordered : list of Node
@@ -108,12 +116,13 @@ def _with_constants(ordered, constants, fixed):
         Those that cannot be given another value.
     """
     kept, aliases, tied, fixed, made = [], {}, {}, set(fixed), 0
+    statistics = {name for node in ordered for name in node.buffers}
     for node in ordered:
         inputs = tuple(aliases.get(name, name) for name in node.inputs)
         if not node.reader.takes_shapes or not all(name in fixed or not name for name in inputs):
             kept.append(node if inputs == node.inputs else node.with_inputs(inputs))
             continue
-        if node.op_type == "Identity":
+        if node.op_type == "Identity" and not statistics.intersection((*inputs, *node.outputs)):
             aliases[node.outputs[0]] = inputs[0]
             tied[inputs[0]] = (*tied.get(inputs[0], ()), node.outputs[0])
         # An alias is a constant too, since an output of the graph keeps its name.

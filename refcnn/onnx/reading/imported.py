@@ -1,6 +1,7 @@
 """A model made of a foreign ONNX graph: its nodes computed one after the other by refcnn's operations."""
 
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,30 @@ from .nodes import MESSAGE_CHARACTERS
 
 #: Shapes of the inputs for which what follows from them is kept.
 _MOST_SHAPES = 8
+
+
+class Graph(NamedTuple):
+    """What an :class:`ImportedModel` is made of.
+
+    Attributes
+    ----------
+    inputs, all_inputs, outputs : sequence of str
+        Names of the inputs that must be given, of those that may, and of the outputs.
+    nodes : list of refcnn.onnx.reading.nodes.Node
+        In an order in which they can be computed.
+    constants : dict of str to ndarray
+    tied : dict of str to tuple of str
+    batch : (bool, int) or None
+        Whether shapes follow the size of the batch, and the size that the file declares, where it does.
+    """
+
+    inputs: tuple
+    all_inputs: tuple
+    outputs: tuple
+    nodes: list
+    constants: dict
+    tied: dict
+    batch: tuple | None
 
 
 class ImportedModel(Model):
@@ -72,6 +97,13 @@ class ImportedModel(Model):
             self._plans[shapes] = found
         results = tuple(_as_variable(values[name]) for name in self.output_names)
         return results if len(results) > 1 else results[0]
+
+    def _table(self, costs, is_recorded=False):
+        lines = [super()._table(costs, is_recorded)]
+        lines += [
+            f"tied in the file, one parameter: {', '.join((name, *others))}" for name, others in self.tied.items()
+        ]
+        return "\n".join(lines)
 
     def recorded(self, inputs):
         """Compute all tensors on the tape, with floats that are constants as Variables too.

@@ -131,7 +131,7 @@ def _model(path, content):
     (input_shape, _), (output_shape, output_name) = map(_example, (model.graph.input, model.graph.output))
     if output_name not in _OUTPUTS:
         raise ValueError(f"its output is {output_name!r}, but {' or '.join(_OUTPUTS)} is expected")
-    classes, preprocessing = _metadata(model, input_shape, output_shape)
+    classes, preprocessing = checked_metadata(model, input_shape, output_shape)
     return ExportedModel(path, runtime.Session(content), input_shape, output_name, classes, preprocessing)
 
 
@@ -150,7 +150,14 @@ def _example(values):
     return tuple(size.dim_value for size in sizes), values[0].name
 
 
-def _metadata(model, input_shape, output_shape):
+def checked_metadata(model, input_shape, output_shape):
+    """Return the class names and the Preprocessing that a file holds, each None where it does not.
+
+    Raises
+    ------
+    ValueError
+        If they do not belong to the shapes of an example and of its output.
+    """
     from .. import metadata
 
     classes, preprocessing = metadata.read(model)

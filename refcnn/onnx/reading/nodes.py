@@ -52,6 +52,13 @@ class Node:
         """How it is computed, a :class:`refcnn.onnx.reading.readers.Reader`."""
         return readers.reader(self.op_type)
 
+    @property
+    def buffers(self):
+        """The tensors among the inputs that are stored and not trained, a tuple."""
+        named = zip(self.input_names, self.inputs, strict=True)
+        tensors = [tensor for name, tensor in named if name not in self.reader.known]
+        return tuple(tensor for place, tensor in enumerate(tensors) if self.reader.is_buffer(place))
+
     def with_inputs(self, inputs):
         """Return the node with other tensors in the place of its inputs."""
         return dataclasses.replace(self, inputs=inputs)
