@@ -54,10 +54,14 @@ __kernel void product(
         const int moved = max(min(start, places - WIDTH), 0);
         columns[v] = b + b_start + group * b_group + image * b_image + first_place + moved;
         whole[v] = 1;
-        for (int lane = 0; lane < WIDTH; lane++) {
-            const int place = first_place + moved + lane;
-            const int y = place / pitch * step_y + base_y;
-            const int x = place % pitch * step_x + base_x;
+        // Counted on from lane to lane: in small products divisions would take as long as the sums.
+        int i = (first_place + moved) / pitch, j = (first_place + moved) % pitch;
+        for (int lane = 0; lane < WIDTH; lane++, j++) {
+            if (j == pitch) {
+                j = 0;
+                i++;
+            }
+            const int y = i * step_y + base_y, x = j * step_x + base_x;
             const int wanted = moved + lane >= start && moved + lane < places && number < vectors_per_image * images
                 && x >= 0 && x < width;
             destination[v * WIDTH + lane] = wanted ? image * c_image + y * c_y + x * c_x : -1;

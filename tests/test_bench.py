@@ -299,6 +299,24 @@ def test_a_run_and_its_board(device, tiny, tmp_path):
         assert min(image.size) > 500 and len(np.unique(np.asarray(image.convert("L")))) > 10
 
 
+def test_a_file_is_measured_beside_onnxruntime(device, tmp_path, monkeypatch):
+    monkeypatch.setattr(running.Options, "turn_seconds", 0.001)
+    path = tmp_path / "small.onnx"
+    rm.set_seed(0)
+    model = rm.Sequential([rm.Conv2d(4), rm.Relu(), rm.Flatten(), rm.Dense(3)])
+    with rm.use_backend("reference"):
+        model(np.zeros((1, 1, 6, 5), np.float32))
+        rm.onnx.export(model, path, (1, 6, 5), proof=False)
+    options = ["--model", str(path), "--batch", "1", "--batch", "3", "--device", device, "--rounds", "2"]
+    done = CliRunner().invoke(main, ["bench", *options, "--json", str(tmp_path / "board.json")])
+    assert done.exit_code == 0, done.output
+    for part in ("small, batch 1, inference", "small, batch 3, inference", "x onnxruntime", "ms", "MiB"):
+        assert part in done.output
+    results = json.loads((tmp_path / "board.json").read_text())["results"]
+    assert [result["part"] for result in results] == ["file", "file"]
+    assert all(times["error"] is None for result in results for times in result["times"].values())
+
+
 def test_a_run_that_is_stopped_keeps_what_it_has(device, tiny):
     options = running.Options((device,), ("networks", "grid"), quick=True, rounds=2)
     board = running.run(options, Watch(stop_after=3))
@@ -342,6 +360,10 @@ def test_what_cannot_be_measured_is_refused():
         (["--device", "reference"], "reference is no OpenCL device"),
         (["--device", "opencl:99:0"], "opencl:99:0"),
         (["--profile", "--scaling"], "give one of them"),
+        (["--batch", "2"], "name one with --model"),
+        (["--model", "x.onnx", "--plot", "x.png"], "leave them out"),
+        (["--model", "x.onnx", "--shape", "3y4"], "write it as 3x224x224"),
+        (["--model", "absent.onnx"], "absent.onnx does not exist"),
         (["--profile", "--json", "x"], "--json is for the scoreboard"),
     ):
         result = CliRunner().invoke(main, ["bench", *options])

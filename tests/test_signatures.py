@@ -53,6 +53,7 @@ OPTIONS = {
     ],
     "one_hot": [("-DCHUNK=4", "-DWORD=uint", "-DINDEX=int")],
     "pooling_cpu": [("-DWIDTH=8",), ("-DWIDTH=16",)],
+    "pooling_rows_cpu": [("-DWIDTH=4",), ("-DWIDTH=16",)],
     "reduction": [("-DCHUNK=4",)],
     "relu": [("-DCHUNK=4",)],
     "softmax": [("-DSTRIDE=1",), ("-DSTRIDE=inner",)],
@@ -97,6 +98,9 @@ def test_every_kernel_is_read_as_a_compiler_reads_it(stem, options):
             kind.replace("vector", "float").rstrip("*").rstrip("0123456789") + "*" * ("*" in kind) for kind in types
         ]
         assert [_type(parameter) for parameter in found] == plain
+        constant = cl.kernel_arg_type_qualifier.CONST
+        qualifiers = [kernel.get_arg_info(place, information.TYPE_QUALIFIER) for place in range(kernel.num_args)]
+        assert [one.is_read_only for one in found] == [bool(found & constant) for found in qualifiers]
 
 
 def test_comments_and_layout_do_not_matter():

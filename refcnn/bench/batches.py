@@ -21,6 +21,30 @@ def images(batch, image_shape):
     return random((_COUNT, batch, *image_shape))
 
 
+def feeds(inputs):
+    """Return some batches of arrays for the inputs of a file, each a dict by their names.
+
+    Parameters
+    ----------
+    inputs : sequence of dict
+        ``name``, ``shape`` and ``dtype`` of each.
+    """
+    generator, found = np.random.default_rng(0), []
+    for _ in range(_COUNT):
+        found.append({})
+        for entry in inputs:
+            dtype = np.dtype(entry["dtype"])
+            # Whole numbers may be places in something of which no more is known than that it has two.
+            most = 256 if dtype == np.uint8 else 2
+            draw = generator.standard_normal if dtype.kind == "f" else lambda shape, most=most: _whole(most, shape)
+            found[-1][entry["name"]] = np.asarray(draw(entry["shape"])).astype(dtype)
+    return found
+
+
+def _whole(most, shape):
+    return np.random.default_rng(1).integers(0, most, shape)
+
+
 def labels(batch, places=()):
     """Return the labels of as many batches, of images or of each of so many places."""
     return np.random.default_rng(1).integers(0, CLASSES, (_COUNT, batch, *places))

@@ -49,7 +49,7 @@ class Result:
     Attributes
     ----------
     part : str
-        ``networks``, ``grid``, ``batches`` or ``sizes``.
+        ``networks``, ``grid``, ``batches``, ``sizes`` or ``file``.
     name, mode : str
     flop : int
     times : dict of str to Times
@@ -127,6 +127,8 @@ def heading(board):
 def result_lines(board, result):
     """Return the table of one result, below its title."""
     rivals = [name for name in result.times if board.device(name) is None]
+    if result.part == "file":
+        return _file_lines(board, result, rivals)
     rows = [("", "it/s", "spread", "GFLOP/s", "of peak", *(f"x {name}" for name in rivals))]
     for name, times in result.times.items():
         if not times.seconds:
@@ -135,12 +137,31 @@ def result_lines(board, result):
             continue
         device, speed = board.device(name), result.flop / times.median / 1e9
         share = f"{speed / device.gflops:.0%}" if device is not None and device.gflops else ""
-        ratios = []
-        for rival in rivals:
-            known = device is not None and result.times[rival].seconds
-            ratios.append(f"{ratio(times, result.times[rival]):.2f}" if known else "")
+        ratios = _ratios(result, times, rivals, device)
         rows.append((f"  {name}", f"{1 / times.median:.4g}", f"{times.spread:.1%}", f"{speed:.1f}", share, *ratios))
     return [f"{result.name}, {result.mode}", *table(rows, least=_RESULT_WIDTHS)]
+
+
+def _file_lines(board, result, rivals):
+    rows = [("", "ms", "spread", "memory", *(f"x {name}" for name in rivals))]
+    for name, times in result.times.items():
+        if not times.seconds:
+            rows.append((f"  {name}", f"failed: {times.error}"))
+            continue
+        device = board.device(name)
+        held = device.memory.get(f"{result.name}, {result.mode}") if device is not None else None
+        memory = f"{held / 2**20:.0f} MiB" if held else ""
+        ratios = _ratios(result, times, rivals, device)
+        rows.append((f"  {name}", f"{times.median * 1e3:.4g}", f"{times.spread:.1%}", memory, *ratios))
+    return [f"{result.name}, {result.mode}", *table(rows, least=_RESULT_WIDTHS)]
+
+
+def _ratios(result, times, rivals, device):
+    """Return how many times faster a device is than each rival, as text; nothing for those who are no device."""
+    return [
+        f"{ratio(times, result.times[rival]):.2f}" if device is not None and result.times[rival].seconds else ""
+        for rival in rivals
+    ]
 
 
 def summary_lines(board):

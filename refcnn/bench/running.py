@@ -38,6 +38,12 @@ class Options:
         Also measure over batch and image sizes.
     torch_python : str or None
         The Python interpreter that has PyTorch; None: there is none.
+    file : str or None
+        An ONNX file, which is measured beside onnxruntime in the place of all else.
+    batches : sequence of int
+        The sizes of its batch.
+    shapes : dict of str to tuple of int
+        As :meth:`refcnn.onnx.reading.batches.File.inputs` takes them.
     """
 
     devices: tuple = ()
@@ -46,6 +52,9 @@ class Options:
     rounds: int = 7
     curves: bool = False
     torch_python: str | None = None
+    file: str | None = None
+    batches: tuple = ()
+    shapes: dict = dataclasses.field(default_factory=dict)
 
     @property
     def turn_seconds(self):
@@ -118,13 +127,14 @@ def run(options, progress=None):
     board, opened = Board(), []
     with tempfile.TemporaryDirectory(prefix="refcnn-bench-") as folder:
         try:
-            groups = _groups(names, options, board, opened)
+            # What cannot be measured is found out before anybody is started.
             plan = list(_plan(workloads.Book(folder), options))
+            groups = _groups(names, options, board, opened)
             count = sum(len(contestants) for contestants in groups.values())
             progress.begins(board, *expected(options, len(plan), count, len(names)))
             for contestants in groups.values():
                 _measure_group(contestants, plan, options, board, progress)
-                if "first-step" in options.parts:
+                if "first-step" in options.parts and options.file is None:
                     for contestant in contestants:
                         device = board.device(contestant.name)
                         if device is not None:
@@ -149,7 +159,8 @@ def expected(options, workloads, contestants, devices):
     """
     turns = workloads * options.rounds * contestants
     seconds = (options.turn_seconds * (1 + 3 / options.rounds) + measuring.BETWEEN_TURNS) * turns
-    return seconds + _FIRST_STEP_SECONDS * devices * ("first-step" in options.parts), turns
+    has_first_step = "first-step" in options.parts and options.file is None
+    return seconds + _FIRST_STEP_SECONDS * devices * has_first_step, turns
 
 
 def _groups(names, options, board, opened):
@@ -159,7 +170,8 @@ def _groups(names, options, board, opened):
         try:
             process = measuring.refcnn(name)
             opened.append(process)
-            peaks = process.ask("peaks")
+            # A file is no matter of them, and the memory that it takes is not to be hidden by theirs.
+            peaks = process.ask("peaks") if options.file is None else dict.fromkeys(("gflops", "bandwidth"))
         except ContestantError as error:
             raise BackendError(f"{name} cannot be measured: {error}") from error
         board.devices.append(Device(process.name, process.about, process.kind, peaks["gflops"], peaks["bandwidth"]))
@@ -169,6 +181,8 @@ def _groups(names, options, board, opened):
             ("PyTorch", lambda kind=kind: _pytorch(options.torch_python, kind)),
             ("onnxruntime", lambda kind=kind: measuring.onnxruntime(kind)),
         ):
+            if options.file is not None and rival != "onnxruntime":
+                continue
             try:
                 process = start()
             except ContestantError as error:
@@ -188,6 +202,13 @@ def _pytorch(python, kind):
 
 def _plan(book, options):
     """Yield (part, x, workload) for all that is measured in turns."""
+    if options.file is not None:
+        from ..onnx.reading.batches import File
+
+        file = File(options.file)
+        for batch in options.batches or (file.batch or 1,):
+            yield "file", batch, book.file(file, batch, options.shapes)
+        return
     if "networks" in options.parts:
         for model in ("chapter",) if options.quick else ("chapter", "lenet5"):
             for mode in workloads.MODES:
@@ -215,7 +236,7 @@ def _measure_group(contestants, plan, options, board, progress):
         board.results.append(result)
         for contestant in able:
             device = board.device(contestant.name)
-            if device is not None and part == "networks" and times[device.name].seconds:
+            if device is not None and part in ("networks", "file") and times[device.name].seconds:
                 device.memory[workload.label] = contestant.ask("memory")["bytes"]
         progress.result(board, result)
 

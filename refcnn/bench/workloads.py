@@ -159,6 +159,29 @@ class Book:
         gradients = backward_flop(forward, (True, True)) if mode == "training" else 0
         return Workload(layer.name, mode, forward + gradients, description)
 
+    def file(self, file, batch, shapes):
+        """Return the workload of an ONNX file.
+
+        Parameters
+        ----------
+        file : refcnn.onnx.reading.batches.File
+        batch : int
+        shapes : dict of str to tuple of int
+            As :meth:`refcnn.onnx.reading.batches.File.inputs` takes them.
+        """
+        inputs, content, path = file.inputs(batch, shapes), file.for_batch(batch), Path(file.path)
+        if content is not None:
+            path = self._folder / f"{batch}.onnx"
+            path.write_bytes(content)
+        description = {
+            "kind": "file",
+            "mode": "inference",
+            "onnx": str(path),
+            "inputs": [dataclasses.asdict(entry) for entry in inputs],
+            "parameters": file.elements,
+        }
+        return Workload(f"{Path(file.path).stem}, batch {batch}", "inference", 0, description)
+
     def _onnx(self, key, model, image_shape):
         """Return the path of a model's ONNX file, which is written without a proof: only its speed matters here."""
         if key not in self._files:

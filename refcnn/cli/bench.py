@@ -30,6 +30,25 @@ from . import streams
     type=click.Choice(["networks", "first-step", "grid"], case_sensitive=False),
     help="May be given several times.  [default: all]",
 )
+@click.option(
+    "--model", "file", metavar="FILE.onnx", help="In place of the scoreboard: any ONNX file, beside onnxruntime."
+)
+@click.option(
+    "--batch",
+    "batches",
+    multiple=True,
+    type=click.IntRange(1),
+    metavar="N",
+    help="Of the file; may be given several times.  [default: that of the file, or 1]",
+)
+@click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    metavar="[INPUT=]3x224x224",
+    help="The sizes of an input of the file, but for the batch, where the file leaves them free; may be given several "
+    "times.  [default: 3x224x224 for images]",
+)
 @click.option("--torch-python", metavar="PATH", help="The Python interpreter that has PyTorch, if not this one.")
 @click.option("--json", "json_file", metavar="FILE", help="Write all that was measured.")
 @click.option("--plot", metavar="FILE.png", help="Also measure over batch and image sizes, and draw the throughput.")
@@ -40,7 +59,7 @@ from . import streams
     "the chapter's training step, by the device's clock, and the host's part.",
 )
 @click.option("--scaling", is_flag=True, help="In place of the scoreboard: how time and memory grow, with a verdict.")
-def command(devices, quick, rounds, parts, torch_python, json_file, plot, profile, scaling):
+def command(devices, quick, rounds, parts, file, batches, shapes, torch_python, json_file, plot, profile, scaling):
     """Measure training, inference and convolution layers beside PyTorch and onnxruntime, turn by turn.
 
     Everyone has as many threads as there are cores. "of peak" is the share of what the device's own matrix product
@@ -63,6 +82,10 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot, profil
         elif not _scaling(names):
             sys.exit(1)
         return
+    if file is None and (batches or shapes):
+        raise click.UsageError("--batch and --shape are for a file: name one with --model.")
+    if file is not None and (plot is not None or parts):
+        raise click.UsageError("--part and --plot are for the scoreboard: leave them out, or --model.")
     _find_out_whether_it_can_be_saved(json_file, plot)
     options = running.Options(
         devices=device_names(devices),
@@ -71,6 +94,9 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot, profil
         rounds=rounds or (5 if quick else 7),
         curves=plot is not None,
         torch_python=torch_python or running.find_torch_python(),
+        file=file,
+        batches=batches,
+        shapes=dict(map(_shape, shapes)),
     )
     board = running.run(options, _printing(running.Progress))
     for line in boards.summary_lines(board):
@@ -86,6 +112,18 @@ def command(devices, quick, rounds, parts, torch_python, json_file, plot, profil
     if not board.is_complete:
         stop_if_asked()
         sys.exit(exit_status(signal.SIGINT))
+
+
+def _shape(text):
+    """Return the name of an input, "" for the only one, and its sizes, of what was given as --shape."""
+    name, _, sizes = text.rpartition("=")
+    try:
+        shape = tuple(int(size) for size in sizes.split("x") if sizes)
+    except ValueError:
+        shape = (0,)
+    if not all(size > 0 for size in shape):
+        raise click.BadParameter(f"{text!r} is no shape: write it as 3x224x224, or INPUT=3x224x224.")
+    return name, shape
 
 
 def _find_out_whether_it_can_be_saved(json_file, plot):

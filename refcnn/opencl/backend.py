@@ -77,6 +77,30 @@ class OpenCL:
         own = variants.of_operation(stem, self.device)
         return tuple(sorted(variants.names(stem), key=lambda name: name.partition("+")[0] != own))
 
+    @property
+    def records(self):
+        """Whether :meth:`recorded` may be asked at present."""
+        return not self.device.is_simulator and not self.device.is_captured and not variants.is_forced()
+
+    def recorded(self, compute, inputs):
+        """Return the results of a computation, and what computes them anew from other inputs.
+
+        Parameters
+        ----------
+        compute : callable
+            ``compute()`` returns arrays, which depend on nothing but the inputs.
+        inputs : sequence of DeviceArray
+
+        Returns
+        -------
+        (list of DeviceArray, refcnn.opencl.runtime.recording.Replay or None)
+            The second is None where what is launched may be another one for other inputs.
+        """
+        inputs = [array.computed() for array in inputs]
+        with self.device.recording(inputs) as recording:
+            results = [array.computed() for array in compute()]
+        return results, recording.replay(self.device, results)
+
     def use_variant(self, name, small_strips=False):
         """Return a context manager in which one variant of the kernels runs: :func:`~.variants.use_variant`."""
         return variants.use_variant(name, small_strips)

@@ -29,7 +29,8 @@ OF_POOLING = ("cpu", "plain")
 TILES = {"winograd_2x2": 2, "winograd_4x4": 4}
 
 #: The variant that is forced, and whether there are small strips: see :func:`use_variant`.
-_forced = contextvars.ContextVar("refcnn forced variant", default=(None, False))
+_NOTHING = None, False
+_forced = contextvars.ContextVar("refcnn forced variant", default=_NOTHING)
 
 
 def variant(device):
@@ -73,6 +74,11 @@ def with_fused(operation, variant):
 def forced():
     """Return what :func:`use_variant` was given last, to be given to it again."""
     return _forced.get()
+
+
+def is_forced():
+    """Return whether :func:`use_variant` asks for anything."""
+    return _forced.get() != _NOTHING
 
 
 def has_small_strips(device):

@@ -28,6 +28,19 @@ def test_worked_example(backend):
     )
 
 
+@pytest.mark.parametrize(("window", "step"), [(3, 1), (2, 2), (5, 3), (40, 7), (600, 1), (3, 40)])
+def test_long_rows(backend, window, step):
+    # Longer than what kernels keep of a row at once.
+    x = np.random.default_rng(0).standard_normal((1, 2, 3, 1500)).astype(np.float32)
+    attributes = {"stride": step, "padding": (0, 1)}
+    with rm.use_backend("reference"):
+        expected = [pool(x, (2, window), **attributes).as_ndarray() for pool in (rm.max_pool2d, rm.average_pool2d)]
+    with rm.use_backend(backend):
+        computed = [pool(x, (2, window), **attributes).as_ndarray() for pool in (rm.max_pool2d, rm.average_pool2d)]
+    np.testing.assert_array_equal(computed[0], expected[0])
+    np.testing.assert_allclose(computed[1], expected[1], rtol=0, atol=1e-5)
+
+
 def test_padding_never_wins(backend):
     attributes = {"kernel": (2, 2), "stride": (2, 2), "padding": (1, 1, 0, 0)}
     check_example(

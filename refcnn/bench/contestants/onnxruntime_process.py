@@ -34,6 +34,10 @@ class OnnxRuntime(Contestant):
             raise RuntimeError("onnxruntime does not train")
         options = {"use_tf32": "0"} if self.device == "cuda" else {}
         session = onnxruntime.InferenceSession(workload["onnx"], self.options, providers=[(self.provider, options)])
+        if workload["kind"] == "file":
+            feeds, numbers = batches.feeds(workload["inputs"]), batches.endless()
+            self.step, self.finish = lambda: session.run(None, feeds[next(numbers)]), lambda: None
+            return workload["parameters"]
         (name,), (output,) = session.get_inputs(), session.get_outputs()
         name, output = name.name, output.name
         self.finish = lambda: None

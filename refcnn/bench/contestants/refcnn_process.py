@@ -75,9 +75,17 @@ class Refcnn(Contestant):
     def make(self, workload):
         """Make a network or a convolution ready."""
         self.finish = self.backend.device.finish
+        if workload["kind"] == "file":
+            return self._file(**workload)
         make = {"network": self._network, "convolution": self._convolution}[workload["kind"]]
         model = make(**workload)
         return sum(int(np.prod(parameter.shape)) for _, parameter in model.parameters())
+
+    def _file(self, onnx, inputs, parameters, **_):
+        model, feeds, numbers = rm.onnx.load(onnx), batches.feeds(inputs), batches.endless()
+        feeds = [[feed[name] for name in model.input_names] for feed in feeds]
+        self.step = lambda: model.run(feeds[next(numbers)])
+        return parameters
 
     def _network(self, mode, model, image_shape, batch, places, **_):
         rm.set_seed(0)

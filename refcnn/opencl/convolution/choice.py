@@ -5,6 +5,7 @@ from ..variants import CHOSEN, GENERAL, TILES
 from . import depthwise, direct, tuning, winograd
 
 _LEAST_CHANNELS = 8
+_FEW_TILES = 4
 
 
 def candidates(direction, geometry):
@@ -57,5 +58,12 @@ def choose(device, direction, geometry):
         return "direct"
     # Lanes are channels: with few of them most of a vector would be idle.
     if "winograd_4x4" in able and min(geometry.inputs, geometry.outputs) >= _LEAST_CHANNELS:
-        return "winograd_4x4"
+        # To read the kernels for large tiles, which are four times as long, takes longer than few of these do.
+        return "winograd_2x2" if direction == "forward" and _tiles(geometry) <= _FEW_TILES else "winograd_4x4"
     return general
+
+
+def _tiles(geometry):
+    images, _, height, width = geometry.y_shape
+    side = TILES["winograd_4x4"]
+    return images * -(-height // side) * -(-width // side)

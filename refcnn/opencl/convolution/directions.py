@@ -69,8 +69,8 @@ def forward(x, w, b, geometry):
     def run_pooled(fold=_as_given):
         return winograd.forward_pooled(saved.x, *fold(w, b), geometry, TILES[which])
 
-    # To fold something into more kernels than there are results takes longer than to do it to these.
-    folds = math.prod(shape) >= w.size
+    # To fold something into more kernels than there are results takes longer than to do it to these, each time.
+    folds = math.prod(shape) >= w.size or x.device.computes_once(w)
     return Pending(x.device, shape, run, run_pooled if which in TILES else None, folds).array(), saved
 
 

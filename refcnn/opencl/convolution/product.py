@@ -34,8 +34,13 @@ def forward(x, w, b, geometry, limits=UNLIMITED):
         return y.reshape(geometry.y_shape), None
     device, layout, groups = x.device, _layout(geometry), geometry.groups
     y = device.empty((layout.N, layout.K, layout.out_h, layout.out_w))
-    packed = _pack_x(x, layout)
-    offsets, sources = layout.forward_tables(device)
+    if layout.has_pixels and variant(device) == "cpu":
+        planes, x_image = x, layout.C * layout.places
+        steps = layout.places, 1
+        offsets, sources = (matrix_product.regular_offsets(device, layout.inputs, step) for step in steps)
+    else:
+        planes, x_image = _pack_x(x, layout), layout.x_image
+        offsets, sources = layout.forward_tables(device)
     factor, places_of_factor = matrix_product.pack_factor(
         w,
         sources,
@@ -47,15 +52,15 @@ def forward(x, w, b, geometry, limits=UNLIMITED):
     matrix_product.product(
         device,
         factor,
-        packed,
+        planes,
         offsets,
         y,
         Places(layout.places, 0, layout.pitch, layout.out_w, c_y=layout.out_w),
         rows=layout.outputs,
         terms=layout.terms,
         **places_of_factor,
-        b_image=layout.x_image,
-        b_group=layout.x_image // groups,
+        b_image=x_image,
+        b_group=x_image // groups,
         c_row=layout.out_h * layout.out_w,
         c_image=layout.K * layout.out_h * layout.out_w,
         c_group=layout.outputs * layout.out_h * layout.out_w,
@@ -64,7 +69,8 @@ def forward(x, w, b, geometry, limits=UNLIMITED):
         bias=b,
         limits=limits,
     )
-    return y, packed
+    # The gradients need planes of whole vectors.
+    return y, planes if layout.is_as_given or planes is not x else None
 
 
 def backward(dy, geometry):
@@ -293,6 +299,8 @@ class _Layout:
         # Of whole vectors, so that none reads past a plane.
         is_pixel = tuple(geometry.kernel) == tuple(geometry.stride) == (1, 1) and not any(geometry.padding)
         self.is_as_given = is_pixel and self.places % LARGEST_VECTOR == 0
+        # Kernels for CPUs that multiply matrices move the last vector of a plane back into it; dot products do not.
+        self.has_pixels = is_pixel and self.places >= LARGEST_VECTOR
         if self.is_as_given:
             self.x_plane = self.y_plane = self.places
             self.x_image = self.C * self.places

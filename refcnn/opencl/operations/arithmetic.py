@@ -3,10 +3,11 @@
 import functools
 
 from ...formats import FLOAT32
+from ...mode import is_recording
 from ...shapes import broadcast_shape, repeated_axes
 from ..shared.broadcasting import launch_binary
 from ..shared.elementwise import options_of_types, width_option
-from ..shared.fusion import RECTIFIED, Pending
+from ..shared.fusion import RECTIFIED, Pending, folded
 from ..shared.reduction import sum_over
 from ..variants import CHOSEN
 
@@ -23,18 +24,25 @@ class Binary:
         Of ``a`` and ``b`` those whose gradient is dy itself, for which there is no such function.
     in_vectors : bool
         As in :class:`refcnn.opencl.operations.elementary.Unary`.
+    of_channels : callable, optional
+        What becomes of kernels and bias of a convolution, ``of_channels(c, w, b) -> (w, b)``, where the other operand
+        has a number c for each channel of the result.
     """
 
     KERNELS: dict[str, tuple] = {"elementwise": (None,)}
 
-    def __init__(self, formula, passes_dy_to=(), in_vectors=False):
+    def __init__(self, formula, passes_dy_to=(), in_vectors=False, of_channels=None):
         functions = {f"-DOF_{name.upper()}={formula}_of_{name}" for name in "ab" if name not in passes_dy_to}
-        self._in_vectors = in_vectors
+        self._in_vectors, self._of_channels = in_vectors, of_channels
         self._passes_dy_to, self._options = passes_dy_to, (f"-DOPERATION={formula}", *sorted(functions))
 
     def forward(self, a, b):
         """a, b of shapes that broadcast -> y of the shape that they broadcast to."""
-        y = self._result(a, b)
+        y = None
+        if self._of_channels is not None and not is_recording():
+            # Recorded, the gradients need what is scaled itself.
+            y = _folded(a, b, self._of_channels) or _folded(b, a, self._of_channels)
+        y = y or self._result(a, b)
         # What no gradient is computed from is not kept in memory for it.
         return y, (a.shape, b.shape, (a, b, y) if len(self._passes_dy_to) < 2 else None)
 
@@ -66,6 +74,28 @@ class Binary:
         return sum_over(gradient, repeated_axes(shape, gradient.shape)).reshape(shape)
 
 
+def _folded(x, c, fold):
+    """Return what a number c for each channel makes of x, if x is not computed yet and that can be had, or None."""
+    axes = len(x.shape)
+    if x.pending is None or c.dtype != FLOAT32.dtype or len(c.shape) > axes or axes < 2:
+        return None
+    if (1,) * (axes - len(c.shape)) + c.shape != (1, x.shape[1], *(1,) * (axes - 2)):
+        return None
+    return folded(x, functools.partial(fold, c))
+
+
+def _scaled(c, w, b):
+    multiply, channels = OPERATIONS["multiply"], w.shape[0]
+    rows, column = w.reshape((channels, w.size // channels)), c.reshape((channels, 1))
+    w = multiply.forward(rows, column)[0].reshape(w.shape)
+    return w, None if b is None else multiply.forward(b.reshape((channels,)), c.reshape((channels,)))[0]
+
+
+def _shifted(c, w, b):
+    c = c.reshape((w.shape[0],))
+    return w, c if b is None else OPERATIONS["add"].forward(b.reshape(c.shape), c)[0].computed()
+
+
 def _shape(a, b):
     return a.shape if a.shape == b.shape else broadcast_shape(a.shape, b.shape)
 
@@ -78,7 +108,7 @@ class Add(Binary):
     KERNELS = {"elementwise": (CHOSEN,)}
 
     def __init__(self):
-        super().__init__("add", passes_dy_to=("a", "b"))
+        super().__init__("add", passes_dy_to=("a", "b"), of_channels=_shifted)
 
     def _result(self, a, b):
         if a.dtype != FLOAT32.dtype:
@@ -97,7 +127,7 @@ OPERATIONS = {
     "divide": Binary("divide"),
     "maximum": Binary("maximum"),
     "minimum": Binary("minimum"),
-    "multiply": Binary("multiply"),
+    "multiply": Binary("multiply", of_channels=_scaled),
     "power": Binary("power", in_vectors=True),
     "prelu": Binary("prelu", in_vectors=True),
     "subtract": Binary("subtract", passes_dy_to=("a",)),

@@ -1,5 +1,7 @@
 """Average pooling on an OpenCL device. Signals are seen as images of height 1."""
 
+import math
+
 from ...shapes import reached_padding
 from ..shared.planes import attributes_in_plane, in_plane, is_signal, out_of_plane, shape_in_plane
 from ..shared.pooling import (
@@ -8,13 +10,17 @@ from ..shared.pooling import (
     launch_any_window,
     launch_over_maps,
     launch_over_places,
+    launch_over_rows,
     pooled_shape,
     pooling_sizes,
 )
 from ..variants import OF_POOLING, variant
 
 VARIANTS = OF_POOLING
-KERNELS = {"pooling": ("plain",), "pooling_cpu": ("cpu",)}
+KERNELS = {"pooling": ("plain",), "pooling_cpu": ("cpu",), "pooling_rows_cpu": ("cpu",)}
+
+# Terms of a sum that need not be cut into parts.
+_FEW_TERMS = 1024
 
 
 def forward(x, *, kernel, stride, padding, count_include_padding, dilation=None, ceil_mode=False):
@@ -44,15 +50,20 @@ def backward(dy, saved, needs, *, kernel, stride, padding, count_include_padding
 
 def _launch(direction, written, image, output, window, /, *, count_include_padding, ceil_mode, **arrays):
     kernel, stride, padding, dilation = (window[name] for name in ("kernel", "stride", "padding", "dilation"))
+    counted = counted_sizes(padding if count_include_padding else (0,) * len(padding))
+    device = written.device
+    if direction == "forward" and variant(device) == "cpu":
+        rows = written, "mean_of_rows", image, output, window
+        if math.prod(kernel) > _FEW_TERMS or not launch_over_rows(*rows, **arrays, **counted):
+            launch_any_window(written, "mean_forward", image, output, window, **arrays, **counted)
+        return
     reaches_over = reached_padding(image[2:], **window, ceil_mode=ceil_mode) != padding
     if is_plain(kernel, dilation) and not (count_include_padding and reaches_over):
         sizes = pooling_sizes(image, output, kernel, stride, padding)
         arguments = {**arrays, **sizes, "count_include_padding": int(count_include_padding)}
-        device, kernel = written.device, f"average_pool2d_{direction}"
         if variant(device) == "cpu":
-            launch_over_maps(device, "average_pool2d_cpu", kernel, sizes["maps"], **arguments)
+            launch_over_maps(device, "average_pool2d_cpu", "average_pool2d_backward", sizes["maps"], **arguments)
         else:
-            launch_over_places(device, "average_pool2d", kernel, written.shape, **arguments)
+            launch_over_places(device, "average_pool2d", f"average_pool2d_{direction}", written.shape, **arguments)
     else:
-        counted = counted_sizes(padding if count_include_padding else (0,) * len(padding))
         launch_any_window(written, f"mean_{direction}", image, output, window, **arrays, **counted)

@@ -5,15 +5,16 @@ import functools
 import numpy as np
 
 from ...formats import INT64
+from ...mode import is_recording
 from ..runtime.array import DeviceArray
 from ..shared.fusion import Unpooled, pooled
 from ..shared.planes import attributes_in_plane, in_plane, is_signal, out_of_plane
-from ..shared.pooling import is_plain, launch_over_places, pooled_shape, pooling_sizes
+from ..shared.pooling import is_plain, launch_over_places, launch_over_rows, pooled_shape, pooling_sizes
 from ..variants import OF_POOLING, variant
 from . import max_pool2d_with_indices
 
 VARIANTS = OF_POOLING
-KERNELS = {"pooling": ("plain",), "pooling_cpu": ("cpu",)}
+KERNELS = {"pooling": ("plain",), "pooling_cpu": ("cpu",), "pooling_rows_cpu": ("cpu",)}
 
 
 def forward(x, *, kernel, stride, padding, dilation=None, ceil_mode=False):
@@ -29,6 +30,11 @@ def forward(x, *, kernel, stride, padding, dilation=None, ceil_mode=False):
     if _is_in_twos(x, shape, **window) and (fused := pooled(x)):
         y, winner = fused
         return y, (winner, x)
+    if variant(x.device) == "cpu" and not is_recording():
+        # Where no gradient is asked for, none needs to know which pixel is the largest.
+        y = x.device.empty(shape)
+        if launch_over_rows(y, "largest_of_rows", x.shape, shape, window, x=x, y=y):
+            return y, (None, x)
     if variant(x.device) == "cpu" or not is_plain(kernel, dilation):
         (y, _), saved = max_pool2d_with_indices.forward(x, **window, ceil_mode=ceil_mode)
         return y, saved
@@ -45,6 +51,9 @@ def backward(dy, saved, needs, *, kernel, stride, padding, dilation=None, ceil_m
         (dx,) = backward(in_plane(dy), saved, needs, **attributes_in_plane(window), ceil_mode=ceil_mode)
         return (out_of_plane(dx),)
     winner, x = saved
+    if winner is None:
+        _, saved = max_pool2d_with_indices.forward(x, **window, ceil_mode=ceil_mode)
+        winner, x = saved
     if winner.dtype == INT64.dtype:
         return max_pool2d_with_indices.backward((dy, None), saved, needs, **window, ceil_mode=ceil_mode)
     if isinstance(x, DeviceArray):

@@ -57,7 +57,8 @@ class BatchNormalization:
         )
         saved = _Saved(x, scale, bias, mean, variance, factor)
         origin = saved if training else None
-        y = Pending(x.device, x.shape, functools.partial(_normalised, rows, saved), origin=origin).array()
+        run = functools.partial(_normalised, rows, saved)
+        y = Pending(x.device, x.shape, run, folds=not training and not is_recording(), origin=origin).array()
         return ((y, *running) if training else y), saved
 
     def backward(self, dy, saved, needs, *, epsilon, momentum, training):
@@ -137,9 +138,13 @@ def _statistics(rows, x, mean, variance, momentum):
     return results.values()
 
 
-def _normalised(rows, saved, limits):
+def _normalised(rows, saved, limits, fold=None):
     y = saved.x.device.empty(saved.x.shape)
-    of_channels = {name: rows.of_channels(getattr(saved, name)) for name in ("mean", "factor", "bias")}
+    factor, bias = saved.factor, saved.bias
+    if fold is not None:
+        factor, bias = fold(factor, bias)
+    of_channels = {"mean": saved.mean, "factor": factor, "bias": bias}
+    of_channels = {name: rows.of_channels(array) for name, array in of_channels.items()}
     rows.each("normalise", x=saved.x, **of_channels, **limits.arguments, y=y)
     return y
 

@@ -77,6 +77,9 @@ class Capture:
         """Note what the host wrote into an array before any launch was given it."""
         self.buffers[self.number(array)].contents = contents
 
+    def fetched(self, array):
+        """The host reads an array: of no concern here."""
+
     def number(self, array):
         """Return which buffer an array lies in; one from before the capture is copied to the host now."""
         if id(array.memory) not in self._numbers:

@@ -14,6 +14,7 @@ from ...mode import setting
 from .capturing import Capture
 from .connection import Connection
 from .launching import Launcher
+from .recording import Recording
 from .storage import Storage
 from .vectors import forced_vector_width, vector_width, vector_widths
 
@@ -94,8 +95,12 @@ class Device:
     to_host = _of("_storage", Storage.to_host)
     start_to_host = _of("_storage", Storage.start_to_host)
     finish = _of("_storage", Storage.finish)
+    gathered = _of("_storage", Storage.gathered)
+    release = _of("_storage", Storage.release)
     launch = _of("_launcher", Launcher.launch)
     profiling = _of("_launcher", Launcher.profiling)
+    kernel = _of("_launcher", Launcher.kernel)
+    queue = _of("_launcher", Launcher.queue)
 
     @property
     def forced_vector_width(self):
@@ -106,6 +111,41 @@ class Device:
     def held_memory(self):
         """Bytes of the device's memory that are in use or kept for later."""
         return self._connection.arena.held
+
+    @property
+    def alignment(self):
+        """Bytes of which the beginning of an array is a multiple."""
+        return self._connection.arena.alignment
+
+    @property
+    def is_captured(self):
+        """Whether :meth:`capture` or :meth:`recording` is open."""
+        return self._capture.get() is not None
+
+    def computes_once(self, array):
+        """Return whether what is made of an array is made this once, to be used many times: see :meth:`recording`."""
+        recording = self._capture.get()
+        return isinstance(recording, Recording) and not recording.varies(array)
+
+    def queueing(self):
+        """Return a context manager within which no other thread queues anything."""
+        return self._connection.lock
+
+    @contextlib.contextmanager
+    def recording(self, inputs):
+        """Record every launch inside a ``with`` block, to make them anew for others in the place of these inputs.
+
+        Parameters
+        ----------
+        inputs : sequence of DeviceArray
+
+        Yields
+        ------
+        refcnn.opencl.runtime.recording.Recording
+        """
+        recording = Recording(inputs)
+        with setting(self._capture, recording):
+            yield recording
 
     @contextlib.contextmanager
     def capture(self, execute=True):

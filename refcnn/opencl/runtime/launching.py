@@ -100,6 +100,38 @@ class Launcher:
             if profile is not None:
                 profile.append((file_stem, kernel_name, event, prepared.global_size))
 
+    def kernel(self, file_stem, kernel_name, options):
+        """Return a kernel object of one's own, for :meth:`queue`."""
+        return self._kernel(file_stem, kernel_name, options)
+
+    def queue(self, steps):
+        """Queue kernels whose arguments are set, none of another thread's in between.
+
+        Parameters
+        ----------
+        steps : sequence of (str, str, pyopencl.Kernel, tuple of int, tuple of int)
+            File stem and name, the kernel, its global size in whole work-groups, its local size.
+
+        Raises
+        ------
+        BackendError
+            If a launch fails.
+        DeviceMemoryError
+            If the device runs out of memory.
+        """
+        import pyopencl as cl
+
+        connection, enqueue, profile = self._connection, cl.enqueue_nd_range_kernel, self._profile.get()
+        with connection.lock:
+            queue = connection.queue
+            for file_stem, kernel_name, *work in steps:
+                try:
+                    event = enqueue(queue, *work)
+                except cl.Error:
+                    event = connection.with_memory(f"launching {kernel_name}", lambda work=work: enqueue(queue, *work))
+                if profile is not None:
+                    profile.append((file_stem, kernel_name, event, work[1]))
+
     @contextlib.contextmanager
     def profiling(self):
         """Time every kernel launched inside a ``with`` block by the device's own clock.

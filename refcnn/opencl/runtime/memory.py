@@ -42,6 +42,11 @@ class Memory:
         self.buffer, self.copy = buffer, None
         self._returned, self._place = returned, place
 
+    def part(self, start, nbytes):
+        """Return the buffer of a part, which is not to be used for longer than this object is held."""
+        slab, first, _ = self._place
+        return slab.part(first + start, nbytes)
+
     def __del__(self):
         # Only noted: this may run at any moment, even inside Arena.allocate.
         if self._returned is not None:
@@ -68,10 +73,14 @@ class Arena:
         Bytes of which the beginning of every part is a multiple.
     largest : int
         Bytes that a buffer may have.
+
+    Attributes
+    ----------
+    alignment : int
     """
 
     def __init__(self, make, alignment, largest):
-        self._make, self._alignment, self._largest = make, alignment, largest
+        self._make, self.alignment, self._largest = make, alignment, largest
         self._slabs = []
         # Several threads may make arrays on one device.
         self._lock = threading.RLock()
@@ -154,6 +163,12 @@ class Arena:
         self._slabs = [slab for slab in self._slabs if not slab.is_unused]
         return unused
 
+    @_locked
+    def forget(self):
+        """Give the device back the slabs of which nothing is handed out, and forget how much was in use at once."""
+        self.release()
+        self._peak = self._settled_peak = self._active
+
     def _grow(self, size):
         wanted = max(size, _LEAST_SLAB, self.release())
         self._has_grown = True
@@ -165,7 +180,7 @@ class Arena:
         return slab
 
     def _rounded(self, nbytes):
-        return -(-nbytes // self._alignment) * self._alignment
+        return -(-nbytes // self.alignment) * self.alignment
 
     def _take_back(self):
         while self._returned:

@@ -66,6 +66,7 @@ class Parameter(typing.NamedTuple):
     name: str
     dtype: np.dtype | None
     is_array: bool
+    is_read_only: bool = False
 
     def __str__(self):
         kind = "a number" if self.dtype is None else self.dtype.name
@@ -218,7 +219,8 @@ def _parameter(tokens, types):
     if not words:
         raise ValueError(f"the argument {name!r} has no type")
     dtype = _element(words, types) if is_array else types.get(_unsigned(words))
-    return Parameter(name, dtype, is_array)
+    # What is constant stands before the last star; behind it would stand that the pointer is.
+    return Parameter(name, dtype, is_array, is_array and "const" in _until(meaning, "*"))
 
 
 def _element(words, types):

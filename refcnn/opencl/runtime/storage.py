@@ -71,6 +71,34 @@ class Storage:
             capture.filled(array, host)
         return array
 
+    def gathered(self, memories, sizes):
+        """Return a new Memory with copies of others beside each other, and the buffers that are its parts.
+
+        Parameters
+        ----------
+        memories : sequence of Memory
+            Which the caller lets go then, so that what lay around them can be given back.
+        sizes : sequence of int
+            Bytes of each.
+        """
+        import pyopencl as cl
+
+        connection, starts, end = self._connection, [], 0
+        for size in sizes:
+            starts.append(end)
+            end += -(-size // connection.arena.alignment) * connection.arena.alignment
+        whole, parts = self.empty((end,), np.uint8).memory, []
+        with connection.lock:
+            for memory, start, size in zip(memories, starts, sizes, strict=True):
+                parts.append(whole.part(start, size))
+                cl.enqueue_copy(connection.queue, parts[-1], memory.buffer, byte_count=size)
+        return whole, parts
+
+    def release(self):
+        """Give the device back the memory of which nothing is in use, since as much will not be needed again."""
+        self.finish()
+        self._connection.arena.forget()
+
     def to_host(self, array):
         """Return a copy of a device array as a NumPy array, after all that was launched before :meth:`start_to_host`.
 
@@ -80,6 +108,9 @@ class Storage:
 
         check_owner(array, self._device)
         connection, memory = self._connection, array.memory
+        capture = self._capture.get()
+        if capture is not None:
+            capture.fetched(array)
         # Read once: another thread's launch may take it away.
         copy = memory.copy
         if copy is not None and connection.arena.is_settled:

@@ -62,8 +62,8 @@ class Pending:
     only_limits : Limits, optional
         The only ones that ``run`` takes beside ``UNLIMITED``, if it does not take all.
     limits : Limits
-    fold : tuple of callable
-        One, or none.
+    fold : callable, optional
+        What ``run`` and ``run_pooled`` are given.
     """
 
     __slots__ = (
@@ -72,7 +72,16 @@ class Pending:
     )
 
     def __init__(
-        self, device, shape, run, run_pooled=None, folds=False, origin=None, only_limits=None, limits=UNLIMITED, fold=()
+        self,
+        device,
+        shape,
+        run,
+        run_pooled=None,
+        folds=False,
+        origin=None,
+        only_limits=None,
+        limits=UNLIMITED,
+        fold=None,
     ):
         self._device, self._shape, self._run, self._run_pooled = device, shape, run, run_pooled
         self._folds, self.origin, self._only_limits = folds, origin, only_limits
@@ -95,7 +104,7 @@ class Pending:
         if self._is_pooled:
             _read_beside_pooling.add(self._shape)
         with variants.use_variant(*self._variant):
-            return self._run(self._limits, *self._fold)
+            return self._run(self._limits, *self._folding())
 
     def reshaped(self, shape):
         """Return the same with a result of another shape, in the same memory."""
@@ -120,10 +129,11 @@ class Pending:
         return self._with(limits=limits, fold=self._fold)
 
     def folded(self, fold):
-        """Return the same of a convolution whose kernels and bias are changed, or None if that cannot be had."""
-        if not self._folds or self._limits != UNLIMITED or self._fold:
+        """Return the same with kernels and bias changed, after what changed them before; None if that cannot be had."""
+        if not self._folds or self._limits != UNLIMITED:
             return None
-        return self._with(limits=UNLIMITED, fold=(fold,))
+        former = self._fold
+        return self._with(limits=UNLIMITED, fold=fold if former is None else lambda w, b: fold(*former(w, b)))
 
     def _with(self, **after):
         kept = self._run_pooled, self._folds, self.origin, self._only_limits
@@ -135,7 +145,10 @@ class Pending:
             return None
         self._is_pooled = True
         with variants.use_variant(*self._variant):
-            return self._run_pooled(*self._fold)
+            return self._run_pooled(*self._folding())
+
+    def _folding(self):
+        return () if self._fold is None else (self._fold,)
 
 
 class _Gradient:

@@ -1,13 +1,17 @@
 """Products of whole matrices, of which one may be transposed, from small ones on."""
 
+from ..variants import variant
 from . import matrix_product
 from .fusion import UNLIMITED
 from .matrix_product import Places
+from .moving import transposed
 
 # How often each element of a factor must be used for it to be worthwhile to copy it for faster rows.
 _LEAST_USES = 128
 # Terms of a sum that one work-item adds up before the partial sums are added: for parallel work, and for accuracy.
 _TERMS_PER_CHUNK = 512
+# Columns of a panel, of which the first is taken that divides all: as many as a block has, or a little less.
+_PANELS = (48, 32, 64, 40)
 
 
 def chunks_of_products(x, w, stack=1):
@@ -15,6 +19,10 @@ def chunks_of_products(x, w, stack=1):
     device, (N, inputs), outputs = x.device, x.shape[-2:], w.shape[-1]
     chunks = _chunks(inputs)
     partial = device.empty((chunks, stack * N, outputs))
+    panel = next((size for size in _PANELS if outputs % size == 0), None)
+    if stack == 1 and panel is not None and variant(device) == "cpu" and device.computes_once(w):
+        _multiply_by_panels(x, w, panel, partial)
+        return partial
     factor, stride = _columns(w.reshape((stack * inputs, outputs)), uses=N)
     matrix_product.product(
         device,
@@ -36,6 +44,30 @@ def chunks_of_products(x, w, stack=1):
         c_chunk=stack * N * outputs,
     )
     return partial
+
+
+def _multiply_by_panels(x, w, panel, partial):
+    """Fill the partial sums of x w from panels of w, so many columns each: what a work-item reads lies in one piece."""
+    device, (N, inputs), outputs = x.device, x.shape, w.shape[1]
+    panels = transposed(w.reshape((inputs, outputs // panel, panel)), (1, 0, 2))
+    matrix_product.product(
+        device,
+        x,
+        panels,
+        matrix_product.regular_offsets(device, inputs, panel),
+        partial,
+        _matrix_places(panel),
+        rows=N,
+        terms=inputs,
+        a_row=inputs,
+        a_term=1,
+        c_row=outputs,
+        groups=outputs // panel,
+        b_group=inputs * panel,
+        c_group=panel,
+        chunks=partial.shape[0],
+        c_chunk=N * outputs,
+    )
 
 
 def times_transposed(x, w, bias=None, limits=UNLIMITED):

@@ -4,10 +4,15 @@ Those for any, over one to three axes, are in kernels/pooling.cl and pooling_cpu
 """
 
 from ...shapes import window_output_shape
-from ..variants import variant
+from ..variants import has_small_strips, variant
 from .elementwise import launch_over
+from .matrix_product import LARGEST_VECTOR
 
 _GROUP = (16, 16, 1)
+# SPAN of kernels/pooling_rows_cpu.cl.
+_SPAN = 512
+# Windows of a row whose columns are kept at once where they are to be few.
+_FEW = 3
 
 #: The axes of the kernels for any window, by what its names have of them.
 _AXES = ("d", "h", "w")
@@ -60,13 +65,29 @@ def pooling_sizes(image, output, kernel, stride, padding):
     }
 
 
-def launch_any_window(written, kernel, image, output, window, /, **arguments):
+def launch_over_rows(written, kernel, image, output, window, /, **arguments):
+    """Run a kernel of kernels/pooling_rows_cpu.cl, as :func:`launch_any_window` does, and return whether it was run.
+
+    It was not where the windows are too wide, or their steps.
+    """
+    columns, step, spread = ((window[name] or (1,))[-1] for name in ("kernel", "stride", "dilation"))
+    most = (_SPAN - (columns - 1) * spread - 1) // step + 1
+    if most < LARGEST_VECTOR:
+        return False
+    most = _FEW if has_small_strips(written.device) else most
+    launch_any_window(written, kernel, image, output, window, stem="pooling_rows_cpu", most=most, **arguments)
+    return True
+
+
+def launch_any_window(written, kernel, image, output, window, /, *, stem="pooling_cpu", **arguments):
     """Run a kernel for any window: on CPUs a work-item for each channel of each image, else for each element written.
 
     Parameters
     ----------
     written : DeviceArray
     kernel : str
+    stem : str
+        The file of the kernel for CPUs.
     image, output : tuple of int
         The shapes of images and of what they are pooled to, with one, two or three spatial axes.
     window : dict
@@ -86,7 +107,7 @@ def launch_any_window(written, kernel, image, output, window, /, **arguments):
         sizes |= zip((f"{prefix}{axis}" for axis in _AXES), _of_volume(values), strict=True)
     if variant(written.device) == "cpu":
         width = (f"-DWIDTH={written.device.vector_width}",)
-        launch_over_maps(written.device, "pooling_cpu", kernel, maps, options=width, **sizes, **arguments)
+        launch_over_maps(written.device, stem, kernel, maps, options=width, **sizes, **arguments)
     else:
         launch_over(written.device, "pooling", kernel, written.size, maps=maps, **sizes, **arguments)
 

@@ -1,0 +1,284 @@
+"""Launches that are made anew for other inputs, without what led to them.
+
+Which kernels compute a result, with which sizes, follows from the shapes of
+the inputs; to find it out anew each time can take longer than they do. What
+depends on no input, such as weights in the order in which a kernel reads them,
+is computed once. And as it is known when each array is read for the last time,
+they are given places in one part of the memory beforehand.
+"""
+
+import dataclasses
+
+from .array import DeviceArray
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Noted:
+    """The memory of an array that launches read or write.
+
+    Attributes
+    ----------
+    nbytes : int
+    is_fixed : bool
+        Whether it had its contents before any launch.
+    varies : bool
+        Whether its contents depend on an input.
+    memory : Memory or None
+        Held where the contents are needed the next time too.
+    place : int or None
+        Where it lies in the memory of a replay.
+    uses : list of int
+        The launches that are given it.
+    """
+
+    nbytes: int
+    is_fixed: bool
+    varies: bool
+    memory: object
+    place: int | None = None
+    uses: list = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class _Launch:
+    """A launch: ``arguments`` are numpy scalars and :class:`Noted` arrays, in the kernel's order."""
+
+    file_stem: str
+    kernel_name: str
+    global_size: tuple
+    local_size: tuple
+    options: tuple
+    arguments: list
+    read: list
+    written: list
+
+    @property
+    def varies(self):
+        return any(array.varies for array in (*self.read, *self.written))
+
+
+class Recording:
+    """The launches made while :meth:`Device.recording` is open.
+
+    Attributes
+    ----------
+    execute : bool
+        Launches also run.
+    """
+
+    execute = True
+
+    def __init__(self, inputs):
+        self._inputs = [Noted(array.nbytes, True, True, array.memory) for array in inputs]
+        self._arrays = {id(array.memory): noted for array, noted in zip(inputs, self._inputs, strict=True)}
+        self._launches, self._is_repeatable = [], len(self._arrays) == len(inputs)
+
+    def made(self, array):
+        """Note a new array of which nothing is known but its size."""
+        # The object of memory that was given back may be made anew.
+        self._arrays[id(array._memory)] = Noted(array.nbytes, False, False, None)
+
+    def filled(self, array, contents):
+        """Note that the host wrote into an array before any launch was given it."""
+        noted = self._arrays[id(array._memory)]
+        noted.is_fixed, noted.memory = True, array._memory
+
+    def varies(self, array):
+        """Return whether an array depends on an input."""
+        return self._noted(array).varies
+
+    def fetched(self, array):
+        """Note that the host reads an array: what it does then may depend on the inputs."""
+        self._is_repeatable = self._is_repeatable and not self.varies(array)
+
+    def launched(self, signature, global_size, local_size, arguments, options):
+        """Note a launch, whose arguments were checked."""
+        values = signature.in_order(arguments)
+        values = [self._noted(value) if isinstance(value, DeviceArray) else value for value in values]
+        read, written = [], []
+        for parameter, value in zip(signature.parameters, values, strict=True):
+            if parameter.is_array and arguments[parameter.name] is not None:
+                (read if parameter.is_read_only else written).append(value)
+        file_stem, kernel_name, _ = signature
+        launch = _Launch(file_stem, kernel_name, global_size, tuple(local_size), options, values, read, written)
+        self._launches.append(launch)
+        varies = launch.varies
+        for noted in written:
+            noted.varies = varies
+            # As long as no input is found on which it depends, it is not to be computed again.
+            if not noted.is_fixed:
+                noted.memory = None if varies else self._memory_of(arguments, noted)
+
+    def replay(self, device, results):
+        """Return what makes the launches anew, or None if others may be needed then.
+
+        Parameters
+        ----------
+        device : Device
+        results : sequence of DeviceArray
+            What was computed.
+        """
+        # Those too that depend on no input, but write an array that others of them write.
+        launches = [launch for launch in self._launches if launch.varies]
+        if not self._is_repeatable or any(noted.is_fixed for launch in launches for noted in launch.written):
+            return None
+        noted = [self._noted(result) for result in results]
+        for number, launch in enumerate(launches):
+            for value in launch.arguments:
+                if isinstance(value, Noted):
+                    value.uses.append(number)
+        arrays = {id(value): value for launch in launches for value in launch.arguments if isinstance(value, Noted)}
+        inner = [
+            array for array in arrays.values() if not array.is_fixed and array.memory is None and array not in noted
+        ]
+        size = placed(inner, device.alignment)
+        if size > device.largest_allocation:
+            return None
+        for array in self._arrays.values():
+            if id(array) not in arrays:
+                array.memory = None
+        derived = [array for array in arrays.values() if array.memory is not None and not array.is_fixed]
+        forms = [(result.shape, result.dtype, result) for result in results]
+        return Replay(device, launches, self._inputs, list(zip(noted, forms, strict=True)), derived, size)
+
+    def _noted(self, array):
+        memory = array.memory
+        if id(memory) not in self._arrays:
+            self._arrays[id(memory)] = Noted(array.nbytes, True, False, memory)
+        return self._arrays[id(memory)]
+
+    def _memory_of(self, arguments, noted):
+        return next(
+            value.memory
+            for value in arguments.values()
+            if isinstance(value, DeviceArray) and self._arrays[id(value.memory)] is noted
+        )
+
+
+def placed(arrays, alignment):
+    """Give arrays places, so that those that are in use together lie beside each other; return the bytes in all.
+
+    The largest is placed first, each as low as it can be.
+    """
+    done, end = [], 0
+    for array in sorted(arrays, key=lambda array: -array.nbytes):
+        first, last = array.uses[0], array.uses[-1]
+        beside = sorted(
+            (other.place, other.place + other.nbytes)
+            for other in done
+            if other.uses[0] <= last and first <= other.uses[-1]
+        )
+        place = 0
+        for start, stop in beside:
+            if place + array.nbytes <= start:
+                break
+            place = max(place, -(-stop // alignment) * alignment)
+        array.place = place
+        done.append(array)
+        end = max(end, place + array.nbytes)
+    return end
+
+
+class Replay:
+    """Launches that compute results from inputs of the shapes for which they were recorded.
+
+    Parameters
+    ----------
+    device : Device
+    launches : list of _Launch
+    inputs : list of Noted
+    results : list of (Noted, (shape, dtype, DeviceArray))
+    derived : list of Noted
+        What was computed once.
+    size : int
+        Bytes of all arrays in between.
+    """
+
+    def __init__(self, device, launches, inputs, results, derived, size):
+        self._device, self._inputs, self._size = device, inputs, size
+        self._results = [
+            (noted, shape, dtype, None if noted.varies else result) for noted, (shape, dtype, result) in results
+        ]
+        self._steps, self._given, self._inner = [], {}, []
+        # Kernels do not keep what they are given from being let go.
+        self._memory, self._parts = None, []
+        self._derived, buffers = _gathered(device, derived)
+        outer = [*inputs, *(noted for noted, *_ in self._results if noted.varies)]
+        for launch in launches:
+            kernel = device.kernel(launch.file_stem, launch.kernel_name, launch.options)
+            for place, value in enumerate(launch.arguments):
+                if not isinstance(value, Noted):
+                    kernel.set_arg(place, value)
+                elif value in outer:
+                    self._given.setdefault(id(value), []).append((kernel, place))
+                elif id(value) in buffers:
+                    kernel.set_arg(place, buffers[id(value)])
+                elif value.memory is not None:
+                    kernel.set_arg(place, value.memory.buffer)
+                else:
+                    self._inner.append((kernel, place, value.place, value.nbytes))
+            self._steps.append((launch.file_stem, launch.kernel_name, kernel, launch.global_size, launch.local_size))
+        for noted in inputs:
+            noted.memory = None
+        self._kept = [value.memory for launch in launches for value in launch.arguments if isinstance(value, Noted)]
+
+    @property
+    def nbytes(self):
+        """Bytes of the memory for all arrays between the inputs and the results."""
+        return self._size
+
+    def __call__(self, inputs):
+        """Return the results for inputs, DeviceArrays of the shapes and dtypes that they had.
+
+        Raises
+        ------
+        BackendError
+            If a launch fails.
+        DeviceMemoryError
+            If the device runs out of memory.
+        """
+        device, results, made = self._device, [], {}
+        memories = {id(noted): array.memory for noted, array in zip(self._inputs, inputs, strict=True)}
+        arrays = {id(noted): array for noted, array in zip(self._inputs, inputs, strict=True)}
+        for noted, shape, dtype, constant in self._results:
+            if constant is None and id(noted) not in arrays:
+                arrays[id(noted)] = made[id(noted)] = device.empty(shape, dtype)
+                memories[id(noted)] = made[id(noted)].memory
+            array = arrays[id(noted)] if constant is None else constant
+            results.append(array if array.shape == shape else array.reshape(shape))
+        with device.queueing():
+            if self._memory is None and self._size:
+                self._take_memory()
+            for key, places in self._given.items():
+                buffer = memories[key].buffer
+                for kernel, place in places:
+                    kernel.set_arg(place, buffer)
+            device.queue(self._steps)
+        return results
+
+    def release(self):
+        """Give the memory back until it is needed again."""
+        with self._device.queueing():
+            self._memory, self._parts = None, []
+
+    def _take_memory(self):
+        self._memory = self._device.empty((self._size,), "uint8").memory
+        self._parts = []
+        for kernel, place, start, nbytes in self._inner:
+            self._parts.append(self._memory.part(start, nbytes))
+            kernel.set_arg(place, self._parts[-1])
+
+
+def _gathered(device, derived):
+    """Return what holds arrays, and their buffers by their ids.
+
+    They were made amid what was needed for a moment, and are put beside each other, so that the rest can be given back.
+    """
+    size = sum(array.nbytes + device.alignment for array in derived)
+    if not derived or size > device.largest_allocation:
+        return [array.memory for array in derived], {id(array): array.memory.buffer for array in derived}
+    whole, parts = device.gathered([array.memory for array in derived], [array.nbytes for array in derived])
+    for array in derived:
+        array.memory = None
+    device.release()
+    return (whole, parts), {id(array): part for array, part in zip(derived, parts, strict=True)}
