@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from . import streams
-from .proof_options import PROOF_OPTIONS, with_options
+from .proof_options import PROOF_OPTIONS, Bar, with_options
 
 
 @click.command("export")
@@ -20,7 +20,11 @@ from .proof_options import PROOF_OPTIONS, with_options
 @click.option("--opset", type=click.IntRange(1), metavar="N", help="ONNX opset.  [default: refcnn's own]")
 @click.option("--softmax", is_flag=True, help="End the graph with a softmax: probabilities in place of logits.")
 @with_options(*PROOF_OPTIONS)
-def command(run, out, named_model, opset, softmax, proof, proof_time):
+@click.option(
+    "--examples", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="How many the proof draws."
+)
+@click.option("--strict", is_flag=True, help="Refuse a file that is only suspect, too.")
+def command(run, out, named_model, opset, softmax, proof, proof_time, examples, strict):
     """Export the best model of a run to ONNX; the file takes its name only when its proof is done."""
     from ..display import command as command_line
     from ..display import shown
@@ -28,7 +32,9 @@ def command(run, out, named_model, opset, softmax, proof, proof_time):
     from ..runs.run_folder import RunFolder
 
     streams.work_goes_on()
-    wanted = {"proof": proof is not False, "proof_time": proof_time}
-    found = report.export(RunFolder.open(run, named_model), out, opset=opset, softmax=softmax, **wanted)
+    wanted = {"proof": proof is not False, "proof_time": proof_time, "examples": examples, "strict": strict}
+    found = report.export(
+        RunFolder.open(run, named_model), out, opset=opset, softmax=softmax, progress=Bar("proof"), **wanted
+    )
     click.echo(found)
     click.echo(f"{shown(out)} is written. Next: {command_line('predict', Path(out), 'IMAGE...')}")

@@ -26,6 +26,22 @@ PROOF_OPTIONS = (
 )
 
 
+class Bar:
+    """A bar on a terminal while inputs are judged, as the ``progress`` of proofs and verifications."""
+
+    def __init__(self, name):
+        from tqdm import tqdm
+
+        # disable=None: only on a terminal.
+        self._bar = tqdm(total=None, unit="input", disable=None, leave=False, desc=name)
+
+    def __call__(self, done, wanted):
+        self._bar.total = wanted
+        self._bar.update(done - self._bar.n)
+        if done >= wanted:
+            self._bar.close()
+
+
 def with_options(*options):
     """Return a decorator that adds options to a command, in their order."""
 

@@ -5,6 +5,7 @@ import click
 from ..models import NAMED
 from ..runs.options import DEFAULT_VALIDATION_SPLIT, DEFAULTS, flag
 from . import streams
+from .proof_options import Bar
 from .train_options import training_options
 
 
@@ -119,7 +120,7 @@ def _train(session, seconds):
                 click.echo(report.completion(session.run))
             else:
                 click.echo("Writing the pictures and exporting the model...")
-                click.echo(report.write(session.run, session.validation))
+                click.echo(report.write(session.run, session.validation, progress=Bar("proof")))
     except (Interrupted, KeyboardInterrupt) as stop:
         advice = session.run.command("train", "--resume", session.run.path)
         leave(f"{shown(stop) or 'Stopped.'}\nGo on with: {advice}", stop)

@@ -10,6 +10,7 @@ from ..display import shown
 from ..errors import RefcnnError
 from ..tables import table, terminal_width
 from . import message, streams
+from .proof_options import Bar
 
 
 class _CouldNotRun(click.ClickException):
@@ -87,7 +88,7 @@ def command(path, devices, files, shapes, examples, folder, strict):
     if folder is not None:
         folder = runner.writable_folder(folder)
     found = verifying.verify(
-        path, _devices(devices), examples=examples, shapes=dict(shapes), data=files, progress=_Bar(path)
+        path, _devices(devices), examples=examples, shapes=dict(shapes), data=files, progress=Bar(Path(path).name)
     )
     for line in lines(found):
         click.echo(shown(line))
@@ -114,21 +115,6 @@ def _devices(wanted):
                 f"{specification} runs single operations, not files. Give onnxruntime, reference or opencl."
             )
     return found
-
-
-class _Bar:
-    """A bar on a terminal while inputs are judged."""
-
-    def __init__(self, path):
-        from tqdm import tqdm
-
-        self._bar = tqdm(total=None, unit="input", disable=None, leave=False, desc=Path(path).name)
-
-    def __call__(self, done, wanted):
-        self._bar.total = wanted
-        self._bar.update(done - self._bar.n)
-        if done >= wanted:
-            self._bar.close()
 
 
 def lines(found):
