@@ -303,7 +303,7 @@ def test_ctrl_c_says_how_to_resume(folder, tmp_path):
 
 
 def test_ctrl_c_while_the_model_is_proved_says_how_to_go_on(call, tmp_path, monkeypatch):
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as context:
