@@ -93,6 +93,60 @@ def atomic_write(path, *, durable=True):
 
 
 @contextlib.contextmanager
+def atomic_group(path):
+    """Give a temporary folder beside ``path``, whose files are moved beside it at the end, that of its name last.
+
+    So ``path`` never says anything of the others that does not hold: they must bear names that tell their contents,
+    since what bears such a name already is replaced by the same.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file to make or replace. Its folder must exist.
+
+    Yields
+    ------
+    pathlib.Path
+        The temporary folder, in which a file of ``path``'s name is to be written, and others.
+
+    Raises
+    ------
+    FileWriteError
+        If a file cannot be written (a full disk, no permission).
+    """
+    path = Path(path)
+    try:
+        with _temporary(path, path.stem, "", _make_folder) as temporary:
+            yield temporary
+            _move_group(temporary, path)
+    except OSError as error:
+        raise FileWriteError(
+            f"{path} could not be written: {error.strerror or error}. What stood there before is unchanged. "
+            f"{remedy(error)}"
+        ) from error
+
+
+def _move_group(temporary, path):
+    """Move the files of a folder beside ``path``, that of its name last; new ones are removed if that fails."""
+    files = sorted(temporary.iterdir(), key=lambda file: file.name == path.name)
+    for file in files:
+        with open(file, "rb+") as handle:
+            os.fsync(handle.fileno())
+    moved = []
+    try:
+        for file in files:
+            target = path.parent / file.name
+            is_new = not os.path.lexists(target)
+            os.replace(file, target)
+            if is_new:
+                moved.append(target)
+        moved.clear()
+    finally:
+        for target in moved:
+            _remove(target, False)
+
+
+@contextlib.contextmanager
 def atomic_folder(path):
     """Give a temporary folder beside ``path``, which takes its name at the end; a folder that stood there is removed.
 

@@ -118,8 +118,8 @@ def trace(model, inputs, softmax=False):
     Raises
     ------
     ExportError
-        If an output is not computed from the inputs by recorded operations, or from parameters that the model does
-        not list.
+        If no output is computed from the inputs by recorded operations, or one from parameters that the model does not
+        list.
     """
     inputs = [inputs] if isinstance(inputs, np.ndarray) else inputs
     given = dict(zip(_input_names(model, len(inputs)), map(Variable, inputs), strict=True))
@@ -194,8 +194,10 @@ def _recorded_outputs(model, variables, softmax):
     except GradientError as error:
         raise ExportError(f"the model cannot be written as a graph: {error}") from None
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    is_computed = [isinstance(output, Variable) and output.node is not None for output in outputs]
     for output in outputs:
-        if not isinstance(output, Variable) or output.node is None:
+        # Beside others an input may be one as it is, or a constant.
+        if not isinstance(output, Variable) or not any(is_computed):
             raise ExportError(
                 f"the model's output, a {type(output).__name__}, is not the result of refcnn's operations, so there is "
                 "nothing to write. Let forward return what the layers gave."

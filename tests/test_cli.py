@@ -208,6 +208,18 @@ def test_predict_names_the_most_probable_classes_of_either_kind_of_file(call, fo
         assert row == pytest.approx(shares[0], abs=0.02)
 
 
+def test_export_to_half_the_bytes_and_beside_the_file(call, tmp_path):
+    out = tmp_path / "model.onnx"
+    sizes = []
+    for options in ([], ["--float16"], ["--float16", "--fold", "--external-data"]):
+        result = call("export", "run", "--out", out, *options, *NAMED)
+        assert result.exit_code == 0, result.output
+        assert ("rounded to float16: the outputs are off from the model's by" in result.stdout) == bool(options)
+        sizes.append(out.stat().st_size)
+        assert "%" in call("predict", out, "class1.png").stdout
+    assert sizes[0] > sizes[1] >= sizes[2]
+
+
 def test_export_options(call, tmp_path):
     out = tmp_path / "model.onnx"
     result = call("export", "run", "--out", out, "--opset", 15, "--softmax", *NAMED)

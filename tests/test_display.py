@@ -303,7 +303,7 @@ def test_names_that_are_no_text_are_refused_where_they_enter(tmp_path):
 def test_going_on_with_a_run_whose_folder_has_blanks(trained, monkeypatch):
     monkeypatch.chdir(trained)
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as context, rm.use_backend("reference"):

@@ -276,8 +276,8 @@ def small(inside, tmp_path, monkeypatch):
     [
         ("refcnn.runs.plotting.save", 1, 0),
         ("refcnn.runs.plotting.save", 3, 2),
-        ("refcnn.onnx.proof.proving.comparison.verdict", 1, 6),
-        ("refcnn.onnx.proof.proving.comparison.verdict", 8, 6),
+        ("refcnn.conformance.judging.comparison.verdict", 1, 6),
+        ("refcnn.conformance.judging.comparison.verdict", 8, 6),
     ],
 )
 def test_a_signal_during_pictures_and_proof_stops_soon_and_tells_how_to_go_on(
@@ -289,8 +289,8 @@ def test_a_signal_during_pictures_and_proof_stops_soon_and_tells_how_to_go_on(
     result = go_on()
     assert result.exit_code == 143, result.output
     assert f"train --resume {trained}" in result.stdout and "Traceback" not in result.output
-    # Where the exception was dropped, the other two implementations may be judged on the same input.
-    assert len(wrapped.calls) <= call + (2 if "verdict" in function else 0)
+    # The rest of an input, of few operations, may be judged before the thread that gets signals looks for them.
+    assert len(wrapped.calls) <= (2 * 9 if "verdict" in function else call)
     left = set(os.listdir(trained)) - {"config.json", "last.npz", "best.npz", "metrics.csv", "classes.csv"}
     assert left == set(
         ["curves.png", "confusion.png", "classes.png", "most_wrong.png", "kernels.png", "features_1.png"][:pictures]
@@ -310,7 +310,7 @@ def test_pictures_and_proof_that_were_stopped_are_made_when_the_run_goes_on(smal
 @pytest.mark.parametrize(
     ("arguments", "function"),
     [
-        (["export", "RUN", "--out", "RUN/x.onnx"], "refcnn.onnx.proof.proving.comparison.verdict"),
+        (["export", "RUN", "--out", "RUN/x.onnx"], "refcnn.conformance.judging.comparison.verdict"),
         (
             ["predict", "RUN", "class0.png", "class1.png", "--backend", "reference"],
             "refcnn.runs.prediction.Predictor.predictions",

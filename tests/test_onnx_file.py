@@ -71,9 +71,26 @@ def test_a_foreign_file(path):
         open_exported(path)
 
 
-@pytest.mark.parametrize("location", ["../secret", "weights.bin"])
-def test_data_outside_the_file_is_not_followed(path, location):
-    (path.parent / "weights.bin").write_bytes(bytes(24))
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("../secret", "own folder"),
+        ("/secret", "own folder"),
+        ("link.bin", "is a link"),
+        ("short.bin", "not whole"),
+        ("absent.bin", "missing beside"),
+        (".", "own folder"),
+        ("folder", "is no file"),
+        ("nan.bin", "holds NaN"),
+    ],
+)
+def test_data_elsewhere_is_not_followed(path, location, message):
+    secret = path.parent.parent / "secret"
+    secret.write_bytes(bytes(24))
+    (path.parent / "link.bin").symlink_to(secret)
+    (path.parent / "short.bin").write_bytes(bytes(23))
+    (path.parent / "nan.bin").write_bytes(bytes(20) + np.float32(np.nan).tobytes())
+    (path.parent / "folder").mkdir()
 
     def outside(model):
         tensor = model.graph.initializer[0]
@@ -81,7 +98,7 @@ def test_data_outside_the_file_is_not_followed(path, location):
         tensor.data_location = onnx.TensorProto.EXTERNAL
         tensor.external_data.add(key="location", value=location)
 
-    with pytest.raises(DataError, match="keeps data in other files"):
+    with pytest.raises(DataError, match=f"model.onnx.*{message}"):
         open_exported(changed(path, outside))
 
 
@@ -91,7 +108,7 @@ def test_data_outside_the_file_is_found_in_a_constant_too(path):
         tensor.external_data.add(key="location", value="weights.bin")
         model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["t"], value=tensor))
 
-    with pytest.raises(DataError, match="keeps data in other files"):
+    with pytest.raises(DataError, match="keeps data of attributes in other files"):
         open_exported(changed(path, outside))
 
 

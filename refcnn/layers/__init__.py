@@ -53,6 +53,42 @@ def flop(*shapes, **attributes):
     return 0
 
 
+def scaled_channels(w, factor, **attributes):
+    """Return kernels, an operation's second input, of which each channel of the result is a factor times as large.
+
+    Parameters
+    ----------
+    w : ndarray
+    factor : ndarray, (K,)
+    **attributes
+        The operation's.
+
+    Returns
+    -------
+    ndarray or None
+        None where no kernels and a bias behind them make the channels, which others may then be folded into.
+    """
+    return None
+
+
+def per_channel(*inputs, **attributes):
+    """Return what is done to each channel of the first input, if it is multiplied and something added.
+
+    Parameters
+    ----------
+    *inputs : ndarray
+        All others.
+    **attributes
+        The operation's.
+
+    Returns
+    -------
+    (ndarray, ndarray, ndarray) or None
+        The factor, the summand, and the sum of the magnitudes of what this is the sum of, (C,) each.
+    """
+    return None
+
+
 def for_any_batch(shapes, attributes, other_shapes, other_attributes):
     """Return attributes that say in any batch what was said in batches of two sizes, or None if there are none.
 

@@ -233,6 +233,11 @@ def to_onnx(graph, x, w, b, *, stride, padding, dilation, groups):
     )
 
 
+def scaled_channels(w, factor, **attributes):
+    """Each kernel gives a channel."""
+    return w * factor.reshape(-1, *(1,) * (w.ndim - 1))
+
+
 def flop(x, w, b=None, *, stride, padding, dilation, groups):
     """One product for each weight of a kernel at each pixel of the result."""
     pixels = window_output_shape(x[2:], w[2:], stride, padding, dilation)

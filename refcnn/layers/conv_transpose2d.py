@@ -267,6 +267,13 @@ def to_onnx(graph, x, w, b, *, stride, padding, output_padding, dilation, groups
     return y if b is None else graph.node("Add", [y, graph.tensor(b)])
 
 
+def scaled_channels(w, factor, *, groups, **others):
+    """The channels of a group lie along the second axis, the groups along the first."""
+    spatial = w.shape[2:]
+    factor = factor.reshape(groups, 1, -1, *(1,) * len(spatial))
+    return (w.reshape(groups, -1, *w.shape[1:]) * factor).reshape(w.shape)
+
+
 def flop(x, w, b=None, *, stride, padding, output_padding, dilation, groups):
     """One product for each weight of a kernel at each pixel of the images."""
     return 2 * x[0] * math.prod(x[2:]) * math.prod(w)

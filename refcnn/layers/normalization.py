@@ -12,7 +12,7 @@ from ..layer import Layer, making
 from ..mode import is_training
 from ..typing import Shapes
 from ..variable import Input, Variable, as_variable
-from .normalization_in_onnx import write_batch, write_groups, write_layer, write_root_mean_square
+from .normalization_in_onnx import batch_per_channel, write_batch, write_groups, write_layer, write_root_mean_square
 from .page import Card
 
 
@@ -471,8 +471,12 @@ def _check_parameters(owner, of_input, expected, **parameters):
             )
 
 
+class _Batch(Card):
+    per_channel = staticmethod(batch_per_channel)
+
+
 OPERATIONS = {
-    "batch_normalization": Card(batch_normalization, write_batch),
+    "batch_normalization": _Batch(batch_normalization, write_batch),
     "group_normalization": Card(group_normalization, write_groups),
     "instance_normalization": Card(instance_normalization, "InstanceNormalization"),
     "layer_normalization": Card(layer_normalization, write_layer),

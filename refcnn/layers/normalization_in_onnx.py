@@ -14,6 +14,14 @@ def write_batch(graph, x, *of_channels, epsilon, momentum, training):
     return graph.node("BatchNormalization", inputs, epsilon=epsilon, momentum=momentum, **in_training)
 
 
+def batch_per_channel(scale, bias, mean, variance, *, epsilon, training, **others):
+    """Outside training each channel is scale / sqrt(variance + epsilon) times as large, and moved."""
+    if training:
+        return None
+    factor = scale / np.sqrt(variance + epsilon)
+    return factor, bias - mean * factor, np.abs(bias) + np.abs(mean * factor)
+
+
 def _write_batch_formula(graph, x, scale, bias, *running, epsilon, momentum):
     axes = [axis for axis in range(len(x.shape)) if axis != 1]
     xhat, *statistics = _write_normalised(graph, graph.tensor(x), axes, epsilon)

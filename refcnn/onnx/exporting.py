@@ -1,7 +1,10 @@
 """Exporting a model: its graph from the tape, checked and proved before the file takes its name."""
 
+import contextlib
+import dataclasses
 import numbers
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,19 +13,21 @@ from .. import attributes as attribute
 from ..data import Preprocessing
 from ..display import is_text
 from ..errors import ArgumentError, ExportError
-from ..files import atomic_write, check_writable
+from ..files import atomic_group, atomic_write, check_writable
 from ..formats import FLOAT32
 from ..mode import is_training
 from ..model import Model
 from ..program import OUTPUTS, for_any_batch, require_same, trace
 from ..typing import ArrayLike, PathLike
-from .operators import DEFAULT_OPSET, OPSETS
+from .operators import OPSETS
 
 if TYPE_CHECKING:
     from .proof.proving import Proof
 
 #: Protocol buffers, in which ONNX files are written, hold less than 2 GiB; the rest is for the graph itself.
 _LARGEST_CONSTANTS = 2**31 - 2**24
+#: Constants that a remark names.
+_MOST_NAMES = 4
 
 
 def export(
@@ -40,6 +45,9 @@ def export(
     proof: bool = True,
     proof_time: float | None = None,
     strict: bool = False,
+    fold: bool = False,
+    float16: bool = False,
+    external_data: bool = False,
     certify: ArrayLike | None = None,
 ) -> "Proof":
     """Write a model as an ONNX file, after a proof that the file computes what the model does.
@@ -73,7 +81,7 @@ def export(
     preprocessing : refcnn.data.Preprocessing, optional
         How an image becomes the input, stored in the file.
     opset : int, optional
-        The version of ONNX's operators, 13 to 22; 17 if not given.
+        The version of ONNX's operators, 13 to 22; if not given 17, or the first later one that has all that is needed.
     softmax : bool
         Whether the file's output is the softmax of the model's: probabilities in place of logits.
     examples : int
@@ -88,9 +96,20 @@ def export(
     proof_time : float, optional
         Seconds after which the proof ends with what was judged by then; the Proof says what was not. An operation that
         is being computed is finished.
-
     strict : bool
         Whether a file is refused too that is within all proved bounds, but beyond a probable one.
+    fold : bool
+        Whether a batch normalisation is folded into the kernels and the bias of the convolution, the transposed one or
+        the dense layer before it, whose result nothing else reads. What is proved of the file is proved of the folded
+        program; the model's own answers must lie within what the rounding of the folded numbers accounts for.
+    float16 : bool
+        Whether weights are stored as float16, in half the bytes; the file computes with them in float32. Those of which
+        float16 would lose more than its roundings stay in float32, and the Proof's remark names them. What is proved is
+        proved of the rounded weights; how far the answers are from the model's, the Proof's ``departure`` says.
+    external_data : bool
+        Whether weights are written beside the file, whose own size has a limit of 2 GiB: in
+        ``FILE.onnx.<16 digits>.data``, which belongs to this file alone and must lie in its folder. The data of a model
+        that is replaced is removed.
     certify : array_like, (N, ...), optional
         Images, as the model takes them, of which the Proof and the file's metadata say how many have a class that no
         rounding can change. The model has one output then, a row of classes for each.
@@ -116,6 +135,10 @@ def export(
     input_shapes = _check_arguments(model, input_shape, preprocessing)
     opset = _check_opset(opset)
     examples = attribute.integer("export", "examples", examples)
+    fold, float16, external_data = (
+        attribute.flag("export", name, value)
+        for name, value in (("fold", fold), ("float16", float16), ("external_data", external_data))
+    )
     if proof_time is not None:
         proof_time = attribute.number("export", "proof_time", proof_time, above=0)
     classes = _check_classes(classes)
@@ -125,51 +148,99 @@ def export(
     program, shapes = _trace(model, input_shapes, softmax)
     if images is not None and [len(shapes[name]) for name in program.outputs] != [2]:
         raise ArgumentError("export: only a model with one output, a row of classes, has a certificate. Leave it out.")
-    _check_outputs([shapes[name] for name in program.outputs], classes)
+    _check_outputs({name: shapes[name] for name in program.outputs}, program.constants, classes)
     _check_constants(program)
-
-    from . import metadata
-    from .proof import proving
-    from .writing import graph
-
-    proto, outputs = graph.build(
-        program,
-        shapes,
-        name=type(model).__name__,
-        opset=opset,
-        classes=classes,
-        preprocessing=preprocessing,
-        output_names=_output_names(model, program, softmax),
-    )
+    changed = _changed(program, fold, float16, external_data)
+    departing = _departing(program, changed) if proof else None
 
     def same(inputs):
         require_same(program, trace(model, inputs, softmax), f"a batch of {len(inputs[0])} drawn images")
+        if departing is not None:
+            departing.check(inputs)
 
-    with atomic_write(path) as temporary:
+    written = {
+        "name": type(model).__name__,
+        "opset": opset,
+        "classes": classes,
+        "preprocessing": preprocessing,
+        "output_names": _output_names(model, program, softmax),
+    }
+    wanted = {
+        "input_shapes": input_shapes,
+        "examples": examples,
+        "same": same,
+        "top": preprocessing.largest_input if preprocessing is not None else 1.0,
+        "backend_list": backends,
+        "progress": progress,
+        "seconds": proof_time,
+        "strict": strict,
+        "images": images,
+    }
+    found = _write(Path(path), changed, shapes, external_data, written, wanted if proof else None)
+    if departing is not None and found.examples:
+        found = dataclasses.replace(found, departure=departing.found())
+    return dataclasses.replace(found, remark=found.remark + _remark(changed))
+
+
+def _changed(program, fold, float16, external_data):
+    """Return the program as the file is to hold it, a :class:`refcnn.onnx.writing.folding.Changed`."""
+    from .writing import folding
+
+    changed = folding.changed(program, fold, float16)
+    arrays = changed.program.constants.items()
+    size = sum(array.nbytes // (2 if name in changed.halves else 1) for name, array in arrays)
+    if size > _LARGEST_CONSTANTS and not external_data:
+        raise ExportError(
+            f"the model's parameters take {size:,} bytes, but an ONNX file in one piece holds {_LARGEST_CONSTANTS:,} "
+            "at most. Put them beside the file by external_data=True (--external-data), or make the model smaller."
+        )
+    return changed
+
+
+def _departing(program, changed):
+    """Return what holds the changed program against the model's own, or None if it does the same."""
+    from .proof.departing import Departing
+
+    return Departing(program, changed) if changed.off else None
+
+
+def _write(path, changed, shapes, external_data, written, wanted):
+    """Write a program, and return the Proof of what was written; ``wanted`` is what that needs, None if none is."""
+    from . import metadata
+    from .proof import proving
+    from .writing import external, graph
+
+    former = external.data_of(path)
+    with (atomic_group if external_data else atomic_write)(path) as temporary:
+        folder = temporary if external_data else None
+        temporary = temporary / path.name if external_data else temporary
+        store = external.writer(folder, path.name) if external_data else None
+        proto, outputs = graph.build(changed.program, shapes, halves=changed.halves, store=store, **written)
+        (version,) = proto.opset_import
         content = proto.SerializeToString(deterministic=True)
         temporary.write_bytes(content)
-        _check(content)
-        if not proof:
-            return proving.Proof(0, (), opset, {}, {}, ": no proof was wanted")
-        found = proving.prove(
-            program,
-            proto,
-            outputs,
-            input_shapes=input_shapes,
-            opset=opset,
-            examples=examples,
-            same=same,
-            top=preprocessing.largest_input if preprocessing is not None else 1.0,
-            backend_list=backends,
-            progress=progress,
-            seconds=proof_time,
-            strict=strict,
-            images=images,
-        )
+        _check(str(temporary) if external_data else content)
+        if wanted is None:
+            found = proving.Proof(0, (), version.version, {}, {}, ": no proof was wanted")
+        else:
+            found = proving.prove(changed.program, proto, outputs, opset=version.version, folder=folder, **wanted)
         if found.certificate is not None:
             metadata.enter_certificate(proto, found.certificate)
             temporary.write_bytes(proto.SerializeToString(deterministic=True))
-        return found
+    # The data of the model that stood here before; nobody reads it any more.
+    for file in former - external.data_of(path):
+        with contextlib.suppress(OSError):
+            file.unlink()
+    return found
+
+
+def _remark(changed):
+    if not changed.kept:
+        return ""
+    names = ", ".join(changed.kept[:_MOST_NAMES]) + f" and {len(changed.kept) - _MOST_NAMES} more" * (
+        len(changed.kept) > _MOST_NAMES
+    )
+    return f" (kept in float32, since float16 would lose more of them than its roundings: {names})"
 
 
 def _check_arguments(model, input_shape, preprocessing):
@@ -223,14 +294,13 @@ def _output_names(model, program, softmax):
     if len(program.outputs) == 1:
         return (OUTPUTS[bool(softmax)],)
     names = getattr(model, "output_names", ())
-    if len(names) == len(program.outputs) and not program.variables.keys() & set(names):
+    if len(set(names)) == len(program.outputs) and not program.variables.keys() & set(names):
         return names
     return tuple(f"output_{number}" for number in range(1, len(program.outputs) + 1))
 
 
 def _check_opset(opset):
-    opset = DEFAULT_OPSET if opset is None else opset
-    if isinstance(opset, bool) or opset not in OPSETS:
+    if opset is not None and (isinstance(opset, bool) or opset not in OPSETS):
         raise ArgumentError(f"export: opset is {opset!r}. Give a number from {OPSETS[0]} to {OPSETS[-1]}.")
     return opset
 
@@ -246,17 +316,17 @@ def _check_classes(classes):
     return tuple(classes)
 
 
-def _check_outputs(shapes, classes):
-    for shape in shapes:
-        if shape[:1] != ("N",):
+def _check_outputs(shapes, constants, classes):
+    for name, shape in shapes.items():
+        if shape[:1] != ("N",) and name not in constants:
             raise ExportError(
                 f"the model's output has shape {shape}, whose first axis is not the batch. Give a model that returns "
                 "one row for each example."
             )
-    if classes is not None and list(shapes) != [("N", len(classes))]:
+    if classes is not None and list(shapes.values()) != [("N", len(classes))]:
         raise ArgumentError(
             f"export: there are {len(classes)} classes, but the model's output has shape "
-            f"{' and '.join(map(str, shapes))}. Give one name for each value of a row."
+            f"{' and '.join(map(str, shapes.values()))}. Give one name for each value of a row."
         )
 
 
@@ -268,12 +338,6 @@ def _check_constants(program):
                 f"{name} holds {wrong} values of {array.size} that are NaN or infinite in float32, so the model "
                 "computes nothing. Go back to a checkpoint from before training diverged, and lower the learning rate."
             )
-    size = sum(array.nbytes for array in program.constants.values())
-    if size > _LARGEST_CONSTANTS:
-        raise ExportError(
-            f"the model's parameters take {size:,} bytes, but an ONNX file in one piece holds {_LARGEST_CONSTANTS:,} "
-            "at most. Make the model smaller."
-        )
 
 
 def _trace(model, input_shapes, softmax):

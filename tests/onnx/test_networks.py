@@ -53,18 +53,11 @@ def with_random_weights(model, rng):
     return model
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *SMALL,
-        *(
-            pytest.param(
-                name, marks=pytest.mark.skipif("REFCNN_TEST_MODELS" not in os.environ, reason="its weights are large")
-            )
-            for name in LARGE
-        ),
-    ],
-)
+_ARE_MEANT = pytest.mark.skipif("REFCNN_TEST_MODELS" not in os.environ, reason="its weights are large")
+LIGHT_NETWORKS = [*SMALL, *(pytest.param(name, marks=_ARE_MEANT) for name in LARGE)]
+
+
+@pytest.mark.parametrize("name", LIGHT_NETWORKS)
 def test_light_network(name):
     use_backend("auto")
     rng = np.random.default_rng(0)

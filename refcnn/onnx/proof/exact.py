@@ -62,7 +62,7 @@ class Exact:
         self._constants = {name: _constant(array) for name, array in program.constants.items()}
         self._rooms = {step.operation: _room(step.operation) for step in program.steps}
 
-    def chain(self, inputs, judged=()):
+    def chain(self, inputs, judged=(), off=None):
         """Return the :class:`Chain` of some inputs, with bounds that hold for anyone and for some backends.
 
         Parameters
@@ -70,10 +70,12 @@ class Exact:
         inputs : sequence of ndarray
         judged : sequence of backends
             Those whose algorithms have bounds of their own, which are allowed too.
+        off : dict of str to ndarray, optional
+            How far constants are off from what they stand for, by name.
         """
         program, judged = self.program, (None, *judged)
         arrays = {**self._constants, **dict(zip(program.inputs, map(exactly, inputs), strict=True))}
-        bounds, own, all_saved, overflows = dict.fromkeys(arrays), {}, [], False
+        bounds, own, all_saved, overflows = dict.fromkeys(arrays) | (off or {}), {}, [], False
         for step in program.steps:
             given = _inputs(step, arrays)
             results, saved = self._forward(step, given)
@@ -101,6 +103,11 @@ class Exact:
             found = self._bound(step, given, _nothing(step), (None, *judged), results)
             own |= named(step, [np.where(bound == UNDEFINED, np.inf, bound) for bound in found])
         return own
+
+    def alone(self, step, given, errors):
+        """Return a step's results on inputs that may be off, computed exactly, and how far anyone's may be off then."""
+        results, _ = self._forward(step, given)
+        return results, self._bound(step, given, errors, (None,), results)
 
     def verdicts(self, inputs, computed, backend=None):
         """Yield (step, case, verdict) of each result on an implementation's own inputs, the case.

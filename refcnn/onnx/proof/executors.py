@@ -22,23 +22,25 @@ class OnnxRuntimeExecutor:
     Parameters
     ----------
     model : onnx.ModelProto
-        Whole: no data beside the file.
+        What the file holds.
     tensors : dict of str to onnx.ValueInfoProto
         By the name of a result in the program its tensor.
     outputs : sequence of str
         The program's outputs, in the order of the file's.
     advice : str
         What to look at if it cannot run the file.
+    folder : pathlib.Path, optional
+        Where data lies that the model keeps beside itself.
     """
 
     backend = None
 
-    def __init__(self, model, tensors, outputs, advice):
+    def __init__(self, model, tensors, outputs, advice, folder=None):
         self.name, self._description = runtime.NAME, OnnxRuntime(runtime.PROVIDER).description
         self._model, self._tensors, self._outputs, self._advice = model, tensors, outputs, advice
-        self._stepwise = None
+        self._stepwise, self._folder = None, folder
         with self._explained("does not load the file"):
-            self._session = runtime.Session(model.SerializeToString(deterministic=True))
+            self._session = self._loaded(model)
 
     def of(self, tensors):
         """Return it for a program with other results, by the name of each its tensor."""
@@ -62,9 +64,21 @@ class OnnxRuntimeExecutor:
                 model.CopyFrom(self._model)
                 del model.graph.output[:]
                 model.graph.output.extend({value.name: value for value in self._tensors.values()}.values())
-                self._stepwise = runtime.Session(model.SerializeToString(), is_optimised=False)
+                self._stepwise = self._loaded(model, is_optimised=False)
             arrays = self._stepwise.run(*inputs)
         return {name: arrays[value.name] for name, value in self._tensors.items()}
+
+    def _loaded(self, model, **options):
+        content = model.SerializeToString(deterministic=True)
+        if self._folder is None:
+            return runtime.Session(content, **options)
+        # Data beside it is found from its own path alone.
+        path = self._folder / "proved.onnx"
+        try:
+            path.write_bytes(content)
+            return runtime.Session(str(path), **options)
+        finally:
+            path.unlink(missing_ok=True)
 
     def written(self, label):
         """Return the ONNX operators that were written for a step, for messages."""

@@ -12,6 +12,8 @@ from . import carrying
 
 #: Elements of an output, of an example, whose bounds are carried along gradients: of those furthest off, and of all.
 _FEW, _MANY = 4, 16
+#: Seconds.
+_LOOK_EVERY = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +135,9 @@ def _judge_steps(outcomes, exact, executors, inputs, found_wrong):
     with concurrent.futures.ThreadPoolExecutor(len(executors) or 1) as pool:
         # How subnormal numbers are bounded, say, is of the thread that asks.
         waiting = [pool.submit(contextvars.copy_context().run, judge_one, entry) for entry in executors]
+        # A signal may have come to another thread: this one, which acts on it, looks now and then.
+        while concurrent.futures.wait(waiting, _LOOK_EVERY).not_done:
+            pass
     for one in waiting:
         one.result()
 
@@ -218,7 +223,9 @@ class End:
     def bounds(self):
         """Return the :class:`Bounds` of the outputs that are floats; None if there are none."""
         chain, program = self._chain, self._exact.program
-        names = [name for name in dict.fromkeys(program.outputs) if chain.arrays[name].dtype.kind == "f"]
+        # An input or a constant that is an output too is not computed.
+        names = [name for name in dict.fromkeys(program.outputs) if name in chain.own]
+        names = [name for name in names if chain.arrays[name].dtype.kind == "f"]
         names = [name for name in names if chain.arrays[name].size]
         if not names:
             return None

@@ -13,6 +13,7 @@ from ...errors import ExportError, NoDeviceError
 from ...interruption import stop_if_asked
 from . import carrying
 from .certifying import Certificate, certify
+from .departing import Departure
 from .drawing import drawn_inputs, failure
 from .exact import Exact
 from .executors import BackendExecutor, OnnxRuntimeExecutor
@@ -45,6 +46,8 @@ class Proof:
         End to end, on the drawn input where the proved one is widest beside the outputs; None if none was judged.
     suspects : tuple of str
         What is within all proved bounds and beyond a probable one, with the operation that is furthest off.
+    departure : Departure or None
+        How far the file's program is from the model, where it was changed for the file.
     certificate : Certificate or None
         Of how many images no rounding can change the class; None if no images were given, or the time was over.
     """
@@ -57,6 +60,7 @@ class Proof:
     remark: str = ""
     bounds: Bounds | None = None
     suspects: tuple = ()
+    departure: Departure | None = None
     certificate: Certificate | None = None
 
     def __str__(self):
@@ -66,6 +70,7 @@ class Proof:
         inputs = "input" if self.examples == 1 else "inputs"
         text = f"proved on {self.examples} drawn {inputs}, worst error / error bound of an operation: {found}"
         end = f"; end to end {self.bounds}" if self.bounds is not None else ""
+        end += f"; {self.departure}" if self.departure is not None else ""
         end += f"; {self.certificate}" if self.certificate is not None else ""
         return text + end + self.remark + "".join(f" (suspect: {entry})" for entry in self.suspects)
 
@@ -85,7 +90,9 @@ class _Clock:
         return self._end is not None and time.monotonic() >= self._end
 
     def check(self):
-        """Raise _OutOfTime if the time is over."""
+        """Raise _OutOfTime if the time is over, or Stopped if a signal asked for that."""
+        # Threads of their own compute, while the one that gets signals waits.
+        stop_if_asked()
         if self.is_over:
             raise _OutOfTime
 
@@ -116,6 +123,7 @@ def prove(
     progress,
     seconds=None,
     strict=False,
+    folder=None,
     images=None,
 ):
     """Judge onnxruntime and the backends on drawn inputs.
@@ -141,6 +149,8 @@ def prove(
         After which no further operation is judged; that which is being computed is finished.
     strict : bool
         Whether what is beyond a probable bound is refused too.
+    folder : pathlib.Path or None
+        Where data lies that the model keeps beside itself.
     images : ndarray, optional
         Inputs of which a certificate is made.
 
@@ -156,7 +166,7 @@ def prove(
     chosen, remark = choose(backend_list)
     clock = _Clock(seconds)
     exact = Exact(program, before_step=clock.check)
-    executors = [OnnxRuntimeExecutor(model, outputs, program.outputs, _ADVICE)]
+    executors = [OnnxRuntimeExecutor(model, outputs, program.outputs, _ADVICE, folder)]
     executors += [BackendExecutor(program, backend) for backend in chosen]
     trial = _Trial(exact, executors, examples, same, progress, clock, strict)
     found = failure(drawn_inputs(input_shapes, top), examples, trial.check)

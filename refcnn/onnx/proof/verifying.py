@@ -8,6 +8,7 @@ import onnx
 
 from ... import backend as backends
 from ...errors import DataError, RefcnnError, ShapeError
+from ...interruption import stop_if_asked
 from .. import runtime
 from ..reading.foreign import read_with_graph
 from . import carrying
@@ -259,7 +260,7 @@ class _Trial:
     def _judge(self, drawn):
         """Return the outcomes by name, the Exact and the chain; None where float32 overflows."""
         program = traced(self._model, drawn.arrays)
-        exact = Exact(program)
+        exact = Exact(program, stop_if_asked)
         chain = exact.chain(drawn.arrays)
         if chain.overflows:
             self.verification.overflowing += 1

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import onnx
 
+from .external import external_array
+
 #: Of any one array that is made of numbers in a file, and its elements if they are floats. Sizes in a damaged file may
 #: be anything.
 MOST_BYTES = 2**29
@@ -14,7 +16,7 @@ _DOMAINS = ("", "ai.onnx")
 _MOST_INTEGERS = 2**16
 
 
-def parse(content, producer):
+def parse(content, producer, folder):
     """Return the ONNX model that a file holds.
 
     Parameters
@@ -22,6 +24,8 @@ def parse(content, producer):
     content : bytes
     producer : str
         Who must have written it.
+    folder : pathlib.Path
+        Where it lies: the only one from which data beside it is read.
 
     Returns
     -------
@@ -30,25 +34,34 @@ def parse(content, producer):
     Raises
     ------
     Exception
-        Of any kind, if it holds no such model, or one that keeps data outside of the file, is no graph of ONNX's own
+        Of any kind, if it holds no such model, or one that keeps data anywhere else, is no graph of ONNX's own
         operators, or computes arrays whose sizes are not known or too large.
     """
     model = onnx.load_model_from_string(content)
     if model.producer_name != producer:
         raise ValueError(f"it was not written by {producer}: its producer is {model.producer_name!r}")
-    _check_constants(model)
+    _check_constants(model, folder)
     _check_graph(model)
     return model
 
 
-def _check_constants(model):
-    """Hold every constant's size against its values, which must be finite; no other file is opened for them."""
-    for tensor in messages(model):
-        if not isinstance(tensor, onnx.TensorProto):
-            continue
-        if onnx.external_data_helper.uses_external_data(tensor):
-            raise ValueError("it keeps data in other files, which refcnn never writes and does not follow")
-        array = onnx.numpy_helper.to_array(tensor)
+def keeps_data_elsewhere(model):
+    """Return whether initializers of a model lie in other files."""
+    return bool(_outside(model))
+
+
+def _outside(model):
+    return [entry for entry in model.graph.initializer if onnx.external_data_helper.uses_external_data(entry)]
+
+
+def _check_constants(model, folder):
+    """Hold every constant's size against its values, which must be finite; only files of the folder are opened."""
+    tensors = [entry for entry in messages(model) if isinstance(entry, onnx.TensorProto)]
+    is_outside = list(map(onnx.external_data_helper.uses_external_data, tensors))
+    if sum(is_outside) > len(_outside(model)):
+        raise ValueError("it keeps data of attributes in other files, which refcnn never writes and does not follow")
+    for tensor, elsewhere in zip(tensors, is_outside, strict=True):
+        array = external_array(tensor, folder) if elsewhere else onnx.numpy_helper.to_array(tensor)
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
             raise ValueError(f"its constant {tensor.name!r} holds NaN or infinity")
 

@@ -5,14 +5,15 @@ import os
 import stat
 from pathlib import PurePath
 
+import numpy as np
 import onnx
 
 from ...errors import DataError, UnsupportedError
 from ...reading import open_plain
 
 
-def external_bytes(entry, folder):
-    """Return a TensorProto with the data that it keeps in another file.
+def external_array(entry, folder):
+    """Return the ndarray of a TensorProto that keeps its data in another file.
 
     Parameters
     ----------
@@ -25,12 +26,14 @@ def external_bytes(entry, folder):
     DataError
         If the file lies outside of the folder, is a link or no plain file, or has too few bytes; or if these are not as
         many as the tensor has.
+    UnsupportedError
+        If its elements are no numbers or truth values that NumPy has.
     """
     fields = {field.key: field.value for field in entry.external_data}
     location = fields.get("location", "")
     if folder is None:
         raise DataError(f"the data of {entry.name!r} lies in the file {location!r}. Give the model's path.")
-    size = _size(entry)
+    dtype, size = _form(entry)
     try:
         offset, length = int(fields.get("offset", 0)), int(fields.get("length", size))
     except ValueError:
@@ -46,23 +49,21 @@ def external_bytes(entry, folder):
         if os.fstat(file.fileno()).st_size < offset + length:
             raise DataError(f"the file {location!r} ends before the data of {entry.name!r}. It is not whole.")
         file.seek(offset)
-        content = file.read(length)
-    whole = onnx.TensorProto()
-    whole.CopyFrom(entry)
-    del whole.external_data[:]
-    whole.data_location = onnx.TensorProto.DEFAULT
-    whole.raw_data = content
-    return whole
+        array = np.fromfile(file, dtype.newbyteorder("<"), size // dtype.itemsize)
+    return array.astype(dtype, copy=False).reshape(entry.dims)
 
 
-def _size(entry):
+def _form(entry):
+    """Return the dtype of a tensor, and how many bytes it takes."""
     try:
-        of_one = onnx.helper.tensor_dtype_to_np_dtype(entry.data_type).itemsize
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(entry.data_type)
     except KeyError:
+        dtype = np.dtype(object)
+    if dtype.kind not in "fiub":
         raise UnsupportedError(f"the constant {entry.name!r} is of ONNX's type {entry.data_type}.") from None
     if any(size < 0 for size in entry.dims):
         raise DataError(f"the constant {entry.name!r} has the shape {tuple(entry.dims)}.")
-    return math.prod(entry.dims) * of_one
+    return dtype, math.prod(entry.dims) * dtype.itemsize
 
 
 def path_of(name, location, folder):

@@ -6,15 +6,17 @@ from pathlib import Path
 import onnx
 
 from ...errors import DataError, UnsupportedError
+from ...formats import FLOAT32
 from ...reading import printable, read_plain, reading
 from . import nodes
 from .checks import MOST_BYTES
-from .external import external_bytes
+from .external import external_array
 from .functions import inlined
 from .imported import Graph, ImportedModel, computed
 
 _WHAT, _ADVICE = "an ONNX file that can be read", "Give a whole file, or export it anew."
 _MOST_BYTES = 2**31 - 1
+_FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 #: What makes many numbers of few.
 _MADE_OF_SIZES = "ConstantOfShape", "Range"
 
@@ -53,7 +55,7 @@ def whole(model, folder):
     found.CopyFrom(inlined(model))
     for entry in found.graph.initializer:
         if entry.data_location == onnx.TensorProto.EXTERNAL:
-            entry.CopyFrom(external_bytes(entry, folder))
+            entry.CopyFrom(onnx.numpy_helper.from_array(external_array(entry, folder), entry.name))
     return found
 
 
@@ -119,7 +121,14 @@ def _with_constants(ordered, constants, fixed):
     statistics = {name for node in ordered for name in node.buffers}
     for node in ordered:
         inputs = tuple(aliases.get(name, name) for name in node.inputs)
-        if not node.reader.takes_shapes or not all(name in fixed or not name for name in inputs):
+        is_fixed = all(name in fixed or not name for name in inputs)
+        if is_fixed and _widens(node, constants):
+            # Weights in float16 are parameters under their own names; an output of the graph keeps its name.
+            aliases[node.outputs[0]] = inputs[0]
+            constants[node.outputs[0]] = constants[inputs[0]].astype(FLOAT32.dtype)
+            fixed.add(node.outputs[0])
+            continue
+        if not node.reader.takes_shapes or not is_fixed:
             kept.append(node if inputs == node.inputs else node.with_inputs(inputs))
             continue
         if node.op_type == "Identity" and not statistics.intersection((*inputs, *node.outputs)):
@@ -136,6 +145,14 @@ def _with_constants(ordered, constants, fixed):
     return kept, {name: others for name, others in tied.items() if constants[name].dtype.kind == "f"}
 
 
+def _widens(node, constants):
+    """Return whether a node makes floats of a constant that holds some already."""
+    if node.op_type != "Cast" or node.attributes.get("to") not in _FLOATS:
+        return False
+    value = constants.get(node.inputs[0])
+    return value is not None and value.dtype.kind == "f"
+
+
 def tensor(entry, folder):
     """Return a constant as an ndarray; data beside the file is read from its own folder alone.
 
@@ -147,7 +164,7 @@ def tensor(entry, folder):
         If its elements are no numbers or truth values that NumPy has.
     """
     if entry.data_location == onnx.TensorProto.EXTERNAL:
-        entry = external_bytes(entry, folder)
+        return external_array(entry, folder)
     try:
         array = onnx.numpy_helper.to_array(entry)
     except KeyError:

@@ -150,7 +150,7 @@ def open_image_model(path, backend=None):
         model = onnx.load_model_from_string(content)
         is_whole = _check_external(model, path)
         if is_whole and model.producer_name == PRODUCER:
-            model = checks.parse(content, PRODUCER)
+            model = checks.parse(content, PRODUCER, Path(path).parent)
         image = _image_input(model.graph, path)
         classes, preprocessing = metadata.read(model)
         scores = {entry.name: metadata.scores(model, entry.name) for entry in model.graph.output}

@@ -1,10 +1,12 @@
 """Reading ONNX files: any as a model of refcnn, and those that refcnn wrote to run them by onnxruntime."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import DataError, ShapeError
+from ...errors import DataError, ShapeError, UnsupportedError
 from ...formats import FLOAT32
 from ...reading import read_plain, reading
 from ...typing import ArrayLike, PathLike
@@ -114,8 +116,8 @@ def open_exported(path: PathLike) -> ExportedModel:
     Raises
     ------
     DataError
-        If the file is missing, corrupt, not written by refcnn, or keeps data outside itself; if its sizes, its classes
-        and its preprocessing do not belong together, or its parameters are not finite.
+        If the file is missing, corrupt, not written by refcnn, or keeps data outside of its folder; if its sizes, its
+        classes and its preprocessing do not belong together, or its parameters are not finite.
     """
     with reading(path, _WHAT, DataError, _ADVICE):
         content = read_plain(path, _MOST_BYTES)
@@ -127,12 +129,16 @@ def _model(path, content):
     from ..writing import graph
     from . import checks
 
-    model = checks.parse(content, graph.PRODUCER)
+    try:
+        model = checks.parse(content, graph.PRODUCER, Path(path).parent)
+    except (DataError, UnsupportedError) as error:
+        raise DataError(f"{path}: {error}") from None
     (input_shape, _), (output_shape, output_name) = map(_example, (model.graph.input, model.graph.output))
     if output_name not in _OUTPUTS:
         raise ValueError(f"its output is {output_name!r}, but {' or '.join(_OUTPUTS)} is expected")
     classes, preprocessing = checked_metadata(model, input_shape, output_shape)
-    return ExportedModel(path, runtime.Session(content), input_shape, output_name, classes, preprocessing)
+    session = runtime.Session(os.fspath(path) if checks.keeps_data_elsewhere(model) else content)
+    return ExportedModel(path, session, input_shape, output_name, classes, preprocessing)
 
 
 def _example(values):

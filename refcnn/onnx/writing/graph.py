@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 
 from ... import backend as backends
 from ...errors import OpsetError
-from ...formats import FLOAT32, kept
+from ...formats import FLOAT16, FLOAT32, kept
 from ...program import Step
 from ...variable import Variable
 from ...version import __version__
@@ -35,19 +35,24 @@ class Graph:
     variables : dict of str to Variable
         By name what was recorded: the image, the constants and the results.
     opset : int
+    halves : collection of str
+        Names of constants that are stored as float16.
 
     Attributes
     ----------
     opset : int
         The version of ONNX's operators that is written.
     nodes : list of onnx.NodeProto
+    casts : list of onnx.NodeProto
+        What makes float32 of those that are stored as float16: it comes before all other nodes.
     initializers : dict of str to ndarray
     constants : dict of str to str
         For each initializer that is one of the constants its name among them.
     """
 
-    def __init__(self, constants, variables, opset):
-        self.opset, self.nodes, self.initializers, self.constants = opset, [], {}, {}
+    def __init__(self, constants, variables, opset, halves=()):
+        self.opset, self.nodes, self.casts, self.initializers, self.constants = opset, [], [], {}, {}
+        self._halves, self._widened = halves, {}
         self._constants, self._names = constants, {id(variable): name for name, variable in variables.items()}
 
     def tensor(self, variable, shape=None):
@@ -63,10 +68,22 @@ class Graph:
         name = self._names[id(variable)]
         if name in self._constants:
             array = self._constants[name]
+            array = array.astype(FLOAT16.dtype) if name in self._halves else array
             initializer = self.constant(array if shape is None else array.reshape(shape), name)
             self.constants[initializer] = name
-            return initializer
+            return self._in_float32(initializer) if name in self._halves else initializer
         return name if shape is None else self.node("Reshape", [name], shape=shape)
+
+    def _in_float32(self, initializer):
+        """Return the name of the tensor in float32 of an initializer in float16."""
+        if initializer not in self._widened:
+            name = f"{initializer}.float32"
+            while name in self.initializers or name in self._constants:
+                name += "'"
+            to = self.type_of(FLOAT32.dtype)
+            self.casts.append(helper.make_node("Cast", [initializer], [name], name=name, to=to))
+            self._widened[initializer] = name
+        return self._widened[initializer]
 
     def constant(self, array, name=None):
         """Return the name of an initializer that holds an array; the same name and shape give the same one."""
@@ -154,7 +171,7 @@ class Graph:
             node.output[:] = [renamed.get(name, name) for name in node.output]
 
 
-def build(program, shapes, *, name, opset, output_names, classes, preprocessing):
+def build(program, shapes, *, name, opset, output_names, classes, preprocessing, halves=(), store=None):
     """Return a program as an ONNX model.
 
     Parameters
@@ -165,10 +182,15 @@ def build(program, shapes, *, name, opset, output_names, classes, preprocessing)
         with it.
     name : str
         The graph's name.
-    opset : int
+    opset : int or None
+        None: the default one, or the first later one that can say all.
     output_names : sequence of str
     classes : tuple of str or None
     preprocessing : refcnn.data.Preprocessing or None
+    halves : collection of str
+        Names of constants that are stored as float16.
+    store : callable, optional
+        Given the initializers, ndarrays by name, it returns a TensorProto of each; without it they hold their data.
 
     Returns
     -------
@@ -181,36 +203,33 @@ def build(program, shapes, *, name, opset, output_names, classes, preprocessing)
     ExportError
         If an operation has no ONNX mapping, or none in this opset.
     """
-    graph = Graph(program.constants, program.variables, opset)
+    results = {entry for step in program.steps for entry in step.results if entry is not None}
     tensor_names, again = {}, []
     for entry, output in zip(program.outputs, output_names, strict=True):
-        if tensor_names.setdefault(entry, output) != output:
-            again.append(helper.make_node("Identity", [tensor_names[entry]], [output], name=output))
-    for step in program.steps:
-        inputs = [None if entry is None else program.variables[entry] for entry in step.inputs]
-        graph.write(step, inputs, lambda tensors, step=step: [tensor_names.get(entry, entry) for entry in step.results])
-    results = [entry for step in program.steps for entry in step.results if entry is not None]
-    outputs = {
-        entry: _tensor_type(tensor_names.get(entry, entry), shapes[entry], program.variables[entry].dtype)
-        for entry in results
-    }
-    inner = [value for entry, value in outputs.items() if entry not in program.outputs]
-    given = [_tensor_type(entry, shapes[entry], program.variables[entry].dtype) for entry in program.inputs]
-    about = ", ".join(f"{entry} {_text(shapes[entry])}" for entry in program.inputs)
-    about += " -> " + ", ".join(
-        f"{output} {_text(shapes[entry])}" for entry, output in zip(program.outputs, output_names, strict=True)
-    )
+        # An input or a constant keeps its own name, and so does a result that is an output already.
+        if entry not in results or tensor_names.setdefault(entry, output) != output:
+            again.append((entry, output))
+    graph = _written(program, tensor_names, opset, halves)
+    opset = graph.opset
+    copies = [
+        helper.make_node("Identity", [graph.tensor(program.variables[entry])], [output], name=output)
+        for entry, output in again
+    ]
+
+    def tensor_type(entry, tensor=None):
+        return _tensor_type(tensor or tensor_names.get(entry, entry), shapes[entry], program.variables[entry].dtype)
+
+    outputs = {entry: tensor_type(entry) for step in program.steps for entry in step.results if entry is not None}
     proto = helper.make_graph(
-        [*graph.nodes, *again],
+        [*graph.casts, *graph.nodes, *copies],
         name,
-        given,
-        [
-            _tensor_type(output, shapes[entry], program.variables[entry].dtype)
-            for entry, output in zip(program.outputs, output_names, strict=True)
-        ],
-        _initializers(graph.initializers),
-        value_info=inner,
+        list(map(tensor_type, program.inputs)),
+        list(map(tensor_type, program.outputs, output_names)),
+        (store or _initializers)(graph.initializers),
+        value_info=[value for entry, value in outputs.items() if entry not in program.outputs],
     )
+    about = f"{_described(program.inputs, program.inputs, shapes)} -> "
+    about += _described(output_names, program.outputs, shapes)
     model = _model(
         proto,
         opset,
@@ -220,6 +239,27 @@ def build(program, shapes, *, name, opset, output_names, classes, preprocessing)
     )
     helper.set_model_props(model, metadata.entries(classes, preprocessing, proto))
     return model, outputs
+
+
+def _written(program, tensor_names, opset, halves):
+    """Return the :class:`Graph` of a program, in which some results have other names."""
+    if opset is None:
+        opset = operators.DEFAULT_OPSET
+        while True:
+            try:
+                return _written(program, tensor_names, opset, halves)
+            except OpsetError as error:
+                opset = error.needed
+    variables = {tensor_names.get(name, name): variable for name, variable in program.variables.items()}
+    graph = Graph(program.constants, variables, opset, halves)
+    for step in program.steps:
+        inputs = [None if entry is None else program.variables[entry] for entry in step.inputs]
+        graph.write(step, inputs, lambda tensors, step=step: [tensor_names.get(entry, entry) for entry in step.results])
+    return graph
+
+
+def _described(names, entries, shapes):
+    return ", ".join(f"{name} {_text(shapes[entry])}" for name, entry in zip(names, entries, strict=True))
 
 
 def build_alone(operation, inputs, attributes, opset=None):
