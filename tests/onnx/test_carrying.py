@@ -45,7 +45,9 @@ def test_worked_example():
     of_h, of_y = 2 * U * 7, 1 * U * 14
     assert found.proved[0, 0] == pytest.approx(2 * of_h + of_y, rel=1e-5)
     assert chain.bounds[name][0, 0] == pytest.approx(2 * of_h + of_y, rel=1e-5)
-    assert found.probable[0, 0] == pytest.approx(6 * math.hypot(2 * of_h / math.sqrt(2), of_y), rel=1e-5)
+    # The sum of squares is 9 + 16; two products and one sum are rounded, then one product.
+    of_sum = 2 * U * math.sqrt((7**2 + 25) + 25)
+    assert found.probable[0, 0] == pytest.approx(6 * math.hypot(of_sum, of_y), rel=1e-5)
     assert carrying.may_flip(exact, chain) == 0
 
 

@@ -83,6 +83,11 @@ def terms(inputs, attributes):
     return 1
 
 
+#: Of an operation that is a sum, ``squares(inputs, attributes)`` returns how many terms each element sums at most, and
+#: for each element the sum of their squares.
+squares = None
+
+
 def may_flip(inputs, errors, attributes):
     """Return at how many elements the slope may be another with inputs that are off by some errors.
 

@@ -97,6 +97,12 @@ def terms(inputs, attributes):
     return min(channels * math.prod(inputs[1].shape[2:]), channels + ROUNDINGS_OF_TRANSFORMATIONS)
 
 
+def squares(inputs, attributes):
+    """Of the products under a window, and of the bias."""
+    x, w, b = (None if entry is None else np.square(entry) for entry in inputs)
+    return math.prod(w.shape[1:]) + (b is not None), exact_forward(x, w, b, **attributes)[0]
+
+
 may_flip = linear_in_first
 
 

@@ -67,6 +67,13 @@ def terms(inputs, attributes):
     return min(channels * _windows(inputs[1], attributes), channels + conv2d.ROUNDINGS_OF_TRANSFORMATIONS)
 
 
+def squares(inputs, attributes):
+    """Of the products that lie on a pixel, and of the bias."""
+    x, w, b = (None if entry is None else np.square(entry) for entry in inputs)
+    count = _windows(w, attributes) * (len(w) // attributes["groups"])
+    return count + (b is not None), exact_forward(x, w, b, **attributes)[0]
+
+
 may_flip = linear_in_first
 
 

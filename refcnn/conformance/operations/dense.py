@@ -1,5 +1,6 @@
 """Fully connected layers: cases and error bounds."""
 
+import numpy as np
 from hypothesis import strategies as st
 
 from ..theory.bounds import sum_of_products, sum_of_terms
@@ -54,6 +55,12 @@ def backward_bound(dy, inputs, attributes, needs):
 def terms(inputs, attributes):
     """The products of a row."""
     return inputs[0].shape[1]
+
+
+def squares(inputs, attributes):
+    """Of the products of a row, and of the bias."""
+    x, w, b = (None if entry is None else np.square(entry) for entry in inputs)
+    return len(w) + (b is not None), x @ w if b is None else x @ w + b
 
 
 def edges(case):

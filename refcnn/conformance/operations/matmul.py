@@ -57,6 +57,11 @@ def terms(inputs, attributes):
     return inputs[0].shape[-1]
 
 
+def squares(inputs, attributes):
+    """Of the products of a row and a column."""
+    return inputs[0].shape[-1], np.matmul(*map(np.square, inputs))
+
+
 def backward_bound(dy, inputs, attributes, needs):
     """da and db are sums of products over columns and rows, and over what a or b is repeated along."""
     a, b = inputs

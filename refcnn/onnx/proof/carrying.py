@@ -9,14 +9,20 @@ all steps are linear by pieces and none can pass from one piece to another, as a
 its error could: :func:`carried` counts those that can. Signs of different paths cancel in g, which the bound that goes
 forward from step to step cannot know.
 
-The errors of n roundings of which none knows of the others grow like the square root of n: with probability
-1 - 2 exp(-lambda^2 / 2) a sum of n terms is off by less than lambda / sqrt(n) times its bound, and an output by
+The errors of roundings of which none knows of the others add up as their squares: if each is 0 in the mean and s^2 at
+most bounds the square of one of them, the sum of all is, with probability 1 - 2 exp(-lambda^2 / 2), off by less than
 
-    lambda sqrt(sum of (g own)^2 / n)
+    lambda sqrt(sum of s^2)
 
 by Hoeffding's inequality. Source: Higham and Mary, "A New Approach to Probabilistic Rounding Error Analysis", SIAM
-Journal on Scientific Computing 41 (2019); that they are independent, and zero in the mean, is a model, which holds of
-numbers with random mantissas and not, say, of equal ones.
+Journal on Scientific Computing 41 (2019). A sum of n products t, y in all, rounds each product and n - 1 sums of some
+of them. If their order knows nothing of the terms, the square of a sum of k of them is, in the mean over all orders,
+
+    (k/n y)^2 + k/n (1 - k/n) n / (n - 1) (sum of t^2 - y^2 / n)  <=  y^2 + sum of t^2
+
+so that s^2 adds up to U^2 ((n - 1)(y^2 + sum of t^2) + sum of t^2). Of other operations s is the bound of their own
+roundings, over the square root of how many have a part in it. All this is a model: it holds of numbers with random
+mantissas and not, say, of equal ones.
 """
 
 import dataclasses
@@ -26,6 +32,8 @@ import numpy as np
 
 from ... import backend as backends
 from ... import rooms
+from ...conformance.theory.bounds import underflow
+from ...formats import FLOAT32
 
 #: With which an output is within the probable bound but for one in 33 million.
 LAMBDA = 6.0
@@ -86,7 +94,7 @@ def carried(exact, chain, chosen, judged=()):
     judged : sequence of backends
         As the chain was made for.
     """
-    of_steps = {name: of for step in exact.program.steps for name, of in variances(step, chain).items()}
+    of_steps = {name: of for step in exact.program.steps for name, of in variances(step, chain, not judged).items()}
     own = exact.widened(chain, judged) if may_flip(exact, chain) == 0 else None
     batch = batch_of(exact.program, chain)
     found = {}
@@ -107,9 +115,23 @@ def carried(exact, chain, chosen, judged=()):
     return found
 
 
-def variances(step, chain):
-    """Return by name of a step's result the square of its own bound, over the number of roundings that share it."""
+def variances(step, chain, is_direct=True):
+    """Return by name of a step's result s^2 of its roundings together.
+
+    Parameters
+    ----------
+    step : Step
+    chain : Chain
+    is_direct : bool
+        Whether sums are those of the definition; otherwise all that is known of them is their bound.
+    """
     inputs = [None if name is None else chain.arrays[name] for name in step.inputs]
+    of_sums = rooms.trait(rooms.CONFORMANCE, step.operation, "squares")
+    if of_sums is not None and is_direct:
+        (name,) = step.results
+        count, squares = of_sums(inputs, step.attributes)
+        of_roundings = (count - 1) * (np.square(chain.arrays[name]) + squares) + squares
+        return {name: np.square(FLOAT32.roundoff) * of_roundings + np.square(2 * count * underflow())}
     terms = rooms.trait(rooms.CONFORMANCE, step.operation, "terms")(inputs, step.attributes)
     return {name: np.square(chain.own[name]) / max(1, terms) for name in step.results if name is not None}
 

@@ -108,7 +108,7 @@ def judge(exact, executors, inputs, *, is_random, chain=None, found_wrong=lambda
         outcome = outcomes[entry.name]
         for name, result in computed[entry.name].items():
             verdict = end.verdict(name, result, entry.backend)
-            outcome.difference = max(outcome.difference, verdict.difference)
+            outcome.difference = max(outcome.difference, end.difference(name, result))
             if not verdict.within:
                 found_wrong()
                 outcome.output = verdict
@@ -193,6 +193,14 @@ class End:
                 break
         return found
 
+    def difference(self, name, computed):
+        """Return the largest absolute difference of an output from the exact one, which is a number."""
+        exact = self._chain.arrays[name]
+        if computed.shape != exact.shape:
+            return np.inf
+        difference = np.abs(computed.astype(np.float64) - exact)
+        return float(np.where(np.isfinite(exact), np.nan_to_num(difference, nan=np.inf), 0).max(initial=0))
+
     def suspect(self, name, computed, backend=None):
         """Return the error and the bound of the element furthest outside of its probable bound, or None."""
         found = None
@@ -209,7 +217,10 @@ class End:
         step = next((step for step in self._exact.program.steps if name in step.results), None)
         error = np.abs(computed.astype(np.float64) - exact)
         # Most are within what the last operation alone may be off, so that no gradient needs be known.
-        if step is None or not (error > carrying.LAMBDA * np.sqrt(carrying.variances(step, chain)[name])).any():
+        if (
+            step is None
+            or not (error > carrying.LAMBDA * np.sqrt(carrying.variances(step, chain, not judged)[name])).any()
+        ):
             return None
         rows = error.reshape(carrying.batch_of(self._exact.program, chain) or 1, -1)
         places = np.argsort(-rows.max(axis=0), kind="stable")[:_FEW].tolist()
