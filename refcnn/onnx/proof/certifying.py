@@ -63,22 +63,33 @@ def certify(exact, images, stop=lambda: None):
 
 def _certain(exact, images):
     """Return how many are certain by the proved and by the probable bound."""
-    chain, (name,) = exact.chain([images]), exact.program.outputs
-    outputs = chain.arrays[name]
+    (name,) = exact.program.outputs
+    chain = exact.chain([images])
+    is_certain = _are_certain(chain.arrays[name], _forward(chain, name))
+    proved, rest = int(np.count_nonzero(is_certain)), images[~is_certain]
+    if not len(rest):
+        return proved, proved
+    # Bounds that are carried along gradients are narrower, and take longer.
+    chain = exact.chain([rest])
+    outputs, forward = chain.arrays[name], _forward(chain, name)
     classes = np.argsort(-outputs.max(axis=0), kind="stable")[:_CLASSES].tolist()
     carried = carrying.carried(exact, chain, {name: classes})
-    forward = np.broadcast_to(chain.bounds.get(name, np.inf), outputs.shape)
     if carried is None:
-        return _count(outputs, forward), 0
-    proved = np.minimum(forward, carried[name].proved)
+        return proved, proved
+    bound = np.minimum(forward, carried[name].proved)
     # What is not carried is as far off as is proved.
-    return _count(outputs, proved), _count(outputs, np.minimum(proved, carried[name].probable))
+    counts = [_are_certain(outputs, one).sum() for one in (bound, np.minimum(bound, carried[name].probable))]
+    return proved + int(counts[0]), proved + int(counts[1])
 
 
-def _count(outputs, bounds):
-    """Return in how many rows the largest output less its bound is above each other one and its bound."""
+def _forward(chain, name):
+    return np.broadcast_to(chain.bounds.get(name, np.inf), chain.arrays[name].shape)
+
+
+def _are_certain(outputs, bounds):
+    """Return in which rows the largest output less its bound is above each other one and its bound."""
     winner = outputs.argmax(axis=1)[:, None]
     least = np.take_along_axis(outputs - bounds, winner, axis=1)
     others = outputs + bounds
     np.put_along_axis(others, winner, -np.inf, axis=1)
-    return int(np.count_nonzero(least[:, 0] > others.max(axis=1, initial=-np.inf)))
+    return least[:, 0] > others.max(axis=1, initial=-np.inf)
