@@ -88,15 +88,11 @@ def _either(*forms):
     return functools.reduce(Approximation.or_as, forms)
 
 
-def _normalised(x, mean, deviation):
-    return (x - mean) / deviation
-
-
 def _shifted(x, mean, deviation, scale, bias):
     """y = scale (x - mean) / deviation + bias, in any order, or as x times a factor and a number added to it."""
-    factor = scale / deviation
+    factor, difference = scale / deviation, x - mean
     return _either(
-        scale * _normalised(x, mean, deviation) + bias, (x - mean) * factor + bias, x * factor + (bias - mean * factor)
+        scale * (difference / deviation) + bias, difference * factor + bias, x * factor + (bias - mean * factor)
     )
 
 
@@ -150,7 +146,7 @@ class BatchNormalization:
         mean, variance, deviation = self._statistics(given, attributes)
         x, scale, axes = given[0], given[1], _all_but_channels(inputs[0])
         dy, *d_running = (Approximation.of_input(entry) for entry in (dy if attributes["training"] else (dy,)))
-        xhat, slope = _normalised(x, mean, deviation), scale / deviation
+        xhat, slope = (x - mean) / deviation, scale / deviation
         dbias = dy.sum(axis=axes)
         dscale = _either((dy * xhat).sum(axis=axes), (dy * (x - mean)).sum(axis=axes) / deviation)
         if not attributes["training"]:

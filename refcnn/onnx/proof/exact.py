@@ -26,8 +26,8 @@ class Chain:
     bounds : dict of str to ndarray of float64
         How far each of these may be off by what was rounded before it; of what is not in it nothing is known, since
         something before may overflow, or its definition leaves it open.
-    own : dict of str to ndarray of float64
-        How far each result may be off by its own step's roundings alone, on exact inputs.
+    own : mapping of str to ndarray of float64
+        How far each result may be off by its own step's roundings alone, on exact inputs; computed when asked for.
     saved : list of (object, list of (tuple, dtype) or None)
         What each step kept for its gradient, and the forms of its results where these are several.
     overflows : bool
@@ -39,6 +39,22 @@ class Chain:
     own: dict
     saved: list
     overflows: bool
+
+
+class _Own(dict):
+    """The bounds of single steps' own roundings, by the names of their results."""
+
+    def __init__(self, steps, bound):
+        super().__init__()
+        self._steps = {name: step for step in steps for name in step.results if name is not None}
+        self._bound = bound
+
+    def __missing__(self, name):
+        self.update(self._bound(self._steps[name]))
+        return self[name]
+
+    def __contains__(self, name):
+        return name in self._steps
 
 
 class Exact:
@@ -75,22 +91,26 @@ class Exact:
         """
         program, judged = self.program, (None, *judged)
         arrays = {**self._constants, **dict(zip(program.inputs, map(exactly, inputs), strict=True))}
-        bounds, own, all_saved, overflows = dict.fromkeys(arrays) | (off or {}), {}, [], False
+        bounds, all_saved, overflows = dict.fromkeys(arrays) | (off or {}), [], False
         for step in program.steps:
             given = _inputs(step, arrays)
             results, saved = self._forward(step, given)
             all_saved.append(saved)
             arrays |= named(step, results)
             overflows = overflows or any(map(_overflows, results))
-            found = self._bound(step, given, _nothing(step), judged, results)
-            own |= named(step, [np.where(bound == UNDEFINED, np.inf, bound) for bound in found])
             if not all(name is None or name in bounds for name in step.inputs):
                 continue
             errors = tuple(None if name is None else bounds[name] for name in step.inputs)
-            if any(entry is not None for entry in errors):
-                found = self._bound(step, given, errors, judged, results)
+            found = self._bound(step, given, errors, judged, results)
             bounds |= {name: bound for name, bound in named(step, found).items() if _is_known(bound)}
+        own = _Own(program.steps, lambda step: self._own(step, _inputs(step, arrays), arrays, judged))
         return Chain(arrays, bounds, own, all_saved, overflows)
+
+    def _own(self, step, given, arrays, judged):
+        """Return how far each result may be off by a step's roundings, by name."""
+        results = [None if name is None else arrays[name] for name in step.results]
+        found = self._bound(step, given, _nothing(step), judged, results)
+        return named(step, [np.where(bound == UNDEFINED, np.inf, bound) for bound in found])
 
     def widened(self, chain, judged=()):
         """Return the own bounds of a chain's steps on inputs as large as they may be, as :attr:`Chain.own`."""
@@ -99,9 +119,7 @@ class Exact:
             given = [
                 None if name is None else _widened(chain.arrays[name], chain.bounds.get(name)) for name in step.inputs
             ]
-            results = [None if name is None else chain.arrays[name] for name in step.results]
-            found = self._bound(step, given, _nothing(step), (None, *judged), results)
-            own |= named(step, [np.where(bound == UNDEFINED, np.inf, bound) for bound in found])
+            own |= self._own(step, given, chain.arrays, (None, *judged))
         return own
 
     def alone(self, step, given, errors):
