@@ -210,3 +210,21 @@ def test_what_is_no_program_is_refused(tmp_path):
         verifying.verify(tmp_path / "shape.onnx", ["reference"], examples=1)
     with pytest.raises(ArgumentError, match="no input"):
         verifying.verify(tmp_path / "shape.onnx", ["reference"], examples=1, shapes={"z": (1,)})
+
+
+def test_outputs_that_are_handed_on(tmp_path):
+    """One that an Identity gives, one that is read on, one that is given twice, and the input itself."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["y"]),
+        helper.make_node("Identity", ["y"], ["again"]),
+        helper.make_node("Neg", ["y"], ["z"]),
+        helper.make_node("Identity", ["x"], ["same"]),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3])
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 3]) for name in ("again", "y", "z", "same")]
+    graph = helper.make_graph(nodes, "g", [x], outputs)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "handed.onnx"
+    )
+    found = verifying.verify(tmp_path / "handed.onnx", ["reference", "onnxruntime"], examples=5)
+    assert found.verdicts == {verifying.CONFORMS} and all(result.examples == 5 for result in found.results)

@@ -26,7 +26,8 @@ class Drawn:
     ----------
     arrays : tuple of ndarray
     is_random : bool
-        Whether their numbers have random mantissas.
+        Whether their numbers have random mantissas, and are so small that what is rounded is little beside what
+        activations turn at.
     is_usual : bool
         Whether they are besides such as the network would get.
     """
@@ -81,7 +82,7 @@ _PATTERNS = {
 }
 
 PATTERNS = tuple(_PATTERNS)
-_USUAL, _RANDOM = ("usual", "signed"), ("sparse", "large", "wide")
+_USUAL, _RANDOM = ("usual", "signed"), ("sparse",)
 #: Mostly small ones: what takes several examples together differs at the second already.
 BATCHES = (1, 2, 3, 1, 6, 2)
 

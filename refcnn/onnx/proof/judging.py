@@ -91,7 +91,7 @@ def judge(exact, executors, inputs, *, is_random, chain=None, found_wrong=lambda
         Of :mod:`~refcnn.onnx.proof.executors`.
     inputs : sequence of ndarray
     is_random : bool
-        Whether the numbers have random mantissas, of which alone the probable bound says anything.
+        Whether the numbers have random mantissas and usual sizes, of which alone the probable bound says anything.
     chain : Chain, optional
         The exact answers of these inputs, with bounds that hold for anyone.
     found_wrong : callable

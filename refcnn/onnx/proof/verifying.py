@@ -106,7 +106,7 @@ class Verification:
     operations : int
         Steps of the program.
     bounds : Bounds or None
-        End to end, on the input where the probable one is widest beside the outputs.
+        End to end, on that of the inputs of usual size whose outputs are largest; None if there was none.
     """
 
     path: str
@@ -199,7 +199,7 @@ class _Trial:
     def __init__(self, model, whole, devices, verification):
         self._model, self._whole, self._devices, self.verification = model, whole, devices, verification
         self._nodes = {name: str(node) for node in model.nodes for name in node.outputs if name}
-        self._given, self._refused, self._last_refusal, self._loosest = set(self._nodes), 0, "", (-1, None)
+        self._given, self._refused, self._last_refusal, self._largest = set(self._nodes), 0, "", (-1, None)
         self._runtime, self._settled = None, set()
 
     def begin(self):
@@ -285,7 +285,7 @@ class _Trial:
         names = {name for step in program.steps for name in step.results if name in self._given}
         tensors = {name: onnx.ValueInfoProto(name=name) for name in sorted(names)}
         if self._runtime is None:
-            self._runtime = OnnxRuntimeExecutor(self._whole, tensors, self._model.output_names, "")
+            self._runtime = OnnxRuntimeExecutor(self._whole, tensors, program.outputs, "")
         return self._runtime.of(tensors)
 
     def _enter(self, drawn, outcomes, exact, chain):
@@ -313,9 +313,8 @@ class _Trial:
             if not outcome.is_right:
                 self._part(result, outcome, exact.program, drawn)
         if drawn.is_usual:
-            self._loosest = max(
-                self._loosest, (self._looseness(exact.program, chain), drawn.arrays), key=lambda e: e[0]
-            )
+            size = max(np.abs(chain.arrays[name]).max(initial=0) for name in exact.program.outputs)
+            self._largest = max(self._largest, (size, drawn.arrays), key=lambda entry: entry[0])
 
     def _part(self, result, outcome, program, drawn):
         if outcome.wrong is not None:
@@ -341,16 +340,11 @@ class _Trial:
                 names |= set(filter(None, later.results))
         return step.operation
 
-    @staticmethod
-    def _looseness(program, chain):
-        sizes = [np.abs(chain.arrays[name]).max(initial=0) for name in program.outputs]
-        return max(sizes, default=0)
-
     def finish(self):
         """Compute the bounds end to end."""
-        if self._loosest[1] is not None:
-            program = traced(self._model, self._loosest[1])
-            self.verification.bounds = End(Exact(program), self._loosest[1]).bounds()
+        if self._largest[1] is not None:
+            program = traced(self._model, self._largest[1])
+            self.verification.bounds = End(Exact(program), self._largest[1]).bounds()
 
 
 def _size(entry):
