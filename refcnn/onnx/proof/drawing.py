@@ -43,7 +43,7 @@ class Drawn:
 
 
 @st.composite
-def drawn_inputs(draw, input_shapes, top):
+def drawn_inputs(draw, input_shapes, top, patterns=None):
     """Draw a float32 batch of 1 to 6: zeros, one pixel, one value, few pixels, or noise of several ranges.
 
     Only a pattern and a seed are drawn, and the simple patterns come first,
@@ -55,8 +55,10 @@ def drawn_inputs(draw, input_shapes, top):
         One example's, of each input.
     top : float
         The largest value of usual inputs.
+    patterns : sequence of str, optional
+        Those to draw of; all if they are not given.
     """
-    batch, pattern = draw(st.sampled_from(BATCHES)), draw(st.sampled_from(PATTERNS))
+    batch, pattern = draw(st.sampled_from(BATCHES)), draw(st.sampled_from(patterns or PATTERNS))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     arrays = []
     for input_shape in input_shapes:
@@ -85,6 +87,23 @@ PATTERNS = tuple(_PATTERNS)
 _USUAL, _RANDOM = ("usual", "signed"), ("sparse",)
 #: Mostly small ones: what takes several examples together differs at the second already.
 BATCHES = (1, 2, 3, 1, 6, 2)
+
+
+def search(strategy_of, examples, check):
+    """Draw inputs as :func:`failure`, of all patterns and then, a quarter of them, of usual ones.
+
+    Hypothesis has its own mind as to how often it draws which.
+
+    Parameters
+    ----------
+    strategy_of : callable
+        Given the patterns to draw of, returns a Hypothesis strategy of Drawn.
+    examples, check
+        As of :func:`failure`.
+    """
+    usual = max(1, examples // 4)
+    found = failure(strategy_of(PATTERNS), examples - usual, check) if examples > usual else None
+    return failure(strategy_of(_USUAL), usual, check) if found is None else found
 
 
 def failure(strategy, examples, check):

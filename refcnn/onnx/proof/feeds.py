@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ... import npz
 from ...errors import ArgumentError, DataError, UnsupportedError
 from ...reading import open_plain, reading
-from .drawing import BATCHES, PATTERNS, Drawn, numbers
+from .drawing import BATCHES, Drawn, numbers
 
 #: Sizes that are tried where the file leaves one open that is not the batch: what many networks halve often.
 _FREE_SIZES = (32, 64, 96)
@@ -72,15 +72,15 @@ class Feeds:
         pairs = zip(self._names, self._inputs, strict=True)
         return tuple(np.ascontiguousarray(content[name], dtype) for name, (_, dtype) in pairs)
 
-    def strategy(self):
-        """Return a Hypothesis strategy of Drawn, the first axis of what is open being the batch."""
-        return _drawn(self._inputs)
+    def strategy(self, patterns):
+        """Return a Hypothesis strategy of Drawn, of some patterns; the first axis of what is open is the batch."""
+        return _drawn(self._inputs, patterns)
 
 
 @st.composite
-def _drawn(draw, inputs):
+def _drawn(draw, inputs, patterns):
     """Draw numbers of one pattern for all inputs, and the sizes that are open."""
-    sizes, arrays, batch, pattern = {}, [], draw(st.sampled_from(BATCHES)), draw(st.sampled_from(PATTERNS))
+    sizes, arrays, batch, pattern = {}, [], draw(st.sampled_from(BATCHES)), draw(st.sampled_from(patterns))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     for shape, dtype in inputs:
         drawn = tuple(_size(draw, entry, place, batch, sizes) for place, entry in enumerate(shape))

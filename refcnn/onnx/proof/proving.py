@@ -14,7 +14,7 @@ from ...interruption import stop_if_asked
 from . import carrying
 from .certifying import Certificate, certify
 from .departing import Departure
-from .drawing import drawn_inputs, failure
+from .drawing import drawn_inputs, search
 from .exact import Exact
 from .executors import BackendExecutor, OnnxRuntimeExecutor
 from .judging import Bounds, End, judge
@@ -169,7 +169,7 @@ def prove(
     executors = [OnnxRuntimeExecutor(model, outputs, program.outputs, _ADVICE, folder)]
     executors += [BackendExecutor(program, backend) for backend in chosen]
     trial = _Trial(exact, executors, examples, same, progress, clock, strict)
-    found = failure(drawn_inputs(input_shapes, top), examples, trial.check)
+    found = search(lambda patterns: drawn_inputs(input_shapes, top, patterns), examples, trial.check)
     if found is not None:
         drawn, error = found
         if isinstance(error, _Outside):

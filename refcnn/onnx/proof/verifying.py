@@ -12,7 +12,7 @@ from ...interruption import stop_if_asked
 from .. import runtime
 from ..reading.foreign import read_with_graph
 from . import carrying
-from .drawing import Drawn, failure
+from .drawing import Drawn, search
 from .exact import Exact
 from .executors import BackendExecutor, Computed, OnnxRuntimeExecutor
 from .feeds import Feeds, read
@@ -172,7 +172,7 @@ def verify(path, devices, *, examples, shapes=None, data=(), progress=None):
         for arrays in own:
             trial.judge_own(arrays)
             advance()
-        failing = failure(feeds.strategy(), examples, check) if examples else None
+        failing = search(feeds.strategy, examples, check) if examples else None
         if failing is None:
             break
         if not isinstance(failing[1], _Wrong):
@@ -216,9 +216,10 @@ class _Trial:
 
     def judge_own(self, arrays):
         """Judge inputs of the user's own, whose mantissas may be anything."""
-        found = self._judge(Drawn(tuple(arrays), False, False))
+        drawn = Drawn(tuple(arrays), is_random=False, is_usual=True)
+        found = self._judge(drawn)
         if found is not None:
-            self._enter(Drawn(tuple(arrays), False, False), *found)
+            self._enter(drawn, *found)
 
     def judge_drawn(self, drawn):
         """Judge inputs that were drawn; reject those that the model refuses, or that overflow.
@@ -301,7 +302,7 @@ class _Trial:
             result.faults |= {(operation, fault.link) for operation, fault in outcome.faults}
             if outcome.ratio > result.ratio or not result.node:
                 result.ratio, result.node = outcome.ratio, self._node(exact.program, outcome.worst)
-            if drawn.is_usual or not drawn.is_random:
+            if drawn.is_usual:
                 result.difference = max(result.difference, outcome.difference)
             if outcome.suspect is not None and not result.suspicion:
                 error, bound = outcome.suspect
