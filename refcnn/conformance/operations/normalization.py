@@ -140,6 +140,14 @@ class BatchNormalization:
         batches = zip(running, (mean, variance), strict=True)
         return (y, *(_running(*pair, attributes["momentum"]).bound.reshape(-1) for pair in batches))
 
+    def narrow_bound(self, inputs, attributes):
+        """Outside of training by the formula in one form alone."""
+        if attributes["training"]:
+            return None
+        x, scale, bias, mean, variance = self._given(inputs)
+        _, _, deviation = self._statistics((x, scale, bias, mean, variance), attributes)
+        return (scale * ((x - mean) / deviation) + bias).bound
+
     def backward_bound(self, dy, inputs, attributes, needs):
         """As the reference's formulas, with the statistics as forward rounded them."""
         given = self._given(inputs)
