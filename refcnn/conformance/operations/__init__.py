@@ -106,8 +106,8 @@ def may_flip(inputs, errors, attributes):
     return None
 
 
-#: ``narrow_bound(inputs, attributes)``, nowhere above ``forward_bound`` and known sooner, so that what keeps to it keeps to
-#: that; it may return None.
+#: ``narrow_bound(inputs, attributes)``, nowhere above ``forward_bound`` and known sooner: what keeps to it keeps to the
+#: other. It may return None.
 narrow_bound = None
 
 #: Where the operation may be folded into the convolution before it: ``folded(w, b, *own)`` returns the kernels and the
