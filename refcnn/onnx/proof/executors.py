@@ -140,15 +140,21 @@ class BackendExecutor:
     def __init__(self, program, backend):
         self.name, self._program, self.backend = backend.name, program, backend
         self._constants = {name: backend.array(array) for name, array in program.constants.items()}
+        self._alone = None, None
 
     def outputs(self, inputs):
         """Return the outputs by name, with operations fused as they are in use."""
         arrays = self._run(inputs)
+        if not any(hasattr(array, "computed") for array in arrays.values()):
+            # Nothing waits to be fused here: every operation was computed by itself.
+            self._alone = inputs, arrays
         return {name: self.backend.to_host(arrays[name]) for name in self._program.outputs}
 
     def steps(self, inputs):
         """Return every step's results by name, each operation by itself."""
-        arrays = self._run(inputs, _computed)
+        given, arrays = self._alone
+        self._alone = None, None
+        arrays = arrays if given is inputs else self._run(inputs, _computed)
         results = (name for step in self._program.steps for name in step.results if name is not None)
         return {name: self.backend.to_host(arrays[name]) for name in results}
 
