@@ -56,7 +56,7 @@ class Watch:
         if self._folder is None or (event != "open" and not event.startswith(_DEEDS)):
             return
         if event != "open":
-            if _is_below(arguments[0], [_CACHE]):
+            if _is_below(arguments[0], [_CACHE]) or _is_compiled(arguments[0]):
                 return
             self.seen.append((event, str(arguments)[:200]))
             return
@@ -65,12 +65,18 @@ class Watch:
             return
         writes = bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
         path = os.path.realpath(os.fsdecode(path))
-        if not _is_below(path, (_CACHE, os.devnull) if writes else (_CACHE, os.devnull, self._folder, *_OWN)):
+        allowed = (_CACHE, os.devnull) if writes else (_CACHE, os.devnull, self._folder, *_OWN)
+        if not _is_below(path, allowed) and not _is_compiled(path):
             self.seen.append(("open", path[:200], "to write" if writes else "to read"))
 
 
 def _is_below(path, folders):
     return any(str(path) == folder or str(path).startswith(f"{folder}{os.sep}") for folder in folders)
+
+
+def _is_compiled(path):
+    """Return whether Python keeps there what it compiled of a module, as it does when one is first imported."""
+    return _is_below(path, _OWN) and "__pycache__" in str(path).split(os.sep)
 
 
 _watch = None
