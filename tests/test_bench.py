@@ -365,6 +365,7 @@ def test_what_cannot_be_measured_is_refused():
         (["--model", "x.onnx", "--shape", "3y4"], "write it as 3x224x224"),
         (["--model", "absent.onnx"], "absent.onnx does not exist"),
         (["--profile", "--json", "x"], "--json is for the scoreboard"),
+        (["--profile", "--model", "x.onnx"], "--profile and --scaling are of refcnn's own networks"),
     ):
         result = CliRunner().invoke(main, ["bench", *options])
         assert result.exit_code in (1, 2) and part in result.stderr, result.output

@@ -76,6 +76,8 @@ def command(devices, quick, rounds, parts, file, batches, shapes, torch_python, 
         for option, value in {"--json": json_file, "--plot": plot}.items():
             if value is not None:
                 raise click.UsageError(f"{option} is for the scoreboard: leave it out, or --profile and --scaling.")
+        if file is not None:
+            raise click.UsageError("--profile and --scaling are of refcnn's own networks: leave them out, or --model.")
         names = device_names(devices)
         if profile:
             _profile(names)
