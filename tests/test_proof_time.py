@@ -90,3 +90,13 @@ def test_a_fault_that_was_found_is_told_whole_though_the_time_is_over(tmp_path, 
 def test_times_that_are_none(tmp_path, seconds):
     with pytest.raises(ArgumentError, match="proof_time"):
         export(network(), tmp_path / "model.onnx", SHAPE, proof_time=seconds)
+
+
+def test_bounds_and_certificate_are_left_out_where_the_time_is_over(tmp_path, clock):
+    """Two inputs are judged in 26 seconds; what comes after them ends with the time, as they do."""
+    images = np.zeros((5, *SHAPE), np.float32)
+    options = {"backends": ["reference"], "examples": 2, "certify": images}
+    proof = export(network(), tmp_path / "model.onnx", SHAPE, proof_time=27, **options)
+    assert proof.examples == 2 and proof.certificate is None and proof.bounds is None
+    proof = export(network(), tmp_path / "model.onnx", SHAPE, proof_time=500, **options)
+    assert proof.examples == 2 and proof.certificate.images == 5 and proof.bounds is not None

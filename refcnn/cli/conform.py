@@ -1,10 +1,8 @@
 """``refcnn conform``."""
 
 import math
-import os
 import secrets
 import sys
-import traceback
 
 import click
 
@@ -12,41 +10,7 @@ from ..display import shown
 from ..errors import RefcnnError
 from ..tables import table, terminal_width
 from . import message, streams
-
-
-class _CouldNotRun(click.ClickException):
-    exit_code = 2
-
-
-class _Command(click.Command):
-    """Ends with 1 where a device does not conform, and for no other reason: what is not foreseen could not run."""
-
-    def invoke(self, context):
-        try:
-            return super().invoke(context)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except RefcnnError as error:
-            raise _CouldNotRun(message(error)) from error
-        except OSError as error:
-            raise _CouldNotRun(f"the run could not go on: {error}. Nothing was found out about the devices.") from error
-        except Exception as error:
-            raise _CouldNotRun(_unforeseen(error)) from error
-
-
-def _unforeseen(error):
-    if os.environ.get(TRACEBACK):
-        traceback.print_exception(error)
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return (
-        f"refcnn failed, which says nothing about the devices: {type(error).__name__}: {error} ({frame.filename}, line "
-        f"{frame.lineno}). This is a fault of refcnn. Please report it, with the output of the same command with "
-        f"{TRACEBACK}=1 set in the environment, and the files that it reads."
-    )
-
-
-#: The environment variable that has the traceback printed where refcnn itself fails.
-TRACEBACK = "REFCNN_TRACEBACK"
+from .verdicts import CouldNotRun, VerdictCommand
 
 
 class _Seconds(click.FloatRange):
@@ -56,7 +20,7 @@ class _Seconds(click.FloatRange):
         return self.fail(f"{value} is no number of seconds.", param, ctx) if math.isnan(seconds) else seconds
 
 
-@click.command("conform", cls=_Command)
+@click.command("conform", cls=VerdictCommand)
 @click.option(
     "--device",
     "devices",
@@ -164,9 +128,9 @@ def _check(operations, variant, examples, case):
 
     unknown = [name for name in operations if name not in base.operations()]
     if unknown:
-        raise _CouldNotRun(f"there is no operation {unknown[0]!r} to test. There are: {', '.join(base.operations())}.")
+        raise CouldNotRun(f"there is no operation {unknown[0]!r} to test. There are: {', '.join(base.operations())}.")
     if variant is not None and variant not in base.variant_names():
-        raise _CouldNotRun(
+        raise CouldNotRun(
             f"there is no variant {variant!r} of the kernels. There are: {', '.join(base.variant_names())}."
         )
     if case is not None:

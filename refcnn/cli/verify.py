@@ -7,24 +7,10 @@ from pathlib import Path
 import click
 
 from ..display import shown
-from ..errors import RefcnnError
 from ..tables import table, terminal_width
-from . import message, streams
+from . import streams
 from .proof_options import Bar
-
-
-class _CouldNotRun(click.ClickException):
-    exit_code = 2
-
-
-class _Command(click.Command):
-    """Ends with 1 where an executor is wrong, and for no other reason."""
-
-    def invoke(self, context):
-        try:
-            return super().invoke(context)
-        except RefcnnError as error:
-            raise _CouldNotRun(message(error)) from error
+from .verdicts import CouldNotRun, VerdictCommand
 
 
 class _Shape(click.ParamType):
@@ -39,7 +25,7 @@ class _Shape(click.ParamType):
         return name, tuple(int(size) if size.isdecimal() else None for size in re.split(r"x(?=\d|[A-Za-z])", sizes))
 
 
-@click.command("verify", cls=_Command)
+@click.command("verify", cls=VerdictCommand)
 @click.argument("path", metavar="MODEL.onnx")
 @click.option(
     "--device",
@@ -111,7 +97,7 @@ def _devices(wanted):
         elif isinstance(subject, BackendSubject):
             found.append(specification)
         elif wanted and "all" not in wanted:
-            raise _CouldNotRun(
+            raise CouldNotRun(
                 f"{specification} runs single operations, not files. Give onnxruntime, reference or opencl."
             )
     return found

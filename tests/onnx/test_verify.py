@@ -228,3 +228,12 @@ def test_outputs_that_are_handed_on(tmp_path):
     )
     found = verifying.verify(tmp_path / "handed.onnx", ["reference", "onnxruntime"], examples=5)
     assert found.verdicts == {verifying.CONFORMS} and all(result.examples == 5 for result in found.results)
+
+
+def test_a_fault_of_refcnn_s_own_says_nothing_about_the_file(cnn, monkeypatch):
+    def fails(*_, **__):
+        raise ZeroDivisionError("unforeseen")
+
+    monkeypatch.setattr(verifying, "verify", fails)
+    found = run(cnn, "--device", "reference")
+    assert found.exit_code == 2 and "This is a fault of refcnn" in found.output

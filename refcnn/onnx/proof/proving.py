@@ -43,7 +43,8 @@ class Proof:
     remark : str
         What could not be judged, or was not; empty as a rule.
     bounds : Bounds or None
-        End to end, on the drawn input where the proved one is widest beside the outputs; None if none was judged.
+        End to end, on the drawn input where the proved one is widest beside the outputs; None if none was judged, or
+        the time was over.
     suspects : tuple of str
         What is within all proved bounds and beyond a probable one, with the operation that is furthest off.
     departure : Departure or None
@@ -279,10 +280,10 @@ class _Trial:
 
     def _end(self):
         """Return the bounds end to end of the input on which they are widest."""
-        if self._loosest[1] is None:
-            return None
-        self._clock.let_go()
-        return End(self._exact, self._loosest[1]).bounds()
+        if self._loosest[1] is not None:
+            with contextlib.suppress(_OutOfTime):
+                return End(self._exact, self._loosest[1]).bounds()
+        return None
 
 
 def _looseness(program, chain):
