@@ -6,6 +6,7 @@ import sys
 import click
 
 from . import streams
+from .shapes import InputShape
 
 
 @click.command("bench")
@@ -45,6 +46,7 @@ from . import streams
     "--shape",
     "shapes",
     multiple=True,
+    type=InputShape("3x224x224"),
     metavar="[INPUT=]3x224x224",
     help="The sizes of an input of the file, but for the batch, where the file leaves them free; may be given several "
     "times.  [default: 3x224x224 for images]",
@@ -98,7 +100,7 @@ def command(devices, quick, rounds, parts, file, batches, shapes, torch_python, 
         torch_python=torch_python or running.find_torch_python(),
         file=file,
         batches=batches,
-        shapes=dict(map(_shape, shapes)),
+        shapes=dict(shapes),
     )
     board = running.run(options, _printing(running.Progress))
     for line in boards.summary_lines(board):
@@ -114,18 +116,6 @@ def command(devices, quick, rounds, parts, file, batches, shapes, torch_python, 
     if not board.is_complete:
         stop_if_asked()
         sys.exit(exit_status(signal.SIGINT))
-
-
-def _shape(text):
-    """Return the name of an input, "" for the only one, and its sizes, of what was given as --shape."""
-    name, _, sizes = text.rpartition("=")
-    try:
-        shape = tuple(int(size) for size in sizes.split("x") if sizes)
-    except ValueError:
-        shape = (0,)
-    if not all(size > 0 for size in shape):
-        raise click.BadParameter(f"{text!r} is no shape: write it as 3x224x224, or INPUT=3x224x224.")
-    return name, shape
 
 
 def _find_out_whether_it_can_be_saved(json_file, plot):

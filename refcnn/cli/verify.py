@@ -1,6 +1,5 @@
 """``refcnn verify``."""
 
-import re
 import sys
 from pathlib import Path
 
@@ -10,19 +9,8 @@ from ..display import shown
 from ..tables import table, terminal_width
 from . import streams
 from .proof_options import Bar
+from .shapes import InputShape
 from .verdicts import CouldNotRun, VerdictCommand
-
-
-class _Shape(click.ParamType):
-    """A shape such as ``1x3x224x224`` or ``image=Nx3x224x224``, letters for what is drawn."""
-
-    name = "shape"
-
-    def convert(self, value, param, ctx):
-        name, _, sizes = value.rpartition("=")
-        if not re.fullmatch(r"([1-9]\d*|[A-Za-z]+)(x([1-9]\d*|[A-Za-z]+))*", sizes):
-            self.fail(f"{value!r} is no shape such as 1x3x224x224, Nx3x32x32 or image=1x3x224x224.", param, ctx)
-        return name, tuple(int(size) if size.isdecimal() else None for size in re.split(r"x(?=\d|[A-Za-z])", sizes))
 
 
 @click.command("verify", cls=VerdictCommand)
@@ -46,7 +34,7 @@ class _Shape(click.ParamType):
     "--shape",
     "shapes",
     multiple=True,
-    type=_Shape(),
+    type=InputShape("Nx3x224x224", may_be_open=True),
     metavar="[INPUT=]SHAPE",
     help="The shape of an input, such as 1x3x224x224; letters stand for sizes that are drawn.  [default: as the file "
     "declares it]",

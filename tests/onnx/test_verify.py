@@ -161,7 +161,8 @@ def test_shapes_of_ones_own(cnn, shape):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--shape", "2x0"], "no shape such as"),
+        (["--shape", "2x0"], "write it as Nx3x224x224"),
+        (["--shape", "2x"], "write it as Nx3x224x224"),
         (["--shape", "other=1x2x6x6"], "no input 'other'"),
         (["--shape", "1x2x6"], "has 4 axes"),
         (["--shape", "1x3x6x6"], "computed none of"),
