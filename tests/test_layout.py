@@ -43,6 +43,7 @@ FLOORS = (
     ("summary",),
     ("layer", "function"),
     ("variable", "stored"),
+    ("parallel",),
     ("backend",),
     ("opencl", "opencl.backend"),
     ("opencl.operations",),
@@ -55,7 +56,8 @@ FLOORS = (
         "locking",
     ),
     (
-        *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "processes"),
+        *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "parallel.ranks"),
+        "processes",
         *("reading", "suggestions", "tables", "typing", "version"),
     ),
 )

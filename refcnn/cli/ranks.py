@@ -1,0 +1,48 @@
+"""What commands have in common of which several processes, the ranks of MPI, do the work together."""
+
+import contextlib
+import functools
+import os
+
+
+def among_ranks(command):
+    """Let a command's function run as one of the ranks, if MPI has started this process, and give it them first.
+
+    Rank 0 alone writes to standard output, and an error of any is shown once; both are the command's own where it runs
+    in one process.
+    """
+
+    @functools.wraps(command)
+    def run(*arguments, **options):
+        from ..parallel.ranks import joined
+
+        with joined() as ranks, _quiet(not ranks.is_first):
+            return command(ranks, *arguments, **options)
+
+    return run
+
+
+@contextlib.contextmanager
+def _quiet(is_quiet):
+    if not is_quiet:
+        yield
+        return
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
+
+
+def use_device(ranks, text):
+    """Compute on this rank's device from now on, with its share of the cores; return lines that say who has what.
+
+    Parameters
+    ----------
+    ranks : Ranks or Alone
+    text : str
+        What ``--backend`` says: one device or several.
+    """
+    from .. import backend
+    from ..parallel import placing
+
+    cores = placing.share_cores(ranks)
+    backend.use_backend(placing.device_of(text, ranks))
+    return placing.described(ranks, backend.active(), cores)

@@ -1,0 +1,302 @@
+"""The processes that MPI started together, the ranks: who they are, and all that they say to each other.
+
+A process is a rank where ``mpiexec`` has set its environment; only then :mod:`mpi4py` is imported. All other code asks
+:func:`current`, which is :class:`Alone` but within ``with joined():``.
+
+Every exchange begins with a meeting, in which each rank says whether an error keeps it from going on, so that none
+waits for one that has failed: where one has, all raise :class:`RankError` there. A rank that fails between two
+exchanges tells it in :func:`joined`, which meets in the place of the next one. All ranks must meet equally often, so
+that what decides about an exchange must be the same for all of them.
+"""
+
+import contextlib
+import contextvars
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..errors import ArgumentError, RefcnnError
+from ..mode import setting
+
+Result = TypeVar("Result")
+
+#: What the starters of MPI programs tell a rank of the number of all: Open MPI, then the others.
+_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+#: And of its own.
+_RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK")
+#: Set by a rank to the number of its process, since its children have its environment and are no ranks.
+_OWNER = "REFCNN_RANK_PROCESS"
+#: Seconds for which a rank that failed waits for the others to meet, before it ends them all.
+PATIENCE = 5.0
+#: Seconds for which a rank that waits looks without a pause, and the shortest and the longest pauses after that.
+_EAGER, _SHORTEST, _LONGEST = 0.002, 0.0001, 0.01
+#: How many numbers a meeting can bring at most.
+_MOST_NUMBERS = 7
+INSTALL_ADVICE = 'Install it with pip install "refcnn[mpi]".'
+
+
+class RankError(RefcnnError, RuntimeError):
+    """An error of any rank, as all ranks raise it.
+
+    Attributes
+    ----------
+    rank : int or None
+        Whose it was, of several the first; None where all had the same.
+    status : int
+        The exit status that tells of it.
+    is_told_here : bool
+        Whether this rank is the one to show it.
+    """
+
+    def __init__(self, message, rank, status=1, is_told_here=True):
+        # All, since what is pickled, as between processes, is made again of these.
+        super().__init__(message, rank, status, is_told_here)
+        self.rank, self.status, self.is_told_here = rank, status, is_told_here
+
+    def __str__(self):
+        return self.args[0] if self.rank is None else f"rank {self.rank}: {self.args[0]}"
+
+
+class Alone:
+    """A process that works by itself: all exchanges give what it says, at no cost.
+
+    Attributes
+    ----------
+    rank, size : int
+        The number of this rank, from 0, and how many there are.
+    host_rank, host_size : int
+        The same among the ranks on this host.
+    host : int
+        The lowest of the ranks on this host, by which hosts are told apart.
+    is_first : bool
+        Whether it is rank 0, which alone writes, draws and prints.
+    """
+
+    rank, size, host_rank, host_size, host = 0, 1, 0, 1, 0
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def meet(self) -> None:
+        """Wait for all ranks; RankError where one has failed."""
+
+    def broadcast(self, value: Any) -> Any:
+        """Return what rank 0 gives; any object that can be pickled."""
+        return value
+
+    def gather(self, value: Any) -> list:
+        """Return what each rank gives, in their order; any objects that can be pickled."""
+        return [value]
+
+    def largest(self, *numbers: int) -> tuple[int, ...]:
+        """Return of each of several whole numbers the largest that a rank gives."""
+        return numbers
+
+    def by_first(self, function: Callable[..., Result], *arguments: Any, **keywords: Any) -> Result:
+        """Return what a function gives on rank 0, which alone calls it; it can be pickled."""
+        return self.broadcast(function(*arguments, **keywords) if self.is_first else None)
+
+    def sum(self, array: np.ndarray) -> np.ndarray:
+        """Return the sum of the ranks' arrays, of one shape and dtype: the same bits on all, added in their order."""
+        return array
+
+
+class Ranks(Alone):
+    """A rank of MPI, and what it says to the others.
+
+    Parameters
+    ----------
+    communicator : mpi4py.MPI.Comm
+    """
+
+    def __init__(self, communicator):
+        from mpi4py import MPI
+
+        self._mpi, self._communicator, self._is_waiting = MPI, communicator, False
+        self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
+        host = communicator.Split_type(MPI.COMM_TYPE_SHARED)
+        self.host_rank, self.host_size = host.Get_rank(), host.Get_size()
+        self.host = host.allreduce(self.rank, MPI.MIN)
+        host.Free()
+
+    def __repr__(self):
+        return f"<rank {self.rank} of {self.size}>"
+
+    def meet(self):
+        self._meet()
+
+    def broadcast(self, value):
+        self._meet()
+        return self._all_of(value if self.is_first else None)[0]
+
+    def gather(self, value):
+        self._meet()
+        return self._all_of(value)
+
+    def largest(self, *numbers):
+        return self._meet(numbers)
+
+    def sum(self, array):
+        self._meet()
+        return self._sum(np.ascontiguousarray(array))
+
+    def fail(self, error: BaseException) -> RankError:
+        """Tell the others of an error, in the place of what they wait for, and return it as all raise it.
+
+        Where they do not come within :data:`PATIENCE`, as in a step that takes longer, it is shown here, and MPI ends
+        all ranks at once.
+        """
+        # An exchange that was left, as by a signal, cannot be followed by another.
+        if not self._is_waiting:
+            try:
+                self._meet(error=error)
+            except RankError as agreed:
+                return agreed
+            except TimeoutError:
+                pass
+        print(f"Error: {RankError(_text(error), self.rank)}", file=sys.stderr, flush=True)
+        self._communicator.Abort(_status(error))
+        raise AssertionError("MPI's Abort ends the process")
+
+    def _meet(self, numbers=(), error=None):
+        """Return of each number the largest; RankError where a rank came with an error."""
+        given = np.zeros(1 + _MOST_NUMBERS, np.int64)
+        given[0], given[1 : 1 + len(numbers)] = error is not None, numbers
+        found = np.empty_like(given)
+        patience = None if error is None else PATIENCE
+        self._wait(self._communicator.Iallreduce(given, found, self._mpi.MAX), patience)
+        if found[0]:
+            told = self._all_of(None if error is None else (_text(error), _status(error)))
+            rank, (text, status) = next((rank, said) for rank, said in enumerate(told) if said is not None)
+            is_common = all(said == (text, status) for said in told)
+            raise RankError(text, None if is_common else rank, status, self.is_first) from error
+        return tuple(map(int, found[1 : 1 + len(numbers)]))
+
+    def _all_of(self, value):
+        """Return what each rank gives, after a meeting."""
+        content = np.frombuffer(self._mpi.pickle.dumps(value), np.uint8)
+        sizes = np.empty(self.size, np.int64)
+        self._wait(self._communicator.Iallgather(np.array([content.size], np.int64), sizes))
+        ends = np.cumsum(sizes)
+        joined = np.empty(ends[-1], np.uint8)
+        self._wait(self._communicator.Iallgatherv(content, [joined, (sizes, ends - sizes), self._mpi.BYTE]))
+        return [self._mpi.pickle.loads(joined[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
+
+    def _sum(self, array):
+        """Each rank adds one piece, in the order of the ranks, and all get it from there: no bit depends on MPI."""
+        ends = np.arange(1, self.size + 1) * array.size // self.size
+        firsts = np.concatenate([[0], ends[:-1]])
+        sizes, own = ends - firsts, int(ends[self.rank] - firsts[self.rank])
+        kind, flat = self._mpi.Datatype.fromcode(array.dtype.char), array.reshape(-1)
+        parts = np.empty((self.size, own), array.dtype)
+        received = [parts, ([own] * self.size, np.arange(self.size) * own), kind]
+        self._wait(self._communicator.Ialltoallv([flat, (sizes, firsts), kind], received))
+        total = parts[0]
+        with np.errstate(all="ignore"):
+            for part in parts[1:]:
+                total = total + part
+        result = np.empty_like(flat)
+        self._wait(self._communicator.Iallgatherv([total, kind], [result, (sizes, firsts), kind]))
+        return result.reshape(array.shape)
+
+    def _wait(self, request, patience=None):
+        """Wait for an exchange, and leave the processor to others meanwhile, which may be what it is waited for."""
+        begun, pause, self._is_waiting = time.monotonic(), _SHORTEST, True
+        while not request.Test():
+            waited = time.monotonic() - begun
+            if patience is not None and waited > patience:
+                raise TimeoutError
+            if waited < _EAGER:
+                _yield()
+            else:
+                time.sleep(pause)
+                pause = min(1.5 * pause, _LONGEST)
+        self._is_waiting = False
+
+
+def _yield():
+    # Python's shortest sleep takes 50 us.
+    os.sched_yield() if hasattr(os, "sched_yield") else time.sleep(0)
+
+
+def _text(error):
+    """Return what to say of an error, in one form for those of refcnn, of click and of Python."""
+    say = getattr(error, "format_message", error.__str__)
+    return say() if isinstance(error, RefcnnError) or _is_of_click(error) else f"{type(error).__name__}: {error}"
+
+
+def _status(error):
+    return getattr(error, "status", getattr(error, "exit_code", 1))
+
+
+def _is_of_click(error):
+    return hasattr(error, "format_message")
+
+
+_ALONE = Alone()
+_current: contextvars.ContextVar = contextvars.ContextVar("refcnn ranks", default=_ALONE)
+
+
+def current() -> Alone:
+    """Return the ranks among which this process works, within :func:`joined`, else that it works alone."""
+    return _current.get()
+
+
+def is_started_by_mpi() -> bool:
+    """Return whether a starter of MPI programs, such as mpiexec, started this very process."""
+    return any(name in os.environ for name in _SIZES) and os.environ.get(_OWNER, str(os.getpid())) == str(os.getpid())
+
+
+def started_as() -> int:
+    """Return the number of the rank as which this process was started."""
+    return next((int(os.environ[name]) for name in _RANKS if name in os.environ), 0)
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[Alone]:
+    """Work among the ranks within the block, and give them; alone, where MPI has not started this process.
+
+    At the end of the block each waits for the others. Where the block is left by SystemExit, all must leave it so.
+
+    Raises
+    ------
+    RankError
+        For an error of any rank, on all of them.
+    ArgumentError
+        If mpi4py cannot be imported.
+    """
+    if current().size > 1 or not is_started_by_mpi():
+        yield current()
+        return
+    ranks = _world()
+    if ranks.size == 1:
+        yield current()
+        return
+    with setting(_current, ranks):
+        try:
+            yield ranks
+            ranks.meet()
+        except (RankError, SystemExit):
+            raise
+        except BaseException as error:
+            if not isinstance(error, (RefcnnError, KeyboardInterrupt)) and not _is_of_click(error):
+                # A fault of the program: where it came from is known here alone.
+                traceback.print_exception(error)
+            raise ranks.fail(error) from error
+
+
+def _world():
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise ArgumentError(
+            f"this process was started by MPI, but mpi4py cannot be imported ({error}). {INSTALL_ADVICE}"
+        ) from error
+    os.environ[_OWNER] = str(os.getpid())
+    return Ranks(MPI.COMM_WORLD)

@@ -1,0 +1,113 @@
+"""Starting the ranks on this machine, by the ``mpiexec`` of this environment."""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..errors import ArgumentError
+from ..interruption import GENTLE, exit_status, stopping_signals
+from .ranks import INSTALL_ADVICE, is_started_by_mpi, started_as
+
+#: Names the file in which rank 0 leaves its exit status: any but 0 would let mpiexec say at length that there was one.
+_STATUS_FILE = "REFCNN_STATUS_FILE"
+
+
+def launcher(processes: int) -> tuple[list[str], list[str]]:
+    """Return the command that starts so many ranks on this machine, and what is to be said of it.
+
+    Raises
+    ------
+    ArgumentError
+        If mpi4py is not installed, or there is no ``mpiexec``.
+    """
+    if importlib.util.find_spec("mpi4py") is None:
+        raise ArgumentError(f"several processes need MPI, but mpi4py is not installed. {INSTALL_ADVICE}")
+    beside = Path(sys.executable).parent
+    program = shutil.which("mpiexec", path=str(beside)) or shutil.which("mpiexec")
+    if program is None:
+        raise ArgumentError(
+            f"several processes are started by mpiexec, which is neither in {beside} nor on the PATH. {INSTALL_ADVICE} "
+            "Or add that of the system's MPI to the PATH."
+        )
+    command, remarks = [program, "-n", str(processes)], []
+    if _is_open_mpi(program):
+        # Each rank takes its share of the cores by itself.
+        command += ["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"]
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            command.append("--allow-run-as-root")
+            remarks.append(
+                "the ranks run as root, which Open MPI advises against: a fault of theirs can damage any file. Better "
+                "start them as another user."
+            )
+    return command, remarks
+
+
+def _is_open_mpi(program):
+    found = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    return "Open MPI" in found.stdout or "open-mpi" in found.stdout or "prte" in found.stdout.lower()
+
+
+def run(command: Sequence[str]) -> int:
+    """Run ranks to their end and return their exit status; signals that ask this process to stop are passed on.
+
+    Parameters
+    ----------
+    command : sequence of str
+        What :func:`launcher` returned, and the program with its arguments.
+    """
+    with tempfile.TemporaryDirectory(prefix="refcnn-") as folder:
+        status = Path(folder) / "status"
+        environment = os.environ | {_STATUS_FILE: str(status)}
+        # In a session of its own, lest Ctrl-C in the terminal reaches mpiexec, which kills the ranks a quarter of a
+        # second after that; what is GENTLE it only passes on.
+        child = subprocess.Popen(command, env=environment, start_new_session=True)
+        with _passed_on(child) as asked:
+            code = child.wait()
+        if code == 0 and status.exists():
+            code = int(status.read_text())
+        if asked and code == exit_status(GENTLE):
+            return exit_status(asked[0])
+        return code if code >= 0 else exit_status(-code)
+
+
+@contextlib.contextmanager
+def _passed_on(child):
+    asked = []
+
+    def pass_on(number, _):
+        asked.append(number)
+        # The second time there is no waiting for a checkpoint; a terminal that is closed signals twice by itself.
+        is_again = len(asked) > 1 and number != getattr(signal, "SIGHUP", None)
+        child.send_signal(signal.SIGTERM if is_again else GENTLE)
+
+    former = {number: signal.getsignal(number) for number in stopping_signals()}
+    taken = [number for number, action in former.items() if action not in (signal.SIG_IGN, None)]
+    try:
+        for number in taken:
+            signal.signal(number, pass_on)
+        yield asked
+    finally:
+        for number in taken:
+            signal.signal(number, former[number])
+
+
+@contextlib.contextmanager
+def status_told() -> Iterator[None]:
+    """Let a rank that :func:`run` started not end with its exit status; rank 0 tells it for all."""
+    try:
+        yield
+    except SystemExit as stop:
+        file = os.environ.get(_STATUS_FILE)
+        if file is None or not is_started_by_mpi() or not isinstance(stop.code, int):
+            raise
+        if started_as() == 0:
+            Path(file).write_text(str(stop.code))
