@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import os
 import sys
 
 import click
@@ -19,19 +18,26 @@ def among_ranks(command):
     def run(*arguments, **options):
         from ..parallel.ranks import joined
 
-        with joined() as ranks, _quiet(not ranks.is_first):
+        with joined() as ranks, contextlib.redirect_stdout(_OfFirst(sys.stdout, ranks)):
             return command(ranks, *arguments, **options)
 
     return run
 
 
-@contextlib.contextmanager
-def _quiet(is_quiet):
-    if not is_quiet:
-        yield
-        return
-    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
-        yield
+class _OfFirst:
+    """A text stream that shows what the first rank writes, whichever that is by then."""
+
+    def __init__(self, stream, ranks):
+        self._stream, self._ranks = stream, ranks
+
+    def write(self, text):
+        if not isinstance(text, str):
+            # By this click tells streams of text from those of bytes.
+            raise TypeError(f"text is written here, not {type(text).__name__}")
+        return self._stream.write(text) if self._ranks.is_first else len(text)
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
 
 
 def use_device(ranks, text, is_open=False):

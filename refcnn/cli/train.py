@@ -130,6 +130,21 @@ def _rehearse(is_dry, picture, options, out):
 
 
 def _train(session, seconds):
+    from ..parallel.ranks import LostRankError
+
+    while True:
+        try:
+            _train_to_the_end(session, seconds)
+            # Should the first be lost while it writes, another does that.
+            session.ranks.meet()
+            return
+        except LostRankError:
+            remark = session.recover()
+            if session.ranks.is_first:
+                click.echo(f"Warning: {remark}.", err=True)
+
+
+def _train_to_the_end(session, seconds):
     from ..display import shown
     from ..interruption import Interrupted, stoppable
     from ..runs import report
@@ -139,7 +154,7 @@ def _train(session, seconds):
         if not session.ranks.is_first:
             # The first writes all that is left to be done.
             try:
-                session.finish()
+                session.finish(seconds=seconds)
             except Interrupted as stop:
                 sys.exit(stop.status)
             return

@@ -7,9 +7,10 @@ import time
 import numpy as np
 
 from .. import attributes, mode, philox
+from .. import backend as backends
 from ..errors import ArgumentError, NonFiniteLossError
 from ..model import describe_unlisted
-from ..parallel.ranks import ALONE
+from ..parallel.ranks import ALONE, LostRankError
 from ..stored import Parameter
 from . import freezing, metrics, schedules
 from .summing import StepSum
@@ -201,9 +202,23 @@ class Loop:
         if self.ranks.size == 1:
             loss, gradients = self._computed(batch)
         else:
-            loss, gradients = self._sum(*self._computed(batch) if batch.size else (None, None), batch.share)
+            with self._undone_if_a_rank_is_lost():
+                loss, gradients = self._sum(*self._computed(batch) if batch.size else (None, None), batch.share)
         gradients.update(self.optimizer)
         return loss
+
+    @contextlib.contextmanager
+    def _undone_if_a_rank_is_lost(self):
+        """Go back to the state after the step before: layers have learned of this rank's part alone, and drawn."""
+        backend, state = backends.active(), self.generator.state
+        buffers = [(entry, entry.on(backend)) for _, entry in self.model.named_buffers()]
+        try:
+            yield
+        except LostRankError:
+            self.generator.state = state
+            for entry, array in buffers:
+                entry.put(backend, array)
+            raise
 
     def _computed(self, batch):
         """Return the loss and the gradients of a batch, or of this rank's part of one its share of them."""

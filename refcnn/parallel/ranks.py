@@ -63,6 +63,13 @@ class RankError(RefcnnError, RuntimeError):
         return self.args[0] if self.rank is None else f"rank {self.rank}: {self.args[0]}"
 
 
+class LostRankError(RefcnnError, RuntimeError):
+    """Another rank has ended without a word, as by SIGKILL: what was being exchanged is not known to all.
+
+    It does not come to an end so where MPI can go on without it (ULFM): see :meth:`Ranks.recover`.
+    """
+
+
 class Alone:
     """A process that works by itself: all exchanges give what it says, at no cost.
 
@@ -103,6 +110,10 @@ class Alone:
         """Return of each of several whole numbers the largest that a rank gives."""
         return numbers
 
+    def recover(self) -> list[int]:
+        """Go on without the ranks that were lost, and return as which these were started: there are none."""
+        return []
+
     def by_first(self, function: Callable[..., Result], *arguments: Any, **keywords: Any) -> Result:
         """Return what a function gives on rank 0, which alone calls it; it can be pickled."""
         return self.broadcast(function(*arguments, **keywords) if self.is_first else None)
@@ -126,12 +137,17 @@ class Ranks(Alone):
     def __init__(self, communicator):
         from mpi4py import MPI
 
-        self._mpi, self._communicator, self._is_waiting = MPI, communicator, False
-        self._patience = math.inf
+        self._mpi, self._is_waiting, self._patience = MPI, False, math.inf
+        self._join(communicator)
+
+    def _join(self, communicator):
+        self._communicator = communicator
+        # Told by exceptions: MPI's own way is to end the process.
+        communicator.Set_errhandler(self._mpi.ERRORS_RETURN)
         self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
-        host = communicator.Split_type(MPI.COMM_TYPE_SHARED)
+        host = communicator.Split_type(self._mpi.COMM_TYPE_SHARED)
         self.host_rank, self.host_size = host.Get_rank(), host.Get_size()
-        self.host = host.allreduce(self.rank, MPI.MIN)
+        self.host = host.allreduce(self.rank, self._mpi.MIN)
         host.Free()
 
     def __repr__(self):
@@ -154,6 +170,30 @@ class Ranks(Alone):
     def sum(self, *arrays):
         self._meet()
         return [self._sum(np.ascontiguousarray(array)) for array in arrays]
+
+    def recover(self):
+        """Go on without the ranks that were lost, with new numbers in the same order; return as which those started.
+
+        All that are left must call it, after :class:`LostRankError`; what they did before it may not be the same.
+
+        Raises
+        ------
+        LostRankError
+            If MPI cannot go on, or another rank is lost meanwhile, after which it can be called again.
+        """
+        former = self._communicator
+        with self._told():
+            former.Revoke()
+            communicator = former.Shrink()
+            lost = self._started_as(former) - self._started_as(communicator)
+            self._is_waiting = False
+            self._join(communicator)
+        return sorted(lost)
+
+    def _started_as(self, communicator):
+        """Return as which ranks those of a communicator were started."""
+        group, world = communicator.Get_group(), self._mpi.COMM_WORLD.Get_group()
+        return set(self._mpi.Group.Translate_ranks(group, range(group.Get_size()), world))
 
     def leave(self, error: BaseException) -> NoReturn:
         """Tell the others why this rank cannot go on, in the place of what they wait for, and raise what they do.
@@ -180,7 +220,7 @@ class Ranks(Alone):
         given = np.zeros(1 + _MOST_NUMBERS, np.int64)
         given[0], given[1 : 1 + len(numbers)] = error is not None, numbers
         found = np.empty_like(given)
-        self._wait(self._communicator.Iallreduce(given, found, self._mpi.MAX))
+        self._wait(self._communicator.Iallreduce, given, found, self._mpi.MAX)
         if found[0]:
             told = self._all_of(None if error is None else (_text(error), _status(error)))
             rank, (text, status) = next((rank, said) for rank, said in enumerate(told) if said is not None)
@@ -194,10 +234,10 @@ class Ranks(Alone):
         """Return what each rank gives, after a meeting."""
         content = np.frombuffer(self._mpi.pickle.dumps(value), np.uint8)
         sizes = np.empty(self.size, np.int64)
-        self._wait(self._communicator.Iallgather(np.array([content.size], np.int64), sizes))
+        self._wait(self._communicator.Iallgather, np.array([content.size], np.int64), sizes)
         ends = np.cumsum(sizes)
         joined = np.empty(ends[-1], np.uint8)
-        self._wait(self._communicator.Iallgatherv(content, [joined, (sizes, ends - sizes), self._mpi.BYTE]))
+        self._wait(self._communicator.Iallgatherv, content, [joined, (sizes, ends - sizes), self._mpi.BYTE])
         return [self._mpi.pickle.loads(joined[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
 
     def _sum(self, array):
@@ -208,28 +248,42 @@ class Ranks(Alone):
         kind, flat = self._mpi.Datatype.fromcode(array.dtype.char), array.reshape(-1)
         parts = np.empty((self.size, own), array.dtype)
         received = [parts, ([own] * self.size, np.arange(self.size) * own), kind]
-        self._wait(self._communicator.Ialltoallv([flat, (sizes, firsts), kind], received))
+        self._wait(self._communicator.Ialltoallv, [flat, (sizes, firsts), kind], received)
         total = parts[0]
         with np.errstate(all="ignore"):
             for part in parts[1:]:
                 total = total + part
         result = np.empty_like(flat)
-        self._wait(self._communicator.Iallgatherv([total, kind], [result, (sizes, firsts), kind]))
+        self._wait(self._communicator.Iallgatherv, [total, kind], [result, (sizes, firsts), kind])
         return result.reshape(array.shape)
 
-    def _wait(self, request):
+    def _wait(self, begin, *arguments):
         """Wait for an exchange, and leave the processor to others meanwhile, which may be what it is waited for."""
         begun, pause, self._is_waiting = time.monotonic(), _SHORTEST, True
-        while not request.Test():
-            waited = time.monotonic() - begun
-            if waited > self._patience:
-                raise TimeoutError
-            if waited < _EAGER:
-                _yield()
-            else:
-                time.sleep(pause)
-                pause = min(1.5 * pause, _LONGEST)
+        with self._told():
+            request = begin(*arguments)
+            while not request.Test():
+                waited = time.monotonic() - begun
+                if waited > self._patience:
+                    raise TimeoutError
+                if waited < _EAGER:
+                    _yield()
+                else:
+                    time.sleep(pause)
+                    pause = min(1.5 * pause, _LONGEST)
         self._is_waiting = False
+
+    @contextlib.contextmanager
+    def _told(self):
+        """Raise LostRankError where MPI says that a rank has failed, or that another rank was told so."""
+        try:
+            yield
+        except (self._mpi.Exception, NotImplementedError) as error:
+            raise LostRankError(
+                f"the process has ended without a word, as MPI says ({error}). Look for what has ended it, such as too "
+                "little memory. Under Open MPI's mpiexec --with-ft ulfm a training goes on without it once it has "
+                "begun; else it goes on by --resume."
+            ) from error
 
 
 def _yield():
@@ -302,8 +356,19 @@ def joined() -> Iterator[Alone]:
             ranks.meet()
         except RankError:
             raise
+        except LostRankError as error:
+            raise _as_all(ranks, error) from error
         except BaseException as error:
             ranks.leave(error)
+
+
+def _as_all(ranks, error):
+    """Return a loss after which the ranks do not go on, as all that are left raise it."""
+    try:
+        lost = ranks.recover()
+    except LostRankError:
+        return RankError(str(error), None, is_told_here=ranks.is_first)
+    return RankError(str(error), lost[0] if lost else None, is_told_here=ranks.is_first)
 
 
 def _world():

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from ..errors import ArgumentError
 from ..interruption import GENTLE, exit_status, stopping_signals
-from .ranks import INSTALL_ADVICE, is_started_by_mpi, started_as
+from .ranks import INSTALL_ADVICE, is_started_by_mpi
 
-#: Names the file in which rank 0 leaves its exit status: any but 0 would let mpiexec say at length that there was one.
+#: Names the file in which ranks leave their exit status: any but 0 would let mpiexec say at length that there was one.
 _STATUS_FILE = "REFCNN_STATUS_FILE"
 
 
@@ -39,7 +39,7 @@ def launcher(processes: int) -> tuple[list[str], list[str]]:
     command, remarks = [program, "-n", str(processes)], []
     if _is_open_mpi(program):
         # Each rank takes its share of the cores by itself.
-        command += ["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"]
+        command += ["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none", "--with-ft", "ulfm"]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.append("--allow-run-as-root")
             remarks.append(
@@ -114,12 +114,12 @@ def _passed_on(child):
 
 @contextlib.contextmanager
 def status_told() -> Iterator[None]:
-    """Let a rank that :func:`run` started not end with its exit status; rank 0 tells it for all."""
+    """Let a rank that :func:`run` started not end with its exit status; a file tells it for all."""
     try:
         yield
     except SystemExit as stop:
         file = os.environ.get(_STATUS_FILE)
         if file is None or not is_started_by_mpi() or not isinstance(stop.code, int):
             raise
-        if started_as() == 0:
-            Path(file).write_text(str(stop.code))
+        # Each does, since any may be the first by now; it is the same for all.
+        Path(file).write_text(str(stop.code))

@@ -2,18 +2,20 @@
 
 import contextlib
 import dataclasses
+import time
 
 import numpy as np
 
 from .. import data
 from ..errors import CheckpointError
+from ..files import remove_leftovers
 from ..fitting.callbacks import Callback, EpochLines, ProgressBar, TensorBoard, TimeLimit
 from ..fitting.loop import Loop
 from ..fitting.metrics import best_row, cross_entropy
 from ..fitting.sources import source
 from ..fitting.summing import share_state
 from ..interruption import Interrupted, interruptible
-from ..parallel.ranks import ALONE
+from ..parallel.ranks import ALONE, LostRankError
 from . import options as options_of_runs
 from .checkpoint import Checkpoint
 
@@ -182,11 +184,12 @@ class Training:
             if self.history and not self.is_complete and self.ranks.is_first:
                 # A kill can come between a checkpoint and its row of metrics.
                 self.run.write_metrics(self.history)
-            self.loop.callbacks += [bar] if self.ranks.is_first else []
-            self.loop.callbacks.append(_Saving(self, is_interrupted))
-            self.loop.callbacks += [self.stopping] if self.stopping is not None else []
-            self.loop.callbacks += [] if seconds is None else [TimeLimit(seconds)]
-            self.loop.callbacks += [] if board is None else [board]
+            callbacks = [_Saving(self, is_interrupted)]
+            callbacks += [self.stopping] if self.stopping is not None else []
+            callbacks += [] if seconds is None else [TimeLimit(seconds)]
+            callbacks += [] if board is None else [board]
+            former = self.loop.callbacks
+            self.loop.callbacks = [*former, *([bar] if self.ranks.is_first else []), *callbacks]
             self.loop.callbacks += [EpochLines(echo)] if self.ranks.is_first else []
             try:
                 if self.is_over:
@@ -195,6 +198,47 @@ class Training:
                     self.loop.run()
             except _Asked as asked:
                 self._stop(asked.number)
+            finally:
+                # After the loss of a rank this is called again, and another may be the first.
+                self.loop.callbacks = former
+
+    def recover(self):
+        """Go on without the ranks that were lost: all get the state after the last step that any of them completed.
+
+        Returns
+        -------
+        str
+            What to say of it.
+
+        Raises
+        ------
+        LostRankError
+            If MPI cannot go on.
+        """
+        begun, lost = time.perf_counter(), self.ranks.recover()
+        while True:
+            try:
+                self._share_latest_state()
+                break
+            except LostRankError:
+                lost += self.ranks.recover()
+        if self.ranks.is_first:
+            remove_leftovers(self.run.path)
+        who = f"rank {lost[0]} was" if len(lost) == 1 else f"ranks {', '.join(map(str, lost))} were"
+        left = "1 goes" if self.ranks.size == 1 else f"{self.ranks.size} go"
+        return (
+            f"{who} lost; {left} on after epoch {len(self.history)}, batch {len(self.loop.losses)}, having found each "
+            f"other again in {1e3 * (time.perf_counter() - begun):.0f} ms"
+        )
+
+    def _share_latest_state(self):
+        """Give all ranks the state of the one that is furthest: some may have completed a step that others have not."""
+        places = self.ranks.gather((len(self.history), len(self.loop.losses)))
+        furthest = max(places)
+        state = self.state() if self.ranks.rank == places.index(furthest) and min(places) != furthest else None
+        state = next(filter(None, self.ranks.gather(state)), None)
+        if state is not None and places[self.ranks.rank] != furthest:
+            self.set_state(state)
 
     @property
     def is_over(self):
