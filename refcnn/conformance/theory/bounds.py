@@ -152,23 +152,26 @@ def extreme_error(extreme, error):
     return error + np.where(may_tie, number_format().smallest_normal, 0)
 
 
-class _Facts:
+class Facts:
     """What bounds ask of an array: its magnitudes, whether it is finite, and how far off it is read.
 
     Attributes
     ----------
     magnitude : ndarray of float64
+    largest : float
+        The largest of these, NaN if there is one.
     is_finite : bool
     error : ndarray of float64 or None
         None where it is 0 everywhere.
     """
 
-    __slots__ = ("magnitude", "is_finite", "error", "__weakref__")
+    __slots__ = ("magnitude", "largest", "is_finite", "error", "__weakref__")
 
     def __init__(self, x, error=None):
         with np.errstate(invalid="ignore"):
             self.magnitude = np.abs(x.astype(np.float64, copy=False))
-            self.is_finite = bool(np.isfinite(self.magnitude.max(initial=0)))
+            self.largest = float(self.magnitude.max(initial=0))
+        self.is_finite = math.isfinite(self.largest)
         self.error = None
         if error is not None:
             found = input_error(x, error)
@@ -180,7 +183,7 @@ class _Facts:
                 self.error = input_error(x)
 
     @property
-    def largest(self):
+    def readable(self):
         """The magnitudes that may be read."""
         return self.magnitude if self.error is None else self.magnitude + self.error
 
@@ -188,14 +191,14 @@ class _Facts:
 _constants = {}
 
 
-def _facts(x, error=None):
-    """Return the :class:`_Facts` of an array, which are kept of arrays that cannot be written to, as weights are."""
+def facts(x, error=None):
+    """Return the :class:`Facts` of an array, which are kept of arrays that cannot be written to, as weights are."""
     if error is not None or x.flags.writeable or x.base is not None:
-        return _Facts(x, error)
+        return Facts(x, error)
     setting_now = number_format().name, are_subnormals_kept()
     key = id(x), *setting_now
     if key not in _constants:
-        _constants[key] = _Facts(x)
+        _constants[key] = Facts(x)
         weakref.finalize(x, _constants.pop, key, None)
     return _constants[key]
 
@@ -230,7 +233,7 @@ def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None), und
     ndarray of float64
     """
     inputs = of_x, of_w, of_b = [
-        None if entry is None else _facts(entry, error) for entry, error in zip((x, w, b), errors, strict=True)
+        None if entry is None else facts(entry, error) for entry, error in zip((x, w, b), errors, strict=True)
     ]
     if not all(entry is None or entry.is_finite for entry in inputs):
         # What is NaN or infinite must be just that, unless finite terms beside it may overflow.
@@ -245,15 +248,15 @@ def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None), und
         bound = np.where(np.isfinite(touched), of_finite, bound)
         return bound if undefined is None else np.where(undefined, UNDEFINED, bound)
     n = terms + (b is not None)
-    magnitude = product(of_x.largest, of_w.largest)
+    magnitude = product(of_x.readable, of_w.readable)
     if b is not None:
-        magnitude = magnitude + of_b.largest
+        magnitude = magnitude + of_b.readable
     bound = gamma(n) * magnitude
     bound += 2 * n * underflow() * (1 + gamma(n))
     if of_x.error is not None:
         bound += product(of_x.error, of_w.magnitude)
     if of_w.error is not None:
-        bound += product(of_x.largest, of_w.error)
+        bound += product(of_x.readable, of_w.error)
     if b is not None and of_b.error is not None:
         bound += of_b.error
     return overflowing(bound, magnitude)
