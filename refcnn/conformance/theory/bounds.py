@@ -209,7 +209,7 @@ def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None), und
     With inputs that are off by e_x, e_w and e_b, and X = |x| + e_x,
     W = |w| + e_w, B = |b| + e_b:
 
-        product(e_x, |w|) + product(X, e_w) + e_b              the inputs' errors
+        product(e_x, W) + product(|x|, e_w) + e_b              the inputs' errors
         + gamma(n) (product(X, W) + B)                         n roundings of each term
         + 2 n (1 + gamma(n)) times the underflow of one of as many results
 
@@ -248,17 +248,22 @@ def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None), und
         bound = np.where(np.isfinite(touched), of_finite, bound)
         return bound if undefined is None else np.where(undefined, UNDEFINED, bound)
     n = terms + (b is not None)
-    magnitude = product(of_x.readable, of_w.readable)
-    if b is not None:
-        magnitude = magnitude + of_b.readable
-    bound = gamma(n) * magnitude
-    bound += 2 * n * underflow() * (1 + gamma(n))
-    if of_x.error is not None:
-        bound += product(of_x.error, of_w.magnitude)
+    share, of_bias = gamma(n), 0.0 if b is None else of_b.readable
+    if of_x.error is None or not np.isfinite(share):
+        magnitude = product(of_x.readable, of_w.readable) + of_bias
+        # Of none of too many terms anything is known, also where all are 0.
+        bound = share * magnitude if np.isfinite(share) else np.full(magnitude.shape, np.inf)
+    else:
+        # Errors of x and roundings alike are linear in what multiplies W.
+        bound = product(of_x.error + share * of_x.readable, of_w.readable) + share * of_bias
+        magnitude = bound / share
+        if may_overflow(magnitude.max(initial=0)):
+            magnitude = product(of_x.readable, of_w.readable) + of_bias
     if of_w.error is not None:
-        bound += product(of_x.readable, of_w.error)
+        bound += product(of_x.magnitude, of_w.error)
     if b is not None and of_b.error is not None:
         bound += of_b.error
+    bound += 2 * n * underflow() * (1 + share)
     return overflowing(bound, magnitude)
 
 
