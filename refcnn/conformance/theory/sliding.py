@@ -33,10 +33,11 @@ def spread(dy, w, image, stride, dilation, groups):
     kernels, taps, out = _of_groups(w, groups).swapaxes(1, 2), w.shape[2:], dy.shape[2:]
     x = np.zeros((len(dy), groups * w.shape[1], *image), dtype=dy.dtype)
     for part in _parts(x, taps, out):
-        rows = dy[part].reshape(len(dy[part]), groups, -1, math.prod(out))
-        laid = (kernels @ rows).reshape(len(rows), x.shape[1], *taps, *out)
+        images = x[part].swapaxes(0, 1)
+        rows = dy[part].swapaxes(0, 1).reshape(groups, kernels.shape[2], -1)
+        laid = (kernels @ rows).reshape(len(images), *taps, images.shape[1], *out)
         for tap in np.ndindex(taps):
-            x[part][:, :, *under(tap, out, stride, dilation)] += laid[:, :, *tap]
+            images[:, :, *under(tap, out, stride, dilation)] += laid[:, *tap]
     return x
 
 
