@@ -200,12 +200,16 @@ def test_the_bound_of_inference_by_channels_is_that_of_running_error_analysis(ca
         deviation = (variance + Approximation.of_attribute(attributes["epsilon"])).sqrt()
         factor = scale / deviation
         forms = (x - mean) / deviation * scale + bias, (x - mean) * factor + bias, x * factor + (bias - mean * factor)
-        expected = functools.reduce(Approximation.or_as, forms).bound
-    known = (expected != UNDEFINED) & np.isfinite(expected)
+        running = functools.reduce(Approximation.or_as, forms)
+    expected = running.bound
+    known = (expected != UNDEFINED) & np.isfinite(expected) & np.isfinite(running.exact)
     np.testing.assert_array_equal(bound[~known], expected[~known])
-    # What needs no rounding, as x - mean may, is not known of a whole channel: a few roundings of some eight.
     assert (bound[known] >= expected[known] * (1 - 1e-9)).all()
-    assert (bound[known] <= 1.5 * expected[known] + 20 * bounds.underflow()).all()
+    # What needs no rounding is not known of a whole channel: x - mean, a few roundings of some eight, or y itself.
+    of_result = bounds.gamma(1) * np.abs(running.exact[known])
+    of_underflow = 20 * bounds.underflow() * (1 + np.abs(scale.exact)) * (1 + 1 / np.abs(deviation.exact))
+    of_underflow = np.broadcast_to(of_underflow, bound.shape)[known]
+    assert (bound[known] <= 1.5 * expected[known] + of_result + of_underflow).all()
 
 
 def test_a_momentum_that_is_rounded_before_it_is_taken_from_1_conforms():
