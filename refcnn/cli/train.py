@@ -7,7 +7,7 @@ import click
 from ..models import NAMED
 from ..runs.options import DEFAULT_VALIDATION_SPLIT, DEFAULTS, flag
 from . import streams
-from .proof_options import Bar
+from .proof_options import Bar, Time
 from .ranks import among_ranks, start_ranks, use_device
 from .train_options import training_options
 
@@ -74,6 +74,13 @@ from .train_options import training_options
     help="Train in so many processes on this machine, among which each batch is cut. It needs refcnn[mpi]. Leave it "
     "out under mpiexec, which starts them on several machines.",
 )
+@click.option(
+    "--rank-limit",
+    type=Time(),
+    metavar="TIME",
+    help="End all processes, and say which was missing, if one has not come to a sum of gradients after this time. "
+    "[default: 30m]",
+)
 def command(processes, **options):
     """Train a network. The run folder holds the checkpoints, metrics, pictures and the exported model."""
     if processes is not None:
@@ -82,11 +89,13 @@ def command(processes, **options):
 
 
 @among_ranks
-def _train_among_ranks(ranks, backend, out, resume, time, dry_run, lr_find, **options):
+def _train_among_ranks(ranks, backend, out, resume, time, dry_run, lr_find, rank_limit, **options):
     from ..runs import training
     from ..runs.run_folder import RunFolder
 
     streams.work_goes_on()
+    if rank_limit is not None:
+        ranks.limit = rank_limit
     # Of options that may be given again there are none.
     options = {name: value for name, value in options.items() if value is not None and value != ()}
     if resume is None:

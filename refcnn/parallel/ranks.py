@@ -34,6 +34,9 @@ _RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK")
 _OWNER = "REFCNN_RANK_PROCESS"
 #: Seconds for which a rank that failed waits for the others to meet, before it ends them all.
 PATIENCE = 5.0
+#: Seconds after which a rank that has not come to a sum is given up, and for which a rank waits before it looks whether
+#: another does so; what it is told by then.
+LIMIT, _ASK_AFTER, _LATE = 1800.0, 1.0, 7
 #: Seconds for which a rank that waits looks without a pause, and the shortest and the longest pauses after that.
 _EAGER, _SHORTEST, _LONGEST = 0.002, 0.0001, 0.01
 #: How many numbers a meeting can bring at most.
@@ -132,12 +135,18 @@ class Ranks(Alone):
     Parameters
     ----------
     communicator : mpi4py.MPI.Comm
+
+    Attributes
+    ----------
+    limit : float
+        Seconds after which a rank that has not come to a sum ends them all.
     """
 
     def __init__(self, communicator):
         from mpi4py import MPI
 
-        self._mpi, self._is_waiting, self._patience = MPI, False, math.inf
+        self._mpi, self._is_waiting, self._has_ended = MPI, False, False
+        self._patience, self.limit = math.inf, LIMIT
         self._join(communicator)
 
     def _join(self, communicator):
@@ -168,8 +177,38 @@ class Ranks(Alone):
         return self._meet(numbers)
 
     def sum(self, *arrays):
-        self._meet()
-        return [self._sum(np.ascontiguousarray(array)) for array in arrays]
+        try:
+            self._patience = self.limit
+            self._meet()
+            return [self._sum(np.ascontiguousarray(array)) for array in arrays]
+        except TimeoutError:
+            self._end_without(self._missing())
+        finally:
+            self._patience = math.inf
+
+    def _missing(self):
+        """Return the ranks that do not answer within :data:`PATIENCE` that they wait as well."""
+        ranks = [rank for rank in range(self.size) if rank != self.rank]
+        with self._told():
+            said = [self._communicator.Isend([b"", self._mpi.BYTE], rank, _LATE) for rank in ranks]
+            awaited = {rank: self._communicator.Irecv([bytearray(1), self._mpi.BYTE], rank, _LATE) for rank in ranks}
+            begun = time.monotonic()
+            while awaited and time.monotonic() - begun < PATIENCE:
+                awaited = {rank: request for rank, request in awaited.items() if not request.Test()}
+                time.sleep(_LONGEST)
+            self._mpi.Request.Testall(said)
+        return sorted(awaited)
+
+    def _end_without(self, missing):
+        """End all ranks; the first of those that wait says for which."""
+        if min({*range(self.size)} - {*missing}) != self.rank:
+            # It ends this one too.
+            time.sleep(2 * PATIENCE)
+        text = f"it has not come for {self.limit:g} s to a sum of gradients for which the others wait"
+        error = RankError(text, missing[0]) if missing else RankError(f"a sum of gradients took {self.limit:g} s", None)
+        print(f"Error: {error}. Look at what it waits for; --rank-limit gives more time.", file=sys.stderr, flush=True)
+        self._communicator.Abort(1)
+        raise AssertionError("MPI's Abort ends the process")
 
     def recover(self):
         """Go on without the ranks that were lost, with new numbers in the same order; return as which those started.
@@ -198,9 +237,13 @@ class Ranks(Alone):
     def leave(self, error: BaseException) -> NoReturn:
         """Tell the others why this rank cannot go on, in the place of what they wait for, and raise what they do.
 
+        What they all know of already is raised as it is.
+
         Where they do not come within :data:`PATIENCE`, as in a step that takes longer, it is shown here, and MPI ends
         all ranks at once.
         """
+        if self._has_ended:
+            raise error
         if isinstance(error, KeyboardInterrupt) and self._is_waiting:
             # The signal goes to all ranks, and no exchange can follow one that was left.
             raise error if self.is_first else SystemExit(_status(error))
@@ -222,6 +265,7 @@ class Ranks(Alone):
         found = np.empty_like(given)
         self._wait(self._communicator.Iallreduce, given, found, self._mpi.MAX)
         if found[0]:
+            self._has_ended = True
             told = self._all_of(None if error is None else (_text(error), _status(error)))
             rank, (text, status) = next((rank, said) for rank, said in enumerate(told) if said is not None)
             if text is None:
@@ -264,7 +308,7 @@ class Ranks(Alone):
             request = begin(*arguments)
             while not request.Test():
                 waited = time.monotonic() - begun
-                if waited > self._patience:
+                if waited > self._patience or (waited > _ASK_AFTER and self._communicator.Iprobe(tag=_LATE)):
                     raise TimeoutError
                 if waited < _EAGER:
                     _yield()
@@ -354,8 +398,6 @@ def joined() -> Iterator[Alone]:
         try:
             yield ranks
             ranks.meet()
-        except RankError:
-            raise
         except LostRankError as error:
             raise _as_all(ranks, error) from error
         except BaseException as error:
