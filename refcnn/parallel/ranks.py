@@ -9,10 +9,12 @@ exchanges tells it in :func:`joined`, which meets in the place of the next one. 
 that what decides about an exchange must be the same for all of them.
 """
 
+import atexit
 import contextlib
 import contextvars
 import math
 import os
+import signal
 import sys
 import time
 import traceback
@@ -158,6 +160,8 @@ class Ranks(Alone):
         self.host_rank, self.host_size = host.Get_rank(), host.Get_size()
         self.host = host.allreduce(self.rank, self._mpi.MIN)
         host.Free()
+        # Where each runs, and as which process there.
+        self._processes = communicator.allgather((self.host, os.getpid()))
 
     def __repr__(self):
         return f"<rank {self.rank} of {self.size}>"
@@ -182,9 +186,10 @@ class Ranks(Alone):
             self._meet()
             return [self._sum(np.ascontiguousarray(array)) for array in arrays]
         except TimeoutError:
-            self._end_without(self._missing())
+            missing = self._missing()
         finally:
             self._patience = math.inf
+        raise self._ended(missing)
 
     def _missing(self):
         """Return the ranks that do not answer within :data:`PATIENCE` that they wait as well."""
@@ -199,16 +204,23 @@ class Ranks(Alone):
             self._mpi.Request.Testall(said)
         return sorted(awaited)
 
-    def _end_without(self, missing):
-        """End all ranks; the first of those that wait says for which."""
-        if min({*range(self.size)} - {*missing}) != self.rank:
-            # It ends this one too.
-            time.sleep(2 * PATIENCE)
+    def _ended(self, missing):
+        """End the ranks that are missing, and return that they are lost; all are ended where that cannot be done."""
         text = f"it has not come for {self.limit:g} s to a sum of gradients for which the others wait"
-        error = RankError(text, missing[0]) if missing else RankError(f"a sum of gradients took {self.limit:g} s", None)
-        print(f"Error: {error}. Look at what it waits for; --rank-limit gives more time.", file=sys.stderr, flush=True)
-        self._communicator.Abort(1)
-        raise AssertionError("MPI's Abort ends the process")
+        is_here = missing and all(self._processes[rank][0] == self.host for rank in missing)
+        if min({*range(self.size)} - {*missing}) == self.rank:
+            error = RankError(text, missing[0] if missing else None)
+            print(f"Error: {error}; --rank-limit gives more time.", file=sys.stderr, flush=True)
+        elif not is_here:
+            # The first of those that wait ends this one too.
+            time.sleep(2 * PATIENCE)
+        if not is_here:
+            self._communicator.Abort(1)
+        for rank in missing:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._processes[rank][1], signal.SIGKILL)
+        self._is_waiting = False
+        return LostRankError(text)
 
     def recover(self):
         """Go on without the ranks that were lost, with new numbers in the same order; return as which those started.
@@ -220,7 +232,7 @@ class Ranks(Alone):
         LostRankError
             If MPI cannot go on, or another rank is lost meanwhile, after which it can be called again.
         """
-        former = self._communicator
+        former, _exits["are_clean"] = self._communicator, False
         with self._told():
             former.Revoke()
             communicator = former.Shrink()
@@ -413,12 +425,29 @@ def _as_all(ranks, error):
     return RankError(str(error), lost[0] if lost else None, is_told_here=ranks.is_first)
 
 
+#: Whether no rank was lost so far: MPI's own end would wait for it, and so for ever. And whether it is called.
+_exits = {"are_clean": True, "are_watched": False}
+
+
+def _finalize():
+    from mpi4py import MPI
+
+    if _exits["are_clean"]:
+        MPI.Finalize()
+
+
 def _world():
     try:
+        import mpi4py
+
+        mpi4py.rc.finalize = False
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise ArgumentError(
             f"this process was started by MPI, but mpi4py cannot be imported ({error}). {INSTALL_ADVICE}"
         ) from error
+    if not _exits["are_watched"]:
+        atexit.register(_finalize)
+        _exits["are_watched"] = True
     os.environ[_OWNER] = str(os.getpid())
     return Ranks(MPI.COMM_WORLD)
