@@ -224,6 +224,8 @@ class Training:
                 lost += self.ranks.recover()
         if self.ranks.is_first:
             remove_leftovers(self.run.path)
+            if self.history and not self.loop.losses:
+                self.save_epoch()
         who = f"rank {lost[0]} was" if len(lost) == 1 else f"ranks {', '.join(map(str, lost))} were"
         left = "1 goes" if self.ranks.size == 1 else f"{self.ranks.size} go"
         return (
@@ -303,6 +305,8 @@ class _Saving(Callback):
 
     def on_epoch_end(self, loop):
         self._session.save_epoch()
+        # None leaves this state before it is written: should the first be lost meanwhile, another writes it.
+        loop.ranks.meet()
 
     def on_batch_end(self, loop):
         _leave_if(self._is_interrupted, loop.ranks)
