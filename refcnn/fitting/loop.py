@@ -100,7 +100,7 @@ class Loop:
         self._loss, self._top_k, self._name, self._advice = loss, top_k, name, advice
         self.ranks, self._sum = ranks, StepSum(model, ranks)
         self.base_rate = self.rate = optimizer.lr
-        self._is_stopped = False
+        self._is_stopped, self._is_reproducible = False, train.micro_batch is not None
         # The model's parameters by their ids, as far as they were looked for.
         self._listed = {}
         if train.batches is None and type(self.schedule) is not schedules.Constant:
@@ -136,8 +136,11 @@ class Loop:
         self._is_stopped = False
         # NumPy's own warnings would only come before the error that says more. Another thread that draws, for a model
         # that it builds for example, must not change what is drawn here.
-        with np.errstate(all="ignore"), philox.drawing_from(self.generator):
+        alike = mode.reproducible() if self._is_reproducible else contextlib.nullcontext()
+        with np.errstate(all="ignore"), philox.drawing_from(self.generator), alike:
             try:
+                if self._is_reproducible:
+                    self._sum.require_alike()
                 self._tell("on_train_begin")
                 with freezing.frozen(freezing.chosen(self.model, self._freeze)):
                     while len(self.history) < self.epochs and not self._is_stopped:
@@ -198,7 +201,9 @@ class Loop:
         self.seconds = time.perf_counter() - begun
 
     def _step(self, batch):
-        if self.ranks.size == 1:
+        if self._is_reproducible:
+            loss, gradients = self._sum.of_micro_batches(batch, self._computed)
+        elif self.ranks.size == 1:
             loss, gradients = self._computed(batch)
         else:
             loss, gradients = self._sum(*self._computed(batch) if batch.size else (None, None), batch.share)

@@ -82,6 +82,8 @@ class Configuration:
         Height and width to which all images were brought, if they were named.
     in_memory : bool or None
         As of :func:`refcnn.data.load`.
+    micro_batch : int or None
+        How many images of a batch are computed by themselves in a run that is to be reproducible; None in another.
     ended_early : bool
         Whether the patience was over before ``epochs``.
     """
@@ -128,6 +130,7 @@ class Configuration:
         {"anyOf": [{"type": "null"}, {"type": "array", "items": _POSITIVE, "minItems": 2, "maxItems": 2}]}, default=None
     )
     in_memory: bool | None = field({"type": ["boolean", "null"]}, default=None)
+    micro_batch: int | None = field({"anyOf": [{"type": "null"}, _POSITIVE]}, default=None)
     ended_early: bool = field(_TRUTH, default=False)
 
     @property

@@ -23,9 +23,12 @@ DEFAULT_VALIDATION_SPLIT = 0.2
 OVERFIT_EPOCHS = 100
 #: The options that the optimizers take, by the same names.
 OF_OPTIMIZER = ("weight_decay", "clip_norm", "clip_value", "accumulation_steps", "average_decay")
+#: Images of a micro-batch, where a run is to be reproducible and no number is given.
+MICRO_BATCH = 8
 #: What may change while a run goes on, beside the places of its data: the epochs can only be raised.
 CHANGEABLE = ("epochs", "patience", "tensorboard", "proof", "proof_time", "in_memory")
 
+_FLAGS = {"weights": "--from", "micro_batch": "--reproducible"}
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
@@ -48,7 +51,7 @@ def checked(options):
     options = defaults | options
     _, rate = optimizers.choice("--optimizer", options["optimizer"])
     options["lr"] = attributes.number("train", "lr", options.get("lr", rate), above=0)
-    for name in ("epochs", "batch_size", "top_k"):
+    for name in ("epochs", "batch_size", "top_k", *(["micro_batch"] if options["micro_batch"] is not None else [])):
         attributes.integer("train", name, options[name])
     attributes.number("train", "label_smoothing", options["label_smoothing"], minimum=0, below=1)
     check_monitor("train", options["monitor"])
@@ -67,7 +70,7 @@ def checked(options):
 
 def flag(name):
     """Return what the command line calls an option."""
-    return "--from" if name == "weights" else f"--{name.replace('_', '-')}"
+    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
 
 
 def canonical_augment(text):
@@ -171,6 +174,7 @@ def described(configuration):
         "augment",
         *OF_OPTIMIZER,
         "freeze",
+        "micro_batch",
         "monitor",
         "patience",
     ]

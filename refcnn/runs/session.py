@@ -46,7 +46,7 @@ class Training:
         self.run, self.model, self.train, self.validation, self.taken = run, model, train, validation, taken
         self.ranks = ranks
         configuration = run.configuration
-        options = vars(configuration)
+        options, micro_batch = vars(configuration), configuration.micro_batch
         self.lock = contextlib.ExitStack()
         self.stopping = options_of_runs.make_stopping(options)
         self.remarks = []
@@ -54,8 +54,8 @@ class Training:
         self.loop = Loop(
             model,
             options_of_runs.make_optimizer(options),
-            source(train, configuration.batch_size, "train", configuration.augment, ranks, weigh),
-            source(validation, configuration.batch_size, "train", ranks=ranks),
+            source(train, configuration.batch_size, "train", configuration.augment, ranks, weigh, micro_batch),
+            source(validation, configuration.batch_size, "train", ranks=ranks, micro_batch=micro_batch),
             epochs=configuration.epochs,
             loss=options_of_runs.make_loss(options, train.y, len(train.classes)),
             # What is judged is comparable from run to run.
