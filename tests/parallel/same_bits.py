@@ -22,7 +22,21 @@ from refcnn.runs.run_folder import RunFolder
 MODEL = "networks_of_bits:network"
 #: With all that depends on which examples are computed together, and kernels of each kind.
 MODULE = """
+import numpy as np
 import refcnn as rm
+from refcnn.mode import is_training
+
+
+class Counting(rm.Layer):
+    def buffer_shapes(self):
+        return {"images": ()}
+
+    def forward(self, x):
+        if not self.buffers:
+            self.set_buffers({"images": np.zeros((), np.int64)})
+        if is_training():
+            self.buffers["images"].set(self.buffers["images"].as_ndarray() + x.shape[0])
+        return x
 
 
 def network(image_shape, classes):
@@ -30,7 +44,7 @@ def network(image_shape, classes):
         rm.Conv2d(8, filter=3, padding=1), rm.BatchNormalization(), rm.Relu(), rm.SpatialDropout(0.2),
         rm.Conv2d(16, filter=3, padding=1), rm.BatchNormalization(), rm.Relu(),
         rm.Conv2d(16, filter=3, padding=1, groups=16), rm.LayerNormalization(), rm.MaxPool2d(2, stride=2),
-        rm.Flatten(), rm.Dropout(0.4), rm.Dense(classes),
+        Counting(), rm.Flatten(), rm.Dropout(0.4), rm.Dense(classes),
     ])
 """
 

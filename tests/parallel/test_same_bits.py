@@ -22,7 +22,7 @@ from tests import small_run
 from .same_bits import MODULE
 
 PROGRAM = Path(__file__).with_name("same_bits.py")
-#: Of 80 images: no number of ranks divides these batches, and the last micro-batch of each is smaller.
+#: Of 60 images: no number of ranks divides these batches, and the last micro-batch of each is smaller.
 RUNS = {
     "adam": {"batch_size": 45, "optimizer": "adam", "augment": "shift=1,rotate=9,mixup=0.4", "micro_batch": 8},
     "momentum": {
@@ -43,7 +43,7 @@ DEVICES = ["reference"] + [finding.best().name] * bool(finding.usable())
 
 
 def given_options(name):
-    return {"epochs": 2, "lr": 0.01, "seed": 7, **RUNS[name]}
+    return {"epochs": 2, "lr": 0.01, "seed": 7, "image_size": (8, 8), "validation_split": 0.4, **RUNS[name]}
 
 
 @pytest.fixture(scope="module")
