@@ -40,9 +40,10 @@ class StepSum:
         share : float
         """
         (stream,) = self._ranks.largest(generator.stream)
-        sums = self._ranks.sum(*self._terms(loss, gradients, share, self._ranks.is_first))
+        entries = self._entries()
+        sums = self._ranks.sum(*_terms(*entries, loss, gradients, share, self._ranks.is_first))
         generator.state = generator.seed, stream
-        return self._taken(*sums)
+        return _taken(*entries, *sums)
 
     def of_micro_batches(self, batch, compute):
         """Return the same of a batch's micro-batches, whose results have one order, whichever rank computes which.
@@ -55,56 +56,30 @@ class StepSum:
         compute : callable
             Returns loss and gradients of a Batch, its share of the whole's.
         """
-        state, buffers = generator.state, [(entry, entry.as_ndarray()) for _, entry in self._model.named_buffers()]
-        sums = [TreeSum(batch.first, term.size, term.dtype) for term in self._terms(None, None, 0.0, False)]
-        stream = generator.stream
+        (state, stream), entries, sums = (generator.state, generator.stream), None, None
+        before = [(entry, entry.as_ndarray()) for _, entry in self._model.named_buffers()]
         for number, part in enumerate(batch.parts, batch.first):
             generator.state = state
-            for entry, array in buffers:
+            for entry, array in before:
                 entry.set(array)
-            terms = self._terms(*compute(part), part.share, number == 0)
-            stream = max(stream, generator.stream)
+            computed = compute(part)
+            entries = entries or self._entries()
+            terms = _terms(*entries, *computed, part.share, number == 0)
+            sums = sums or _sums_of(terms, batch.first)
             for one, term in zip(sums, terms, strict=True):
                 one.add(term)
+            stream = max(stream, generator.stream)
+        entries = entries or self._entries()
+        sums = sums or _sums_of(_terms(*entries, None, None, 0.0, False), batch.first)
         (stream,) = self._ranks.largest(stream)
         totals = self._ranks.sum_terms(batch.count, *sums)
         generator.state = generator.seed, stream
-        return self._taken(*totals)
+        return _taken(*entries, *totals)
 
     def _entries(self):
         # Looked up in each step, since layers may make more of them, and what is frozen may change.
         parameters = [entry for _, entry in self._model.parameters() if entry.requires_grad]
         return parameters, [entry for _, entry in self._model.named_buffers()]
-
-    def _terms(self, loss, gradients, share, is_first):
-        """Return what a part of a batch adds: to the gradients, and to all else; two arrays of one axis."""
-        parameters, buffers = self._entries()
-        found = {} if gradients is None else {entry: array for entry, array in gradients if entry.is_parameter}
-        backend = backends.active()
-        of_parameters = np.zeros(sum(map(_size, parameters)), backend.dtype)
-        for entry, part in _parts(parameters, of_parameters):
-            if entry in found:
-                part[...] = backend.to_host(found[entry])
-        others = [
-            [0.0 if loss is None else float(loss)],
-            [entry in found for entry in parameters],
-            *(_said(entry, share, is_first) for entry in buffers),
-        ]
-        return of_parameters, np.concatenate(others, dtype=np.float64)
-
-    def _taken(self, of_parameters, others):
-        """Let the layers know what they learned of the whole batch, and return its loss and its gradients."""
-        (parameters, buffers), backend = self._entries(), backends.active()
-        # Of a parameter on which no part of the loss depends there is no gradient, rather than one of zeros.
-        is_found = others[1 : 1 + len(parameters)]
-        for entry, part in _parts(buffers, others[1 + len(parameters) :]):
-            entry.set(part.astype(entry.dtype))
-        pairs = [
-            (entry, backend.array(part))
-            for (entry, part), count in zip(_parts(parameters, of_parameters), is_found, strict=True)
-            if count
-        ]
-        return float(others[0]), Grads.of(backend, pairs)
 
     def align(self, optimizer):
         """Let all ranks have the state of the first, if their devices do not round alike."""
@@ -138,6 +113,41 @@ def share_state(model, optimizer, ranks):
         model.set_state(state)
         for name, arrays in of_optimizer.items():
             optimizer.set_state(names[name], arrays)
+
+
+def _terms(parameters, buffers, loss, gradients, share, is_first):
+    """Return what a part of a batch adds: to the gradients, and to all else; two arrays of one axis."""
+    found = {} if gradients is None else {entry: array for entry, array in gradients if entry.is_parameter}
+    backend = backends.active()
+    of_parameters = np.zeros(sum(map(_size, parameters)), backend.dtype)
+    for entry, part in _parts(parameters, of_parameters):
+        if entry in found:
+            part[...] = backend.to_host(found[entry])
+    others = [
+        [0.0 if loss is None else float(loss)],
+        [entry in found for entry in parameters],
+        *(_said(entry, share, is_first) for entry in buffers),
+    ]
+    return of_parameters, np.concatenate(others, dtype=np.float64)
+
+
+def _sums_of(terms, first):
+    return [TreeSum(first, term.size, term.dtype) for term in terms]
+
+
+def _taken(parameters, buffers, of_parameters, others):
+    """Let the layers know what they learned of the whole batch, and return its loss and its gradients."""
+    backend = backends.active()
+    # Of a parameter on which no part of the loss depends there is no gradient, rather than one of zeros.
+    is_found = others[1 : 1 + len(parameters)]
+    for entry, part in _parts(buffers, others[1 + len(parameters) :]):
+        entry.set(part.astype(entry.dtype))
+    pairs = [
+        (entry, backend.array(part))
+        for (entry, part), count in zip(_parts(parameters, of_parameters), is_found, strict=True)
+        if count
+    ]
+    return float(others[0]), Grads.of(backend, pairs)
 
 
 def _said(buffer, share, is_first):

@@ -25,7 +25,7 @@ OVERFIT_EPOCHS = 100
 #: The options that the optimizers take, by the same names.
 OF_OPTIMIZER = ("weight_decay", "clip_norm", "clip_value", "accumulation_steps", "average_decay")
 #: Images of a micro-batch, where a run is to be reproducible and no number is given.
-MICRO_BATCH = 8
+MICRO_BATCH = 16
 #: What may change while a run goes on, beside the places of its data: the epochs can only be raised.
 CHANGEABLE = ("epochs", "patience", "tensorboard", "proof", "proof_time", "in_memory")
 
