@@ -57,6 +57,7 @@ FLOORS = (
     ),
     (
         *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "parallel.ranks"),
+        "parallel.tree_sum",
         "processes",
         *("reading", "suggestions", "tables", "typing", "version"),
     ),
@@ -70,6 +71,7 @@ BESIDE = {
         "indexing",
         "normalization_from_onnx",
         "normalization_in_onnx",
+        "normalization_over_ranks",
         "page",
         "pooling",
         "renom",
@@ -306,6 +308,7 @@ NEED_ROOMS = {
     },
     "layers.gemm": "a function of several operations",
     "layers.normalization_from_onnx": "ONNX's normalisations have more results than the operations",
+    "layers.normalization_over_ranks": "an operation's input lies on several ranks",
     "layers.renom": "layers under the names that ReNom has for them",
     "program": "a network is exported with a softmax behind it, if that is asked for",
 }

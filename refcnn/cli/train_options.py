@@ -67,6 +67,13 @@ _STEPS = (
         f"normalisation is over N images. It takes longer, the more so the smaller N.  [default: {MICRO_BATCH}]",
     ),
     click.option(
+        "--synchronise-batch-statistics",
+        is_flag=True,
+        default=None,
+        help="Let batch normalisation take the statistics of the whole batch where several processes train, as one "
+        "process does, and not each those of its part.",
+    ),
+    click.option(
         "--lr",
         type=float,
         help="Learning rate, the largest of the schedule.  "

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import attributes, mode, philox
 from ..errors import ArgumentError, NonFiniteLossError
+from ..layers import normalization_over_ranks
 from ..model import describe_unlisted
 from ..parallel.ranks import ALONE
 from ..stored import Parameter
@@ -50,6 +51,8 @@ class Loop:
     ranks : Ranks or Alone
         Over which the sources cut each batch. All compute the same loop, each with its part of the batches; what is
         called along it must do the same on all.
+    synchronise : bool
+        Whether batch normalisation takes the statistics of a batch over all ranks, in place of each its own.
 
     Attributes
     ----------
@@ -89,6 +92,7 @@ class Loop:
         name="given",
         advice=lambda: "Give a smaller learning rate, and look for extreme values in the data.",
         ranks=ALONE,
+        synchronise=False,
     ):
         self.model, self.optimizer, self.epochs = model, optimizer, epochs
         self.train, self.validation = train, validation
@@ -99,7 +103,7 @@ class Loop:
         self.history, self.shuffle, self.losses, self.seconds = [], None, [], 0.0
         self._freeze, self._validation_loss = attributes.entries(freeze), validation_loss or loss
         self._loss, self._top_k, self._name, self._advice = loss, top_k, name, advice
-        self.ranks, self._sum = ranks, StepSum(model, ranks)
+        self.ranks, self._sum, self._synchronises = ranks, StepSum(model, ranks), synchronise
         self.base_rate = self.rate = optimizer.lr
         self._is_stopped, self._is_reproducible = False, train.micro_batch is not None
         # The model's parameters by their ids, as far as they were looked for.
@@ -207,9 +211,14 @@ class Loop:
         elif self.ranks.size == 1:
             loss, gradients = self._computed(batch)
         else:
-            loss, gradients = self._sum(*self._computed(batch) if batch.size else (None, None), batch.share)
+            loss, gradients = self._sum(*self._computed_part(batch), batch.share)
         gradients.update(self.optimizer)
         return loss
+
+    def _computed_part(self, batch):
+        if self._synchronises:
+            return normalization_over_ranks.computed(self.ranks, lambda: self._computed(batch), not batch.size)
+        return self._computed(batch) if batch.size else (None, None)
 
     def _computed(self, batch):
         """Return the loss and the gradients of a batch, or of this rank's part of one its share of them."""

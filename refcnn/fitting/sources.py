@@ -1,5 +1,6 @@
 """Where the batches of training come from: arrays, data sets, and iterables of batches."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -50,7 +51,8 @@ class Batch(NamedTuple):
         return (self,) if self.size else ()
 
 
-class CutBatch(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class CutBatch:
     """A batch that is computed in micro-batches, or a rank's part of one.
 
     Attributes
@@ -82,8 +84,8 @@ class Source:
     batches: int | None = None
     micro_batch: int | None = None
 
-    def epoch(self, shuffle: tuple[int, int] | None = None, first: int = 0) -> Iterator[Batch | CutBatch]:
-        """Yield the batches of an epoch.
+    def epoch(self, shuffle: tuple[int, int] | None = None, first: int = 0) -> Iterator[Any]:
+        """Yield the batches of an epoch: each a Batch, or a CutBatch where they are computed in micro-batches.
 
         Parameters
         ----------

@@ -54,6 +54,11 @@ def checked(options):
     options["lr"] = attributes.number("train", "lr", options.get("lr", rate), above=0)
     for name in ("epochs", "batch_size", "top_k", *(["micro_batch"] if options["micro_batch"] is not None else [])):
         attributes.integer("train", name, options[name])
+    if options["micro_batch"] is not None and options["synchronise_batch_statistics"]:
+        raise ArgumentError(
+            "--reproducible takes batch normalisation's statistics over a micro-batch, and "
+            "--synchronise-batch-statistics over the whole batch. Leave one of them out."
+        )
     attributes.number("train", "label_smoothing", options["label_smoothing"], minimum=0, below=1)
     check_monitor("train", options["monitor"])
     _check_class_weights(options["class_weights"])
@@ -176,6 +181,7 @@ def described(configuration):
         *OF_OPTIMIZER,
         "freeze",
         "micro_batch",
+        "synchronise_batch_statistics",
         "monitor",
         "patience",
     ]

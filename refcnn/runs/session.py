@@ -66,6 +66,7 @@ class Training:
             name=configuration.model,
             advice=self._advice,
             ranks=ranks,
+            synchronise=configuration.synchronise_batch_statistics,
         )
         # Of the same seed they are the same where all have the same NumPy.
         share_state(model, self.loop.optimizer, ranks)
