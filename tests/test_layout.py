@@ -205,6 +205,7 @@ def test_modules_are_looked_up_by_name_in_few_places():
 
 #: Modules and packages that name operations because they are about them, beside the rooms, with the reason.
 ABOUT_OPERATIONS = {
+    "layers.normalization_over_ranks": "an operation's input lies on several ranks",
     "opencl.convolution": "the variants of one operation, too many for its room",
     "": "the public names, the operations' functions among them",
     "tools.compare_commits": "results at two commits, of which the earlier may have no traits",
@@ -308,7 +309,6 @@ NEED_ROOMS = {
     },
     "layers.gemm": "a function of several operations",
     "layers.normalization_from_onnx": "ONNX's normalisations have more results than the operations",
-    "layers.normalization_over_ranks": "an operation's input lies on several ranks",
     "layers.renom": "layers under the names that ReNom has for them",
     "program": "a network is exported with a softmax behind it, if that is asked for",
 }

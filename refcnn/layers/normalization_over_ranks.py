@@ -86,7 +86,7 @@ def _merged(ranks, mean, variance, count):
     """
     backend = mean.backend
     rows = np.zeros((ranks.size, 1 + 2 * mean.shape[0]))
-    rows[ranks.rank] = [count, *mean.as_ndarray(), *variance.as_ndarray()]
+    rows[ranks.rank] = np.concatenate([[count], mean.as_ndarray(), variance.as_ndarray()])
     rows = _sum(ranks, rows)
     shares = rows[:, :1] / rows[:, 0].sum()
     if rows[:, 0].sum() == 1:

@@ -117,6 +117,11 @@ def test_a_micro_batch_has_at_least_one_image(value):
         options_of_runs.checked({"micro_batch": value})
 
 
+def test_statistics_of_micro_batches_and_of_whole_batches_exclude_each_other():
+    with pytest.raises(ArgumentError, match="--synchronise-batch-statistics"):
+        options_of_runs.checked({"micro_batch": 8, "synchronise_batch_statistics": True})
+
+
 class Rank(Alone):
     def __init__(self, rank, size):
         self.rank, self.size = rank, size
