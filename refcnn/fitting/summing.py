@@ -119,10 +119,9 @@ def _terms(parameters, buffers, loss, gradients, share, is_first):
     """Return what a part of a batch adds: to the gradients, and to all else; two arrays of one axis."""
     found = {} if gradients is None else {entry: array for entry, array in gradients if entry.is_parameter}
     backend = backends.active()
-    of_parameters = np.zeros(sum(map(_size, parameters)), backend.dtype)
+    of_parameters = np.empty(sum(map(_size, parameters)), backend.dtype)
     for entry, part in _parts(parameters, of_parameters):
-        if entry in found:
-            part[...] = backend.to_host(found[entry])
+        part[...] = backend.to_host(found[entry]) if entry in found else 0
     others = [
         [0.0 if loss is None else float(loss)],
         [entry in found for entry in parameters],

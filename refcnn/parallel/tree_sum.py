@@ -25,7 +25,7 @@ class TreeSum:
         self._subtrees = []
 
     def add(self, term):
-        """Add the next term, an array of one axis."""
+        """Add the next term, an array of one axis, which is the sum's own from then on."""
         self.add_subtree(0, self._next, np.asarray(term, self._dtype))
         self._next += 1
 
@@ -33,7 +33,7 @@ class TreeSum:
         """Add what follows of the tree: the sum of a subtree, as another process has made it."""
         while self._subtrees and number % 2 and self._subtrees[-1][:2] == (level, number - 1):
             former = self._subtrees.pop()[2]
-            level, number, total = level + 1, number // 2, _sum(former, total)
+            level, number, total = level + 1, number // 2, _added(former, total)
         self._subtrees.append((level, number, total))
 
     @property
@@ -47,12 +47,12 @@ class TreeSum:
         return np.array([total for *_, total in self._subtrees], self._dtype).reshape(-1, self._size)
 
     def total(self):
-        """Return the sum of all, where all the terms there are were added."""
+        """Return the sum of all, where all the terms there are were added; it takes what is there for it."""
         if not self._subtrees:
             return np.zeros(self._size, self._dtype)
         *others, (_, _, total) = self._subtrees
         for *_, former in reversed(others):
-            total = _sum(former, total)
+            total = _added(former, total)
         return total
 
 
@@ -64,7 +64,8 @@ def places_of(first, end):
     return run.places
 
 
-def _sum(first, second):
+def _added(first, second):
+    """Return the sum, in the place of the first: to make large arrays takes longer than to add them."""
     # What overflows is told where it is used.
     with np.errstate(all="ignore"):
-        return first + second
+        return np.add(first, second, out=first)

@@ -130,7 +130,7 @@ class Rank(Alone):
 def added(terms, first, end):
     run = TreeSum(first, terms.shape[1], terms.dtype)
     for term in terms[first:end]:
-        run.add(term)
+        run.add(term.copy())
     return run
 
 
