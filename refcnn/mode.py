@@ -1,4 +1,4 @@
-"""What is switched on: the tape's recording, and the behaviour that belongs to training; and of which batch it is.
+"""What is switched on: the tape, what belongs to training, what gives the same bits anywhere; and of which batch it is.
 
 All are context variables: what is switched on in one thread or asyncio task is not so in another. A thread that is
 started inside a block begins with these switched off, as :mod:`contextvars` has it.
@@ -10,6 +10,7 @@ import math
 
 _recording = contextvars.ContextVar("refcnn recording", default=False)
 _training = contextvars.ContextVar("refcnn training", default=False)
+_reproducible = contextvars.ContextVar("refcnn reproducible", default=False)
 _part = contextvars.ContextVar("refcnn part of the batch", default=(0, 1))
 
 
@@ -37,6 +38,14 @@ def training():
         yield
 
 
+def reproducible():
+    """Return a context manager in which results depend neither on how many cores a processor has nor on its tuning.
+
+    Work is cut alike for all processors of one kind, and variants of kernels are chosen without the user's database.
+    """
+    return setting(_reproducible, True)
+
+
 def part_of_batch(first, count):
     """Return a context manager in which the computation is that of ``count`` examples after the ``first`` of a batch.
 
@@ -60,6 +69,11 @@ def place_in_batch(shape):
 def is_recording():
     """Return whether operations are being recorded."""
     return _recording.get()
+
+
+def is_reproducible():
+    """Return whether results are to be the same on any number of cores."""
+    return _reproducible.get()
 
 
 def is_training():

@@ -9,6 +9,7 @@ import numpy as np
 from .. import attributes, mode, philox
 from .. import backend as backends
 from ..errors import ArgumentError, NonFiniteLossError
+from ..layers import normalization_over_ranks
 from ..model import describe_unlisted
 from ..parallel.ranks import ALONE, LostRankError
 from ..stored import Parameter
@@ -51,6 +52,8 @@ class Loop:
     ranks : Ranks or Alone
         Over which the sources cut each batch. All compute the same loop, each with its part of the batches; what is
         called along it must do the same on all.
+    synchronise : bool
+        Whether batch normalisation takes the statistics of a batch over all ranks, in place of each its own.
 
     Attributes
     ----------
@@ -90,6 +93,7 @@ class Loop:
         name="given",
         advice=lambda: "Give a smaller learning rate, and look for extreme values in the data.",
         ranks=ALONE,
+        synchronise=False,
     ):
         self.model, self.optimizer, self.epochs = model, optimizer, epochs
         self.train, self.validation = train, validation
@@ -100,9 +104,9 @@ class Loop:
         self.history, self.shuffle, self.losses, self.seconds = [], None, [], 0.0
         self._freeze, self._validation_loss = attributes.entries(freeze), validation_loss or loss
         self._loss, self._top_k, self._name, self._advice = loss, top_k, name, advice
-        self.ranks, self._sum = ranks, StepSum(model, ranks)
+        self.ranks, self._sum, self._synchronises = ranks, StepSum(model, ranks), synchronise
         self.base_rate = self.rate = optimizer.lr
-        self._is_stopped = False
+        self._is_stopped, self._is_reproducible = False, train.micro_batch is not None
         # The model's parameters by their ids, as far as they were looked for.
         self._listed = {}
         if train.batches is None and type(self.schedule) is not schedules.Constant:
@@ -138,8 +142,11 @@ class Loop:
         self._is_stopped = False
         # NumPy's own warnings would only come before the error that says more. Another thread that draws, for a model
         # that it builds for example, must not change what is drawn here.
-        with np.errstate(all="ignore"), philox.drawing_from(self.generator):
+        alike = mode.reproducible() if self._is_reproducible else contextlib.nullcontext()
+        with np.errstate(all="ignore"), philox.drawing_from(self.generator), alike:
             try:
+                if self._is_reproducible:
+                    self._sum.require_alike()
                 self._tell("on_train_begin")
                 with freezing.frozen(freezing.chosen(self.model, self._freeze)):
                     while len(self.history) < self.epochs and not self._is_stopped:
@@ -201,12 +208,24 @@ class Loop:
 
     def _step(self, batch):
         if self.ranks.size == 1:
-            loss, gradients = self._computed(batch)
+            loss, gradients = self._summed(batch)
         else:
             with self._undone_if_a_rank_is_lost():
-                loss, gradients = self._sum(*self._computed(batch) if batch.size else (None, None), batch.share)
+                loss, gradients = self._summed(batch)
         gradients.update(self.optimizer)
         return loss
+
+    def _summed(self, batch):
+        if self._is_reproducible:
+            return self._sum.of_micro_batches(batch, self._computed)
+        if self.ranks.size == 1:
+            return self._computed(batch)
+        return self._sum(*self._computed_part(batch), batch.share)
+
+    def _computed_part(self, batch):
+        if self._synchronises:
+            return normalization_over_ranks.computed(self.ranks, lambda: self._computed(batch), not batch.size)
+        return self._computed(batch) if batch.size else (None, None)
 
     @contextlib.contextmanager
     def _undone_if_a_rank_is_lost(self):

@@ -159,11 +159,8 @@ def evaluate(
     NonFiniteLossError
         If the loss is NaN or infinite.
     """
-    tally, total, weight, examples = None, 0.0, 0.0, 0
-    for batch in source.epoch():
-        if not batch.size:
-            after_batch()
-            continue
+    tally, losses, weights, examples = None, [], [], 0
+    for batch in _parts(source, after_batch):
         output = model(*batch.inputs)
         mean, part = float(loss(output, batch.target)), 1.0
         labels = labels_of(batch, output)
@@ -173,14 +170,17 @@ def evaluate(
             part = tally.add(np.moveaxis(output.as_ndarray(), 1, -1).reshape(-1, output.shape[1]), labels.reshape(-1))
         if part:
             # The loss of a batch is the mean over those that it does not ignore, NaN of none.
-            total += mean * (part * batch.size)
-            weight += part * batch.size
+            losses.append(mean * (part * batch.size))
+            weights.append(part * batch.size)
         examples += batch.size
-        after_batch()
     if ranks.size > 1:
-        tallies, totals, weights, counts = zip(*ranks.gather((tally, total, weight, examples)), strict=True)
-        tally, total, weight, examples = _Tally.sum(tallies), sum(totals), sum(weights), sum(counts)
-    mean = total / weight if weight else math.nan
+        tallies, of_ranks, weights_of_ranks, counts = zip(
+            *ranks.gather((tally, losses, weights, examples)), strict=True
+        )
+        tally, losses, weights = _Tally.sum(tallies), sum(of_ranks, []), sum(weights_of_ranks, [])
+        examples = sum(counts)
+    # In an order in which it does not matter who computed which.
+    mean = sum(sorted(losses)) / sum(sorted(weights)) if weights else math.nan
     if not math.isfinite(mean):
         raise NonFiniteLossError(f"the validation loss is {mean}")
     if tally is None:
@@ -189,6 +189,12 @@ def evaluate(
     judged = int(tally.examples.sum())
     within = tally.within / judged if top_k < len(tally.right) else None
     return Evaluation(mean, examples, int(tally.right.sum()) / judged, within, top_k, counts)
+
+
+def _parts(source, after_batch):
+    for batch in source.epoch():
+        yield from batch.parts
+        after_batch()
 
 
 def labels_of(batch: Batch, output: Variable) -> np.ndarray | None:

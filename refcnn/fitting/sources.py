@@ -1,5 +1,6 @@
 """Where the batches of training come from: arrays, data sets, and iterables of batches."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -44,6 +45,30 @@ class Batch(NamedTuple):
         """How many examples it holds."""
         return len(self.inputs[0])
 
+    @property
+    def parts(self) -> tuple:
+        """What is computed by itself, each a Batch: this one, or nothing where it is empty."""
+        return (self,) if self.size else ()
+
+
+@dataclasses.dataclass(frozen=True)
+class CutBatch:
+    """A batch that is computed in micro-batches, or a rank's part of one.
+
+    Attributes
+    ----------
+    parts : tuple of Batch
+        The micro-batches that this process computes, neighbours.
+    first : int
+        How many come before these in the whole batch.
+    count : int
+        How many the whole batch has.
+    """
+
+    parts: tuple
+    first: int
+    count: int
+
 
 class Source:
     """Base class of what gives batches.
@@ -52,12 +77,15 @@ class Source:
     ----------
     batches : int or None
         How many an epoch has; None where only its end tells.
+    micro_batch : int or None
+        How many examples of a batch are computed by themselves, whichever process does it; None for all that one has.
     """
 
     batches: int | None = None
+    micro_batch: int | None = None
 
-    def epoch(self, shuffle: tuple[int, int] | None = None, first: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch.
+    def epoch(self, shuffle: tuple[int, int] | None = None, first: int = 0) -> Iterator[Any]:
+        """Yield the batches of an epoch: each a Batch, or a CutBatch where they are computed in micro-batches.
 
         Parameters
         ----------
@@ -94,11 +122,15 @@ class ArraySource(Source):
     weigh : callable, optional
         Returns of targets the weights by which the loss is their mean; all weigh the same, if it is not given or they
         are all 0.
+    micro_batch : int, optional
+        As of :class:`Source`; the last one of a batch takes what is left. A rank has whole ones.
     """
 
-    def __init__(self, inputs, targets, batch_size, prepare=None, augmenter=None, ranks=ALONE, weigh=None):
+    def __init__(
+        self, inputs, targets, batch_size, prepare=None, augmenter=None, ranks=ALONE, weigh=None, micro_batch=None
+    ):
         self._inputs, self._targets, self._batch_size, self._prepare = inputs, targets, batch_size, prepare
-        self._augmenter, self._ranks, self._weigh = augmenter, ranks, weigh
+        self._augmenter, self._ranks, self._weigh, self.micro_batch = augmenter, ranks, weigh, micro_batch
         self.count = len(targets)
         self.batches = math.ceil(self.count / batch_size)
 
@@ -122,7 +154,16 @@ class ArraySource(Source):
         return 1 if shuffle is not None and self._augmenter is not None else 0
 
     def _batch(self, whole, shuffle):
-        first, end = self._ranks.cut(len(whole))
+        if self.micro_batch is None:
+            return self._part(whole, *self._ranks.cut(len(whole)), shuffle)
+        starts = range(0, len(whole), self.micro_batch)
+        first, end = self._ranks.cut(len(starts))
+        parts = [
+            self._part(whole, start, min(start + self.micro_batch, len(whole)), shuffle) for start in starts[first:end]
+        ]
+        return CutBatch(tuple(parts), first, len(starts))
+
+    def _part(self, whole, first, end, shuffle):
         augmenter = None if shuffle is None or first == end else self._augmenter
         chosen = whole[first:end]
         if augmenter is not None and len(chosen) < len(whole):
@@ -180,6 +221,7 @@ def source(
     augment: Any = None,
     ranks: Alone = ALONE,
     weigh: Callable[[np.ndarray], np.ndarray] | None = None,
+    micro_batch: int | None = None,
 ) -> Source:
     """Return the batches of what a user gave.
 
@@ -193,7 +235,7 @@ def source(
         What it is called, for messages.
     augment : str or sequence of Augmentation, optional
         What becomes of images in training, as of :func:`refcnn.fit`.
-    ranks, weigh
+    ranks, weigh, micro_batch
         As of :class:`ArraySource`, of a data set.
 
     Raises
@@ -215,7 +257,9 @@ def source(
     attributes.integer(what, "batch_size", batch_size)
     if isinstance(data, DataSet):
         augmenter = None if augment is None else augmenter_of(data, augment)
-        return ArraySource((data.x,), data.y, batch_size, data.preprocessing.apply, augmenter, ranks, weigh)
+        return ArraySource(
+            (data.x,), data.y, batch_size, data.preprocessing.apply, augmenter, ranks, weigh, micro_batch
+        )
     if isinstance(data, tuple) and len(data) == 2:
         return _of_arrays(*data, batch_size, what, augment)
     if isinstance(data, (np.ndarray, Variable, str)) or not isinstance(data, Iterable):

@@ -12,6 +12,7 @@ that what decides about an exchange must be the same for all of them.
 import atexit
 import contextlib
 import contextvars
+import itertools
 import math
 import os
 import signal
@@ -25,6 +26,7 @@ import numpy as np
 
 from ..errors import ArgumentError, RefcnnError
 from ..mode import setting
+from .tree_sum import TreeSum, places_of
 
 Result = TypeVar("Result")
 
@@ -96,9 +98,13 @@ class Alone:
     def is_first(self) -> bool:
         return self.rank == 0
 
-    def cut(self, count: int) -> tuple[int, int]:
-        """Return the first of this rank's part of so many things, and the first after it: lower ranks have one more."""
-        return -(-self.rank * count // self.size), -(-(self.rank + 1) * count // self.size)
+    def cut(self, count: int, rank: int | None = None) -> tuple[int, int]:
+        """Return the first of this rank's part of so many things, and the first after it: lower ranks have one more.
+
+        Or that of another rank.
+        """
+        rank = self.rank if rank is None else rank
+        return -(-rank * count // self.size), -(-(rank + 1) * count // self.size)
 
     def meet(self) -> None:
         """Wait for all ranks; RankError where one has failed."""
@@ -129,6 +135,13 @@ class Alone:
         They are added in the order of the ranks.
         """
         return list(arrays)
+
+    def sum_terms(self, count: int, *sums: TreeSum) -> list[np.ndarray]:
+        """Return the sums of so many numbered terms each, to which every rank has added those of its :meth:`cut`.
+
+        They have the same bits on all, and on any number of ranks.
+        """
+        return [one.total() for one in sums]
 
 
 class Ranks(Alone):
@@ -181,10 +194,17 @@ class Ranks(Alone):
         return self._meet(numbers)
 
     def sum(self, *arrays):
-        try:
-            self._patience = self.limit
+        with self._limited():
             self._meet()
             return [self._sum(np.ascontiguousarray(array)) for array in arrays]
+
+    @contextlib.contextmanager
+    def _limited(self):
+        """End those that have not come to what is exchanged in the block before the limit."""
+        try:
+            self._patience = self.limit
+            yield
+            return
         except TimeoutError:
             missing = self._missing()
         finally:
@@ -246,6 +266,19 @@ class Ranks(Alone):
         group, world = communicator.Get_group(), self._mpi.COMM_WORLD.Get_group()
         return set(self._mpi.Group.Translate_ranks(group, range(group.Get_size()), world))
 
+    def sum_terms(self, count, *sums):
+        places = [places_of(*self.cut(count, rank)) for rank in range(self.size)]
+
+        def in_tree(rows):
+            total = TreeSum(0, rows.shape[1], rows.dtype)
+            for place, row in zip(itertools.chain(*places), rows, strict=True):
+                total.add_subtree(*place, row)
+            return total.total()
+
+        with self._limited():
+            self._meet()
+            return [self._added_in_pieces(one.rows, list(map(len, places)), in_tree) for one in sums]
+
     def leave(self, error: BaseException) -> NoReturn:
         """Tell the others why this rank cannot go on, in the place of what they wait for, and raise what they do.
 
@@ -297,21 +330,37 @@ class Ranks(Alone):
         return [self._mpi.pickle.loads(joined[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
 
     def _sum(self, array):
-        """Each rank adds one piece, in the order of the ranks, and all get it from there: no bit depends on MPI."""
-        ends = np.arange(1, self.size + 1) * array.size // self.size
+        total = self._added_in_pieces(array.reshape(1, -1), [1] * self.size, _in_their_order)
+        return total.reshape(array.shape)
+
+    def _added_in_pieces(self, rows, counts, add):
+        """Return what a function makes of all ranks' rows, column by column: no bit depends on MPI.
+
+        Each rank adds one piece of all of them, and all get it from there.
+
+        Parameters
+        ----------
+        rows : ndarray
+            This rank's, (rows, columns).
+        counts : list of int
+            How many each rank has.
+        add : callable
+            Returns of all the rows of some columns their sum.
+        """
+        columns = rows.shape[1]
+        ends = np.arange(1, self.size + 1) * columns // self.size
         firsts = np.concatenate([[0], ends[:-1]])
         sizes, own = ends - firsts, int(ends[self.rank] - firsts[self.rank])
-        kind, flat = self._mpi.Datatype.fromcode(array.dtype.char), array.reshape(-1)
-        parts = np.empty((self.size, own), array.dtype)
-        received = [parts, ([own] * self.size, np.arange(self.size) * own), kind]
-        self._wait(self._communicator.Ialltoallv, [flat, (sizes, firsts), kind], received)
-        total = parts[0]
-        with np.errstate(all="ignore"):
-            for part in parts[1:]:
-                total = total + part
-        result = np.empty_like(flat)
-        self._wait(self._communicator.Iallgatherv, [total, kind], [result, (sizes, firsts), kind])
-        return result.reshape(array.shape)
+        kind = self._mpi.Datatype.fromcode(rows.dtype.char)
+        # What goes to a rank lies together.
+        flat = np.concatenate([rows[:, first:end].reshape(-1) for first, end in zip(firsts, ends, strict=True)])
+        pieces = np.empty((sum(counts), own), rows.dtype)
+        sent = [flat, (len(rows) * sizes, len(rows) * firsts), kind]
+        received = [pieces, (np.array(counts) * own, (np.cumsum(counts) - counts) * own), kind]
+        self._wait(self._communicator.Ialltoallv, sent, received)
+        total = np.empty(columns, rows.dtype)
+        self._wait(self._communicator.Iallgatherv, [add(pieces), kind], [total, (sizes, firsts), kind])
+        return total
 
     def _wait(self, begin, *arguments):
         """Wait for an exchange, and leave the processor to others meanwhile, which may be what it is waited for."""
@@ -340,6 +389,14 @@ class Ranks(Alone):
                 "little memory. Under Open MPI's mpiexec --with-ft ulfm a training goes on without it once it has "
                 "begun; else it goes on by --resume."
             ) from error
+
+
+def _in_their_order(rows):
+    total = rows[0]
+    with np.errstate(all="ignore"):
+        for row in rows[1:]:
+            total = total + row
+    return total
 
 
 def _yield():

@@ -48,7 +48,7 @@ class Training:
         self.run, self.model, self.train, self.validation, self.taken = run, model, train, validation, taken
         self.ranks = ranks
         configuration = run.configuration
-        options = vars(configuration)
+        options, micro_batch = vars(configuration), configuration.micro_batch
         self.lock = contextlib.ExitStack()
         self.stopping = options_of_runs.make_stopping(options)
         self.remarks = []
@@ -56,8 +56,8 @@ class Training:
         self.loop = Loop(
             model,
             options_of_runs.make_optimizer(options),
-            source(train, configuration.batch_size, "train", configuration.augment, ranks, weigh),
-            source(validation, configuration.batch_size, "train", ranks=ranks),
+            source(train, configuration.batch_size, "train", configuration.augment, ranks, weigh, micro_batch),
+            source(validation, configuration.batch_size, "train", ranks=ranks, micro_batch=micro_batch),
             epochs=configuration.epochs,
             loss=options_of_runs.make_loss(options, train.y, len(train.classes)),
             # What is judged is comparable from run to run.
@@ -68,6 +68,7 @@ class Training:
             name=configuration.model,
             advice=self._advice,
             ranks=ranks,
+            synchronise=configuration.synchronise_batch_statistics,
         )
         # Of the same seed they are the same where all have the same NumPy.
         share_state(model, self.loop.optimizer, ranks)

@@ -50,7 +50,7 @@ def floats(shape, seed):
     return (rng.normal(size=shape) * 2.0 ** rng.integers(-3, 4, shape)).astype(np.float32)
 
 
-def first_step(model, x, target, batch_size, ranks):
+def first_step(model, x, target, batch_size, ranks, synchronise=False):
     """Return the loss and the gradients of a step, where the loss is the mean of the examples' sums of products."""
     optimizer = Keeping()
     loop = Loop(
@@ -60,6 +60,7 @@ def first_step(model, x, target, batch_size, ranks):
         epochs=1,
         loss=lambda output, target: (output * target).sum() / len(target),
         ranks=ranks,
+        synchronise=synchronise,
     )
     with own_generator((3, 1)):
         batch = next(loop.train.epoch())
@@ -154,18 +155,23 @@ def check_gradients(ranks, backend):
 class Network(rm.Model):
     """A network with all that depends on the place of an example in its batch, and parameters that nothing uses."""
 
-    def __init__(self, classes):
+    def __init__(self, classes, normalises=False, normalises_rows=False):
         super().__init__()
+        # Not behind a bias, of which there is no gradient then but rounding, which Adam takes for one.
+        normalization = [rm.BatchNormalization()] if normalises else []
         self.unused = rm.Parameter(np.ones(3))
         self.layers_in_use = rm.Sequential(
             [
+                *normalization,
                 rm.Conv2d(3, filter=3, padding=1),
                 rm.Softplus(),
+                *copy.deepcopy(normalization),
                 rm.SpatialDropout(0.3),
                 rm.AveragePool2d(2, stride=2),
                 rm.Flatten(),
                 rm.Dense(7),
                 rm.Tanh(),
+                *([rm.BatchNormalization(0.7)] if normalises_rows else []),
                 rm.Dropout(0.4),
                 rm.Dense(classes),
             ]
@@ -185,6 +191,7 @@ OPTIONS = {
     "average_decay": st.sampled_from((None, 0.5)),
     "weight_decay": st.sampled_from((0.0, 0.1)),
     "freeze": st.sampled_from(((), ("layers_in_use.0",))),
+    "synchronise": st.booleans(),
 }
 
 
@@ -218,6 +225,7 @@ def train(model, data, validation, batch_size, options, ranks):
             freeze=options["freeze"],
             top_k=2,
             ranks=ranks,
+            synchronise=options["synchronise"],
         )
         loop.run()
         stream = loop.generator.stream
@@ -240,7 +248,9 @@ def check_training(ranks, backend):
         whole = from_arrays(images, labels)
         data, validation = whole.subset(slice(count)), whole.subset(slice(count, None))
         rm.set_seed(number)
-        model = Network(3)
+        # Of a single example's values at one place no variance follows, but of a part's among several.
+        sizes_of_batches = {min(batch_size, count), count % batch_size or batch_size}
+        model = Network(3, options["synchronise"], options["synchronise"] and min(sizes_of_batches) > 1)
         model(np.zeros((1, 1, 6, 6)))
         twin = copy.deepcopy(model)
         several = train(model, data, validation, batch_size, options, ranks)
@@ -300,7 +310,42 @@ def check_statistics(ranks, backend):
     return check
 
 
-CHECKS = {"gradients": check_gradients, "training": check_training, "statistics": check_statistics}
+def check_synchronised(ranks, backend):
+    """Yield a check that with the statistics of all ranks float32 is as near to float64's one process as it can be."""
+
+    @given(sizes=st.tuples(st.integers(2, 13), st.integers(1, 3), st.integers(1, 9)), number=st.integers(0, 2**32))
+    def check(sizes, number):
+        count, channels, side = sizes
+        x, target = floats((count, channels, side, side), number), floats((count, 2), number + 1)
+        rm.set_seed(number)
+        model = rm.Sequential(
+            [rm.Conv2d(4, filter=1), rm.Softplus(), rm.BatchNormalization(), rm.Flatten(), rm.Dense(2)]
+        )
+        model(x)
+        twin = copy.deepcopy(model)
+        loss, gradients = first_step(model, x, target, count, ranks, synchronise=True)
+        with rm.use_backend("reference:float64"):
+            exact, expected = first_step(twin, x, target, count, ALONE)
+        rows = [("the loss", loss, exact)]
+        of_model, of_twin = dict(gradients), dict(expected)
+        for (name, entry), (_, other) in zip(model.parameters(), twin.parameters(), strict=True):
+            rows.append((name, of_model[entry], of_twin[other]))
+        for (name, entry), (_, other) in zip(model.named_buffers(), twin.named_buffers(), strict=True):
+            rows.append((name, entry.as_ndarray(), other.as_ndarray()))
+        most = 1e-4 * (1 + max(np.abs(other).max() for *_, other in rows))
+        errors = {name: np.abs(one - other).max() for name, one, other in rows}
+        off = {name: error for name, error in errors.items() if error > most}
+        agreed(ranks, f"off by more than {most}: {off}" if off else None)
+
+    return check
+
+
+CHECKS = {
+    "gradients": check_gradients,
+    "training": check_training,
+    "statistics": check_statistics,
+    "synchronised": check_synchronised,
+}
 
 
 def main(*arguments):

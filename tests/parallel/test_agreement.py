@@ -20,9 +20,9 @@ def test_several_processes_find_what_one_does(mpi, seed, size):
     """Gradients on devices within their proved bound, training in float64 to its rounding; uneven cuts among them."""
     devices = ["reference"] + [finding.best().name] * bool(finding.usable())
     checks = [("gradients", device, 12, seed) for device in devices]
-    checks += [("statistics", device, 5, seed) for device in devices]
+    checks += [(name, device, 5, seed) for device in devices for name in ("statistics", "synchronised")]
     status, out, err = mpi(
-        size, PROGRAM, *(part for check in checks for part in check), "training", "reference:float64", 15, seed
+        size, PROGRAM, *(part for check in checks for part in check), "training", "reference:float64", 25, seed
     )
     assert status == 0, err
     assert sorted(out.split("\n")) == ["", *(f"rank {rank} is through" for rank in range(size))]
