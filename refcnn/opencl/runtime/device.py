@@ -20,7 +20,7 @@ from .vectors import forced_vector_width, vector_width, vector_widths
 
 #: For how many cores work is cut where the results are to be the same on any number of them: with fewer the work-items
 #: queue, and more have nothing to do.
-_UNITS_OF_PROCESSORS = 16
+_UNITS_OF_PROCESSORS = 8
 
 
 def _of(part, method):
