@@ -119,6 +119,7 @@ class Ranks(Alone):
         from mpi4py import MPI
 
         self._mpi, self._communicator, self._is_waiting = MPI, communicator, False
+        self._told = []
         self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
         host = communicator.Split_type(MPI.COMM_TYPE_SHARED)
         self.host_rank, self.host_size = host.Get_rank(), host.Get_size()
@@ -145,6 +146,16 @@ class Ranks(Alone):
     def sum(self, array):
         self._meet()
         return self._sum(np.ascontiguousarray(array))
+
+    def tell(self, rank: int, value: Any) -> None:
+        """Send a rank an object that can be pickled, and do not wait until it hears it."""
+        self._told = [request for request in self._told if not request.test()[0]]
+        self._told.append(self._communicator.isend(value, rank))
+
+    def hear(self, rank: int) -> tuple[Any, ...]:
+        """Return in a tuple the next object that a rank has told this one; an empty one if there is none yet."""
+        message = self._communicator.improbe(rank)
+        return () if message is None else (message.recv(),)
 
     def fail(self, error: BaseException) -> RankError:
         """Tell the others of an error, in the place of what they wait for, and return it as all raise it.
