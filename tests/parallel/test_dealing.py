@@ -1,4 +1,4 @@
-"""Tasks that are dealt out to ranks: each is done once, and an error of a rank, or of what hears the results, ends all."""
+"""Tasks that are dealt out to ranks: each is done once, and an error of any rank ends all."""
 
 import re
 
