@@ -3,6 +3,9 @@
 import contextlib
 import functools
 import os
+import sys
+
+import click
 
 
 def among_ranks(command):
@@ -31,7 +34,7 @@ def _quiet(is_quiet):
         yield
 
 
-def use_device(ranks, text):
+def use_device(ranks, text, is_open=False):
     """Compute on this rank's device from now on, with its share of the cores; return lines that say who has what.
 
     Parameters
@@ -39,10 +42,31 @@ def use_device(ranks, text):
     ranks : Ranks or Alone
     text : str
         What ``--backend`` says: one device or several.
+    is_open : bool
+        As of :func:`refcnn.parallel.placing.device_of`.
     """
     from .. import backend
     from ..parallel import placing
 
     cores = placing.share_cores(ranks)
-    backend.use_backend(placing.device_of(text, ranks))
+    backend.use_backend(placing.device_of(text, ranks, is_open))
     return placing.described(ranks, backend.active(), cores)
+
+
+def start_ranks(processes, option):
+    """Run this very command line again in several processes, but for one option, and end with their exit status.
+
+    Parameters
+    ----------
+    processes : int
+    option : str
+        Which has asked for it.
+    """
+    from ..parallel import ranks, starting
+
+    if ranks.is_started_by_mpi():
+        raise click.UsageError(f"this process was started by MPI already: leave {option} out.")
+    command, remarks = starting.launcher(processes)
+    for remark in remarks:
+        click.echo(f"Warning: {remark}", err=True)
+    sys.exit(starting.run([*command, *starting.same_program(option)]))

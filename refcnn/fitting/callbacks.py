@@ -117,8 +117,8 @@ class TimeLimit(Callback):
         self._end = time.monotonic() + self.seconds
 
     def on_batch_end(self, loop: "Loop") -> None:
-        """Stop where the time is over."""
-        if time.monotonic() >= self._end:
+        """Stop where the time is over, on the first of several ranks that looks."""
+        if any(loop.ranks.largest(time.monotonic() >= self._end)):
             loop.stop()
 
 

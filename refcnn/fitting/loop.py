@@ -6,11 +6,13 @@ import time
 
 import numpy as np
 
-from .. import attributes, philox
+from .. import attributes, mode, philox
 from ..errors import ArgumentError, NonFiniteLossError
 from ..model import describe_unlisted
+from ..parallel.ranks import ALONE
 from ..stored import Parameter
 from . import freezing, metrics, schedules
+from .summing import StepSum
 
 
 class Loop:
@@ -44,6 +46,9 @@ class Loop:
         What the model is called in messages.
     advice : callable
         Returns what to do about a loss that is not finite.
+    ranks : Ranks or Alone
+        Over which the sources cut each batch. All compute the same loop, each with its part of the batches; what is
+        called along it must do the same on all.
 
     Attributes
     ----------
@@ -82,6 +87,7 @@ class Loop:
         top_k=metrics.TOP_K,
         name="given",
         advice=lambda: "Give a smaller learning rate, and look for extreme values in the data.",
+        ranks=ALONE,
     ):
         self.model, self.optimizer, self.epochs = model, optimizer, epochs
         self.train, self.validation = train, validation
@@ -92,6 +98,7 @@ class Loop:
         self.history, self.shuffle, self.losses, self.seconds = [], None, [], 0.0
         self._freeze, self._validation_loss = attributes.entries(freeze), validation_loss or loss
         self._loss, self._top_k, self._name, self._advice = loss, top_k, name, advice
+        self.ranks, self._sum = ranks, StepSum(model, ranks)
         self.base_rate = self.rate = optimizer.lr
         self._is_stopped = False
         # The model's parameters by their ids, as far as they were looked for.
@@ -179,20 +186,33 @@ class Loop:
         for batch in self.train.epoch(shuffle, len(self.losses)):
             self.rate = self.optimizer.lr = self.rate_of(len(self.losses))
             self.losses.append(self._step(batch))
+            if self.ranks.size > 1:
+                # It is a number already, and a rank that found out later than another would let it wait.
+                self._read_loss(len(self.losses) - 1)
             self.seconds = time.perf_counter() - begun
             self._tell("on_batch_end")
             if self._is_stopped:
                 break
         self.read_losses()
+        self._sum.align(self.optimizer)
         self.seconds = time.perf_counter() - begun
 
     def _step(self, batch):
-        with self.model.train():
-            loss = self._loss(self.model(*batch.inputs), batch.target)
-        gradients = loss.grad()
-        self._check_listed(gradients)
+        if self.ranks.size == 1:
+            loss, gradients = self._computed(batch)
+        else:
+            loss, gradients = self._sum(*self._computed(batch) if batch.size else (None, None), batch.share)
         gradients.update(self.optimizer)
         return loss
+
+    def _computed(self, batch):
+        """Return the loss and the gradients of a batch, or of this rank's part of one its share of them."""
+        with self.model.train(), mode.part_of_batch(batch.first, batch.size):
+            loss = self._loss(self.model(*batch.inputs), batch.target)
+            loss = loss if batch.share == 1 else loss * batch.share
+        gradients = loss.grad()
+        self._check_listed(gradients)
+        return loss, gradients
 
     def _check_listed(self, gradients):
         """Refuse a step that would change what no checkpoint holds, as a layer that only training reads may be."""
@@ -245,6 +265,7 @@ class Loop:
                     self._validation_loss,
                     self._top_k,
                     lambda: self._tell("on_validation_batch_end"),
+                    self.ranks,
                 )
         except NonFiniteLossError as error:
             raise self.non_finite(str(error)) from None

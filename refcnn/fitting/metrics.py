@@ -10,6 +10,7 @@ import numpy as np
 from ..data import one_hot
 from ..errors import NonFiniteLossError
 from ..layers.softmax_cross_entropy import softmax_cross_entropy
+from ..parallel.ranks import ALONE, Alone
 from ..variable import Variable
 from .sources import Batch, Source
 
@@ -145,8 +146,11 @@ def evaluate(
     loss: Callable[[Variable, Any], Variable] = cross_entropy,
     top_k: int = TOP_K,
     after_batch: Callable[[], object] = lambda: None,
+    ranks: Alone = ALONE,
 ) -> Evaluation:
     """Run a model on all batches of a source, and judge what it gives.
+
+    Of several ranks, over which the source cuts the batches, all return what is found of the whole.
 
     Raises
     ------
@@ -155,6 +159,9 @@ def evaluate(
     """
     tally, total, weight, examples = None, 0.0, 0.0, 0
     for batch in source.epoch():
+        if not batch.size:
+            after_batch()
+            continue
         output = model(*batch.inputs)
         mean, part = float(loss(output, batch.target)), 1.0
         labels = labels_of(batch, output)
@@ -168,6 +175,9 @@ def evaluate(
             weight += part * batch.size
         examples += batch.size
         after_batch()
+    if ranks.size > 1:
+        tallies, totals, weights, counts = zip(*ranks.gather((tally, total, weight, examples)), strict=True)
+        tally, total, weight, examples = _Tally.sum(tallies), sum(totals), sum(weights), sum(counts)
     mean = total / weight if weight else math.nan
     if not math.isfinite(mean):
         raise NonFiniteLossError(f"the validation loss is {mean}")
@@ -204,6 +214,18 @@ class _Tally:
     def __init__(self, classes, top_k):
         self.examples, self.predicted, self.right = (np.zeros(classes, np.int64) for _ in range(3))
         self.within, self._top_k = 0, top_k
+
+    @classmethod
+    def sum(cls, tallies):
+        """Return the tally of all that several counted, None among which counted nothing; None where none did."""
+        counted = [tally for tally in tallies if tally is not None]
+        if not counted:
+            return None
+        total = cls(len(counted[0].right), counted[0]._top_k)
+        for tally in counted:
+            for name in ("examples", "predicted", "right", "within"):
+                setattr(total, name, getattr(total, name) + getattr(tally, name))
+        return total
 
     def add(self, output, labels):
         """Count what has a class; return which part of all that is."""

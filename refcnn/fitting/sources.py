@@ -1,7 +1,7 @@
 """Where the batches of training come from: arrays, data sets, and iterables of batches."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from ..data import DataSet
 from ..data.ahead import ahead, reading_threads
 from ..data.augment import Augmenter, Draws
 from ..errors import ArgumentError, DataError, ShapeError
+from ..parallel.ranks import ALONE, Alone
 from ..philox import permutation
 from ..variable import Variable
 
@@ -24,10 +25,16 @@ class Batch(NamedTuple):
         What the model is called with.
     target : array_like
         What the loss compares the model's output with; of classes their indices, or rows of probabilities.
+    first : int
+        How many examples come before these in the whole batch, where this is a rank's part of one.
+    share : float
+        What part of the whole batch's loss, a mean by weights, is that of these examples.
     """
 
     inputs: tuple
     target: Any
+    first: int = 0
+    share: float = 1.0
 
     @property
     def size(self) -> int:
@@ -65,7 +72,7 @@ class Source:
 
 
 class ArraySource(Source):
-    """Batches of arrays that have one entry for each example along their first axis.
+    """Batches of arrays that have one entry for each example along their first axis; of several ranks each has a part.
 
     Images that are stored, or augmented, are made ready ahead of the step, by threads.
 
@@ -79,24 +86,29 @@ class ArraySource(Source):
         Makes the model's input of an array's part.
     augmenter : Augmenter, optional
         What becomes of the single input and of the targets where an epoch is shuffled.
+    ranks : Ranks or Alone
+        Over which each batch is cut. A rank that has no example of one has an empty batch.
+    weigh : callable, optional
+        Returns of targets the weights by which the loss is their mean; all weigh the same, if it is not given or these
+        are all 0.
     """
 
-    def __init__(self, inputs, targets, batch_size, prepare=None, augmenter=None):
+    def __init__(self, inputs, targets, batch_size, prepare=None, augmenter=None, ranks=ALONE, weigh=None):
         self._inputs, self._targets, self._batch_size, self._prepare = inputs, targets, batch_size, prepare
-        self._augmenter = augmenter
+        self._augmenter, self._ranks, self._weigh = augmenter, ranks, weigh
         self.count = len(targets)
         self.batches = math.ceil(self.count / batch_size)
 
     def epoch(self, shuffle=None, first=0):
         order = np.arange(self.count) if shuffle is None else permutation(*shuffle, self.count)
         starts = range(first * self._batch_size, self.count, self._batch_size)
-        parts = (order[start : start + self._batch_size] for start in starts)
+        wholes = (order[start : start + self._batch_size] for start in starts)
 
-        def batch(chosen):
-            return self._batch(chosen, shuffle)
+        def batch(whole):
+            return self._batch(whole, shuffle)
 
         threads = self._threads(shuffle)
-        return ahead(batch, parts, threads) if threads else map(batch, parts)
+        return ahead(batch, wholes, threads) if threads else map(batch, wholes)
 
     def size(self, index):
         return min(self._batch_size, self.count - index * self._batch_size)
@@ -106,11 +118,23 @@ class ArraySource(Source):
             return reading_threads()
         return 1 if shuffle is not None and self._augmenter is not None else 0
 
-    def _batch(self, chosen, shuffle):
+    def _batch(self, whole, shuffle):
+        first, end = self._ranks.cut(len(whole))
+        augmenter = None if shuffle is None or first == end else self._augmenter
+        chosen = whole[first:end]
+        if augmenter is not None and len(chosen) < len(whole):
+            chosen = whole.take(range(first, end + augmenter.mates), mode="wrap")
         inputs, target = [array[chosen] for array in self._inputs], self._targets[chosen]
-        if shuffle is not None and self._augmenter is not None:
-            inputs[0], target = self._augmenter(inputs[0], target, Draws(*shuffle, chosen))
-        return Batch(tuple(inputs if self._prepare is None else map(self._prepare, inputs)), target)
+        if augmenter is not None:
+            inputs[0], target = augmenter(inputs[0], target, Draws(*shuffle, chosen))
+            inputs[0], target = inputs[0][: end - first], target[: end - first]
+        inputs = tuple(inputs if self._prepare is None else map(self._prepare, inputs))
+        return Batch(inputs, target, first, self._share(whole, first, end))
+
+    def _share(self, whole, first, end):
+        weights = np.ones(len(whole)) if self._weigh is None else self._weigh(self._targets[whole])
+        weights = weights if weights.any() else np.ones(len(whole))
+        return float(weights[first:end].sum() / weights.sum())
 
 
 class IterableSource(Source):
@@ -149,7 +173,14 @@ class IterableSource(Source):
         return self._sizes[index]
 
 
-def source(data: Any, batch_size: int, what: str, augment: Any = None) -> Source:
+def source(
+    data: Any,
+    batch_size: int,
+    what: str,
+    augment: Any = None,
+    ranks: Alone = ALONE,
+    weigh: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Source:
     """Return the batches of what a user gave.
 
     Parameters
@@ -162,6 +193,8 @@ def source(data: Any, batch_size: int, what: str, augment: Any = None) -> Source
         What it is called, for messages.
     augment : str or sequence of Augmentation, optional
         What becomes of images in training, as of :func:`refcnn.fit`.
+    ranks, weigh
+        As of :class:`ArraySource`, of a data set.
 
     Raises
     ------
@@ -182,7 +215,7 @@ def source(data: Any, batch_size: int, what: str, augment: Any = None) -> Source
     attributes.integer(what, "batch_size", batch_size)
     if isinstance(data, DataSet):
         augmenter = None if augment is None else augmenter_of(data, augment)
-        return ArraySource((data.x,), data.y, batch_size, data.preprocessing.apply, augmenter)
+        return ArraySource((data.x,), data.y, batch_size, data.preprocessing.apply, augmenter, ranks, weigh)
     if isinstance(data, tuple) and len(data) == 2:
         return _of_arrays(*data, batch_size, what, augment)
     if isinstance(data, (np.ndarray, Variable, str)) or not isinstance(data, Iterable):

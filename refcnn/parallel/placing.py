@@ -41,16 +41,18 @@ def part_of(cores: list[int], rank: int, size: int) -> list[int]:
     return cores[rank * len(cores) // size : (rank + 1) * len(cores) // size]
 
 
-def device_of(text: str, ranks: "Alone") -> str:
+def device_of(text: str, ranks: "Alone", is_open: bool = False) -> str:
     """Return the specification of the backend on which this rank computes.
 
     Parameters
     ----------
     text : str
         As of :func:`refcnn.backend.find`, or several with commas between them, which the ranks on each host take in
-        turn. Where it leaves the device open (``auto``, ``opencl``), and the best is a GPU, they take the GPUs of its
-        platform in turn.
+        turn.
     ranks : Ranks or Alone
+    is_open : bool
+        Whether other devices will do too: where the one is a GPU, the ranks take the GPUs of its platform in turn, as
+        they do where the text is ``auto`` or ``opencl``.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def device_of(text: str, ranks: "Alone") -> str:
             f"--backend names {len(names)} devices, but there {_are(ranks.host_size)} on this machine. Name as many at "
             f"most, or start more processes: --processes {len(names)}"
         )
-    if ranks.host_size > 1 and len(names) == 1 and names[0] in ("auto", "opencl"):
+    if ranks.host_size > 1 and len(names) == 1 and (is_open or names[0] in ("auto", "opencl")):
         names = backend.alike(names[0])
     return names[ranks.host_rank % len(names)]
 

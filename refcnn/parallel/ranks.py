@@ -11,12 +11,13 @@ that what decides about an exchange must be the same for all of them.
 
 import contextlib
 import contextvars
+import math
 import os
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -83,6 +84,10 @@ class Alone:
     def is_first(self) -> bool:
         return self.rank == 0
 
+    def cut(self, count: int) -> tuple[int, int]:
+        """Return the first of this rank's part of so many things, and the first after it: lower ranks have one more."""
+        return -(-self.rank * count // self.size), -(-(self.rank + 1) * count // self.size)
+
     def meet(self) -> None:
         """Wait for all ranks; RankError where one has failed."""
 
@@ -102,9 +107,12 @@ class Alone:
         """Return what a function gives on rank 0, which alone calls it; it can be pickled."""
         return self.broadcast(function(*arguments, **keywords) if self.is_first else None)
 
-    def sum(self, array: np.ndarray) -> np.ndarray:
-        """Return the sum of the ranks' arrays, of one shape and dtype: the same bits on all, added in their order."""
-        return array
+    def sum(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        """Return the sum of each of the ranks' arrays, of one shape and dtype: the same bits on all.
+
+        They are added in the order of the ranks.
+        """
+        return list(arrays)
 
 
 class Ranks(Alone):
@@ -119,7 +127,8 @@ class Ranks(Alone):
         from mpi4py import MPI
 
         self._mpi, self._communicator, self._is_waiting = MPI, communicator, False
-        self._told = []
+        self._told: list = []
+        self._patience = math.inf
         self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
         host = communicator.Split_type(MPI.COMM_TYPE_SHARED)
         self.host_rank, self.host_size = host.Get_rank(), host.Get_size()
@@ -143,9 +152,9 @@ class Ranks(Alone):
     def largest(self, *numbers):
         return self._meet(numbers)
 
-    def sum(self, array):
+    def sum(self, *arrays):
         self._meet()
-        return self._sum(np.ascontiguousarray(array))
+        return [self._sum(np.ascontiguousarray(array)) for array in arrays]
 
     def tell(self, rank: int, value: Any) -> None:
         """Send a rank an object that can be pickled, and do not wait until it hears it."""
@@ -157,20 +166,22 @@ class Ranks(Alone):
         message = self._communicator.improbe(rank)
         return () if message is None else (message.recv(),)
 
-    def fail(self, error: BaseException) -> RankError:
-        """Tell the others of an error, in the place of what they wait for, and return it as all raise it.
+    def leave(self, error: BaseException) -> NoReturn:
+        """Tell the others why this rank cannot go on, in the place of what they wait for, and raise what they do.
 
         Where they do not come within :data:`PATIENCE`, as in a step that takes longer, it is shown here, and MPI ends
         all ranks at once.
         """
-        # An exchange that was left, as by a signal, cannot be followed by another.
-        if not self._is_waiting:
-            try:
+        if isinstance(error, KeyboardInterrupt) and self._is_waiting:
+            # The signal goes to all ranks, and no exchange can follow one that was left.
+            raise error if self.is_first else SystemExit(_status(error))
+        if not isinstance(error, (RefcnnError, KeyboardInterrupt, SystemExit)) and not _is_of_click(error):
+            # A fault of the program: where it came from is known here alone.
+            traceback.print_exception(error)
+        with contextlib.suppress(TimeoutError):
+            if not self._is_waiting:
+                self._patience = PATIENCE
                 self._meet(error=error)
-            except RankError as agreed:
-                return agreed
-            except TimeoutError:
-                pass
         print(f"Error: {RankError(_text(error), self.rank)}", file=sys.stderr, flush=True)
         self._communicator.Abort(_status(error))
         raise AssertionError("MPI's Abort ends the process")
@@ -180,11 +191,12 @@ class Ranks(Alone):
         given = np.zeros(1 + _MOST_NUMBERS, np.int64)
         given[0], given[1 : 1 + len(numbers)] = error is not None, numbers
         found = np.empty_like(given)
-        patience = None if error is None else PATIENCE
-        self._wait(self._communicator.Iallreduce(given, found, self._mpi.MAX), patience)
+        self._wait(self._communicator.Iallreduce(given, found, self._mpi.MAX))
         if found[0]:
             told = self._all_of(None if error is None else (_text(error), _status(error)))
             rank, (text, status) = next((rank, said) for rank, said in enumerate(told) if said is not None)
+            if text is None:
+                raise SystemExit(status) from error
             is_common = all(said == (text, status) for said in told)
             raise RankError(text, None if is_common else rank, status, self.is_first) from error
         return tuple(map(int, found[1 : 1 + len(numbers)]))
@@ -216,12 +228,12 @@ class Ranks(Alone):
         self._wait(self._communicator.Iallgatherv([total, kind], [result, (sizes, firsts), kind]))
         return result.reshape(array.shape)
 
-    def _wait(self, request, patience=None):
+    def _wait(self, request):
         """Wait for an exchange, and leave the processor to others meanwhile, which may be what it is waited for."""
         begun, pause, self._is_waiting = time.monotonic(), _SHORTEST, True
         while not request.Test():
             waited = time.monotonic() - begun
-            if patience is not None and waited > patience:
+            if waited > self._patience:
                 raise TimeoutError
             if waited < _EAGER:
                 _yield()
@@ -237,12 +249,18 @@ def _yield():
 
 
 def _text(error):
-    """Return what to say of an error, in one form for those of refcnn, of click and of Python."""
+    """Return what to say of an error, in one form for those of refcnn, of click and of Python; None of a mere end."""
+    if isinstance(error, SystemExit):
+        return None
+    if isinstance(error, KeyboardInterrupt):
+        return str(error) or "Stopped."
     say = getattr(error, "format_message", error.__str__)
     return say() if isinstance(error, RefcnnError) or _is_of_click(error) else f"{type(error).__name__}: {error}"
 
 
 def _status(error):
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 0 if error.code is None else 1
     return getattr(error, "status", getattr(error, "exit_code", 1))
 
 
@@ -250,8 +268,8 @@ def _is_of_click(error):
     return hasattr(error, "format_message")
 
 
-_ALONE = Alone()
-_current: contextvars.ContextVar = contextvars.ContextVar("refcnn ranks", default=_ALONE)
+ALONE = Alone()
+_current: contextvars.ContextVar = contextvars.ContextVar("refcnn ranks", default=ALONE)
 
 
 def current() -> Alone:
@@ -273,7 +291,7 @@ def started_as() -> int:
 def joined() -> Iterator[Alone]:
     """Work among the ranks within the block, and give them; alone, where MPI has not started this process.
 
-    At the end of the block each waits for the others. Where the block is left by SystemExit, all must leave it so.
+    At the end of the block each waits for the others. Where one leaves it by SystemExit, all do.
 
     Raises
     ------
@@ -293,13 +311,10 @@ def joined() -> Iterator[Alone]:
         try:
             yield ranks
             ranks.meet()
-        except (RankError, SystemExit):
+        except RankError:
             raise
         except BaseException as error:
-            if not isinstance(error, (RefcnnError, KeyboardInterrupt)) and not _is_of_click(error):
-                # A fault of the program: where it came from is known here alone.
-                traceback.print_exception(error)
-            raise ranks.fail(error) from error
+            ranks.leave(error)
 
 
 def _world():

@@ -56,6 +56,18 @@ def _is_open_mpi(program):
     return "Open MPI" in found.stdout or "open-mpi" in found.stdout or "prte" in found.stdout.lower()
 
 
+def same_program(option: str) -> list[str]:
+    """Return the command that this process runs, without an option and its value."""
+    given, arguments = iter(sys.argv[1:]), []
+    for argument in given:
+        if argument == option:
+            next(given, None)
+        elif not argument.startswith(f"{option}="):
+            arguments.append(argument)
+    # Without -P the current folder, which may hold data of strangers, would be the first place for every import.
+    return [sys.executable, "-P", "-m", "refcnn", *arguments]
+
+
 def run(command: Sequence[str]) -> int:
     """Run ranks to their end and return their exit status; signals that ask this process to stop are passed on.
 

@@ -113,6 +113,19 @@ def make_loss(options, labels, classes):
     return (lambda output, target: cross_entropy(output, target, **changes)) if changes else cross_entropy
 
 
+def example_weights(options, labels, classes):
+    """Return what gives of targets the weights by which the training's loss is their mean; None where all are alike.
+
+    The parameters are those of :func:`make_loss`.
+    """
+    weights = class_weights(options["class_weights"], labels, classes)
+    # Of rows, into which mixup makes the targets, it is the mean by their number.
+    augmentations = () if options["augment"] is None else augment.parse(options["augment"])
+    if weights is None or any(isinstance(one, augment.Mixup) for one in augmentations):
+        return None
+    return weights.__getitem__
+
+
 def class_weights(given, labels, classes):
     """Return a weight for each class, or None where all are alike.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from ...backend import results_of
 from ...errors import BackendError, DataError, FileWriteError, ShapeError
 from ...parallel.dealing import deal
-from ...parallel.ranks import Alone
+from ...parallel.ranks import ALONE
 from ...shapes import sides, transposed_output_shape
 from ...version import __version__
 from ..bundles.bundle import unpack
@@ -91,7 +91,7 @@ class Progress:
         """A device is done."""
 
 
-def run(specifications, options, progress=None, ranks=Alone()):
+def run(specifications, options, progress=None, ranks=ALONE):
     """Test subjects one after the other, their rows side by side on several ranks, which must all call it.
 
     Parameters
