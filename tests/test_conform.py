@@ -71,7 +71,7 @@ class Wrong:
     def add_backward(self, dy, a, b):
         return dy
 
-    def dropout(self, x, *, ratio, seed, stream):
+    def dropout(self, x, *, ratio, seed, stream, first):
         raise ValueError("dropout was left out")
 
     def sgd(self, w, g, v, *, lr, momentum, nesterov):
@@ -412,7 +412,7 @@ def test_what_fails_stands_at_the_end_of_the_output(faults):
 
 
 def test_an_interrupted_run_tells_what_it_found(monkeypatch):
-    def stopped(specifications, options, progress):
+    def stopped(specifications, options, progress, ranks):
         row = Row("relu", "forward", verdict="wrong", failure=Failure("off by one"))
         progress.device_begins("reference", [("relu", "forward", None)])
         progress.device_ends(DeviceReport("reference", "NumPy", rows=[row]))
