@@ -127,7 +127,7 @@ class Ranks(Alone):
         from mpi4py import MPI
 
         self._mpi, self._communicator, self._is_waiting = MPI, communicator, False
-        self._told: list = []
+        self._told = []
         self._patience = math.inf
         self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
         host = communicator.Split_type(MPI.COMM_TYPE_SHARED)
