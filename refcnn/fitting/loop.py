@@ -32,7 +32,8 @@ class Loop:
     epochs : int
         Of the whole training, those in ``history`` among them.
     loss : callable
-        Called as ``loss(output, target)``; returns a Variable of shape ().
+        Called as ``loss(output, target)``; returns a Variable of shape (). With a source that weighs examples also
+        ``total``, by what their sum is divided then.
     schedule : Schedule, optional
         By default the rate is the same throughout.
     callbacks : iterable of Callback
@@ -208,8 +209,12 @@ class Loop:
     def _computed(self, batch):
         """Return the loss and the gradients of a batch, or of this rank's part of one its share of them."""
         with self.model.train(), mode.part_of_batch(batch.first, batch.size):
-            loss = self._loss(self.model(*batch.inputs), batch.target)
-            loss = loss if batch.share == 1 else loss * batch.share
+            output = self.model(*batch.inputs)
+            if batch.total is not None:
+                loss = self._loss(output, batch.target, total=batch.total)
+            else:
+                loss = self._loss(output, batch.target)
+                loss = loss if batch.share == 1 else loss * batch.share
         gradients = loss.grad()
         self._check_listed(gradients)
         return loss, gradients

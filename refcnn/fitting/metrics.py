@@ -124,12 +124,14 @@ class Evaluation:
         return {name: value for name, value in found.items() if value is not None}
 
 
-def cross_entropy(output: Variable, target: Any, **options: Any) -> Variable:
+def cross_entropy(output: Variable, target: Any, total: float | None = None, **options: Any) -> Variable:
     """Return :func:`refcnn.softmax_cross_entropy`, with class indices as rows of ones and zeros where that is the same.
 
     With class weights, or an ignored index, it is not: of indices the mean is divided by the sum of the weights, and of
-    rows by their number.
+    rows by their number; or by ``total`` where the examples are a part of a batch with that sum of weights.
     """
+    if total is not None:
+        return softmax_cross_entropy(output, target, reduce_sum=False, **options).sum() / total
     indices = np.asarray(target) if not isinstance(target, Variable) else None
     if indices is not None and indices.ndim == 1 and indices.dtype.kind in "iu" and len(output.shape) == 2:
         weights = options.get("class_weight")

@@ -28,13 +28,16 @@ class Batch(NamedTuple):
     first : int
         How many examples come before these in the whole batch, where this is a rank's part of one.
     share : float
-        What part of the whole batch's loss, a mean by weights, is that of these examples.
+        What part of the whole batch's loss, a mean over the examples, is that of these.
+    total : float or None
+        Where it is a mean by other weights, by what the sum of the examples' losses is divided in the whole batch.
     """
 
     inputs: tuple
     target: Any
     first: int = 0
     share: float = 1.0
+    total: float | None = None
 
     @property
     def size(self) -> int:
@@ -89,7 +92,7 @@ class ArraySource(Source):
     ranks : Ranks or Alone
         Over which each batch is cut. A rank that has no example of one has an empty batch.
     weigh : callable, optional
-        Returns of targets the weights by which the loss is their mean; all weigh the same, if it is not given or these
+        Returns of targets the weights by which the loss is their mean; all weigh the same, if it is not given or they
         are all 0.
     """
 
@@ -129,12 +132,9 @@ class ArraySource(Source):
             inputs[0], target = augmenter(inputs[0], target, Draws(*shuffle, chosen))
             inputs[0], target = inputs[0][: end - first], target[: end - first]
         inputs = tuple(inputs if self._prepare is None else map(self._prepare, inputs))
-        return Batch(inputs, target, first, self._share(whole, first, end))
-
-    def _share(self, whole, first, end):
-        weights = np.ones(len(whole)) if self._weigh is None else self._weigh(self._targets[whole])
-        weights = weights if weights.any() else np.ones(len(whole))
-        return float(weights[first:end].sum() / weights.sum())
+        share = (end - first) / len(whole)
+        weights = None if self._weigh is None or share == 1 else self._weigh(self._targets[whole])
+        return Batch(inputs, target, first, share, float(weights.sum()) or None if weights is not None else None)
 
 
 class IterableSource(Source):

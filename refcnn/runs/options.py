@@ -1,6 +1,7 @@
 """The options of a training: their defaults, their checks, and what is made of them."""
 
 import dataclasses
+import functools
 import re
 
 import numpy as np
@@ -110,7 +111,7 @@ def make_loss(options, labels, classes):
     weights = class_weights(options["class_weights"], labels, classes)
     changes = {"label_smoothing": options["label_smoothing"]} if options["label_smoothing"] else {}
     changes |= {} if weights is None else {"class_weight": weights}
-    return (lambda output, target: cross_entropy(output, target, **changes)) if changes else cross_entropy
+    return functools.partial(cross_entropy, **changes) if changes else cross_entropy
 
 
 def example_weights(options, labels, classes):
