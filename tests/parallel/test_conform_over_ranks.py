@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 
 import pytest
 from hypothesis import given
@@ -47,7 +48,7 @@ faulty = Faulty()
 OPERATIONS = [word for name in ("add", "relu", "reshape", "where", "sgd") for word in ("--operation", name)]
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
 from refcnn.cli import main
 from refcnn.conformance.running import testing
 from refcnn.errors import BackendError
@@ -63,6 +64,8 @@ def run(self, task):
         raise BackendError("the device has gone")
     if rank == 1 and "fault" in sys.argv[1]:
         raise ZeroDivisionError("there is nothing to divide by")
+    if "signal" in sys.argv[1]:
+        signal.raise_signal(signal.SIGTERM)
     tested = usual(self, task)
     if rank == 1 and "other" in sys.argv[1]:
         tested.description["driver"] = "2"
@@ -149,6 +152,12 @@ def test_an_error_of_a_rank_is_no_verdict_and_shown_once(conform, how, message):
     assert ended.status == 2, ended
     assert (ended.out + ended.err).count(message) == 1, ended
     assert "onform." not in ended.out
+
+
+def test_a_signal_that_stops_all_is_told_once(conform):
+    ended = conform(2, "signal", "--device", "reference", *OPERATIONS)
+    assert ended.status == 128 + signal.SIGTERM, ended
+    assert (ended.out + ended.err).count("Stopped") == 1, ended
 
 
 def test_what_cannot_be_run_is_said_once(conform):
