@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from refcnn import rooms
 from refcnn.backend import results_of
 from refcnn.conformance.theory import sliding
-from refcnn.conformance.theory.bounds import UNDEFINED
 
 
 def with_trait(name):
@@ -116,17 +115,3 @@ def test_where_slopes_turn():
     # The first window's pixels may come to the same, the last one's are equal, and exact.
     assert pool.may_flip([images], [errors], window) == 1
     assert pool.may_flip([images], [np.zeros(images.shape)], window) == 0
-
-
-@pytest.mark.parametrize("operation", with_trait("narrow_bound"))
-@settings(max_examples=60)
-@given(data=st.data())
-def test_narrow_bounds_are_nowhere_above_the_others(operation, data):
-    room = rooms.require(rooms.CONFORMANCE, operation)
-    case = data.draw(room.cases("tiny"))
-    with np.errstate(all="ignore"):
-        narrow = room.narrow_bound(case.inputs, case.attributes)
-        wide = room.forward_bound(case.inputs, case.attributes)
-    if narrow is not None:
-        is_open = (wide == UNDEFINED) | np.isinf(wide)
-        assert ((narrow <= wide) & (narrow != UNDEFINED) | is_open).all()

@@ -39,7 +39,9 @@ class _Commands(click.Group):
             with threadpool_limits(limits=1, user_api="blas"), stoppable():
                 return super().invoke(context)
         except RankError as error:
-            raise _of_ranks(error) from error
+            told = click.ClickException(message(error))
+            told.exit_code = error.status
+            raise told from error
         except RefcnnError as error:
             raise click.ClickException(message(error)) from error
         except KeyboardInterrupt as stop:
@@ -61,15 +63,6 @@ def leave(text, stop, **options):
         if not is_started_by_mpi() or started_as() == 0:
             click.echo(text, **options)
     sys.exit(getattr(stop, "status", exit_status(signal.SIGINT)))
-
-
-def _of_ranks(error):
-    """Return what ends each rank after an error of any of them, which one shows."""
-    if not error.is_told_here:
-        return SystemExit(error.status)
-    shown_error = click.ClickException(message(error))
-    shown_error.exit_code = error.status
-    return shown_error
 
 
 def message(error):

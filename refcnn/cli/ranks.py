@@ -17,10 +17,15 @@ def among_ranks(command):
 
     @functools.wraps(command)
     def run(*arguments, **options):
-        from ..parallel.ranks import joined
+        from ..parallel.ranks import RankError, joined
 
-        with joined() as ranks, _quiet(not ranks.is_first):
-            return command(ranks, *arguments, **options)
+        try:
+            with joined() as ranks, _quiet(not ranks.is_first):
+                return command(ranks, *arguments, **options)
+        except RankError as error:
+            if error.is_told_here:
+                raise
+            sys.exit(error.status)
 
     return run
 

@@ -128,7 +128,7 @@ class Ranks(Alone):
 
         self._mpi, self._communicator, self._is_waiting = MPI, communicator, False
         self._told = []
-        self._patience = math.inf
+        self._has_ended, self._patience = False, math.inf
         self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
         host = communicator.Split_type(MPI.COMM_TYPE_SHARED)
         self.host_rank, self.host_size = host.Get_rank(), host.Get_size()
@@ -169,9 +169,13 @@ class Ranks(Alone):
     def leave(self, error: BaseException) -> NoReturn:
         """Tell the others why this rank cannot go on, in the place of what they wait for, and raise what they do.
 
+        What they all know of already is raised as it is.
+
         Where they do not come within :data:`PATIENCE`, as in a step that takes longer, it is shown here, and MPI ends
         all ranks at once.
         """
+        if self._has_ended:
+            raise error
         if isinstance(error, KeyboardInterrupt) and self._is_waiting:
             # The signal goes to all ranks, and no exchange can follow one that was left.
             raise error if self.is_first else SystemExit(_status(error))
@@ -193,6 +197,7 @@ class Ranks(Alone):
         found = np.empty_like(given)
         self._wait(self._communicator.Iallreduce(given, found, self._mpi.MAX))
         if found[0]:
+            self._has_ended = True
             told = self._all_of(None if error is None else (_text(error), _status(error)))
             rank, (text, status) = next((rank, said) for rank, said in enumerate(told) if said is not None)
             if text is None:
@@ -311,8 +316,6 @@ def joined() -> Iterator[Alone]:
         try:
             yield ranks
             ranks.meet()
-        except RankError:
-            raise
         except BaseException as error:
             ranks.leave(error)
 

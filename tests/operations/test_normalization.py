@@ -1,5 +1,6 @@
 """Normalisation: by the statistics of batches, and by those that are kept of them."""
 
+import functools
 import re
 
 import numpy as np
@@ -11,9 +12,13 @@ from hypothesis import strategies as st
 from onnx.reference import ReferenceEvaluator
 
 import refcnn as rm
+from refcnn import rooms
 from refcnn.conformance.judging import comparison, judge
-from refcnn.conformance.operations.normalization import OPERATIONS
+from refcnn.conformance.operations.normalization import OPERATIONS, batch_cases
 from refcnn.conformance.subjects import finding as subjects
+from refcnn.conformance.theory import bounds
+from refcnn.conformance.theory.approximation import Approximation
+from refcnn.conformance.theory.bounds import UNDEFINED
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import ArgumentError, ShapeError
 from refcnn.mode import recording
@@ -181,6 +186,30 @@ ONNX = {
     "layer_normalization": "LayerNormalization",
     "rms_normalization": "RMSNormalization",
 }
+
+
+@given(case=batch_cases("tiny"), error=st.sampled_from((None, 0.0, 1e-7, 0.5)))
+def test_the_bound_of_inference_by_channels_is_that_of_running_error_analysis(case, error):
+    attributes = {**case.attributes, "training": False}
+    errors = (None if error is None else error * np.abs(np.nan_to_num(case.inputs[0])), *(None,) * 4)
+    with np.errstate(all="ignore"):
+        bound = rooms.require(rooms.CONFORMANCE, "batch_normalization").forward_bound(case.inputs, attributes, errors)
+        form = 1, -1, *[1] * (case.inputs[0].ndim - 2)
+        x, scale, bias, mean, variance = map(Approximation.of_input, case.inputs, errors)
+        scale, bias, mean, variance = (entry.reshape(form) for entry in (scale, bias, mean, variance))
+        deviation = (variance + Approximation.of_attribute(attributes["epsilon"])).sqrt()
+        factor = scale / deviation
+        forms = (x - mean) / deviation * scale + bias, (x - mean) * factor + bias, x * factor + (bias - mean * factor)
+        running = functools.reduce(Approximation.or_as, forms)
+    expected = running.bound
+    known = (expected != UNDEFINED) & np.isfinite(expected) & np.isfinite(running.exact)
+    np.testing.assert_array_equal(bound[~known], expected[~known])
+    assert (bound[known] >= expected[known] * (1 - 1e-9)).all()
+    # What needs no rounding is not known of a whole channel: x - mean, a few roundings of some eight, or y itself.
+    of_result = bounds.gamma(1) * np.abs(running.exact[known])
+    of_underflow = 20 * bounds.underflow() * (1 + np.abs(scale.exact)) * (1 + 1 / np.abs(deviation.exact))
+    of_underflow = np.broadcast_to(of_underflow, bound.shape)[known]
+    assert (bound[known] <= 1.5 * expected[known] + of_result + of_underflow).all()
 
 
 def test_a_momentum_that_is_rounded_before_it_is_taken_from_1_conforms():

@@ -127,36 +127,38 @@ def verdict(computed, expected, bound, *, dtype=None, statistics=None, signed_ze
     if not expected.size:
         return Verdict(0.0, 0.0, 0.0, None, "there are no elements", "there are no elements")
     bound = np.broadcast_to(bound, expected.shape)
-    difference, ratio, is_counted = _errors(computed, expected, bound, signed_zeros)
+    difference, ratio, told = _errors(computed, expected, bound, signed_zeros)
     if statistics is not None:
         statistics.add(ratio, np.where(ratio > 0, _in_ulp(difference, expected.astype(np.float64), bound), 0))
     worst = tuple(map(int, np.unravel_index(np.argmax(ratio), ratio.shape)))
-    told = np.where(is_counted, np.where(np.isnan(difference), np.inf, difference), 0)
+    # Nearly always there are none, and they need not be looked for.
+    of_wrong = np.extract(ratio > 1, told) if ratio[worst] > 1 else np.zeros(0)
     return Verdict(
         float(ratio[worst]),
         float(told.max()),
-        float(told[ratio > 1].max(initial=0)),
+        float(of_wrong.max(initial=0)),
         worst,
         f"element {worst} is {_short(computed[worst])}, where {_short(expected[worst])} is exact and "
         f"{bound[worst]:.2g} the error bound",
-        f"{int((ratio > 1).sum())} of {ratio.size} elements are wrong; the worst is {worst}:\n"
+        f"{of_wrong.size} of {ratio.size} elements are wrong; the worst is {worst}:\n"
         f"  computed   {computed[worst]!r}\n  exact      {expected[worst].item()!r}\n"
         f"  difference {float(difference[worst])!r}\n  bound      {float(bound[worst])!r}",
     )
 
 
 def _errors(computed, expected, bound, signed_zeros):
-    """Return for each element its difference, the ratio of that to the bound, and whether there is one to tell.
+    """Return for each element its difference, the ratio of that to the bound, and the difference that there is to tell.
 
     The ratio is 0 of what is accepted, and infinite of what no bound allows.
     """
-    if expected.dtype.kind == "f" and not signed_zeros and bound.min(initial=0) >= 0 and bound.max(initial=0) < np.inf:
+    least = bound.min()
+    if expected.dtype.kind == "f" and not signed_zeros and least >= 0 and bound.max(initial=0) < np.inf:
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            difference = np.abs(computed.astype(np.float64) - expected)
+            difference = np.abs(np.subtract(computed, expected, dtype=np.float64))
             if np.isfinite(difference.max(initial=0)):
                 # As nearly always: all numbers, of which none may be another than its bound allows.
-                is_off = difference != 0
-                return difference, np.divide(difference, bound, out=np.zeros_like(difference), where=is_off), is_off
+                ratio = difference / bound
+                return difference, ratio if least > 0 else np.where(difference == 0, 0, ratio), difference
     same = (computed == expected) | (np.isnan(expected) & np.isnan(computed))
     found, exact = computed.astype(np.float64), expected.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
@@ -172,7 +174,8 @@ def _errors(computed, expected, bound, signed_zeros):
     if signed_zeros:
         has_other_sign = (exact == 0) & (found == 0) & (np.signbit(exact) != np.signbit(found))
         accepted, ratio = accepted & ~has_other_sign, np.where(has_other_sign, np.inf, ratio)
-    return difference, np.where(accepted, 0, np.where(np.isnan(ratio), np.inf, ratio)), ~(same | is_open)
+    told = np.where(same | is_open, 0, np.where(np.isnan(difference), np.inf, difference))
+    return difference, np.where(accepted, 0, np.where(np.isnan(ratio), np.inf, ratio)), told
 
 
 def _short(number):

@@ -106,10 +106,6 @@ def may_flip(inputs, errors, attributes):
     return None
 
 
-#: ``narrow_bound(inputs, attributes)``, nowhere above ``forward_bound`` and known sooner: what keeps to it keeps to the
-#: other. It may return None.
-narrow_bound = None
-
 #: Where the operation may be folded into the convolution before it: ``folded(w, b, *own)`` returns the kernels and the
 #: bias that give its result then, as :class:`~refcnn.conformance.theory.approximation.Approximation`.
 folded = None

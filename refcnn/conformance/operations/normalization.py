@@ -7,8 +7,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..theory.approximation import Approximation
-from ..theory.bounds import UNDEFINED
+from ..theory.bounds import UNDEFINED, facts, gamma, number_format, underflow
 from ..theory.pieces import linear_in_first
+from ..theory.scaled import Scaled
 from ..theory.statistics import mean_and_variance
 from ..theory.strategies import FEW_NOT_FINITE, VAST, Case, arrays, extents, grown
 
@@ -131,6 +132,9 @@ class BatchNormalization:
 
     def forward_bound(self, inputs, attributes, errors=None):
         """y = scale (x - mean) / sqrt(variance + epsilon) + bias; running = momentum running + (1 - momentum) batch."""
+        bound = None if attributes["training"] else self._bound_by_channels(inputs, attributes, errors)
+        if bound is not None:
+            return bound
         given = self._given(inputs, errors)
         mean, variance, deviation = self._statistics(given, attributes)
         x, scale, bias, *running = given
@@ -140,13 +144,34 @@ class BatchNormalization:
         batches = zip(running, (mean, variance), strict=True)
         return (y, *(_running(*pair, attributes["momentum"]).bound.reshape(-1) for pair in batches))
 
-    def narrow_bound(self, inputs, attributes):
-        """Outside of training by the formula in one form alone."""
-        if attributes["training"]:
+    def _bound_by_channels(self, inputs, attributes, errors):
+        """Return the bound of :func:`_shifted` by coefficients of each channel; None if something may be no number."""
+        x, errors = inputs[0].astype(np.float64, copy=False), errors or (None,) * len(inputs)
+        known, others = facts(inputs[0], errors[0]), self._of_channels(inputs[1:], errors[1:], x.ndim)
+        if not known.is_finite or not all(np.isfinite(entry.exact + entry.error).all() for entry in others):
             return None
-        x, scale, bias, mean, variance = self._given(inputs)
-        _, _, deviation = self._statistics((x, scale, bias, mean, variance), attributes)
-        return (scale * ((x - mean) / deviation) + bias).bound
+        scale, bias, mean, _ = others
+        _, _, deviation = self._statistics((None, *others), attributes)
+        factor = scale / deviation
+        shift = bias - mean * factor
+        error = 0.0 if known.error is None else known.error.max(initial=0)
+        distance = Scaled.of_elements(scale.shape, known.largest + np.abs(mean.exact), error)
+        distance = distance.off_by(mean.error).rounded()
+        from_mean = (distance / deviation * scale).or_as(distance * factor).off_by(bias.error)
+        from_zero = (Scaled.of_elements(scale.shape, known.largest, error) * factor).off_by(shift.error)
+        # The sum of either and bias or shift is rounded once more; that of its exact magnitude is added below.
+        largest = np.abs(bias.exact) + np.abs(shift.exact) + from_mean.most + from_zero.most
+        if from_mean.is_lost or from_zero.is_lost or not (largest < number_format().largest / 2).all():
+            return None
+        difference, share = x - mean.exact, gamma(1)
+        y = difference * (share * factor.exact)
+        y += share * bias.exact
+        bound = from_mean.error(np.abs(difference, out=difference), known.error)
+        np.maximum(bound, from_zero.error(known.magnitude, known.error), out=bound)
+        bound *= 1 + share
+        bound += np.abs(y, out=y)
+        bound += underflow()
+        return bound
 
     def backward_bound(self, dy, inputs, attributes, needs):
         """As the reference's formulas, with the statistics as forward rounded them."""
@@ -194,8 +219,14 @@ class BatchNormalization:
     @staticmethod
     def _given(inputs, errors=None):
         """Return the inputs, all but x in a shape that is broadcast with x."""
-        x, *of_channels = map(Approximation.of_input, inputs, errors or (None,) * len(inputs))
-        return x, *(entry.reshape((1, -1, *[1] * (x.ndim - 2))) for entry in of_channels)
+        errors = errors or (None,) * len(inputs)
+        x = Approximation.of_input(inputs[0], errors[0])
+        return x, *BatchNormalization._of_channels(inputs[1:], errors[1:], x.ndim)
+
+    @staticmethod
+    def _of_channels(inputs, errors, dimensions):
+        shape = 1, -1, *[1] * (dimensions - 2)
+        return [entry.reshape(shape) for entry in map(Approximation.of_input, inputs, errors)]
 
     @staticmethod
     def _statistics(given, attributes):

@@ -152,23 +152,26 @@ def extreme_error(extreme, error):
     return error + np.where(may_tie, number_format().smallest_normal, 0)
 
 
-class _Facts:
+class Facts:
     """What bounds ask of an array: its magnitudes, whether it is finite, and how far off it is read.
 
     Attributes
     ----------
     magnitude : ndarray of float64
+    largest : float
+        The largest of these, NaN if there is one.
     is_finite : bool
     error : ndarray of float64 or None
         None where it is 0 everywhere.
     """
 
-    __slots__ = ("magnitude", "is_finite", "error", "__weakref__")
+    __slots__ = ("magnitude", "largest", "is_finite", "error", "__weakref__")
 
     def __init__(self, x, error=None):
         with np.errstate(invalid="ignore"):
             self.magnitude = np.abs(x.astype(np.float64, copy=False))
-            self.is_finite = bool(np.isfinite(self.magnitude.max(initial=0)))
+            self.largest = float(self.magnitude.max(initial=0))
+        self.is_finite = math.isfinite(self.largest)
         self.error = None
         if error is not None:
             found = input_error(x, error)
@@ -180,7 +183,7 @@ class _Facts:
                 self.error = input_error(x)
 
     @property
-    def largest(self):
+    def readable(self):
         """The magnitudes that may be read."""
         return self.magnitude if self.error is None else self.magnitude + self.error
 
@@ -188,14 +191,14 @@ class _Facts:
 _constants = {}
 
 
-def _facts(x, error=None):
-    """Return the :class:`_Facts` of an array, which are kept of arrays that cannot be written to, as weights are."""
+def facts(x, error=None):
+    """Return the :class:`Facts` of an array, which are kept of arrays that cannot be written to, as weights are."""
     if error is not None or x.flags.writeable or x.base is not None:
-        return _Facts(x, error)
+        return Facts(x, error)
     setting_now = number_format().name, are_subnormals_kept()
     key = id(x), *setting_now
     if key not in _constants:
-        _constants[key] = _Facts(x)
+        _constants[key] = Facts(x)
         weakref.finalize(x, _constants.pop, key, None)
     return _constants[key]
 
@@ -206,7 +209,7 @@ def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None), und
     With inputs that are off by e_x, e_w and e_b, and X = |x| + e_x,
     W = |w| + e_w, B = |b| + e_b:
 
-        product(e_x, |w|) + product(X, e_w) + e_b              the inputs' errors
+        product(e_x, W) + product(|x|, e_w) + e_b              the inputs' errors
         + gamma(n) (product(X, W) + B)                         n roundings of each term
         + 2 n (1 + gamma(n)) times the underflow of one of as many results
 
@@ -230,7 +233,7 @@ def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None), und
     ndarray of float64
     """
     inputs = of_x, of_w, of_b = [
-        None if entry is None else _facts(entry, error) for entry, error in zip((x, w, b), errors, strict=True)
+        None if entry is None else facts(entry, error) for entry, error in zip((x, w, b), errors, strict=True)
     ]
     if not all(entry is None or entry.is_finite for entry in inputs):
         # What is NaN or infinite must be just that, unless finite terms beside it may overflow.
@@ -245,17 +248,22 @@ def sum_of_products(product, x, w, terms, b=None, errors=(None, None, None), und
         bound = np.where(np.isfinite(touched), of_finite, bound)
         return bound if undefined is None else np.where(undefined, UNDEFINED, bound)
     n = terms + (b is not None)
-    magnitude = product(of_x.largest, of_w.largest)
-    if b is not None:
-        magnitude = magnitude + of_b.largest
-    bound = gamma(n) * magnitude
-    bound += 2 * n * underflow() * (1 + gamma(n))
-    if of_x.error is not None:
-        bound += product(of_x.error, of_w.magnitude)
+    share, of_bias = gamma(n), 0.0 if b is None else of_b.readable
+    if of_x.error is None or not np.isfinite(share):
+        magnitude = product(of_x.readable, of_w.readable) + of_bias
+        # Of none of too many terms anything is known, also where all are 0.
+        bound = share * magnitude if np.isfinite(share) else np.full(magnitude.shape, np.inf)
+    else:
+        # Errors of x and roundings alike are linear in what multiplies W.
+        bound = product(of_x.error + share * of_x.readable, of_w.readable) + share * of_bias
+        magnitude = bound / share
+        if may_overflow(magnitude.max(initial=0)):
+            magnitude = product(of_x.readable, of_w.readable) + of_bias
     if of_w.error is not None:
-        bound += product(of_x.largest, of_w.error)
+        bound += product(of_x.magnitude, of_w.error)
     if b is not None and of_b.error is not None:
         bound += of_b.error
+    bound += 2 * n * underflow() * (1 + share)
     return overflowing(bound, magnitude)
 
 

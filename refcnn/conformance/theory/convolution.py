@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from .bounds import sum_of_products, sum_of_terms
+from .bounds import facts, sum_of_products, sum_of_terms
 
 
 def gathered_bound(product, x, w, b=None, errors=None):
@@ -24,8 +24,9 @@ def gathered_bound(product, x, w, b=None, errors=None):
     errors : tuple of (ndarray or None), optional
         By how much x, w and b may be off.
     """
-    not_finite, undefined = _not_finite(w), None
-    if not_finite.any():
+    undefined = None
+    if not facts(w).is_finite:
+        not_finite = _not_finite(w)
         of_channel = _for_each(not_finite.reshape(len(w), -1).sum(axis=1), w.ndim)
         undefined = of_channel > product(np.ones(x.shape), not_finite)
     return sum_of_products(product, x, w, w[0].size, b, errors or (None, None, None), undefined)
@@ -47,8 +48,9 @@ def spread_bound(product, dy, w, windows, groups, b=None, errors=None):
     errors : tuple of (ndarray or None), optional
         By how much dy, w and b may be off.
     """
-    not_finite, undefined = _not_finite(w), None
-    if not_finite.any():
+    undefined = None
+    if not facts(w).is_finite:
+        not_finite = _not_finite(w)
         of_channel = not_finite.reshape(groups, len(w) // groups, w.shape[1], -1).sum(axis=(1, 3))
         undefined = _for_each(of_channel, w.ndim) > product(np.ones(dy.shape), not_finite)
     terms = windows * (len(w) // groups)
@@ -69,13 +71,15 @@ def weights_bound(product, dy, x, w_shape, groups):
     w_shape : tuple of int
     groups : int
     """
-    outputs, inputs, *taps = w_shape
-    ones = (1,) * len(taps)
-    of_kernel = _of_channels(_not_finite(dy)).reshape(-1, 1, *ones)
-    of_channel = _of_channels(_not_finite(x)).reshape(groups, 1, -1)
-    of_channel = np.repeat(of_channel, outputs // groups, axis=1).reshape(outputs, inputs, *ones)
-    undefined = of_kernel > product(_not_finite(dy), np.ones(x.shape))
-    undefined |= of_channel > product(np.ones(dy.shape), _not_finite(x))
+    undefined = None
+    if not (facts(dy).is_finite and facts(x).is_finite):
+        outputs, inputs, *taps = w_shape
+        ones = (1,) * len(taps)
+        of_kernel = _of_channels(_not_finite(dy)).reshape(-1, 1, *ones)
+        of_channel = _of_channels(_not_finite(x)).reshape(groups, 1, -1)
+        of_channel = np.repeat(of_channel, outputs // groups, axis=1).reshape(outputs, inputs, *ones)
+        undefined = of_kernel > product(_not_finite(dy), np.ones(x.shape))
+        undefined |= of_channel > product(np.ones(dy.shape), _not_finite(x))
     return sum_of_products(product, dy, x, dy.shape[0] * math.prod(dy.shape[2:]), undefined=undefined)
 
 

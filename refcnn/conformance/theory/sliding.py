@@ -10,17 +10,21 @@ import numpy as np
 
 #: Elements of the matrix of windows, but for a single image's: what caches hold, in float64.
 _MOST_ELEMENTS = 2**18
+#: Columns of that matrix, which may have more elements then: kernels are read for so many at least.
+_LEAST_COLUMNS = 2**8
 
 
 def gathered(x, w, stride, dilation, groups, out):
     """x (N, C, H, W) padded, w (K, C/groups, kh, kw) -> (N, K, *out): sums of products under each window."""
     kernels, taps = _of_groups(w, groups), w.shape[2:]
-    y = np.empty((len(x), groups, kernels.shape[1], math.prod(out)), dtype=x.dtype)
+    y = np.empty((len(x), len(w), math.prod(out)), dtype=x.dtype)
     for part in _parts(x, taps, out):
-        pixels = np.empty((len(x[part]), x.shape[1], *taps, *out), dtype=x.dtype)
+        images = x[part].swapaxes(0, 1)
+        pixels = np.empty((len(images), *taps, images.shape[1], *out), dtype=x.dtype)
         for tap in np.ndindex(taps):
-            pixels[:, :, *tap] = x[part][:, :, *under(tap, out, stride, dilation)]
-        np.matmul(kernels, pixels.reshape(len(pixels), groups, kernels.shape[2], -1), out=y[part])
+            pixels[:, *tap] = images[:, :, *under(tap, out, stride, dilation)]
+        products = kernels @ pixels.reshape(groups, kernels.shape[2], -1)
+        y[part] = products.reshape(len(w), images.shape[1], -1).swapaxes(0, 1)
     return y.reshape(len(x), len(w), *out)
 
 
@@ -29,10 +33,11 @@ def spread(dy, w, image, stride, dilation, groups):
     kernels, taps, out = _of_groups(w, groups).swapaxes(1, 2), w.shape[2:], dy.shape[2:]
     x = np.zeros((len(dy), groups * w.shape[1], *image), dtype=dy.dtype)
     for part in _parts(x, taps, out):
-        rows = dy[part].reshape(len(dy[part]), groups, -1, math.prod(out))
-        laid = (kernels @ rows).reshape(len(rows), x.shape[1], *taps, *out)
+        images = x[part].swapaxes(0, 1)
+        rows = dy[part].swapaxes(0, 1).reshape(groups, kernels.shape[2], -1)
+        laid = (kernels @ rows).reshape(len(images), *taps, images.shape[1], *out)
         for tap in np.ndindex(taps):
-            x[part][:, :, *under(tap, out, stride, dilation)] += laid[:, :, *tap]
+            images[:, :, *under(tap, out, stride, dilation)] += laid[:, *tap]
     return x
 
 
@@ -49,5 +54,6 @@ def _of_groups(w, groups):
 
 def _parts(x, taps, out):
     """Yield slices of so many images that what lies under their windows is not too much."""
-    size = max(1, _MOST_ELEMENTS // max(1, x.shape[1] * math.prod(taps) * math.prod(out)))
+    rows, columns = max(1, x.shape[1] * math.prod(taps)), max(1, math.prod(out))
+    size = max(1, _MOST_ELEMENTS // (rows * columns), _LEAST_COLUMNS // columns)
     return [slice(first, first + size) for first in range(0, len(x), size)]

@@ -26,7 +26,9 @@ mantissas and not, say, of equal ones.
 """
 
 import dataclasses
+import functools
 import math
+import os
 
 import numpy as np
 
@@ -34,6 +36,7 @@ from ... import backend as backends
 from ... import rooms
 from ...conformance.theory.bounds import underflow
 from ...formats import FLOAT32
+from .together import together
 
 #: With which an output is within the probable bound but for one in 33 million.
 LAMBDA = 6.0
@@ -102,15 +105,20 @@ def carried(exact, chain, chosen, judged=()):
         shape = chain.arrays[name].shape
         rows = (1, math.prod(shape)) if batch is None else (batch, math.prod(shape[1:]))
         proved, probable = np.full(rows, np.inf), np.full(rows, np.inf)
-        for place in places:
+
+        def sums_of(place, name=name, shape=shape, rows=rows):
             seed = np.zeros(rows)
             seed[:, place] = 1
-            sums = _sums(exact, chain, (of_steps, own), name, seed.reshape(shape), rows[0])
-            if sums is None:
-                return None
-            probable[:, place] = LAMBDA * np.sqrt(sums[0])
+            return _sums(exact, chain, (of_steps, own), name, seed.reshape(shape), rows[0])
+
+        # As many as there are cores, since each holds gradients of all that is computed.
+        sums = together([functools.partial(sums_of, place) for place in places], os.cpu_count())
+        if any(entry is None for entry in sums):
+            return None
+        for place, (variance, sum_of_magnitudes) in zip(places, sums, strict=True):
+            probable[:, place] = LAMBDA * np.sqrt(variance)
             if own is not None:
-                proved[:, place] = sums[1]
+                proved[:, place] = sum_of_magnitudes
         found[name] = Carried(proved.reshape(shape), probable.reshape(shape))
     return found
 

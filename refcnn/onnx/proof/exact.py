@@ -151,8 +151,7 @@ class Exact:
         """Yield (step, case, verdict) of each result on an implementation's own inputs, the case.
 
         Results that it does not show are computed exactly on the way to the next that it shows, which may be as much
-        further off. Wider bounds are asked for only of what is outside of narrower ones: those of its own algorithms,
-        and such as take longer.
+        further off. Wider bounds, those of its own algorithms, are asked for only of what is outside of narrower ones.
 
         Parameters
         ----------
@@ -183,13 +182,7 @@ class Exact:
                 yield step, case, verdict
 
     def _bounds_by_width(self, step, given, errors, backend, results):
-        """Yield bounds of a step's results, each as wide as those before: what is known sooner comes first."""
-        narrow = rooms.trait(rooms.CONFORMANCE, step.operation, "narrow_bound")
-        if narrow is not None and all(error is None for error in errors):
-            with np.errstate(all="ignore"):
-                bound = narrow(tuple(given), step.attributes)
-            if bound is not None:
-                yield [np.broadcast_to(bound, results[0].shape)]
+        """Yield bounds of a step's results, anyone's and then wider ones: seldom asked for, those take longer."""
         yield self._bound(step, given, errors, (None,), results)
         if backend is not None:
             yield self._bound(step, given, errors, (None, backend), results)

@@ -1,19 +1,17 @@
 """The judgement of executors on inputs: every step on its own inputs, and the outputs end to end."""
 
-import concurrent.futures
-import contextvars
 import dataclasses
+import functools
 import math
 
 import numpy as np
 
 from ...conformance.judging import comparison
 from . import carrying
+from .together import together
 
 #: Elements of an output, of an example, whose bounds are carried along gradients: of those furthest off, and of all.
 _FEW, _MANY = 4, 16
-#: Seconds.
-_LOOK_EVERY = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,15 +129,7 @@ def _judge_steps(outcomes, exact, executors, inputs, found_wrong):
     def judge_one(entry):
         _judge_steps_of(outcomes[entry.name], exact, entry, inputs, steps.pop(entry.name), found_wrong)
 
-    # NumPy lets other threads go on while it computes.
-    with concurrent.futures.ThreadPoolExecutor(len(executors) or 1) as pool:
-        # How subnormal numbers are bounded, say, is of the thread that asks.
-        waiting = [pool.submit(contextvars.copy_context().run, judge_one, entry) for entry in executors]
-        # A signal may have come to another thread: this one, which acts on it, looks now and then.
-        while concurrent.futures.wait(waiting, _LOOK_EVERY).not_done:
-            pass
-    for one in waiting:
-        one.result()
+    together([functools.partial(judge_one, entry) for entry in executors])
 
 
 def _judge_steps_of(outcome, exact, entry, inputs, computed, found_wrong):
@@ -227,9 +217,10 @@ class End:
         carried = carrying.carried(self._exact, chain, {name: places}, judged)
         if carried is None:
             return None
-        excess = np.where(error > carried[name].probable, error / carried[name].probable, 0)
+        probable = carried[name].probable
+        excess = np.divide(error, probable, out=np.zeros(error.shape), where=error > probable)
         place = np.unravel_index(excess.argmax(), excess.shape)
-        return (float(error[place]), float(carried[name].probable[place])) if excess[place] > 0 else None
+        return (float(error[place]), float(probable[place])) if excess[place] > 0 else None
 
     def bounds(self):
         """Return the :class:`Bounds` of the outputs that are floats; None if there are none."""

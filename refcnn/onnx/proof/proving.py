@@ -16,8 +16,9 @@ from .certifying import Certificate, certify
 from .departing import Departure
 from .drawing import drawn_inputs, search
 from .exact import Exact
-from .executors import BackendExecutor, OnnxRuntimeExecutor
+from .executors import BackendExecutor, Computed, OnnxRuntimeExecutor
 from .judging import Bounds, End, judge
+from .together import together
 
 _ADVICE = (
     "The file was not written. If the model's sizes are usual, the ONNX mapping of the operator named here is wrong: "
@@ -212,18 +213,18 @@ class _Trial:
             hypothesis.reject()
 
     def _judge(self, drawn):
-        self._same(drawn.arrays)
-        chain = self._exact.chain(drawn.arrays)
+        _, chain, computed = together(
+            (
+                lambda: self._same(drawn.arrays),
+                lambda: self._exact.chain(drawn.arrays),
+                lambda: [Computed(entry, drawn.arrays) for entry in self._executors],
+            )
+        )
         if chain.overflows:
             self._overflowing += 1
             hypothesis.reject()
         found = judge(
-            self._exact,
-            self._executors,
-            drawn.arrays,
-            is_random=drawn.is_random,
-            chain=chain,
-            found_wrong=self._clock.let_go,
+            self._exact, computed, drawn.arrays, is_random=drawn.is_random, chain=chain, found_wrong=self._clock.let_go
         )
         outside = {name: one for name, one in found.items() if not one.is_right}
         if outside:

@@ -17,6 +17,7 @@ from .exact import Exact
 from .executors import BackendExecutor, Computed, OnnxRuntimeExecutor
 from .feeds import Feeds, read
 from .judging import Bounds, End, judge
+from .together import together
 from .tracing import traced
 
 CONFORMS, SUSPECT, WRONG, UNUSABLE = "conforms", "suspect", "wrong", "cannot run"
@@ -262,23 +263,28 @@ class _Trial:
         """Return the outcomes by name, the Exact and the chain; None where float32 overflows."""
         program = traced(self._model, drawn.arrays)
         exact = Exact(program, stop_if_asked)
-        chain = exact.chain(drawn.arrays)
+        chain, (executors, unusable) = together(
+            (lambda: exact.chain(drawn.arrays), lambda: self._computed(program, drawn.arrays))
+        )
         if chain.overflows:
             self.verification.overflowing += 1
             return None
-        executors = list(self._executors(program, drawn.arrays))
+        for result, reason in unusable:
+            result.unusable = reason
         outcomes = judge(exact, executors, drawn.arrays, is_random=drawn.is_random, chain=chain)
         return outcomes, exact, chain
 
-    def _executors(self, program, arrays):
-        """Yield those that can run it, and note why others cannot."""
+    def _computed(self, program, arrays):
+        """Return what those that can run it computed, and of those that cannot the results and why."""
+        computed, unusable = [], []
         for device, result in zip(self._devices, self.verification.results, strict=True):
             if result.unusable or result.name in self._settled:
                 continue
             try:
-                yield Computed(self._executor(device, program), arrays)
+                computed.append(Computed(self._executor(device, program), arrays))
             except RefcnnError as error:
-                result.unusable = str(error)
+                unusable.append((result, str(error)))
+        return computed, unusable
 
     def _executor(self, device, program):
         if device != "onnxruntime":
