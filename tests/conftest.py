@@ -75,7 +75,11 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out, where the other devices are tested, what does not take one."""
+    """Leave out, where the other devices are tested, what does not take one; begin with what takes longest.
+
+    A worker that came to the simulator's tests last would keep all others waiting.
+    """
+    items.sort(key=lambda item: "oclgrind" not in item.nodeid)
     if os.environ.get("REFCNN_TEST_DEVICES") == _OTHERS:
         takes = [bool(_DEVICE_FIXTURES & set(getattr(item, "fixturenames", ()))) for item in items]
         config.hook.pytest_deselected(items=[item for item, taken in zip(items, takes, strict=True) if not taken])

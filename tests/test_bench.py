@@ -32,6 +32,12 @@ from . import small_run
 TINY = Layer("tiny 3x3, batch 2", Convolution((2, 4, 7, 6), (6, 2, 3, 3), (2, 1), (1, 0, 1, 2), (1, 1), 2))
 
 
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch):
+    """No test asserts a speed, so that nobody need wait for others' threads to come to rest."""
+    monkeypatch.setattr(measuring, "_PAUSE", 0)
+
+
 @pytest.fixture
 def book(tmp_path):
     return workloads.Book(tmp_path)
@@ -389,7 +395,7 @@ def test_a_device_whose_process_dies_is_told(monkeypatch, device):
 
     monkeypatch.setattr(measuring, "refcnn", dies)
     with pytest.raises(BackendError, match=f"{device} cannot be measured: .*-11"):
-        running.run(running.Options((device,)))
+        running.run(running.Options((device,), ("grid",), quick=True))
 
 
 # The board.
@@ -547,9 +553,15 @@ def test_the_checks_of_a_device(device, tiny, monkeypatch):
     monkeypatch.setattr(scaling, "_EPOCH_STEPS", {"cpu": 2, "gpu": 2})
     monkeypatch.setattr(scaling, "HOST_STEPS", 3)
     monkeypatch.setattr(scaling, "_SETTLED", 1)
+    monkeypatch.setattr(scaling, "_TURN_SECONDS", 0.001)
+    # A whole run measures it: to compile all kernels anew takes seconds.
+    steps = {device: {"cold": 9.0, "warm": 0.7, "process": 1.2}}
+    monkeypatch.setattr(scaling, "first_step", steps.__getitem__)
     found = list(scaling.checks(device))
     assert len({check.name for check in found}) == len(found) == 7
     assert all(math.isfinite(check.value) and check.detail for check in found)
     by_name = {check.name.split(",")[0]: check for check in found}
     assert by_name["import refcnn"].value > 0.01
+    step = by_name["first training step"]
+    assert step.value == 0.7 and "cold 9.00 s" in step.detail and "process 1.20 s" in step.detail
     assert by_name["device memory over what is needed"].value > 0.9

@@ -1,6 +1,5 @@
 """The arena: parts never overlap, what is given back is found again, and it holds little more than is needed."""
 
-import gc
 import itertools
 import threading
 
@@ -51,7 +50,6 @@ def test_parts_never_overlap(steps, largest):
         needed = sum(-(-part.buffer[2] // ALIGNMENT) * ALIGNMENT for part in held)
         assert one.active == needed <= one.held
     held.clear()
-    gc.collect()
     assert one.active == 0
     one.release()
     assert one.held == 0

@@ -10,6 +10,7 @@ import pytest
 import refcnn as rm
 from refcnn import backend as backends
 from refcnn import rooms
+from refcnn.conformance.theory import hypothesis_folder
 from refcnn.errors import ExportError
 from refcnn.formats import FLOAT32
 from refcnn.layers import average_pool2d, conv2d, dense, relu
@@ -359,3 +360,14 @@ def test_the_search_simplifies():
     drawn, _ = drawing.failure(strategy, 20, check)
     assert len(drawn.arrays[0]) == 1 and np.count_nonzero(drawn.arrays[0]) == 1
     assert drawing.failure(strategy, 20, lambda drawn: None) is None
+
+
+def test_what_hypothesis_keeps_lies_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def folder():
+        return hypothesis.configuration.storage_directory("constants").path
+
+    with hypothesis_folder.in_the_cache():
+        assert folder().is_relative_to(tmp_path / "refcnn")
+    assert not folder().is_relative_to(tmp_path)

@@ -269,7 +269,7 @@ def test_no_images(opencl_backend):
 
 @pytest.mark.skipif(LIBRARY is None, reason="Oclgrind is not installed (Debian's package: oclgrind)")
 def test_inside_oclgrind(run):  # noqa: F811
-    passes_inside(run, __file__, "exact or bit")
+    passes_inside(run, __file__, "exact or pooled")
 
 
 def test_what_it_applies_to():

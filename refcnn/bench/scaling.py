@@ -23,6 +23,8 @@ HOST_STEPS = 10_000
 # Steps after which everything that is made once has been made.
 _SETTLED = 1000
 MOST_HOST_GROWTH = 0.01
+# Of these many turns of so many seconds the fastest tells the time of a step.
+_TURNS, _TURN_SECONDS = 5, 0.1
 MOST_EPOCH = 1.05
 _EPOCH_STEPS = {"cpu": 60, "gpu": 1000}
 MOST_IMPORT_SECONDS = 0.2
@@ -104,12 +106,12 @@ def _growth(name, process, plan):
     return Check(f"{name}, exponent", exponent([size for size, _ in plan], seconds), MOST_EXPONENT, detail)
 
 
-def _least_step(process, workload, turns=5):
+def _least_step(process, workload):
     """Return the seconds of a step, the least of some turns."""
     process.ask("prepare", workload=workload.description)
     once = process.ask("run", count=2)["seconds"] / 2
-    count = max(1, round(0.1 / once))
-    return min(process.ask("run", count=count)["seconds"] / count for _ in range(turns))
+    count = max(1, round(_TURN_SECONDS / once))
+    return min(process.ask("run", count=count)["seconds"] / count for _ in range(_TURNS))
 
 
 def memory(device, book):

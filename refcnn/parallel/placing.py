@@ -14,21 +14,20 @@ _POCL_THREADS = ("POCL_MAX_PTHREAD_COUNT", "POCL_CPU_MAX_CU_COUNT")
 
 
 def share_cores(ranks: "Alone") -> int | None:
-    """Give each of the ranks on one host its own of the cores that they have in common, and return how many it has.
+    """Give each of the ranks that may run on the same cores its own of them, and return how many it has.
 
-    Cores that they do not have in common, since whoever started them has divided them, stay as they are; where there
-    are fewer cores than ranks several have the same. It is called before OpenCL is first asked for its platforms, which
+    Those to which whoever started them has given different ones, as of each socket, keep these apart; where there are
+    fewer cores than ranks several have the same. It is called before OpenCL is first asked for its platforms, which
     count the cores then. None where the system does not tell.
     """
     if not hasattr(os, "sched_setaffinity"):
         return None
     cores = sorted(os.sched_getaffinity(0))
-    neighbours = [found for host, found in ranks.gather((ranks.host, cores)) if host == ranks.host]
     if ranks.size == 1:
         return len(cores)
-    if len(neighbours) > 1 and all(found == cores for found in neighbours):
-        cores = part_of(cores, ranks.host_rank, ranks.host_size)
-        os.sched_setaffinity(0, cores)
+    sharing = [rank for rank, found in enumerate(ranks.gather((ranks.host, cores))) if found == (ranks.host, cores)]
+    cores = part_of(cores, sharing.index(ranks.rank), len(sharing))
+    os.sched_setaffinity(0, cores)
     for name in _POCL_THREADS:
         os.environ.setdefault(name, str(len(cores)))
     return len(cores)

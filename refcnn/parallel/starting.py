@@ -17,6 +17,8 @@ from .ranks import INSTALL_ADVICE, is_started_by_mpi, started_as
 
 #: Names the file in which rank 0 leaves its exit status: any but 0 would let mpiexec say at length that there was one.
 _STATUS_FILE = "REFCNN_STATUS_FILE"
+#: The columns of the terminal to which mpiexec passes on what the ranks write, for whom it is none.
+_COLUMNS = "REFCNN_COLUMNS"
 
 
 def launcher(processes: int) -> tuple[list[str], list[str]]:
@@ -79,6 +81,8 @@ def run(command: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="refcnn-") as folder:
         status = Path(folder) / "status"
         environment = os.environ | {_STATUS_FILE: str(status)}
+        if sys.stderr.isatty():
+            environment[_COLUMNS] = str(shutil.get_terminal_size().columns)
         # In a session of its own, lest Ctrl-C in the terminal reaches mpiexec, which kills the ranks a quarter of a
         # second after that; what is GENTLE it only passes on.
         child = subprocess.Popen(command, env=environment, start_new_session=True)
@@ -89,6 +93,12 @@ def run(command: Sequence[str]) -> int:
         if asked and code == exit_status(GENTLE):
             return exit_status(asked[0])
         return code if code >= 0 else exit_status(-code)
+
+
+def bar_options() -> dict:
+    """Return the options by which tqdm draws a bar where standard error is a terminal, at the end of mpiexec too."""
+    columns = os.environ.get(_COLUMNS, "")
+    return {"disable": False, "ncols": int(columns)} if columns.isdecimal() else {"disable": None}
 
 
 @contextlib.contextmanager

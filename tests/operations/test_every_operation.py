@@ -1,5 +1,7 @@
 """What holds of every operation, and what else of those on a page: their bounds, and that integers are exact."""
 
+import random
+
 import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
@@ -34,6 +36,9 @@ def test_integers_exact(page_backend, operation, data):
 @pytest.mark.parametrize("operation", rooms.operations())
 def test_vast_arrays_are_drawn(operation):
     """Where no case passed sixteen bits, what is wrong from there on would pass."""
+    # The same draws each time: of others none may be among fifty.
     quickly = settings(max_examples=50, database=None, phases=(Phase.generate,))
     for integers in (False, True) if has_exact_cases(operation) else (False,):
-        find(conformance(operation).cases("vast", integers=integers), is_vast, settings=quickly)
+        find(
+            conformance(operation).cases("vast", integers=integers), is_vast, settings=quickly, random=random.Random(1)
+        )

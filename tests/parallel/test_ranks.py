@@ -1,5 +1,6 @@
 """What ranks say to each other: the same on all, and an error of one ends all; a process by itself needs no MPI."""
 
+import os
 import re
 import subprocess
 import sys
@@ -147,6 +148,23 @@ def test_cores_are_shared_fairly(cores, size):
     assert counts.min() >= (size >= len(cores)) and counts.max() - counts.min() <= 1
     if size <= len(cores):
         assert (counts == 1).all()
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="the system does not say on which cores a process runs"
+)
+def test_ranks_on_the_same_cores_get_their_own(monkeypatch):
+    """Of four on two sockets, two of which another machine has: only those with the same cores divide them."""
+    found = [(0, [0, 1, 2, 3]), (0, [4, 5]), (0, [0, 1, 2, 3]), (3, [0, 1, 2, 3]), (3, [7])]
+    taken = {}
+    for rank, (host, cores) in enumerate(found):
+        ranks = Host(rank, len(found))
+        ranks.host, ranks.gather = host, lambda value, found=found: found
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(cores))
+        monkeypatch.setattr(os, "sched_setaffinity", lambda _, cores, rank=rank: taken.update({rank: cores}))
+        monkeypatch.setattr(os, "environ", {})
+        assert placing.share_cores(ranks) == len(taken[rank])
+    assert taken == {0: [0, 1], 1: [4, 5], 2: [2, 3], 3: [0, 1, 2, 3], 4: [7]}
 
 
 class Host(Alone):

@@ -1,5 +1,7 @@
 """``refcnn train`` in several processes: the files of one, errors that are shown once, signals, and going on."""
 
+import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -181,6 +183,35 @@ def test_a_signal_ends_all_with_a_checkpoint_from_which_one_process_goes_on(mpi,
     status, _, err = run(folder, resumed, FAIL="", FAIL_RANKS="")
     assert status == 0, err
     _assert_as_small(folder, out)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of a POSIX system")
+def test_on_a_terminal_one_bar_shows_the_whole(mpi, folder):
+    import pty
+
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "refcnn",
+            *arguments("bar", "--processes", "2", "--model", "failing_models:failing"),
+        ],
+        cwd=folder,
+        env=small_run.environment() | {"FAIL": "wait", "FAIL_RANKS": "0,1"},
+        stdout=subprocess.DEVNULL,
+        stderr=slave,
+    )
+    os.close(slave)
+    shown = b""
+    # At the end of a terminal that nobody writes to Linux gives an error.
+    with contextlib.suppress(OSError):
+        while part := os.read(master, 4096):
+            shown += part
+    os.close(master)
+    assert process.wait(timeout=100) == 0
+    assert re.search(rb"epoch 1/3: .*\| [1-9]/10 ", shown) and shown.count(b"epoch 1/3:   0%") == 1
 
 
 def test_a_signal_before_the_training_ends_all(mpi, folder):

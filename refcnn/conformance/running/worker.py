@@ -32,6 +32,7 @@ from ..judging import comparison, composition, judge
 from ..reports.results import Failure, Row
 from ..subjects import base
 from ..subjects import finding as subjects
+from ..theory import hypothesis_folder
 from ..theory.strategies import describe, is_vast, rounds
 from . import coverage, known_faults
 
@@ -135,7 +136,8 @@ class Run:
         for search in searches(self.job, self._check):
             # What failed is kept by _check. Hypothesis adds that a failure is not the same each time, if so.
             try:
-                search()
+                with hypothesis_folder.in_the_cache():
+                    search()
             except hypothesis.errors.Flaky:
                 case, error, message = self._failed
                 self._failed = case, error, f"This failure is not the same each time that the case runs.\n{message}"

@@ -1,5 +1,6 @@
 """What all subjects have in common."""
 
+import functools
 import platform
 
 import numpy as np
@@ -88,7 +89,13 @@ class Unavailable(HostSubject):
 
 def versions(*libraries):
     """Return the versions of refcnn, Python and libraries, a dict of str to str."""
+    found = {name: _version(name) for name in libraries}
+    return {"refcnn": __version__, "Python": platform.python_version(), **found}
+
+
+@functools.cache
+def _version(library):
+    """Return the version of what is installed, whose files take milliseconds to find and to read."""
     from importlib import metadata
 
-    found = {name: metadata.version(name) for name in libraries}
-    return {"refcnn": __version__, "Python": platform.python_version(), **found}
+    return metadata.version(library)

@@ -6,6 +6,7 @@ first of every choice is what a failure shrinks to.
 """
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -116,16 +117,31 @@ def rounds(seed, examples):
     yield f"{seed}", examples - exploring, (Phase.generate, Phase.target)
 
 
+@functools.lru_cache(maxsize=None, typed=True)
+def one_of_these(*values):
+    """Draw one of the values, of the first of which a failure is shrunk to.
+
+    As Hypothesis's ``sampled_from``, which takes longer to make and to check than to draw from: it is kept.
+    """
+    return st.sampled_from(values)
+
+
+@functools.cache
 def extents(largest):
     """Draw 1 .. largest: the edges of tiles and vectors as often as all the rest."""
-    return st.one_of(st.sampled_from([edge for edge in _EDGES if edge <= largest]), st.integers(1, largest))
+    return st.one_of(one_of_these(*(edge for edge in _EDGES if edge <= largest)), st.integers(1, largest))
+
+
+@functools.cache
+def _one_or_extents(largest):
+    return st.one_of(st.just(1), extents(largest))
 
 
 def batches(size):
     """Draw a batch: one, odd or even; a large one of either kind for vast arrays."""
     if size == "vast":
-        return st.sampled_from([48, 65, 97, 200])
-    return st.sampled_from([1, 2, 3, 5] if size == "tiny" else [1, 2, 3, 4, 5, 6, 7, 9])
+        return one_of_these(48, 65, 97, 200)
+    return one_of_these(*((1, 2, 3, 5) if size == "tiny" else (1, 2, 3, 4, 5, 6, 7, 9)))
 
 
 @st.composite
@@ -146,8 +162,8 @@ def image_sizes(draw, size, window, padding, stride=(1, 1)):
     top, left, bottom, right = padding
     single = window[0] - top - bottom, window[1] - left - right
     least = max(1, single[0]), max(1, single[1])
-    height = max(least[0], draw(st.one_of(st.just(1), extents(largest))))
-    width = max(least[1], draw(st.one_of(st.just(1), extents(max(1, min(largest, pixels // height))))))
+    height = max(least[0], draw(_one_or_extents(largest)))
+    width = max(least[1], draw(_one_or_extents(max(1, min(largest, pixels // height)))))
     if draw(st.booleans()):
         height, width = max(least[0], width), max(least[1], height)
     planes = sorted((rows * pooled - 1, columns * pooled - 1) for rows, columns in _PLANES for pooled in (1, 2))
@@ -157,7 +173,7 @@ def image_sizes(draw, size, window, padding, stride=(1, 1)):
         (max(1, single[0] + rows * stride[0]), max(1, single[1] + columns * stride[1])) for rows, columns in planes
     ]
     # Last, and beside sizes that are drawn in any case: what failed so is then tried with those, and with the first.
-    if draw(st.sampled_from((False, False, True))):
+    if draw(one_of_these(False, False, True)):
         chosen = draw(st.sampled_from(sizes))
         if math.prod(chosen) <= pixels:
             return chosen
@@ -167,9 +183,10 @@ def image_sizes(draw, size, window, padding, stride=(1, 1)):
 _UNLIKE_STRIDES = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2))
 
 
+@functools.cache
 def _pairs(values):
     """Draw (vertical, horizontal), both the same or each by itself."""
-    value = st.sampled_from(values)
+    value = one_of_these(*values)
     return st.one_of(value.map(lambda one: (one, one)), st.tuples(value, value))
 
 
@@ -192,7 +209,7 @@ def windows(draw, kernels, dilations=False, padding_below_kernel=False):
     """
     kernel = draw(_pairs(kernels))
     # Strides that differ by themselves too, or a hundred cases may have few of them that any result shows.
-    stride = draw(st.one_of(st.just((1, 1)), st.sampled_from(_UNLIKE_STRIDES), _pairs((1, 2, 2, 3, 4, 5))))
+    stride = draw(st.one_of(st.just((1, 1)), one_of_these(*_UNLIKE_STRIDES), _pairs((1, 2, 2, 3, 4, 5))))
     dilation = draw(st.one_of(st.just((1, 1)), _pairs((1, 2, 3)))) if dilations else (1, 1)
     most = [min(3, span - 1) if padding_below_kernel else 3 for span in spans(kernel, dilation)]
     padding = tuple(draw(st.integers(0, most[axis])) for axis in (0, 1, 0, 1))
@@ -209,8 +226,8 @@ def winograd_windows(draw):
 @st.composite
 def halving_windows(draw, kernels):
     """Draw as :func:`windows` what makes images half as large: stride 2, and padding that is about half a kernel."""
-    side = draw(st.sampled_from(kernels))
-    before, after = side // 2, draw(st.sampled_from((side // 2, (side - 1) // 2)))
+    side = draw(one_of_these(*kernels))
+    before, after = side // 2, draw(one_of_these(side // 2, (side - 1) // 2))
     return {"kernel": (side, side), "stride": (2, 2), "padding": (before, before, after, after), "dilation": (1, 1)}
 
 
@@ -237,7 +254,7 @@ def images_under(draw, size, window, kernels=(1, 2, 3), axes=_AXES):
     (tuple of int, dict)
         The sizes and the window; of signals without what is vertical, of volumes with a window of their own.
     """
-    axes = draw(st.sampled_from(axes))
+    axes = draw(one_of_these(*axes))
     if axes == 3:
         return draw(_volumes(2 if size == "tiny" else 3, kernels))
     span = spans(window["kernel"], window["dilation"])
@@ -251,7 +268,7 @@ def _volumes(draw, most, kernels):
 
     Steps that differ from axis to axis are as frequent as any: one that is taken from the wrong axis must show in few.
     """
-    kernel = tuple(draw(st.sampled_from(kernels[:most])) for _ in range(3))
+    kernel = tuple(draw(one_of_these(*kernels[:most])) for _ in range(3))
     places = tuple(draw(st.integers(1, most)) for _ in range(3))
     stride, dilation = (draw(st.one_of(st.just((1, 1, 1)), st.permutations((1, 2, 3)).map(tuple))) for _ in range(2))
     before, after = (tuple(draw(st.integers(0, taps - 1)) for taps in kernel) for _ in range(2))
@@ -331,16 +348,16 @@ def arrays(draw, shape, integers=False, patterns=None, scales=_SCALES, special=(
     shares : sequence of float
         How large a part of the elements that are, of which one is drawn; at least one element if it is not 0.
     """
-    pattern = draw(st.sampled_from(patterns or (_INTEGER_PATTERNS if integers else tuple(_PATTERNS))))
+    pattern = draw(one_of_these(*(patterns or (_INTEGER_PATTERNS if integers else _PATTERNS))))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     size = int(np.prod(shape))
     values = np.asarray(_PATTERNS[pattern](rng, size), dtype=np.float64)
-    scale = draw(st.sampled_from(_INTEGER_SCALES if integers else scales))
+    scale = draw(one_of_these(*(_INTEGER_SCALES if integers else scales)))
     # As far from 1 in proportion as in float32.
     reach = 1.0 if integers else math.log2(number_format().largest) / math.log2(formats.FLOAT32.largest)
     values = values * scale**reach
     if not integers:
-        share = draw(st.sampled_from(shares)) if special else 0
+        share = draw(one_of_these(*shares)) if special else 0
         if share:
             special = _with_largest(special)
             places = rng.permutation(size)[: max(1, int(share * size))]
@@ -371,13 +388,13 @@ def exact_arrays(draw, shape, of):
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     bits = of.largest.bit_length()
-    largest = draw(st.sampled_from([1, min(LARGEST_INTEGER, of.largest), of.largest]))
+    largest = draw(one_of_these(1, min(LARGEST_INTEGER, of.largest), of.largest))
     least = -largest - 1 if of.dtype.kind == "i" else 0
     values = rng.integers(least, largest, shape, of.dtype.type, endpoint=True)
     if bits > 1:
         # Of all sizes: of numbers drawn evenly nearly all have as many digits as the largest.
         values = values >> rng.integers(0, bits, shape, of.dtype.type)
-        share = draw(st.sampled_from((0, 0, 0.2)))
+        share = draw(one_of_these(0, 0, 0.2))
         edges = [edge for edge in _INTEGER_EDGES if -of.largest - 1 <= edge <= of.largest]
         values = np.where(rng.random(shape) < share, rng.choice(np.array(edges, of.dtype), shape), values)
     return values
@@ -389,7 +406,7 @@ def arrays_of_any_format(draw, shape, integers=False, **options):
 
     The latter have no gradient, so that such a case has no ``dy``.
     """
-    of = draw(st.sampled_from((number_format(), number_format(), *formats.EXACT)))
+    of = draw(one_of_these(number_format(), number_format(), *formats.EXACT))
     return draw(arrays(shape, integers, **options) if of.is_float else exact_arrays(shape, of))
 
 
@@ -422,9 +439,9 @@ def image_shapes(draw, size):
     """Draw (N, C, ...) with one to three spatial axes, mostly two."""
     largest, _, pixels = LIMITS[size]
     shape = draw(batches(size)), draw(extents(5 if size == "tiny" else 17))
-    for _ in range(draw(st.sampled_from((2, 2, 1, 3)))):
+    for _ in range(draw(one_of_these(2, 2, 1, 3))):
         left = pixels // math.prod(shape[2:])
-        shape += (draw(st.one_of(st.just(1), extents(max(1, min(largest, left))))),)
+        shape += (draw(_one_or_extents(max(1, min(largest, left)))),)
     return draw(grown(shape)) if size == "vast" else shape
 
 
@@ -441,7 +458,7 @@ def pooling_cases(draw, size, integers, kernels=None, ceil_modes=(False, False, 
     window = draw(windows(kernels, dilations=True, padding_below_kernel=True))
     # Volumes have kernels of their own, as windows with gaps have.
     image, window = draw(images_under(size, window, kernels[:3], axes=(2, 2, 2, 2, 1, 3, 3)))
-    window["ceil_mode"] = draw(st.sampled_from(ceil_modes))
+    window["ceil_mode"] = draw(one_of_these(*ceil_modes))
     batch, c = draw(batches(size)), draw(extents(5 if size == "tiny" else 17))
     if has_empty_window(image, **window):
         # Windows without gaps, and padded by less than they span, always have a pixel.

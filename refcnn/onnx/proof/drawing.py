@@ -2,14 +2,13 @@
 
 import dataclasses
 import math
-import tempfile
 import time
 
 import hypothesis
 import numpy as np
-from hypothesis import configuration
 from hypothesis import strategies as st
 
+from ...conformance.theory import hypothesis_folder
 from ...errors import RefcnnError
 from ...formats import FLOAT32
 from ...interruption import stop_if_asked
@@ -150,15 +149,11 @@ def failure(strategy, examples, check):
         phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
         verbosity=hypothesis.Verbosity.quiet,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        # Hypothesis would leave a folder of its own in the current one.
-        configuration.set_hypothesis_home_dir(folder)
+    with hypothesis_folder.in_the_cache():
         try:
             settings(hypothesis.given(strategy)(judge))()
         except (RefcnnError, hypothesis.errors.Flaky):
             return min(failed.values(), key=lambda entry: _size(entry[0].arrays))
-        finally:
-            configuration.set_hypothesis_home_dir(None)
     return None
 
 
