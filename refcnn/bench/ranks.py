@@ -309,7 +309,13 @@ def lines(found):
         (f"  {titles[name]}", *(f"{1e3 * of(seconds):.2f}" for of in (statistics.median, min, max)))
         for name, seconds in spreads
     ]
-    text = [*table(rows), f"  {found.bytes / 2**20:.2f} MiB of gradients; {found.hidden:.0%} of the sum is hidden"]
+    text = table(rows)
+    # Beside the sum itself it has what waiting for the slowest rank and copies from and to the device cost.
+    efficiency = statistics.median(found.without_sum) / statistics.median(found.with_sum)
+    text.append(
+        f"  {found.bytes / 2**20:.2f} MiB of gradients; {found.hidden:.0%} of the sum is hidden; efficiency here "
+        f"{efficiency:.0%}"
+    )
     rows = [("sums over the ranks", "ms", "fitted")]
     share = 2 * (found.ranks - 1) / found.ranks
     rows += [
