@@ -47,14 +47,8 @@ class StepSum:
         for entry, part in _parts(parameters, of_parameters):
             if entry in found:
                 part[...] = backend.to_host(found[entry])
-        others = np.concatenate(
-            [
-                [0.0 if loss is None else float(loss)],
-                [entry in found for entry in parameters],
-                *(self._said(entry, share) for entry in buffers),
-            ],
-            dtype=np.float64,
-        )
+        numbers = [[0.0 if loss is None else float(loss)], [entry in found for entry in parameters]]
+        others = np.concatenate([*numbers, *(self._said(entry, share) for entry in buffers)], dtype=np.float64)
         of_parameters, others = self._ranks.sum(of_parameters, others)
         generator.state = generator.seed, stream
         # Of a parameter on which no part of the loss depends there is no gradient, rather than one of zeros.
