@@ -11,7 +11,7 @@ import click
 from ..display import shown
 from ..errors import BackendError, ExportError, RefcnnError
 from ..interruption import exit_status, stoppable
-from ..parallel.ranks import RankError
+from ..parallel.ranks import RankError, is_started_by_mpi, started_as
 from ..parallel.starting import status_told
 from ..version import __version__
 from . import streams
@@ -58,9 +58,10 @@ def leave(text, stop, **options):
     **options
         Of :func:`click.echo`.
     """
-    # Where the terminal was closed nobody reads it.
+    # Where the terminal was closed nobody reads it. Of ranks, which a signal stops together, the first says it.
     with contextlib.suppress(OSError):
-        click.echo(text, **options)
+        if not is_started_by_mpi() or started_as() == 0:
+            click.echo(text, **options)
     sys.exit(getattr(stop, "status", exit_status(signal.SIGINT)))
 
 

@@ -39,8 +39,10 @@ _OWNER = "REFCNN_RANK_PROCESS"
 #: Seconds for which a rank that failed waits for the others to meet, before it ends them all.
 PATIENCE = 5.0
 #: Seconds after which a rank that has not come to a sum is given up, and for which a rank waits before it looks whether
-#: another does so; what it is told by then.
-LIMIT, _ASK_AFTER, _LATE = 1800.0, 1.0, 7
+#: another does so.
+LIMIT, _ASK_AFTER = 1800.0, 1.0
+#: What tells messages apart: what one rank tells another, and that one waits for too long.
+_TOLD, _LATE = 0, 1
 #: Seconds for which a rank that waits looks without a pause, and the shortest and the longest pauses after that.
 _EAGER, _SHORTEST, _LONGEST = 0.002, 0.0001, 0.01
 #: How many numbers a meeting can bring at most.
@@ -161,7 +163,7 @@ class Ranks(Alone):
         from mpi4py import MPI
 
         self._mpi, self._is_waiting, self._has_ended = MPI, False, False
-        self._patience, self.limit = math.inf, LIMIT
+        self._patience, self.limit, self._told = math.inf, LIMIT, []
         self._join(communicator)
 
     def _join(self, communicator):
@@ -214,7 +216,7 @@ class Ranks(Alone):
     def _missing(self):
         """Return the ranks that do not answer within :data:`PATIENCE` that they wait as well."""
         ranks = [rank for rank in range(self.size) if rank != self.rank]
-        with self._told():
+        with self._watched():
             said = [self._communicator.Isend([b"", self._mpi.BYTE], rank, _LATE) for rank in ranks]
             awaited = {rank: self._communicator.Irecv([bytearray(1), self._mpi.BYTE], rank, _LATE) for rank in ranks}
             begun = time.monotonic()
@@ -253,7 +255,7 @@ class Ranks(Alone):
             If MPI cannot go on, or another rank is lost meanwhile, after which it can be called again.
         """
         former, _exits["are_clean"] = self._communicator, False
-        with self._told():
+        with self._watched():
             former.Revoke()
             communicator = former.Shrink()
             lost = self._started_as(former) - self._started_as(communicator)
@@ -278,6 +280,18 @@ class Ranks(Alone):
         with self._limited():
             self._meet()
             return [self._added_in_pieces(one.rows, list(map(len, places)), in_tree) for one in sums]
+
+    def tell(self, rank: int, value: Any) -> None:
+        """Send a rank an object that can be pickled, and do not wait until it hears it."""
+        with self._watched():
+            self._told = [request for request in self._told if not request.test()[0]]
+            self._told.append(self._communicator.isend(value, rank, _TOLD))
+
+    def hear(self, rank: int) -> tuple[Any, ...]:
+        """Return in a tuple the next object that a rank has told this one; an empty one if there is none yet."""
+        with self._watched():
+            message = self._communicator.improbe(rank, _TOLD)
+            return () if message is None else (message.recv(),)
 
     def leave(self, error: BaseException) -> NoReturn:
         """Tell the others why this rank cannot go on, in the place of what they wait for, and raise what they do.
@@ -365,7 +379,7 @@ class Ranks(Alone):
     def _wait(self, begin, *arguments):
         """Wait for an exchange, and leave the processor to others meanwhile, which may be what it is waited for."""
         begun, pause, self._is_waiting = time.monotonic(), _SHORTEST, True
-        with self._told():
+        with self._watched():
             request = begin(*arguments)
             while not request.Test():
                 waited = time.monotonic() - begun
@@ -379,7 +393,7 @@ class Ranks(Alone):
         self._is_waiting = False
 
     @contextlib.contextmanager
-    def _told(self):
+    def _watched(self):
         """Raise LostRankError where MPI says that a rank has failed, or that another rank was told so."""
         try:
             yield
