@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -39,9 +40,12 @@ def launcher(processes: int) -> tuple[list[str], list[str]]:
             "Or add that of the system's MPI to the PATH."
         )
     command, remarks = [program, "-n", str(processes)], []
-    if _is_open_mpi(program):
+    said = _version(program)
+    if "Open MPI" in said or "open-mpi" in said or "prte" in said.lower():
         # Each rank takes its share of the cores by itself.
-        command += ["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none", "--with-ft", "ulfm"]
+        command += ["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"]
+        # So that the others can go on where a rank is lost; former versions do not know it.
+        command += [] if re.search(r"Open MPI\) [0-4]\.", said) else ["--with-ft", "ulfm"]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.append("--allow-run-as-root")
             remarks.append(
@@ -51,11 +55,11 @@ def launcher(processes: int) -> tuple[list[str], list[str]]:
     return command, remarks
 
 
-def _is_open_mpi(program):
+def _version(program):
     found = subprocess.run(
         [program, "--version"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
-    return "Open MPI" in found.stdout or "open-mpi" in found.stdout or "prte" in found.stdout.lower()
+    return found.stdout
 
 
 def same_program(option: str) -> list[str]:

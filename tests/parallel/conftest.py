@@ -45,6 +45,13 @@ def mpi():
     return run
 
 
+@pytest.fixture(scope="session")
+def ulfm(mpi):
+    """Skip where MPI cannot go on once a rank is lost."""
+    if "--with-ft" not in starting.launcher(1)[0]:
+        pytest.skip("this MPI ends all ranks where one is lost")
+
+
 @pytest.fixture
 def program(tmp_path):
     """Return a function that writes a program and returns its path."""

@@ -41,7 +41,7 @@ with joined() as ranks:
 """
 
 
-def test_the_others_go_on_with_new_numbers(mpi, program):
+def test_the_others_go_on_with_new_numbers(mpi, ulfm, program):
     for victims, left in (({2: 10}, (0, 1, 3)), ({0: 0}, (1, 2, 3)), ({0: 5, 1: 5, 3: 20}, (2,))):
         ended = mpi(4, program(KILLED), *(f"{rank}:{step}" for rank, step in victims.items()))
         found = re.findall(r"\[(\d) is rank (\d) of (\d), without \[([\d, ]*)\]; (\d+)\]", ended.out)
