@@ -13,12 +13,15 @@
 /* Each channel of each image has a word of the random stream, and four of them are a block. */
 __kernel void spatial_dropout_forward(__global const float *restrict x, __global float *restrict y,
                                       __global uchar *restrict kept, int maps, int pixels, int parts, uint threshold,
-                                      float factor, uint seed_low, uint seed_high, uint stream_low, uint stream_high)
+                                      float factor, uint seed_low, uint seed_high, uint stream_low, uint stream_high,
+                                      uint first_low, uint first_high, int skipped)
 {
     PART
-    uint c0 = map / 4, c1 = 0, c2 = stream_low, c3 = stream_high, k0 = seed_low, k1 = seed_high;
+    const int place = skipped + map;
+    const ulong block = ((ulong)first_high << 32 | first_low) + place / 4;
+    uint c0 = (uint)block, c1 = (uint)(block >> 32), c2 = stream_low, c3 = stream_high, k0 = seed_low, k1 = seed_high;
     ROUND ROUND ROUND ROUND ROUND ROUND ROUND ROUND ROUND ROUND
-    const uint word = map % 4 == 0 ? c0 : map % 4 == 1 ? c1 : map % 4 == 2 ? c2 : c3;
+    const uint word = place % 4 == 0 ? c0 : place % 4 == 1 ? c1 : place % 4 == 2 ? c2 : c3;
     const int is_kept = word >= threshold;
     for (int i = 0; i < count; i++)
         y[start + i] = is_kept ? x[start + i] * factor : 0.0f;

@@ -270,6 +270,23 @@ def device_names():
     return [device.name for device in available()]
 
 
+def alike(specification):
+    """Return the names of what computes as well as the best device: all GPUs of its platform, if it is a GPU.
+
+    Parameters
+    ----------
+    specification : str
+        As of :func:`find`; that of the best device, whose name comes first.
+    """
+    best = getattr(find(specification), "device", None)
+    if best is None or best.kind != "gpu":
+        return [specification]
+    from .opencl.runtime import finding
+
+    same = [one for one in finding.usable() if (one.kind, one.platform_index) == (best.kind, best.platform_index)]
+    return [best.name, *(one.name for one in same if one is not best)]
+
+
 def kernel_variants(stem=None):
     """Return the names of the variants in which kernels for OpenCL devices come.
 

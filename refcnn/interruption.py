@@ -6,8 +6,12 @@ import signal
 import sys
 import threading
 
+from .parallel import ranks
+
 # SIGHUP comes when the terminal is closed; Windows has none.
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+#: Asks ranks of MPI to stop, beside the others: mpiexec passes it on, and does not kill them soon after.
+GENTLE = getattr(signal, "SIGUSR1", signal.SIGTERM)
 _FINISHING = b"\nFinishing the batch and writing the checkpoint. A second Ctrl-C or SIGTERM stops at once.\n"
 
 # For each stoppable() that is entered a list, which holds the signals that asked it to stop.
@@ -39,6 +43,11 @@ class Interrupted(Exception):
 def exit_status(number):
     """Return the exit status of a process that a signal stopped."""
     return 128 + number
+
+
+def stopping_signals():
+    """Return the signals that ask this process to stop."""
+    return [*_SIGNALS, GENTLE] if ranks.is_started_by_mpi() and GENTLE not in _SIGNALS else list(_SIGNALS)
 
 
 @contextlib.contextmanager
@@ -95,8 +104,9 @@ def interruptible():
         if noted is None:
             noted = number
             # Past Python's buffer, which the interrupted code may hold.
-            with contextlib.suppress(OSError):
-                os.write(2, _FINISHING)
+            if ranks.current().is_first:
+                with contextlib.suppress(OSError):
+                    os.write(2, _FINISHING)
         elif number != getattr(signal, "SIGHUP", None):
             _raise(number)
 
@@ -110,7 +120,7 @@ def _handled(handler):
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = {number: signal.getsignal(number) for number in _SIGNALS}
+    former = {number: signal.getsignal(number) for number in stopping_signals()}
     # None: it is handled by something that is not Python's.
     taken = [number for number, action in former.items() if action not in (signal.SIG_IGN, None)]
     try:

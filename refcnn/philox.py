@@ -55,20 +55,24 @@ def words(value):
     return value & 0xFFFFFFFF, value >> 32
 
 
-def random_bits(seed, stream, count):
-    """Return the first ``count`` 32-bit words of a stream: word i is lane i % 4 of block i // 4.
+def random_bits(seed, stream, count, first=0):
+    """Return ``count`` 32-bit words of a stream: word i is lane i % 4 of block i // 4.
 
     Parameters
     ----------
     seed, stream : int
         0 to 2**64 - 1.
     count : int
+    first : int
+        The number of the first of them.
 
     Returns
     -------
     ndarray of uint32, shape (count,)
     """
-    return random_blocks(seed, stream, np.arange((count + 3) // 4, dtype=np.uint64)).reshape(-1)[:count]
+    skipped = first % 4
+    blocks = np.uint64(first // 4) + np.arange((skipped + count + 3) // 4, dtype=np.uint64)
+    return random_blocks(seed, stream, blocks).reshape(-1)[skipped : skipped + count]
 
 
 def random_blocks(seed, stream, blocks):

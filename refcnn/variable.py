@@ -2,7 +2,7 @@
 
 import copy
 import numbers
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -332,10 +332,7 @@ class Variable(NumpyProtocol):
                 "grad() has no record of how this variable was computed: either it was computed outside "
                 "`with model.train():`, or grad() was called before. Compute the loss anew inside the block."
             )
-        grads = Grads(self.backend)
-        for variable, gradient in leaf_gradients(self):
-            grads._set(variable, gradient)
-        return grads
+        return Grads.of(self.backend, leaf_gradients(self))
 
 
 def _arithmetic(name, operation, is_reflected):
@@ -387,8 +384,12 @@ class Grads:
         # By the variables themselves, not by their ids, so that a copy of both together belongs together.
         self._entries = {}
 
-    def _set(self, variable, array):
-        self._entries[variable] = array
+    @classmethod
+    def of(cls, backend: Any, pairs: Iterable[tuple[Variable, Any]]) -> "Grads":
+        """Return gradients that are known, (variable, array of the backend) each; of one that comes again the last."""
+        self = cls(backend)
+        self._entries.update(pairs)
+        return self
 
     def __getstate__(self):
         """Return what is copied and pickled: variables know how."""

@@ -18,7 +18,7 @@ from refcnn.conformance.bundles import case_file
 from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.reports import html
 from refcnn.conformance.reports.results import BINS, DeviceReport, Failure, Report, Row
-from refcnn.conformance.running import coverage, runner, worker
+from refcnn.conformance.running import coverage, runner, testing, worker
 from refcnn.conformance.subjects import base, oclgrind
 from refcnn.conformance.subjects import finding as subjects
 from refcnn.conformance.theory.strategies import Case
@@ -71,7 +71,7 @@ class Wrong:
     def add_backward(self, dy, a, b):
         return dy
 
-    def dropout(self, x, *, ratio, seed, stream):
+    def dropout(self, x, *, ratio, seed, stream, first):
         raise ValueError("dropout was left out")
 
     def sgd(self, w, g, v, *, lr, momentum, nesterov):
@@ -301,7 +301,7 @@ def test_wrong_answers_are_found_and_shrunk(faults):
 
 def test_crashes_and_hangs_are_results(faults, monkeypatch):
     # The test below is of shrinking, each step of which starts a process.
-    monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 1)
+    monkeypatch.setattr(testing, "_SHRINKING_LIMIT", 1)
     done = run(
         "--device",
         "faulty:deadly",
@@ -347,7 +347,7 @@ def test_crashes_and_hangs_are_results(faults, monkeypatch):
 def test_what_ends_a_process_is_shrunk_and_saved(faults, monkeypatch, operation, verdict, ending):
     if verdict == "hung":
         # Each step costs the patience with it.
-        monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 3)
+        monkeypatch.setattr(testing, "_SHRINKING_LIMIT", 3)
     done = run(
         "--device",
         "faulty:deadly",
@@ -412,7 +412,7 @@ def test_what_fails_stands_at_the_end_of_the_output(faults):
 
 
 def test_an_interrupted_run_tells_what_it_found(monkeypatch):
-    def stopped(specifications, options, progress):
+    def stopped(specifications, options, progress, ranks):
         row = Row("relu", "forward", verdict="wrong", failure=Failure("off by one"))
         progress.device_begins("reference", [("relu", "forward", None)])
         progress.device_ends(DeviceReport("reference", "NumPy", rows=[row]))
@@ -448,7 +448,7 @@ def test_a_case_that_was_drawn_of_integers_is_judged_as_such_when_it_runs_again(
     ("device", "verdict", "words"), [("wrong", "wrong", "elements are wrong"), ("deadly", "crashed", "SIGKILL")]
 )
 def test_a_bundle_that_cannot_be_saved_changes_no_verdict(faults, monkeypatch, device, verdict, words):
-    monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 1)
+    monkeypatch.setattr(testing, "_SHRINKING_LIMIT", 1)
     (faults / "report").mkdir()
     (faults / "report" / f"faulty-{device}-00-relu-forward").write_text("not a bundle")
     (faults / "report" / f"faulty-{device}-01-relu-backward").write_text("not a bundle")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from refcnn import processes as child_processes
-from refcnn.conformance.running import runner
+from refcnn.conformance.running import runner, testing
 
 PROCESSES = """
 import os
@@ -79,7 +79,7 @@ processes = Processes()
 def processes(own_module, monkeypatch):
     """A module of implementations that are no good to their processes; a case that hangs shows soon."""
     own_module("processes", PROCESSES)
-    monkeypatch.setattr(runner, "_SHRINKING_LIMIT", 1)
+    monkeypatch.setattr(testing, "_SHRINKING_LIMIT", 1)
     monkeypatch.setattr(child_processes, "ENDING", 1)
 
     def run(operation, case_limit=60):

@@ -43,6 +43,7 @@ FLOORS = (
     ("summary",),
     ("layer", "function"),
     ("variable", "stored"),
+    ("parallel",),
     ("backend",),
     ("opencl", "opencl.backend"),
     ("opencl.operations",),
@@ -55,7 +56,9 @@ FLOORS = (
         "locking",
     ),
     (
-        *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "processes"),
+        *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "parallel.ranks"),
+        "parallel.tree_sum",
+        "processes",
         *("reading", "suggestions", "tables", "typing", "version"),
     ),
 )
@@ -68,6 +71,7 @@ BESIDE = {
         "indexing",
         "normalization_from_onnx",
         "normalization_in_onnx",
+        "normalization_over_ranks",
         "page",
         "pooling",
         "renom",
@@ -201,6 +205,7 @@ def test_modules_are_looked_up_by_name_in_few_places():
 
 #: Modules and packages that name operations because they are about them, beside the rooms, with the reason.
 ABOUT_OPERATIONS = {
+    "layers.normalization_over_ranks": "an operation's input lies on several ranks",
     "opencl.convolution": "the variants of one operation, too many for its room",
     "": "the public names, the operations' functions among them",
     "tools.compare_commits": "results at two commits, of which the earlier may have no traits",

@@ -7,26 +7,23 @@ the operations that use that file, up to the first that fails. What survives
 that runs once more, with small cases, inside Oclgrind where it is installed,
 which reports races, uninitialised reads and accesses out of bounds. Kernels for
 CPUs differ by the width of their vectors, of which ``--vector-width`` adds others than the device's own.
+``--jobs`` runs several side by side; so do the ranks of ``mpiexec``, on several machines too.
 ``mutation_survivors.toml`` lists those faults that no input can show, with the reason.
 """
 
 import argparse
-import collections
 import contextlib
 import dataclasses
 import itertools
-import json
 import math
 import os
 import random
 import resource
 import shutil
 import signal
-import statistics
 import sys
 import tempfile
 import time
-import tomllib
 from pathlib import Path
 
 # The processes that run the mutants are forks of this one, and threads do not survive a fork.
@@ -37,12 +34,14 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(CHECKOUT), str(Path(__file__).resolve().parent)]
 
 from kernel_faults import KINDS, mutants
+from mutation_outcomes import Result, explained, read_outcomes, read_survivors, report, show, write_outcomes
 
 from refcnn.conformance.subjects import oclgrind
 from refcnn.opencl.runtime.vectors import VECTOR_WIDTHS
+from refcnn.parallel.dealing import deal
+from refcnn.parallel.ranks import ALONE, RankError, joined
 
 KERNELS = CHECKOUT / "kernels"
-SURVIVORS = Path(__file__).with_name("mutation_survivors.toml")
 
 # Cases of each variant that come before the others of any: many faults show in one variant alone, and soon.
 _FIRST_CASES = 6
@@ -51,21 +50,6 @@ _PATIENCE = 4
 
 #: Files that no operation runs: the kernel by which a device is tried before it is used (tests/test_trial.py).
 OF_NO_OPERATION = {"trial"}
-
-
-@dataclasses.dataclass
-class Result:
-    """What became of a mutant.
-
-    ``verdict`` is killed, survived or did not build; ``how`` tells what
-    showed the fault, ``where`` on which device, ``cases`` after how many.
-    """
-
-    verdict: str
-    how: str = ""
-    where: str = ""
-    cases: int = 0
-    seconds: float = 0.0
 
 
 def plan(stem):
@@ -115,12 +99,12 @@ class Cases:
     """The cases of each operation, drawn once: every mutant meets the same ones.
 
     ``expected`` holds what the devices should answer, by what :func:`judge_all` looks it up with: it is
-    computed when the sources run as they are, and takes longer than the devices.
+    computed when the sources run as they are, which are the files in ``tried``, and takes longer than the devices.
     """
 
     def __init__(self, examples, seed):
         self._examples, self._seed, self._drawn = examples, seed, {}
-        self.expected = {}
+        self.expected, self.tried = {}, set()
 
     def of_variant(self, operation, variant, size, divisor=1):
         """Return (case, whether integers) pairs as :meth:`get` does, of an operation with what a variant fuses."""
@@ -303,6 +287,17 @@ class Bench:
             self.environment["PYOPENCL_BUILD_OPTIONS"] = "-cl-opt-disable"
         self.library = oclgrind.library()
 
+    def run_as_it_is(self, file):
+        """Return the Result of a file without a fault, which computes what is expected of those with one."""
+        self.cases.tried.add(file)
+        return self.run(file, (KERNELS / file).read_text(encoding="utf-8"))
+
+    def run_mutant(self, mutant):
+        """Return the Result of a mutant, whose limit of time is not to pay for what is expected of it."""
+        if mutant.file not in self.cases.tried:
+            self.run_as_it_is(mutant.file)
+        return self.run(mutant.file, mutant.source)
+
     def run(self, file, source):
         """Return the Result of one source in the place of a file."""
         path = self.kernels / file
@@ -354,29 +349,6 @@ class Bench:
         return dataclasses.replace(result, where="oclgrind")
 
 
-def read_survivors(path=SURVIVORS):
-    """Return the reason for each listed survivor, by the mutant's identity.
-
-    Raises
-    ------
-    ValueError
-        If an entry lacks something.
-    """
-    if not path.exists():
-        return {}
-    entries = tomllib.loads(path.read_text(encoding="utf-8")).get("survivor", [])
-    listed = {}
-    for number, entry in enumerate(entries, 1):
-        needed = ("file", "kind", "function", "line", "mutated", "reason")
-        # A macro before all functions is in none.
-        missing = [key for key in needed if not entry.get(key) and (key != "function" or key not in entry)]
-        if missing:
-            raise ValueError(f"{path}: entry {number} has no {', '.join(missing)}.")
-        identity = *(entry[key] for key in ("file", "kind", "function", "line", "mutated")), entry.get("occurrence", 1)
-        listed[identity] = entry["reason"]
-    return listed
-
-
 def kernel_files():
     """Return the names of the files that operations run."""
     return sorted(path.name for path in KERNELS.glob("*.cl") if path.stem not in OF_NO_OPERATION)
@@ -397,27 +369,6 @@ def choose(arguments):
     return chosen, found, len(chosen)
 
 
-def table(title, rows):
-    """Return lines: for each key how many were killed, survived, explained and did not build."""
-    columns = ("killed", "survived", "explained", "did not build")
-    counts = collections.defaultdict(collections.Counter)
-    for key, verdict in rows:
-        counts[key][verdict] += 1
-    lines = [f"{title:<26}" + "".join(f"{column:>15}" for column in columns) + f"{'killed of built':>17}"]
-    total = sum(counts.values(), collections.Counter())
-    for key, count in [*sorted(counts.items()), ("all", total)]:
-        built = count["killed"] + count["survived"]
-        share = f"{count['killed'] / built:.1%}" if built else "-"
-        lines.append(f"{key:<26}" + "".join(f"{count[column]:>15}" for column in columns) + f"{share:>17}")
-    return lines
-
-
-def show(mutant):
-    """Return a mutant as text."""
-    where = f"{mutant.file}:{mutant.number}"
-    return f"{where} ({mutant.function}) {mutant.kind}\n    - {mutant.line}\n    + {mutant.mutated}"
-
-
 def results_of(benches, chosen):
     """Yield (mutant, Result) as they come from one process for each bench."""
     import multiprocessing
@@ -431,7 +382,7 @@ def results_of(benches, chosen):
                 number, following.value = following.value, following.value + 1
             if number >= len(chosen):
                 break
-            results.put((number, bench.run(chosen[number].file, chosen[number].source)))
+            results.put((number, bench.run_mutant(chosen[number])))
 
     processes = [context.Process(target=work, args=(bench,)) for bench in benches]
     for process in processes:
@@ -450,101 +401,43 @@ def results_of(benches, chosen):
             process.join()
 
 
-def run_all(benches, chosen, listed, outcomes, path):
+def run_all(benches, chosen, listed, outcomes, path, ranks=ALONE):
     """Run the mutants, add a (mutant, Result) for each to ``outcomes``, and print a line for each.
 
     What is known so far is written to ``path``, if there is one, every half minute and at the end.
     """
     written = time.monotonic()
+    count = len(chosen)
+
+    def found(mutant, result):
+        nonlocal written
+        outcomes.append((mutant, explained(mutant, result, listed)))
+        _print_outcome(*outcomes[-1], f"{len(outcomes) - former}/{count}")
+        if path and time.monotonic() - written > 30:
+            write_outcomes(path, outcomes)
+            written = time.monotonic()
+
+    former = len(outcomes)
     try:
-        for number, (mutant, result) in enumerate(results_of(benches, chosen), 1):
-            outcomes.append((mutant, explained(mutant, result, listed)))
-            result = outcomes[-1][1]
-            place = f"{mutant.file}:{mutant.number}"
-            print(
-                f"[{number}/{len(chosen)}] {result.seconds:5.1f} s  {result.verdict:<14}{mutant.kind:<13}{place}  "
-                f"{result.where} {result.how[:70]}",
-                flush=True,
-            )
-            if result.verdict == "survived":
-                print(show(mutant), flush=True)
-            if path and time.monotonic() - written > 30:
-                write_outcomes(path, outcomes)
-                written = time.monotonic()
+        if ranks.size > 1:
+            deal(ranks, chosen, benches[0].run_mutant, found)
+        else:
+            for mutant, result in results_of(benches, chosen):
+                found(mutant, result)
     except KeyboardInterrupt:
         print(f"Stopped after {len(outcomes)} mutants.", file=sys.stderr)
-    if path:
+    if path and ranks.is_first:
         write_outcomes(path, outcomes)
 
 
-def explained(mutant, result, listed):
-    """Return the Result of a mutant, which is no survivor if it is listed."""
-    if result.verdict != "survived" or mutant.identity not in listed:
-        return result
-    return dataclasses.replace(result, verdict="explained", how=listed[mutant.identity])
-
-
-def write_outcomes(path, outcomes):
-    """Write what became of each mutant, as JSON."""
-    rows = []
-    for mutant, result in outcomes:
-        row = dataclasses.asdict(mutant) | dataclasses.asdict(result)
-        del row["source"]
-        rows.append(row)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def read_outcomes(path, chosen, listed):
-    """Return (mutant, Result) for those of the chosen that a former run killed, or that did not build in it."""
-    fields = [field.name for field in dataclasses.fields(Result)]
-    by_identity = {mutant.identity: mutant for mutant in chosen}
-    outcomes = []
-    for row in json.loads(path.read_text(encoding="utf-8")):
-        identity = *(row[key] for key in ("file", "kind", "function", "line", "mutated")), row["occurrence"]
-        mutant = by_identity.get(identity)
-        if mutant is not None and row["verdict"] in ("killed", "did not build"):
-            outcomes.append((mutant, Result(**{name: row[name] for name in fields})))
-    return outcomes
-
-
-def report(outcomes, listed, found, available):
-    """Print the tables, the survivors and the listed ones that no longer apply; return whether all is explained."""
-    print()
-    for title, key in (("kind", lambda mutant: mutant.kind), ("file", lambda mutant: mutant.file)):
-        print("\n".join(table(title, [(key(mutant), result.verdict) for mutant, result in outcomes])), end="\n\n")
-    survivors = [mutant for mutant, result in outcomes if result.verdict == "survived"]
-    if survivors:
-        print("Survived, and not explained:", *map(show, survivors), "", sep="\n")
-    files, existing = {mutant.file for mutant in found}, {mutant.identity for mutant in found}
-    stale = [
-        f"{identity}: no such fault is planted"
-        for identity in listed
-        if identity[0] in files and identity not in existing
-    ]
-    stale += [
-        f"{mutant.identity}: {result.verdict}"
-        for mutant, result in outcomes
-        if mutant.identity in listed and result.verdict != "explained"
-    ]
-    if stale:
-        print(f"Listed in {SURVIVORS.name}, but no longer true:", *stale, "", sep="\n")
-    seconds = [result.seconds for _, result in outcomes]
-    if seconds:
-        cases = [result.cases for _, result in outcomes if result.verdict == "killed" and result.cases]
-        print(
-            f"{statistics.mean(seconds):.1f} s a mutant, {statistics.median(seconds):.1f} s in the median, "
-            f"{sum(seconds) / 60:.1f} min in all; {available} mutants would take about "
-            f"{statistics.mean(seconds) * available / 60:.0f} min."
-        )
-        if cases:
-            spent = [result.seconds for _, result in outcomes if result.verdict == "killed" and result.cases]
-            print(
-                f"The first case to fail was number {statistics.median(cases):.0f} in the median, "
-                f"{statistics.median(spent):.1f} s after the start, the compiler's time included."
-            )
-    return not survivors and not stale
+def _print_outcome(mutant, result, place):
+    print(
+        f"[{place}] {result.seconds:5.1f} s  {result.verdict:<14}{mutant.kind:<13}{mutant.file}:{mutant.number}  "
+        f"{result.where} {result.how[:70]}",
+        flush=True,
+    )
+    if result.verdict == "survived":
+        print(show(mutant), flush=True)
 
 
 def parse(arguments):
@@ -580,6 +473,29 @@ def main(arguments=None):
     """Run the tool; return 0 if every fault is caught or explained, 1 if not, 2 if it could not run."""
     arguments = parse(arguments)
     try:
+        with joined() as ranks, _only_first_speaks(ranks):
+            return run(arguments, ranks)
+    except RankError as error:
+        if error.is_told_here:
+            print(f"mutate_kernels: {error}", file=sys.stderr)
+        return 2
+
+
+@contextlib.contextmanager
+def _only_first_speaks(ranks):
+    with contextlib.ExitStack() as stack:
+        if not ranks.is_first:
+            nowhere = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+            stack.enter_context(contextlib.redirect_stderr(nowhere))
+        yield
+
+
+def run(arguments, ranks):
+    """Run what the arguments ask for, on all ranks, and return the exit status."""
+    try:
+        if ranks.size > 1 and arguments.jobs > 1:
+            raise ValueError("--jobs and mpiexec do not go together: start more ranks instead.")
         chosen, found, available = choose(arguments)
         listed = read_survivors()
     except ValueError as error:
@@ -588,31 +504,48 @@ def main(arguments=None):
     if arguments.list:
         print(*map(show, chosen), f"{len(chosen)} mutants", sep="\n")
         return 0
-    outcomes = read_outcomes(arguments.resume, chosen, listed) if arguments.resume else []
+    outcomes = read_outcomes(arguments.resume, chosen, listed) if arguments.resume and ranks.is_first else []
     known = {mutant.identity for mutant, _ in outcomes}
     chosen = [mutant for mutant in chosen if mutant.identity not in known]
     with tempfile.TemporaryDirectory(prefix="refcnn-mutants-") as folder:
-        # The cases are drawn while the sources are tried as they are, before the processes that share them start.
-        cases = Cases(arguments.examples, arguments.seed)
-        devices = arguments.device or ["opencl"]
-        widths = arguments.vector_width or [0]
-        benches = [
-            Bench(Path(folder) / str(job), devices, widths, cases, arguments.time_limit, not arguments.unoptimised)
-            for job in range(arguments.jobs)
-        ]
-        if arguments.no_oclgrind:
-            for bench in benches:
-                bench.library = None
-        elif benches[0].library is None:
-            print("Oclgrind is not installed: barriers and accesses out of bounds are judged by results alone.")
-        for file in sorted({mutant.file for mutant in chosen}):
-            result = benches[0].run(file, (KERNELS / file).read_text(encoding="utf-8"))
-            print(f"{file} as it is: {result.seconds:.1f} s", flush=True)
-            if result.verdict != "survived":
-                print(f"mutate_kernels: {file} as it is: {result.verdict}, {result.how}", file=sys.stderr)
-                return 2
-        run_all(benches, chosen, listed, outcomes, arguments.json)
-    return 0 if report(outcomes, listed, found, available) else 1
+        benches = _benches(arguments, Path(folder))
+        if not _passes_as_it_is(benches[0], sorted({mutant.file for mutant in chosen}), ranks):
+            return 2
+        run_all(benches, chosen, listed, outcomes, arguments.json, ranks)
+    return ranks.by_first(lambda: 0 if report(outcomes, listed, found, available) else 1)
+
+
+def _benches(arguments, folder):
+    # The cases are drawn while the sources are tried as they are, before the processes that share them start.
+    cases = Cases(arguments.examples, arguments.seed)
+    devices = arguments.device or ["opencl"]
+    widths = arguments.vector_width or [0]
+    benches = [
+        Bench(folder / str(job), devices, widths, cases, arguments.time_limit, not arguments.unoptimised)
+        for job in range(arguments.jobs)
+    ]
+    if arguments.no_oclgrind:
+        for bench in benches:
+            bench.library = None
+    elif benches[0].library is None:
+        print("Oclgrind is not installed: barriers and accesses out of bounds are judged by results alone.")
+    return benches
+
+
+def _passes_as_it_is(bench, files, ranks):
+    """Return, on all ranks, whether no file fails without a fault; say which does."""
+    failing = []
+
+    def found(file, result):
+        print(f"{file} as it is: {result.seconds:.1f} s", flush=True)
+        if result.verdict != "survived":
+            failing.append(f"mutate_kernels: {file} as it is: {result.verdict}, {result.how}")
+
+    # None is taken after one that fails.
+    deal(ranks, itertools.takewhile(lambda _: not failing, files), bench.run_as_it_is, found)
+    if failing:
+        print(failing[0], file=sys.stderr)
+    return ranks.by_first(lambda: not failing)
 
 
 if __name__ == "__main__":

@@ -96,22 +96,35 @@ class Board:
         return next((device for device in self.devices if device.name == name), None)
 
     def save(self, path):
-        """Write the board as JSON, whole or not at all.
+        """Write the board as JSON, as :func:`save` does."""
+        save(path, FORMAT, self)
 
-        Raises
-        ------
-        FileWriteError
-            If the file cannot be written.
-        """
-        host = {
-            "system": f"{platform.system()} {platform.release()}",
-            "machine": platform.machine(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-        }
-        content = {"format": FORMAT, "refcnn": __version__, "host": host, **dataclasses.asdict(self)}
-        with atomic_write(Path(path)) as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+def save(path, form, found):
+    """Write what was measured as JSON, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    form : str
+        The name of the form that the file has.
+    found : object
+        A dataclass.
+
+    Raises
+    ------
+    FileWriteError
+        If the file cannot be written.
+    """
+    host = {
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+    content = {"format": form, "refcnn": __version__, "host": host, **dataclasses.asdict(found)}
+    with atomic_write(Path(path)) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def heading(board):

@@ -11,6 +11,8 @@ import click
 from ..display import shown
 from ..errors import BackendError, ExportError, RefcnnError
 from ..interruption import exit_status, stoppable
+from ..parallel.ranks import RankError, is_started_by_mpi, started_as
+from ..parallel.starting import status_told
 from ..version import __version__
 from . import streams
 
@@ -25,7 +27,7 @@ class _Commands(click.Group):
         return importlib.import_module(f".{name}", __name__).command if name in _COMMANDS else None
 
     def main(self, *arguments, **options):
-        with streams.prepared():
+        with status_told(), streams.prepared():
             return super().main(*arguments, **options)
 
     def invoke(self, context):
@@ -36,6 +38,10 @@ class _Commands(click.Group):
             # The reference backend's many small products lose by threads, and tenfold where cores are shared.
             with threadpool_limits(limits=1, user_api="blas"), stoppable():
                 return super().invoke(context)
+        except RankError as error:
+            told = click.ClickException(message(error))
+            told.exit_code = error.status
+            raise told from error
         except RefcnnError as error:
             raise click.ClickException(message(error)) from error
         except KeyboardInterrupt as stop:
@@ -52,16 +58,17 @@ def leave(text, stop, **options):
     **options
         Of :func:`click.echo`.
     """
-    # Where the terminal was closed nobody reads it.
+    # Where the terminal was closed nobody reads it. Of ranks, which a signal stops together, the first says it.
     with contextlib.suppress(OSError):
-        click.echo(text, **options)
+        if not is_started_by_mpi() or started_as() == 0:
+            click.echo(text, **options)
     sys.exit(getattr(stop, "status", exit_status(signal.SIGINT)))
 
 
 def message(error):
     """Return what to show of an error of refcnn's; names and paths in it must not act on the terminal."""
     # Only what compilers, drivers and the proof say is of more than one line: a name must not make another.
-    return shown(error, keep="\n" if isinstance(error, BackendError | ExportError) else "")
+    return shown(error, keep="\n" if isinstance(error, BackendError | ExportError | RankError) else "")
 
 
 def _pass_over_foreign_settings():

@@ -6,6 +6,7 @@ import sys
 import click
 
 from . import streams
+from .ranks import among_ranks, start_ranks, use_device
 from .shapes import InputShape
 
 
@@ -61,13 +62,55 @@ from .shapes import InputShape
     "the chapter's training step, by the device's clock, and the host's part.",
 )
 @click.option("--scaling", is_flag=True, help="In place of the scoreboard: how time and memory grow, with a verdict.")
-def command(devices, quick, rounds, parts, file, batches, shapes, torch_python, json_file, plot, profile, scaling):
+@click.option(
+    "--ranks",
+    "is_over_ranks",
+    is_flag=True,
+    help="In place of the scoreboard: what the sum of gradients costs a training step over several processes, here "
+    "and, by a model, over many. Start them with mpiexec, or give --processes.",
+)
+@click.option("--processes", type=click.IntRange(2), metavar="N", help="Start so many on this machine for --ranks.")
+def command(is_over_ranks, processes, **options):
     """Measure training, inference and convolution layers beside PyTorch and onnxruntime, turn by turn.
 
     Everyone has as many threads as there are cores. "of peak" is the share of what the device's own matrix product
     reaches, by the operations of the formulas: Winograd's algorithm needs fewer and can exceed it. Ctrl-C ends the run
     and shows what was measured. Exit status 1 if --scaling finds a limit exceeded.
     """
+    if is_over_ranks:
+        _over_ranks(processes, **options)
+    elif processes is not None:
+        raise click.UsageError("--processes is for --ranks: leave it out, or measure --ranks.")
+    else:
+        _measure(**options)
+
+
+def _over_ranks(processes, devices, quick, rounds, json_file, **others):
+    given = [name for name, value in others.items() if value not in (None, False, ())]
+    if given:
+        raise click.UsageError("--ranks goes with --device, --quick, --rounds, --json and --processes alone.")
+    if processes is not None:
+        start_ranks(processes, "--processes")
+    _sums(",".join(devices) or "auto", rounds or (5 if quick else 7), 0.2 if quick else 0.5, json_file)
+
+
+@among_ranks
+def _sums(ranks, devices, rounds, seconds, json_file):
+    from ..bench import ranks as of_ranks
+
+    if ranks.size == 1:
+        raise click.UsageError("--ranks measures several processes: start them with mpiexec, or give --processes.")
+    ranks.by_first(_find_out_whether_it_can_be_saved, json_file, None)
+    click.echo(use_device(ranks, devices))
+    found = of_ranks.measure(ranks, rounds, seconds)
+    for line in of_ranks.lines(found):
+        click.echo(line)
+    if json_file is not None:
+        ranks.by_first(found.save, json_file)
+        click.echo(f"The measurements are in {json_file}.")
+
+
+def _measure(devices, quick, rounds, parts, file, batches, shapes, torch_python, json_file, plot, profile, scaling):
     from ..bench import board as boards
     from ..bench import running
     from ..interruption import exit_status, stop_if_asked

@@ -10,7 +10,8 @@ from ..display import shown
 from ..errors import RefcnnError
 from ..tables import table, terminal_width
 from . import message, streams
-from .verdicts import CouldNotRun, VerdictCommand
+from .ranks import among_ranks
+from .verdicts import CouldNotRun, VerdictCommand, fails_without_verdict
 
 
 class _Seconds(click.FloatRange):
@@ -80,45 +81,71 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
     Exit status: 0 if all conform, 1 if one does not, else 2 if it could not run, or nothing was tested on a device that
     is named: it offers none of the operations, or cannot be asked the case of --repro. Of those that "all" stands for
     it is enough that one was tested. After a fault of refcnn's own it is 2 too; REFCNN_TRACEBACK=1 shows where.
+
+    Under mpiexec the ranks share the work, and the first gives the same report.
     """
     if merge:
         _merge(reports, folder)
         return
     if reports:
         raise click.UsageError(f"{reports[0]} is not looked at without --merge.")
-    from ..conformance.running import known_faults, runner
-    from ..conformance.subjects import finding as subjects
-
-    _check(operations, variant, examples, case)
-    known_faults.load(known_faults.file())
-    folder = _locked(folder)
-    named = subjects.expand(name for name in devices if name != "all")
-    options = runner.Options(
+    _conform(
+        devices,
+        folder,
         profile=profile,
-        examples=examples or runner.PROFILES[profile],
+        examples=examples,
         operations=operations,
         variant=variant,
-        seed=secrets.randbits(32) if seed is None else seed,
+        seed=seed,
         case=case,
         case_limit=case_limit,
-        folder=folder,
-        named=named,
     )
-    examples = 1 if case else options.examples
+
+
+@among_ranks
+@fails_without_verdict()
+def _conform(ranks, devices, folder, **given):
+    from ..conformance.running import runner
+
+    specifications, options = ranks.by_first(_planned, devices, folder, **given)
+    examples = 1 if options.case else options.examples
     click.echo(f"seed {options.seed}, {examples} cases of each row")
     progress = _printing(runner.Progress, examples)
     try:
-        report = runner.run(subjects.expand(devices or ("all",)), options, progress)
+        report = runner.run(specifications, options, progress, ranks)
     finally:
         # What was found until then is told of a run that is interrupted, too.
         progress.print_faults()
-    unsaved = None if folder is None else _save(report, folder)
+    # All end with the same status, and only when the first has told everything.
+    sys.exit(ranks.by_first(_concluded, report, options))
+
+
+def _planned(devices, folder, **given):
+    """Return the specifications of the devices and the options, when it is known that a run can be made of them."""
+    from ..conformance.running import known_faults, runner
+    from ..conformance.subjects import finding as subjects
+
+    _check(given["operations"], given["variant"], given["examples"], given["case"])
+    known_faults.load(known_faults.file())
+    folder = _locked(folder)
+    named = subjects.expand(name for name in devices if name != "all")
+    drawn = {
+        "seed": secrets.randbits(32) if given["seed"] is None else given["seed"],
+        "examples": given["examples"] or runner.PROFILES[given["profile"]],
+    }
+    return subjects.expand(devices or ("all",)), runner.Options(**given | drawn, folder=folder, named=named)
+
+
+def _concluded(report, options):
+    """Write the report, print the verdict, and return the exit status."""
+    unsaved = None if options.folder is None else _save(report, options.folder)
     untested = [device for device in report.devices if not device.fails and not device.conforms]
     _print_verdict(report, untested)
     if unsaved is not None:
         click.echo(f"Error: {unsaved}", err=True)
-    could_not_run = unsaved is not None or not report.conforms or any(one.specification in named for one in untested)
-    sys.exit(1 if any(device.fails for device in report.devices) else 2 if could_not_run else 0)
+    is_named = any(one.specification in options.named for one in untested)
+    could_not_run = unsaved is not None or not report.conforms or is_named
+    return 1 if any(device.fails for device in report.devices) else 2 if could_not_run else 0
 
 
 def _check(operations, variant, examples, case):

@@ -32,8 +32,9 @@ class Bar:
     def __init__(self, name):
         from tqdm import tqdm
 
-        # disable=None: only on a terminal.
-        self._bar = tqdm(total=None, unit="input", disable=None, leave=False, desc=name)
+        from ..parallel.starting import bar_options
+
+        self._bar = tqdm(total=None, unit="input", leave=False, desc=name, **bar_options())
 
     def __call__(self, done, wanted):
         self._bar.total = wanted

@@ -1,11 +1,14 @@
 """``refcnn train``."""
 
+import sys
+
 import click
 
 from ..models import NAMED
 from ..runs.options import DEFAULT_VALIDATION_SPLIT, DEFAULTS, flag
 from . import streams
-from .proof_options import Bar
+from .proof_options import Bar, Time
+from .ranks import among_ranks, start_ranks, use_device
 from .train_options import training_options
 
 
@@ -40,8 +43,8 @@ from .train_options import training_options
     "--backend",
     metavar="BACKEND",
     envvar="REFCNN_BACKEND",
-    help="auto, reference, opencl or "
-    "opencl:PLATFORM:DEVICE, as 'refcnn devices' lists them.  [default: REFCNN_BACKEND, else auto]",
+    help="auto, reference, opencl or opencl:PLATFORM:DEVICE, as 'refcnn devices' lists them; for several processes "
+    "several, with commas between them.  [default: REFCNN_BACKEND, else auto]",
 )
 @training_options
 @click.option(
@@ -64,30 +67,60 @@ from .train_options import training_options
     help="Go on with a run; --epochs may be raised, and the patience, the proof and TensorBoard be others. Else its "
     "configuration holds; a model of your own is named again.",
 )
-def command(backend, out, resume, time, dry_run, lr_find, **options):
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Train in so many processes on this machine, among which each batch is cut. It needs refcnn[mpi]. Leave it "
+    "out under mpiexec, which starts them on several machines.",
+)
+@click.option(
+    "--rank-limit",
+    type=Time(),
+    metavar="TIME",
+    help="End all processes, and say which was missing, if one has not come to a sum of gradients after this time. "
+    "[default: 30m]",
+)
+def command(processes, **options):
     """Train a network. The run folder holds the checkpoints, metrics, pictures and the exported model."""
-    from ..backend import use_backend
+    if processes is not None:
+        start_ranks(processes, "--processes")
+    _train_among_ranks(**options)
+
+
+@among_ranks
+def _train_among_ranks(ranks, backend, out, resume, time, dry_run, lr_find, rank_limit, **options):
     from ..runs import training
     from ..runs.run_folder import RunFolder
 
     streams.work_goes_on()
+    if rank_limit is not None:
+        ranks.limit = rank_limit
     # Of options that may be given again there are none.
     options = {name: value for name, value in options.items() if value is not None and value != ()}
     if resume is None:
-        use_backend(backend or "auto")
+        _say(use_device(ranks, backend or "auto"))
         if dry_run or lr_find:
-            _rehearse(dry_run, lr_find, options, out)
+            if ranks.is_first:
+                _rehearse(dry_run, lr_find, options, out)
             return
-        session = training.start(options, out)
+        session = training.start(options, out, ranks=ranks)
     else:
         if out is not None:
             raise click.UsageError("--resume goes on in the run's own folder: leave --out out.")
         if dry_run or lr_find:
             raise click.UsageError("--resume goes on with a run: leave --dry-run and --lr-find out.")
-        run = RunFolder.open(resume, options.get("model"))
-        use_backend(backend or run.configuration.backend)
-        session = training.resume(run, options)
+        run = ranks.by_first(RunFolder.open, resume, options.get("model"))
+        _say(use_device(ranks, backend or run.configuration.backend, is_open=backend is None))
+        session = training.resume(run, options, ranks)
     _train(session, time)
+
+
+def _say(text):
+    from ..display import shown
+
+    if text:
+        click.echo(shown(text, keep="\n"))
 
 
 def _rehearse(is_dry, picture, options, out):
@@ -106,12 +139,34 @@ def _rehearse(is_dry, picture, options, out):
 
 
 def _train(session, seconds):
+    from ..parallel.ranks import LostRankError
+
+    while True:
+        try:
+            _train_to_the_end(session, seconds)
+            # Should the first be lost while it writes, another does that.
+            session.ranks.meet()
+            return
+        except LostRankError:
+            remark = session.recover()
+            if session.ranks.is_first:
+                click.echo(f"Warning: {remark}.", err=True)
+
+
+def _train_to_the_end(session, seconds):
     from ..display import shown
     from ..interruption import Interrupted, stoppable
     from ..runs import report
     from . import leave
 
     try:
+        if not session.ranks.is_first:
+            # The first writes all that is left to be done.
+            try:
+                session.finish(seconds=seconds)
+            except Interrupted as stop:
+                sys.exit(stop.status)
+            return
         # Held on to from the training to the pictures.
         with session.run.locked(), stoppable():
             click.echo(shown(session.description(), keep="\n"))

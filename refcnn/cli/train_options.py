@@ -9,7 +9,7 @@ from ..data.sizing import DEFAULT_FIT, FITS
 from ..fitting import optimizers, schedules
 from ..fitting.metrics import MONITORED, TOP_K
 from ..runs.configuration import BALANCED
-from ..runs.options import DEFAULTS, OVERFIT_EPOCHS
+from ..runs.options import DEFAULTS, MICRO_BATCH, OVERFIT_EPOCHS
 from .proof_options import PROOF_OPTIONS, Time, with_options
 
 
@@ -54,6 +54,24 @@ _STEPS = (
         "--batch-size",
         type=_COUNT,
         help=f"Images in a step; the last step of an epoch takes what is left.  [default: {DEFAULTS['batch_size']}]",
+    ),
+    click.option(
+        "--reproducible",
+        "micro_batch",
+        is_flag=False,
+        flag_value=MICRO_BATCH,
+        type=_COUNT,
+        metavar="N",
+        help="Train to the same bits with any number of processes, on devices of one kind: a batch is cut into micro-"
+        "batches of N images, each computed by itself, and what they give is added in one order. So batch "
+        f"normalisation is over N images. It takes longer, the more so the smaller N.  [default: {MICRO_BATCH}]",
+    ),
+    click.option(
+        "--synchronise-batch-statistics",
+        is_flag=True,
+        default=None,
+        help="Let batch normalisation take the statistics of the whole batch where several processes train, as one "
+        "process does, and not each those of its part.",
     ),
     click.option(
         "--lr",

@@ -1,11 +1,13 @@
 """Commands whose exit status is a verdict: 1 says that something is wrong, and nothing else does."""
 
+import contextlib
 import os
 import traceback
 
 import click
 
 from ..errors import RefcnnError
+from ..parallel.ranks import RankError
 from . import message
 
 #: The environment variable that has the traceback printed where refcnn itself fails.
@@ -22,16 +24,23 @@ class VerdictCommand(click.Command):
     """Ends with 1 where something is wrong, and for no other reason: what is not foreseen could not run."""
 
     def invoke(self, context):
-        try:
+        with fails_without_verdict():
             return super().invoke(context)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except RefcnnError as error:
-            raise CouldNotRun(message(error)) from error
-        except OSError as error:
-            raise CouldNotRun(f"the run could not go on: {error}. Nothing was found out about the devices.") from error
-        except Exception as error:
-            raise CouldNotRun(_unforeseen(error)) from error
+
+
+@contextlib.contextmanager
+def fails_without_verdict():
+    """Make CouldNotRun of what goes wrong within the block; an error of ranks stays what each of them raises."""
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort, RankError):
+        raise
+    except RefcnnError as error:
+        raise CouldNotRun(message(error)) from error
+    except OSError as error:
+        raise CouldNotRun(f"the run could not go on: {error}. Nothing was found out about the devices.") from error
+    except Exception as error:
+        raise CouldNotRun(_unforeseen(error)) from error
 
 
 def _unforeseen(error):

@@ -390,6 +390,11 @@ class Augmenter:
                 one.check(shape)
         self._classes, self._range = classes, (black, white)
 
+    @property
+    def mates(self) -> int:
+        """How many of the images after a part of a batch must come with it, lest others be mixed with its last."""
+        return 0 if self._mixup is None else 1
+
     def __call__(self, x: np.ndarray, target: Any, draws: Draws) -> tuple[np.ndarray, Any]:
         """Return other images and their targets."""
         for one in self._augmentations:

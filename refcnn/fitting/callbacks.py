@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import attributes
 from ..arguments import Written
 from ..errors import ArgumentError
+from ..parallel.starting import bar_options
 from ..typing import PathLike
 from .metrics import MONITORED, OF_CLASSES, best_row
 
@@ -117,8 +118,8 @@ class TimeLimit(Callback):
         self._end = time.monotonic() + self.seconds
 
     def on_batch_end(self, loop: "Loop") -> None:
-        """Stop where the time is over."""
-        if time.monotonic() >= self._end:
+        """Stop where the time is over, on the first of several ranks that looks."""
+        if any(loop.ranks.largest(time.monotonic() >= self._end)):
             loop.stop()
 
 
@@ -151,7 +152,7 @@ class ProgressBar(Callback):
         from tqdm import tqdm
 
         epoch = f"epoch {len(loop.history) + 1}/{loop.epochs}"
-        self._bar = tqdm(total=loop.batches, initial=len(loop.losses), desc=epoch, leave=False, disable=None)
+        self._bar = tqdm(total=loop.batches, initial=len(loop.losses), desc=epoch, leave=False, **bar_options())
         self._looked = time.perf_counter()
 
     def on_batch_end(self, loop: "Loop") -> None:

@@ -6,11 +6,15 @@ import time
 
 import numpy as np
 
-from .. import attributes, philox
+from .. import attributes, mode, philox
+from .. import backend as backends
 from ..errors import ArgumentError, NonFiniteLossError
+from ..layers import normalization_over_ranks
 from ..model import describe_unlisted
+from ..parallel.ranks import ALONE, LostRankError
 from ..stored import Parameter
 from . import freezing, metrics, schedules
+from .summing import StepSum
 
 
 class Loop:
@@ -30,7 +34,8 @@ class Loop:
     epochs : int
         Of the whole training, those in ``history`` among them.
     loss : callable
-        Called as ``loss(output, target)``; returns a Variable of shape ().
+        Called as ``loss(output, target)``; returns a Variable of shape (). With a source that weighs examples also
+        ``total``, by what their sum is divided then.
     schedule : Schedule, optional
         By default the rate is the same throughout.
     callbacks : iterable of Callback
@@ -44,6 +49,11 @@ class Loop:
         What the model is called in messages.
     advice : callable
         Returns what to do about a loss that is not finite.
+    ranks : Ranks or Alone
+        Over which the sources cut each batch. All compute the same loop, each with its part of the batches; what is
+        called along it must do the same on all.
+    synchronise : bool
+        Whether batch normalisation takes the statistics of a batch over all ranks, in place of each its own.
 
     Attributes
     ----------
@@ -82,6 +92,8 @@ class Loop:
         top_k=metrics.TOP_K,
         name="given",
         advice=lambda: "Give a smaller learning rate, and look for extreme values in the data.",
+        ranks=ALONE,
+        synchronise=False,
     ):
         self.model, self.optimizer, self.epochs = model, optimizer, epochs
         self.train, self.validation = train, validation
@@ -92,8 +104,9 @@ class Loop:
         self.history, self.shuffle, self.losses, self.seconds = [], None, [], 0.0
         self._freeze, self._validation_loss = attributes.entries(freeze), validation_loss or loss
         self._loss, self._top_k, self._name, self._advice = loss, top_k, name, advice
+        self.ranks, self._sum, self._synchronises = ranks, StepSum(model, ranks), synchronise
         self.base_rate = self.rate = optimizer.lr
-        self._is_stopped = False
+        self._is_stopped, self._is_reproducible = False, train.micro_batch is not None
         # The model's parameters by their ids, as far as they were looked for.
         self._listed = {}
         if train.batches is None and type(self.schedule) is not schedules.Constant:
@@ -129,8 +142,11 @@ class Loop:
         self._is_stopped = False
         # NumPy's own warnings would only come before the error that says more. Another thread that draws, for a model
         # that it builds for example, must not change what is drawn here.
-        with np.errstate(all="ignore"), philox.drawing_from(self.generator):
+        alike = mode.reproducible() if self._is_reproducible else contextlib.nullcontext()
+        with np.errstate(all="ignore"), philox.drawing_from(self.generator), alike:
             try:
+                if self._is_reproducible:
+                    self._sum.require_alike()
                 self._tell("on_train_begin")
                 with freezing.frozen(freezing.chosen(self.model, self._freeze)):
                     while len(self.history) < self.epochs and not self._is_stopped:
@@ -179,20 +195,63 @@ class Loop:
         for batch in self.train.epoch(shuffle, len(self.losses)):
             self.rate = self.optimizer.lr = self.rate_of(len(self.losses))
             self.losses.append(self._step(batch))
+            if self.ranks.size > 1:
+                # It is a number already, and a rank that found out later than another would let it wait.
+                self._read_loss(len(self.losses) - 1)
             self.seconds = time.perf_counter() - begun
             self._tell("on_batch_end")
             if self._is_stopped:
                 break
         self.read_losses()
+        self._sum.align(self.optimizer)
         self.seconds = time.perf_counter() - begun
 
     def _step(self, batch):
-        with self.model.train():
-            loss = self._loss(self.model(*batch.inputs), batch.target)
-        gradients = loss.grad()
-        self._check_listed(gradients)
+        if self.ranks.size == 1:
+            loss, gradients = self._summed(batch)
+        else:
+            with self._undone_if_a_rank_is_lost():
+                loss, gradients = self._summed(batch)
         gradients.update(self.optimizer)
         return loss
+
+    def _summed(self, batch):
+        if self._is_reproducible:
+            return self._sum.of_micro_batches(batch, self._computed)
+        if self.ranks.size == 1:
+            return self._computed(batch)
+        return self._sum(*self._computed_part(batch), batch.share)
+
+    def _computed_part(self, batch):
+        if self._synchronises:
+            return normalization_over_ranks.computed(self.ranks, lambda: self._computed(batch), not batch.size)
+        return self._computed(batch) if batch.size else (None, None)
+
+    @contextlib.contextmanager
+    def _undone_if_a_rank_is_lost(self):
+        """Go back to the state after the step before: layers have learned of this rank's part alone, and drawn."""
+        backend, state = backends.active(), self.generator.state
+        buffers = [(entry, entry.on(backend)) for _, entry in self.model.named_buffers()]
+        try:
+            yield
+        except LostRankError:
+            self.generator.state = state
+            for entry, array in buffers:
+                entry.put(backend, array)
+            raise
+
+    def _computed(self, batch):
+        """Return the loss and the gradients of a batch, or of this rank's part of one its share of them."""
+        with self.model.train(), mode.part_of_batch(batch.first, batch.size):
+            output = self.model(*batch.inputs)
+            if batch.total is not None:
+                loss = self._loss(output, batch.target, total=batch.total)
+            else:
+                loss = self._loss(output, batch.target)
+                loss = loss if batch.share == 1 else loss * batch.share
+        gradients = loss.grad()
+        self._check_listed(gradients)
+        return loss, gradients
 
     def _check_listed(self, gradients):
         """Refuse a step that would change what no checkpoint holds, as a layer that only training reads may be."""
@@ -245,6 +304,7 @@ class Loop:
                     self._validation_loss,
                     self._top_k,
                     lambda: self._tell("on_validation_batch_end"),
+                    self.ranks,
                 )
         except NonFiniteLossError as error:
             raise self.non_finite(str(error)) from None

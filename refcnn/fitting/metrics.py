@@ -10,6 +10,7 @@ import numpy as np
 from ..data import one_hot
 from ..errors import NonFiniteLossError
 from ..layers.softmax_cross_entropy import softmax_cross_entropy
+from ..parallel.ranks import ALONE, Alone
 from ..variable import Variable
 from .sources import Batch, Source
 
@@ -123,12 +124,14 @@ class Evaluation:
         return {name: value for name, value in found.items() if value is not None}
 
 
-def cross_entropy(output: Variable, target: Any, **options: Any) -> Variable:
+def cross_entropy(output: Variable, target: Any, total: float | None = None, **options: Any) -> Variable:
     """Return :func:`refcnn.softmax_cross_entropy`, with class indices as rows of ones and zeros where that is the same.
 
     With class weights, or an ignored index, it is not: of indices the mean is divided by the sum of the weights, and of
-    rows by their number.
+    rows by their number; or by ``total`` where the examples are a part of a batch with that sum of weights.
     """
+    if total is not None:
+        return softmax_cross_entropy(output, target, reduce_sum=False, **options).sum() / total
     indices = np.asarray(target) if not isinstance(target, Variable) else None
     if indices is not None and indices.ndim == 1 and indices.dtype.kind in "iu" and len(output.shape) == 2:
         weights = options.get("class_weight")
@@ -145,16 +148,19 @@ def evaluate(
     loss: Callable[[Variable, Any], Variable] = cross_entropy,
     top_k: int = TOP_K,
     after_batch: Callable[[], object] = lambda: None,
+    ranks: Alone = ALONE,
 ) -> Evaluation:
     """Run a model on all batches of a source, and judge what it gives.
+
+    Of several ranks, over which the source cuts the batches, all return what is found of the whole.
 
     Raises
     ------
     NonFiniteLossError
         If the loss is NaN or infinite.
     """
-    tally, total, weight, examples = None, 0.0, 0.0, 0
-    for batch in source.epoch():
+    tally, losses, weights, examples = None, [], [], 0
+    for batch in _parts(source, after_batch):
         output = model(*batch.inputs)
         mean, part = float(loss(output, batch.target)), 1.0
         labels = labels_of(batch, output)
@@ -164,11 +170,17 @@ def evaluate(
             part = tally.add(np.moveaxis(output.as_ndarray(), 1, -1).reshape(-1, output.shape[1]), labels.reshape(-1))
         if part:
             # The loss of a batch is the mean over those that it does not ignore, NaN of none.
-            total += mean * (part * batch.size)
-            weight += part * batch.size
+            losses.append(mean * (part * batch.size))
+            weights.append(part * batch.size)
         examples += batch.size
-        after_batch()
-    mean = total / weight if weight else math.nan
+    if ranks.size > 1:
+        tallies, of_ranks, weights_of_ranks, counts = zip(
+            *ranks.gather((tally, losses, weights, examples)), strict=True
+        )
+        tally, losses, weights = _Tally.sum(tallies), sum(of_ranks, []), sum(weights_of_ranks, [])
+        examples = sum(counts)
+    # In an order in which it does not matter who computed which.
+    mean = sum(sorted(losses)) / sum(sorted(weights)) if weights else math.nan
     if not math.isfinite(mean):
         raise NonFiniteLossError(f"the validation loss is {mean}")
     if tally is None:
@@ -177,6 +189,12 @@ def evaluate(
     judged = int(tally.examples.sum())
     within = tally.within / judged if top_k < len(tally.right) else None
     return Evaluation(mean, examples, int(tally.right.sum()) / judged, within, top_k, counts)
+
+
+def _parts(source, after_batch):
+    for batch in source.epoch():
+        yield from batch.parts
+        after_batch()
 
 
 def labels_of(batch: Batch, output: Variable) -> np.ndarray | None:
@@ -204,6 +222,18 @@ class _Tally:
     def __init__(self, classes, top_k):
         self.examples, self.predicted, self.right = (np.zeros(classes, np.int64) for _ in range(3))
         self.within, self._top_k = 0, top_k
+
+    @classmethod
+    def sum(cls, tallies):
+        """Return the tally of all that several counted, None among which counted nothing; None where none did."""
+        counted = [tally for tally in tallies if tally is not None]
+        if not counted:
+            return None
+        total = cls(len(counted[0].right), counted[0]._top_k)
+        for tally in counted:
+            for name in ("examples", "predicted", "right", "within"):
+                setattr(total, name, getattr(total, name) + getattr(tally, name))
+        return total
 
     def add(self, output, labels):
         """Count what has a class; return which part of all that is."""

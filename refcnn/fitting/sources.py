@@ -1,7 +1,8 @@
 """Where the batches of training come from: arrays, data sets, and iterables of batches."""
 
+import dataclasses
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..data import DataSet
 from ..data.ahead import ahead, reading_threads
 from ..data.augment import Augmenter, Draws
 from ..errors import ArgumentError, DataError, ShapeError
+from ..parallel.ranks import ALONE, Alone
 from ..philox import permutation
 from ..variable import Variable
 
@@ -24,15 +26,48 @@ class Batch(NamedTuple):
         What the model is called with.
     target : array_like
         What the loss compares the model's output with; of classes their indices, or rows of probabilities.
+    first : int
+        How many examples come before these in the whole batch, where this is a rank's part of one.
+    share : float
+        What part of the whole batch's loss, a mean over the examples, is that of these.
+    total : float or None
+        Where it is a mean by other weights, by what the sum of the examples' losses is divided in the whole batch.
     """
 
     inputs: tuple
     target: Any
+    first: int = 0
+    share: float = 1.0
+    total: float | None = None
 
     @property
     def size(self) -> int:
         """How many examples it holds."""
         return len(self.inputs[0])
+
+    @property
+    def parts(self) -> tuple:
+        """What is computed by itself, each a Batch: this one, or nothing where it is empty."""
+        return (self,) if self.size else ()
+
+
+@dataclasses.dataclass(frozen=True)
+class CutBatch:
+    """A batch that is computed in micro-batches, or a rank's part of one.
+
+    Attributes
+    ----------
+    parts : tuple of Batch
+        The micro-batches that this process computes, neighbours.
+    first : int
+        How many come before these in the whole batch.
+    count : int
+        How many the whole batch has.
+    """
+
+    parts: tuple
+    first: int
+    count: int
 
 
 class Source:
@@ -42,12 +77,15 @@ class Source:
     ----------
     batches : int or None
         How many an epoch has; None where only its end tells.
+    micro_batch : int or None
+        How many examples of a batch are computed by themselves, whichever process does it; None for all that one has.
     """
 
     batches: int | None = None
+    micro_batch: int | None = None
 
-    def epoch(self, shuffle: tuple[int, int] | None = None, first: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch.
+    def epoch(self, shuffle: tuple[int, int] | None = None, first: int = 0) -> Iterator[Any]:
+        """Yield the batches of an epoch: each a Batch, or a CutBatch where they are computed in micro-batches.
 
         Parameters
         ----------
@@ -65,7 +103,7 @@ class Source:
 
 
 class ArraySource(Source):
-    """Batches of arrays that have one entry for each example along their first axis.
+    """Batches of arrays that have one entry for each example along their first axis; of several ranks each has a part.
 
     Images that are stored, or augmented, are made ready ahead of the step, by threads.
 
@@ -79,24 +117,33 @@ class ArraySource(Source):
         Makes the model's input of an array's part.
     augmenter : Augmenter, optional
         What becomes of the single input and of the targets where an epoch is shuffled.
+    ranks : Ranks or Alone
+        Over which each batch is cut. A rank that has no example of one has an empty batch.
+    weigh : callable, optional
+        Returns of targets the weights by which the loss is their mean; all weigh the same, if it is not given or they
+        are all 0.
+    micro_batch : int, optional
+        As of :class:`Source`; the last one of a batch takes what is left. A rank has whole ones.
     """
 
-    def __init__(self, inputs, targets, batch_size, prepare=None, augmenter=None):
+    def __init__(
+        self, inputs, targets, batch_size, prepare=None, augmenter=None, ranks=ALONE, weigh=None, micro_batch=None
+    ):
         self._inputs, self._targets, self._batch_size, self._prepare = inputs, targets, batch_size, prepare
-        self._augmenter = augmenter
+        self._augmenter, self._ranks, self._weigh, self.micro_batch = augmenter, ranks, weigh, micro_batch
         self.count = len(targets)
         self.batches = math.ceil(self.count / batch_size)
 
     def epoch(self, shuffle=None, first=0):
         order = np.arange(self.count) if shuffle is None else permutation(*shuffle, self.count)
         starts = range(first * self._batch_size, self.count, self._batch_size)
-        parts = (order[start : start + self._batch_size] for start in starts)
+        wholes = (order[start : start + self._batch_size] for start in starts)
 
-        def batch(chosen):
-            return self._batch(chosen, shuffle)
+        def batch(whole):
+            return self._batch(whole, shuffle)
 
         threads = self._threads(shuffle)
-        return ahead(batch, parts, threads) if threads else map(batch, parts)
+        return ahead(batch, wholes, threads) if threads else map(batch, wholes)
 
     def size(self, index):
         return min(self._batch_size, self.count - index * self._batch_size)
@@ -106,11 +153,29 @@ class ArraySource(Source):
             return reading_threads()
         return 1 if shuffle is not None and self._augmenter is not None else 0
 
-    def _batch(self, chosen, shuffle):
+    def _batch(self, whole, shuffle):
+        if self.micro_batch is None:
+            return self._part(whole, *self._ranks.cut(len(whole)), shuffle)
+        starts = range(0, len(whole), self.micro_batch)
+        first, end = self._ranks.cut(len(starts))
+        parts = [
+            self._part(whole, start, min(start + self.micro_batch, len(whole)), shuffle) for start in starts[first:end]
+        ]
+        return CutBatch(tuple(parts), first, len(starts))
+
+    def _part(self, whole, first, end, shuffle):
+        augmenter = None if shuffle is None or first == end else self._augmenter
+        chosen = whole[first:end]
+        if augmenter is not None and len(chosen) < len(whole):
+            chosen = whole.take(range(first, end + augmenter.mates), mode="wrap")
         inputs, target = [array[chosen] for array in self._inputs], self._targets[chosen]
-        if shuffle is not None and self._augmenter is not None:
-            inputs[0], target = self._augmenter(inputs[0], target, Draws(*shuffle, chosen))
-        return Batch(tuple(inputs if self._prepare is None else map(self._prepare, inputs)), target)
+        if augmenter is not None:
+            inputs[0], target = augmenter(inputs[0], target, Draws(*shuffle, chosen))
+            inputs[0], target = inputs[0][: end - first], target[: end - first]
+        inputs = tuple(inputs if self._prepare is None else map(self._prepare, inputs))
+        share = (end - first) / len(whole)
+        weights = None if self._weigh is None or share == 1 else self._weigh(self._targets[whole])
+        return Batch(inputs, target, first, share, float(weights.sum()) or None if weights is not None else None)
 
 
 class IterableSource(Source):
@@ -149,7 +214,15 @@ class IterableSource(Source):
         return self._sizes[index]
 
 
-def source(data: Any, batch_size: int, what: str, augment: Any = None) -> Source:
+def source(
+    data: Any,
+    batch_size: int,
+    what: str,
+    augment: Any = None,
+    ranks: Alone = ALONE,
+    weigh: Callable[[np.ndarray], np.ndarray] | None = None,
+    micro_batch: int | None = None,
+) -> Source:
     """Return the batches of what a user gave.
 
     Parameters
@@ -162,6 +235,8 @@ def source(data: Any, batch_size: int, what: str, augment: Any = None) -> Source
         What it is called, for messages.
     augment : str or sequence of Augmentation, optional
         What becomes of images in training, as of :func:`refcnn.fit`.
+    ranks, weigh, micro_batch
+        As of :class:`ArraySource`, of a data set.
 
     Raises
     ------
@@ -182,7 +257,9 @@ def source(data: Any, batch_size: int, what: str, augment: Any = None) -> Source
     attributes.integer(what, "batch_size", batch_size)
     if isinstance(data, DataSet):
         augmenter = None if augment is None else augmenter_of(data, augment)
-        return ArraySource((data.x,), data.y, batch_size, data.preprocessing.apply, augmenter)
+        return ArraySource(
+            (data.x,), data.y, batch_size, data.preprocessing.apply, augmenter, ranks, weigh, micro_batch
+        )
     if isinstance(data, tuple) and len(data) == 2:
         return _of_arrays(*data, batch_size, what, augment)
     if isinstance(data, (np.ndarray, Variable, str)) or not isinstance(data, Iterable):

@@ -6,7 +6,7 @@ from .. import attributes as attribute
 from ..errors import UnsupportedError
 from ..function import apply
 from ..layer import Layer
-from ..mode import is_training
+from ..mode import is_training, place_in_batch
 from ..philox import generator
 from ..variable import Input, Variable, as_variable
 
@@ -48,7 +48,8 @@ def dropout(x: Input, dropout_ratio: float = 0.5) -> Variable:
     if not is_training():
         return as_variable(x)
     seed, stream = generator.next_stream()
-    return apply("dropout", x, ratio=ratio, seed=seed, stream=stream)
+    x = as_variable(x)
+    return apply("dropout", x, ratio=ratio, seed=seed, stream=stream, first=place_in_batch(x.shape))
 
 
 def from_onnx(x, *, ratio=0.5, training_mode=False, seed=None, outputs=(True,)):

@@ -13,6 +13,7 @@ from ..mode import is_training
 from ..typing import Shapes
 from ..variable import Input, Variable, as_variable
 from .normalization_in_onnx import batch_per_channel, write_batch, write_groups, write_layer, write_root_mean_square
+from .normalization_over_ranks import batch_normalization_over, sharing
 from .page import Card
 
 
@@ -277,17 +278,14 @@ def batch_normalization(
     owner = "batch_normalization"
     training = attribute.flag(owner, "training", training)
     x, *of_channels = map(as_variable, (x, scale, bias, mean, variance))
-    _check_images(owner, x.shape, 2 if training else 1)
+    ranks = sharing() if training else None
+    _check_images(owner, x.shape, 2 if training and ranks is None else 1)
     names = "scale", "bias", "mean", "variance"
     _check_parameters(owner, x.shape, x.shape[1:2], **dict(zip(names, of_channels, strict=True)))
-    return apply(
-        "batch_normalization",
-        x,
-        *of_channels,
-        epsilon=_epsilon(owner, epsilon),
-        momentum=_momentum(owner, momentum),
-        training=training,
-    )
+    options = {"epsilon": _epsilon(owner, epsilon), "momentum": _momentum(owner, momentum)}
+    if ranks is not None:
+        return batch_normalization_over(ranks, x, *of_channels, **options)
+    return apply("batch_normalization", x, *of_channels, **options, training=training)
 
 
 def instance_normalization(x: Input, scale: Input, bias: Input, *, epsilon: float = 1e-5) -> Variable:

@@ -4,7 +4,7 @@ from .. import attributes as attribute
 from ..errors import ShapeError
 from ..function import apply
 from ..layer import Layer
-from ..mode import is_training
+from ..mode import is_training, place_in_batch
 from ..philox import generator
 from ..variable import Input, Variable, as_variable
 
@@ -56,4 +56,4 @@ def spatial_dropout(x: Input, dropout_ratio: float = 0.5) -> Variable:
     if not is_training():
         return x
     seed, stream = generator.next_stream()
-    return apply("spatial_dropout", x, ratio=ratio, seed=seed, stream=stream)
+    return apply("spatial_dropout", x, ratio=ratio, seed=seed, stream=stream, first=place_in_batch(x.shape[:2]))

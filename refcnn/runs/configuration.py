@@ -82,6 +82,10 @@ class Configuration:
         Height and width to which all images were brought, if they were named.
     in_memory : bool or None
         As of :func:`refcnn.data.load`.
+    micro_batch : int or None
+        How many images of a batch are computed by themselves in a run that is to be reproducible; None in another.
+    synchronise_batch_statistics : bool
+        Whether batch normalisation takes the statistics of a whole batch where several processes train.
     ended_early : bool
         Whether the patience was over before ``epochs``.
     """
@@ -128,6 +132,8 @@ class Configuration:
         {"anyOf": [{"type": "null"}, {"type": "array", "items": _POSITIVE, "minItems": 2, "maxItems": 2}]}, default=None
     )
     in_memory: bool | None = field({"type": ["boolean", "null"]}, default=None)
+    micro_batch: int | None = field({"anyOf": [{"type": "null"}, _POSITIVE]}, default=None)
+    synchronise_batch_statistics: bool = field(_TRUTH, default=False)
     ended_early: bool = field(_TRUTH, default=False)
 
     @property

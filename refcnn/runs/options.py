@@ -1,6 +1,7 @@
 """The options of a training: their defaults, their checks, and what is made of them."""
 
 import dataclasses
+import functools
 import re
 
 import numpy as np
@@ -23,9 +24,12 @@ DEFAULT_VALIDATION_SPLIT = 0.2
 OVERFIT_EPOCHS = 100
 #: The options that the optimizers take, by the same names.
 OF_OPTIMIZER = ("weight_decay", "clip_norm", "clip_value", "accumulation_steps", "average_decay")
+#: Images of a micro-batch, where a run is to be reproducible and no number is given.
+MICRO_BATCH = 16
 #: What may change while a run goes on, beside the places of its data: the epochs can only be raised.
 CHANGEABLE = ("epochs", "patience", "tensorboard", "proof", "proof_time", "in_memory")
 
+_FLAGS = {"weights": "--from", "micro_batch": "--reproducible"}
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
@@ -48,8 +52,13 @@ def checked(options):
     options = defaults | options
     _, rate = optimizers.choice("--optimizer", options["optimizer"])
     options["lr"] = attributes.number("train", "lr", options.get("lr", rate), above=0)
-    for name in ("epochs", "batch_size", "top_k"):
+    for name in ("epochs", "batch_size", "top_k", *(["micro_batch"] if options["micro_batch"] is not None else [])):
         attributes.integer("train", name, options[name])
+    if options["micro_batch"] is not None and options["synchronise_batch_statistics"]:
+        raise ArgumentError(
+            "--reproducible takes batch normalisation's statistics over a micro-batch, and "
+            "--synchronise-batch-statistics over the whole batch. Leave one of them out."
+        )
     attributes.number("train", "label_smoothing", options["label_smoothing"], minimum=0, below=1)
     check_monitor("train", options["monitor"])
     _check_class_weights(options["class_weights"])
@@ -67,7 +76,7 @@ def checked(options):
 
 def flag(name):
     """Return what the command line calls an option."""
-    return "--from" if name == "weights" else f"--{name.replace('_', '-')}"
+    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
 
 
 def canonical_augment(text):
@@ -110,7 +119,20 @@ def make_loss(options, labels, classes):
     weights = class_weights(options["class_weights"], labels, classes)
     changes = {"label_smoothing": options["label_smoothing"]} if options["label_smoothing"] else {}
     changes |= {} if weights is None else {"class_weight": weights}
-    return (lambda output, target: cross_entropy(output, target, **changes)) if changes else cross_entropy
+    return functools.partial(cross_entropy, **changes) if changes else cross_entropy
+
+
+def example_weights(options, labels, classes):
+    """Return what gives of targets the weights by which the training's loss is their mean; None where all are alike.
+
+    The parameters are those of :func:`make_loss`.
+    """
+    weights = class_weights(options["class_weights"], labels, classes)
+    # Of rows, into which mixup makes the targets, it is the mean by their number.
+    augmentations = () if options["augment"] is None else augment.parse(options["augment"])
+    if weights is None or any(isinstance(one, augment.Mixup) for one in augmentations):
+        return None
+    return weights.__getitem__
 
 
 def class_weights(given, labels, classes):
@@ -158,6 +180,8 @@ def described(configuration):
         "augment",
         *OF_OPTIMIZER,
         "freeze",
+        "micro_batch",
+        "synchronise_batch_statistics",
         "monitor",
         "patience",
     ]

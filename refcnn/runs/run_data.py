@@ -5,6 +5,7 @@ import os
 
 from .. import data
 from ..errors import ArgumentError, CheckpointError, DataError
+from ..parallel.ranks import ALONE
 from ..philox import generator, own_generator
 from . import imported, run_folder
 
@@ -40,7 +41,7 @@ def refuse_another_name(run, options):
         raise ArgumentError(_another_data_set(run, "data", options, run.configuration))
 
 
-def load_again(run, configuration, options):
+def load_again(run, configuration, options, ranks=ALONE):
     """Return what :func:`load` does, where the user may have named another place of the data.
 
     Parameters
@@ -50,6 +51,8 @@ def load_again(run, configuration, options):
         As the run is to go on.
     options : dict
         What the user gave.
+    ranks : Ranks or Alone
+        As of :func:`load`.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def load_again(run, configuration, options):
     """
     former = run.configuration
     try:
-        return load(configuration)
+        return load(configuration, ranks)
     except _OtherDataError as error:
         named = [option for option in ("data", "data_dir") if getattr(configuration, option) != getattr(former, option)]
         if not named:
@@ -80,8 +83,10 @@ def places(options):
     return found | {"data": options["data"]} if options.get("data") in data.NAMES else found
 
 
-def load(configuration):
+def load(configuration, ranks=ALONE):
     """Return the training and the validation set of a run, as they were when it was started.
+
+    Of several ranks the first alone goes through all the images.
 
     Raises
     ------
@@ -99,7 +104,7 @@ def load(configuration):
         image_fit=configuration.image_fit,
         in_memory=configuration.in_memory,
     )
-    found = run_folder.digest(train, test)
+    found = run_folder.common_digest(ranks, train, test)
     if found != configuration.data_digest:
         raise _OtherDataError(configuration, found)
     # Before a model is built, which computes one image of the configuration's size.
@@ -110,19 +115,19 @@ def load(configuration):
             f"classes, but the images of {configuration.data} have shape {image.shape} and {len(train.classes)} "
             "classes. Put an earlier copy of config.json in its place, or start a new run."
         )
-    parts = divide(configuration.validation_split, train, test, configuration.stratified)
+    parts = divide(configuration.validation_split, train, test, configuration.stratified, ranks)
     if configuration.is_imported:
         parts = imported.normalised(parts, written)
     return single_batch(parts[0], configuration.batch_size) if configuration.overfit_batch else parts
 
 
-def divide(validation_split, train, test, stratify):
+def divide(validation_split, train, test, stratify, ranks=ALONE):
     """Return the training and the validation set, both standardised by the former."""
     # Drawn first of all after the seed is set, so that any process finds the same parts again.
     parts = (train, test)
     if validation_split is not None:
         parts = data.split(train, validation_split, generator.permutation(len(train)), stratify)
-    preprocessing = parts[0].preprocessing.standardised(parts[0].x)
+    preprocessing = ranks.by_first(parts[0].preprocessing.standardised, parts[0].x)
     return [dataclasses.replace(part, preprocessing=preprocessing) for part in parts]
 
 

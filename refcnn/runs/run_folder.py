@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import display, models
 from ..data.stored import parts as parts_of
-from ..errors import ArgumentError, CheckpointError, FileWriteError
+from ..errors import ArgumentError, CheckpointError, DataError, FileWriteError
 from ..files import atomic_write, is_unfinished
 from ..fitting.metrics import OF_CLASSES, ClassCounts
 from ..locking import FOLDER_LOCK, locked_folder
@@ -340,6 +340,31 @@ def claim(out, data, model, root="runs"):
         raise FileWriteError(
             f"the run folder {path} could not be made: {error.strerror}. Name another one with --out."
         ) from error
+
+
+def common_digest(ranks, *parts):
+    """Return the :func:`digest` of data sets of which each rank has loaded its own copy.
+
+    Images that are not in memory are gone through by the first alone; the others look at the labels.
+
+    Raises
+    ------
+    DataError
+        If a rank has others than the first.
+    """
+    given = [part for part in parts if part is not None]
+    if all(isinstance(part.x, np.ndarray) for part in given):
+        whole = own = digest(*parts)
+    else:
+        whole = ranks.by_first(digest, *parts)
+        own = [(part.x.shape, part.classes, hashlib.sha256(part.y.tobytes()).hexdigest()) for part in given]
+    found = ranks.gather(own)
+    others = [rank for rank, one in enumerate(found) if one != found[0]]
+    if others:
+        raise DataError(
+            f"the data that rank {others[0]} has loaded are not those of rank 0. Give all machines the same files."
+        )
+    return whole
 
 
 def digest(*parts):

@@ -2,16 +2,20 @@
 
 import contextlib
 import dataclasses
+import time
 
 import numpy as np
 
 from .. import data
 from ..errors import CheckpointError
+from ..files import remove_leftovers
 from ..fitting.callbacks import Callback, EpochLines, ProgressBar, TensorBoard, TimeLimit
 from ..fitting.loop import Loop
 from ..fitting.metrics import best_row, cross_entropy
 from ..fitting.sources import source
+from ..fitting.summing import share_state
 from ..interruption import Interrupted, interruptible
+from ..parallel.ranks import ALONE, LostRankError
 from . import options as options_of_runs
 from .checkpoint import Checkpoint
 
@@ -27,6 +31,8 @@ class Training:
     train, validation : DataSet
     taken : refcnn.runs.weights.Taken or refcnn.runs.imported.Started, optional
         What the model started from.
+    ranks : Ranks or Alone
+        Which train together: each has a Training, and rank 0 alone writes and prints.
 
     Attributes
     ----------
@@ -38,18 +44,20 @@ class Training:
         What keeps other processes from the run folder until :meth:`finish` ends.
     """
 
-    def __init__(self, run, model, train, validation, taken=None):
+    def __init__(self, run, model, train, validation, taken=None, ranks=ALONE):
         self.run, self.model, self.train, self.validation, self.taken = run, model, train, validation, taken
+        self.ranks = ranks
         configuration = run.configuration
-        options = vars(configuration)
+        options, micro_batch = vars(configuration), configuration.micro_batch
         self.lock = contextlib.ExitStack()
         self.stopping = options_of_runs.make_stopping(options)
         self.remarks = []
+        weigh = options_of_runs.example_weights(options, train.y, len(train.classes))
         self.loop = Loop(
             model,
             options_of_runs.make_optimizer(options),
-            source(train, configuration.batch_size, "train", configuration.augment),
-            source(validation, configuration.batch_size, "train"),
+            source(train, configuration.batch_size, "train", configuration.augment, ranks, weigh, micro_batch),
+            source(validation, configuration.batch_size, "train", ranks=ranks, micro_batch=micro_batch),
             epochs=configuration.epochs,
             loss=options_of_runs.make_loss(options, train.y, len(train.classes)),
             # What is judged is comparable from run to run.
@@ -59,7 +67,11 @@ class Training:
             top_k=configuration.top_k,
             name=configuration.model,
             advice=self._advice,
+            ranks=ranks,
+            synchronise=configuration.synchronise_batch_statistics,
         )
+        # Of the same seed they are the same where all have the same NumPy.
+        share_state(model, self.loop.optimizer, ranks)
 
     @property
     def history(self):
@@ -158,29 +170,78 @@ class Training:
             If a checkpoint cannot be written; the former one stands.
         """
         bar = ProgressBar()
-        board = TensorBoard(self.run.path / "tensorboard") if self.run.configuration.tensorboard else None
+        board = (
+            TensorBoard(self.run.path / "tensorboard")
+            if self.run.configuration.tensorboard and self.ranks.is_first
+            else None
+        )
         with (
             self.lock,
-            self.run.locked(),
+            self.run.locked() if self.ranks.is_first else contextlib.nullcontext(),
             interruptible() as is_interrupted,
             contextlib.closing(bar),
             contextlib.nullcontext() if board is None else contextlib.closing(board),
         ):
-            if self.history and not self.is_complete:
+            if self.history and not self.is_complete and self.ranks.is_first:
                 # A kill can come between a checkpoint and its row of metrics.
                 self.run.write_metrics(self.history)
-            self.loop.callbacks += [bar, _Saving(self, is_interrupted)]
-            self.loop.callbacks += [self.stopping] if self.stopping is not None else []
-            self.loop.callbacks += [] if seconds is None else [TimeLimit(seconds)]
-            self.loop.callbacks += [] if board is None else [board]
-            self.loop.callbacks.append(EpochLines(echo))
+            callbacks = [_Saving(self, is_interrupted)]
+            callbacks += [self.stopping] if self.stopping is not None else []
+            callbacks += [] if seconds is None else [TimeLimit(seconds)]
+            callbacks += [] if board is None else [board]
+            former = self.loop.callbacks
+            self.loop.callbacks = [*former, *([bar] if self.ranks.is_first else []), *callbacks]
+            self.loop.callbacks += [EpochLines(echo)] if self.ranks.is_first else []
             try:
                 if self.is_over:
-                    _leave_if(is_interrupted)
+                    _leave_if(is_interrupted, self.ranks)
                 else:
                     self.loop.run()
             except _Asked as asked:
                 self._stop(asked.number)
+            finally:
+                # After the loss of a rank this is called again, and another may be the first.
+                self.loop.callbacks = former
+
+    def recover(self):
+        """Go on without the ranks that were lost: all get the state after the last step that any of them completed.
+
+        Returns
+        -------
+        str
+            What to say of it.
+
+        Raises
+        ------
+        LostRankError
+            If MPI cannot go on.
+        """
+        begun, lost = time.perf_counter(), self.ranks.recover()
+        while True:
+            try:
+                self._share_latest_state()
+                break
+            except LostRankError:
+                lost += self.ranks.recover()
+        if self.ranks.is_first:
+            remove_leftovers(self.run.path)
+            if self.history and not self.loop.losses:
+                self.save_epoch()
+        who = f"rank {lost[0]} was" if len(lost) == 1 else f"ranks {', '.join(map(str, lost))} were"
+        left = "1 goes" if self.ranks.size == 1 else f"{self.ranks.size} go"
+        return (
+            f"{who} lost; {left} on after epoch {len(self.history)}, batch {len(self.loop.losses)}, having found each "
+            f"other again in {1e3 * (time.perf_counter() - begun):.0f} ms"
+        )
+
+    def _share_latest_state(self):
+        """Give all ranks the state of the one that is furthest: some may have completed a step that others have not."""
+        places = self.ranks.gather((len(self.history), len(self.loop.losses)))
+        furthest = max(places)
+        state = self.state() if self.ranks.rank == places.index(furthest) and min(places) != furthest else None
+        state = next(filter(None, self.ranks.gather(state)), None)
+        if state is not None and places[self.ranks.rank] != furthest:
+            self.set_state(state)
 
     @property
     def is_over(self):
@@ -189,7 +250,9 @@ class Training:
         return is_done or (self.stopping is not None and self.stopping.is_over(self.history))
 
     def save_epoch(self):
-        """Write the checkpoints and the metrics of the epoch that is over."""
+        """Write the checkpoints and the metrics of the epoch that is over, on rank 0."""
+        if not self.ranks.is_first:
+            return
         # The best checkpoint first: should the process die in between, the epoch is done again, to the same end.
         checkpoint = self.state()
         if best_row(self.history, self.run.configuration.monitor) is self.history[-1]:
@@ -201,7 +264,7 @@ class Training:
     def _stop(self, number):
         loop = self.loop
         if loop.losses:
-            self.state().save(self.run.last)
+            self.ranks.by_first(lambda: self.state().save(self.run.last))
             place = f"in epoch {len(self.history) + 1} after batch {len(loop.losses)} of {loop.batches}"
         else:
             place = f"after epoch {len(self.history)}"
@@ -228,8 +291,9 @@ class _Asked(Exception):
         self.number = number
 
 
-def _leave_if(is_interrupted):
-    number = is_interrupted()
+def _leave_if(is_interrupted, ranks):
+    # After the same batch on all ranks, though the signal reaches them at different times.
+    (number,) = ranks.largest(is_interrupted() or 0)
     if number:
         raise _Asked(number)
 
@@ -242,9 +306,11 @@ class _Saving(Callback):
 
     def on_epoch_end(self, loop):
         self._session.save_epoch()
+        # None leaves this state before it is written: should the first be lost meanwhile, another writes it.
+        loop.ranks.meet()
 
     def on_batch_end(self, loop):
-        _leave_if(self._is_interrupted)
+        _leave_if(self._is_interrupted, loop.ranks)
 
     #: The signal may come after the last batch too.
     on_validation_batch_end = on_train_end = on_batch_end

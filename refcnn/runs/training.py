@@ -12,6 +12,7 @@ from ..files import remove_leftovers
 from ..fitting import freezing
 from ..fitting.sources import augmenter_of
 from ..model import Model
+from ..parallel.ranks import ALONE
 from ..philox import generator, own_generator, set_seed
 from . import imported, run_data, run_folder, weights
 from . import options as options_of_runs
@@ -22,7 +23,7 @@ from .session import Training
 
 
 @own_generator()
-def start(options, out=None, batches=None):
+def start(options, out=None, batches=None, ranks=ALONE):
     """Begin a run on the active backend: load the data, build the model, make the run folder.
 
     No other process can write in the run folder from here until :meth:`Training.finish` ends.
@@ -36,6 +37,8 @@ def start(options, out=None, batches=None):
         The run folder; by default a new one below ``runs``.
     batches : int, optional
         As of :func:`prepare`.
+    ranks : Ranks or Alone
+        Which train together; rank 0 alone makes and writes the folder.
 
     Returns
     -------
@@ -54,15 +57,16 @@ def start(options, out=None, batches=None):
     """
     options = checked(options)
     if out is not None:
-        run_folder.check_free(out)
-    prepared = prepare(options, batches)
-    configuration = prepared.configuration
-    path = run_folder.claim(out, options["data"], options["model"])
+        ranks.by_first(run_folder.check_free, out)
+    prepared = prepare(options, batches, ranks)
+    configuration = ranks.broadcast(prepared.configuration)
+    path = ranks.by_first(run_folder.claim, out, options["data"], options["model"])
     run = RunFolder(path, configuration, configuration.model)
     with contextlib.ExitStack() as lock:
-        lock.enter_context(run.locked())
-        run.create(prepared.start)
-        training = Training(run, prepared.model, *prepared.parts, prepared.taken)
+        if ranks.is_first:
+            lock.enter_context(run.locked())
+            run.create(prepared.start)
+        training = Training(run, prepared.model, *prepared.parts, prepared.taken, ranks)
         training.lock = lock.pop_all()
         return training
 
@@ -94,7 +98,7 @@ class Prepared(NamedTuple):
     start: bytes | None
 
 
-def prepare(options, batches=None):
+def prepare(options, batches=None, ranks=ALONE):
     """Load the data and build the model of a new training, with draws of the present generator; nothing is written.
 
     Parameters
@@ -103,17 +107,19 @@ def prepare(options, batches=None):
         As :func:`checked` returns them.
     batches : int, optional
         How many batches to take of either part; all, if it is not given.
+    ranks : Ranks or Alone
+        Which get the same; rank 0 alone goes through all the images.
 
     Returns
     -------
     Prepared
     """
-    set_seed(options["seed"] if "seed" in options else secrets.randbits(32))
+    set_seed(options["seed"] if "seed" in options else ranks.broadcast(secrets.randbits(32)))
     seed = generator.seed
     file = imported.open_file(options["weights"]) if imported.is_file(options["weights"]) else None
     if file is not None:
         options = imported.with_size(options, file)
-    digest, split, parts = _load(options, batches)
+    digest, split, parts = _load(options, batches, ranks)
     known = None if file is None else imported.with_normalisation(parts[0].preprocessing, file)
     if known is not None:
         parts = imported.normalised(parts, known)
@@ -144,13 +150,13 @@ def prepare(options, batches=None):
     return Prepared(configuration, model, parts, taken, None if file is None else file.content)
 
 
-def _load(options, batches):
+def _load(options, batches, ranks):
     """Return the digest of the data, the validation split, and the two parts, having checked what goes by them."""
     of_data = {name: options.get(name) for name in ("data_dir", "pixel_range", "image_size", "image_fit", "in_memory")}
     train, test = data.load(options["data"], **of_data)
     split = options.get("validation_split", None if test else options_of_runs.DEFAULT_VALIDATION_SPLIT)
     data.require_classes(train)
-    parts = run_data.divide(split, train, test, stratify=True)
+    parts = run_data.divide(split, train, test, stratify=True, ranks=ranks)
     if options["overfit_batch"]:
         parts = run_data.single_batch(parts[0], options["batch_size"])
     if batches is not None:
@@ -158,7 +164,7 @@ def _load(options, batches):
     options_of_runs.class_weights(options["class_weights"], parts[0].y, len(train.classes))
     if options["augment"] is not None:
         augmenter_of(parts[0], options["augment"])
-    return run_folder.digest(train, test), split, parts
+    return run_folder.common_digest(ranks, train, test), split, parts
 
 
 def _built(options, image_shape, classes):
@@ -168,7 +174,7 @@ def _built(options, image_shape, classes):
 
 
 @own_generator()
-def resume(run, options):
+def resume(run, options, ranks=ALONE):
     """Go on with a run from its last checkpoint, or from its beginning if there is none yet.
 
     No other process can write in the run folder from here until :meth:`Training.finish` ends.
@@ -179,6 +185,8 @@ def resume(run, options):
     options : dict
         What the user gave anew: ``epochs`` may be raised; ``data`` and
         ``data_dir`` may name another place of the same data.
+    ranks : Ranks or Alone
+        As of :func:`start`; they need not be as many as before.
 
     Returns
     -------
@@ -196,30 +204,33 @@ def resume(run, options):
         If another process is writing in the run folder.
     """
     with contextlib.ExitStack() as lock:
-        lock.enter_context(run.locked())
-        # Another process may have gone on with the run since the configuration was read.
-        run.configuration = RunFolder.open(run.path).configuration
-        remove_leftovers(run.path)
-        training = _resume(run, options)
+        if ranks.is_first:
+            lock.enter_context(run.locked())
+            # Another process may have gone on with the run since the configuration was read.
+            run.configuration = RunFolder.open(run.path).configuration
+            remove_leftovers(run.path)
+        run.configuration = ranks.broadcast(run.configuration)
+        training = _resume(run, options, ranks)
         training.lock = lock.pop_all()
         return training
 
 
-def _resume(run, options):
+def _resume(run, options, ranks):
     former = run.configuration
     options = _as_kept(options)
     changes = _changes(run, options)
     run_data.refuse_another_name(run, options)
-    checkpoint = Checkpoint.load(run.last) if run.last.exists() else None
+    checkpoint = ranks.by_first(lambda: Checkpoint.load(run.last) if run.last.exists() else None)
     active = backend.active()
-    configuration = dataclasses.replace(former, **changes, backend=active.name, device=active.description)
+    active = ranks.broadcast({"backend": active.name, "device": active.description})
+    configuration = dataclasses.replace(former, **changes, **active)
     if {"epochs", "patience"} & changes.keys():
         configuration = dataclasses.replace(configuration, ended_early=False)
     set_seed(configuration.seed)
-    parts = run_data.load_again(run, configuration, options)
+    parts = run_data.load_again(run, configuration, options, ranks)
     run.configuration = configuration
     model, taken = _build_again(run)
-    training = Training(run, model, *parts, taken if checkpoint is None else None)
+    training = Training(run, model, *parts, taken if checkpoint is None else None, ranks)
     if checkpoint is not None:
         training.set_state(checkpoint)
     if configuration.epochs > former.epochs and training.history and training.loop.schedule.depends_on_epochs:
@@ -227,7 +238,7 @@ def _resume(run, options):
             f"The schedule {configuration.schedule} goes along all epochs: those up to now had the rates of "
             f"{former.epochs} epochs, and the others have those of {configuration.epochs}."
         )
-    if configuration != former:
+    if configuration != former and ranks.is_first:
         run.update()
     return training
 

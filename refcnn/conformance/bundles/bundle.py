@@ -7,6 +7,7 @@ onnxruntime is tested with where there is one, and ``repro.py``, which runs it a
 :func:`refcnn.conformance.bundles.case_file.read_case` reads the case back.
 """
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -121,9 +122,6 @@ def write_bundle(folder, *, operation, direction, variant, case, results, device
     FileWriteError
         If it cannot be written.
     """
-    folder = Path(folder)
-    if folder.exists() and not (folder / DIGESTS_FILE).is_file():
-        raise ArgumentError(f"the bundle {folder} cannot be written: something else stands there. Name another folder.")
     arrays = case_arrays(case)
     for number, (computed, exact, bound) in enumerate(results.values()):
         arrays |= {f"exact_{number}": exact, f"bound_{number}": np.broadcast_to(bound, exact.shape)}
@@ -142,19 +140,49 @@ def write_bundle(folder, *, operation, direction, variant, case, results, device
 
         model, _ = build_alone(operation, case.inputs, case.attributes)
 
+    with _written(folder) as temporary:
+        for name, text in texts.items():
+            (temporary / name).parent.mkdir(exist_ok=True)
+            (temporary / name).write_text(text, encoding="utf-8")
+        npz.write(temporary / ARRAYS_FILE, arrays)
+        if model is not None:
+            (temporary / MODEL_FILE).write_bytes(model.SerializeToString(deterministic=True))
+        (temporary / DIGESTS_FILE).write_text(digests(temporary), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _written(folder):
+    """Give a temporary folder, which becomes the bundle."""
+    folder = Path(folder)
+    if folder.exists() and not (folder / DIGESTS_FILE).is_file():
+        raise ArgumentError(f"the bundle {folder} cannot be written: something else stands there. Name another folder.")
     try:
         with atomic_folder(folder) as temporary:
-            for name, text in texts.items():
-                (temporary / name).parent.mkdir(exist_ok=True)
-                (temporary / name).write_text(text, encoding="utf-8")
-            npz.write(temporary / ARRAYS_FILE, arrays)
-            if model is not None:
-                (temporary / MODEL_FILE).write_bytes(model.SerializeToString(deterministic=True))
-            (temporary / DIGESTS_FILE).write_text(digests(temporary), encoding="utf-8")
+            yield temporary
     except OSError as error:
         raise FileWriteError(
             f"the bundle {folder} could not be written: {error.strerror or error}. {remedy(error)}"
         ) from error
+
+
+def packed(folder):
+    """Return the content of a bundle's files, by their paths in its folder, for :func:`unpack` on another machine."""
+    paths = (path for path in sorted(Path(folder).rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def unpack(files, folder):
+    """Write the files that :func:`packed` returned to a folder, as :func:`write_bundle` does, and raise what it does.
+
+    Parameters
+    ----------
+    files : dict of str to bytes
+    folder : str or os.PathLike
+    """
+    with _written(folder) as temporary:
+        for name, content in files.items():
+            (temporary / name).parent.mkdir(exist_ok=True)
+            (temporary / name).write_bytes(content)
 
 
 def _launches(capture, results, arrays):

@@ -26,15 +26,17 @@ def random_numbers(draw, count, integers):
     """Draw a ratio, a seed and a stream, of which so many words are taken."""
     number = st.one_of(st.integers(0, 3), st.sampled_from([2**32 - 1, 2**32, 2**64 - 1]), st.integers(0, 2**64 - 1))
     seed, stream = draw(number), draw(number)
+    # Of a part of a batch, those of a later part; the blocks of four are counted in 64 bits.
+    first = draw(st.sampled_from([0, 0, 1, 2, 3, 7, 1000, 2**34 - 3, 2**34 + 2**32 + 5]))
     ratios = st.sampled_from([0.5, 0.0, 0.75])
     if not integers:
         # A random word that equals the threshold shows whether the comparison is strict.
-        words = random_bits(seed, stream, min(16, count))
+        words = random_bits(seed, stream, min(16, count), first)
         at_a_word = st.sampled_from([word * 2.0**-32 for word in words.tolist()])
         others = st.one_of(ratios, st.floats(0, 0.999), st.sampled_from([0.1, 2.0**-33, 1 - 2.0**-20]))
         # More often than not, since each lane of the generator has a comparison of its own.
         ratios = at_a_word if draw(st.integers(0, 2)) else others
-    return {"ratio": draw(ratios), "seed": seed, "stream": stream}
+    return {"ratio": draw(ratios), "seed": seed, "stream": stream, "first": first}
 
 
 def forward_bound(inputs, attributes, errors=None):

@@ -1,5 +1,6 @@
 """Testing many subjects, each in a process of its own that may crash or hang without ending the run."""
 
+import collections
 import contextlib
 import dataclasses
 import datetime
@@ -7,47 +8,34 @@ import math
 import os
 import platform
 import tempfile
-import time
 from pathlib import Path
 
-import hypothesis
-
-from ... import processes
 from ...backend import results_of
-from ...errors import DataError, FileWriteError, ShapeError
-from ...interruption import stop_if_asked
+from ...errors import BackendError, DataError, FileWriteError, ShapeError
+from ...parallel.dealing import deal
+from ...parallel.ranks import ALONE
 from ...shapes import sides, transposed_output_shape
 from ...version import __version__
-from ..bundles.case_file import read_case, write_case
+from ..bundles.bundle import unpack
+from ..bundles.case_file import read_case
 from ..judging import composition, judge
-from ..reports.results import DeviceReport, Failure, Report, Row, row_from_json
+from ..reports.results import DeviceReport, Report
 from ..subjects import base
 from ..subjects import finding as subjects
-from . import known_faults
-from .worker import Job, not_saved, save_bundle, searches, summary
+from .testing import Rows, Task
+from .worker import not_saved
 
 #: Examples of each row by profile.
 PROFILES = {"quick": 100, "standard": 400, "long": 10_000}
 
 #: Seconds that one case may take; the first ones of each row may take more, for kernels to be compiled.
 CASE_LIMIT = 60.0
-_COMPILING = 5
-_SIMULATOR = 10
-_START_LIMIT = 300.0
-#: Seconds more than compiling may take, for a bundle to be written: libraries are loaded for it.
-_SAVING = 30.0
-
-#: Seconds that a search for a smaller case that ends its process may take, and each case of it where it hangs.
-_SHRINKING_LIMIT = 60.0
-_SHRINKING_CASE_LIMIT = 1.0
 
 #: Elements that a saved case may become by padding, or so many times as many as it has, whichever is more.
 _PADDED, _PADDED_TIMES = 2**20, 100
 
 #: The smallest numbers that windows may have.
 _LEAST = {"kernel": 1, "stride": 1, "dilation": 1, "groups": 1, "padding": 0, "output_padding": 0}
-
-_LOG_CHARACTERS = 3000
 
 
 @dataclasses.dataclass
@@ -103,21 +91,24 @@ class Progress:
         """A device is done."""
 
 
-def run(specifications, options, progress=None):
-    """Test subjects one after the other.
+def run(specifications, options, progress=None, ranks=ALONE):
+    """Test subjects one after the other, their rows side by side on several ranks, which must all call it.
 
     Parameters
     ----------
     specifications : sequence of str
-        As :func:`refcnn.conformance.subjects.finding.expand` gives them.
+        As :func:`refcnn.conformance.subjects.finding.expand` gives them. Those of the first rank count.
     options : Options
+        The same on all ranks.
     progress : Progress, optional
+        Is told on the first rank alone.
+    ranks : Ranks or Alone
 
     Returns
     -------
     Report
+        On the first rank as one process would give it; on the others without devices.
     """
-    progress = progress or Progress()
     report = Report(
         refcnn=__version__,
         date=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -131,11 +122,12 @@ def run(specifications, options, progress=None):
         profile=options.profile,
         examples=1 if options.case else options.examples,
     )
-    with tempfile.TemporaryDirectory(prefix="refcnn-conform-") as scratch:
-        for specification in specifications:
-            device = _test(specification, options, progress, Path(scratch))
-            report.devices.append(device)
-            progress.device_ends(device)
+    planned = _Run(report, specifications if ranks.is_first else (), options, progress or Progress())
+    with (
+        tempfile.TemporaryDirectory(prefix="refcnn-conform-") as scratch,
+        contextlib.closing(Rows(options, Path(scratch), ranks.rank, planned.case_begins)) as rows,
+    ):
+        deal(ranks, planned.tasks(), rows.run, planned.take)
     return report
 
 
@@ -250,134 +242,126 @@ def writable_folder(path):
     return path
 
 
-def _test(specification, options, progress, scratch):
-    subject = subjects.find(specification)
-    rows = plan(subject, options)
-    device = DeviceReport(specification, subject.name)
-    if subject.unusable is not None:
-        device = dataclasses.replace(device, **subject.description, unusable=subject.unusable)
-        if options.named is not None and specification not in options.named:
-            rows = []
-    progress.device_begins(specification, rows)
-    worker = _Worker(subject, scratch, options.case_limit)
-    try:
-        for job in _jobs(subject, rows, options, scratch):
-            stop_if_asked()
-            if worker.is_gone:
-                device.error = worker.start()
-                if device.error is not None:
+class _Run:
+    """What the first of the ranks plans, and puts together of what all find.
+
+    Parameters
+    ----------
+    report : Report
+        To which devices are added, each when all of it is known.
+    specifications : sequence of str
+    options : Options
+    progress : Progress
+    """
+
+    def __init__(self, report, specifications, options, progress):
+        self._report, self._progress = report, progress
+        self._devices = [_Device(number, one, options) for number, one in enumerate(specifications)]
+        self._waiting = collections.deque(self._devices)
+        self._begin()
+
+    def tasks(self):
+        """Yield the rows of all devices, but of one that cannot be tested any further."""
+        for device in self._devices:
+            for task in device.tasks:
+                if device.is_over:
                     break
-                device = dataclasses.replace(device, **worker.description)
-            row = _run(worker, job, subject, options, progress, scratch)
-            device.rows.append(row)
-            progress.row_ends((job.operation, job.direction, job.variant))
-            if device.unusable is not None and not row.passes:
-                # The others would fail of the same cause.
-                break
-    finally:
-        worker.stop()
-    return device
+                yield task
+
+    def case_begins(self, task, cases):
+        """Tell it of the device whose results come next."""
+        if self._waiting and self._waiting[0] is self._devices[task.device]:
+            self._progress.case_begins(task.planned, cases)
+
+    def take(self, task, tested):
+        """Take what came of a task."""
+        device = self._devices[task.device]
+        device.take(task, tested)
+        # After the row at which a device ends others may come that were under way, which one process would not run.
+        if self._waiting and device is self._waiting[0]:
+            if tested.row is not None:
+                self._progress.row_ends(task.planned)
+            self._end()
+
+    def _begin(self):
+        """Tell of the next device, and of what was found of it while it was not yet its turn."""
+        if self._waiting:
+            device = self._waiting[0]
+            self._progress.device_begins(device.report.specification, [task.planned for task in device.tasks])
+            for planned in device.found():
+                self._progress.row_ends(planned)
+            self._end()
+
+    def _end(self):
+        if self._waiting[0].is_complete():
+            device = self._waiting.popleft().report
+            self._report.devices.append(device)
+            self._progress.device_ends(device)
+            self._begin()
 
 
-def _jobs(subject, rows, options, scratch):
-    for number, row in enumerate(rows):
-        yield Job(
-            *row,
-            options.examples,
-            options.seed,
-            sizes(subject, options),
-            case_file=str(scratch / "case.npz"),
-            bundle=_bundle(options, subject.specification, number, row),
-            case=options.case,
-        )
+class _Device:
+    """A device: the rows to run, and what came of them, in whatever order it came."""
 
+    def __init__(self, place, specification, options):
+        subject = subjects.find(specification)
+        self.report = DeviceReport(specification, subject.name)
+        rows = plan(subject, options)
+        if subject.unusable is not None:
+            self.report = dataclasses.replace(self.report, **subject.description, unusable=subject.unusable)
+            if options.named is not None and specification not in options.named:
+                rows = []
+        drawn = sizes(subject, options)
+        self.tasks = [
+            Task(place, number, specification, row, drawn, _bundle(options, specification, number, row))
+            for number, row in enumerate(rows)
+        ]
+        self._tested, self.is_over = {}, False
 
-def _run(worker, job, subject, options, progress, scratch):
-    planned = job.operation, job.direction, job.variant
-    row = worker.run(job, lambda cases: progress.case_begins(planned, cases))
-    if row.verdict in ("crashed", "hung") and row.failure.case is not None:
-        _describe_death(subject, worker.description, options, scratch, job, row)
-    return row
+    def take(self, task, tested):
+        """Keep what came of a task."""
+        self._tested[task.number] = tested
+        if tested.bundle is not None:
+            try:
+                unpack(tested.bundle, task.bundle)
+            except Exception as error:
+                tested.row.failure.bundle = None
+                tested.row.failure.message += f"\n{not_saved(error)}"
+        self.is_over = self.is_over or self._is_last(tested)
 
+    def _is_last(self, tested):
+        # Of a device that failed its trial the other rows would fail of the same cause.
+        return tested.row is None or self.report.unusable is not None and not tested.row.passes
 
-def _describe_death(subject, description, options, scratch, job, row):
-    """Say of a row that ended its process whether that is known, and else find a smaller case; save its bundle."""
-    case = read_case(job.case_file)[3]
-    watch = known_faults.watch(description, job.operation, job.direction, job.variant)
-    fault = watch.explain(case, row.failure.message)
-    if fault is None and job.case is None:
-        case, row.failure.message = _smallest_killer(subject, options, scratch, job, case, row, watch)
-        row.failure.case = summary(case)
-    if job.bundle is not None:
-        known = fault and fault.id
-        try:
-            row.failure.bundle = _save_killer(subject, options, scratch, job, case, row.failure.message, known)
-        except Exception as error:
-            row.failure.message += f"\n{not_saved(error)}"
-    if fault is not None:
-        row.verdict, row.failure.known = "known fault", fault.id
+    def found(self):
+        """Return the rows that were run."""
+        return [task.planned for task in self.tasks if getattr(self._tested.get(task.number), "row", None) is not None]
 
-
-def _smallest_killer(subject, options, scratch, job, case, row, watch):
-    """Search once more, each case in a process that it may end as the row's did; return the smallest, its message."""
-    killers, file = [(case, row.failure.message)], scratch / "trial.npz"
-    trial = dataclasses.replace(job, case=str(file), bundle=None)
-    deadline = time.monotonic() + _SHRINKING_LIMIT
-    worker = None
-
-    def kills(case, case_limit):
-        nonlocal worker
-        if worker is None or worker.is_gone:
-            worker = _Worker(subject, scratch, case_limit)
-            if worker.start() is not None:
+    def is_complete(self):
+        """Put the results into the report if all are there, and return whether they are."""
+        tested = []
+        for task in self.tasks:
+            if task.number not in self._tested:
                 return False
-        write_case(file, job.operation, job.direction, job.variant, case)
-        ended = worker.run(trial, lambda cases: None)
-        if ended.verdict == row.verdict:
-            killers.append((case, ended.failure.message))
-        return ended.verdict == row.verdict
-
-    def check(case):
-        if time.monotonic() < deadline and kills(case, min(options.case_limit, _SHRINKING_CASE_LIMIT)):
-            if watch.explain(case, "") is None:
-                raise _Killed
-            killers.pop()
-
-    try:
-        for search in searches(job, check):
-            # Past the deadline nothing fails any more, which Hypothesis finds fault with.
-            with contextlib.suppress(_Killed, hypothesis.errors.Flaky):
-                search()
-            if len(killers) > 1:
+            tested.append(self._tested[task.number])
+            if self._is_last(tested[-1]):
                 break
-        # What is only slow seems to hang too, in the time of a trial.
-        if row.verdict == "hung" and len(killers) > 1:
-            worker.stop()
-            if not kills(killers[-1][0], options.case_limit):
-                return killers[0]
-    finally:
-        if worker is not None:
-            worker.stop()
-    return killers[-1]
+        for one in tested:
+            self._add(one)
+        return True
 
-
-class _Killed(Exception):
-    """A case ended its process."""
-
-
-def _save_killer(subject, options, scratch, job, case, message, known):
-    """Write the bundle of a case that ended its process, in another one; without kernels, where that ends too."""
-    file = scratch / "killer.npz"
-    write_case(file, job.operation, job.direction, job.variant, case)
-    job = dataclasses.replace(job, case=str(file), killed=message, known=known)
-    worker = _Worker(subject, scratch, options.case_limit)
-    try:
-        saved = worker.start() is None and worker.run(job, lambda cases: None).failure is None
-    finally:
-        worker.stop()
-    if not saved:
-        save_bundle(job, case, base.Unavailable(subject.specification), message, known=known)
-    return Path(job.bundle).name
+    def _add(self, tested):
+        if tested.row is None:
+            self.report.error = tested.error
+            return
+        first = self._tested[0]
+        if tested.rank != first.rank and tested.description != first.description:
+            raise BackendError(
+                f"{self.report.specification} of rank {first.rank} and of rank {tested.rank} are different: "
+                f"{first.description} and {tested.description}. Start the ranks on machines that are alike."
+            )
+        self.report = dataclasses.replace(self.report, **tested.description)
+        self.report.rows.append(tested.row)
 
 
 def _bundle(options, specification, number, row):
@@ -385,101 +369,3 @@ def _bundle(options, specification, number, row):
         return None
     name = "-".join(filter(None, (specification, f"{number:02}", *row)))
     return str(options.folder / "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name))
-
-
-class _Worker:
-    """A worker process, its answers, and the patience with it."""
-
-    def __init__(self, subject, scratch, case_limit):
-        self._subject, self._scratch, self._case_limit = subject, scratch, case_limit
-        self._child = None
-
-    @property
-    def is_gone(self):
-        return self._child is None
-
-    def start(self):
-        """Start the process; return what went wrong, or None."""
-        environment = processes.environment() | {"PYTHONFAULTHANDLER": "1"} | self._subject.environment(self._scratch)
-        self._child = processes.Child(processes.command(f"{__package__}.worker"), environment)
-        try:
-            answer = self._child.ask("open", _START_LIMIT, specification=self._subject.specification)
-        except processes.NoAnswer as error:
-            return self._end(error, "it was started")
-        if "error" in answer:
-            self.stop()
-            return answer["error"]
-        if answer.get("event") != "ready":
-            return self._end(processes.Nonsense(answer), "it was started")
-        self.description = answer["description"]
-        self._patience = self._case_limit * (_SIMULATOR if answer["is_simulator"] else 1)
-        return None
-
-    def run(self, job, case_begins):
-        """Run a job and return its row, whatever becomes of the process."""
-        Path(job.case_file).unlink(missing_ok=True)
-        start = time.perf_counter()
-        row = Row(job.operation, job.direction, job.variant)
-        try:
-            return self._row(job, row, case_begins)
-        except processes.NoAnswer as error:
-            verdicts = {processes.Silence: "hung", processes.Ended: "crashed"}
-            row.verdict, message = verdicts.get(type(error), "failed"), self._end(error, f"{row.name} ran")
-        except _WorkerError as error:
-            row.verdict, message = "failed", str(error)
-            self.stop()
-        row.cases += Path(job.case_file).exists()
-        row.seconds = time.perf_counter() - start
-        row.failure = Failure(message)
-        with contextlib.suppress(Exception):
-            # Killed before it had begun, a row has no case.
-            case = read_case(job.case_file)[3]
-            row.failure.case = summary(case)
-        return row
-
-    def _row(self, job, begun, case_begins):
-        """Return the row that the process answers; ``begun`` counts the cases until then."""
-        limit = self._patience * _COMPILING
-        self._child.send({"do": "run", **dataclasses.asdict(job)})
-        while True:
-            answer = self._child.answer(limit)
-            if answer.get("event") == "row":
-                return row_from_json(answer["row"])
-            if "error" in answer:
-                raise _WorkerError(answer["error"])
-            if answer.get("event") == "saving":
-                limit = self._patience * _COMPILING + _SAVING
-                continue
-            if answer.get("event") != "case":
-                raise processes.Nonsense(answer)
-            begun.cases = answer["cases"]
-            limit = self._patience * (_COMPILING if answer["slow"] else 1)
-            case_begins(begun.cases)
-
-    def stop(self):
-        """End the process and all that it started."""
-        if self._child is not None:
-            child, self._child = self._child, None
-            child.stop()
-
-    def _end(self, error, when):
-        """Stop the process and say how it ended."""
-        if isinstance(error, processes.Silence):
-            text = f"{error} while {when}; the process was killed."
-        elif isinstance(error, processes.Nonsense):
-            text = (
-                f"the process answered {error.beginning} while {when}, but only refcnn may write where it answers; "
-                "it was killed. Leave files alone that the implementation did not open."
-            )
-        elif error.status is None:
-            text = f"the process stopped answering while {when}, but did not end; it was killed."
-        else:
-            text = f"the process ended with {processes.ending(error.status)} while {when}."
-        child = self._child
-        self.stop()
-        log = child.log(_LOG_CHARACTERS)
-        return text + (f" It wrote:\n{log}" if log else "")
-
-
-class _WorkerError(Exception):
-    """A worker could not run a job; the message says why."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from ...errors import BackendError
 from ...files import atomic_write, check_writable
 from ...locking import locked_file
+from ...mode import is_reproducible
 from ...reading import check, parse_json, read_plain, reading
 from ..variants import GENERAL, SPECIAL
 
@@ -68,6 +69,8 @@ def keys(direction, geometry):
 def lookup(device, direction, geometry):
     """Return the variant that was measured to be the fastest, or None if nothing is known.
 
+    Where results must not depend on what was measured on one machine, the package's defaults alone are asked.
+
     Parameters
     ----------
     device : Device
@@ -75,7 +78,9 @@ def lookup(device, direction, geometry):
         ``forward``, ``backward_x`` or ``backward_w``.
     geometry : refcnn.opencl.convolution.sizes.Convolution
     """
-    return _lookup(identity(device), family(device), geometry.operation, direction, geometry)
+    return _lookup(
+        None if is_reproducible() else identity(device), family(device), geometry.operation, direction, geometry
+    )
 
 
 @functools.lru_cache(maxsize=4096)

@@ -236,12 +236,12 @@ class _Plan:
 
 
 @functools.lru_cache(maxsize=256)
-def _plan(device, convolution, has_small_strips):
+def _plan(device, convolution, compute_units, has_small_strips):
     images, groups, tile = convolution.images, convolution.groups, convolution.tile
     rows, columns, positions = convolution.tile_rows, convolution.tile_columns, convolution.positions
     of = vectors(device, convolution.inputs, convolution.outputs)
     input_vectors, blocks = -(-convolution.inputs // of.width), -(-convolution.outputs // of.block)
-    items = ITEMS_PER_CORE * device.compute_units
+    items = ITEMS_PER_CORE * compute_units
 
     most_tiles = max(_LEAST_TILES, _STRIP_BYTES // (positions * input_vectors * of.nbytes))
     if has_small_strips:
@@ -297,7 +297,7 @@ def _transform_weights(convolution, w):
     """Return G w G' as (groups, blocks, positions, inputs, outputs of a block)."""
     device = w.device
     groups, inputs, outputs = convolution.groups, convolution.inputs, convolution.outputs
-    plan = _plan(device, convolution, variants.has_small_strips(device))
+    plan = _plan(device, convolution, device.compute_units, variants.has_small_strips(device))
     u = device.empty((groups, plan.blocks, convolution.positions, inputs, plan.vectors.block))
     device.launch(
         "conv2d_winograd",
@@ -319,7 +319,7 @@ def _transform_weights(convolution, w):
 
 
 def _convolve(convolution, x, u, b, limits, kept, y, winner):
-    device, plan = x.device, _plan(x.device, convolution, variants.has_small_strips(x.device))
+    device, plan = x.device, _plan(x.device, convolution, x.device.compute_units, variants.has_small_strips(x.device))
     scratch = device.empty((plan.items * plan.scratch_item, plan.vectors.width))
     # A gradient that pooling hands back is read as it is, and spread over the windows in the kernel.
     read, read_winner = unpooled(x)

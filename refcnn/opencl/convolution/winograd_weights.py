@@ -58,7 +58,7 @@ def backward_w(x, dy, geometry, tile, bias=False):
     """
     device, sizes = x.device, TiledCorrelation.of(geometry, tile)
     check_y(dy, geometry)
-    plan = _plan(device, sizes, variants.has_small_strips(device))
+    plan = _plan(device, sizes, device.compute_units, variants.has_small_strips(device))
     sums, bias_sums, scratch = (
         device.empty((count, plan.vectors.width))
         for count in (plan.sums, plan.bias_sums, plan.items * plan.scratch_item)
@@ -117,7 +117,7 @@ class _Plan:
 
 
 @functools.lru_cache(maxsize=256)
-def _plan(device, sizes, has_small_strips):
+def _plan(device, sizes, compute_units, has_small_strips):
     tile, rows, columns = sizes.tile, sizes.tile_rows, sizes.tile_columns
     of = vectors(device, sizes.inputs, sizes.outputs)
     input_vectors, output_blocks = -(-sizes.inputs // of.width), -(-sizes.outputs // of.block)
@@ -138,7 +138,7 @@ def _plan(device, sizes, has_small_strips):
     scratch_item = x_size + dy_size + read
 
     pairs = sizes.groups * input_shares * output_shares
-    wanted = ITEMS_PER_CORE * device.compute_units
+    wanted = ITEMS_PER_CORE * compute_units
     splits = max(1, min(strips, -(-wanted // pairs)))
     items = max(1, min(wanted, pairs * splits, SCRATCH_BYTES // (scratch_item * of.nbytes)))
     sums = pairs * splits * sizes.positions * (share_inputs * of.width * share_outputs + of.of_block)

@@ -8,16 +8,18 @@ from ..shared.elementwise import launch_in_chunks
 _BLOCKS = 64
 
 
-def forward(x, *, ratio, seed, stream):
+def forward(x, *, ratio, seed, stream, first=0):
     """x of any shape -> y of that shape; saved: which values were kept."""
     y, kept = x.device.empty(x.shape), x.device.empty(x.shape, np.uint8)
     threshold, factor = np.uint32(int(ratio * 2**32)), 1 / (1 - ratio)
-    (seed_low, seed_high), (stream_low, stream_high) = map(words, (seed, stream))
+    parts = [part for number in (seed, stream, first // 4) for part in words(number)]
+    names = "seed_low", "seed_high", "stream_low", "stream_high", "first_low", "first_high"
+    random = {name: np.uint32(part) for name, part in zip(names, parts, strict=True)}
     launch_in_chunks(
         x.device,
         "dropout",
         "dropout_forward",
-        (x.size + 3) // 4,
+        (first % 4 + x.size + 3) // 4,
         chunk=_BLOCKS,
         x=x,
         y=y,
@@ -25,15 +27,13 @@ def forward(x, *, ratio, seed, stream):
         count=x.size,
         threshold=threshold,
         factor=factor,
-        seed_low=np.uint32(seed_low),
-        seed_high=np.uint32(seed_high),
-        stream_low=np.uint32(stream_low),
-        stream_high=np.uint32(stream_high),
+        skipped=first % 4,
+        **random,
     )
     return y, kept
 
 
-def backward(dy, saved, needs, *, ratio, seed, stream):
+def backward(dy, saved, needs, *, ratio, seed, stream, first=0):
     """dx = dy / (1 - ratio) where the value was kept, else 0."""
     dx = dy.device.empty(dy.shape)
     arguments = {"dy": dy, "kept": saved, "dx": dx, "count": dy.size, "factor": 1 / (1 - ratio)}

@@ -11,18 +11,18 @@ from ..shared.elementwise import launch_in_parts
 _PIXELS = 4096
 
 
-def forward(x, *, ratio, seed, stream):
+def forward(x, *, ratio, seed, stream, first=0):
     """x (N, C, ...) -> y of that shape; saved: which channels were kept."""
     y, kept = x.device.empty(x.shape), x.device.empty(x.shape[:2], np.uint8)
-    parts = [part for number in (seed, stream) for part in words(number)]
-    names = "seed_low", "seed_high", "stream_low", "stream_high"
+    parts = [part for number in (seed, stream, first // 4) for part in words(number)]
+    names = "seed_low", "seed_high", "stream_low", "stream_high", "first_low", "first_high"
     random = {name: np.uint32(part) for name, part in zip(names, parts, strict=True)}
-    arrays = {"x": x, "y": y, "kept": kept}
-    _launch("forward", x, **arrays, threshold=np.uint32(int(ratio * 2**32)), factor=1 / (1 - ratio), **random)
+    arrays, threshold = {"x": x, "y": y, "kept": kept}, np.uint32(int(ratio * 2**32))
+    _launch("forward", x, **arrays, threshold=threshold, factor=1 / (1 - ratio), skipped=first % 4, **random)
     return y, kept
 
 
-def backward(dy, saved, needs, *, ratio, seed, stream):
+def backward(dy, saved, needs, *, ratio, seed, stream, first=0):
     """dx = dy / (1 - ratio) where the channel was kept, else 0."""
     dx = dy.device.empty(dy.shape)
     _launch("backward", dy, dy=dy, kept=saved, dx=dx, factor=1 / (1 - ratio))

@@ -10,13 +10,17 @@ import operator
 import os
 
 from ...errors import BackendError
-from ...mode import setting
+from ...mode import is_reproducible, setting
 from .capturing import Capture
 from .connection import Connection
 from .launching import Launcher
 from .recording import Recording
 from .storage import Storage
 from .vectors import forced_vector_width, vector_width, vector_widths
+
+#: For how many cores work is cut where the results are to be the same on any number of them: with fewer the work-items
+#: queue, and more have nothing to do.
+_UNITS_OF_PROCESSORS = 8
 
 
 def _of(part, method):
@@ -40,7 +44,6 @@ class Device:
         As the runtime gives them.
     kind : str
         ``gpu``, ``accelerator`` or ``cpu``.
-    compute_units : int
     global_memory : int
         Bytes.
     largest_allocation : int
@@ -68,7 +71,7 @@ class Device:
         self.opencl_version = cl_device.version.strip()
         kinds = {"gpu": cl.device_type.GPU, "accelerator": cl.device_type.ACCELERATOR}
         self.kind = next((kind for kind, flag in kinds.items() if cl_device.type & flag), "cpu")
-        self.compute_units = cl_device.max_compute_units
+        self._compute_units = cl_device.max_compute_units
         self.global_memory = cl_device.global_mem_size
         self.largest_allocation = cl_device.max_mem_alloc_size
         native = cl_device.native_vector_width_float
@@ -101,6 +104,15 @@ class Device:
     profiling = _of("_launcher", Launcher.profiling)
     kernel = _of("_launcher", Launcher.kernel)
     queue = _of("_launcher", Launcher.queue)
+
+    @property
+    def compute_units(self):
+        """For how many cores, or what a GPU has in their place, work is cut.
+
+        How sums are cut decides about their last bits, and a process may have any number of a processor's cores: where
+        these must not depend on it they are cut for a number of their own.
+        """
+        return _UNITS_OF_PROCESSORS if self.kind == "cpu" and is_reproducible() else self._compute_units
 
     @property
     def forced_vector_width(self):

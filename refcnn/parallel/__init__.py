@@ -1,0 +1,1 @@
+"""Several processes that work together, the ranks of MPI: who they are, what each computes with, what they exchange."""
