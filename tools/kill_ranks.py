@@ -3,8 +3,8 @@
     python tools/kill_ranks.py --kills 200
 
 Each training runs on several ranks under Open MPI's ULFM, and loses one after the other of them: in a step, in the sum
-of gradients, in a validation, while a checkpoint is written; the first rank too, which writes. It must end well all the
-same, with a whole run folder. With --reproducible it must have the bits of a training that nothing disturbed.
+of gradients, in a validation, while a checkpoint or the report is written; the first rank too, which writes. It must end
+well all the same, with a whole run folder. With --reproducible it must have the bits of one that nothing disturbed.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import threading
 import time
 from pathlib import Path
 
-MOMENTS = ("step", "sum", "validation", "checkpoint")
+MOMENTS = ("step", "sum", "validation", "checkpoint", "report")
 _ORDERS = "REFCNN_KILLS"
 _LOST = re.compile(r"Warning: ranks? ([0-9, ]+) (?:was|were) lost")
 #: Seconds after which a training counts as one that waits for ever.
@@ -80,13 +80,13 @@ def _arguments():
 def _orders(rng, arguments):
     """Return who is killed when: at which call of a moment, and how long after its beginning."""
     victims = rng.sample(range(arguments.ranks), rng.randint(1, arguments.ranks - 1))
-    calls = {"step": 4 * arguments.epochs, "sum": 4 * arguments.epochs, "validation": arguments.epochs, "checkpoint": 1}
+    calls = {"step": 4 * arguments.epochs, "sum": 4 * arguments.epochs, "validation": arguments.epochs}
     orders = []
     for rank in victims:
         # The first rank alone writes: another does once all before it are lost.
         may_write = all(other in victims for other in range(rank))
-        moment = rng.choice(MOMENTS if may_write else MOMENTS[:-1])
-        call, delay = rng.randint(1, calls[moment]), rng.choice((0, 0.0005, 0.003))
+        moment = rng.choice(MOMENTS if may_write else MOMENTS[:-2])
+        call, delay = rng.randint(1, calls.get(moment, 1)), rng.choice((0, 0.0005, 0.003))
         orders.append({"rank": rank, "moment": moment, "call": call, "delay": delay})
     return orders
 
@@ -136,6 +136,7 @@ def _as_rank(arguments):
     from refcnn.fitting import loop, metrics
     from refcnn.fitting.summing import StepSum
     from refcnn.parallel.ranks import started_as
+    from refcnn.runs import report
     from refcnn.runs.checkpoint import Checkpoint
 
     places = {
@@ -143,6 +144,7 @@ def _as_rank(arguments):
         "sum": (StepSum, "__call__"),
         "validation": (metrics, "evaluate"),
         "checkpoint": (Checkpoint, "save"),
+        "report": (report, "write"),
     }
     for order in json.loads(os.environ[_ORDERS]):
         if order["rank"] == started_as():
