@@ -78,8 +78,8 @@ from .train_options import training_options
     "--rank-limit",
     type=Time(),
     metavar="TIME",
-    help="End all processes, and say which was missing, if one has not come to a sum of gradients after this time. "
-    "[default: 30m]",
+    help="How long to wait for a process that has not come to a sum of gradients. Then it is named and ended, and the "
+    "others go on, where MPI can go on without it.  [default: 30m]",
 )
 def command(processes, **options):
     """Train a network. The run folder holds the checkpoints, metrics, pictures and the exported model."""
