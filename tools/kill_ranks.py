@@ -4,7 +4,7 @@
 
 Each training runs on several ranks under Open MPI's ULFM, and loses one after the other of them: in a step, in the sum
 of gradients, in a validation, while a checkpoint or the report is written; the first rank too, which writes. It must
-end well all the same, with a whole run folder. With --reproducible it must have the bits of one that nothing disturbed.
+end well all the same, with a whole run folder, and with --reproducible with the bits of one that nothing disturbed.
 """
 
 import argparse
