@@ -63,8 +63,8 @@ _STEPS = (
         type=_COUNT,
         metavar="N",
         help="Train to the same bits with any number of processes, on devices of one kind: a batch is cut into micro-"
-        f"batches of N images ({MICRO_BATCH} where N is left out), each computed by itself, and what they give is added "
-        "in one order. So batch normalisation is over N images. It takes longer, the more so the smaller N.",
+        f"batches of N images ({MICRO_BATCH} where N is left out), each computed by itself, and what they give is "
+        "added in one order. So batch normalisation is over N images. It takes longer, the more so the smaller N.",
     ),
     click.option(
         "--synchronise-batch-statistics",
