@@ -221,7 +221,7 @@ def _read_only(nodes, given, state):
 def _constant(variable):
     # Floats in float32, since that is what the file holds: those trained in float64 are rounded here.
     with np.errstate(over="ignore"):
-        return variable.as_ndarray().astype(kept(variable.dtype, FLOAT32.dtype))
+        return variable.as_ndarray().astype(kept(variable.dtype, FLOAT32.dtype), copy=False)
 
 
 def _steps(nodes, variables, outputs, wanted):
@@ -342,7 +342,9 @@ def require_same(program, other, what):
             f"the model has {len(program.steps)} operations, but {len(other.steps)} when run on {what}. {advice}"
         )
     for name, value in program.constants.items():
-        if not np.array_equal(value, other.constants[name], equal_nan=True):
+        # Weights are many, and hardly ever NaN.
+        twin = other.constants[name]
+        if not np.array_equal(value, twin) and not np.array_equal(value, twin, equal_nan=True):
             user = next(step for step in program.steps if name in step.inputs)
             raise ExportError(
                 f"{name}, which {program.describe(user)} reads, has other values or another shape when the model is "

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ...reference import average_pool2d, max_pool2d
-from ...shapes import image_slices, reached_padding, sides
+from ...shapes import image_slices, reached_padding, sides, window_output_shape
 from ..theory.bounds import UNDEFINED, extreme_error, input_error, may_be_flushed, sum_of_terms, windows_over_a_pixel
 from ..theory.edges import of_pooling
 from ..theory.sliding import under
@@ -23,14 +23,22 @@ def cases(draw, size="small", integers=False, special=True):
     return draw(pooling_cases(size, integers, special=everything if special else ()))
 
 
-def exact_forward(x, **attributes):
-    """As :func:`refcnn.reference.max_pool2d.forward`, all windows at once."""
-    if (x == -np.inf).any():
-        # As small as the padding, which never wins.
-        return max_pool2d.forward(x, **attributes)
-    pixels = pixels_under(x, -np.inf, **attributes)
-    winner = pixels.argmax(axis=-1)
-    return np.take_along_axis(pixels, winner[..., None], -1)[..., 0], (winner.astype(np.int32), x.shape)
+def exact_forward(x, *, kernel, stride, padding, dilation=None, ceil_mode=False):
+    """As :func:`refcnn.reference.max_pool2d.forward`, one tap of all windows after the other."""
+    window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation, "ceil_mode": ceil_mode}
+    if not np.isfinite(x).all():
+        # NaN wins, and what is as small as the padding does not.
+        return max_pool2d.forward(x, **window)
+    out = window_output_shape(x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
+    reached, spread = reached_padding(x.shape[2:], **window), dilation or (1,) * len(kernel)
+    padded = np.pad(x, ((0, 0), (0, 0), *sides(reached)), constant_values=-np.inf)
+    largest, winner = np.full((*x.shape[:2], *out), -np.inf, x.dtype), np.zeros((*x.shape[:2], *out), np.int32)
+    for number, tap in enumerate(np.ndindex(*kernel)):
+        pixels = padded[:, :, *under(tap, out, stride, spread)]
+        wins = pixels > largest
+        np.copyto(largest, pixels, where=wins)
+        np.putmask(winner, wins, number)
+    return largest, (winner, x.shape)
 
 
 def exact_backward(dy, saved, needs, *, kernel, stride, padding, dilation=None, ceil_mode=False):
@@ -61,7 +69,8 @@ def may_flip(inputs, errors, attributes):
 def forward_bound(inputs, attributes, errors=None):
     """A maximum is off by no more than the furthest off of what competes."""
     error = input_error(inputs[0], errors and errors[0])
-    error = pixels_under(error, 0, **attributes).max(axis=-1) if error.any() else np.zeros(())
+    # Of a window that lies in the padding alone nothing is off.
+    error = np.maximum(exact_forward(error, **attributes)[0], 0) if error.any() else np.zeros(())
     return extreme_error(exact_forward(inputs[0], **attributes)[0], error)
 
 
