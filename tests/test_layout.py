@@ -221,6 +221,7 @@ OTHER_MEANINGS = {
     ("data.sizing", "", "pad"): "the name of a way to bring an image to a size",
     ("data.image_folder", "_notes", "pad"): "the name of a way to bring an image to a size",
     ("cli.train_options", "Size", "size"): "what an option takes",
+    ("tools.kill_ranks", "_train", "size"): "a part of the name of an option",
     **{("interpolation", "nearest", name): "a way to round, as ONNX calls it" for name in ("ceil", "floor")},
     ("conformance.adapters.pytorch_windows", "", "floor"): "a way to round, as ONNX calls it",
     ("conformance.judging.comparison", "verdict", "where"): "a word of a message",
