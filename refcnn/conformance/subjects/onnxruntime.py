@@ -3,6 +3,7 @@
 import functools
 
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument, RuntimeException
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NotImplemented_
 
 from ...errors import BackendError
@@ -59,6 +60,10 @@ class OnnxRuntime(HostSubject):
         return _Alone(stem, self._provider) if operators.is_mapped(stem) else None
 
 
+#: What it says, or said, of a transposed convolution of which the padding leaves nothing but the output padding.
+_NOTHING_LEFT = ("Computed output dimension is <= 0", "dim_size > 0 was false")
+
+
 class _Alone:
     def __init__(self, stem, provider):
         self._stem, self._provider = stem, provider
@@ -71,6 +76,10 @@ class _Alone:
         except NotImplemented_ as error:
             # It has no kernel of these dtypes, say, which is no wrong answer.
             raise NotExpressible(f"onnxruntime has no {self._stem} of this kind: {error}") from None
+        except (InvalidArgument, RuntimeException) as error:
+            if not any(text in str(error) for text in _NOTHING_LEFT):
+                raise
+            raise NotExpressible(f"onnxruntime refuses a result that is output padding alone: {error}") from None
         # An operation has one result, or a tuple of results.
         return results[0] if model.graph.output[0].name == "y" else tuple(results), None
 
