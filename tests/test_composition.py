@@ -322,7 +322,7 @@ def test_some_numbers_of_images_are_cut_into_small_strips(opencl_backend, images
                 for module in (winograd, winograd_weights)
             ]
             run()
-        asked = [call.args[2] for plan in plans for call in plan.call_args_list]
+        asked = [call.args[3] for plan in plans for call in plan.call_args_list]
         assert all(plan.called for plan in plans) and set(asked) == {is_small or device.is_simulator}
 
 

@@ -103,7 +103,7 @@ WRONG_IN_FEW_PLACES = [
     ),
     ("softmax_cross_entropy", lambda x, t, reduce_sum: plain_cross_entropy(x, t, reduce_sum)),
     ("softmax_cross_entropy_backward", lambda dy, x, t, reduce_sum: plain_cross_entropy_backward(dy, x, t, reduce_sum)),
-    ("dropout_backward", lambda dy, x, ratio, **_: (dropout_kept(dy, x, ratio, **_),)),
+    ("dropout_backward", lambda dy, x, **attributes: (dropout_kept(dy, x, **attributes),)),
     ("sgd", lambda w, g, v, **options: sgd.forward(w, np.nan_to_num(g), v, **options)),
     ("adam", lambda w, g, m, r, **options: adam.forward(w, np.nan_to_num(g), m, r, **options)),
 ]
@@ -121,8 +121,8 @@ def plain_cross_entropy_backward(dy, x, t, reduce_sum):
     return np.exp(log_p) * gt.sum(axis=1, keepdims=True) - gt, dt
 
 
-def dropout_kept(dy, x, ratio, seed, stream):
-    kept = dropout.forward(np.ones_like(x), ratio=ratio, seed=seed, stream=stream)[0]
+def dropout_kept(dy, x, **attributes):
+    kept = dropout.forward(np.ones_like(x), **attributes)[0]
     return dy * kept
 
 

@@ -1,10 +1,11 @@
 """What commands have in common of which several processes, the ranks of MPI, do the work together."""
 
-import contextlib
 import functools
 import sys
 
 import click
+
+from . import streams
 
 
 def among_ranks(command):
@@ -19,7 +20,8 @@ def among_ranks(command):
         from ..parallel.ranks import RankError, joined
 
         try:
-            with joined() as ranks, contextlib.redirect_stdout(_OfFirst(sys.stdout, ranks)):
+            with joined() as ranks:
+                streams.of_first(ranks)
                 return command(ranks, *arguments, **options)
         except RankError as error:
             if error.is_told_here:
@@ -27,22 +29,6 @@ def among_ranks(command):
             sys.exit(error.status)
 
     return run
-
-
-class _OfFirst:
-    """A text stream that shows what the first rank writes, whichever that is by then."""
-
-    def __init__(self, stream, ranks):
-        self._stream, self._ranks = stream, ranks
-
-    def write(self, text):
-        if not isinstance(text, str):
-            # By this click tells streams of text from those of bytes.
-            raise TypeError(f"text is written here, not {type(text).__name__}")
-        return self._stream.write(text) if self._ranks.is_first else len(text)
-
-    def __getattr__(self, name):
-        return getattr(self._stream, name)
 
 
 def use_device(ranks, text, is_open=False):

@@ -74,6 +74,15 @@ def work_goes_on():
         sys.stdout.goes_on = True
 
 
+def of_first(ranks):
+    """Let the output show what is written where this process is the first of some ranks, and nothing where it is not.
+
+    Which is the first may change.
+    """
+    if isinstance(sys.stdout, _Stream):
+        sys.stdout.ranks = ranks
+
+
 class _Stream:
     """A text stream, of which the first failure to write is noted; what follows it goes nowhere.
 
@@ -81,7 +90,7 @@ class _Stream:
     """
 
     def __init__(self, stream, goes_on=False):
-        self._stream, self.goes_on, self.failure = stream, goes_on, None
+        self._stream, self.goes_on, self.failure, self.ranks = stream, goes_on, None, None
         if getattr(stream, "errors", None) in ("strict", "surrogateescape") and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
@@ -95,7 +104,7 @@ class _Stream:
         if not isinstance(text, str):
             raise TypeError(f"text is written here, not {type(text).__name__}")
         # click tries it with an empty text, and takes no error to be one.
-        if text:
+        if text and (self.ranks is None or self.ranks.is_first):
             self._attempt(lambda: self._stream.write(text))
         return len(text)
 
