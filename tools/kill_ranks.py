@@ -134,14 +134,13 @@ def _as_rank(arguments):
     """Be a rank of a training, and end at the moment that was ordered."""
     from refcnn import cli
     from refcnn.fitting import loop, metrics
-    from refcnn.fitting.summing import StepSum
-    from refcnn.parallel.ranks import started_as
+    from refcnn.parallel.ranks import Ranks, started_as
     from refcnn.runs import report
     from refcnn.runs.checkpoint import Checkpoint
 
     places = {
         "step": (loop.Loop, "_computed"),
-        "sum": (StepSum, "__call__"),
+        "sum": (Ranks, "sum_terms" if "--reproducible" in arguments else "sum"),
         "validation": (metrics, "evaluate"),
         "checkpoint": (Checkpoint, "save"),
         "report": (report, "write"),
