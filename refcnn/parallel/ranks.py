@@ -7,6 +7,8 @@ Every exchange begins with a meeting, in which each rank says whether an error k
 waits for one that has failed: where one has, all raise :class:`RankError` there. A rank that fails between two
 exchanges tells it in :func:`joined`, which meets in the place of the next one. All ranks must meet equally often, so
 that what decides about an exchange must be the same for all of them.
+
+What they say is pickled. It comes from the processes of this very run alone, which MPI started, and never from a file.
 """
 
 import atexit
@@ -123,10 +125,6 @@ class Alone:
         """Return of each of several whole numbers the largest that a rank gives."""
         return numbers
 
-    def recover(self) -> list[int]:
-        """Go on without the ranks that were lost, and return as which these were started: there are none."""
-        return []
-
     def by_first(self, function: Callable[..., Result], *arguments: Any, **keywords: Any) -> Result:
         """Return what a function gives on rank 0, which alone calls it; it can be pickled."""
         return self.broadcast(function(*arguments, **keywords) if self.is_first else None)
@@ -156,7 +154,7 @@ class Ranks(Alone):
     Attributes
     ----------
     limit : float
-        Seconds after which a rank that has not come to a sum ends them all.
+        Seconds after which a rank that has not come to a sum is ended, and all are where it runs on another machine.
     """
 
     def __init__(self, communicator):
@@ -231,8 +229,8 @@ class Ranks(Alone):
         text = f"it has not come for {self.limit:g} s to a sum of gradients for which the others wait"
         is_here = missing and all(self._processes[rank][0] == self.host for rank in missing)
         if min({*range(self.size)} - {*missing}) == self.rank:
-            error = RankError(text, missing[0] if missing else None)
-            print(f"Error: {error}; --rank-limit gives more time.", file=sys.stderr, flush=True)
+            error, how = RankError(text, missing[0] if missing else None), "Warning" if is_here else "Error"
+            print(f"{how}: {error}; --rank-limit gives more time.", file=sys.stderr, flush=True)
         elif not is_here:
             # The first of those that wait ends this one too.
             time.sleep(2 * PATIENCE)
@@ -252,7 +250,8 @@ class Ranks(Alone):
         Raises
         ------
         LostRankError
-            If MPI cannot go on, or another rank is lost meanwhile, after which it can be called again.
+            If MPI cannot go on, or no rank was lost, so that it is MPI that failed; or if another rank is lost
+            meanwhile, after which it can be called again.
         """
         former, _exits["are_clean"] = self._communicator, False
         with self._watched():
@@ -261,6 +260,8 @@ class Ranks(Alone):
             lost = self._started_as(former) - self._started_as(communicator)
             self._is_waiting = False
             self._join(communicator)
+        if not lost:
+            raise LostRankError("MPI could not end an exchange, though no process was lost")
         return sorted(lost)
 
     def _started_as(self, communicator):
@@ -398,10 +399,12 @@ class Ranks(Alone):
         try:
             yield
         except (self._mpi.Exception, NotImplementedError) as error:
+            # A loss may come as MPI_ERR_OTHER, too: recover() finds whether it was one. NotImplementedError is mpi4py's
+            # where MPI has nothing of ULFM.
             raise LostRankError(
-                f"the process has ended without a word, as MPI says ({error}). Look for what has ended it, such as too "
-                "little memory. Under Open MPI's mpiexec --with-ft ulfm a training goes on without it once it has "
-                "begun; else it goes on by --resume."
+                f"MPI could not end an exchange, as where a process has ended without a word ({error}). Look for what "
+                "has ended it, such as too little memory. Under Open MPI's mpiexec --with-ft ulfm a training goes on "
+                "without it once it has begun; else it goes on by --resume."
             ) from error
 
 

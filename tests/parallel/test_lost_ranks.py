@@ -56,4 +56,4 @@ def test_a_rank_that_hangs_is_named_and_ends_all(mpi, program):
     begun = time.monotonic()
     ended = mpi(3, program(HANGING), limit=60)
     assert ended.status != 0 and time.monotonic() - begun < 50
-    assert re.findall(r"^Error: rank (\d): it has not come", ended.err, re.MULTILINE) == ["1"], ended.err
+    assert re.findall(r"^Warning: rank (\d): it has not come", ended.err, re.MULTILINE) == ["1"], ended.err
