@@ -53,6 +53,16 @@ class Reference:
         """Return a copy of an array of this backend as a NumPy array."""
         return np.array(array)
 
+    def start_reading(self, array, host):
+        """Begin to copy an array of this backend into one of the host, neither of which may be changed meanwhile.
+
+        Returns
+        -------
+        object or None
+            With ``wait()``, and ``is_done``, which does not wait; None if it is done already.
+        """
+        np.copyto(host, array)
+
     def operation(self, stem):
         """Return the module that holds ``forward`` and ``backward`` of an operation."""
         return rooms.require(rooms.REFERENCE, stem)
@@ -302,6 +312,33 @@ def kernel_variants(stem=None):
     from .opencl import variants
 
     return variants.VARIANTS if stem is None else variants.names(stem)
+
+
+def kernels_in(text, options):
+    """Return the parameters of each OpenCL kernel of a text by its name.
+
+    Parameters
+    ----------
+    text : str
+        Without ``#include``.
+    options : tuple of str
+        Build options.
+
+    Returns
+    -------
+    dict of str to (tuple of refcnn.opencl.runtime.signatures.Parameter)
+
+    Raises
+    ------
+    BackendError
+        If the text cannot be read.
+    """
+    from .opencl.runtime import signatures
+
+    try:
+        return signatures.kernels_in(text, options)
+    except (ValueError, LookupError, ZeroDivisionError) as error:
+        raise BackendError(f"its text outside of functions cannot be read: {error}") from error
 
 
 def set_opencl_active(active: bool = True) -> None:

@@ -132,7 +132,8 @@ def named(dtype, floats):
     """
     try:
         found = _FORMATS.get((np.dtype(dtype).kind, np.dtype(dtype).itemsize)) if dtype is not None else None
-    except TypeError:
+    # A text that is no UTF-8 is no value that NumPy's parser takes.
+    except (TypeError, UnicodeEncodeError):
         found = None
     if found is None:
         raise ArgumentError(

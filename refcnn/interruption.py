@@ -114,6 +114,11 @@ def interruptible():
         yield lambda: noted
 
 
+def uninterrupted():
+    """Return a context in which no signal asks this process to stop, as one that others will end."""
+    return _handled(lambda number, frame: None)
+
+
 @contextlib.contextmanager
 def _handled(handler):
     """Have the signals that stop a process handled, but for those that are ignored."""

@@ -107,24 +107,18 @@ class Model(Layer):
 
     def _table(self, costs, is_recorded=False):
         """Return the layers as text, each with how much it stores and, by the layer's id, what an example costs."""
-        places = {id(layer): list(_places(layer).values()) for _, layer in _walk(self)}
-        stores_buffers = any(issubclass(place.kind, Buffer) for of_layer in places.values() for place in of_layer)
-        kinds = (Parameter, Buffer) if stores_buffers else (Parameter,)
-        headings = (f"{kind.__name__.lower()}s" for kind in kinds)
+        found = layer_costs(self, costs)
+        stores_buffers = any(
+            issubclass(place.kind, Buffer) for _, layer in _walk(self) for place in _places(layer).values()
+        )
+        headings = ("parameters", "buffers") if stores_buffers else ("parameters",)
         rows = [("layer", "output shape", *headings, "FLOP", "memory")]
-        for name, layer in _walk(self):
-            own, cost = places[id(layer)], costs.get(id(layer), summaries.Cost())
-            if own or cost.memory or layer is self or not isinstance(layer, Model):
-                written = type(layer).__name__ if isinstance(layer, Model) else repr(layer)
-                counts = (_count_of_layer(place for place in own if issubclass(place.kind, kind)) for kind in kinds)
-                stored = {id(place.stored): place.stored for place in own if place.stored is not None}
-                rows.append(
-                    (f"{name}: {written}" if name else written, cost.shape, *counts, *cost.cells(stored.values()))
-                )
-        counts = (_count(_once(self._named_state(), kind)) for kind in kinds)
-        total = sum(costs.values(), start=summaries.Cost())
-        rows.append(("total", "", *counts, *total.cells(entry for _, entry in self.named_state())))
-        columns = [True, bool(costs), *[True] * len(kinds), is_recorded, is_recorded]
+        for one in found:
+            name = f"{one.name}: {one.layer}" if one.name and one.layer else one.name or one.layer
+            counts = (one.parameters, one.buffers)[: len(headings)]
+            counts = ("not made yet" if count is None else f"{count:,}" for count in counts)
+            rows.append((name, one.shape, *counts, f"{one.flop:,}", summaries.written(one.memory)))
+        columns = [True, bool(costs), *[True] * len(headings), is_recorded, is_recorded]
         rows = [tuple(itertools.compress(row, columns)) for row in rows]
         return "\n".join(table(rows, left=(0, 1) if costs else (0,)))
 
@@ -373,14 +367,67 @@ def _joined(name, key):
     return f"{name}.{key}" if name else key
 
 
+class LayerCost(typing.NamedTuple):
+    """What a layer holds and what one example costs in it; the last of :func:`layer_costs` is the sum of all.
+
+    Attributes
+    ----------
+    name : str
+        In the model; ``""`` for the model itself, and ``"total"`` for the sum.
+    layer : str
+        As it is written, ``""`` for the sum.
+    shape : str
+        Of the output, with N for the number of examples.
+    parameters, buffers : int or None
+        Numbers in them; None where they are not made yet.
+    flop : int
+    memory : int
+        Bytes of the results, parameters and buffers.
+    """
+
+    name: str
+    layer: str
+    shape: str
+    parameters: int | None
+    buffers: int | None
+    flop: int
+    memory: int
+
+
+def layer_costs(model: Model, costs: dict) -> list[LayerCost]:
+    """Return the :class:`LayerCost` of each layer, and of all; of a model among them, if it computes something itself.
+
+    Parameters
+    ----------
+    model : Model
+    costs : dict
+        By a layer's id its :class:`refcnn.summary.Cost`; empty if that is not known.
+    """
+    rows = []
+    for name, layer in _walk(model):
+        own, cost = list(_places(layer).values()), costs.get(id(layer), summaries.Cost())
+        if own or cost.memory or layer is model or not isinstance(layer, Model):
+            written = type(layer).__name__ if isinstance(layer, Model) else repr(layer)
+            stored = {id(place.stored): place.stored for place in own if place.stored is not None}
+            memory = cost.memory + sum(map(summaries.size, stored.values()))
+            parameters, buffers = (
+                _count_of_layer([place for place in own if issubclass(place.kind, kind)])
+                for kind in (Parameter, Buffer)
+            )
+            rows.append(LayerCost(name, written, cost.shape, parameters, buffers, cost.flop, memory))
+    flop, memory = (sum(getattr(cost, key) for cost in costs.values()) for key in ("flop", "memory"))
+    memory += sum(summaries.size(entry) for _, entry in model.named_state())
+    parameters, buffers = (_count(_once(model.named_state(), kind)) for kind in (Parameter, Buffer))
+    return [*rows, LayerCost("total", "", "", parameters, buffers, flop, memory)]
+
+
 def _count_of_layer(places):
-    places = list(places)
     made = [("", place.stored) for place in places if place.stored is not None]
-    return _count(_once(made, Stored)) if made or not places else "not made yet"
+    return _count(_once(made, Stored)) if made or not places else None
 
 
 def _count(named):
-    return f"{sum(int(np.prod(entry.shape)) for _, entry in named):,}"
+    return sum(int(np.prod(entry.shape)) for _, entry in named)
 
 
 def unlisted(model, *results):

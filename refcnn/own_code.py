@@ -1,6 +1,7 @@
 """The user's own code: modules that a command names, and the only ones that are looked for in the current folder."""
 
-import importlib
+import importlib.machinery
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -26,11 +27,24 @@ def import_named(module):
     BaseException
         Whatever the module raises, ModuleNotFoundError if there is none.
     """
-    folder = os.getcwd()
-    if folder not in sys.path:
-        sys.path.append(folder)
-    importlib.invalidate_caches()
+    # What was imported may have gone to another folder, of which nothing is to be imported.
+    if module not in sys.modules:
+        folder = os.getcwd()
+        if folder not in sys.path:
+            sys.path.append(folder)
+        importlib.invalidate_caches()
     return importlib.import_module(module)
+
+
+def is_there(module):
+    """Return whether there is a module or package of a name's first part, which is not imported for that."""
+    top = module.partition(".")[0]
+    try:
+        # Of an installed one its finder knows, which need not look into folders.
+        found = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        found = None
+    return found is not None or importlib.machinery.PathFinder.find_spec(top, [os.getcwd()]) is not None
 
 
 def hidden(module):

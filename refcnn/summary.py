@@ -29,13 +29,6 @@ class Cost:
     flop: int = 0
     memory: int = 0
 
-    def cells(self, stored):
-        """Return the operations as text, and the memory with that of parameters and buffers."""
-        return f"{self.flop:,}", _written(self.memory + sum(map(_bytes, stored)))
-
-    def __add__(self, other):
-        return Cost("", self.flop + other.flop, self.memory + other.memory)
-
 
 def costs(model, inputs):
     """Run a model once and return the :class:`Cost` of each layer by its id, and whether they tell more than shapes.
@@ -64,7 +57,7 @@ def _costs(model, inputs):
         for node in _nodes(results) - _nodes(given) - counted.keys():
             counted[node] = True
             cost.flop += node.flop()
-            cost.memory += sum(_bytes(entry) for entry in node.results() if entry is not None)
+            cost.memory += sum(size(entry) for entry in node.results() if entry is not None)
 
     with watched(note):
         model(*inputs)
@@ -75,15 +68,16 @@ def _nodes(entries):
     return {node for entry in entries if isinstance(entry, Variable) for node in tape(entry)}
 
 
-def _bytes(variable):
+def size(variable):
+    """Return how many bytes a variable takes."""
     return math.prod(variable.shape) * variable.dtype.itemsize
 
 
-def _written(count):
+def written(count):
     """Return a number of bytes as text."""
     if count < 1024:
         return f"{count} B"
-    size, units = count / 1024, ["KiB", "MiB", "GiB", "TiB"]
-    while size >= 1024 and len(units) > 1:
-        size, units = size / 1024, units[1:]
-    return f"{size:.1f} {units[0]}"
+    amount, units = count / 1024, ["KiB", "MiB", "GiB", "TiB"]
+    while amount >= 1024 and len(units) > 1:
+        amount, units = amount / 1024, units[1:]
+    return f"{amount:.1f} {units[0]}"

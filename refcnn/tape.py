@@ -109,8 +109,30 @@ def _place_on_tape(variable):
     return id(variable) if variable.node is None else (id(variable.node), variable.position)
 
 
-def leaf_gradients(variable):
+def leaves(variable):
+    """Return all from which a variable was computed that requires a gradient and was not computed itself."""
+    return [leaf for found in _last_uses(tape(variable)).values() for leaf in found]
+
+
+def _last_uses(nodes):
+    """Return by a node's id the leaves that no node uses to which a walk backwards comes after it."""
+    seen, found = set(), {}
+    for node in nodes:
+        for entry in node.inputs:
+            if entry is not None and entry.node is None and entry.requires_grad and id(entry) not in seen:
+                seen.add(id(entry))
+                found.setdefault(id(node), []).append(entry)
+    return found
+
+
+def leaf_gradients(variable, on_ready=None):
     """Walk the tape of a single number backwards and let it go.
+
+    Parameters
+    ----------
+    variable : Variable
+    on_ready : callable, optional
+        As of :meth:`refcnn.Variable.grad`.
 
     Yields
     ------
@@ -121,26 +143,28 @@ def leaf_gradients(variable):
     gradients = {_place_on_tape(variable): backend.array(np.ones(()))}
     add = backend.operation("add").forward
     nodes = tape(variable)
+    last_uses = {} if on_ready is None else _last_uses(nodes)
     while nodes:
         # Popped, so that a result that nobody else holds is freed as soon as its turn is over.
         node = nodes.pop()
         node.let_go()
         dy = node.take_gradient(backend, gradients)
-        if dy is None:
-            continue
-        needs = tuple([entry is not None and entry.requires_grad for entry in node.inputs])
-        derivatives = node.implementation.backward(dy, node.saved, needs, **node.attributes)
-        for entry, needed, derivative in zip(node.inputs, needs, derivatives, strict=True):
-            if needed:
-                # An input that is used twice gets the sum of both derivatives.
-                place = _place_on_tape(entry)
-                former = gradients.get(place)
-                gradients[place] = derivative if former is None else add(former, derivative)[0]
-                if entry._is_walked:
-                    raise GradientError(
-                        f"an intermediate result of shape {entry.shape} belongs to another loss too, whose grad() "
-                        "has let go how it was computed. Add the losses and call grad() on the sum, or compute "
-                        "it anew for each."
-                    )
-                if entry.node is None:
-                    yield entry, gradients[place]
+        if dy is not None:
+            needs = tuple([entry is not None and entry.requires_grad for entry in node.inputs])
+            derivatives = node.implementation.backward(dy, node.saved, needs, **node.attributes)
+            for entry, needed, derivative in zip(node.inputs, needs, derivatives, strict=True):
+                if needed:
+                    # An input that is used twice gets the sum of both derivatives.
+                    place = _place_on_tape(entry)
+                    former = gradients.get(place)
+                    gradients[place] = derivative if former is None else add(former, derivative)[0]
+                    if entry._is_walked:
+                        raise GradientError(
+                            f"an intermediate result of shape {entry.shape} belongs to another loss too, whose grad() "
+                            "has let go how it was computed. Add the losses and call grad() on the sum, or compute "
+                            "it anew for each."
+                        )
+                    if entry.node is None:
+                        yield entry, gradients[place]
+        for leaf in last_uses.get(id(node), ()):
+            on_ready(leaf, gradients.get(_place_on_tape(leaf)))

@@ -2,7 +2,7 @@
 
 import copy
 import numbers
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -302,11 +302,18 @@ class Variable(NumpyProtocol):
     def __repr__(self):
         return f"{type(self).__name__}(shape={self.shape}, backend={self.backend.name!r})\n{self.as_ndarray()!r}"
 
-    def grad(self) -> "Grads":
+    def grad(self, on_ready: "Callable[[Variable, Any], None] | None" = None) -> "Grads":
         """Return the gradients of this scalar with respect to every variable that requires one.
 
         The tape is walked backwards and let go, so that the memory of the
         forward pass is free again; a second call needs a new forward pass.
+
+        Parameters
+        ----------
+        on_ready : callable, optional
+            Called as ``on_ready(variable, gradient)`` for each of them as soon as its gradient is known, while those of
+            others are still to be computed: an array of the backend, or None where the scalar does not depend on the
+            variable after all.
 
         Returns
         -------
@@ -332,7 +339,7 @@ class Variable(NumpyProtocol):
                 "grad() has no record of how this variable was computed: either it was computed outside "
                 "`with model.train():`, or grad() was called before. Compute the loss anew inside the block."
             )
-        return Grads.of(self.backend, leaf_gradients(self))
+        return Grads.of(self.backend, leaf_gradients(self, on_ready))
 
 
 def _arithmetic(name, operation, is_reflected):

@@ -12,15 +12,22 @@ simulators; ``--hypothesis-profile`` is quick (the default), simulator, ci or lo
 """
 
 import functools
+import itertools
 import os
 import secrets
+import shutil
 import signal
 import tempfile
+import time
+import types
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
 from refcnn import backend as backends
+from refcnn.opencl.operations import relu
 from refcnn.opencl.runtime import finding
 
 _COMMON = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
@@ -105,6 +112,39 @@ def opencl_backend(request):
 
 
 @pytest.fixture
+def a_second_each_look(monkeypatch):
+    """Let a second pass each time that a module looks at the clock; what runs beside it has the true one."""
+
+    def of(module):
+        seconds = itertools.count()
+        stands = {**vars(time), "monotonic": lambda: next(seconds)}
+        monkeypatch.setattr(module, "time", types.SimpleNamespace(**stands))
+
+    return of
+
+
+@pytest.fixture
+def wrong_relu(monkeypatch, opencl_backend):
+    """Let the OpenCL device rectify wrongly, by more than float32 rounds."""
+    right = relu.forward
+
+    def forward(x):
+        y, saved = right(x)
+        return opencl_backend.array(opencl_backend.to_host(y) * np.float32(1 + 2**-20)), saved
+
+    monkeypatch.setattr(relu, "forward", forward)
+
+
+@pytest.fixture
+def inside(folder, monkeypatch):
+    """What a module's ``folder`` gives, as the current folder and with the reference active."""
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    with backends.use_backend("reference"):
+        yield folder
+
+
+@pytest.fixture
 def own_module(tmp_path, monkeypatch):
     """Write a module to the folder where a command runs, as a user's own implementation lies there; give the folder."""
 
@@ -147,3 +187,35 @@ def _chosen(named, present, kinds):
 
 def _fits(wanted, name, text):
     return name.endswith(f":{wanted}") if wanted.replace(":", "").isdecimal() else wanted.lower() in text.lower()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Launch the system's Chromium, with arguments; all share one driver, of which a process can have no other."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no chromium, chromium-browser or google-chrome on the path: install one to test the pages in it")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'refcnn[browser]'")
+    with playwright.sync_playwright() as driver:
+        usual = ["--no-sandbox", "--disable-dev-shm-usage"]
+        yield lambda *arguments: driver.chromium.launch(executable_path=path, args=[*usual, *arguments])
+
+
+@pytest.fixture
+def accessible():
+    """Assert that axe-core finds nothing in a page that WCAG 2, levels A and AA, forbids."""
+    folder = os.environ.get("REFCNN_TEST_NODE_MODULES")
+    script = Path(folder or "node_modules") / "axe-core" / "axe.min.js"
+    if not script.is_file():
+        pytest.skip("no axe-core: 'npm install axe-core', and name its node_modules in REFCNN_TEST_NODE_MODULES")
+    source = script.read_text(encoding="utf-8")
+
+    def check(page):
+        # Not as an element of the page, whose policy lets none but its own scripts run.
+        page.evaluate(source)
+        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+        found = page.evaluate("tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", tags)
+        assert found["passes"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == []
+
+    return check

@@ -21,6 +21,8 @@ import numpy as np
 
 import refcnn as rm
 from refcnn import data, models
+from refcnn.onnx.proof.judging import Bounds
+from refcnn.onnx.proof.proving import Proof
 from refcnn.optimizers.adam import Adam
 from refcnn.runs.checkpoint import Checkpoint
 from refcnn.runs.configuration import Configuration
@@ -115,6 +117,26 @@ def read_run(path):
     # A module of another name is not there.
     if run.configuration.model in models.NAMED:
         assert run.best_model()(np.zeros((1, *SHAPE))).shape == (1, 3)
+
+
+def write_page(folder):
+    from refcnn.runs import proofs
+
+    paths = write_run(folder)
+    run = RunFolder.open(paths[0].parent)
+    shutil.copy(run.best, run.last)
+    run.model_file.write_bytes(b"model")
+    proof = Proof(3, (1, 2), 17, {"reference": 0.5}, {"reference": 1e-6}, "", Bounds(1.0, 0.5, float("inf"), 0))
+    proofs.save(run, proof)
+    return [*paths, proofs.path_in(run)]
+
+
+def read_page(path):
+    from refcnn.runs.pages import gathering, writing
+
+    run = RunFolder.open(path.parent)
+    writing.write_run(run, path.with_name("page.html"), gathering.Found(None, None, None, None, []))
+    writing.write_comparison([run, run], path.with_name("page.html"))
 
 
 def write_checkpoint(folder):
@@ -229,6 +251,13 @@ def read_onnx(path):
     assert model.predict(np.zeros((1, *model.input_shape), np.float32)).dtype == np.float32
 
 
+def read_file_of_page(path):
+    from refcnn.runs.pages import verified, writing
+
+    with np.errstate(all="ignore"):
+        writing.write_file(path, path.with_suffix(".html"), verified.Wanted(1, ("reference",)))
+
+
 def read_classifier(path):
     from refcnn.onnx.reading import classifier
 
@@ -322,7 +351,10 @@ def write_report(folder):
 
     failure = Failure("wrong", {"inputs": ["x"], "attributes": {"stride": [1, 2]}, "dy": None}, "bundle", None)
     rows = [
-        Row("conv2d", "forward", "gpu", "wrong", 7, float("inf"), 2.5, 0.5, [1] * (BINS + 1), {"edge": 3}, failure),
+        Row(
+            *("conv2d", "forward", "gpu", "wrong", 7, float("inf"), 2.5, 0.75, 8, 0.5),
+            *([1] * (BINS + 1), {"edge": 3}, failure),
+        ),
         Row("relu", "forward"),
     ]
     device = DeviceReport("opencl:0:0", "GPU", "CL", "1.0", {"pyopencl": "2024"}, "-cl", True, rows)
@@ -404,6 +436,10 @@ def archive(*texts):
 
 READERS = {
     "configuration": Reader(write_run, read_run, json_text),
+    "page": Reader(write_page, read_page, json_text),
+    "page of ONNX": Reader(
+        write_onnx, read_file_of_page, lambda content, random, path: onnx_mutants.of_messages(content, random)
+    ),
     "checkpoint": Reader(write_checkpoint, read_checkpoint, archive("refcnn.json")),
     "parameters": Reader(write_parameters, read_parameters, archive("refcnn.json")),
     "data": Reader(write_data, read_data, archive()),

@@ -9,6 +9,7 @@ import numpy as np
 
 from refcnn.fitting import Callback
 from refcnn.runs.checkpoint import Checkpoint
+from refcnn.runs.kept_kernels import KeptKernels
 
 #: The command that trains the small model.
 TRAIN = [
@@ -144,6 +145,20 @@ def assert_same(first, second):
             np.testing.assert_array_equal(array, second.optimizer[name][slot], err_msg=f"{name} {slot}")
     assert (first.epoch, first.seed, first.stream) == (second.epoch, second.seed, second.stream)
     assert _without_times(first.history) == _without_times(second.history)
+
+
+def kernels_of(path):
+    """Return the kernels that a run's folder keeps, by their epochs."""
+    kept = KeptKernels(Path(path) / "kernels")
+    return {epoch: kept.load(epoch) for epoch in kept.epochs()}
+
+
+def assert_same_kernels(first, second):
+    """Assert that two runs' folders keep the same kernels of the same epochs, to the bit."""
+    first, second = kernels_of(first), kernels_of(second)
+    assert first.keys() == second.keys() and first
+    for epoch, weights in first.items():
+        np.testing.assert_array_equal(weights, second[epoch], err_msg=f"epoch {epoch}")
 
 
 def _without_times(history):

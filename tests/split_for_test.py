@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import refcnn as rm
 from refcnn import rooms
+from refcnn.conformance.theory.bounds import input_error
 from refcnn.conformance.theory.strategies import Case, arrays
 from refcnn.function import apply
 from refcnn.variable import as_variable
@@ -63,12 +64,11 @@ def cases(draw, size="small", integers=False):
 
 
 def _forward_bound(inputs, attributes, errors=(None,)):
-    error = np.zeros(inputs[0].shape) if errors[0] is None else errors[0]
-    return _forward(error, **attributes)[0]
+    return _forward(input_error(inputs[0], errors[0]), **attributes)[0]
 
 
 def _backward_bound(dy, inputs, attributes, needs):
-    return (np.zeros(inputs[0].shape),)
+    return (np.concatenate(list(map(input_error, dy)), axis=1),)
 
 
 def _to_onnx(graph, x, *, sizes):

@@ -1,5 +1,6 @@
 """The bench: what it counts, who takes part, whose turn it is, and what it prints. No test asserts a speed."""
 
+import collections
 import importlib.util
 import json
 import math
@@ -28,6 +29,7 @@ from refcnn.opencl.convolution.sizes import Convolution
 from refcnn.reference import conv2d as reference
 
 from . import small_run
+from .test_plotting import texts_overlap
 
 TINY = Layer("tiny 3x3, batch 2", Convolution((2, 4, 7, 6), (6, 2, 3, 3), (2, 1), (1, 0, 1, 2), (1, 1), 2))
 
@@ -305,6 +307,37 @@ def test_a_run_and_its_board(device, tiny, tmp_path):
         assert min(image.size) > 500 and len(np.unique(np.asarray(image.convert("L")))) > 10
 
 
+def test_the_picture_of_a_board_tells_devices_and_spread():
+    def times(scale):
+        return Times([scale * seconds for seconds in (1.0, 1.25, 2.0, 4.0, 9.0)])
+
+    results = [
+        Result("batches", "chapter", mode, int(4e9), {"opencl:0:0": times(1), "rival": times(2)}, x)
+        for mode in ("training", "inference")
+        for x in (1, 64)
+    ]
+    results[0].times["rival"] = Times(error="it does not train")
+    device = Device("opencl:0:0", "A GPU with a long name " * 9, "gpu")
+    board = Board([device], ["rival: 1.0, on 2 threads"], results)
+    figure = plotting.draw(board)
+    title = figure.get_suptitle()
+    assert "opencl:0:0: A GPU" in title and "rival: 1.0, on 2 threads" in title and board.date in title
+    training, inference, *sizes = figure.axes
+    assert [text.get_text() for text in training.get_xticklabels()] == ["1", "64"]
+    assert training.get_title() == "chapter, training by batch size" and not any(axes.containers for axes in sizes)
+    assert [[bars.get_label() for bars in axes.containers] for axes in (training, inference)] == [
+        ["opencl:0:0", "rival"]
+    ] * 2
+    line, _, (bars,) = training.containers[0]
+    np.testing.assert_array_equal(line.get_ydata(), [2, 2])
+    # From quartile to quartile.
+    np.testing.assert_allclose(bars.get_segments(), [[[x, 1], [x, 3.2]] for x in (1, 64)])
+    line, _, (bars,) = training.containers[1]
+    np.testing.assert_allclose(bars.get_segments(), [[[64, 0.5], [64, 1.6]]])
+    assert training.containers[0][0].get_color() == inference.containers[0][0].get_color()
+    assert texts_overlap(figure) == []
+
+
 def test_a_file_is_measured_beside_onnxruntime(device, tmp_path, monkeypatch):
     monkeypatch.setattr(running.Options, "turn_seconds", 0.001)
     path = tmp_path / "small.onnx"
@@ -371,7 +404,9 @@ def test_what_cannot_be_measured_is_refused():
         (["--model", "x.onnx", "--shape", "3y4"], "write it as 3x224x224"),
         (["--model", "absent.onnx"], "absent.onnx does not exist"),
         (["--profile", "--json", "x"], "--json is for the scoreboard"),
-        (["--profile", "--model", "x.onnx"], "--profile and --scaling are of refcnn's own networks"),
+        (["--scaling", "--model", "x.onnx"], "--scaling is of refcnn's own networks"),
+        (["--profile", "--batch", "2"], "name one with --model"),
+        (["--profile", "--model", "absent.onnx"], "absent.onnx does not exist"),
     ):
         result = CliRunner().invoke(main, ["bench", *options])
         assert result.exit_code in (1, 2) and part in result.stderr, result.output
@@ -502,6 +537,55 @@ def test_a_profile_counts_every_launch_and_operation_once(opencl_backend, book):
     assert 0 < found.host <= found.step
     text = "\n".join(profiling.lines(found, 100.0, 10.0))
     assert "conv2d backward" in text and "us each" in text
+
+
+def test_a_profile_of_a_file_is_of_what_is_launched_for_each_input(opencl_backend, tmp_path):
+    """From the third on that is what was recorded, less what depends on no input."""
+    if opencl_backend.device.is_simulator:
+        pytest.skip("a simulator's times say nothing")
+    path = tmp_path / "small.onnx"
+    with rm.use_backend(opencl_backend):
+        layers = (
+            rm.Conv2d(3, padding=1),
+            rm.Sigmoid(),
+            rm.MaxPool2d(2, stride=2),
+            rm.Flatten(),
+            rm.Dense(4),
+            rm.Softmax(),
+        )
+        cnn = rm.Sequential(layers)
+        cnn(np.zeros((1, 2, 6, 6), np.float32))
+        rm.onnx.export(cnn, path, (2, 6, 6), proof=False)
+        model, x = rm.onnx.load(path), rm.Variable(np.ones((3, 2, 6, 6), np.float32))
+        for _ in range(2):
+            profiling._read(model(x))
+        with opencl_backend.device.profiling() as launched:
+            profiling._read(model(x))
+        found = profiling.profile(opencl_backend, lambda: model(x), steps=3)
+    launched = collections.Counter(f"{file_stem}.{kernel}" for file_stem, kernel, *_ in launched)
+    counted = collections.Counter()
+    for operation in found.operations:
+        for name, kernel in operation.kernels.items():
+            counted[name] += kernel.launches
+        assert operation.seconds > 0
+    assert counted == launched and launched
+    owners = {one.label.split()[0]: " ".join(one.kernels) for one in found.operations}
+    assert owners.keys() == {"conv2d", "sigmoid", "max_pool2d", "dense", "softmax"}
+    # Kernels that no other operation has.
+    for operation, kernel in (("sigmoid", "elementwise"), ("max_pool2d", "pooling"), ("softmax", "softmax_forward")):
+        assert [owner for owner, kernels in owners.items() if kernel in kernels] == [operation]
+
+
+def test_a_profile_of_a_file_is_shown_for_each_batch(device, tmp_path):
+    with rm.use_backend("reference"):
+        cnn = rm.Sequential([rm.Conv2d(3), rm.Relu()])
+        cnn(np.zeros((1, 2, 6, 6), np.float32))
+        rm.onnx.export(cnn, tmp_path / "small.onnx", (2, 6, 6), proof=False)
+    options = ["--device", device, "--profile", "--model", str(tmp_path / "small.onnx"), "--batch", "1", "--batch", "4"]
+    result = CliRunner().invoke(main, ["bench", *options])
+    assert result.exit_code == 0, result.output
+    for label in ("small, batch 1, inference", "small, batch 4, inference", "conv2d forward 4x2x6x6"):
+        assert label in result.output, result.output
 
 
 def test_a_profile_names_the_bytes_of_inputs_and_results(opencl_backend):

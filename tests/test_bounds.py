@@ -509,6 +509,8 @@ def test_each_rule_of_running_error_analysis(name, data, seed, size):
         computed.append(value)
         operands.append(Approximation(exact, np.abs(value - exact)))
     assume(name not in ("exp", "expm1") or np.all(np.abs(computed[0]) < 80))
+    # Of larger numbers the reciprocal is subnormal: no device may divide by them so.
+    assume(name != "reciprocal" or np.all(computed[1] < 2.0**125))
     rule = formula(*operands)
     exact = formula(*(operand.exact for operand in operands))
     np.testing.assert_allclose(rule.exact, exact, rtol=1e-15)

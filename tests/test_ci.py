@@ -32,7 +32,7 @@ exit "$(cat "{folder}/$name.status")"
 @pytest.fixture
 def checkout(tmp_path):
     """A checkout whose commands are stand-ins; the tests are one that says that it ran."""
-    for name in ("apt-get", "python", "ruff", "mypy", "oclgrind"):
+    for name in ("apt-get", "npm", "python", "ruff", "mypy", "oclgrind"):
         write(tmp_path / "bin" / name, "#!/bin/sh\n")
     write(tmp_path / "bin" / "refcnn", REFCNN.format(folder=tmp_path))
     write(tmp_path / "tools" / "environment.sh", "")

@@ -77,6 +77,7 @@ def test_the_run_folder_and_the_last_lines(folder):
         "config.json",
         "metrics.csv",
         "classes.csv",
+        "kernels",
         "last.npz",
         "best.npz",
         "model.onnx",
@@ -86,6 +87,8 @@ def test_the_run_folder_and_the_last_lines(folder):
         "confusion.png",
         "classes.png",
         "most_wrong.png",
+        "report.html",
+        "proof.json",
     }
     assert set(os.listdir(run)) == names
     for name in names:
@@ -411,7 +414,7 @@ def test_a_loss_that_is_not_finite(call, tmp_path):
         *small_run.TRAIN[:-4], "--lr", "1e38", "--optimizer", "sgd", "--epochs", "2", "--out", tmp_path / "run"
     )
     assert_refused(result, "epoch 1, batch", "lr 1e+38", "finite", "smaller --lr")
-    assert os.listdir(tmp_path / "run") == ["config.json"]
+    assert sorted(os.listdir(tmp_path / "run")) == ["config.json", "kernels"]
 
 
 def test_labels_outside_the_classes(call, tmp_path):
@@ -571,7 +574,7 @@ def test_a_full_disk(folder, tmp_path):
     assert done.returncode == 1
     assert "Error: " in done.stderr and "best.npz could not be written: File too large" in done.stderr
     assert "Traceback" not in done.stderr
-    assert os.listdir(tmp_path / "run") == ["config.json"]
+    assert sorted(os.listdir(tmp_path / "run")) == ["config.json", "kernels"]
     assert json.loads((tmp_path / "run" / "config.json").read_text())["seed"] == 3
 
 

@@ -146,3 +146,40 @@ def wait_until(happened):
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+IMPORTS = {
+    "exits": ("import os; os._exit(0)", "the process ended with exit status 0 while it was started"),
+    "interrupts": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "hangs": ("import time; time.sleep(60)", "nothing came for 4 s while it was started"),
+    "forks": ("import os; os.fork()", "to import forks, or what ran before it, forks"),
+    "patches": ("import numpy as np; np.abs = np.sqrt", "has changed numpy.abs, by which it is judged"),
+    "unnamed": ("def __getattr__(name): raise ValueError", "name, version or denormals cannot be read: ValueError"),
+}
+GOOD = """
+import numpy as np
+import os
+np.seterr(all="raise")
+os.chdir("/")
+def relu(x): return np.maximum(x, 0)
+def negative(x):
+    np.absolute = np.sqrt
+    return -x
+"""
+
+
+def test_what_an_import_does_is_told_of_it_alone(own_module, monkeypatch, tmp_path):
+    """It is imported in its own process, which holds up no other device and no other operation."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(testing, "_START_LIMIT", 4)
+    for name, (text, _) in IMPORTS.items():
+        own_module(name, text + "\n")
+    own_module("good", GOOD)
+    options = runner.Options("quick", 10, 1, operations=("negative", "relu"), folder=Path("."))
+    *devices, good = runner.run([*(f"{name}:" for name in IMPORTS), "good:"], options).devices
+    for device, (_, words) in zip(devices, IMPORTS.values(), strict=True):
+        assert words in device.error and not device.rows, device
+    rows = {row.name: row for row in good.rows}
+    assert rows["relu.forward"].verdict == "conforms", rows["relu.forward"]
+    assert rows["negative.forward"].verdict == "failed" and "numpy.absolute" in rows["negative.forward"].failure.message
+    assert rows["relu.backward"].verdict == "not offered"

@@ -1,7 +1,6 @@
 """The pages of conformance reports: complete, escaped, whole without anything else, and readable in a browser."""
 
 import dataclasses
-import json
 import math
 import re
 import shutil
@@ -10,10 +9,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from refcnn.cli.conform import faults, results
 from refcnn.conformance.reports import html
 from refcnn.conformance.reports.merge import load, merge, render_merged
 from refcnn.conformance.reports.results import BINS, VERDICTS, DeviceReport, Failure, Report, Row
-from refcnn.errors import ArgumentError, DataError, FileWriteError
+from refcnn.errors import FileWriteError
+from refcnn.pages import texts
 
 HOSTILE = "<script>alert('x')</script>\"&amp; </title></pre> \u202e \ud800"
 
@@ -81,29 +82,53 @@ class Page(HTMLParser):
     def __init__(self, path):
         super().__init__()
         self.open, self.elements, self.tables, self.texts = [], [], [], []
+        # Of each table its cells as texts; one that reaches down stands in each of its rows.
+        self.named, self._reaching = {}, {}
         self.feed(path.read_text(encoding="utf-8"))
         assert self.open == []
 
     @property
     def text(self):
-        return " ".join(" ".join(self.texts).split())
+        # Elements within a sentence end before its commas.
+        return re.sub(r" (?=[,;:])", "", " ".join(" ".join(self.texts).split()))
+
+    @property
+    def verdicts(self):
+        """The matrix, and the first table but for the summary."""
+        return self.named["verdicts"]
 
     def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
+        attributes = dict(attributes)
+        self.elements.append((tag, attributes))
         if tag not in VOID:
             self.open.append(tag)
         if tag == "table":
             self.tables.append([])
+            self.named[attributes.get("id")], self._reaching = self.tables[-1], {}
         if tag == "tr":
             self.tables[-1].append([])
         if tag in ("td", "th"):
+            self._fill()
+            place = len(self.tables[-1][-1])
+            if "thead" not in self.open and int(attributes.get("rowspan", 1)) > 1:
+                self._reaching[place] = int(attributes["rowspan"]) - 1, self.tables[-1][-1]
             self.tables[-1][-1].append("")
+
+    def _fill(self):
+        row = self.tables[-1][-1]
+        while len(row) in self._reaching and self._reaching[len(row)][1] is not row:
+            left, above = self._reaching.pop(place := len(row))
+            row.append(above[place])
+            if left > 1:
+                self._reaching[place] = left - 1, row
 
     def handle_startendtag(self, tag, attributes):
         self.elements.append((tag, dict(attributes)))
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+        if tag == "tr":
+            self._fill()
 
     def handle_data(self, data):
         if "style" in self.open:
@@ -130,7 +155,7 @@ def rendered_merged(reports, folder):
 
 def test_page_holds_the_whole_report(tmp_path):
     page = rendered(full_report(), tmp_path)
-    head, *rows = page.tables[0]
+    head, *rows = page.verdicts
     assert [cell.split(" opencl")[0].split(" mine")[0] for cell in head[1:]] == [
         "Example GPU 9000",
         "Example CPU",
@@ -142,7 +167,7 @@ def test_page_holds_the_whole_report(tmp_path):
         ("conv2d forward · gpu", ["✓ conforms", "–", "–", "–"]),
         ("conv2d backward · gpu", ["✗ wrong", "✗ crashed", "–", "–"]),
         ("dropout forward", ["–", "– not offered", "–", "–"]),
-        ("softmax forward", ["! known fault", "–", "–", "–"]),
+        ("softmax forward", ["! known fault pocl-softmax", "–", "–", "–"]),
     ]
     dashes = [attributes for tag, attributes in page.elements if attributes.get("title") == "not run"]
     assert len(dashes) == 2 * 13 + 1
@@ -185,6 +210,29 @@ def test_bundles_are_linked_relative_to_the_page(tmp_path):
     assert all(link.startswith(("./", "#")) for link in links)
 
 
+def test_each_fault_of_a_row_is_told(tmp_path):
+    case = {"inputs": ["<float32 (9,)>"], "attributes": {}, "dy": None}
+    others = [
+        Failure(
+            "it is off", case, "second", explanation="In common: NaN in x. 3 of 3 such cases fail.", verdict="wrong"
+        ),
+        Failure("it raised", case, "third", verdict="failed"),
+    ]
+    failing = wrong(further=others)
+    failing.failure.explanation = "In common: stride > kernel. 5 of 5 such cases fail."
+    subject = report(device(failing, row()))
+    for page in (rendered(subject, tmp_path), rendered_merged([subject], tmp_path)):
+        (cell,) = [cell for entry in page.verdicts for cell in entry if "faults" in cell]
+        assert cell.startswith("✗ wrong 3 faults")
+        heads = re.findall(r"✗ (\w+) conv2d\.backward \(gpu\) on Example GPU 9000", page.text)
+        assert heads == ["wrong", "wrong", "failed"]
+        assert len(cards(page)) == 3
+        for words in ("stride > kernel. 5 of 5", "NaN in x. 3 of 3", "it is off", "it raised", "second", "third"):
+            assert words in page.text
+    subject.save(tmp_path / "report.json")
+    assert Report.load(tmp_path / "report.json") == subject
+
+
 def test_verdicts_lead_to_their_failures(tmp_path):
     for page in (rendered(full_report(), tmp_path), rendered_merged([full_report()], tmp_path)):
         links = [attributes["href"] for tag, attributes in page.elements if tag == "a"]
@@ -197,9 +245,9 @@ def test_verdicts_lead_to_their_failures(tmp_path):
 @pytest.mark.parametrize("verdict", VERDICTS)
 def test_every_verdict_is_told_in_words(tmp_path, verdict):
     page = rendered(report(device(row(verdict=verdict))), tmp_path)
-    marks = {"conforms": "✓", "not offered": "–", "known fault": "!"}
-    assert page.tables[0][1][1].startswith(f"{marks.get(verdict, '✗')} {verdict}")
-    passes = verdict in ("conforms", "not offered", "known fault")
+    marks = {"conforms": "✓", "not offered": "–", "known fault": "!", "suspect": "!"}
+    assert page.verdicts[1][1].startswith(f"{marks.get(verdict, '✗')} {verdict}")
+    passes = verdict in ("conforms", "not offered", "known fault", "suspect")
     assert ("it conforms" in page.text) == passes
     assert ("1 of 1 does not conform" in page.text) == (not passes)
 
@@ -223,6 +271,208 @@ def test_coverage_shows_what_only_other_rows_of_the_operation_reached(tmp_path):
     assert forward[1:] == [["batch 1", "5", "–"], ["stride above kernel", "0", "–"]]
     assert gpu[1:] == [["batch 1", "0", "–"], ["stride above kernel", "2", "–"]]
     assert softmax[1:] == [["odd batch", "–", "1"]]
+
+
+def test_reference_and_opencl_share_a_row(tmp_path):
+    reference = device(row(cases=1), row(direction="backward"), name="NumPy", specification="reference")
+    cpu = device(row(variant="cpu", cases=2), row(variant="cpu+relu", cases=3), name="CPU")
+    for draw in (rendered, lambda subject, folder: rendered_merged([subject], folder)):
+        head, *lines = draw(report(reference, cpu), tmp_path).verdicts
+        lines = [entry for entry in lines if entry[0].startswith("conv2d")]
+        # What is merged stands by platform and name.
+        numpy = next(place for place, cell in enumerate(head) if "NumPy" in cell) if draw is rendered else 2
+        other = 3 - numpy
+        assert [entry[0] for entry in lines] == [
+            "conv2d forward · cpu",
+            "conv2d forward · cpu+ relu",
+            "conv2d backward",
+        ]
+        assert "1 case " in lines[0][numpy] and "2 cases" in lines[0][other]
+        assert lines[1][numpy] == "–" and "3 cases" in lines[1][other]
+        assert lines[2][numpy].startswith("✓") and lines[2][other] == "–"
+
+
+def test_beside_several_variants_the_reference_reaches_over_them(tmp_path):
+    reference = device(row(cases=1, coverage={"batch 1": 1}), name="NumPy")
+    gpu = device(row(variant="gpu", cases=2), row(variant="plain", cases=4), row(variant="gpu+relu", cases=8))
+    cpu = device(row(variant="cpu", cases=16, coverage={"batch 1": 7}))
+    page = rendered(report(reference, gpu, cpu), tmp_path)
+    cells = {entry[0]: [re.findall(r"(\d+) case", cell) for cell in entry[1:]] for entry in page.verdicts[1:]}
+    assert cells == {
+        "conv2d forward · cpu": [["1"], [], ["16"]],
+        "conv2d forward · gpu": [["1"], ["2"], []],
+        "conv2d forward · plain": [["1"], ["4"], []],
+        "conv2d forward · gpu+ relu": [[], ["8"], []],
+    }
+    tall = [attributes for tag, attributes in page.elements if tag == "td" and "rowspan" in attributes]
+    # In the matrix and in the histograms.
+    assert [attributes["rowspan"] for attributes in tall] == ["3", "3"]
+    assert page.tables[-4][1:] == [["batch 1", "1", "–", "7"]]
+
+
+def test_summary_comes_first(tmp_path):
+    for page in (rendered(full_report(), tmp_path), rendered_merged([full_report()], tmp_path)):
+        ids = page.ids()
+        assert ids.index("summary") < ids.index("devices-summary") < ids.index("matrix") < ids.index("failures")
+        head, *lines = page.named["devices-summary"]
+        assert head == [
+            *("Device", "Verdict", "Conforming", "Known faults", "Failing", "Not offered", "Cases"),
+            *("Nearest to its bound", "Time"),
+        ]
+        names = "Example GPU 9000", "Example CPU", "no rows", "dead"
+        told = {name: next(entry[1:] for entry in lines if entry[0].startswith(name)) for name in names}
+        assert told["Example GPU 9000"] == [
+            *("✗ does not conform", "2", "1", "1", "0", "400", "0.25 of it conv2d.forward", "8 s")
+        ]
+        assert told["Example CPU"] == [
+            *("✗ does not conform", "1", "0", "1", "1", "103", "0.25 of it conv2d.forward", "6 s")
+        ]
+        assert told["no rows"] == ["– nothing was tested", "0", "0", "0", "0", "0", "", "0 s"]
+        assert told["dead"][0] == "✗ could not be tested"
+        assert page.text.index("Summary") < page.text.index("Operations")
+        assert "✗ wrong conv2d (backward · gpu) on Example GPU 9000" in page.text
+
+
+def test_the_summary_of_what_is_exact_or_unusable(tmp_path):
+    exact = device(row(worst_ratio=0.0), name="Exact")
+    subject = report(exact, device(unusable="it builds nothing", name="Unusable"))
+    _, first, second = rendered(subject, tmp_path).named["devices-summary"]
+    assert first[7] == "no error" and second[1] == "– unusable, not tested it builds nothing"
+
+
+def unbuilt(operation, device_name="Example GPU 9000", error="unknown type name 'half8'", number=0, **fields):
+    message = (
+        f"elementwise_{number % 3}.cl could not be built for {device_name} (Example CL, driver 1) with options "
+        f"-DOPERATION={operation} -DWIDTH={number} -cl-denorms-are-zero. The compiler says:\n"
+        f"{number}:172:1: error: {error}\n(options: -DOPERATION={operation} -I /usr/include/{operation})\n"
+        f"(source saved as /tmp/tmp{operation}.cl)"
+    )
+    failure = Failure(message, {"inputs": [f"<float32 ({number},)>"]}, f"bundles/{operation}.{number}")
+    nothing = {"cases": 1, "worst_ratio": 0.0, "worst_ulp": 0.0, "histogram": counts()}
+    return row(operation, verdict="did not build", failure=failure, **{**nothing, **fields})
+
+
+def cards(page):
+    return [identifier for identifier in page.ids() if identifier.startswith("failure-")]
+
+
+@pytest.mark.parametrize("draw", [rendered, lambda subject, folder: rendered_merged([subject], folder)])
+def test_identical_failures_are_one(tmp_path, draw):
+    names = [f"operation_{chr(ord('a') + index)}" for index in range(26)]
+    rows = [unbuilt(name, number=index) for index, name in enumerate(names)]
+    others = [unbuilt(name, "Other GPU", number=index) for index, name in enumerate(names)]
+    page = draw(report(device(*rows), device(*others, name="Other GPU", specification="opencl:1:0")), tmp_path)
+    assert len(cards(page)) == 1
+    assert "✗ did not build 52 alike" in page.text
+    assert "operation_a (forward), operation_b (forward), operation_c (forward), operation_d (forward) and 22 more" in (
+        page.text
+    )
+    # Nothing of any is lost.
+    for index, name in enumerate(names):
+        assert page.text.count(f"-DOPERATION={name} -DWIDTH={index} ") == 2
+        assert page.text.count(f"input 0: <float32 ({index},)>") == 2
+        assert page.text.count(f"bundles/{name}.{index}") == 2
+    links = [attributes["href"] for tag, attributes in page.elements if tag == "a" and attributes["href"][0] == "#"]
+    assert links.count("#failure-0") == 52 + 1
+
+
+def test_identical_failures_are_one_in_the_terminal():
+    names = [f"operation_{chr(ord('a') + index)}" for index in range(26)]
+    rows = [unbuilt(name, number=index) for index, name in enumerate(names)]
+    others = [unbuilt(name, "Other GPU", number=index) for index, name in enumerate(names)]
+    alone = unbuilt("dense", error="out of registers")
+    text = faults(
+        [device(*rows, alone), device(*others, name="Other GPU", specification="opencl:1:0", error="it ended")]
+    )
+    head, *lines = text.strip().splitlines()
+    assert head == "did not build, 52 alike"
+    assert all(len(line) <= 120 for line in lines if line.startswith(("  on ", "    ")))
+    assert text.count("The compiler says") == 2
+    together = " ".join(text.split())
+    for specification in ("opencl:0:0", "opencl:1:0"):
+        assert f"on {specification}: {', '.join(f'{name}.forward' for name in names)} " in together
+    assert "the message of operation_a.forward on opencl:0:0: elementwise_0.cl could not be built" in together
+    assert "saved as bundles/operation_a.0 and 51 more, of the others, beside it" in together
+    assert "dense.forward on opencl:0:0: did not build" in together and "out of registers" in together
+    assert text.endswith("\nopencl:1:0 could not be tested any further: it ended")
+    assert faults([device(row())]) == ""
+
+
+def raised(operation, direction, place, error="the driver is too old"):
+    lines = ["Traceback (most recent call last):", f'  File "worker.py", line {len(operation)}, in _{direction}']
+    lines += [f'  File "mine.py", line {place}, in computed', f"RuntimeError: {error}"]
+    return row(
+        operation, direction, verdict="failed", failure=Failure("\n".join(lines), None, f"{operation}-{direction}")
+    )
+
+
+def test_one_exception_from_every_operation_is_said_once(tmp_path):
+    """By whichever way it came to where it was raised; others, and those raised elsewhere, are others."""
+    rows = [raised(name, direction, 7) for name in ("relu", "dense") for direction in ("forward", "backward")]
+    others = [raised("tile", "forward", 8), raised("split", "forward", 7, "out of memory")]
+    text = faults([device(*rows, *others)])
+    assert text.count("RuntimeError: the driver is too old") == 2 and text.count("failed, 4 alike") == 1
+    for name in ("tile.forward", "split.forward"):
+        assert f"{name} on opencl:0:0: failed" in text
+    page = rendered(report(device(*rows, *others)), tmp_path)
+    assert len(cards(page)) == 3
+    assert "✗ failed 4 alike On Example GPU 9000: relu, dense" in page.text
+
+
+def test_failures_that_differ_stay_apart(tmp_path):
+    ended = [
+        row(name, verdict="crashed", failure=Failure(f"the process ended by SIGSEGV in {name}.forward"))
+        for name in "xy"
+    ]
+    wrongs = [wrong("conv2d.backward: 3 of 12 elements"), wrong("conv2d.backward: 4 of 12 elements")]
+    rows = [unbuilt("a"), unbuilt("b", error="out of registers"), *ended, wrongs[0]]
+    page = rendered(report(device(*rows), device(wrongs[1], name="Other GPU")), tmp_path)
+    assert len(cards(page)) == 5
+    assert "✗ crashed 2 alike On Example GPU 9000: x (forward), y (forward)" in page.text
+    text = faults([device(*rows), device(wrongs[1], name="Other GPU")])
+    heads = [line for line in text.splitlines() if line and not line.startswith(" ")]
+    assert heads[2] == "crashed, 2 alike" and [head.rpartition(" ")[2] for head in heads].count("wrong") == 2
+    assert len(heads) == 5
+
+
+@pytest.mark.parametrize("histogram", [counts(), counts(70)])
+def test_what_did_not_build_has_no_error(tmp_path, histogram):
+    subject = report(device(unbuilt("conv2d", histogram=histogram, worst_ratio=0.5, worst_ulp=3.0)))
+    for page in (rendered(subject, tmp_path), rendered_merged([subject], tmp_path)):
+        assert page.verdicts[-1][1] == "✗ did not build 1 case · 2 s"
+        assert "rect" not in {tag for tag, _ in page.elements}
+    assert not subject.devices[0].rows[0].is_compared and row().is_compared
+    # The file is as ever.
+    subject.save(tmp_path / "report.json")
+    assert Report.load(tmp_path / "report.json") == subject
+    head, line = results(subject.devices[0]).splitlines()[2:4]
+    assert head.split() == ["operation", "cases", "error/bound", "probable", "ULP", "verdict", "seconds"]
+    assert line.split() == ["conv2d.forward", "1", "did", "not", "build", "2.0"]
+
+
+def test_known_faults_stand_at_their_column(tmp_path):
+    def known(operation, **fields):
+        return row(operation, verdict="known fault", failure=Failure("off", known=f"fault-of-{operation}"), **fields)
+
+    runtime = device(known("relu"), known("elu"), name="Runtime", specification="onnxruntime:CPU")
+    subject = report(device(row("relu"), unbuilt("elu")), runtime, device(known("elu"), name="Third"))
+    for page in (rendered(subject, tmp_path), rendered_merged([subject], tmp_path)):
+        heads = [cell for line in page.verdicts[:2] for cell in line if "known fault" in cell and "forward" not in cell]
+        assert [
+            re.findall(r"! \d known faults?", cell) for cell in heads if cell.startswith(("Runtime", "Third", "535"))
+        ] == [["! 2 known faults"], ["! 1 known fault"]]
+        sections = [identifier for identifier in page.ids() if identifier.startswith("known-")]
+        assert sections == ["known-1", "known-2"]
+        ids = page.ids()
+        order = [ids.index(place) for place in ("failures", "known-1", "known-2", "devices")]
+        assert order == sorted(order)
+        # The one that is a fault stands above them, the others below.
+        places = [ids.index(card) for card in cards(page)]
+        assert sum(order[0] < place < order[1] for place in places) == 1
+        assert sum(order[1] < place < order[2] for place in places) == 2
+        assert sum(order[2] < place < order[3] for place in places) == 1
+        assert all(f"! known fault fault-of-{name}" in page.text for name in ("relu", "elu"))
+        assert "Known faults of Runtime" in page.text
 
 
 def hostile_report(**fields):
@@ -281,7 +531,7 @@ def test_where_nothing_was_tested_nothing_conforms(tmp_path):
     page = rendered(report(idle), tmp_path)
     # The legend explains each verdict.
     assert "– nothing was tested" in page.text and page.text.count("conforms") == 1
-    assert page.tables[0][0][1].endswith("– nothing was tested")
+    assert page.verdicts[0][1].endswith("– nothing was tested")
     assert rendered_merged([report(idle)], tmp_path).text.count("conforms") == 1
     assert report(idle, device(row())).conforms
     assert "✓ 1 of 2 conforms – nothing was tested on 1" in rendered(report(idle, device(row())), tmp_path).text
@@ -309,7 +559,7 @@ def test_page_that_cannot_be_written_is_said(tmp_path, write):
     ],
 )
 def test_durations(seconds, text):
-    assert html.duration(seconds) == text
+    assert texts.duration(seconds) == text
 
 
 def test_all_that_the_schema_allows_can_be_shown(tmp_path):
@@ -335,193 +585,6 @@ def test_all_that_the_schema_allows_can_be_shown(tmp_path):
 )
 def test_ratio_classes(ratio, name):
     assert html.ratio_class(ratio).startswith(name)
-
-
-def days(*devices):
-    """Reports of one device each, from one day to the next."""
-    return [report(entry, date=f"2026-03-{index:02}T10:00:00+00:00") for index, entry in enumerate(devices, 1)]
-
-
-def changes(reports):
-    return [
-        (column.driver, cell.row.name, *dataclasses.astuple(cell.change))
-        for column in merge(reports).columns
-        for _, cell in column.changes
-    ]
-
-
-def test_drivers_of_a_device_stand_side_by_side():
-    first, second, other = device(row(), driver="1"), device(row(), driver="2"), device(row(), name="other")
-    reports = days(first, second, other, first)
-    merged = merge(reversed(reports))
-    assert [[column.driver for column in columns] for columns in merged.devices] == [["2", "1"], ["535.1"]]
-    assert [column.reports for column in merged.columns] == [1, 2, 1]
-    assert merged.reports == 4
-    assert merged.changes == 0
-
-
-def test_changed_verdict_is_marked_across_drivers(tmp_path):
-    reports = days(device(row(), wrong(), driver="1"), device(row(verdict="wrong"), wrong(), driver="2"))
-    assert changes(reports) == [("2", "conv2d.forward", "was conforms", reports[0].date, "1")]
-    page = rendered_merged(reports, tmp_path)
-    marked = [cell for entry in page.tables[0] for cell in entry if "▲" in cell]
-    assert len(marked) == 1
-    assert marked[0].startswith("✗ wrong")
-    assert marked[0].endswith("▲ was conforms")
-    assert "was conforms on 2026-03-01 10:00 UTC with 1" in page.text
-    assert "1 changed since" in page.text
-
-
-def test_worst_ratio_is_marked_where_its_class_changes():
-    ratios = [0.2, 0.45, 0.51, 0.9, 0.09]
-    reports = days(*(device(row(worst_ratio=ratio)) for ratio in ratios))
-    found = [changes(reports[: last + 1]) for last in range(len(ratios))]
-    name = ("535.1", "conv2d.forward")
-    assert found == [
-        [],
-        [],
-        [(*name, "was below half the bound (0.45)", reports[1].date, "535.1")],
-        [],
-        [(*name, "was within the bound (0.9)", reports[3].date, "535.1")],
-    ]
-
-
-def test_dates_are_compared_as_moments():
-    early = report(device(row()), date="2026-03-01T10:00:00+09:00")
-    late = report(device(row(verdict="wrong")), date="2026-03-01T02:00:00+00:00")
-    (column,) = merge([late, early]).columns
-    assert column.report is late
-    assert column.changes[0][1].change.text == "was conforms"
-
-
-def test_rows_that_a_later_report_left_out_stay(tmp_path):
-    reports = days(device(row(), row("softmax", verdict="wrong")), device(row()), device(row("softmax")))
-    merged = merge(reports)
-    (column,) = merged.columns
-    cells = {key.operation: cell for key, cell in column.cells.items()}
-    assert cells["conv2d"].date == reports[1].date
-    assert (cells["softmax"].change.text, cells["softmax"].change.date) == ("was wrong", reports[0].date)
-    assert column.summary.conforms
-    assert "from 2026-03-02 10:00 UTC" in rendered_merged(reports, tmp_path).text
-
-
-def test_device_that_can_no_longer_be_tested_is_marked(tmp_path):
-    page = rendered_merged(days(device(row()), device(error="it is gone")), tmp_path)
-    assert "▲ could be tested" in page.tables[0][1][0]
-    assert "could be tested on 2026-03-01 10:00 UTC with 535.1" in page.text
-    assert "it is gone" in page.text
-
-
-def test_report_given_twice_counts_once():
-    subject = report(device(row()))
-    merged = merge([subject, dataclasses.replace(subject)])
-    assert merged.reports == merged.columns[0].reports == 1
-
-
-def test_nothing_changed_is_said_where_something_could_have(tmp_path):
-    assert "changed since" not in rendered_merged(days(device(row())), tmp_path).text
-    assert "Nothing changed since" in rendered_merged(days(device(row()), device(row())), tmp_path).text
-
-
-def test_equal_devices_of_one_report_stay_apart():
-    merged = merge([report(device(row(verdict="wrong")), device(row(), specification="opencl:0:1"))])
-    assert [len(columns) for columns in merged.devices] == [1, 1]
-    assert merged.changes == 0
-
-
-def test_implementations_without_a_platform_are_told_apart_by_machine():
-    reports = [
-        report(
-            device(
-                row(),
-                platform="",
-                driver="",
-                name=f"mine {version}",
-                specification="mine:object",
-                versions={"mine": version},
-            ),
-            host={"machine": machine},
-            date=f"2026-03-0{version[0]}T10:00:00+00:00",
-        )
-        for version, machine in (("1.0", "x86_64"), ("1.0", "aarch64"), ("2.0", "x86_64"))
-    ]
-    merged = merge(reports)
-    drivers = [[column.driver for column in columns] for columns in merged.devices]
-    assert drivers == [["mine 1.0"], ["mine 1.0", "mine 2.0"]]
-
-
-def test_merging_nothing_is_an_error():
-    with pytest.raises(ArgumentError, match="no report was given"):
-        merge([])
-
-
-def test_saved_reports_are_read_from_files_and_folders(tmp_path):
-    subject = full_report()
-    subject.save(tmp_path / "one.json")
-    report(device(row())).save(tmp_path / "two.json")
-    assert load([tmp_path])[0] == subject
-    assert load([tmp_path]) == load([tmp_path / "one.json", str(tmp_path / "two.json")])
-
-
-def edited(**entries):
-    return json.dumps({**full_report().to_json(), **entries})
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[]",
-        "null",
-        "3",
-        "\x00",
-        '{"schema": 1}',
-        edited(schema=99),
-        edited(schema=None),
-        edited(seed="one"),
-        edited(date="yesterday"),
-        edited(date=3),
-        edited(devices=[3]),
-        edited(devices=None),
-        edited(host=[]),
-        edited(devices=[{"name": "a"}]),
-        edited(surplus=1),
-        edited().replace('"seconds": 2.0', '"seconds": NaN'),
-        edited(devices=[{**full_report().to_json()["devices"][0], "name": 3}]),
-        edited(
-            devices=[
-                {
-                    **full_report().to_json()["devices"][0],
-                    "rows": [{**full_report().to_json()["devices"][0]["rows"][0], "verdict": "fine"}],
-                }
-            ]
-        ),
-        edited(
-            devices=[
-                {
-                    **full_report().to_json()["devices"][0],
-                    "rows": [{**full_report().to_json()["devices"][0]["rows"][0], "histogram": [1, 2]}],
-                }
-            ]
-        ),
-    ],
-)
-def test_what_is_no_report_is_said_with_its_name(tmp_path, text):
-    full_report().save(tmp_path / "good.json")
-    (tmp_path / "odd.json").write_text(text, encoding="utf-8")
-    with pytest.raises(DataError, match=r"odd\.json"):
-        load([tmp_path])
-
-
-def test_unreadable_reports_are_said_with_their_names(tmp_path):
-    with pytest.raises(DataError, match=r"absent\.json"):
-        load([tmp_path / "absent.json"])
-    with pytest.raises(DataError, match=r"holds no \.json file"):
-        load([tmp_path])
-    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match=r"bytes\.json"):
-        load([tmp_path])
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -582,8 +645,8 @@ def test_browser_shows_the_matrix_and_asks_for_nothing(tmp_path, browse, kind):
     document, console, asked = browse(path)
     (tmp_path / "dom.html").write_text(document, encoding="utf-8")
     page = Page(tmp_path / "dom.html")
-    assert page.tables[0] == Page(path).tables[0]
-    (cells,) = [entry[1:] for entry in page.tables[0] if entry[0] == "conv2d forward"]
+    assert page.verdicts == Page(path).verdicts
+    (cells,) = [entry[1:] for entry in page.verdicts if entry[0] == "conv2d forward"]
     assert any(cell.startswith("✓ conforms 0.25 of the bound") for cell in cells)
     assert "script" not in {tag for tag, _ in page.elements}
     assert console == []

@@ -300,3 +300,55 @@ def test_what_is_rounded_nowhere_may_still_be_flushed(are_kept):
         product = Approximation(2.0**-127) * Approximation(1.0)
     assert product.exact == 2.0**-127
     assert (product.bound == 0) if are_kept else (product.bound >= 2.0**-127)
+
+
+def _swish_slope_by_difference(x, dy):
+    y = 1 / (1 + np.exp(-x / 2))
+    return dy * (y + x / 2 * (y * (1 - y)))
+
+
+def _mish_slope_by_rule(x, dy):
+    share = np.tanh(np.logaddexp(0, x))
+    return dy * (share + x / (1 + np.exp(-x)) * (1 - share * share))
+
+
+@pytest.mark.parametrize(
+    ("operation", "attributes", "other", "is_gradient"),
+    [
+        ("hard_swish", {}, lambda x, dy: x * np.clip(x + 3, 0, 6) / 6, False),
+        ("swish", {"alpha": 0.5}, _swish_slope_by_difference, True),
+        ("mish", {}, _mish_slope_by_rule, True),
+    ],
+)
+def test_formulas_of_others_are_right_and_a_thousandth_is_not(operation, attributes, other, is_gradient):
+    """PyTorch's, each of which was called wrong where digits cancel that the reference keeps, or at one rounding."""
+    x = np.concatenate([np.linspace(-8, 40, 5000), [-0.0013183325, 30.0]]).astype(np.float32)
+    dy = np.full_like(x, 5)
+    case = Case((x,), attributes, dy)
+    (y,), (dx,) = judge.exact(operation, case)
+    room = DERIVED[operation]
+    if is_gradient:
+        exact, (bound,) = dx, room.backward_bound(dy, case.inputs, attributes, (True,))
+    else:
+        exact, bound = y, room.forward_bound(case.inputs, attributes)
+    assert comparison.verdict(other(x, dy), exact, bound, dtype=np.float32).within
+    wrong = other(x, dy)
+    wrong[np.searchsorted(x[:5000], 1)] *= np.float32(1.001)
+    assert not comparison.verdict(wrong, exact, bound).within
+    # Of what is not finite no more is open than by the reference's formula.
+    limits, own = (np.array([np.inf, -np.inf, np.nan], np.float32),), Derived(formulas.OPERATIONS[operation], None)
+    found, expected = (
+        (one.forward_bound(limits, attributes), *one.backward_bound(dy[:3], limits, attributes, (True,)))
+        for one in (room, own)
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_textbook_gradient_of_cross_entropy_is_right():
+    """p - t, whose digits cancel: PyTorch gives -0.07194495 for a logit of 4, a target of 1 and a gradient of 4."""
+    x, t, dy = (np.array([value], np.float32) for value in (4, 1, 4))
+    case = Case((x, t), {"reduce_sum": False}, dy)
+    _, (exact, _) = judge.exact("sigmoid_cross_entropy", case)
+    bound, _ = DERIVED["sigmoid_cross_entropy"].backward_bound(dy, case.inputs, case.attributes, (True, True))
+    for number, is_right in ((-0.07194495, True), (-0.0719, False)):
+        assert comparison.verdict(np.array([number], np.float32), exact, bound).within == is_right

@@ -10,17 +10,8 @@ from hypothesis import strategies as st
 from refcnn.conformance.judging.comparison import compare
 from refcnn.conformance.operations import conv2d as bounds
 from refcnn.conformance.theory.bounds import subnormals
-from refcnn.conformance.theory.strategies import (
-    FEW_NOT_FINITE,
-    KERNELS,
-    LIMITS,
-    arrays,
-    batches,
-    extents,
-    image_sizes,
-    spans,
-    windows,
-)
+from refcnn.conformance.theory.sizes import KERNELS, LIMITS, batches, extents
+from refcnn.conformance.theory.strategies import FEW_NOT_FINITE, arrays, image_sizes, spans, windows
 from refcnn.errors import ShapeError
 from refcnn.opencl import variants
 from refcnn.opencl.convolution import choice, direct

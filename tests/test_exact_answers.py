@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from refcnn import rooms
 from refcnn.backend import results_of
+from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.theory import sliding
+from refcnn.conformance.theory.bounds import UNDEFINED
 
 
 def with_trait(name):
@@ -31,12 +33,40 @@ def magnitudes(arrays):
     return [None if one is None else np.abs(one) for one in arrays]
 
 
+#: What sums products, or chooses, of which the sums of magnitudes say how far off they may be.
+OF_PRODUCTS = ("conv2d", "conv_transpose2d", "max_pool2d")
+
+
 def test_convolutions_and_pooling_have_quick_answers():
-    assert {"conv2d", "conv_transpose2d", "max_pool2d"} <= set(with_trait("exact_forward"))
-    assert {"conv2d", "conv_transpose2d", "max_pool2d"} <= set(with_trait("exact_backward"))
+    assert set(OF_PRODUCTS) <= set(with_trait("exact_forward"))
+    assert set(OF_PRODUCTS) <= set(with_trait("exact_backward"))
 
 
-@pytest.mark.parametrize("operation", with_trait("exact_forward"))
+@pytest.mark.parametrize("operation", sorted(set(with_trait("exact_forward")) - set(OF_PRODUCTS)))
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_what_is_no_sum_of_products_is_the_same_to_a_millionth_of_its_bound(operation, data):
+    room, reference = (rooms.require(wing, operation) for wing in (rooms.CONFORMANCE, rooms.REFERENCE))
+    case = data.draw(room.cases("tiny", data.draw(st.booleans())))
+    inputs = [exact if exact is not None else one for exact, one in zip(exactly(case.inputs), case.inputs, strict=True)]
+    dy, needs = case.dy.astype(np.float64), judge.all_gradients(case)
+    with np.errstate(all="ignore"):
+        quick, quick_saved = room.exact_forward(*inputs, **case.attributes)
+        slow, saved = reference.forward(*inputs, **case.attributes)
+        bound = room.forward_bound(case.inputs, case.attributes)
+        triples = [(quick, slow, bound)]
+        found = room.exact_backward(dy, quick_saved, needs, **case.attributes)
+        exact = reference.backward(dy, saved, needs, **case.attributes)
+        triples += zip(found, exact, room.backward_bound(case.dy, case.inputs, case.attributes, needs), strict=True)
+        for quick, slow, bound in triples:
+            if slow is None:
+                assert quick is None
+                continue
+            tight = np.where(bound == UNDEFINED, bound, bound * 1e-6 + 1e-300)
+            assert comparison.verdict(quick, slow, tight, dtype=np.float64).within
+
+
+@pytest.mark.parametrize("operation", [one for one in with_trait("exact_forward") if one in OF_PRODUCTS])
 @settings(max_examples=60)
 @given(data=st.data())
 def test_results(operation, data):
@@ -52,7 +82,7 @@ def test_results(operation, data):
 
 
 @pytest.mark.parametrize("most", [1, 3000])
-@pytest.mark.parametrize("operation", with_trait("exact_backward"))
+@pytest.mark.parametrize("operation", [one for one in with_trait("exact_backward") if one in OF_PRODUCTS])
 @settings(max_examples=60)
 @given(data=st.data())
 def test_gradients(operation, most, data):

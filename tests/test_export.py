@@ -317,7 +317,8 @@ def test_the_proof_says_what_it_did(tmp_path):
     )
     runtime = f"onnxruntime {onnxruntime.__version__}"
     assert calls == [(number, 20) for number in range(1, 21)]
-    assert proof.examples == 20 and 1 in proof.batch_sizes and {3, 5} & set(proof.batch_sizes)
+    # One, which is where a lost axis shows, and others, of which Hypothesis has its own mind how often it draws which.
+    assert proof.examples == 20 and 1 in proof.batch_sizes and len(proof.batch_sizes) > 1
     assert set(proof.ratios) == set(proof.differences) == {runtime, "reference"}
     for name in proof.ratios:
         assert 0 < proof.ratios[name] <= 1 and 0 < proof.differences[name] < np.inf

@@ -11,6 +11,7 @@ from sklearn.metrics import precision_recall_fscore_support, top_k_accuracy_scor
 import refcnn as rm
 from refcnn.data import DataSet, Preprocessing
 from refcnn.errors import ArgumentError, DataError, NonFiniteLossError, ShapeError
+from refcnn.fitting import callbacks as fitting_callbacks
 from refcnn.fitting.callbacks import EarlyStopping, TimeLimit
 from refcnn.fitting.metrics import MONITORED, best_row, is_better_low
 from refcnn.runs.options import make_loss
@@ -224,9 +225,8 @@ def test_a_callback_stops_the_training_after_the_batch_in_hand():
     assert len(history) == 2 and "validation_loss" in history[1]
 
 
-def test_the_time_limit_ends_a_training(monkeypatch):
-    clock = iter(range(100))
-    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+def test_the_time_limit_ends_a_training(a_second_each_look):
+    a_second_each_look(fitting_callbacks)
     seen = []
     fit(epochs=9, callbacks=[TimeLimit(6), At("on_batch_end", lambda loop: seen.append(len(loop.history)))])
     # The clock is looked at before the training and after each batch, of which an epoch has four.

@@ -184,7 +184,7 @@ def test_a_module_that_an_installed_one_hides_is_told_of(call, monkeypatch, tmp_
     monkeypatch.chdir(tmp_path)
     (tmp_path / "html.py").write_text("small = None\n")
     result = call(*arguments)
-    assert result.exit_code in (1, 2) and f"{tmp_path / 'html.py'} is not looked at" in result.stderr
+    assert result.exit_code in (1, 2) and f"{tmp_path / 'html.py'} is not looked at" in result.output
 
 
 def test_contestants_of_the_bench_import_nothing_from_the_current_folder(stranger, monkeypatch):

@@ -1,5 +1,6 @@
 """Anyone's own implementation as a subject: what it may say of itself, and return."""
 
+import os
 import types
 from unittest import mock
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from refcnn.conformance.judging import comparison, judge
-from refcnn.conformance.running import worker
+from refcnn.conformance.running import faults, worker
 from refcnn.conformance.subjects.implementation import Implementation
 from refcnn.conformance.theory.strategies import Case
 from refcnn.reference import (
@@ -76,6 +77,81 @@ def test_a_number_of_numpys_is_a_result():
         judged(Sums(), case, "softmax_cross_entropy")
 
 
+def forking(x):
+    os.fork()
+    return x
+
+
+def changing(x):
+    y = np.maximum(x, 0)
+    x[...] = 7
+    return y
+
+
+def masked(x):
+    """Whatever it holds is hidden."""
+    return np.ma.masked_array(np.full_like(x, 7), mask=True)
+
+
+class Unspeakable:
+    def __repr__(self):
+        raise RuntimeError
+
+
+BAD_RESULTS = [
+    (changing, r"relu changed its argument np.array\(\[1.0, 2.0\]"),
+    (forking, "relu, or what ran before it, forks"),
+    (masked, "MaskedArray"),
+    (np.matrix, "matrix"),
+    (lambda x: x.astype(object), "object of shape"),
+    (lambda x: x.astype(complex), "complex128 of shape"),
+    (lambda x: x.astype(np.longdouble), "(float128|float96|float64) of shape"),
+    (lambda x: x.astype(str), "<U32 of shape"),
+    (lambda x: x.astype(">f4"), ">f4 of shape"),
+    (lambda x: [0.0] * 10**7, r"^.{1,400}$"),
+    (lambda x: Unspeakable(), "Unspeakable instance"),
+    (lambda x: None, "None"),
+]
+
+
+@pytest.mark.parametrize("function, words", BAD_RESULTS)
+def test_what_is_no_result_is_told_as_what_it_is(function, words):
+    """Also where it is computed twice."""
+    case, functions = Case((np.float32([1, 2]),), {}), types.SimpleNamespace(relu=function)
+    with pytest.raises(comparison.ConformanceFailure, match=words):
+        judged(functions, case, "relu", twice=True)
+
+
+def test_a_gradient_that_is_changed_is_told():
+    def relu_backward(dy, x):
+        dy[x <= 0] = 0
+        return (dy,)
+
+    case, functions = Case((np.float32([-1]),), {}, np.float32([1])), types.SimpleNamespace(relu_backward=relu_backward)
+    with pytest.raises(comparison.ConformanceFailure, match="relu_backward changed its argument"):
+        judge.check_backward("relu", case, Implementation("module:object", functions))
+
+
+def test_an_update_may_be_done_in_place():
+    def sgd_in_place(w, g, v, **attributes):
+        w[...], v[...] = sgd.forward(w, g, v, **attributes)
+        return w, v
+
+    case = Case((np.float32([1]),) * 3, {"lr": 0.5, "momentum": 0.0, "nesterov": False})
+    assert judged(types.SimpleNamespace(sgd=sgd_in_place), case, "sgd") <= 1
+
+
+def test_a_long_message_is_cut_and_begins_where_the_implementation_does():
+    def relu(x):
+        raise ValueError("m" * 10**6)
+
+    with pytest.raises(ValueError) as raised:
+        judged(types.SimpleNamespace(relu=relu), Case((np.float32([1]),), {}), "relu")
+    lines = worker._describe(raised.value).splitlines()
+    assert len("".join(lines)) < 30_000 and lines[0].startswith("Traceback") and "in relu" in "".join(lines)
+    assert "judge.py" not in "".join(lines)
+
+
 WRONG_IN_FEW_PLACES = [
     # As where an index has sixteen bits, or a result twice its size on the way.
     ("relu", lambda x: np.where(np.arange(x.size).reshape(x.shape) < 2**16, np.maximum(x, 0), 0)),
@@ -134,6 +210,7 @@ def test_what_few_values_show_is_drawn_and_judged(name, wrong, tmp_path):
     operation = name.removesuffix("_backward")
     job = worker.Job(operation, direction, None, 100, 1, ("small", "vast"), str(tmp_path / "case.npz"))
     found = mock.patch.object(worker.subjects, "find", lambda *_: Implementation("module:object", functions))
-    with found, np.errstate(all="ignore"):
+    # One is enough.
+    with found, mock.patch.object(faults, "MOST", 1), np.errstate(all="ignore"):
         row = worker.Run("module:object", job, lambda entries: None).run()
     assert row.verdict == "wrong", row

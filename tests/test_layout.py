@@ -1,6 +1,7 @@
 """One operation, one name, one room in each wing; and a house in which whoever needs another looks downward."""
 
 import ast
+import configparser
 import functools
 import importlib
 import inspect
@@ -23,11 +24,12 @@ TESTS = Path(__file__).parent
 FLOORS = (
     ("", "__main__", "bench.contestants.refcnn_process"),
     ("cli",),
-    ("bench",),
+    ("serve",),
+    ("bench", "explain"),
     ("runs",),
     ("onnx", "onnx.exporting"),
     ("onnx.proof",),
-    ("conformance", "conformance.adapters", "conformance.running"),
+    ("conformance", "conformance.adapters", "conformance.running", "conformance.world"),
     ("conformance.bundles",),
     ("conformance.subjects",),
     ("conformance.judging",),
@@ -52,12 +54,13 @@ FLOORS = (
     ("opencl.variants", "opencl.runtime", "reference", "data", "initializers"),
     (
         *("rooms", "numpy_protocol", "tape", "shapes", "interpolation", "attributes", "formats", "philox", "special"),
-        *("npz", "files"),
+        *("npz", "files", "pages"),
         "locking",
     ),
     (
-        *("answering", "arguments", "display", "errors", "interruption", "mode", "own_code", "parallel.ranks"),
-        "parallel.tree_sum",
+        *("answering", "arguments", "display", "errors", "interruption", "machine", "mode", "own_code"),
+        *("parallel.alone", "parallel.aside", "parallel.channel", "parallel.communicator", "parallel.mpi_ranks"),
+        *("parallel.ranks", "parallel.reserves", "parallel.tree_sum"),
         "processes",
         *("reading", "suggestions", "tables", "typing", "version"),
     ),
@@ -169,8 +172,8 @@ def test_imports_run_downward(module):
 #: Who may import from a part of the house that is a matter of its own; others reach it by the backend or by
 #: refcnn.rooms, so that the judge knows nothing of what it judges, and each library is needed only by those who use it.
 IMPORTED_BY = {
-    "conformance": {"cli", "onnx.proof"},
-    "opencl": {"backend", "bench", "cli"},
+    "conformance": {"cli", "explain", "onnx.proof"},
+    "opencl": {"backend", "bench", "cli", "explain"},
     "reference": {"conformance.operations"},
 }
 
@@ -193,6 +196,8 @@ def is_in(module, part):
 IMPORTS_BY_NAME = {
     "": "sub-packages are imported when they are first used",
     "cli": "a command's module is imported when it is run",
+    "conformance.subjects.shipped": "each adapter needs a library that may be absent",
+    "explain.reference_copy": "the reference's lines run on arrays that note what is read",
     "own_code": "modules of users",
     "rooms": "the only lookup of operations",
 }
@@ -205,6 +210,9 @@ def test_modules_are_looked_up_by_name_in_few_places():
 
 #: Modules and packages that name operations because they are about them, beside the rooms, with the reason.
 ABOUT_OPERATIONS = {
+    "conformance.adapters": "which of a library's functions each operation is",
+    "explain.notation": "the names of functions in formulas",
+    "explain.wording": "the names of functions in formulas",
     "layers.normalization_over_ranks": "an operation's input lies on several ranks",
     "opencl.convolution": "the variants of one operation, too many for its room",
     "": "the public names, the operations' functions among them",
@@ -223,8 +231,20 @@ OTHER_MEANINGS = {
     ("cli.train_options", "Size", "size"): "what an option takes",
     ("tools.kill_ranks", "_train", "size"): "a part of the name of an option",
     **{("interpolation", "nearest", name): "a way to round, as ONNX calls it" for name in ("ceil", "floor")},
-    ("conformance.adapters.pytorch_windows", "", "floor"): "a way to round, as ONNX calls it",
     ("conformance.judging.comparison", "verdict", "where"): "a word of a message",
+    ("conformance.running.features", "features", "size"): "the elements of an array, as in NumPy",
+    ("conformance.subjects.formulas", "", "size"): "the elements of an array, as in NumPy",
+    ("conformance.subjects.formulas", "Formula.__call__", "where"): "a word of a message",
+    ("conformance.subjects.kernel_description", "_Reader.description", "where"): "for which cases kernels are made",
+    ("opencl.runtime.own_kernels", "_Guarded.stray", "where"): "a word of a message",
+    ("explain.cells", "_call_ufunc", "where"): "NumPy's name of an argument",
+    ("explain.descending", "_hand_back", "add"): "what is used twice has the sum of two gradients",
+    **{("explain.descending", "", name): "a word of the name of a loss" for name in ("log", "negative")},
+    **{
+        ("explain.descending", "with_loss", name): "the steps of a loss"
+        for name in ("log", "negative", "reshape", "slice", "softmax_cross_entropy")
+    },
+    ("serve.gradients", "_sum", "add"): "how far the sum of two gradients is off",
     ("opencl.runtime.trial_process", "run", "where"): "a word of a message",
     **{
         (module, place, limit): "JSON Schema's name of a limit"
@@ -233,6 +253,7 @@ OTHER_MEANINGS = {
             ("runs.checkpoint", "", "minimum", "maximum"),
             ("runs.checkpoint", "Metrics", "minimum"),
             ("runs.configuration", "", "minimum"),
+            ("runs.proofs", "", "minimum"),
             ("conformance.bundles.case_file", "", "minimum"),
             ("conformance.running.known_faults", "KnownFault", "minimum"),
         )
@@ -497,6 +518,22 @@ def test_heavy_libraries_stay_in_their_rooms(library, rooms):
             assert library not in {name.partition(".")[0] for name in imports(path)}, path
 
 
+def test_tests_are_found_without_what_an_extra_brings():
+    """A test for which a library is absent is passed over when it runs; its module must be importable without."""
+    extras = configparser.ConfigParser()
+    extras.read(TESTS.parent / "setup.cfg")
+    extras = extras["options.extras_require"]
+    libraries = {name: {re.match(r"\w+", line)[0] for line in extras[name].split("\n") if line} for name in extras}
+    assert {"playwright", "mpi4py", "starlette"} <= set().union(*libraries.values())
+    for path in TESTS.rglob("*.py"):
+        optional = set().union(*(libraries[name] for name in libraries if name not in ("test", "check")))
+        if path.parent.name == "serve":
+            # Whose modules are passed over as a whole: conftest.py.
+            optional -= libraries["serve"]
+        at_once = {name.partition(".")[0] for name in imports_at_once(path)}
+        assert not at_once & optional, path
+
+
 def test_importing_refcnn_loads_no_heavy_library():
     heavy = ["pyopencl", "onnx", "onnxruntime", "matplotlib", "sklearn", "PIL", "hypothesis"]
     code = f"import sys, refcnn; print([name for name in {heavy} if name in sys.modules])"
@@ -521,8 +558,17 @@ def attributes(function):
 @functools.cache
 def imports(path):
     """The modules that a file names in its import statements, relative ones with their dots."""
+    return named(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def imports_at_once(path):
+    """Those that it imports when it is imported itself."""
+    return named(ast.parse(path.read_text(encoding="utf-8")).body)
+
+
+def named(nodes):
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

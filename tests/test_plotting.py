@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix
 
-import refcnn as rm
 from refcnn.errors import ArgumentError, FileWriteError
 from refcnn.fitting.metrics import ClassCounts
 from refcnn.runs import metric_plots, plotting
@@ -53,70 +53,6 @@ def images(figure):
     return [axes.images[0].get_array() for axes in figure.axes if axes.images]
 
 
-def cells(axes, height, width):
-    """Return the images of so many pixels that are drawn as one, and the corners of their frames, left and top."""
-    whole, (frames,) = axes.images[0].get_array(), axes.collections
-    drawn, corners = [], []
-    for path in frames.get_paths():
-        (left, top), (right, bottom) = np.rint(path.get_extents().get_points() + 0.5).astype(int)
-        cell = np.asarray(whole[top:bottom, left:right])
-        times = len(cell) // height
-        assert cell.shape[:2] == (times * height, times * width)
-        np.testing.assert_array_equal(cell, cell[::times, ::times].repeat(times, 0).repeat(times, 1))
-        drawn.append(cell[::times, ::times])
-        corners.append((left, top))
-    assert len(set(corners)) == len(corners)
-    return drawn, corners
-
-
-def test_kernels_are_a_grid_of_4_by_8_each_scaled_to_its_own_range():
-    weights = RNG.normal(size=(32, 1, 3, 3)) * np.arange(1, 33)[:, None, None, None]
-    figure = plotting.kernels(weights)
-    (axes,) = figure.axes
-    drawn, corners = cells(axes, 3, 3)
-    assert [len({corner[axis] for corner in corners}) for axis in (0, 1)] == [8, 4]
-    assert corners == sorted(corners, key=lambda corner: corner[::-1])
-    for kernel, image in zip(weights, drawn, strict=True):
-        low, high = kernel.min(), kernel.max()
-        np.testing.assert_allclose(image, (kernel[0] - low) / (high - low), atol=1e-6)
-    assert not axes.get_xticks().size
-    assert texts_overlap(figure) == []
-
-
-def test_kernels_in_colour_of_other_channels_and_constant_ones():
-    colour = RNG.normal(size=(5, 3, 4, 2))
-    first = cells(plotting.kernels(colour).axes[0], 4, 2)[0][0]
-    np.testing.assert_allclose(first, (colour[0].transpose(1, 2, 0) - colour[0].min()) / np.ptp(colour[0]), atol=1e-6)
-    other = plotting.kernels(RNG.normal(size=(2, 7, 3, 3)))
-    assert "channel 1 of 7" in other.get_suptitle()
-    assert not np.any(cells(plotting.kernels(np.full((1, 1, 3, 3), 7.0)).axes[0], 3, 3)[0][0])
-
-
-@given(
-    count=st.sampled_from([1, 6, 32, 64, 120, 700]),
-    height=st.sampled_from([1, 5, 30]),
-    width=st.sampled_from([1, 7, 300]),
-)
-@settings(max_examples=12)
-def test_feature_maps_stand_beside_their_image(count, height, width):
-    image, maps = RNG.random((1, 8, 8)), RNG.normal(size=(count, height, width))
-    figure = plotting.feature_maps(image, maps, f"After convolution 1: {count} feature maps")
-    first, grid = figure.axes
-    np.testing.assert_allclose(first.images[0].get_array(), (image[0] - image.min()) / np.ptp(image))
-    drawn, corners = cells(grid, height, width)
-    assert len(drawn) == count and corners == sorted(corners, key=lambda corner: corner[::-1])
-    for one, shown in zip(maps, drawn, strict=True):
-        np.testing.assert_allclose(shown, (one - one.min()) / (np.ptp(one) or 1), atol=1e-6)
-    assert texts_overlap(figure) == [] and max(figure.get_size_inches()) < 40
-
-
-def test_large_feature_maps_are_thinned_out():
-    maps = RNG.normal(size=(2, 900, 450))
-    figure = plotting.feature_maps(RNG.random((3, 9, 9)), maps, "After convolution 1: 2 feature maps")
-    (drawn, _) = cells(figure.axes[1], 300, 150)
-    np.testing.assert_allclose(drawn[1], ((maps[1] - maps[1].min()) / np.ptp(maps[1]))[::3, ::3], atol=1e-6)
-
-
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 @pytest.mark.parametrize("epochs", [1, 2, 15, 300])
 def test_curves(epochs, scale):
@@ -124,9 +60,11 @@ def test_curves(epochs, scale):
         {"epoch": i + 1, "train_loss": scale / (i + 1), "validation_loss": scale / (i + 2), "validation_accuracy": 0.5}
         for i in range(epochs)
     ]
-    figure = plotting.curves(history)
+    figure = plotting.curves(history, of="lenet5: lenet5 on mnist", best_epoch=1)
     loss, accuracy = figure.axes
-    assert [line.get_label() for line in loss.lines] == ["training", "validation"]
+    assert figure.get_suptitle() == "lenet5: lenet5 on mnist"
+    assert [line.get_label() for line in loss.lines] == ["training", "validation", "best epoch"]
+    assert [list(axes.lines[-1].get_xdata()) for axes in figure.axes] == [[1, 1]] * 2
     np.testing.assert_array_equal(loss.lines[0].get_xdata(), np.arange(1, epochs + 1))
     np.testing.assert_allclose(loss.lines[1].get_ydata(), [row["validation_loss"] for row in history])
     assert set(accuracy.lines[0].get_ydata()) == {0.5}
@@ -167,33 +105,44 @@ def test_confusion_matrix(classes):
     else:
         assert not axes.texts
     np.testing.assert_allclose(axes.images[0].get_array(), counts / counts.sum(axis=1, keepdims=True))
+    assert not axes.images[0].get_array().mask.any()
     right = np.trace(counts)
     assert f"{right:,} of {counts.sum():,} right" in axes.get_title()
     assert texts_overlap(figure) == []
 
 
-def test_convolutions_are_what_the_layers_compute(backend):
-    with rm.use_backend(backend):
-        rm.set_seed(1)
-        model = rm.Sequential([rm.Conv2d(3), rm.Relu(), rm.MaxPool2d(2), rm.Conv2d(2), rm.Flatten(), rm.Dense(2)])
-        x = RNG.random((1, 2, 9, 9)).astype(np.float32)
-        model(x)
-        first = model[0](x)
-        expected = first.as_ndarray(), model[3](model[2](model[1](first))).as_ndarray()
-        found = plotting.convolutions(model, x)
-    assert len(found) == 2
-    for (weights, maps), layer, one in zip(found, (model[0], model[3]), expected, strict=True):
-        np.testing.assert_array_equal(weights, layer.params["w"].as_ndarray())
-        np.testing.assert_array_equal(maps, one)
+def test_the_row_of_a_class_without_images_is_grey():
+    axes = plotting.confusion(np.array([[3, 1], [0, 0]]), ["left", "right"]).axes[0]
+    shares = axes.images[0].get_array()
+    np.testing.assert_array_equal(shares.mask, [[False] * 2, [True] * 2])
+    np.testing.assert_allclose(shares[0], [0.75, 0.25])
+    red, green, blue, _ = axes.images[0].to_rgba(shares)[1, 0]
+    assert red == green == blue < 0.9
 
 
-def test_a_model_without_convolution():
-    with rm.use_backend("reference"), pytest.raises(ArgumentError, match="no convolution"):
-        plotting.convolutions(rm.Sequential([rm.Flatten(), rm.Dense(2)]), np.zeros((1, 1, 2, 2)))
+@given(st.text("ab$\\ ", max_size=300), st.floats(4.5, 12))
+@settings(max_examples=20, deadline=None)
+def test_titles_are_broken_where_they_do_not_fit(of, width):
+    figure = plotting.empty_figure(None, width, 3)
+    plotting.entitle(figure, "What it shows", of)
+    assert "".join(figure.get_suptitle().split()) == "Whatitshows" + "".join(of.split())
+    if max(map(len, of.split()), default=0) < 40:
+        assert texts_overlap(figure) == []
+
+
+@given(arrays(np.float32, (2, 3), elements=st.floats(width=32, allow_nan=True, allow_infinity=True)))
+def test_scaled(values):
+    scaled = plotting.scaled(values)
+    finite = values[np.isfinite(values)].astype(np.float64)
+    assert np.all((scaled >= 0) & (scaled <= 1)) and not scaled[~np.isfinite(values)].any()
+    if finite.size and np.ptp(finite):
+        np.testing.assert_allclose(scaled[np.isfinite(values)], (finite - finite.min()) / np.ptp(finite), atol=1e-6)
+    else:
+        assert not scaled.any()
 
 
 def test_files(tmp_path):
-    figure = plotting.kernels(RNG.normal(size=(4, 1, 3, 3)))
+    figure = plotting.confusion(np.eye(2, dtype=int), ["a", "b"])
     plotting.save(figure, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG\r\n")
     plotting.save(figure, tmp_path / "a.SVG")
@@ -208,7 +157,7 @@ def test_files(tmp_path):
 
 def test_pyplot_is_left_alone_and_without_a_screen_there_is_no_window():
     program = (
-        "import sys, numpy as np; from refcnn.runs import plotting; plotting.kernels(np.zeros((2, 1, 3, 3)));"
+        "import sys, numpy as np; from refcnn.runs import plotting; plotting.confusion(np.eye(2), ['a', 'b']);"
         "assert 'matplotlib.pyplot' not in sys.modules; print(plotting.has_screen())"
     )
     environment = {key: value for key, value in small_run.environment().items() if "DISPLAY" not in key}
@@ -246,11 +195,13 @@ def test_of_many_classes_the_worst_are_drawn():
 def test_the_images_that_it_was_most_wrong_about(count, channels):
     pictures = RNG.random((count, channels, 6, 6))
     true, taken = np.arange(count) % 4, (np.arange(count) + 1) % 4
-    figure = metric_plots.most_wrong(pictures, true, taken, np.linspace(0, 0.4, count), NAMES)
+    figure = metric_plots.most_wrong(pictures, true, taken, np.linspace(0, 0.4, count), NAMES, of="of a run, epoch 3")
     drawn = images(figure)
     assert len(drawn) == count
     for axes, label, other in zip(figure.axes, true, taken, strict=True):
         lines = axes.get_title().splitlines()
         assert (lines[0][:3], lines[1], lines[2][:3]) == (NAMES[label][:3], "taken for", NAMES[other][:3])
     assert texts_overlap(figure) == []
-    assert count or "No image" in figure.get_suptitle()
+    assert "of a run, epoch 3" in figure.get_suptitle()
+    # Where there is none there is no empty page either.
+    assert count or ("No image" in figure.get_suptitle() and figure.get_size_inches()[1] < 2)

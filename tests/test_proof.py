@@ -6,6 +6,8 @@ import types
 import hypothesis
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import refcnn as rm
 from refcnn import backend as backends
@@ -201,6 +203,46 @@ def verdict_on(model, x, computed):
     program = trace(model, image, softmax=False)
     ((_, _, verdict),) = exact.Exact(program).verdicts([image], {program.outputs[0]: np.array(computed, np.float32)})
     return verdict
+
+
+@given(seed=st.integers(0, 2**32 - 1), off=st.sampled_from([0, 1e-7, 1e-6, 1e-4]), batch=st.integers(1, 3))
+def test_bounds_of_the_least_magnitudes_change_no_judgement(seed, off, batch):
+    program, random = trace(network(), np.zeros((1, *SHAPE), np.float32), softmax=False), np.random.default_rng(seed)
+    image = random.standard_normal((batch, *SHAPE)).astype(np.float32)
+    image[random.random(image.shape) < 0.1] = random.choice([0, 1e-40])
+    right = exact.Exact(program).chain([image]).arrays
+    names = [name for step in program.steps for name in step.results]
+
+    def computed():
+        return {
+            name: (right[name] * (1 + off * random.standard_normal(right[name].shape))).astype(np.float32)
+            for name in names
+        }
+
+    several = [computed() for _ in range(3)]
+    least = exact.Least(exact.Exact(program), [image], several)
+    for one in several:
+        own = list(exact.Exact(program).verdicts([image], one))
+        told = list(exact.Exact(program).verdicts([image], one, None, least))
+        assert [verdict.within for *_, verdict in told] == [verdict.within for *_, verdict in own]
+        worst = max((verdict.ratio for *_, verdict in own if verdict.within), default=0)
+        assert max((verdict.ratio for *_, verdict in told if verdict.within), default=0) == worst
+        outside = [(mine, its) for (*_, mine), (*_, its) in zip(own, told, strict=True) if not mine.within]
+        assert all(mine == its for mine, its in outside)
+        assert all(its.ratio >= mine.ratio for (*_, mine), (*_, its) in zip(own, told, strict=True))
+
+
+def test_what_may_be_flushed_of_one_widens_no_bound_of_another():
+    """Of two inputs near the smallest normal number one may be read as zero, the other is off by nothing."""
+    program = trace(rm.Sequential([rm.Relu(), weighing(1.0)]), np.zeros((1, 1), np.float32), softmax=False)
+    of_relu, of_dense = program.steps
+    several = [{of_relu.results[0]: np.full((1, 1), x, np.float32)} for x in (1.1e-38, 1.2e-38)]
+    judged = exact.Exact(program)
+    (least,) = exact.Least(judged, [np.zeros((1, 1), np.float32)], several).bounds(of_dense, [np.zeros((1, 1))])
+    (weights,) = judged.constants.values()
+    given = [exact.exactly(several[1][of_relu.results[0]]), weights, None]
+    (own,) = judged.bound(of_dense, given, (None,) * 3, (None,), [np.zeros((1, 1))])
+    assert 0 < least <= own
 
 
 def test_infinity_is_right_where_it_is_exact():

@@ -1,13 +1,23 @@
 """Exports without a proof, and those whose proof has little time: what was not judged is said."""
 
+import threading
+
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import refcnn as rm
 from refcnn.errors import ArgumentError, ExportError
 from refcnn.layers import dense
 from refcnn.onnx import export, open_exported
+from refcnn.onnx.proof import clock as proof_clock
+from refcnn.onnx.proof import drawing, proving
+from refcnn.onnx.proof.exact import Exact
+from refcnn.onnx.proof.executors import OnnxRuntimeExecutor
+from refcnn.onnx.proof.together import together
+from refcnn.program import trace
 
 SHAPE = (1, 4, 4)
 
@@ -19,10 +29,10 @@ def reference():
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    """Let a second pass each time that the proof looks at the clock."""
-    seconds = iter(range(10_000))
-    monkeypatch.setattr("refcnn.onnx.proof.proving.time.monotonic", lambda: next(seconds))
+def clock(monkeypatch, a_second_each_look):
+    """Let a second pass each time that the proof looks at the clock, which judges one input after the other."""
+    monkeypatch.setattr(proving, "_AT_ONCE", 1)
+    a_second_each_look(proof_clock)
 
 
 def network():
@@ -58,14 +68,46 @@ def test_a_proof_that_has_no_time_says_that_nothing_was_judged(tmp_path, clock, 
 
 
 @pytest.mark.parametrize("seconds", [15, 60])
-def test_a_proof_whose_time_is_over_says_what_was_not_judged(tmp_path, clock, seconds):
+def test_a_proof_whose_time_is_over_says_what_was_not_judged(tmp_path, clock, seconds, monkeypatch):
     """Four operations are computed three times for each input, once for each of both executors, which is 13 seconds."""
+    begun, computed = [], OnnxRuntimeExecutor.computed
+    monkeypatch.setattr(OnnxRuntimeExecutor, "computed", lambda *given: begun.append(given) or computed(*given))
     proof = export(network(), tmp_path / "model.onnx", SHAPE, backends=["reference"], proof_time=seconds)
     assert 0 < proof.examples < 20
     assert f"proved on {proof.examples} drawn input" in str(proof)
     assert f"({20 - proof.examples} of 20 inputs were not judged" in str(proof)
-    assert proof.examples == seconds // 13
+    # An input that is drawn twice is judged once.
+    assert len(begun) == seconds // 13 + 1 and proof.examples >= seconds // 13
     assert all(0 <= ratio <= 1 for ratio in proof.ratios.values())
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_as_many_as_are_judged_at_the_same_time_the_proof_is_the_same(tmp_path, monkeypatch, most):
+    proof = export(network(), tmp_path / "model.onnx", SHAPE, backends=["reference"])
+    monkeypatch.setattr(proving, "_AT_ONCE", most)
+    assert proof == export(network(), tmp_path / "model.onnx", SHAPE, backends=["reference"])
+
+
+def test_inputs_of_all_sizes_are_drawn():
+    drawn = []
+    drawing.search(lambda patterns: drawing.drawn_inputs([SHAPE], 1, patterns), 200, drawn.append)
+    assert {len(one.arrays[0]) for one in drawn} == {1, 2, 3, 6}
+
+
+@given(batch=st.integers(1, 5), place=st.integers(0, 4), seed=st.integers(0, 2**32 - 1))
+def test_the_bounds_are_those_of_the_example_where_they_are_widest(batch, place, seed):
+    """The bound of a sum of few numbers that nearly cancel is wide beside the sum."""
+    place %= batch
+    model = rm.Sequential([rm.Dense(1)])
+    model(np.zeros((1, 3)))
+    model[0].set_parameters({"w": np.ones((3, 1), np.float32), "b": np.zeros((1, 1), np.float32)})
+    x = np.random.default_rng(seed).uniform(1, 2, (batch, 3)).astype(np.float32)
+    x[place] = 100, -100, 0.5
+    program = trace(model, [x])
+    width, (example,) = proving._loosest(program, Exact(program).chain([x]), (x,))
+    assert np.array_equal(example, x[place : place + 1])
+    alone, _ = proving._loosest(program, Exact(program).chain([example]), (example,))
+    assert width == pytest.approx(alone, rel=1e-6) and width > 0
 
 
 def test_enough_time_changes_nothing(tmp_path):
@@ -100,3 +142,26 @@ def test_bounds_and_certificate_are_left_out_where_the_time_is_over(tmp_path, cl
     assert proof.examples == 2 and proof.certificate is None and proof.bounds is None
     proof = export(network(), tmp_path / "model.onnx", SHAPE, proof_time=500, **options)
     assert proof.examples == 2 and proof.certificate.images == 5 and proof.bounds is not None
+
+
+def test_what_has_not_begun_does_not_begin_once_something_failed():
+    begun, is_failing = [], threading.Event()
+
+    def fail():
+        begun.append("fail")
+        is_failing.set()
+        raise ArgumentError("first")
+
+    def wait():
+        begun.append("wait")
+        is_failing.wait()
+
+    with pytest.raises(ArgumentError, match="first"):
+        together([fail, wait, *(lambda: begun.append("later") for _ in range(50))], 2)
+    assert begun == ["fail", "wait"]
+
+
+@pytest.mark.parametrize("most", [1, 2, None])
+def test_results_of_tasks_come_in_their_order(most):
+    assert together([lambda n=n: n for n in range(20)], most) == list(range(20))
+    assert together([], most) == []

@@ -63,7 +63,7 @@ def test_paths_and_names_are_there():
     assert len(paths) > 20
     assert not {path for path in paths if Path(path).stem not in ("scale", "test_scale") and not (ROOT / path).exists()}
     names = set(re.findall(r"\brefcnn(?:\.[A-Za-z_]\w*)+", README))
-    assert "refcnn.conformance.adapters.pytorch" in names
+    assert "refcnn.conformance.subjects.base" in names
     for name in names:
         # Of what needs libraries that may be absent it is enough that the module is there.
         assert importlib.util.find_spec(name) or pkgutil.resolve_name(name), name
@@ -79,10 +79,10 @@ def recipe():
 def texts():
     """Return what an operation may stand in by its path: package, kernels, and the operations' tests.
 
-    Not the adapters, which offer what other libraries have.
+    Not the adapters, which offer what other libraries have, nor the list of the faults of these.
     """
     paths = [path for folder in ("refcnn", "kernels", "tests/operations") for path in (ROOT / folder).rglob("*.*")]
-    paths = [path for path in paths if "adapters" not in path.parts]
+    paths = [path for path in paths if {"adapters", "world"}.isdisjoint(path.relative_to(ROOT).parts)]
     return {str(path.relative_to(ROOT)): path for path in paths if path.suffix in (".py", ".cl", ".toml", ".json")}
 
 

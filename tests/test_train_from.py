@@ -21,6 +21,8 @@ from refcnn.runs.run_folder import RunFolder
 
 from . import small_run
 
+pytestmark = pytest.mark.usefixtures("inside")
+
 RENEWED = ("fc.weight", "fc.bias")
 OPTIONS = {"epochs": 3, "batch_size": 8, "lr": 0.02, "seed": 3}
 
@@ -79,14 +81,6 @@ def folder(tmp_path_factory):
     small_run.write_inputs(path)
     write_network(path / "network.onnx", beside=True)
     return path
-
-
-@pytest.fixture(autouse=True)
-def inside(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(str(folder))
-    with rm.use_backend("reference"):
-        yield folder
 
 
 def begin(path, weights="network.onnx", **options):

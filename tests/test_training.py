@@ -41,15 +41,6 @@ def folder(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def inside(folder, monkeypatch):
-    """The same, as the current folder and with the reference active."""
-    monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(str(folder))
-    with rm.use_backend("reference"):
-        yield folder
-
-
 def begin(tmp_path, **options):
     defaults = {"data": "data.npz", "model": "small_models:small", "epochs": 4, "batch_size": 8, "lr": 0.02, "seed": 3}
     return training.start({**defaults, **options}, tmp_path / "run")
@@ -61,8 +52,9 @@ def reopened(path):
 
 
 # Every write makes a file under another name and ends with os.replace: each is a moment to die at, just before or
-# just after. The first two epochs make eight, of which best, last, metrics and classes are four.
-@pytest.mark.parametrize("number", range(8))
+# just after. The first two epochs make eleven: the kernels before them, then of each epoch kernels, best, last, metrics
+# and classes.
+@pytest.mark.parametrize("number", range(11))
 @pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
 def test_killed_at_any_write_and_resumed_it_ends_the_same(folder, tmp_path, number, is_after):
     action = "replace(*paths); kill()" if is_after else "kill()"
@@ -78,11 +70,14 @@ def test_killed_at_any_write_and_resumed_it_ends_the_same(folder, tmp_path, numb
     status, out, _ = small_run.train(folder, run, before=before)
     assert status == -signal.SIGKILL
     assert "epoch 4/4" not in out
+    epoch = Checkpoint.load(run / "last.npz").epoch if (run / "last.npz").exists() else -1
+    assert small_run.kernels_of(run).keys() >= set(range(epoch + 1))
     status, _, err = small_run.train(folder, run)
     assert status == 0, err
     small_run.assert_same(folder / "whole" / "last.npz", run / "last.npz")
     small_run.assert_same(folder / "whole" / "best.npz", run / "best.npz")
-    assert not [name for name in os.listdir(run) if name.startswith(".")]
+    small_run.assert_same_kernels(folder / "whole", run)
+    assert not [name for place in (run, run / "kernels") for name in os.listdir(place) if name.startswith(".")]
 
 
 def test_killed_at_random_moments_and_resumed_it_ends_the_same(folder, tmp_path):
@@ -99,6 +94,7 @@ def test_killed_at_random_moments_and_resumed_it_ends_the_same(folder, tmp_path)
     status, _, err = small_run.train(folder, run)
     assert status == 0, err
     small_run.assert_same(folder / "whole" / "last.npz", run / "last.npz")
+    small_run.assert_same_kernels(folder / "whole", run)
 
 
 def test_killed_while_augmented_images_are_decoded_ahead_it_ends_the_same(folder, tmp_path):
@@ -360,7 +356,7 @@ def test_a_full_disk_leaves_the_former_files_and_the_run_can_go_on(folder, tmp_p
     assert status == 1
     assert "FileWriteError" in err and "could not be written" in err and "unchanged" in err
     assert Checkpoint.load(run / "last.npz").epoch == 1
-    assert sorted(os.listdir(run)) == ["best.npz", "classes.csv", "config.json", "last.npz", "metrics.csv"]
+    assert sorted(os.listdir(run)) == ["best.npz", "classes.csv", "config.json", "kernels", "last.npz", "metrics.csv"]
     status, _, err = small_run.train(folder, run)
     assert status == 0, err
     small_run.assert_same(folder / "whole" / "last.npz", run / "last.npz")
@@ -369,16 +365,21 @@ def test_a_full_disk_leaves_the_former_files_and_the_run_can_go_on(folder, tmp_p
 def test_a_full_disk_at_each_file(inside, tmp_path, monkeypatch):
     session = begin(tmp_path, epochs=2)
     session.finish(lambda line: None)
-    before = {path.name: path.read_bytes() for path in session.run.path.iterdir()}
+    before = contents(session.run.path)
     monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     for write in (
         lambda: session.state().save(session.run.last),
         lambda: session.run.write_metrics(session.history),
         lambda: session.run.update(epochs=9),
+        lambda: session.run.kernels.save(2, np.ones((4, 1, 3, 3), np.float32)),
     ):
         with pytest.raises(FileWriteError, match="No space left on device.*unchanged"):
             write()
-    assert {path.name: path.read_bytes() for path in session.run.path.iterdir()} == before
+    assert contents(session.run.path) == before
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_changed_data_are_refused(inside, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 
 import refcnn as rm
 from refcnn.errors import ArgumentError, CheckpointError
+from refcnn.fitting import callbacks
 from refcnn.fitting.metrics import MONITORED, best_row
 from refcnn.interruption import Interrupted
 from refcnn.runs import options, report, training
@@ -20,6 +21,8 @@ from refcnn.runs.run_folder import RunFolder
 
 from . import small_run
 from .small_run import At
+
+pytestmark = pytest.mark.usefixtures("inside")
 
 MODEL = "small_models:small"
 
@@ -32,14 +35,6 @@ def folder(tmp_path_factory):
     status, _, err = small_run.train(path, "plain", epochs=3)
     assert status == 0, err
     return path
-
-
-@pytest.fixture(autouse=True)
-def inside(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(str(folder))
-    with rm.use_backend("reference"):
-        yield folder
 
 
 @pytest.fixture
@@ -222,12 +217,10 @@ def test_a_run_with_patience_that_was_interrupted_stops_at_the_same_epoch(tmp_pa
     small_run.assert_same(whole.run.last, session.run.last)
 
 
-def test_the_time_ends_a_run_within_an_epoch_and_more_time_goes_on(tmp_path, monkeypatch, without_pictures):
+def test_the_time_ends_a_run_within_an_epoch_and_more_time_goes_on(tmp_path, a_second_each_look, without_pictures):
     session = begin(tmp_path / "run")
-    clock = iter(range(99))
-    with monkeypatch.context() as context:
-        context.setattr("refcnn.fitting.callbacks.time.monotonic", lambda: next(clock))
-        finish(session, seconds=14)
+    a_second_each_look(callbacks)
+    finish(session, seconds=14)
     # Looked at once before and after each batch, of which an epoch has ten.
     assert len(session.history) == 2 and session.history[1]["train_loss"] < session.history[0]["train_loss"]
     report.write(session.run, session.validation, examples=1, backends=["reference"])
@@ -415,7 +408,9 @@ def test_what_it_was_most_wrong_about_is_drawn_by_the_probability_of_the_true_cl
     session = finish(begin(tmp_path / "run", epochs=1, lr=1e-6))
     drawn = []
     original = report.metric_plots.most_wrong
-    monkeypatch.setattr(report.metric_plots, "most_wrong", lambda *given: drawn.append(given) or original(*given))
+    monkeypatch.setattr(
+        report.metric_plots, "most_wrong", lambda *given, **of: drawn.append(given) or original(*given, **of)
+    )
     report.write(session.run, session.validation, examples=1, backends=["reference"])
     pictures, true, taken, probabilities, names = drawn[0]
     logits = rm.predict(session.run.best_model(), session.validation).astype(np.float64)

@@ -12,7 +12,8 @@ from refcnn.conformance.judging.comparison import ConformanceFailure, compare
 from refcnn.conformance.operations.conv2d import channels
 from refcnn.conformance.theory import winograd as bounds
 from refcnn.conformance.theory.bounds import UNDEFINED, subnormals, sum_of_terms
-from refcnn.conformance.theory.strategies import FEW_NOT_FINITE, LIMITS, arrays, batches, image_sizes, winograd_windows
+from refcnn.conformance.theory.sizes import batches
+from refcnn.conformance.theory.strategies import FEW_NOT_FINITE, arrays, image_sizes, winograd_windows
 from refcnn.errors import ArgumentError, ShapeError
 from refcnn.opencl.convolution import winograd, winograd_weights
 from refcnn.opencl.convolution.sizes import Convolution
@@ -39,7 +40,7 @@ def convolutions(draw, integers=False, special=True):
     """Draw x, w, b, dy, and padding and groups."""
     padding = draw(st.one_of(winograd_windows().map(lambda window: window["padding"]), st.just((0, 5, 7, 1))))
     height, width = draw(image_sizes(SIZE, (3, 3), padding))
-    c, k, groups = draw(channels(LIMITS[SIZE][1]))
+    c, k, groups = draw(channels(SIZE))
     out = window_output_shape((height, width), (3, 3), (1, 1), padding)
     batch = draw(batches(SIZE))
     options = FEW_NOT_FINITE if special else {}

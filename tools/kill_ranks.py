@@ -5,6 +5,7 @@
 Each training runs on several ranks under Open MPI's ULFM, and loses one after the other of them: in a step, in the sum
 of gradients, in a validation, while a checkpoint or the report is written; the first rank too, which writes. It must
 end well all the same, with a whole run folder, and with --reproducible with the bits of one that nothing disturbed.
+With --option=--elastic those in reserve are killed too, also as they get ready or join; more --epochs give them time.
 """
 
 import argparse
@@ -22,8 +23,11 @@ import time
 from pathlib import Path
 
 MOMENTS = ("step", "sum", "validation", "checkpoint", "report")
+#: Those of one in reserve, which writes nothing before all others are lost.
+MOMENTS_IN_RESERVE = ("loading", "joining", "step", "sum", "validation")
 _ORDERS = "REFCNN_KILLS"
-_LOST = re.compile(r"Warning: ranks? ([0-9, ]+) (?:was|were) lost")
+_LOST = re.compile(r"Warning: (?:ranks? ([0-9, ]+) (?:was|were) lost|process (\d+) cannot take the place of a rank)")
+_JOINED = re.compile(r"(\d+) more joined")
 #: Seconds after which a training counts as one that waits for ever.
 _LIMIT = 300
 
@@ -31,7 +35,7 @@ _LIMIT = 300
 def main():
     """Kill as often as was asked, and print what became of it."""
     arguments = _arguments()
-    rng, outcomes, failures = random.Random(arguments.seed), collections.Counter(), []
+    rng, outcomes, failures, joined = random.Random(arguments.seed), collections.Counter(), [], 0
     with tempfile.TemporaryDirectory() as folder:
         undisturbed = _train(Path(folder) / "undisturbed", [], arguments)
         if undisturbed.returncode:
@@ -46,9 +50,10 @@ def main():
                 ended = _train(path, orders, arguments)
                 found = _faults(path, ended, orders, Path(folder) / "undisturbed", arguments)
                 said = ended.stderr
+                joined += sum(map(int, _JOINED.findall(ended.stdout)))
             except subprocess.TimeoutExpired as error:
                 found, said = ["it did not end"], (error.stderr or b"").decode(errors="replace")
-            lost = {int(rank) for ranks in _LOST.findall(said) for rank in ranks.split(", ")}
+            lost = {int(rank) for ranks in _LOST.findall(said) for rank in "".join(ranks).split(", ")}
             # What was ordered of one that was the only rank left, or of a call that did not come, has not happened.
             orders = [order for order in orders if order["rank"] in lost]
             outcomes.update(order["moment"] for order in orders)
@@ -57,7 +62,10 @@ def main():
             if found:
                 failures.append((told, found, said))
     print(
-        ", ".join(f"{count} in a {moment}" for moment, count in outcomes.items()), f"{len(failures)} failed", sep="; "
+        ", ".join(f"{count} in a {moment}" for moment, count in outcomes.items()),
+        *([f"{joined} joined"] if _reserves(arguments) else []),
+        f"{len(failures)} failed",
+        sep="; ",
     )
     for told, found, said in failures:
         print(f"\n{told}: {'; '.join(found)}\n{said}")
@@ -77,6 +85,12 @@ def _arguments():
     return parser.parse_args()
 
 
+def _reserves(arguments):
+    """Return how many processes are in reserve."""
+    given = [option.partition("=")[2] or 1 for option in arguments.option if option.startswith("--elastic")]
+    return int(given[-1]) if given else 0
+
+
 def _orders(rng, arguments):
     """Return who is killed when: at which call of a moment, and how long after its beginning."""
     victims = rng.sample(range(arguments.ranks), rng.randint(1, arguments.ranks - 1))
@@ -88,13 +102,17 @@ def _orders(rng, arguments):
         moment = rng.choice(MOMENTS if may_write else MOMENTS[:-2])
         call, delay = rng.randint(1, calls.get(moment, 1)), rng.choice((0, 0.0005, 0.003))
         orders.append({"rank": rank, "moment": moment, "call": call, "delay": delay})
+    for rank in range(arguments.ranks, arguments.ranks + _reserves(arguments)):
+        moment, delay = rng.choice(MOMENTS_IN_RESERVE), rng.choice((0, 0.0005, 0.003))
+        call = 1 if moment in ("loading", "joining") else rng.randint(1, 3)
+        orders += [{"rank": rank, "moment": moment, "call": call, "delay": delay}] * rng.randint(0, 1)
     return orders
 
 
 def _train(path, orders, arguments):
     from refcnn.parallel import starting
 
-    command, _ = starting.launcher(arguments.ranks)
+    command, _ = starting.launcher(arguments.ranks + _reserves(arguments))
     options = ["--data", "digits", "--model", "chapter", "--epochs", arguments.epochs, "--batch-size", 360, "--seed", 7]
     options += ["--backend", arguments.backend, "--no-proof", "--out", path, *arguments.option]
     return subprocess.run(
@@ -126,6 +144,8 @@ def _faults(path, ended, orders, undisturbed, arguments):
         if "--reproducible" in arguments.option:
             same = all((checkpoint.parameters[one] == array).all() for one, array in other.parameters.items())
             found += [] if same else [f"{name} has other bits"]
+    kept, whole = ({one.name for one in folder.glob("kernels/*")} for folder in (path, undisturbed))
+    found += [] if kept == whole else [f"kernels of {', '.join(sorted(kept ^ whole))} are missing, or too many"]
     rows = len((path / "metrics.csv").read_text().splitlines()) - 1
     return found + ([] if rows == arguments.epochs else [f"{rows} rows of metrics"])
 
@@ -134,16 +154,22 @@ def _as_rank(arguments):
     """Be a rank of a training, and end at the moment that was ordered."""
     from refcnn import cli
     from refcnn.fitting import loop, metrics
-    from refcnn.parallel.ranks import Ranks, started_as
-    from refcnn.runs import report
+    from refcnn.parallel.channel import Channel
+    from refcnn.parallel.mpi_ranks import Ranks
+    from refcnn.parallel.ranks import started_as
+    from refcnn.runs import report, training
     from refcnn.runs.checkpoint import Checkpoint
+    from refcnn.runs.session import Training
 
     places = {
         "step": (loop.Loop, "_computed"),
-        "sum": (Ranks, "sum_terms" if "--reproducible" in arguments else "sum"),
+        # Of one bucket of gradients, beside the backward pass.
+        "sum": (Ranks, "sum_terms") if "--reproducible" in arguments else (Channel, "sum"),
         "validation": (metrics, "evaluate"),
         "checkpoint": (Checkpoint, "save"),
         "report": (report, "write"),
+        "loading": (training, "stand_in"),
+        "joining": (Training, "join"),
     }
     for order in json.loads(os.environ[_ORDERS]):
         if order["rank"] == started_as():

@@ -38,8 +38,9 @@ from mutation_outcomes import Result, explained, read_outcomes, read_survivors, 
 
 from refcnn.conformance.subjects import oclgrind
 from refcnn.opencl.runtime.vectors import VECTOR_WIDTHS
+from refcnn.parallel.alone import ALONE, RankError
 from refcnn.parallel.dealing import deal
-from refcnn.parallel.ranks import ALONE, RankError, joined
+from refcnn.parallel.ranks import joined
 
 KERNELS = CHECKOUT / "kernels"
 

@@ -120,11 +120,16 @@ class Times:
         return statistics.median(self.seconds)
 
     @property
+    def quartiles(self):
+        """The quartiles over the rounds, with the median between; thrice the time of a single round."""
+        if len(self.seconds) < 2:
+            return 3 * tuple(self.seconds)
+        return tuple(statistics.quantiles(self.seconds, n=4, method="inclusive"))
+
+    @property
     def spread(self):
         """Half the distance between the quartiles as a share of the median; 0 of a single round."""
-        if len(self.seconds) < 2:
-            return 0.0
-        low, _, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
+        low, _, high = self.quartiles
         return (high - low) / 2 / self.median
 
 

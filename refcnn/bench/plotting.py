@@ -2,6 +2,8 @@
 
 from ..runs import plotting
 
+#: What is said of a contestant is cut to so many letters.
+_LONGEST = 200
 _CURVES = {"batches": "batch size", "sizes": "pixels on a side"}
 
 
@@ -19,32 +21,53 @@ def save(board, path):
     ArgumentError, FileWriteError
         As :func:`refcnn.runs.plotting.save`.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    plotting.save(draw(board), path)
 
-    figure = Figure(figsize=(11, 8), layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(2, 2, squeeze=False)
-    for axes, part in zip(grid, _CURVES, strict=True):
+
+def draw(board):
+    """Return a figure of the curves that were measured, each contestant in the same colour everywhere."""
+    figure = plotting.empty_figure(None, 11, 8.5)
+    contestants = [f"{device.name}: {device.about}" for device in board.devices] + list(board.rivals)
+    title = f"refcnn bench, {board.date}: medians of the rounds, bars from quartile to quartile"
+    plotting.entitle(figure, title, *(plotting.labels([text], _LONGEST)[0] for text in contestants))
+    names = list(dict.fromkeys(name for result in board.results for name in result.times))
+    colours = {name: f"C{index}" for index, name in enumerate(names)}
+    for axes, part in zip(figure.subplots(2, 2), _CURVES, strict=True):
         for axis, mode in zip(axes, ("training", "inference"), strict=True):
-            _draw(axis, [result for result in board.results if result.part == part and result.mode == mode])
-            axis.set(title=f"chapter, {mode}", xlabel=_CURVES[part], ylabel="GFLOP/s")
-    figure.suptitle(f"refcnn bench, {board.date}")
-    plotting.save(figure, path)
+            results = [result for result in board.results if result.part == part and result.mode == mode]
+            _draw(axis, results, colours)
+            axis.set(title=f"chapter, {mode} by {_CURVES[part]}", xlabel=_CURVES[part], ylabel="GFLOP/s")
+    return figure
 
 
-def _draw(axis, results):
-    names = dict.fromkeys(name for result in results for name in result.times)
-    for name in names:
-        points = [
-            (result.x, result.flop / result.times[name].median / 1e9)
-            for result in results
-            if name in result.times and result.times[name].seconds
-        ]
-        axis.plot(*zip(*points, strict=True), marker="o", label=name)
+def _draw(axis, results, colours):
+    from matplotlib.ticker import NullLocator
+
+    for name, colour in colours.items():
+        measured = [result for result in results if name in result.times and result.times[name].seconds]
+        if not measured:
+            continue
+        speeds = [[result.flop / seconds / 1e9 for seconds in result.times[name].quartiles] for result in measured]
+        high, middle, low = zip(*speeds, strict=True)
+        sizes = [result.x for result in measured]
+        axis.errorbar(
+            sizes,
+            middle,
+            yerr=[
+                [one - other for one, other in zip(middle, low, strict=True)],
+                [one - other for one, other in zip(high, middle, strict=True)],
+            ],
+            marker="o",
+            markersize=4,
+            capsize=3,
+            color=colour,
+            label=name,
+        )
     axis.set_xscale("log")
-    axis.set_xticks(sorted({result.x for result in results}), sorted({result.x for result in results}))
-    axis.minorticks_off()
+    sizes = sorted({result.x for result in results})
+    axis.set_xticks(sizes, sizes)
+    axis.xaxis.set_minor_locator(NullLocator())
     axis.set_ylim(bottom=0)
-    if names:
+    axis.grid(alpha=0.3)
+    if axis.lines:
         axis.legend()

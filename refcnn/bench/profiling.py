@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: by operation and by kernel, against the device's limits."""
+"""Where the time of a training step or of inference goes: by operation and kernel, against the device's limits."""
 
 import contextlib
 import dataclasses
@@ -66,7 +66,7 @@ class Operation:
 
 @dataclasses.dataclass
 class Profile:
-    """A step's operations, and the host's part.
+    """The operations of a step, which is one of training or a pass of inference, and the host's part.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Profile:
     step : float
         Seconds of a step without profiling.
     host : float
-        Seconds of a step until all is queued and only the loss is waited for.
+        Seconds of a step until all is queued and only the results are waited for.
     """
 
     operations: list
@@ -107,12 +107,32 @@ class _Labelled(OpenCL):
             passes["backward"] = functools.partial(self._backward, stem, module.backward)
         return types.SimpleNamespace(**passes)
 
-    @contextlib.contextmanager
-    def profiling(self):
-        """Give the operations of a ``with`` block their kernels at its end."""
-        self._owners = []
+    def recorded(self, compute, inputs):
+        """As of :class:`OpenCL`; what is launched anew belongs to the same operations as when it was recorded."""
+        self._note()
+        first = len(self._owners)
+        results, replay = super().recorded(compute, inputs)
+        self._note()
+        return results, replay and _LabelledReplay(self, replay, self._owners[first:])
+
+    def replayed(self, owners):
+        """Say for which operations the latest kernels were launched."""
+        if self._launched is not None:
+            self._owners += owners
+
+    def forget_kernels(self):
+        """Take from the operations what was launched for them."""
+        for cost in (*self.costs.values(), self._now):
+            cost.kernels.clear()
+
+    def profiled(self, workload_step, steps):
+        """Make so many steps, and give their operations the kernels."""
+        self._owners.clear()
         with self.device.profiling() as self._launched:
-            yield
+            for _ in range(steps):
+                _read(workload_step())
+                # Forward passes that no backward pass takes up would hold what they saved.
+                self._of_forward.clear()
             self._note()
         for owner, (file_stem, kernel_name, seconds, _) in zip(self._owners, self._launched, strict=True):
             kernel = owner.kernels.setdefault(f"{file_stem}.{kernel_name}", Kernel(f"{file_stem}.{kernel_name}"))
@@ -176,43 +196,61 @@ class _Labelled(OpenCL):
             self._owners += [self._now] * (len(self._launched) - len(self._owners))
 
 
+class _LabelledReplay:
+    """A replay that says for which operations its kernels are launched."""
+
+    def __init__(self, backend, replay, owners):
+        self._backend, self._replay = backend, replay
+        self._owners = [owners[number] for number in replay.numbers]
+        self.release = replay.release
+
+    def __call__(self, inputs):
+        results = self._replay(inputs)
+        self._backend.replayed(self._owners)
+        return results
+
+
 def _bytes(arrays):
     return sum(array.nbytes for array in arrays if array is not None)
 
 
 def profile(backend, workload_step, steps=10):
-    """Return the profile of a training step.
+    """Return the profile of a step.
 
     Parameters
     ----------
     backend : OpenCL
     workload_step : callable
-        ``workload_step()`` begins a step and returns the loss, a Variable that is not read yet.
+        ``workload_step()`` begins a step and returns its results, a Variable or a tuple, which are not read yet.
     steps : int
     """
     device = backend.device
     for _ in range(3):
-        float(workload_step())
+        _read(workload_step())
     host, total = [], []
     for _ in range(steps):
         start = time.perf_counter()
-        loss = workload_step()
+        results = workload_step()
         host.append(time.perf_counter() - start)
-        float(loss)
+        _read(results)
         total.append(time.perf_counter() - start)
     labelled = _Labelled(device)
     with use_backend(labelled):
-        float(workload_step())
-        labelled.costs.clear()
-        with labelled.profiling():
-            for _ in range(steps):
-                float(workload_step())
+        # Of a model that is recorded at its second step, the third is as all that follow.
+        labelled.profiled(workload_step, 2)
+        labelled.forget_kernels()
+        labelled.profiled(workload_step, steps)
     operations = [one for one in (*labelled.costs.values(), labelled._now) if one.kernels]
     for kernel in (kernel for operation in operations for kernel in operation.kernels.values()):
         kernel.launches /= steps
         kernel.seconds /= steps
     operations.sort(key=lambda one: -one.seconds)
     return Profile(operations, statistics.median(total), statistics.median(host))
+
+
+def _read(results):
+    for result in results_of(results):
+        result.as_ndarray()
 
 
 def lines(found, gflops, bandwidth, width=None):

@@ -14,7 +14,7 @@ from ..fitting import optimizers
 from ..fitting.callbacks import Callback
 from ..fitting.loop import Loop
 from ..fitting.sources import Batch, Source
-from ..parallel.ranks import ALONE
+from ..parallel.alone import ALONE
 from ..tables import table
 from . import batches, board, workloads
 
@@ -109,6 +109,13 @@ class Found:
     hidden : float
         Which share of the sum's time a step does not show: 1 - (with - without) / alone; negative where the sum costs
         a step more than its own time.
+    buckets : int
+        In which the gradients of a step are summed, and one for what else is.
+    in_step, waited : list of float
+        What the sums of a step took, and for how much of that it waited when its backward pass was over, each as the
+        rank found it that came last, so that none waits for another; medians of the steps of each round.
+    overlapped : float
+        Which share of that went on while the step computed: 1 - waited / in_step.
     sums : list of (int, float)
         Bytes and seconds of sums.
     latency, bandwidth : float
@@ -129,6 +136,10 @@ class Found:
     without_sum: list
     sum_alone: list
     hidden: float
+    buckets: int
+    in_step: list
+    waited: list
+    overlapped: float
     sums: list
     latency: float
     bandwidth: float
@@ -156,11 +167,16 @@ class _SameBatches(Source):
         return self._given[index % len(self._given)].size
 
 
-class _ReadLosses(Callback):
-    """Reads each loss when its step is done, as the sum over ranks does."""
+class _Watching(Callback):
+    """Reads each loss when its step is done, as the sum over ranks does, and keeps what its sums took."""
+
+    def __init__(self):
+        self.timings = []
 
     def on_batch_end(self, loop):
         loop.read_losses()
+        if loop.timing is not None:
+            self.timings.append((loop.timing.waited, *loop.timing.sums))
 
 
 class Bench:
@@ -173,9 +189,16 @@ class Bench:
         As of :func:`refcnn.bench.workloads.make`.
     seconds : float
         What one turn should take.
+
+    Attributes
+    ----------
+    timings : list of (int, float, float)
+        For each turn of steps with the sum the number of their sums, what those of a step took, and for how much of
+        that it waited: see :class:`Found`.
     """
 
     def __init__(self, ranks, model="chapter", seconds=0.5):
+        self.timings = []
         philox.set_seed(0)
         self._ranks, self._seconds = ranks, seconds
         self.model = workloads.make(model, workloads.CHAPTER_IMAGE)
@@ -190,11 +213,17 @@ class Bench:
         ranks = self._ranks if is_summed else ALONE
         images, labels = batches.images(batch, workloads.CHAPTER_IMAGE), batches.labels(batch)
         given = [Batch((x,), y, ranks.rank * batch, 1 / ranks.size) for x, y in zip(images, labels, strict=True)]
+        watching = _Watching()
         loop = Loop(
-            self.model, self._optimizer, _SameBatches(given, steps), epochs=1, callbacks=[_ReadLosses()], ranks=ranks
+            self.model, self._optimizer, _SameBatches(given, steps), epochs=1, callbacks=[watching], ranks=ranks
         )
         self._ranks.meet()
         loop.run()
+        if is_summed:
+            # The last to come to a sum waits for no other.
+            rows = np.min(self._ranks.gather(watching.timings), axis=0)
+            whole, waited = np.median(rows[:, 1:].sum(axis=1)), np.median(rows[:, 0])
+            self.timings.append((rows.shape[1] - 1, float(whole), float(waited)))
         return self._slowest(loop.history[-1]["seconds"] / steps)
 
     def sum(self, elements, times):
@@ -254,6 +283,7 @@ def measure(ranks, rounds, seconds=0.5, model="chapter", batch=BATCH, sizes=SIZE
         ],
         rounds,
     )
+    (buckets, *_), in_step, waited = zip(*bench.timings[-rounds:], strict=True)
     smaller = (batch // 4, batch // 2)
     taken = bench.in_turns([lambda count, b=b: bench.step(b, False, count) for b in smaller], rounds)
     steps = [*zip(smaller, map(statistics.median, taken), strict=True), (batch, statistics.median(without_sum))]
@@ -263,10 +293,12 @@ def measure(ranks, rounds, seconds=0.5, model="chapter", batch=BATCH, sizes=SIZE
     devices = ranks.gather(f"{backends.active().name}: {backends.active().description}")
     alone = statistics.median(sum_alone)
     more = statistics.median(one - other for one, other in zip(with_sum, without_sum, strict=True))
+    overlapped = 1 - statistics.median(waited) / statistics.median(in_step)
     found = dict(with_sum=with_sum, without_sum=without_sum, sum_alone=sum_alone, hidden=1 - more / alone)
+    found |= dict(buckets=buckets, in_step=list(in_step), waited=list(waited), overlapped=overlapped)
     latency, slope = fit(sums)
     bandwidth = 2 * (ranks.size - 1) / ranks.size / slope if slope else math.inf
-    cost = Cost(bench.bytes, latency, min(max(found["hidden"], 0.0), 1.0), *fit(steps))
+    cost = Cost(bench.bytes, latency, min(max(overlapped, 0.0), 1.0), *fit(steps))
     return Found(
         model,
         batch,
@@ -302,8 +334,14 @@ def expected(cost, batch):
 
 def lines(found):
     """Return what was found as text."""
-    spreads = [(name, getattr(found, name)) for name in ("with_sum", "without_sum", "sum_alone")]
-    titles = {"with_sum": "step with the sum", "without_sum": "step without", "sum_alone": "the sum alone"}
+    titles = {
+        "with_sum": "step with the sum",
+        "without_sum": "step without",
+        "sum_alone": "the sum alone",
+        "in_step": f"its {found.buckets} parts in a step",
+        "waited": "for which the step waits",
+    }
+    spreads = [(name, getattr(found, name)) for name in titles]
     rows = [(f"{found.model}, {found.batch} examples on each of {found.ranks} ranks", "ms", "least", "most")]
     rows += [
         (f"  {titles[name]}", *(f"{1e3 * of(seconds):.2f}" for of in (statistics.median, min, max)))
@@ -313,8 +351,8 @@ def lines(found):
     # Beside the sum itself it has what waiting for the slowest rank and copies from and to the device cost.
     efficiency = statistics.median(found.without_sum) / statistics.median(found.with_sum)
     text.append(
-        f"  {found.bytes / 2**20:.2f} MiB of gradients; {found.hidden:.0%} of the sum is hidden; efficiency here "
-        f"{efficiency:.0%}"
+        f"  {found.bytes / 2**20:.2f} MiB of gradients; for {found.overlapped:.0%} of the sums no step waits, by the "
+        f"steps' times {found.hidden:.0%}; efficiency here {efficiency:.0%}"
     )
     rows = [("sums over the ranks", "ms", "fitted")]
     share = 2 * (found.ranks - 1) / found.ranks

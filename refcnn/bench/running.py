@@ -203,11 +203,8 @@ def _pytorch(python, kind):
 def _plan(book, options):
     """Yield (part, x, workload) for all that is measured in turns."""
     if options.file is not None:
-        from ..onnx.reading.batches import File
-
-        file = File(options.file)
-        for batch in options.batches or (file.batch or 1,):
-            yield "file", batch, book.file(file, batch, options.shapes)
+        for workload in _of_file(book, options.file, options.batches, options.shapes):
+            yield "file", workload.description["batch"], workload
         return
     if "networks" in options.parts:
         for model in ("chapter",) if options.quick else ("chapter", "lenet5"):
@@ -226,6 +223,15 @@ def _plan(book, options):
         for size in SIZES:
             for mode in workloads.MODES:
                 yield "sizes", size, book.network("chapter", mode, image_shape=(1, size, size), batch=_SIZES_BATCH)
+
+
+def _of_file(book, path, batches, shapes):
+    """Yield the workloads of an ONNX file."""
+    from ..onnx.reading.batches import File
+
+    file = File(path)
+    for batch in batches or (file.batch or 1,):
+        yield book.file(file, batch, shapes or {})
 
 
 def _measure_group(contestants, plan, options, board, progress):
@@ -271,25 +277,31 @@ def first_step(device):
     return found
 
 
-def profile(device, width=None):
-    """Return where the time of the chapter's training step goes on a device.
+def profiles(device, file=None, batches=(), shapes=None, width=None):
+    """Yield where the time goes on a device of the chapter's training step, or of inference with a file.
 
     Parameters
     ----------
     device : str
+    file, batches, shapes
+        As of :class:`Options`.
     width : int, optional
         Of the lines, as in :func:`refcnn.tables.table`.
 
-    Returns
-    -------
+    Yields
+    ------
     dict
-        ``about`` (str), ``lines`` (list of str), ``profile`` (as :class:`refcnn.bench.profiling.Profile`), and the
-        limits ``gflops`` and ``bandwidth``.
+        ``about`` (str), ``label`` (str) of what is measured, ``lines`` (list of str), ``profile`` (as
+        :class:`refcnn.bench.profiling.Profile`), and the limits ``gflops`` and ``bandwidth``.
     """
     with tempfile.TemporaryDirectory(prefix="refcnn-bench-") as folder:
+        book = workloads.Book(folder)
         process = measuring.refcnn(device)
         try:
-            process.ask("prepare", workload=workloads.Book(folder).network("chapter", "training").description)
-            return {"about": process.about, **process.ask("profile", width=width)}
+            for workload in (
+                [book.network("chapter", "training")] if file is None else _of_file(book, file, batches, shapes)
+            ):
+                process.ask("prepare", workload=workload.description)
+                yield {"about": process.about, "label": workload.label, **process.ask("profile", width=width)}
         finally:
             process.stop()

@@ -177,6 +177,7 @@ class Book:
             "kind": "file",
             "mode": "inference",
             "onnx": str(path),
+            "batch": batch,
             "inputs": [dataclasses.asdict(entry) for entry in inputs],
             "parameters": file.elements,
         }

@@ -11,12 +11,16 @@ import click
 from ..display import shown
 from ..errors import BackendError, ExportError, RefcnnError
 from ..interruption import exit_status, stoppable
-from ..parallel.ranks import RankError, is_started_by_mpi, started_as
+from ..parallel.alone import RankError
+from ..parallel.ranks import is_started_by_mpi, started_as
 from ..parallel.starting import status_told
 from ..version import __version__
 from . import streams
 
-_COMMANDS = ("train", "predict", "show", "export", "devices", "verify", "conform", "bench", "tune")
+_COMMANDS = (
+    *("train", "predict", "show", "serve", "report", "explain", "export", "devices", "verify", "conform", "bench"),
+    "tune",
+)
 
 
 class _Commands(click.Group):

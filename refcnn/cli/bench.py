@@ -58,8 +58,8 @@ from .shapes import InputShape
 @click.option(
     "--profile",
     is_flag=True,
-    help="In place of the scoreboard: the time of each operation and kernel of "
-    "the chapter's training step, by the device's clock, and the host's part.",
+    help="In place of the scoreboard: the time of each operation and kernel of the chapter's training step, or of "
+    "inference with --model, by the device's clock, and the host's part.",
 )
 @click.option("--scaling", is_flag=True, help="In place of the scoreboard: how time and memory grow, with a verdict.")
 @click.option(
@@ -121,16 +121,18 @@ def _measure(devices, quick, rounds, parts, file, batches, shapes, torch_python,
         for option, value in {"--json": json_file, "--plot": plot}.items():
             if value is not None:
                 raise click.UsageError(f"{option} is for the scoreboard: leave it out, or --profile and --scaling.")
-        if file is not None:
-            raise click.UsageError("--profile and --scaling are of refcnn's own networks: leave them out, or --model.")
+        if file is not None and scaling:
+            raise click.UsageError("--scaling is of refcnn's own networks: leave it out, or --model.")
+        if file is None:
+            _refuse_what_is_of_a_file(batches, shapes)
         names = device_names(devices)
         if profile:
-            _profile(names)
+            _profile(names, file, batches, dict(shapes))
         elif not _scaling(names):
             sys.exit(1)
         return
-    if file is None and (batches or shapes):
-        raise click.UsageError("--batch and --shape are for a file: name one with --model.")
+    if file is None:
+        _refuse_what_is_of_a_file(batches, shapes)
     if file is not None and (plot is not None or parts):
         raise click.UsageError("--part and --plot are for the scoreboard: leave them out, or --model.")
     _find_out_whether_it_can_be_saved(json_file, plot)
@@ -187,16 +189,21 @@ def device_names(wanted):
     return names
 
 
-def _profile(names):
+def _refuse_what_is_of_a_file(batches, shapes):
+    if batches or shapes:
+        raise click.UsageError("--batch and --shape are for a file: name one with --model.")
+
+
+def _profile(names, file, batches, shapes):
     from ..bench import running
     from ..tables import terminal_width
 
     for name in names:
-        found = running.profile(name, terminal_width())
-        click.echo(f"{name}: {found['about']}")
-        click.echo(f"  limits {found['gflops']:.0f} GFLOP/s, {found['bandwidth']:.0f} GB/s")
-        for line in found["lines"]:
-            click.echo(line)
+        for found in running.profiles(name, file, batches, shapes, terminal_width()):
+            click.echo(f"{name}: {found['about']}")
+            click.echo(f"  {found['label']}; limits {found['gflops']:.0f} GFLOP/s, {found['bandwidth']:.0f} GB/s")
+            for line in found["lines"]:
+                click.echo(line)
 
 
 def _scaling(names):

@@ -3,15 +3,21 @@
 import math
 import secrets
 import sys
+import textwrap
 
 import click
 
+from ..conformance.subjects.shipped import PACKAGES
 from ..display import shown
 from ..errors import RefcnnError
 from ..tables import table, terminal_width
-from . import message, streams
+from . import message, own_kernels, streams
+from . import world as world_list
 from .ranks import among_ranks
 from .verdicts import CouldNotRun, VerdictCommand, fails_without_verdict
+
+#: Characters of a line where there is no terminal that says how many it has.
+_WIDTH = 120
 
 
 class _Seconds(click.FloatRange):
@@ -28,8 +34,16 @@ class _Seconds(click.FloatRange):
     multiple=True,
     metavar="DEVICE",
     help="all, reference, opencl:PLATFORM:DEVICE, "
-    "oclgrind, onnxruntime, onnxruntime:PROVIDER, or MODULE:OBJECT, an implementation of your own; may be "
+    "oclgrind, onnxruntime, onnxruntime:PROVIDER, another library "
+    f"({', '.join(PACKAGES)}, with or without :DEVICE), or MODULE:OBJECT, an implementation of your own; may be "
     "given several times.  [default: all]",
+)
+@click.option(
+    "--kernel",
+    type=click.Path(),
+    metavar="FILE.cl",
+    help="OpenCL kernels of your own, in a file that says what they compute, on the OpenCL devices and in Oclgrind "
+    "where it is installed.",
 )
 @click.option(
     "--operation", "operations", multiple=True, metavar="NAME", help="May be given several times.  [default: all]"
@@ -56,42 +70,72 @@ class _Seconds(click.FloatRange):
 @click.option(
     "--case-limit",
     type=_Seconds(0, min_open=True),
-    default=60.0,
-    show_default=True,
     metavar="SECONDS",
     help="A case that takes longer counts as hung; the first ones of each row, "
-    "which compile, may take five times as long.",
+    "which compile, may take five times as long.  [default: 60, of --kernel 10]",
 )
 @click.option("--report", "folder", metavar="DIR", help="Write report.json, report.html and a folder for each failure.")
 @click.option("--repro", "case", metavar="CASE", help="Run a saved case in place of drawn ones.")
+@click.option("--strict", is_flag=True, help="What is only suspect counts as wrong.")
 @click.option(
     "--merge",
     is_flag=True,
     help="Test nothing; make one page, merged.html in the folder of --report, of "
     "reports (or folders of them) that are named.",
 )
+@click.option(
+    "--world",
+    is_flag=True,
+    help="Show the list of faults of released implementations; replay those of each --device that is named, add what "
+    "the reports that are named say, and write world.html and world.json in the folder of --report.",
+)
 @click.argument("reports", nargs=-1, metavar="[REPORT.json]...")
-def command(devices, operations, variant, profile, examples, seed, case_limit, folder, case, merge, reports):
+def command(
+    devices,
+    kernel,
+    operations,
+    variant,
+    profile,
+    examples,
+    seed,
+    case_limit,
+    folder,
+    case,
+    strict,
+    merge,
+    world,
+    reports,
+):
     """Hold every operation on every device against a proved error bound.
 
     The device oclgrind runs the OpenCL kernels, in all variants, on tiny cases in the simulator Oclgrind, whose
     reports of races, uninitialised reads and accesses out of bounds are failures. It is slow, so that "all" leaves it
     out: give it few --examples, 5 for a minute or two.
 
-    Exit status: 0 if all conform, 1 if one does not, else 2 if it could not run, or nothing was tested on a device that
-    is named: it offers none of the operations, or cannot be asked the case of --repro. Of those that "all" stands for
-    it is enough that one was tested. After a fault of refcnn's own it is 2 too; REFCNN_TRACEBACK=1 shows where.
+    What is within its proved bound, but beyond what a correct implementation errs by but for one case in thousands, is
+    suspect. That is asked of sums, on cases that are drawn for it; of other operations there is no such verdict.
+
+    Exit status: 0 if all conform, 1 if one does not (or, with --strict, is suspect), else 2 if it could not run, or
+    nothing was tested on a device that is named: it offers none of the operations, or cannot be asked the case of
+    --repro. Of those that "all" stands for it is enough that one was tested. After a fault of refcnn's own it is 2 too;
+    REFCNN_TRACEBACK=1 shows where.
 
     Under mpiexec the ranks share the work, and the first gives the same report.
     """
+    if world:
+        others = (merge or None, strict or None, kernel, variant, examples, seed, case_limit, case, *operations)
+        if any(given is not None for given in others):
+            raise click.UsageError("--world takes --device, --report and reports alone.")
+        sys.exit(world_list.show(devices, folder and _locked(folder), reports))
     if merge:
         _merge(reports, folder)
         return
     if reports:
-        raise click.UsageError(f"{reports[0]} is not looked at without --merge.")
+        raise click.UsageError(f"{reports[0]} is not looked at without --merge or --world.")
     _conform(
         devices,
         folder,
+        kernel=kernel,
         profile=profile,
         examples=examples,
         operations=operations,
@@ -99,12 +143,13 @@ def command(devices, operations, variant, profile, examples, seed, case_limit, f
         seed=seed,
         case=case,
         case_limit=case_limit,
+        strict=strict,
     )
 
 
 @among_ranks
 @fails_without_verdict()
-def _conform(ranks, devices, folder, **given):
+def _conform(ranks, devices, folder, strict, **given):
     from ..conformance.running import runner
 
     specifications, options = ranks.by_first(_planned, devices, folder, **given)
@@ -117,35 +162,56 @@ def _conform(ranks, devices, folder, **given):
         # What was found until then is told of a run that is interrupted, too.
         progress.print_faults()
     # All end with the same status, and only when the first has told everything.
-    sys.exit(ranks.by_first(_concluded, report, options))
+    sys.exit(ranks.by_first(_concluded, report, options, strict))
 
 
-def _planned(devices, folder, **given):
+def _planned(devices, folder, kernel, **given):
     """Return the specifications of the devices and the options, when it is known that a run can be made of them."""
     from ..conformance.running import known_faults, runner
     from ..conformance.subjects import finding as subjects
 
     _check(given["operations"], given["variant"], given["examples"], given["case"])
     known_faults.load(known_faults.file())
+    if kernel is None:
+        specifications = subjects.expand(devices or ("all",), loaded=False)
+        named = subjects.expand((name for name in devices if name != "all"), loaded=False)
+    else:
+        specifications, named, operation = own_kernels.planned(kernel, devices, given["operations"], given["variant"])
+        given["operations"] = (operation,)
     folder = _locked(folder)
-    named = subjects.expand(name for name in devices if name != "all")
     drawn = {
         "seed": secrets.randbits(32) if given["seed"] is None else given["seed"],
         "examples": given["examples"] or runner.PROFILES[given["profile"]],
+        "case_limit": given["case_limit"] or (runner.CASE_LIMIT if kernel is None else own_kernels.CASE_LIMIT),
     }
-    return subjects.expand(devices or ("all",)), runner.Options(**given | drawn, folder=folder, named=named)
+    return specifications, runner.Options(**given | drawn, folder=folder, named=named)
 
 
-def _concluded(report, options):
+def _concluded(report, options, strict):
     """Write the report, print the verdict, and return the exit status."""
     unsaved = None if options.folder is None else _save(report, options.folder)
     untested = [device for device in report.devices if not device.fails and not device.conforms]
+    for line in own_kernels.left_out(report):
+        click.echo(shown(line))
     _print_verdict(report, untested)
     if unsaved is not None:
         click.echo(f"Error: {unsaved}", err=True)
     is_named = any(one.specification in options.named for one in untested)
     could_not_run = unsaved is not None or not report.conforms or is_named
-    return 1 if any(device.fails for device in report.devices) else 2 if could_not_run else 0
+    is_wrong = any(_fails(device) or strict and device.suspects for device in report.devices)
+    return 1 if is_wrong else 2 if could_not_run else 0
+
+
+def _fails(device):
+    """Return whether a device does not conform; of an implementation that could not be loaded nothing is known."""
+    return device.fails and not (device.error is not None and not device.rows and _is_implementation(device))
+
+
+def _is_implementation(device):
+    from ..conformance.subjects import finding as subjects
+    from ..conformance.subjects.implementation import Unloaded
+
+    return isinstance(subjects.find(device.specification, loaded=False), Unloaded)
 
 
 def _check(operations, variant, examples, case):
@@ -196,30 +262,45 @@ def _save(report, folder):
 def _print_verdict(report, untested):
     for device in untested:
         click.echo(f"Nothing was tested on {device.specification}, which {device.unusable or _lack(device)}.")
-    failing = [_what_fails(device) for device in report.devices if device.fails]
+    failing = [_what_fails(device) for device in report.devices if _fails(device)]
+    suspect = [_with_rows(device, device.suspects) for device in report.devices if device.suspects]
     if failing:
         click.echo(f"Not conforming: {', '.join(failing)}.")
-    elif report.conforms:
+    if suspect:
+        click.echo(f"Suspect: {', '.join(suspect)}.")
+    elif not failing and report.conforms:
         click.echo("All others conform." if untested else "All conform.")
 
 
 def _what_fails(device):
     """Return a device and its rows that do not pass, which the end of a log that was cut still names."""
-    rows = [row.name for row in device.rows if not row.passes]
-    return f"{device.specification} ({', '.join(rows)})" if rows else device.specification
+    return _with_rows(device, [row for row in device.rows if not row.passes])
 
 
-def _ratio(ratio):
+def _with_rows(device, rows):
+    names = ", ".join(row.name for row in rows)
+    return f"{device.specification} ({names})" if names else device.specification
+
+
+def _errors(row):
+    """Return the worst error as a share of its bound, of its probable bound, and in ULP, as text, where there is any.
+
+    Of what has no verdict by a probable bound that is said, since it is not known to conform.
+    """
+    if not row.is_compared:
+        return "", "", ""
+    probable = "no verdict" if row.worst_probable is None else _ratio(row.worst_probable)
+    return _ratio(row.worst_ratio), probable, f"{row.worst_ulp:.3g}"
+
+
+def _ratio(number):
     # Beyond the bound it may have forty digits.
-    return f"{ratio:.3f}" if ratio < 1000 else f"{ratio:.3g}"
+    return f"{number:.3f}" if number < 1000 else f"{number:.3g}"
 
 
 def _lack(device):
     """Return why no case ran on a device."""
-    from ..conformance.subjects import finding as subjects
-    from ..conformance.subjects import implementation
-
-    if isinstance(subjects.find(device.specification), implementation.Implementation):
+    if _is_implementation(device):
         functions = [row.operation + ("_backward" if row.direction == "backward" else "") for row in device.rows]
         return f"has none of the functions that were looked for: {', '.join(functions)}"
     return f"does not offer {', '.join(row.name for row in device.rows)}"
@@ -243,7 +324,7 @@ def _printing(base, examples):
         """A bar while a device is tested, then its table; what is at fault when all are tested, to stand at the end."""
 
         def __init__(self):
-            self._faults = []
+            self._devices = []
 
         def device_begins(self, specification, rows):
             self._done = 0
@@ -262,10 +343,10 @@ def _printing(base, examples):
             self._bar.close()
             # What drivers and implementations said may hold anything.
             click.echo(shown(results(device), keep="\n\t"))
-            self._faults.append(faults(device))
+            self._devices.append(device)
 
         def print_faults(self):
-            for text in filter(None, self._faults):
+            if text := faults(self._devices):
                 click.echo(shown(text, keep="\n\t"))
 
     return Printing()
@@ -288,42 +369,71 @@ def results(device):
         lines.append(f"unusable: {device.unusable}")
     if not device.rows:
         return "\n".join(lines)
-    cells = [("operation", "cases", "error/bound", "ULP", "verdict", "seconds")]
+    cells = [("operation", "cases", "error/bound", "probable", "ULP", "verdict", "seconds")]
     offered = [row for row in device.rows if row.verdict != "not offered"]
-    cells += [
-        (row.name, str(row.cases), _ratio(row.worst_ratio), f"{row.worst_ulp:.3g}", row.verdict, f"{row.seconds:.1f}")
-        for row in offered
-    ]
-    lines += table(cells, left=(0, 4), width=terminal_width())
+    cells += [(row.name, str(row.cases), *_errors(row), row.verdict, f"{row.seconds:.1f}") for row in offered]
+    lines += table(cells, left=(0, 5), width=terminal_width())
     missing = [row.name for row in device.rows if row.verdict == "not offered"]
     if missing:
         lines.append(f"not offered: {', '.join(missing)}")
-    lines += [_failure(row, device) for row in device.rows if row.failure is not None and row.passes]
+    lines += [_failure(row, one, device) for row in device.rows for one in row.failures if row.passes]
     return "\n".join(lines)
 
 
-def faults(device):
-    """Return what makes a device fail as text, which is empty if nothing does.
+def faults(devices):
+    """Return what makes devices fail as text, which is empty if nothing does; failures that are alike are one.
 
     Parameters
     ----------
-    device : refcnn.conformance.reports.results.DeviceReport
+    devices : sequence of refcnn.conformance.reports.results.DeviceReport
 
     Returns
     -------
     str
     """
-    lines = [_failure(row, device) for row in device.rows if row.failure is not None and not row.passes]
-    if device.error is not None:
-        further = " any further" if device.rows else ""
-        lines.append(f"\n{device.specification} could not be tested{further}: {device.error}")
+    from ..conformance.reports.failures import Failing, Failures
+
+    rows = [(column, device, row) for column, device in enumerate(devices) for row in device.rows if not row.passes]
+    found = [one for entry in rows for one in Failing.all_of(*entry) if one.failure is not None]
+    lines = list(map(_alike, Failures.of(found).groups))
+    for device in devices:
+        if device.error is not None:
+            further = " any further" if device.rows else ""
+            lines.append(f"\n{device.specification} could not be tested{further}: {device.error}")
     return "\n".join(lines)
 
 
-def _failure(row, device):
-    known = f", known as {row.failure.known}" if row.failure.known else ""
-    lines = [f"\n{row.name} on {device.specification}: {row.verdict}{known}"]
-    lines += [f"  {line}" for line in row.failure.message.rstrip().splitlines()]
-    if row.failure.bundle is not None:
-        lines.append(f"  saved as {row.failure.bundle}")
+def _alike(group):
+    """Return a group of failures as text: the first's message, and what else fails so."""
+    first, *others = group.members
+    if not others:
+        return _failure(first.row, first.failure, first.device)
+    lines, names = [f"\n{first.verdict}, {len(group.members)} alike"], {}
+    for member in group.members:
+        names.setdefault(member.column, (member.device.specification, {}))[1].setdefault(member.row.name)
+    for specification, of_device in names.values():
+        text = f"on {specification}: {', '.join(of_device)}"
+        width = terminal_width() or _WIDTH
+        lines += textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+    if any(_text(member.failure) != _text(first.failure) for member in others):
+        lines.append(f"  the message of {first.row.name} on {first.device.specification}:")
+    lines += _told(first.failure)
+    saved = sum(member.failure.bundle is not None for member in others)
+    if saved:
+        lines.append(f"  and {saved} more, of the others, beside it")
     return "\n".join(lines)
+
+
+def _failure(row, failure, device):
+    known = f", known as {failure.known}" if failure.known else ""
+    verdict = failure.verdict or row.verdict
+    return "\n".join([f"\n{row.name} on {device.specification}: {verdict}{known}", *_told(failure)])
+
+
+def _text(failure):
+    return "\n".join(filter(None, (failure.explanation, failure.message.rstrip())))
+
+
+def _told(failure):
+    lines = [f"  {line}" for line in _text(failure).splitlines()]
+    return lines if failure.bundle is None else [*lines, f"  saved as {failure.bundle}"]

@@ -12,15 +12,16 @@ def among_ranks(command):
     """Let a command's function run as one of the ranks, if MPI has started this process, and give it them first.
 
     Rank 0 alone writes to standard output, and an error of any is shown once; both are the command's own where it runs
-    in one process.
+    in one process. Of the option ``elastic`` it is told how many of the processes are in reserve.
     """
 
     @functools.wraps(command)
     def run(*arguments, **options):
-        from ..parallel.ranks import RankError, joined
+        from ..parallel.alone import RankError
+        from ..parallel.ranks import joined
 
         try:
-            with joined() as ranks:
+            with joined(options.get("elastic") or 0) as ranks:
                 streams.of_first(ranks)
                 return command(ranks, *arguments, **options)
         except RankError as error:
@@ -50,7 +51,7 @@ def use_device(ranks, text, is_open=False):
     return placing.described(ranks, backend.active(), cores)
 
 
-def start_ranks(processes, option):
+def start_ranks(processes, option, reserves=0):
     """Run this very command line again in several processes, but for one option, and end with their exit status.
 
     Parameters
@@ -58,12 +59,14 @@ def start_ranks(processes, option):
     processes : int
     option : str
         Which has asked for it.
+    reserves : int
+        How many more to start, which are in reserve.
     """
     from ..parallel import ranks, starting
 
     if ranks.is_started_by_mpi():
         raise click.UsageError(f"this process was started by MPI already: leave {option} out.")
-    command, remarks = starting.launcher(processes)
+    command, remarks = starting.launcher(processes + reserves)
     for remark in remarks:
         click.echo(f"Warning: {remark}", err=True)
     sys.exit(starting.run([*command, *starting.same_program(option)]))

@@ -25,13 +25,19 @@ from .proof_options import with_options
     help="The image whose features are shown.  [default: the first that the run was validated on]",
 )
 @click.option(
+    "--epoch",
+    type=click.IntRange(0),
+    metavar="N",
+    help="The epoch whose kernels are shown, of a run; 0 is before the first.  [default: that of the best checkpoint]",
+)
+@click.option(
     "--model",
     "named_model",
     metavar="MODULE:FUNCTION",
     help="The model of a run that was trained with one of your own: code is imported only if it is named here.",
 )
 @with_options(*IMAGE_OPTIONS)
-def command(kind, path, out, image, named_model, **said):
+def command(kind, path, out, image, epoch, named_model, **said):
     """Show the first layer's kernels, the feature maps after each convolution, or the curves of a run.
 
     The network is that of a run, or of any ONNX file, whose IMAGE becomes its input as in 'refcnn predict'.
@@ -44,11 +50,15 @@ def command(kind, path, out, image, named_model, **said):
 
     if image is not None and kind != "features":
         raise click.UsageError(f"--image is for features; {kind} need no image.")
+    if epoch is not None and kind != "kernels":
+        raise click.UsageError(f"--epoch is for kernels; leave it out for {kind}.")
     images, folder = ImageOptions(**said), None
     # Where there is neither, the ending tells what was meant.
     if is_file := (os.path.isfile(path) or (path.endswith(".onnx") and not os.path.isdir(path))):
         if named_model is not None:
             raise click.UsageError(f"--model is for the folder of a run: leave it out for {shown(path)}.")
+        if epoch is not None:
+            raise click.UsageError(f"--epoch is for the folder of a run: leave it out for {shown(path)}.")
     else:
         refuse_for_runs(path, images)
     streams.work_goes_on()
@@ -62,11 +72,11 @@ def command(kind, path, out, image, named_model, **said):
         if is_file:
             figures = list(drawing.of_file(path, kind, image, images=images, **figure))
         else:
-            figures = list(drawing.of_run(folder, kind, image, pixel_range=images.pixel_range, **figure))
+            figures = list(drawing.of_run(folder, kind, image, pixel_range=images.pixel_range, epoch=epoch, **figure))
     if is_window:
         plotting.show_windows()
         return
-    target = drawing.default_path(path, kind, image) if out is None else Path(out)
+    target = drawing.default_path(path, kind, image, epoch) if out is None else Path(out)
     is_numbered = len(figures) > 1 or (out is None and kind == "features")
     with report.locked_for(folder, target):
         for saved in drawing.save(figures, target, is_numbered):

@@ -104,7 +104,7 @@ class _Stream:
         if not isinstance(text, str):
             raise TypeError(f"text is written here, not {type(text).__name__}")
         # click tries it with an empty text, and takes no error to be one.
-        if text and (self.ranks is None or self.ranks.is_first):
+        if text and (self.ranks is None or (self.ranks.is_first and not self.ranks.is_in_reserve)):
             self._attempt(lambda: self._stream.write(text))
         return len(text)
 

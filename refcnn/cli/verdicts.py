@@ -7,7 +7,7 @@ import traceback
 import click
 
 from ..errors import RefcnnError
-from ..parallel.ranks import RankError
+from ..parallel.alone import RankError
 from . import message
 
 #: The environment variable that has the traceback printed where refcnn itself fails.

@@ -62,7 +62,7 @@ def command(path, devices, files, shapes, examples, folder, strict):
     if folder is not None:
         folder = runner.writable_folder(folder)
     found = verifying.verify(
-        path, _devices(devices), examples=examples, shapes=dict(shapes), data=files, progress=Bar(Path(path).name)
+        path, executors(devices), examples=examples, shapes=dict(shapes), data=files, progress=Bar(Path(path).name)
     )
     for line in lines(found):
         click.echo(shown(line))
@@ -73,7 +73,14 @@ def command(path, devices, files, shapes, examples, folder, strict):
     sys.exit(1 if found.verdicts & wrong else 0 if len(usable) > 0 else 2)
 
 
-def _devices(wanted):
+def executors(wanted):
+    """Return the executors of files among devices, "all" of them if none are given, as ``verifying.verify`` takes them.
+
+    Raises
+    ------
+    CouldNotRun
+        If one that is named runs no files.
+    """
     from ..conformance.subjects import finding as subjects
     from ..conformance.subjects.backends import BackendSubject
 
@@ -104,7 +111,8 @@ def lines(found):
     """
     cells = [("executor", "inputs", "error/bound", "at", "output off by", "verdict")]
     for result in found.results:
-        numbers = (f"{result.ratio:.3f}", result.node, f"{result.difference:.2g}") if result.examples else ("", "", "")
+        difference = "" if result.difference is None else f"{result.difference:.2g}"
+        numbers = (f"{result.ratio:.3f}", result.node, difference) if result.examples else ("", "", "")
         cells.append((result.name, str(result.examples), *numbers, result.verdict))
     inputs = f"{found.examples} input{'s' * (found.examples != 1)}"
     text = [f"{found.path}: {found.operations} operations, {inputs}"]
@@ -118,7 +126,7 @@ def lines(found):
 
 def _remarks(result):
     if result.unusable:
-        yield f"{result.name} cannot run it: {result.unusable}"
+        yield f"{result.name} was not judged: {result.unusable}"
     for operation, link in sorted(result.faults):
         yield f"{result.name} is known to compute {operation} wrongly: {link}"
     if result.suspicion:

@@ -56,7 +56,7 @@ def load(
         path: a folder of IDX files named as MNIST's are, an .npz file with x
         and y, or a folder with one sub-folder of images for each class. A
         name goes before a path; write ./mnist for a folder of that name. A
-        folder may also hold x.npy and y.npy, which are mapped into memory.
+        folder may also hold x.npy and y.npy, whose images are read when they are needed.
     data_dir : str or os.PathLike, optional
         Where ``mnist`` looks first.
     pixel_range : (float, float), optional

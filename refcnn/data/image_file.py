@@ -1,6 +1,7 @@
 """Reading one image file."""
 
 import contextlib
+import dataclasses
 import io
 import os
 import threading
@@ -71,15 +72,46 @@ class _Bounded(io.BufferedReader):
     Parameters
     ----------
     file : binary file
+
+    Attributes
+    ----------
+    size : int
+        The bytes that it holds.
     """
 
     def __init__(self, file):
-        self._size = os.fstat(file.fileno()).st_size
+        self.size = os.fstat(file.fileno()).st_size
         super().__init__(file.detach())
 
     def read(self, size=-1):
         """Read as a file does."""
-        return super().read(size if size is None else min(size, self._size))
+        return super().read(size if size is None else min(size, self.size))
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageBytes:
+    """What an image file holds that lies nowhere; it is read wherever the path of one is.
+
+    Attributes
+    ----------
+    name : str
+        What messages call it.
+    content : bytes
+    """
+
+    name: str
+    content: bytes
+
+    def __str__(self):
+        return self.name
+
+
+def _open(source):
+    """Return a binary file of what an image file holds, and how many bytes that is."""
+    if isinstance(source, ImageBytes):
+        return io.BytesIO(source.content), len(source.content)
+    file = _Bounded(open_plain(source))
+    return file, file.size
 
 
 @contextlib.contextmanager
@@ -90,8 +122,9 @@ def opened(path):
     try:
         # Pillow warns of damage that it can read past, without naming the file; too large an image must not pass.
         # Given a path, it would map uncompressed pixels into memory, and turn them while it reads them.
-        with _quiet, _Bounded(open_plain(path)) as file, Image.open(file, formats=FORMATS) as image:
-            _refuse_size(image, path, os.fstat(file.fileno()).st_size)
+        content, size = _open(path)
+        with _quiet, content as file, Image.open(file, formats=FORMATS) as image:
+            _refuse_size(image, path, size)
             yield image
     except DataError:
         raise
@@ -185,7 +218,7 @@ def read_image(path, channels, height, width, resize=True, fit="stretch", filter
 
     Parameters
     ----------
-    path : str or os.PathLike
+    path : str, os.PathLike or ImageBytes
         A PNG, JPEG, BMP, GIF, TIFF or WebP file.
     channels : int
         1 for grey (ITU-R 601 luma, as Pillow converts), 3 for RGB.

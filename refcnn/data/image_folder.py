@@ -1,7 +1,6 @@
 """Data sets in folders of images, one sub-folder for each class."""
 
 import collections
-import contextlib
 import math
 import os
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from ..display import is_text
 from ..errors import DataError
+from ..machine import memory
 from .dataset import DataSet
 from .image_file import SUFFIXES, is_grey, opened, upright_size
 from .preprocessing import Preprocessing
@@ -71,7 +71,7 @@ def read(path, image_size=None, image_fit=None, in_memory=None):
         notes += (f"The images in {folders[TEST]} are kept apart: neither trained on nor judged by.",)
     if in_memory is None:
         size = math.prod(preprocessing.shape) * sum(len(listing.files) for listing in listings)
-        in_memory = size <= _memory() * MOST_OF_MEMORY
+        in_memory = size <= memory() * MOST_OF_MEMORY
     classes = list(listings[0].classes)
     names = _class_names(classes)
     found = []
@@ -148,13 +148,6 @@ def _held(images, path):
             "Make the images smaller, by --image-size for example, or have them decoded as they are needed, by "
             "--no-in-memory."
         ) from error
-
-
-def _memory():
-    """Return the bytes of memory that the machine has; where that is not told, endlessly many."""
-    with contextlib.suppress(AttributeError, OSError, ValueError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return math.inf
 
 
 def _class_names(folders):

@@ -1,4 +1,4 @@
-"""Data sets in folders of NumPy's .npy files, whose images lie mapped into memory."""
+"""Data sets in folders of NumPy's .npy files, whose images stay there until they are needed."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def read_folder(path):
     """Read a data set from a folder that holds x.npy and y.npy, or x_train.npy, y_train.npy, x_test.npy and y_test.npy.
 
     All is as of :func:`refcnn.data.npz.read`, where these are arrays of one
-    file, but that images stay in their files, mapped into memory, so that they
+    file, but that images stay in their files and are read when needed, so that they
     may be larger than it: of them only bool, uint8, uint16 and float32 are taken.
 
     Parameters

@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import ArgumentError, DataError
 from ..typing import ArrayLike, PathLike
 from . import usual
-from .image_file import read_image
+from .image_file import ImageBytes, read_image
 from .sizing import DEFAULT_FILTER, FILTERS, FITS
 from .stored import extremes, parts
 
@@ -189,12 +189,12 @@ class Preprocessing:
         ends = self.black * self.scale, self.white * self.scale
         return usual.strangeness(image * np.float64(self.scale), self.usual, ends)
 
-    def load_image(self, path: PathLike) -> np.ndarray:
+    def load_image(self, path: PathLike | ImageBytes) -> np.ndarray:
         """Read an image file in the form that the data set stores; ``apply`` then makes it the network's input.
 
         Parameters
         ----------
-        path : str or os.PathLike
+        path : str, os.PathLike or ImageBytes
             The image file.
 
         Returns

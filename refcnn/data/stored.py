@@ -1,5 +1,6 @@
 """Images that are read from their files as they are needed."""
 
+import operator
 import os
 
 import numpy as np
@@ -106,7 +107,7 @@ class ImageFiles(StoredImages):
 
 
 class MappedImages(StoredImages):
-    """Images of one array that lies mapped into memory.
+    """Images of one array, which are read from its file.
 
     Parameters
     ----------
@@ -127,12 +128,35 @@ class MappedImages(StoredImages):
         return MappedImages(self._path, self._array, self._state, self._positions[indices], self._known)
 
     def _read(self, positions):
-        # Before, since reading past the end of a file that was cut ends the process; and after, for what is written
-        # meanwhile.
         require_state(self._path, self._state)
-        x = np.array(self._array[positions])
+        x = np.zeros((len(positions), *self.shape[1:]), self.dtype)
+        try:
+            # Memory that is mapped past the end of a file which is cut meanwhile ends the process when it is touched.
+            with open(self._path, "rb") as file:
+                if self._array.flags.c_contiguous:
+                    self._read_images(file, x, positions)
+                elif len(positions):
+                    self._read_pixels(file, x, positions)
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
+        # For what is written meanwhile.
         require_state(self._path, self._state)
         return x
+
+    def _read_images(self, file, x, positions):
+        for row, position in zip(x.reshape(len(x), -1).view(np.uint8), positions, strict=True):
+            file.seek(self._array.offset + int(position) * row.nbytes)
+            file.readinto(row)
+
+    def _read_pixels(self, file, x, positions):
+        """Read what lies in Fortran's order: beside each other one pixel of all images."""
+        first = int(positions.min())
+        part = np.zeros(int(positions.max()) - first + 1, self.dtype)
+        each, *strides = self._array.strides
+        for pixel in np.ndindex(self.shape[1:]):
+            file.seek(self._array.offset + first * each + sum(map(operator.mul, pixel, strides)))
+            file.readinto(part.view(np.uint8))
+            x[:, *pixel] = part[positions - first]
 
 
 def _all(count, positions, known):
@@ -152,10 +176,14 @@ def state_of(path):
     try:
         status = os.stat(path)
     except OSError as error:
-        raise DataError(
-            f"{path} could not be read: {error.strerror}. Leave a data set's files as they are while it is read."
-        ) from error
+        raise _unreadable(path, error) from error
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _unreadable(path, error):
+    return DataError(
+        f"{path} could not be read: {error.strerror}. Leave a data set's files as they are while it is read."
+    )
 
 
 def require_state(path, state):

@@ -119,7 +119,7 @@ class TimeLimit(Callback):
 
     def on_batch_end(self, loop: "Loop") -> None:
         """Stop where the time is over, on the first of several ranks that looks."""
-        if any(loop.ranks.largest(time.monotonic() >= self._end)):
+        if any(loop.ranks.largest(time.monotonic() >= self._end, is_limited=True)):
             loop.stop()
 
 

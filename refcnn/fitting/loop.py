@@ -11,8 +11,9 @@ from .. import backend as backends
 from ..errors import ArgumentError, NonFiniteLossError
 from ..layers import normalization_over_ranks
 from ..model import describe_unlisted
-from ..parallel.ranks import ALONE, LostRankError
+from ..parallel.alone import ALONE, LostRankError
 from ..stored import Parameter
+from ..variable import Variable
 from . import freezing, metrics, schedules
 from .summing import StepSum
 
@@ -125,6 +126,11 @@ class Loop:
         """The loss of the last batch; to read it waits for the device."""
         return self._read_loss(len(self.losses) - 1)
 
+    @property
+    def is_stopped(self):
+        """Whether :meth:`stop` was called, so that no further epoch comes."""
+        return self._is_stopped
+
     def stop(self):
         """End the training: in an epoch after the batch in hand, which then is the epoch's last."""
         self._is_stopped = True
@@ -155,9 +161,18 @@ class Loop:
             finally:
                 self.optimizer.lr = self.base_rate
 
+    def regroup(self):
+        """Learn anew what the others compute with, once ranks have come or gone."""
+        self._sum = StepSum(self.model, self.ranks)
+
     def judged(self):
         """Return a context in which the model has the weights by which it is judged: the averages, if any are kept."""
         return self.optimizer.averaged() if self.is_averaging else contextlib.nullcontext()
+
+    @property
+    def timing(self):
+        """The Timing of the last step's sums over ranks, None where there were none beside it."""
+        return self._sum.timing
 
     @property
     def is_averaging(self):
@@ -220,12 +235,15 @@ class Loop:
             return self._sum.of_micro_batches(batch, self._computed)
         if self.ranks.size == 1:
             return self._computed(batch)
-        return self._sum(*self._computed_part(batch), batch.share)
+        return self._sum(lambda gradients_of: self._computed_part(batch, gradients_of), batch.share)
 
-    def _computed_part(self, batch):
+    def _computed_part(self, batch, gradients_of):
+        def compute():
+            return self._computed(batch, gradients_of)
+
         if self._synchronises:
-            return normalization_over_ranks.computed(self.ranks, lambda: self._computed(batch), not batch.size)
-        return self._computed(batch) if batch.size else (None, None)
+            return normalization_over_ranks.computed(self.ranks, compute, not batch.size)
+        return compute() if batch.size else (None, None)
 
     @contextlib.contextmanager
     def _undone_if_a_rank_is_lost(self):
@@ -240,7 +258,7 @@ class Loop:
                 entry.put(backend, array)
             raise
 
-    def _computed(self, batch):
+    def _computed(self, batch, gradients_of=Variable.grad):
         """Return the loss and the gradients of a batch, or of this rank's part of one its share of them."""
         with self.model.train(), mode.part_of_batch(batch.first, batch.size):
             output = self.model(*batch.inputs)
@@ -249,7 +267,7 @@ class Loop:
             else:
                 loss = self._loss(output, batch.target)
                 loss = loss if batch.share == 1 else loss * batch.share
-        gradients = loss.grad()
+        gradients = gradients_of(loss)
         self._check_listed(gradients)
         return loss, gradients
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..data import one_hot
 from ..errors import NonFiniteLossError
 from ..layers.softmax_cross_entropy import softmax_cross_entropy
-from ..parallel.ranks import ALONE, Alone
+from ..parallel.alone import ALONE, Alone
 from ..variable import Variable
 from .sources import Batch, Source
 

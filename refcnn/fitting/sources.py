@@ -12,7 +12,7 @@ from ..data import DataSet
 from ..data.ahead import ahead, reading_threads
 from ..data.augment import Augmenter, Draws
 from ..errors import ArgumentError, DataError, ShapeError
-from ..parallel.ranks import ALONE, Alone
+from ..parallel.alone import ALONE, Alone
 from ..philox import permutation
 from ..variable import Variable
 

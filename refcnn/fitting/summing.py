@@ -1,6 +1,8 @@
 """The sum of a step over the ranks: the one place where they exchange what training computes."""
 
 import math
+import time
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,6 +11,22 @@ from ..errors import ArgumentError
 from ..parallel.tree_sum import TreeSum
 from ..philox import generator
 from ..variable import Grads
+from .buckets import Buckets, parts
+
+
+class Timing(NamedTuple):
+    """Seconds that the sums of a step took.
+
+    Attributes
+    ----------
+    waited : float
+        For which the step itself waited for them, after its backward pass; and for the other ranks.
+    sums : tuple of float
+        Each, in their order, with what others let this rank wait for theirs.
+    """
+
+    waited: float
+    sums: tuple[float, ...]
 
 
 class StepSum:
@@ -23,27 +41,41 @@ class StepSum:
     model : Model
         With the same parameters on all ranks.
     ranks : Ranks or Alone
+
+    Attributes
+    ----------
+    timing : Timing or None
+        Of the last step whose sums went on beside the backward pass.
     """
+
+    timing = None
 
     def __init__(self, model, ranks):
         self._model, self._ranks, self._descriptions = model, ranks, None
 
-    def __call__(self, loss, gradients, share):
-        """Return the loss of the whole batch, a float, and its gradients.
+    def __call__(self, compute, share):
+        """Return the loss of the whole batch, a float, and its gradients, which are summed as they are found.
 
         Parameters
         ----------
-        loss : Variable or None
-            This rank's share of the loss, None where it has no example.
-        gradients : Grads or None
-            Of that share.
+        compute : callable
+            Is given what returns the gradients of a loss, in the place of :meth:`refcnn.Variable.grad`; returns this
+            rank's share of the loss, a Variable, and its gradients, or None and None where it has no example.
         share : float
         """
-        (stream,) = self._ranks.largest(generator.stream)
-        entries = self._entries()
-        sums = self._ranks.sum(*_terms(*entries, loss, gradients, share, self._ranks.is_first))
+        backend, summed = backends.active(), []
+        with self._ranks.aside() as sums:
+            buckets = Buckets(lambda: self._entries()[0], sums, backend)
+            loss, _ = compute(buckets.gradients_of)
+            buckets.end()
+            entries = self._entries()
+            others = _others(*entries, loss, buckets.found, share, self._ranks.is_first)
+            sums.put(lambda add: summed.append(add(others)))
+            begun = time.perf_counter()
+            (stream,) = self._ranks.complete(sums, generator.stream)
+            self.timing = Timing(time.perf_counter() - begun, tuple(sums.seconds))
         generator.state = generator.seed, stream
-        return _taken(*entries, *sums)
+        return _taken(*entries, [(entry, buckets.summed[entry]) for entry in entries[0]], *summed)
 
     def of_micro_batches(self, batch, compute):
         """Return the same of a batch's micro-batches, whose results have one order, whichever rank computes which.
@@ -71,10 +103,13 @@ class StepSum:
             stream = max(stream, generator.stream)
         entries = entries or self._entries()
         sums = sums or _sums_of(_terms(*entries, None, None, 0.0, False), batch.first)
+        of_parameters, others = self._ranks.sum_terms(batch.count, *sums)
+        # After the sums, in which a rank is given up that does not come.
         (stream,) = self._ranks.largest(stream)
-        totals = self._ranks.sum_terms(batch.count, *sums)
         generator.state = generator.seed, stream
-        return _taken(*entries, *totals)
+        backend = backends.active()
+        gradients = [(entry, backend.array(part)) for entry, part in parts(entries[0], of_parameters)]
+        return _taken(*entries, gradients, others)
 
     def _entries(self):
         # Looked up in each step, since layers may make more of them, and what is frozen may change.
@@ -119,34 +154,34 @@ def _terms(parameters, buffers, loss, gradients, share, is_first):
     """Return what a part of a batch adds: to the gradients, and to all else; two arrays of one axis."""
     found = {} if gradients is None else {entry: array for entry, array in gradients if entry.is_parameter}
     backend = backends.active()
-    of_parameters = np.empty(sum(map(_size, parameters)), backend.dtype)
-    for entry, part in _parts(parameters, of_parameters):
+    of_parameters = np.empty(sum(math.prod(entry.shape) for entry in parameters), backend.dtype)
+    for entry, part in parts(parameters, of_parameters):
         part[...] = backend.to_host(found[entry]) if entry in found else 0
+    return of_parameters, _others(parameters, buffers, loss, found, share, is_first)
+
+
+def _others(parameters, buffers, loss, found, share, is_first):
+    """Return what a part of a batch adds to all but the gradients: the loss, what has gradients, the buffers."""
     others = [
         [0.0 if loss is None else float(loss)],
         [entry in found for entry in parameters],
         *(_said(entry, share, is_first) for entry in buffers),
     ]
-    return of_parameters, np.concatenate(others, dtype=np.float64)
+    return np.concatenate(others, dtype=np.float64)
 
 
 def _sums_of(terms, first):
     return [TreeSum(first, term.size, term.dtype) for term in terms]
 
 
-def _taken(parameters, buffers, of_parameters, others):
+def _taken(parameters, buffers, gradients, others):
     """Let the layers know what they learned of the whole batch, and return its loss and its gradients."""
-    backend = backends.active()
     # Of a parameter on which no part of the loss depends there is no gradient, rather than one of zeros.
     is_found = others[1 : 1 + len(parameters)]
-    for entry, part in _parts(buffers, others[1 + len(parameters) :]):
+    for entry, part in parts(buffers, others[1 + len(parameters) :]):
         entry.set(part.astype(entry.dtype))
-    pairs = [
-        (entry, backend.array(part))
-        for (entry, part), count in zip(_parts(parameters, of_parameters), is_found, strict=True)
-        if count
-    ]
-    return float(others[0]), Grads.of(backend, pairs)
+    pairs = [pair for pair, count in zip(gradients, is_found, strict=True) if count]
+    return float(others[0]), Grads.of(backends.active(), pairs)
 
 
 def _said(buffer, share, is_first):
@@ -158,16 +193,3 @@ def _said(buffer, share, is_first):
         share = float(is_first)
     array = buffer.as_ndarray().astype(np.float64).reshape(-1)
     return array * share if share else np.zeros_like(array)
-
-
-def _size(entry):
-    return math.prod(entry.shape)
-
-
-def _parts(entries, flat):
-    """Yield each of several variables with its part of an array, in its shape."""
-    first = 0
-    for entry in entries:
-        end = first + _size(entry)
-        yield entry, flat[first:end].reshape(entry.shape)
-        first = end

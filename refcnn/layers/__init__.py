@@ -28,6 +28,13 @@ STORED_SHAPES = {}
 #: before anything is.
 COUNTS = {}
 
+#: Among which operations it is listed: the name of a page, on which it would stand were it one line; ``window`` where
+#: one slides over images; ``shape`` where numbers are moved; None of the other layers. On pages it is the page.
+FAMILY = None
+
+#: What users call where that is neither a layer nor a function of the operation's name.
+FUNCTION = None
+
 #: Which of the inputs holds kernels that slide over images, (K, C/groups, kh, kw), for plots to show.
 KERNELS = None
 

@@ -22,6 +22,8 @@ from .pooling import (
     window_from_onnx,
 )
 
+FAMILY = "window"
+
 #: The first version of ONNX's AveragePool whose windows may have gaps.
 _OPSET_WITH_DILATIONS = 19
 

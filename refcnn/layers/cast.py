@@ -7,6 +7,8 @@ from ..function import apply
 from ..typing import DTypeLike
 from ..variable import Input, Variable, as_variable
 
+FAMILY = "shape"
+
 #: It takes whatever there is.
 DTYPES = (formats.ANY,)
 

@@ -21,6 +21,7 @@ from .convolution import (
     stored_shapes,
 )
 
+FAMILY = "window"
 KERNELS = 1
 KEEPS_INPUT = True
 

@@ -21,6 +21,7 @@ from .convolution import (
     stored_shapes,
 )
 
+FAMILY = "window"
 KEEPS_INPUT = True
 
 

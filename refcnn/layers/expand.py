@@ -8,6 +8,8 @@ from ..function import apply
 from ..shapes import broadcast_count, broadcast_shape
 from ..variable import Input, Variable, as_variable
 
+FAMILY = "shape"
+
 #: It moves whatever there is.
 DTYPES = (ANY,)
 #: What stands in the place of functions of NumPy, for messages.

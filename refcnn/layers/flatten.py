@@ -6,6 +6,8 @@ from ..function import apply
 from ..layer import Layer
 from ..variable import Input, Variable, as_variable
 
+FAMILY = "shape"
+
 #: It moves whatever there is.
 DTYPES = (ANY,)
 

@@ -7,6 +7,8 @@ from ..function import apply
 from ..variable import Input, Variable, as_variable
 from .indexing import indices_of
 
+FAMILY = "shape"
+
 #: It moves whatever there is.
 DTYPES = (ANY, INTEGERS)
 #: What stands in the place of functions of NumPy, for messages.

@@ -5,6 +5,8 @@ from ..layer import Layer
 from ..variable import Input, Variable, as_variable
 from .convolution import check_images
 
+FAMILY = "window"
+
 
 class GlobalAveragePool2d(Layer):
     """The mean of each channel of each image."""

@@ -5,6 +5,8 @@ from ..layer import Layer
 from ..variable import Input, Variable, as_variable
 from .convolution import check_images
 
+FAMILY = "window"
+
 
 class GlobalMaxPool2d(Layer):
     """The largest pixel of each channel of each image.

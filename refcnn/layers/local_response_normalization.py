@@ -10,6 +10,8 @@ from ..function import apply
 from ..layer import Layer
 from ..variable import Input, Variable, as_variable
 
+FAMILY = "normalization"
+
 
 class LocalResponseNormalization(Layer):
     """Each value divided by what its neighbours along the channels amount to: y = x / (bias + alpha mean of x^2)^beta.

@@ -6,6 +6,8 @@ from ..layer import Layer
 from ..variable import Input, Variable
 from .softmax import along_axis, read_along_axis
 
+FAMILY = "activation"
+
 
 class LogSoftmax(Layer):
     """Logits as logarithms of probabilities, which sum to one along an axis.

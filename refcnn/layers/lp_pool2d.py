@@ -21,6 +21,7 @@ from .pooling import (
     window_from_onnx,
 )
 
+FAMILY = "window"
 KEEPS_INPUT = True
 
 #: The first version of ONNX's LpPool whose windows may have gaps.

@@ -7,6 +7,7 @@ from ..function import apply
 from ..shapes import matrix_product_shape
 from ..variable import Input, Variable, as_variable
 
+FAMILY = "arithmetic"
 KEEPS_INPUT = True
 
 IN_PLACE_OF_NUMPY = dict.fromkeys(("dot", "inner", "vdot"), "refcnn.matmul(a, b)")

@@ -20,6 +20,7 @@ from .pooling import (
     window_from_onnx,
 )
 
+FAMILY = "window"
 KEEPS_INPUT = True
 
 

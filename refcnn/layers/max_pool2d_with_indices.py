@@ -3,6 +3,7 @@
 The function is :func:`refcnn.max_pool2d` with ``return_indices=True``.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy as np
 from ..shapes import image_slices, padded_sizes, reached_padding
 from . import max_pool2d
 from .pooling import is_padded_little
+
+FAMILY = "window"
+FUNCTION = functools.partial(max_pool2d.max_pool2d, return_indices=True)
 
 
 def to_onnx(graph, x, **window):

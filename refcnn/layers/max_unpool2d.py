@@ -17,6 +17,7 @@ from ..variable import Input, Variable, as_variable
 from .convolution import check_images
 from .pad import pad
 
+FAMILY = "window"
 DTYPES = (FLOATS, frozenset({INT64.dtype}))
 
 

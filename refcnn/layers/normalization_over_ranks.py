@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..function import apply
 from ..mode import setting
-from ..parallel.ranks import Alone
+from ..parallel.alone import Alone
 from ..tape import Node
 from ..variable import Variable
 
@@ -37,12 +37,12 @@ def computed(ranks: Alone, compute: Callable[[], tuple[Any, Any]], is_idle: bool
         Whether this rank has no example; it gets None and None.
     """
     if is_idle:
-        while size := ranks.largest(0)[0]:
+        while size := ranks.largest(0, is_limited=True)[0]:
             ranks.sum(np.zeros(size))
         return None, None
     with setting(_ranks, ranks):
         found = compute()
-    ranks.largest(0)
+    ranks.largest(0, is_limited=True)
     return found
 
 
@@ -120,6 +120,6 @@ class _Merged:
 
 
 def _sum(ranks, array):
-    ranks.largest(array.size)
+    ranks.largest(array.size, is_limited=True)
     (total,) = ranks.sum(array.astype(np.float64).reshape(-1))
     return total.reshape(array.shape)

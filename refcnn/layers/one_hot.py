@@ -15,6 +15,8 @@ from ..variable import Input, Variable
 from .cast import cast
 from .indexing import indices_of
 
+FAMILY = "shape"
+
 #: Indices.
 DTYPES = (formats.INTEGERS,)
 #: What stands in the place of functions of NumPy, for messages.

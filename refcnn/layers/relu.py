@@ -4,6 +4,8 @@ from ..function import apply
 from ..layer import Layer
 from ..variable import Input, Variable, as_variable
 
+FAMILY = "activation"
+
 
 class Relu(Layer):
     """y = max(x, 0), element by element; x of any shape."""

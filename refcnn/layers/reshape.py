@@ -10,6 +10,8 @@ from ..function import apply
 from ..shapes import reshaped
 from ..variable import Input, Variable, as_variable
 
+FAMILY = "shape"
+
 #: It moves whatever there is.
 DTYPES = (ANY,)
 #: What stands in the place of functions of NumPy, for messages.

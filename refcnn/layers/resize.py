@@ -14,6 +14,8 @@ from ..interpolation import resized_axes, scale_in_float32, tables
 from ..layer import Layer
 from ..variable import Input, Variable, as_variable
 
+FAMILY = "shape"
+
 #: The nearest element is moved, whatever it is.
 DTYPES = (ANY,)
 

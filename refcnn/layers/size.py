@@ -4,6 +4,8 @@ from ..formats import ANY
 from ..function import apply
 from ..variable import Input, Variable, as_variable
 
+FAMILY = "shape"
+
 #: It counts whatever there is.
 DTYPES = (ANY,)
 

@@ -6,6 +6,8 @@ from ..function import apply
 from ..layer import Layer
 from ..variable import Input, Variable, as_variable
 
+FAMILY = "activation"
+
 
 class Softmax(Layer):
     """Logits as probabilities, which sum to one along an axis.

@@ -20,6 +20,8 @@ from .reshape import reshape, squeeze, unsqueeze
 from .transpose import transpose
 from .where import where
 
+FAMILY = "loss"
+
 
 def softmax_cross_entropy(
     output: Input,

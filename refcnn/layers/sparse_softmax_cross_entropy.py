@@ -3,8 +3,11 @@
 import numpy as np
 
 from ..formats import FLOATS, INT64
+from .softmax_cross_entropy import softmax_cross_entropy
 
+FAMILY = "loss"
 DTYPES = (FLOATS, frozenset({INT64.dtype}))
+FUNCTION = softmax_cross_entropy
 
 
 def to_onnx(graph, x, t, *, class_weight, label_smoothing, ignore_index, reduce_sum):

@@ -9,6 +9,8 @@ from ..formats import ANY
 from ..function import apply
 from ..variable import Input, Variable, as_variable
 
+FAMILY = "shape"
+
 #: It moves whatever there is.
 DTYPES = (ANY,)
 #: What stands in the place of functions of NumPy, for messages.

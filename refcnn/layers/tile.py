@@ -9,6 +9,8 @@ from ..function import apply
 from ..variable import Input, Variable, as_variable
 from .reshape import reshape
 
+FAMILY = "shape"
+
 #: It moves whatever there is.
 DTYPES = (ANY,)
 #: What stands in the place of functions of NumPy, for messages.

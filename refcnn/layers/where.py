@@ -6,6 +6,8 @@ from ..shapes import broadcast_count
 from ..variable import Input, Variable
 from .page import broadcast
 
+FAMILY = "shape"
+
 #: The condition's, then those of what is chosen.
 DTYPES = (TRUTH_VALUES, ANY)
 ALIKE_FROM = 1

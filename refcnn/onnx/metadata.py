@@ -7,7 +7,7 @@ import json
 
 from ..data import Preprocessing
 from ..errors import DataError
-from ..reading import check, parse_json
+from ..reading import COUNT, check, parse_json
 
 CERTIFICATE_KEY = "refcnn.certificate"
 CLASSES_KEY, PREPROCESSING_KEY, SCORES_KEY = "refcnn.classes", "refcnn.preprocessing", "refcnn.scores"
@@ -40,6 +40,24 @@ def entries(classes, preprocessing, graph):
 def enter_certificate(model, certificate):
     """Enter the :class:`~refcnn.onnx.proof.certifying.Certificate` of a model, an onnx.ModelProto."""
     model.metadata_props.add(key=CERTIFICATE_KEY, value=json.dumps(certificate.to_json()))
+
+
+def certificate(model):
+    """Return what a file's metadata say of the classes that no rounding can change, a dict, or None.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        If they hold something else under refcnn's name.
+    """
+    said = parse_json(_values(model).get(CERTIFICATE_KEY, "null"))
+    if said is not None:
+        names = ("images", "proved", "probable")
+        properties = dict.fromkeys(names, COUNT)
+        check(
+            said, {"type": "object", "properties": properties, "required": list(names), "additionalProperties": False}
+        )
+    return said
 
 
 def scores(model, output):

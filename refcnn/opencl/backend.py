@@ -42,6 +42,13 @@ class OpenCL:
         """Copy a device array to the host."""
         return self.device.to_host(array)
 
+    def start_reading(self, array, host):
+        """Begin to copy a device array as :meth:`refcnn.backend.Reference.start_reading` says.
+
+        What is launched after it is not waited for.
+        """
+        return self.device.start_reading(array, host)
+
     def operation(self, stem):
         """Return the module that holds ``forward`` and ``backward`` of an operation."""
         return rooms.require(rooms.OPENCL, stem)

@@ -1,13 +1,14 @@
 """What each rank computes with: its share of the processor's cores, and one of the devices."""
 
 import os
-from typing import TYPE_CHECKING, Any
+import platform
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import backend
 from ..errors import ArgumentError
 
 if TYPE_CHECKING:
-    from .ranks import Alone
+    from .alone import Alone
 
 #: By which PoCL is told how many threads to start: it does not look at which cores a process may run on.
 _POCL_THREADS = ("POCL_MAX_PTHREAD_COUNT", "POCL_CPU_MAX_CU_COUNT")
@@ -27,10 +28,44 @@ def share_cores(ranks: "Alone") -> int | None:
         return len(cores)
     sharing = [rank for rank, found in enumerate(ranks.gather((ranks.host, cores))) if found == (ranks.host, cores)]
     cores = part_of(cores, sharing.index(ranks.rank), len(sharing))
+    _bind(cores)
+    return len(cores)
+
+
+def _bind(cores):
     os.sched_setaffinity(0, cores)
     for name in _POCL_THREADS:
         os.environ.setdefault(name, str(len(cores)))
-    return len(cores)
+
+
+class Place(NamedTuple):
+    """What a rank computes with.
+
+    Attributes
+    ----------
+    host : str
+    device : str
+        A backend's specification.
+    cores : tuple of int
+        Empty where the system does not tell.
+    """
+
+    host: str
+    device: str
+    cores: tuple[int, ...]
+
+
+def own_place() -> Place:
+    """Return with what this process computes."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else ()
+    return Place(platform.node(), backend.active().name, tuple(cores))
+
+
+def take(place: Place) -> None:
+    """Compute from now on with what a rank did that was lost: on another machine with a device of that name there."""
+    if place.host == platform.node() and place.cores:
+        _bind(place.cores)
+    backend.use_backend(place.device)
 
 
 def part_of(cores: list[int], rank: int, size: int) -> list[int]:

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from .. import program
 from ..errors import ArgumentError, CheckpointError, DataError
 from ..reading import read_plain, reading
 from .image_options import ImageOptions
@@ -29,7 +30,7 @@ def open_classifier(path, *, named_model=None, images=None, **options):
         return FileClassifier(path, images, **options)
     run = RunFolder.open(path, named_model)
     if run.has_own_model and named_model is None and run.is_exported:
-        return FileClassifier(run.model_file, images, **options)
+        return FileClassifier(run.model_file, images, data=run.configuration.data, **options)
     return RunClassifier(run, images)
 
 
@@ -43,19 +44,32 @@ class RunClassifier:
     preprocessing : Preprocessing
     dtype : str
         Of the input.
+    onnx_file : pathlib.Path or None
+        What was exported of it.
+    output_number : int
+        Which of the network's outputs the scores are.
+    data : str
+        The data set, as it was named.
+    kind : str
+        What these are, one of :data:`refcnn.onnx.metadata.SCORES`.
     """
 
-    dtype = "float32"
+    dtype, output_number, kind = "float32", 0, "logits"
 
     def __init__(self, run, images):
-        self.path, self._model = run.path, run.best_model()
+        self.path, self._model, self.data = run.path, run.best_model(), run.configuration.data
+        self.onnx_file = run.model_file if run.is_exported else None
         self.classes = run.configuration.classes
         self.preprocessing = run.configuration.preprocessing.with_pixel_range(images.pixel_range)
         self.preprocessing.require_pixel_range()
 
     def scores(self, x):
         """Return the scores of a batch, float64 (N, K), and what they are."""
-        return np.asarray(self._model(x).as_ndarray(), np.float64), "logits"
+        return np.asarray(self._model(x).as_ndarray(), np.float64), self.kind
+
+    def traced(self, x):
+        """Return the :class:`~refcnn.program.Program` of the network on a batch."""
+        return program.trace(self._model, x)
 
 
 class FileClassifier:
@@ -69,17 +83,28 @@ class FileClassifier:
     preprocessing : Preprocessing
     dtype : str
         Of the input.
+    onnx_file : str or os.PathLike
+        The same path.
+    output_number : int
+        Which of the network's outputs the scores are.
+    data : str or None
+        The data set, as it was named, of a run.
+    kind : str
+        What these are, one of :data:`refcnn.onnx.metadata.SCORES`.
     """
 
-    def __init__(self, path, images, *, backend=None, classes=None, output=None, scores=None):
+    def __init__(self, path, images, *, backend=None, classes=None, output=None, scores=None, data=None):
         from ..onnx.reading.image_model import open_image_model
 
         self._model = open_image_model(path, backend)
-        self.path, self.dtype = path, self._model.input.dtype
+        self.path = self.onnx_file = path
+        self.data = data
+        self.dtype = self._model.input.dtype
         self.preprocessing = images.preprocessing(self._model, advice=_NAMES)
         names = self._model.classes if classes is None else read_classes(classes)
         found = self._model.run(np.zeros((1, *self.preprocessing.shape), self.dtype))
         self._output = _output_of_scores(path, found, output, names)
+        self.output_number = list(found).index(self._output)
         count = found[self._output].size
         if names is not None and len(names) != count:
             raise DataError(
@@ -87,7 +112,7 @@ class FileClassifier:
                 f"of {path} has {count} scores for an image. Give --classes FILE with a name for each."
             )
         self.classes = tuple(map(str, range(count))) if names is None else names
-        self._kind = self._model.scores[self._output] if scores is None else scores
+        self.kind = self._model.scores[self._output] if scores is None else scores
 
     def scores(self, x):
         """Return the scores of a batch, float64 (N, K), and what they are."""
@@ -97,23 +122,30 @@ class FileClassifier:
                 f"{self.path} gives {self._output!r} of shape {found.shape} for {len(x)} images, but "
                 f"{len(self.classes)} scores for each are expected."
             )
-        return found.reshape(len(x), -1).astype(np.float64), self._kind
+        return found.reshape(len(x), -1).astype(np.float64), self.kind
+
+    def traced(self, x):
+        """Return the :class:`~refcnn.program.Program` of the network on a batch.
+
+        Raises
+        ------
+        DataError
+            If refcnn does not have all operators of the file.
+        """
+        from ..onnx.proof.tracing import traced
+        from ..onnx.reading import foreign
+
+        return traced(foreign.read(self.path, rebatch=False), [np.asarray(x, self.dtype)])
 
 
 def _output_of_scores(path, found, wanted, names):
     """Return the name of the output that holds scores of classes: several numbers along one axis for an image."""
     if wanted is not None and wanted not in found:
         raise ArgumentError(f"--output is {wanted!r}, but {path} has {', '.join(map(repr, found))}.")
-    fit = [
-        name
-        for name, array in found.items()
-        if array.dtype.kind == "f" and array.shape[:1] == (1,) and array.size == max(array.shape) > 1
-    ]
+    fit = rows_of_scores(found, names if wanted is None else None)
     said = ", ".join(f"{name!r} ({array.dtype}, {'x'.join(map(str, array.shape))})" for name, array in found.items())
     if wanted is not None:
         fit = [name for name in fit if name == wanted]
-    elif names is not None and len(fit) > 1:
-        fit = [name for name in fit if found[name].size == len(names)] or fit
     if not fit:
         raise DataError(
             f"{path} gives {said} for one image, but scores of classes are expected, several floats along one axis. "
@@ -122,6 +154,30 @@ def _output_of_scores(path, found, wanted, names):
     if len(fit) > 1:
         raise DataError(f"{path} gives {said} for one image. Say which are the scores of the classes: --output NAME.")
     return fit[0]
+
+
+def rows_of_scores(found, names=None):
+    """Return which of a network's outputs for one image may hold the scores of its classes.
+
+    Parameters
+    ----------
+    found : dict of str to ndarray
+        The outputs by their names.
+    names : sequence of str, optional
+        Of the classes: where several outputs may, these are as many as one has scores.
+
+    Returns
+    -------
+    list of str
+    """
+    fit = [
+        name
+        for name, array in found.items()
+        if array.dtype.kind == "f" and array.shape[:1] == (1,) and array.size == max(array.shape) > 1
+    ]
+    if names is not None and len(fit) > 1:
+        return [name for name in fit if found[name].size == len(names)] or fit
+    return fit
 
 
 def read_classes(path):

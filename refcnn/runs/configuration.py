@@ -38,6 +38,8 @@ class Configuration:
         The name of the backend that computed last.
     device : str
         Its description.
+    versions : dict of str to str
+        Of refcnn, Python and libraries when it computed last; empty where earlier versions trained.
     epochs, batch_size : int
     lr : float
     optimizer : str
@@ -135,6 +137,7 @@ class Configuration:
     micro_batch: int | None = field({"anyOf": [{"type": "null"}, _POSITIVE]}, default=None)
     synchronise_batch_statistics: bool = field(_TRUTH, default=False)
     ended_early: bool = field(_TRUTH, default=False)
+    versions: dict = field({"type": "object", "additionalProperties": {"type": "string"}}, default_factory=dict)
 
     @property
     def is_imported(self):

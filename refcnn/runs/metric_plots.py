@@ -5,7 +5,7 @@ Each function returns a Matplotlib figure, as those in :mod:`refcnn.runs.plottin
 
 import numpy as np
 
-from .plotting import draw_cell, empty_figure, labels, scaled
+from .plotting import draw_cell, empty_figure, entitle, labels, scaled
 
 #: So many classes are drawn at most: those with the lowest F1 score.
 MOST_CLASSES = 25
@@ -14,7 +14,7 @@ MOST_IMAGES = 24
 _COLUMNS = 6
 
 
-def classes(counts, names, figure=None):
+def classes(counts, names, figure=None, of=""):
     """Draw precision, recall and F1 score of each class, the lowest F1 score first.
 
     Parameters
@@ -22,6 +22,8 @@ def classes(counts, names, figure=None):
     counts : ClassCounts
     names : sequence of str
     figure : matplotlib.figure.Figure, optional
+    of : str
+        What the picture is of, for the title.
     """
     from matplotlib.ticker import PercentFormatter
 
@@ -29,6 +31,7 @@ def classes(counts, names, figure=None):
     order = present[np.argsort(counts.f1[present], kind="stable")]
     shown = order[:MOST_CLASSES]
     figure = empty_figure(figure, 8, 1.6 + 0.42 * len(shown))
+    entitle(figure, of)
     axes = figure.subplots()
     places = np.arange(len(shown))
     rows = (("precision", counts.precision, "C0"), ("recall", counts.recall, "C1"), ("F1 score", counts.f1, "C2"))
@@ -51,7 +54,7 @@ def classes(counts, names, figure=None):
     return figure
 
 
-def most_wrong(images, true, predicted, probabilities, names, figure=None):
+def most_wrong(images, true, predicted, probabilities, names, figure=None, of=""):
     """Draw the images whose own class the model took for the least probable, those first.
 
     Parameters
@@ -62,16 +65,17 @@ def most_wrong(images, true, predicted, probabilities, names, figure=None):
         What the model gave to each image's own class.
     names : sequence of str
     figure : matplotlib.figure.Figure, optional
+    of : str
+        What the picture is of, for the title.
     """
     count = len(images)
-    rows = max(1, -(-count // _COLUMNS))
-    figure = empty_figure(figure, 1.7 * _COLUMNS, 2.4 * rows + 0.5)
-    figure.suptitle(
-        "Most wrong about: true class, what it was taken for, and the probability given to the true class"
-        if count
-        else "No image was taken for another class",
-        fontsize=11,
-    )
+    rows = -(-count // _COLUMNS)
+    figure = empty_figure(figure, 1.7 * _COLUMNS, max(2.4 * rows + 0.7, 1.5))
+    if not count:
+        entitle(figure, "No image was taken for another class", of)
+        return figure
+    title = "Most wrong about: true class, what it was taken for, and the probability given to the true class"
+    entitle(figure, title, of)
     written = labels(names)
     grid = figure.add_gridspec(rows, _COLUMNS)
     for index, image in enumerate(images):
@@ -82,15 +86,18 @@ def most_wrong(images, true, predicted, probabilities, names, figure=None):
     return figure
 
 
-def learning_rates(found, figure=None):
+def learning_rates(found, figure=None, of=""):
     """Draw the losses of a search for a learning rate.
 
     Parameters
     ----------
     found : LearningRates
     figure : matplotlib.figure.Figure, optional
+    of : str
+        What the picture is of, for the title.
     """
     figure = empty_figure(figure, 7, 4.5)
+    entitle(figure, of)
     axes = figure.subplots()
     axes.plot(found.rates, found.losses, color="C0", alpha=0.35, label="loss of each step")
     axes.plot(found.rates, found.smoothed, color="C0", label="smoothed")

@@ -106,6 +106,12 @@ def make_stopping(options):
     return EarlyStopping(options["patience"], options["monitor"], restore_best=False)
 
 
+def ended_early(configuration, history):
+    """Return whether the patience of a run was over before all its epochs were."""
+    stopping = make_stopping(vars(configuration))
+    return len(history) < configuration.epochs and stopping is not None and stopping.is_over(history)
+
+
 def make_loss(options, labels, classes):
     """Return the loss of training by ``label_smoothing`` and ``class_weights``.
 

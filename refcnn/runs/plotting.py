@@ -1,97 +1,31 @@
-"""Pictures of a training run: kernels, feature maps, curves, confusion matrix.
+"""Pictures of a training run, curves and confusion matrix, and what all pictures share: titles, labels, files, windows.
 
-Each function returns a Matplotlib figure made without pyplot's global state;
+Each function that draws returns a Matplotlib figure made without pyplot's global state;
 given a figure, such as one of :func:`window`, it draws there.
 """
 
 import contextlib
 import functools
 import itertools
-import math
+import textwrap
 from pathlib import Path
 
 import numpy as np
 
-from .. import rooms
 from ..display import shown
 from ..errors import ArgumentError
 from ..files import atomic_write, check_writable
 from ..interruption import stop_if_asked
-from ..mode import recording
-from ..tape import tape
 
-_COLUMNS = 8
-#: Of kernels that can be drawn, (K, C/groups, kh, kw).
-_DIMENSIONS = 4
 _DOTS_PER_INCH = 150
+#: Of a figure's title, and how much of that a letter is wide at most, in the mean over a line.
+_TITLE_POINTS, _LETTER_WIDTH = 10, 0.62
+#: How long a name may be beside others, and where there is more room.
+_LONGEST_LABEL, LONGEST_NAME = 20, 40
 #: A thin frame, for a white corner would be lost on the white page.
-_FRAME = {"color": "0.6", "linewidth": 0.5}
-#: How many pixels the longer side of an image has at least, and at most, where many are drawn as one.
-_LEAST_CELL_PIXELS, _MOST_CELL_PIXELS = 20, 400
-#: How many times as high as wide, or as wide as high, images may be for the paper to have their proportion.
-_MOST_PROPORTION = 4
+FRAME = {"color": "0.6", "linewidth": 0.5}
 #: Up to so many classes each gets its tick, and each cell of the confusion matrix its count.
 _READABLE_CLASSES = 25
-
-
-def convolutions(model, x):
-    """Run a model and return its convolutions of images in order, a list of (weights, feature maps).
-
-    Parameters
-    ----------
-    model : Model
-    x : array_like, (N, C, H, W)
-
-    Returns
-    -------
-    list of (ndarray (K, C/groups, kh, kw), ndarray (N, K, out_h, out_w))
-
-    Raises
-    ------
-    ArgumentError
-        If the model has no convolution.
-    """
-    with recording():
-        y = model(x)
-    nodes = {node: None for entry in (y if isinstance(y, tuple) else (y,)) for node in tape(entry)}
-    kernels_of = [(node, rooms.trait(rooms.LAYERS, node.operation, "KERNELS")) for node in nodes]
-    found = [
-        (node.inputs[index].as_ndarray(), node.results()[0].as_ndarray())
-        for node, index in kernels_of
-        if index is not None and len(node.inputs[index].shape) == _DIMENSIONS
-    ]
-    if not found:
-        raise ArgumentError("the model has no convolution of images, so there are no kernels or feature maps to show.")
-    return found
-
-
-def kernels(weights, figure=None):
-    """Draw the kernels of a layer as a grid, each scaled to its own range.
-
-    Parameters
-    ----------
-    weights : ndarray, (K, C, kh, kw)
-        Kernels for three channels are shown in colour, others by their first channel in grey.
-    figure : matplotlib.figure.Figure, optional
-    """
-    count, channels, height, width = weights.shape
-    images = [scaled(kernel.transpose(1, 2, 0) if channels == 3 else kernel[0]) for kernel in weights]
-    note = f", channel 1 of {channels}" if channels not in (1, 3) else ""
-    return _grid(images, f"{count} kernels of {height}x{width}{note}, each scaled to its own range", figure)
-
-
-def feature_maps(image, maps, title, figure=None):
-    """Draw an image and the feature maps that a convolution made of it, each scaled to its own range.
-
-    Parameters
-    ----------
-    image : ndarray, (C, H, W)
-    maps : ndarray, (K, h, w)
-    title : str
-    figure : matplotlib.figure.Figure, optional
-    """
-    shown = image.transpose(1, 2, 0) if len(image) == 3 else image[0]
-    return _grid([scaled(one) for one in maps], title, figure, first=scaled(shown))
 
 
 #: What the curves show beside the losses: the metric, its name, and its colour.
@@ -102,7 +36,7 @@ _SHARES = (
 )
 
 
-def curves(history, figure=None):
+def curves(history, figure=None, of="", best_epoch=None):
     """Draw the losses over the epochs, and beside them accuracy, mean F1 score, and accuracy among the top k.
 
     Parameters
@@ -110,16 +44,20 @@ def curves(history, figure=None):
     history : list of dict
         Rows as in ``metrics.csv``.
     figure : matplotlib.figure.Figure, optional
+    of : str
+        What the picture is of, for the title.
+    best_epoch : int, optional
+        It is marked.
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    figure = empty_figure(figure, 9, 4)
+    figure = empty_figure(figure, 9, 4.6)
+    entitle(figure, of)
     epochs = [row["epoch"] for row in history]
     loss, accuracy = figure.subplots(1, 2)
     loss.plot(epochs, [row["train_loss"] for row in history], marker="o", markersize=3, label="training")
     loss.plot(epochs, [row["validation_loss"] for row in history], marker="o", markersize=3, label="validation")
     loss.set(title="Loss", xlabel="epoch", ylabel="cross entropy", ylim=(0, None))
-    loss.legend()
     for name, label, color in _SHARES:
         # Epochs that an earlier version trained have the accuracy alone; NaN is not drawn.
         values = [row.get(name, np.nan) for row in history]
@@ -127,9 +65,12 @@ def curves(history, figure=None):
             accuracy.plot(epochs, values, marker="o", markersize=3, color=color, label=label)
     best = max(row["validation_accuracy"] for row in history)
     accuracy.set(title=f"Validation accuracy (best {best:.2%})", xlabel="epoch", ylabel="share")
-    accuracy.legend()
     accuracy.yaxis.set_major_formatter(PercentFormatter(1))
     for axes in (loss, accuracy):
+        if best_epoch is not None:
+            axes.axvline(best_epoch, color="0.4", linestyle=":", label="best epoch")
+        # Inside it would lie on the curves.
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
         axes.grid(alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
@@ -153,8 +94,8 @@ def confusion_counts(labels, predictions, classes):
     return counts
 
 
-def confusion(counts, classes, figure=None):
-    """Draw a confusion matrix, its rows coloured by the share of their class.
+def confusion(counts, classes, figure=None, of=""):
+    """Draw a confusion matrix, its rows coloured by the share of their class; that of a class without images is grey.
 
     Parameters
     ----------
@@ -162,16 +103,21 @@ def confusion(counts, classes, figure=None):
         Rows: true classes; columns: predicted ones.
     classes : sequence of str
     figure : matplotlib.figure.Figure, optional
+    of : str
+        What the picture is of, for the title.
     """
+    from matplotlib import colormaps
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     number = len(classes)
     is_readable = number <= _READABLE_CLASSES
     side = 3 + 0.45 * number if is_readable else 9
     figure = empty_figure(figure, side + 1, side)
+    entitle(figure, of)
     axes = figure.subplots()
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    images = counts.sum(axis=1, keepdims=True)
+    shares = np.ma.masked_array(counts / np.maximum(images, 1), np.broadcast_to(images == 0, counts.shape))
+    image = axes.imshow(shares, cmap=colormaps["Blues"].with_extremes(bad="0.85"), vmin=0, vmax=1)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, format=PercentFormatter(1))
     bar.set_label("share of the true class")
     correct, total = int(np.trace(counts)), int(counts.sum())
@@ -187,16 +133,7 @@ def confusion(counts, classes, figure=None):
         as_it_is = {"parse_math": False, "usetex": False}
         axes.set_xticks(range(number), names, rotation=90 if is_long else 0, **as_it_is)
         axes.set_yticks(range(number), names, **as_it_is)
-        for row, column in np.argwhere(counts):
-            axes.text(
-                column,
-                row,
-                f"{counts[row, column]}",
-                ha="center",
-                va="center",
-                fontsize=8,
-                color="white" if shares[row, column] > 0.5 else "black",
-            )
+        _write_counts(axes, counts, shares)
     else:
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(nbins=20, integer=True))
@@ -204,7 +141,13 @@ def confusion(counts, classes, figure=None):
     return figure
 
 
-def labels(names):
+def _write_counts(axes, counts, shares):
+    for row, column in np.argwhere(counts):
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=8, color=color)
+
+
+def labels(names, longest=_LONGEST_LABEL):
     """Return names as they can be drawn: in one line, short, and with characters that no font here has escaped."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
@@ -225,9 +168,10 @@ def labels(names):
     written = []
     for name in names:
         letters = list(map(drawn, shown(name)))
-        if sum(map(len, letters)) > 20:
+        if sum(map(len, letters)) > longest:
             # Shortened in the middle: what tells names apart is often at their end.
-            letters = [*within(letters, 10), "…", *within(letters[::-1], 9)[::-1]]
+            half = longest // 2
+            letters = [*within(letters, half), "…", *within(letters[::-1], half - 1)[::-1]]
         written.append("".join(letters))
     if len(set(written)) < len(written):
         return [f"{index}: {label}" for index, label in enumerate(written)]
@@ -311,52 +255,22 @@ def empty_figure(figure, width, height):
     return figure
 
 
-def _grid(images, title, figure, first=None):
-    columns = min(max(len(images), 5), _COLUMNS) if len(images) <= _COLUMNS**2 else max(2 * _COLUMNS, _root(images))
-    rows = math.ceil(len(images) / columns)
-    # The image in front gets a column two cells wide of its own.
-    widths = [columns] if first is None else [2, columns]
-    scale = min(1, _COLUMNS / columns)
-    widths = [*widths[:-1], scale * columns]
-    proportion = images[0].shape[0] / images[0].shape[1]
-    height = scale * rows * min(max(proportion, 1 / _MOST_PROPORTION), _MOST_PROPORTION)
-    figure = empty_figure(figure, sum(widths) + 0.2, (height if first is None else max(height, 2.2)) + 0.5)
-    figure.suptitle(title, fontsize=11)
-    *front, grid = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
-    if first is not None:
-        draw_cell(front[0], first)
-        front[0].set_title("image", fontsize=9)
-    _draw_mosaic(grid, images, columns)
-    return figure
+def entitle(figure, *texts):
+    """Write a title over a figure, in as many lines as it needs there.
 
-
-def _root(images):
-    return math.ceil(math.sqrt(len(images)))
-
-
-def _draw_mosaic(axes, images, columns):
-    """Draw images of one size in rows as one, which takes a small part of the time of as many axes."""
-    from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Rectangle
-
-    # Large images are thinned out, since memory is short and the paper has no room for all of their pixels.
-    step = math.ceil(max(images[0].shape[:2]) / _MOST_CELL_PIXELS)
-    images = [image[::step, ::step] for image in images]
-    height, width = images[0].shape[:2]
-    # Small ones are enlarged, so that the gap between them is a small part of them.
-    times = math.ceil(_LEAST_CELL_PIXELS / max(height, width))
-    height, width = height * times, width * times
-    gap = min(math.ceil(max(height, width) / 20), height, width)
-    rows = math.ceil(len(images) / columns)
-    shape = rows * (height + gap) - gap, columns * (width + gap) - gap, *images[0].shape[2:]
-    mosaic, frames = np.ones(shape, np.float32), []
-    for index, image in enumerate(images):
-        top, left = index // columns * (height + gap), index % columns * (width + gap)
-        mosaic[top : top + height, left : left + width] = image.repeat(times, axis=0).repeat(times, axis=1)
-        frames.append(Rectangle((left - 0.5, top - 0.5), width, height))
-    draw_cell(axes, mosaic)
-    axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor=_FRAME["color"], lw=_FRAME["linewidth"]))
-    axes.axis("off")
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Of its final width.
+    *texts : str
+        Each begins a line: what it shows, and what it is of, such as run, model and epoch. Empty ones are left out.
+    """
+    letters = int(figure.get_size_inches()[0] * 72 / (_TITLE_POINTS * _LETTER_WIDTH))
+    lines = [line for text in texts for line in textwrap.wrap(text, letters)]
+    # A name is no formula, whatever dollars are in it.
+    figure.suptitle("\n".join(lines), fontsize=_TITLE_POINTS, parse_math=False, usetex=False)
+    if lines and figure.canvas.manager is not None:
+        figure.canvas.manager.set_window_title(lines[0])
 
 
 def draw_cell(axes, image):
@@ -364,10 +278,14 @@ def draw_cell(axes, image):
     axes.imshow(image, cmap="gray", vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
-        spine.set(**_FRAME)
+        spine.set(**FRAME)
 
 
 def scaled(values):
-    """Bring values to [0, 1]; where all are equal, to 0."""
-    low, high = values.min(), values.max()
-    return (values - low) / (high - low) if high > low else np.zeros_like(values)
+    """Bring values to [0, 1]; where all are equal, and what is not finite, to 0."""
+    is_finite = np.isfinite(values)
+    finite = values[is_finite]
+    if not finite.size or finite.max() == finite.min():
+        return np.zeros(values.shape, np.float32)
+    low, high = float(finite.min()), float(finite.max())
+    return np.where(is_finite, (values - low) / (high - low), 0)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..data.ahead import ahead, reading_threads
-from ..data.image_file import files_in, size_of
+from ..data.image_file import ImageBytes, files_in, size_of
 from ..errors import CheckpointError, DataError
 from .classifier import open_classifier
 
@@ -44,6 +44,10 @@ class Predictor:
     ----------
     classes : tuple of str
     preprocessing : Preprocessing
+    onnx_file : str, os.PathLike or None
+        The network as an ONNX file; None of a run of which none was exported.
+    data : str or None
+        The data set that it was trained on, as it was named; None of an ONNX file.
 
     Raises
     ------
@@ -56,6 +60,7 @@ class Predictor:
     def __init__(self, path, **options):
         self._classifier = open_classifier(path, **options)
         self.classes, self.preprocessing = self._classifier.classes, self._classifier.preprocessing
+        self.onnx_file, self.data = self._classifier.onnx_file, self._classifier.data
 
     def predictions(self, paths, count=1):
         """Yield what the images show, in their order; they are read ahead, and computed in batches.
@@ -79,30 +84,36 @@ class Predictor:
         """
         pixels = self.preprocessing.height * self.preprocessing.width
         size = max(1, min(BATCH, MOST_PIXELS // pixels))
-        with contextlib.closing(ahead(self._read, _files(paths), reading_threads())) as read:
+        with contextlib.closing(ahead(self._read_entry, _files(paths), reading_threads())) as read:
             while batch := list(itertools.islice(read, size)):
                 whole = [image for image in batch if image.error is None]
-                rows = iter(self._probabilities(whole) if whole else ())
+                rows = iter(self.probabilities(whole) if whole else ())
                 for image in batch:
-                    row = next(rows) if image.error is None else None
-                    yield Prediction(image.path, self._ranked(row, count), image.remarks, image.error)
+                    ranked = self.ranked(next(rows), count) if image.error is None else []
+                    yield Prediction(image.path, ranked, image.remarks, image.error)
 
-    def _ranked(self, row, count):
-        if row is None:
-            return []
+    def ranked(self, row, count):
+        """Return the most probable classes and their probabilities, a list of (str, float), of a row of these."""
         order = np.argsort(-row, kind="stable")[:count]
         return [(self.classes[index], float(row[index])) for index in order]
 
-    def _read(self, entry):
+    def _read_entry(self, entry):
         path, error = entry
-        if error is not None:
-            return _Image(path, None, (), error)
+        return self.read(path) if error is None else ReadImage(path, None, None, (), error)
+
+    def read(self, path):
+        """Return a :class:`ReadImage` of an image file, also of one that cannot be read.
+
+        Parameters
+        ----------
+        path : str, os.PathLike or refcnn.data.image_file.ImageBytes
+        """
         try:
             stored = self.preprocessing.load_image(path)
             remarks = tuple(self._remarks(path, stored))
         except DataError as error:
-            return _Image(path, None, (), str(error))
-        return _Image(path, self.preprocessing.apply(stored), remarks, None)
+            return ReadImage(path, None, None, (), str(error))
+        return ReadImage(path, stored, self.preprocessing.apply(stored), remarks, None)
 
     def _remarks(self, path, stored):
         preprocessing = self.preprocessing
@@ -118,8 +129,51 @@ class Predictor:
                 f"{preprocessing.height}x{preprocessing.width}, with its sides in another proportion."
             )
 
-    def _probabilities(self, images):
-        """Return the probabilities of the classes for images, float64 (N, K)."""
+    def traced(self, image):
+        """Return the :class:`~refcnn.program.Program` of the network on one image.
+
+        Parameters
+        ----------
+        image : ReadImage
+
+        Raises
+        ------
+        DataError, ExportError
+            If refcnn does not have all that the network computes.
+        """
+        return self._classifier.traced(self.input_of(image))
+
+    @property
+    def output_number(self):
+        """Which of the outputs of that program holds the scores."""
+        return self._classifier.output_number
+
+    @property
+    def kind(self):
+        """What the scores are, one of :data:`refcnn.onnx.metadata.SCORES`."""
+        return self._classifier.kind
+
+    def scores(self, x):
+        """Return the scores of the classes for a batch of the network's inputs, float64 (N, K)."""
+        return self._classifier.scores(x)[0]
+
+    def input_of(self, image):
+        """Return the network's input of one image that was read, an ndarray (1, ...)."""
+        return image.x[None].astype(self._classifier.dtype)
+
+    def probabilities(self, images):
+        """Return the probabilities of the classes, float64 (N, K).
+
+        Parameters
+        ----------
+        images : sequence of ReadImage
+            None of them with an error.
+
+        Raises
+        ------
+        CheckpointError
+            If what the model computes is not finite.
+        """
         scores, kind = self._classifier.scores(np.stack([image.x for image in images]))
         with np.errstate(invalid="ignore", over="ignore"):
             powers = np.exp(scores - scores.max(axis=1, keepdims=True)) if kind == "logits" else scores
@@ -154,8 +208,24 @@ class Prediction(NamedTuple):
     error: str | None
 
 
-class _Image(NamedTuple):
-    path: str | os.PathLike
+class ReadImage(NamedTuple):
+    """An image file that was read.
+
+    Attributes
+    ----------
+    path : str, os.PathLike or ImageBytes
+    stored : ndarray, (C, H, W), or None
+        In the form that the data set stores.
+    x : ndarray or None
+        The network's input.
+    remarks : tuple of str
+        What speaks against trusting what is computed of it.
+    error : str or None
+        Why it could not be read.
+    """
+
+    path: str | os.PathLike | ImageBytes
+    stored: np.ndarray | None
     x: np.ndarray | None
     remarks: tuple
     error: str | None

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..fitting import find_learning_rate
 from ..fitting.callbacks import Callback
 from ..philox import own_generator
-from . import metric_plots, plotting, report, run_folder, training
+from . import drawing, metric_plots, plotting, report, run_folder, training
 from . import options as options_of_runs
 
 #: Batches of a dry run. The first ones make kernels ready, and tell nothing of the speed.
@@ -93,5 +93,6 @@ def learning_rates(options, path):
         freeze=options["freeze"],
         batch_size=options["batch_size"],
     )
-    plotting.save(metric_plots.learning_rates(found), path)
+    of = drawing.training_name(options["model"], options["data"])
+    plotting.save(metric_plots.learning_rates(found, of=of), path)
     return found

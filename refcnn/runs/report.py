@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from .. import display
-from ..errors import ArgumentError
 from ..fitting import predict
-from ..fitting.metrics import ClassCounts, best_row
-from . import drawing, metric_plots, options, plotting
+from ..fitting.metrics import best_row
+from . import drawing, metric_plots, options, plotting, proofs
+from .judgement import Judgement
+from .pages import gathering, writing
 
 #: How many validation images have a part in the certificate, least and most, and how many values these have between.
 _CERTIFIED, _CERTIFIED_PIXELS = (16, 1000), 800_000
@@ -47,18 +48,18 @@ def write(run, validation, **keywords):
 def _write(run, validation, keywords):
     model = run.best_model()
     history = run.history()
-    plotting.save(plotting.curves(history), run.path / "curves.png")
-    _draw_judgement(run, validation, predict(model, validation).astype(np.float64))
-    try:
-        seen = drawing.look(model, validation.preprocessing, validation.x[0])
-    except ArgumentError:
-        # It has no convolution.
-        pass
-    else:
-        _draw_sight(run, seen)
+    of = drawing.run_name(run, best_row(history, run.configuration.monitor)["epoch"])
+    plotting.save(drawing.curves(run, history), run.path / "curves.png")
+    judgement = Judgement(predict(model, validation), validation.y)
+    _draw_judgement(run, validation, judgement, of)
+    seen = gathering.look(model, run, validation)
+    if seen is not None:
+        _draw_sight(run, seen, of)
     wanted = {name: getattr(run.configuration, name) for name in ("proof", "proof_time")}
     proof = export(run, run.model_file, certify=_certified(validation), **wanted | keywords)
-    run.update(completed_epochs=len(history), ended_early=_ended_early(run.configuration, history))
+    proofs.save(run, proof)
+    writing.write_run(run, run.path / "report.html", gathering.Found(model, validation, judgement, seen, []))
+    run.update(completed_epochs=len(history), ended_early=options.ended_early(run.configuration, history))
     return proof
 
 
@@ -69,34 +70,24 @@ def _certified(validation):
     return validation.preprocessing.apply(validation.x[places])
 
 
-def _draw_sight(run, seen):
+def _draw_sight(run, seen, of):
     """Draw what a model's convolutions make of an image."""
-    plotting.save(drawing.kernels(seen), run.path / "kernels.png")
-    for index, figure in enumerate(drawing.features(seen), 1):
+    plotting.save(drawing.kernels(seen, of=of), run.path / "kernels.png")
+    for index, figure in enumerate(drawing.features(seen, of=of), 1):
         plotting.save(figure, run.path / f"features_{index}.png")
 
 
-def _draw_judgement(run, validation, logits):
-    """Draw what a model makes of the validation images, of which it gave these logits."""
-    predicted, names = logits.argmax(axis=1), validation.classes
-    counts = plotting.confusion_counts(validation.y, predicted, len(names))
-    plotting.save(plotting.confusion(counts, names), run.path / "confusion.png")
-    of_classes = ClassCounts(counts.sum(axis=1), counts.sum(axis=0), np.diag(counts))
-    plotting.save(metric_plots.classes(of_classes, names), run.path / "classes.png")
-    # The probability of the own class, as a logarithm that does not underflow.
-    largest = logits.max(axis=1)
-    own = logits[np.arange(len(logits)), validation.y]
-    likelihoods = own - largest - np.log(np.exp(logits - largest[:, None]).sum(axis=1))
-    wrong = np.flatnonzero(predicted != validation.y)
-    worst = wrong[np.argsort(likelihoods[wrong], kind="stable")][: metric_plots.MOST_IMAGES]
+def _draw_judgement(run, validation, judgement, of):
+    """Draw what a model makes of the validation images."""
+    names = validation.classes
+    plotting.save(plotting.confusion(judgement.counts, names, of=of), run.path / "confusion.png")
+    plotting.save(metric_plots.classes(judgement.of_classes, names, of=of), run.path / "classes.png")
+    worst = judgement.most_wrong(metric_plots.MOST_IMAGES)
+    true = validation.y[worst]
+    probabilities = judgement.probabilities(worst)[np.arange(len(worst)), true]
     images = validation.preprocessing.apply(validation.x[worst])
-    figure = metric_plots.most_wrong(images, validation.y[worst], predicted[worst], np.exp(likelihoods[worst]), names)
+    figure = metric_plots.most_wrong(images, true, judgement.predicted[worst], probabilities, names, of=of)
     plotting.save(figure, run.path / "most_wrong.png")
-
-
-def _ended_early(configuration, history):
-    stopping = options.make_stopping(vars(configuration))
-    return len(history) < configuration.epochs and stopping is not None and stopping.is_over(history)
 
 
 def export(run, path, **keywords):
@@ -146,6 +137,7 @@ def summary(run):
         "classes.csv": "precision, recall and F1 score of each class",
         "curves.png": "losses and shares of metrics.csv as curves",
         "kernels.png": "the first layer's kernels",
+        "kernels": "those of each epoch",
         "features_*.png": "an image after each convolution",
         "confusion.png": "which classes were taken for which",
         "classes.png": "precision, recall and F1 score as bars",
@@ -153,6 +145,8 @@ def summary(run):
         "best.npz": f"checkpoint with the best {configuration.monitor.replace('_', ' ')}",
         "last.npz": "checkpoint to resume from",
         "start.onnx": "the model that it started from",
+        "report.html": "all of this as one page for a browser",
+        "proof.json": "what the proof of the exported model found",
         "config.json": "the configuration",
         "tensorboard": "event files, for tensorboard --logdir",
     }

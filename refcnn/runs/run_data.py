@@ -5,7 +5,7 @@ import os
 
 from .. import data
 from ..errors import ArgumentError, CheckpointError, DataError
-from ..parallel.ranks import ALONE
+from ..parallel.alone import ALONE
 from ..philox import generator, own_generator
 from . import imported, run_folder
 

@@ -22,6 +22,7 @@ from ..reading import parse_json, read_plain, reading
 from . import imported
 from .checkpoint import Checkpoint
 from .configuration import Configuration
+from .kept_kernels import KeptKernels
 
 FORMAT = "refcnn run 1"
 #: The columns of ``classes.csv`` beside the epoch.
@@ -142,6 +143,11 @@ class RunFolder:
         """Path of the exported model."""
         return self.path / "model.onnx"
 
+    @property
+    def kernels(self):
+        """The first layer's kernels of its epochs, :class:`KeptKernels`; none where the model has no such layer."""
+        return KeptKernels(self.path / "kernels")
+
     def write_metrics(self, history):
         """Write ``metrics.csv``, one row for each epoch, and ``classes.csv``, one for each epoch and class.
 
@@ -253,6 +259,10 @@ class RunFolder:
     def history(self):
         """Return the rows of metrics of the last checkpoint; CheckpointError as in :meth:`best_model`."""
         return self._load(self.last).history
+
+    def best_epoch(self):
+        """Return the epoch of the best checkpoint; CheckpointError as in :meth:`best_model`."""
+        return self._load(self.best).epoch
 
     def _load(self, path):
         if not self.best.exists():

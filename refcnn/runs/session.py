@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import time
 
 import numpy as np
@@ -15,7 +16,9 @@ from ..fitting.metrics import best_row, cross_entropy
 from ..fitting.sources import source
 from ..fitting.summing import share_state
 from ..interruption import Interrupted, interruptible
-from ..parallel.ranks import ALONE, LostRankError
+from ..parallel import placing
+from ..parallel.alone import ALONE, LostRankError, lost_text
+from . import drawing, rejoining
 from . import options as options_of_runs
 from .checkpoint import Checkpoint
 
@@ -40,8 +43,14 @@ class Training:
     stopping : EarlyStopping or None
     remarks : list of str
         What the description says at its end.
+    first_kernels : Parameter or None
+        Those of the first convolution, which the run's folder keeps of each epoch.
     lock : contextlib.ExitStack
         What keeps other processes from the run folder until :meth:`finish` ends.
+    places : list of refcnn.parallel.placing.Place
+        With what the ranks computed at the beginning, where others can take the places of those that are lost.
+    has_state : bool
+        Whether it has the state of the training, and need not :meth:`join` first.
     """
 
     def __init__(self, run, model, train, validation, taken=None, ranks=ALONE):
@@ -52,6 +61,7 @@ class Training:
         self.lock = contextlib.ExitStack()
         self.stopping = options_of_runs.make_stopping(options)
         self.remarks = []
+        self.first_kernels = drawing.first_kernels(model, train.preprocessing.shape)
         weigh = options_of_runs.example_weights(options, train.y, len(train.classes))
         self.loop = Loop(
             model,
@@ -72,6 +82,8 @@ class Training:
         )
         # Of the same seed they are the same where all have the same NumPy.
         share_state(model, self.loop.optimizer, ranks)
+        self.places = [] if ranks.reserves is None else ranks.gather(placing.own_place())
+        self.has_state, self._end = not ranks.is_in_reserve, None
 
     @property
     def history(self):
@@ -168,6 +180,8 @@ class Training:
             If the loss is NaN or infinite; the last good checkpoint stands.
         FileWriteError
             If a checkpoint cannot be written; the former one stands.
+        refcnn.runs.rejoining.Joining
+            If processes in reserve are ready to :meth:`join`.
         """
         bar = ProgressBar()
         board = (
@@ -185,13 +199,15 @@ class Training:
             if self.history and not self.is_complete and self.ranks.is_first:
                 # A kill can come between a checkpoint and its row of metrics.
                 self.run.write_metrics(self.history)
-            callbacks = [_Saving(self, is_interrupted)]
+            callbacks = [_KeepingKernels(self)] if self.ranks.is_first and self.first_kernels is not None else []
+            callbacks += [_Saving(self, is_interrupted)]
             callbacks += [self.stopping] if self.stopping is not None else []
-            callbacks += [] if seconds is None else [TimeLimit(seconds)]
+            callbacks += [] if seconds is None else [self._time_limit(seconds)]
             callbacks += [] if board is None else [board]
             former = self.loop.callbacks
             self.loop.callbacks = [*former, *([bar] if self.ranks.is_first else []), *callbacks]
             self.loop.callbacks += [EpochLines(echo)] if self.ranks.is_first else []
+            self.loop.callbacks += [] if self.ranks.reserves is None else [rejoining.Rejoining(self)]
             try:
                 if self.is_over:
                     _leave_if(is_interrupted, self.ranks)
@@ -202,6 +218,33 @@ class Training:
             finally:
                 # After the loss of a rank this is called again, and another may be the first.
                 self.loop.callbacks = former
+
+    def _time_limit(self, seconds):
+        # It is called again where ranks have come or gone.
+        self._end = self._end or time.monotonic() + seconds
+        return TimeLimit(max(self._end - time.monotonic(), np.finfo(float).tiny))
+
+    def join(self):
+        """Go on together with processes in reserve that are ready, as a rank, or as one that has joined already.
+
+        Returns
+        -------
+        str
+            What to say of it.
+
+        Raises
+        ------
+        LostRankError
+            If a rank is lost meanwhile; :meth:`recover` goes on then.
+        """
+        former = self.ranks.size
+        if self.has_state:
+            self.ranks.enlarge()
+        self._share_latest_state()
+        return (
+            f"{self.ranks.size - former} more joined in the place of lost ranks; {self.ranks.size} go on after epoch "
+            f"{len(self.history)}"
+        )
 
     def recover(self):
         """Go on without the ranks that were lost: all get the state after the last step that any of them completed.
@@ -227,21 +270,28 @@ class Training:
             remove_leftovers(self.run.path)
             if self.history and not self.loop.losses:
                 self.save_epoch()
-        who = f"rank {lost[0]} was" if len(lost) == 1 else f"ranks {', '.join(map(str, lost))} were"
         left = "1 goes" if self.ranks.size == 1 else f"{self.ranks.size} go"
         return (
-            f"{who} lost; {left} on after epoch {len(self.history)}, batch {len(self.loop.losses)}, having found each "
-            f"other again in {1e3 * (time.perf_counter() - begun):.0f} ms"
+            f"{lost_text(lost)}; {left} on after epoch {len(self.history)}, batch {len(self.loop.losses)}, having "
+            f"found each other again in {1e3 * (time.perf_counter() - begun):.0f} ms"
         )
 
     def _share_latest_state(self):
         """Give all ranks the state of the one that is furthest: some may have completed a step that others have not."""
-        places = self.ranks.gather((len(self.history), len(self.loop.losses)))
+        self.loop.regroup()
+        places = self.ranks.gather((self.has_state, len(self.history), len(self.loop.losses)))
         furthest = max(places)
+        if not furthest[0]:
+            raise CheckpointError("all ranks were lost that had the state of the training; --resume goes on.")
         state = self.state() if self.ranks.rank == places.index(furthest) and min(places) != furthest else None
         state = next(filter(None, self.ranks.gather(state)), None)
         if state is not None and places[self.ranks.rank] != furthest:
             self.set_state(state)
+        if self.ranks.reserves is not None:
+            known = self.ranks.gather((self.places, self.ranks.reserves.known) if self.has_state else None)
+            self.places, self.ranks.reserves.known = next(filter(None, known))
+            rejoining.call_reserves(self)
+        self.has_state = True
 
     @property
     def is_over(self):
@@ -293,9 +343,38 @@ class _Asked(Exception):
 
 def _leave_if(is_interrupted, ranks):
     # After the same batch on all ranks, though the signal reaches them at different times.
-    (number,) = ranks.largest(is_interrupted() or 0)
+    (number,) = ranks.largest(is_interrupted() or 0, is_limited=True)
     if number:
         raise _Asked(number)
+
+
+class _KeepingKernels(Callback):
+    """Keeps the first layer's kernels, as the model is judged, before the first epoch and after each.
+
+    It comes before what writes checkpoints, so that whenever the process dies no epoch of a checkpoint lacks them.
+    """
+
+    def __init__(self, session):
+        self._kept, self._parameter = session.run.kernels, session.first_kernels
+
+    def on_train_begin(self, loop):
+        # A training that went back to an earlier checkpoint has later ones, and may have thinned out its own.
+        self.on_epoch_begin(loop)
+        if not loop.losses and len(loop.history) not in self._kept.epochs():
+            self.on_epoch_end(loop)
+
+    def on_epoch_begin(self, loop):
+        # Not before the checkpoint of the epoch before is written: without it the training goes on from the one before.
+        self._kept.thin(len(loop.history), math.prod(self._parameter.shape) * self._parameter.dtype.itemsize)
+
+    on_train_end = on_epoch_begin
+
+    def on_epoch_end(self, loop):
+        with loop.judged():
+            weights = self._parameter.as_ndarray()
+        # Else no checkpoint is written either.
+        if np.isfinite(weights).all():
+            self._kept.save(len(loop.history), weights)
 
 
 class _Saving(Callback):

@@ -12,12 +12,14 @@ from ..files import remove_leftovers
 from ..fitting import freezing
 from ..fitting.sources import augmenter_of
 from ..model import Model
-from ..parallel.ranks import ALONE
+from ..parallel.alone import ALONE
 from ..philox import generator, own_generator, set_seed
+from ..version import versions
 from . import imported, run_data, run_folder, weights
 from . import options as options_of_runs
 from .checkpoint import Checkpoint
 from .configuration import Configuration
+from .rejoining import take_place
 from .run_folder import RunFolder
 from .session import Training
 
@@ -131,6 +133,7 @@ def prepare(options, batches=None, ranks=ALONE):
         "preprocessing": preprocessing,
         "backend": active.name,
         "device": active.description,
+        "versions": _versions(active),
         "validation_split": split,
         "stratified": True,
         "seed": seed,
@@ -222,7 +225,8 @@ def _resume(run, options, ranks):
     run_data.refuse_another_name(run, options)
     checkpoint = ranks.by_first(lambda: Checkpoint.load(run.last) if run.last.exists() else None)
     active = backend.active()
-    active = ranks.broadcast({"backend": active.name, "device": active.description})
+    active = {"backend": active.name, "device": active.description, "versions": _versions(active)}
+    active = ranks.broadcast(active)
     configuration = dataclasses.replace(former, **changes, **active)
     if {"epochs", "patience"} & changes.keys():
         configuration = dataclasses.replace(configuration, ended_early=False)
@@ -241,6 +245,38 @@ def _resume(run, options, ranks):
     if configuration != former and ranks.is_first:
         run.update()
     return training
+
+
+@own_generator()
+def stand_in(order, ranks):
+    """Get ready to take the place of a rank that was lost in a training: with all but the state that it has now.
+
+    Parameters
+    ----------
+    order : refcnn.runs.rejoining.Order
+    ranks : Ranks
+        In reserve.
+
+    Returns
+    -------
+    Training
+        Which must :meth:`Training.join`.
+
+    Raises
+    ------
+    RefcnnError
+        As of :func:`resume`.
+    """
+    take_place(order)
+    run = RunFolder(order.path, order.configuration, order.named_model)
+    set_seed(order.configuration.seed)
+    parts = run_data.load(order.configuration, ranks)
+    model, _ = _build_again(run)
+    return Training(run, model, *parts, None, ranks)
+
+
+def _versions(active):
+    return versions("numpy", *([] if active.name.startswith("reference") else ["pyopencl"]))
 
 
 def _as_kept(options):

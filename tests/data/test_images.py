@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from refcnn.data import Preprocessing, idx, load, remarks
-from refcnn.data.image_file import opened, read_image
+from refcnn.data.image_file import ImageBytes, opened, read_image
 from refcnn.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -239,7 +239,7 @@ def test_a_small_file_that_claims_a_large_size_takes_no_memory(tmp_path, tags):
     write_tiff(tmp_path / "a.tif", zlib.compress(bytes(3000)), tags | {259: 8, 262: 1, 277: 1})
     program = """
 import resource, sys
-from refcnn.data.image_file import opened, read_image
+from refcnn.data.image_file import ImageBytes, opened, read_image
 from refcnn.errors import DataError
 import PIL.TiffImagePlugin
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -551,3 +551,12 @@ def test_a_pipe_is_no_file_to_wait_for(tmp_path, read):
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(DataError, match="a.png"):
         read(tmp_path / "a.png")
+
+
+def test_what_a_file_holds_is_read_as_the_file_is(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
+    path = save(tmp_path / "a.png", pixels)
+    content = ImageBytes("The image", path.read_bytes())
+    np.testing.assert_array_equal(read_image(content, 3, 4, 4), read_image(path, 3, 4, 4))
+    with pytest.raises(DataError, match="^The image could not be read as an image"):
+        read_image(ImageBytes("The image", path.read_bytes()[:-30]), 3, 4, 4)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import refcnn as rm
-from refcnn.data import load, split
+from refcnn.data import load, split, stored
 from refcnn.data.ahead import ahead
 from refcnn.data.stored import StoredImages, extremes
 from refcnn.errors import DataError, LabelError
@@ -91,13 +91,16 @@ def test_mapped_arrays_are_those_of_an_archive(arrays):
     assert_alike(load(arrays[0])[0], load(arrays[1])[0])
 
 
+@pytest.mark.parametrize("order", "CF")
 @pytest.mark.parametrize("dtype", [bool, np.uint16, np.float32])
-def test_mapped_arrays_of_other_dtypes(tmp_path, dtype):
-    x = np.asfortranarray(RNG.integers(0, 2, (4, 3, 6, 5)).astype(dtype))
+def test_mapped_arrays_of_other_dtypes(tmp_path, dtype, order):
+    x = np.asarray(RNG.integers(0, 2, (4, 3, 6, 5)).astype(dtype), order=order)
     for name, array in (("x_train", x), ("y_train", ["b", "a", "b", "b"]), ("x_test", x[:2]), ("y_test", ["a", "b"])):
         np.save(tmp_path / f"{name}.npy", array)
     train, test = load(tmp_path)
     np.testing.assert_array_equal(train.x[:], x)
+    np.testing.assert_array_equal(train.x[[3, 0, 3]], x[[3, 0, 3]])
+    np.testing.assert_array_equal(test.x[1], x[1])
     assert train.x.dtype == dtype and train.classes == ("a", "b") and test.y.tolist() == [0, 1]
 
 
@@ -163,6 +166,20 @@ def changed(path, how):
     later = os.stat(path).st_mtime_ns + 10**9
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     os.utime(path, ns=(later, later))
+
+
+@pytest.mark.parametrize("order", "CF")
+def test_a_mapped_file_that_is_cut_between_a_look_at_it_and_reading_is_an_error(tmp_path, monkeypatch, order):
+    """Not the end of the process, which touching memory past the end of a file is."""
+    np.save(tmp_path / "x.npy", np.zeros((4, 3, 6, 5), np.uint8, order))
+    np.save(tmp_path / "y.npy", np.arange(4))
+    train, _ = load(tmp_path)
+    seen = iter([stored.state_of(tmp_path / "x.npy")])
+    usual = stored.state_of
+    monkeypatch.setattr(stored, "state_of", lambda path: next(seen, None) or usual(path))
+    os.truncate(tmp_path / "x.npy", 0)
+    with pytest.raises(DataError, match=r"x\.npy has changed"):
+        train.x[:]
 
 
 @pytest.mark.parametrize("how", ["removed", "cut", "written"])

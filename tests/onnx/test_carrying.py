@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import refcnn as rm
+from refcnn.conformance.theory import probable
 from refcnn.onnx.proof import carrying
 from refcnn.onnx.proof.exact import Exact
 from refcnn.onnx.proof.judging import End
@@ -109,5 +110,5 @@ ACTIVATIONS = (rm.Relu, rm.Tanh, rm.Sigmoid, rm.Relu6)
 
 
 def test_the_probability_is_hoeffding_s():
-    assert carrying.failure_probability(1) == pytest.approx(2 * math.exp(-18))
-    assert carrying.failure_probability(1e12) == 1
+    assert probable.failure_probability(1) == pytest.approx(2 * math.exp(-18))
+    assert probable.failure_probability(1e12) == 1

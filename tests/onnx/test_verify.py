@@ -10,8 +10,8 @@ import refcnn as rm
 from refcnn.cli import main
 from refcnn.errors import ArgumentError, DataError
 from refcnn.onnx import export
-from refcnn.onnx.proof import verifying
-from refcnn.opencl.operations import dense, relu
+from refcnn.onnx.proof import clock, verifying
+from refcnn.opencl.operations import dense
 
 
 def constant(name, array):
@@ -78,18 +78,6 @@ def test_the_bounds_hold_and_are_near(cnn):
     assert found.bounds.proved < 1e-3 < found.bounds.size
 
 
-@pytest.fixture
-def wrong_relu(monkeypatch):
-    right = relu.forward
-
-    def forward(x):
-        y, saved = right(x)
-        backend = rm.backend.active()
-        return backend.array(backend.to_host(y) * np.float32(1 + 2**-20)), saved
-
-    monkeypatch.setattr(relu, "forward", forward)
-
-
 def test_a_planted_fault_is_found_and_its_operator_named(cnn, tmp_path, opencl_backend, wrong_relu):
     device = opencl_backend.name
     with rm.use_backend(opencl_backend):
@@ -109,6 +97,30 @@ def test_a_planted_fault_is_found_and_its_operator_named(cnn, tmp_path, opencl_b
         again = run(cnn, "--device", device, "--examples", 0, "--data", kept)
     assert again.exit_code == 1 and "Relu (rectifier)" in again.output
     assert "parts from the exact answer first at" in (tmp_path / "verify.html").read_text()
+
+
+def test_what_was_found_until_the_time_is_over_is_told(
+    cnn, opencl_backend, wrong_relu, a_second_each_look, monkeypatch
+):
+    """A fault that was found is told whole, and of the others what was found before it."""
+    a_second_each_look(clock)
+    outcomes, known, let_go = [], [], clock.Clock.let_go
+    monkeypatch.setattr(clock.Clock, "let_go", lambda one: known.append(one) or let_go(one))
+    for seconds in (3, 20, 40, 60, 80, 120, 10_000):
+        known.clear()
+        try:
+            found = verifying.verify(cnn, [opencl_backend.name, "reference"], examples=4, seconds=seconds)
+        except DataError as error:
+            assert f"no input was judged within {seconds} s" in str(error) and not known
+            outcomes.append(None)
+            continue
+        wrong, right = found.results
+        assert right.verdict == verifying.CONFORMS and right.examples == found.examples > 0
+        assert (wrong.parting is not None) == bool(known)
+        if known:
+            assert wrong.parting.node == "Relu (rectifier)" and wrong.parting.text
+        outcomes.append((wrong.verdict, found.is_cut))
+    assert outcomes[0] is None and outcomes[-1] == (verifying.WRONG, False) and (verifying.WRONG, True) in outcomes
 
 
 def suspicious_dense(monkeypatch):
@@ -200,6 +212,23 @@ def test_what_one_executor_cannot_run_is_said(tmp_path, cnn):
     found = verifying.verify(tmp_path / "new.onnx", ["reference", "onnxruntime"], examples=2)
     assert [result.verdict for result in found.results] == [verifying.CONFORMS, verifying.UNUSABLE]
     assert "99" in found.results[1].unusable or "IR" in found.results[1].unusable
+
+
+def test_what_computes_in_float16_is_not_called_wrong(tmp_path):
+    """Its roundings are larger than any bound of float32, and larger numbers than float16 has are not drawn."""
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"]), helper.make_node("GlobalAveragePool", ["y"], ["z"])]
+    kernels = numpy_helper.from_array(np.full((3, 1, 3, 3), 0.3, np.float16), "w")
+    takes, gives = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT16, shape)
+        for name, shape in (("x", ["N", 1, 8, 8]), ("z", ["N", 3, 1, 1]))
+    )
+    graph = helper.make_graph(nodes, "half", [takes], [gives], [kernels])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "half.onnx"
+    )
+    found = run(tmp_path / "half.onnx", "--device", "reference", "--device", "onnxruntime")
+    assert found.exit_code == 0 and "float16" in found.output
+    assert [line.split("  ")[-1].strip() for line in found.output.splitlines()[2:4]] == ["conforms", "not judged"]
 
 
 def test_what_is_no_program_is_refused(tmp_path):

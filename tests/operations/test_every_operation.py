@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from refcnn import rooms
 from refcnn.conformance.judging.judge import conformance, has_exact_cases
-from refcnn.conformance.theory.strategies import is_vast
+from refcnn.conformance.theory.sizes import is_vast
 
 from .checks import SIZE, check
 

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import types
 
 import numpy as np
 import onnx
@@ -223,6 +224,21 @@ def test_a_momentum_that_is_rounded_before_it_is_taken_from_1_conforms():
     for computed, is_within in ((mean, True), (mean - 2e-5, False)):
         verdict = comparison.verdict(computed, expected.exact[1], expected.bounds[1])
         assert verdict.within == is_within, verdict.text
+
+
+@pytest.mark.parametrize(("computed", "is_within"), [(0, True), (-1.92e-34, True), (5e-34, False), (-8e-34, False)])
+def test_half_a_slope_may_be_flushed(computed, is_within):
+    """The scale is a normal number and its half is not, so that the gradient of the variance may be 0 for -1.92e-34."""
+    scale, inputs = np.float32([1.2e-38]), (np.float32([[4]]), *(np.zeros(1, np.float32) for _ in range(3)))
+    attributes = {"epsilon": 1.0, "momentum": 0.9, "training": False}
+    x, bias, mean, variance = inputs
+    needs = (False,) * 4 + (True,)
+    flushing = types.SimpleNamespace(denormals=False, name="flushing", array=np.array, to_host=np.array)
+    case = Case((x, scale, bias, mean, variance), attributes, np.float32([[8000]]))
+    expected = judge.expect_backward("batch_normalization", case, flushing, needs=needs)
+    (exact,), (bound,) = expected.exact, expected.bounds
+    np.testing.assert_allclose(exact, -1.92e-34, rtol=1e-6)
+    assert comparison.verdict(np.float32([computed]), exact, bound).within == is_within
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -21,7 +21,8 @@ from refcnn.fitting.loop import Loop
 from refcnn.fitting.metrics import cross_entropy
 from refcnn.fitting.sources import ArraySource, source
 from refcnn.optimizers.optimizer import Optimizer
-from refcnn.parallel.ranks import ALONE, joined
+from refcnn.parallel.alone import ALONE
+from refcnn.parallel.ranks import joined
 from refcnn.philox import own_generator
 
 

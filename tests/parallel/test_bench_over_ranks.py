@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import assume, given
@@ -97,6 +98,9 @@ def test_what_is_measured(mpi, program, tmp_path):
     assert found["format"] == "refcnn bench ranks 1"
     assert (found["ranks"], found["batch"], len(found["devices"])) == (3, 4, 3)
     assert all(len(found[name]) == 2 and min(found[name]) > 0 for name in ("with_sum", "without_sum", "sum_alone"))
+    assert all(len(found[name]) == 2 and min(found[name]) > 0 for name in ("in_step", "waited"))
+    assert found["overlapped"] == 1 - np.median(found["waited"]) / np.median(found["in_step"])
+    assert found["buckets"] > 1 and f"its {found['buckets']} parts in a step" in out
     assert [size for size, _ in found["sums"]] == [1024, 4096]
     assert [batch for batch, _ in found["steps"]] == [1, 2, 4]
     asked = [(ranks, gigabits) for gigabits in NETWORKS for ranks in RANKS]

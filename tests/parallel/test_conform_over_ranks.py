@@ -22,7 +22,7 @@ import numpy as np
 
 
 class Faulty:
-    """One of each: what is right, wrong, raises an error, ends its process, and is left out."""
+    """One of each: what is right, wrong, raises an error, both, ends its process, and is left out."""
 
     name = "Faulty 1.0"
 
@@ -38,6 +38,11 @@ class Faulty:
     def reshape(self, x, **attributes):
         raise ValueError("reshape was left out")
 
+    def subtract(self, a, b):
+        if a.ndim > 1:
+            raise ValueError("there is more than one axis")
+        return a - b + np.ones(1, a.dtype)
+
     def where(self, *inputs):
         os._exit(3)
 
@@ -45,10 +50,10 @@ class Faulty:
 faulty = Faulty()
 '''
 
-OPERATIONS = [word for name in ("add", "relu", "reshape", "where", "sgd") for word in ("--operation", name)]
+OPERATIONS = [word for name in ("add", "relu", "reshape", "subtract", "where", "sgd") for word in ("--operation", name)]
 
 PROGRAM = """
-import signal, sys, time
+import os, signal, sys, time
 from refcnn.cli import main
 from refcnn.conformance.running import testing
 from refcnn.errors import BackendError
@@ -64,6 +69,8 @@ def run(self, task):
         raise BackendError("the device has gone")
     if rank == 1 and "fault" in sys.argv[1]:
         raise ZeroDivisionError("there is nothing to divide by")
+    if f"kill {rank}" in sys.argv[1]:
+        os.kill(os.getpid(), signal.SIGKILL)
     if "signal" in sys.argv[1]:
         signal.raise_signal(signal.SIGTERM)
     tested = usual(self, task)
@@ -134,6 +141,11 @@ def test_the_report_is_that_of_one_process(conform, tmp_path):
         assert sum(text.count(word) for word in (" wrong", " failed", " crashed")) > 4, text
     assert found[3][0] == found[1][0]
     assert found[3][1] == found[1][1]
+    rows = found[3][1]["report.json"]["devices"][0]["rows"]
+    faults = [
+        failure for row in rows for failure in (row["failure"], *row["further"]) if row["operation"] == "subtract"
+    ]
+    assert {failure["verdict"] for failure in faults if failure} == {"wrong", "failed"}
     rows = {row["operation"]: row["verdict"] for row in found[3][1]["report.json"]["devices"][1]["rows"]}
     assert not devices or (rows["relu"], rows["sgd"]) == ("wrong", "conforms")
 
@@ -152,6 +164,21 @@ def test_an_error_of_a_rank_is_no_verdict_and_shown_once(conform, how, message):
     ended = conform(3, how, "--device", "reference", *OPERATIONS, "--examples", 2)
     assert ended.status == 2, ended
     assert len(re.findall(message, ended.out + ended.err)) == 1, ended
+    assert "onform." not in ended.out
+
+
+def test_the_others_do_the_rows_of_a_rank_that_is_lost(conform, ulfm, tmp_path):
+    given = "--device", "reference", *OPERATIONS, "--examples", 2, "--report"
+    assert conform(1, "as it is", *given, tmp_path / "one").status == 0
+    ended = conform(3, "kill 1", *given, tmp_path / "lost")
+    assert ended.status == 0, ended
+    assert ended.err.count("Warning: rank 1 was lost; the others have done that work") == 1
+    assert files(tmp_path / "lost") == files(tmp_path / "one")
+
+
+def test_the_loss_of_the_first_rank_ends_all(conform):
+    ended = conform(3, "kill 0", "--device", "reference", *OPERATIONS, "--examples", 2, limit=60)
+    assert ended.status != 0
     assert "onform." not in ended.out
 
 

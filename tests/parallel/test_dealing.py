@@ -1,21 +1,24 @@
 """Tasks that are dealt out to ranks: each is done once, and an error of any rank ends all."""
 
 import re
+import time
 
 import pytest
 
+from refcnn.parallel.alone import Alone
 from refcnn.parallel.dealing import deal
-from refcnn.parallel.ranks import Alone
 
 DEALING = """
 import sys, time
+from pathlib import Path
 import numpy as np
 from refcnn.errors import DataError
-from refcnn.parallel import ranks as module
+from refcnn.parallel import communicator as module
 from refcnn.parallel.dealing import deal
-from refcnn.parallel.ranks import RankError, joined
+from refcnn.parallel.alone import RankError
+from refcnn.parallel.ranks import joined
 
-case, size = sys.argv[1], 12
+case, folder, size = sys.argv[1], Path(sys.argv[0]).parent, 12
 found, done = [], []
 
 
@@ -25,9 +28,19 @@ def tasks():
         raise DataError("there are no more tasks")
 
 
+def wait_for(pattern, count):
+    while len(list(folder.glob(pattern))) < count:
+        time.sleep(0.005)
+
+
 def work(task):
-    # The first one takes longer than all others together.
-    time.sleep(0.3 if task == 0 else 0.01)
+    (folder / f"{task}.begun").touch()
+    # Each rank has one of the first tasks, however busy the machine is.
+    wait_for("*.begun", ranks.size if task < ranks.size else 0)
+    if case == "all" and task == 0 and ranks.size > 1:
+        # It takes longer than all others together.
+        wait_for("*.ended", size - 1)
+    (folder / f"{task}.ended").touch()
     if case == "work" and ranks.rank == 1 or case == "first" and ranks.is_first:
         raise DataError("the task is unreadable")
     done.append(task)
@@ -55,6 +68,58 @@ except RankError as error:
     text = f"{error.is_told_here} {error}"
 print(f"[{ranks.rank}: {text}]\\n", end="", flush=True)
 """
+
+
+LOSING = """
+import os, signal, sys, time
+import numpy as np
+from refcnn.parallel.dealing import deal
+from refcnn.parallel.ranks import joined, started_as
+
+victims, size = dict(map(lambda pair: map(int, pair.split(":")), sys.argv[1:])), 12
+found, done = [], 0
+
+
+def work(task):
+    global done
+    done += 1
+    if victims.get(started_as()) == done:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(30 if started_as() == 3 and victims.get(0) else 0.02)
+    return task, np.full(300_000, task)
+
+
+def hear(task, result):
+    assert task == result[0] and (result[1] == task).all()
+    found.append(task)
+
+
+with joined() as ranks:
+    deal(ranks, range(size), work, hear)
+    deal(ranks, range(3), lambda task: task, lambda task, result: found.append(size + result))
+    assert ranks.gather(1) == [1] * (4 - len(victims))
+    if ranks.is_first:
+        print(sorted(found), flush=True)
+"""
+
+
+@pytest.mark.parametrize("victims", [{1: 1}, {1: 2, 3: 1}, {1: 1, 2: 1, 3: 2}])
+def test_others_do_the_tasks_of_those_that_are_lost(mpi, ulfm, program, victims):
+    status, out, err = mpi(4, program(LOSING), *(f"{rank}:{call}" for rank, call in victims.items()), limit=60)
+    assert status == 0, err
+    assert re.findall(r"\[(.*)\]", out) == [", ".join(map(str, range(15)))]
+    (lost,) = re.findall(r"Warning: ranks? (.*) (?:was|were) lost; the others have done that work", err)
+    assert lost == ", ".join(map(str, victims))
+
+
+def test_the_loss_of_the_first_ends_all(mpi, program):
+    begun = time.monotonic()
+    status, out, err = mpi(4, program(LOSING), "0:2", limit=60)
+    # MPICH tells there what it has ended.
+    assert status != 0 and not re.search(r"^\[", out, re.MULTILINE)
+    # The third would have worked for half a minute.
+    assert time.monotonic() - begun < 25
+    assert len(re.findall("^Error: rank 0 does not answer", err, re.MULTILINE)) <= 1
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])

@@ -10,7 +10,7 @@ from refcnn import mode
 from refcnn.data.augment import Augmenter
 from refcnn.data.stored import StoredImages
 from refcnn.fitting.sources import ArraySource
-from refcnn.parallel.ranks import Alone
+from refcnn.parallel.alone import Alone
 
 KINDS = {"dropout": rm.dropout, "spatial_dropout": rm.spatial_dropout}
 

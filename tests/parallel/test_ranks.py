@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from refcnn import processes
 from refcnn.parallel import placing
-from refcnn.parallel.ranks import Alone, RankError, current, joined
+from refcnn.parallel.alone import Alone, RankError
+from refcnn.parallel.ranks import current, joined
 
 EXCHANGES = """
 import numpy as np
@@ -40,9 +41,11 @@ print(f"rank {ranks.rank} of {ranks.size} is through\\n", end="", flush=True)
 
 FAILING = """
 import sys, time
+import numpy as np
 from refcnn.errors import DataError
-from refcnn.parallel import ranks as module
-from refcnn.parallel.ranks import RankError, joined
+from refcnn.parallel import communicator as module
+from refcnn.parallel.alone import RankError
+from refcnn.parallel.ranks import joined
 
 case, who = sys.argv[1], set(map(int, sys.argv[2].split(",")))
 module.PATIENCE = 1.0
@@ -56,7 +59,7 @@ try:
         if case == "slow":
             time.sleep(200)
         if case != "end":
-            ranks.sum(module.np.zeros(5))
+            ranks.sum(np.zeros(5))
 except RankError as error:
     print(f"[{ranks.rank} {error.is_told_here} {error}]\\n", end="", flush=True)
     sys.exit(error.status)

@@ -14,7 +14,7 @@ from refcnn import processes
 from refcnn.errors import ArgumentError
 from refcnn.fitting.sources import ArraySource
 from refcnn.opencl.runtime import finding
-from refcnn.parallel.ranks import Alone
+from refcnn.parallel.alone import Alone
 from refcnn.parallel.tree_sum import TreeSum, places_of
 from refcnn.runs import options as options_of_runs
 from tests import small_run

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from refcnn.errors import ArgumentError
 from refcnn.parallel import starting
@@ -50,6 +51,8 @@ def fail(how):
     if how == "disk" and Path("out").is_dir():
         shutil.rmtree("out")
         Path("out").touch()
+    if how == "image":
+        Path("images/1/0.png").write_bytes(b"no image")
     if how == "wait":
         time.sleep(0.05)
 
@@ -115,6 +118,10 @@ def test_the_run_is_that_of_one_process(mpi, folder):
     assert_alike(folder / "one" / "last.npz", folder / "three" / "last.npz")
     assert out.count("epoch 2/3") == out.count("3 ranks on 1 machine") == out.count("In three:") == 1
     assert not NOISE.search(err)
+    kept = {path: small_run.kernels_of(folder / path) for path in ("one", "three")}
+    assert sorted(kept["one"]) == sorted(kept["three"]) == [0, 1, 2, 3]
+    for epoch, weights in kept["one"].items():
+        np.testing.assert_allclose(weights, kept["three"][epoch], rtol=1e-3, atol=1e-4)
     names = {path: {file.name for file in (folder / path).iterdir()} for path in ("one", "three")}
     assert names["one"] == names["three"] and (folder / "three" / "model.onnx").exists()
 
@@ -134,6 +141,20 @@ def test_a_disk_on_which_rank_0_cannot_write_ends_all(mpi, folder):
     status, _, err = run(folder, command, FAIL="disk", FAIL_RANKS="0")
     assert status == 1
     assert len(re.findall("Error: rank 0: out.*could not be written", err)) == err.count("Error") == 1
+
+
+def test_an_unreadable_image_of_one_rank_ends_all(mpi, folder):
+    for label in range(3):
+        (folder / "images" / str(label)).mkdir(parents=True)
+        for number in range(16):
+            pixels = np.full((6, 6), 80 * label + number, np.uint8)
+            Image.fromarray(pixels).save(folder / "images" / str(label) / f"{number}.png")
+    given = ("--data", "images", "--no-in-memory", "--epochs", "9", "--model", "failing_models:failing")
+    status, _, err = run(folder, arguments("unreadable", "--processes", "2", *given), FAIL="image", FAIL_RANKS="1")
+    assert status == 1
+    # In whoever's part it lies, no other reads it.
+    assert len(re.findall(r"Error: rank [01]: \S*images/1/0.png", err)) == err.count("Error") == 1, err
+    assert not NOISE.search(err)
 
 
 def test_a_loss_that_is_not_finite_is_no_ranks(mpi, folder):
@@ -179,6 +200,7 @@ def _assert_as_small(folder, path):
     assert {f"net.{name}" for name in one.parameters} == set(other.parameters)
     for name, array in one.parameters.items():
         np.testing.assert_allclose(other.parameters[f"net.{name}"], array, rtol=1e-3, atol=1e-4)
+    assert sorted(small_run.kernels_of(folder / path)) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

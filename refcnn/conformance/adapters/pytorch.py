@@ -1,15 +1,4 @@
-"""PyTorch as an implementation under test, and an example of an adapter for anyone's own.
-
-``refcnn conform --device refcnn.conformance.adapters.pytorch:implementation``
-
-An adapter is an object with a function for each operation that it offers,
-named as in :mod:`refcnn.reference`: ``conv2d(x, w, b, *, stride, ...)``
-returns y, ``conv2d_backward(dy, x, w, b, *, stride, ...)`` the gradient of each
-array input (None for an input that is None). Arrays are NumPy arrays, with
-floats of float32, attributes are those of the reference. What is missing is not
-tested, and neither is a case at which ``NotExpressible`` is raised: what
-PyTorch has only in part.
-"""
+"""PyTorch: ``refcnn conform --device pytorch``, or ``pytorch:cuda``."""
 
 import functools
 
@@ -20,9 +9,10 @@ from torch.nn import functional
 from ...shapes import reshaped
 from ..subjects.base import NotExpressible
 from . import pytorch_windows as windows
+from .differentiating import Differentiating, only
 
 
-class PyTorch:
+class PyTorch(Differentiating):
     """PyTorch's operations on one of its devices.
 
     Parameters
@@ -32,58 +22,38 @@ class PyTorch:
     """
 
     def __init__(self, device="cpu"):
-        self.device = torch.device(device)
-        self.name = f"PyTorch {torch.__version__} on {device}"
+        self.device, self.operations = torch.device(device), _Operations
+        self.name, self.version = f"PyTorch on {device}", torch.__version__
         # TensorFloat-32 is no float32: it keeps ten bits of the fraction.
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
     def __getattr__(self, name):
-        operation = name.removesuffix("_backward")
-        if operation.startswith("_"):
-            raise AttributeError(name)
         update = vars(_Updates).get(name)
-        if update is not None:
-            return functools.partial(self._update, *update)
-        forward = vars(_Operations).get(operation)
-        if forward is None:
-            raise AttributeError(name)
-        return functools.partial(self._backward if name != operation else self._forward, forward)
+        return super().__getattr__(name) if update is None else functools.partial(self._update, *update)
 
-    def _forward(self, operation, *inputs, **attributes):
-        with torch.no_grad():
-            y = operation(*(self._tensor(array) for array in inputs), **attributes)
-        return tuple(map(_array, y)) if isinstance(y, tuple | list) else _array(y)
+    def tensor(self, array):
+        return torch.tensor(array, device=self.device)
 
-    def _backward(self, operation, dy, *inputs, **attributes):
-        tensors = [self._tensor(array) for array in inputs]
-        wanted = [tensor.requires_grad_() for tensor in tensors if tensor is not None and tensor.is_floating_point()]
-        y = operation(*tensors, **attributes)
-        results, gradients = (entry if isinstance(entry, tuple | list) else (entry,) for entry in (y, dy))
-        # What is constant, or no float, has no gradient.
-        pairs = [pair for pair in zip(results, gradients, strict=False) if pair[0].requires_grad]
-        ys, dys = [pair[0] for pair in pairs], [self._tensor(pair[1]) for pair in pairs]
-        found = iter(torch.autograd.grad(ys, wanted, dys, allow_unused=True, materialize_grads=True))
-        return tuple(
-            _array(next(found)) if tensor is not None and tensor.is_floating_point() else None for tensor in tensors
-        )
+    def array(self, tensor):
+        return tensor.detach().cpu().numpy()
+
+    def gradients(self, function, inputs, dys):
+        wanted = [tensor.requires_grad_() for tensor in inputs]
+        # What is constant has no gradient.
+        pairs = [pair for pair in zip(function(*wanted), dys, strict=True) if pair[0].requires_grad]
+        ys, dys = zip(*pairs, strict=True) if pairs else ((), ())
+        return torch.autograd.grad(ys, wanted, dys, allow_unused=True, materialize_grads=True)
 
     def _update(self, optimizer, names, options, w, g, *states, step=1, **attributes):
-        parameter = torch.nn.Parameter(self._tensor(w))
-        parameter.grad = self._tensor(g)
+        parameter = torch.nn.Parameter(self.tensor(w))
+        parameter.grad = self.tensor(g)
         made = optimizer([parameter], **{options.get(name, name): value for name, value in _paired(attributes)})
         made.state[parameter] = {
             "step": torch.tensor(float(step - 1)),
-            **dict(zip(names, map(self._tensor, states), strict=True)),
+            **dict(zip(names, map(self.tensor, states), strict=True)),
         }
         made.step()
-        return tuple(map(_array, (parameter, *(made.state[parameter][name] for name in names))))
-
-    def _tensor(self, array):
-        return None if array is None else torch.tensor(array, device=self.device)
-
-
-def _array(tensor):
-    return tensor.detach().cpu().numpy()
+        return tuple(map(self.array, (parameter, *(made.state[parameter][name] for name in names))))
 
 
 def _paired(attributes):
@@ -92,17 +62,6 @@ def _paired(attributes):
     yield from ((name, value) for name, value in attributes.items() if not name.startswith("beta"))
     if betas:
         yield "betas", betas
-
-
-def _only(function, **fixed):
-    """Return a function of PyTorch's that has these attributes alone, as constants."""
-
-    def operation(x, **attributes):
-        if attributes != fixed:
-            raise NotExpressible(f"PyTorch's constants are {fixed}")
-        return function(x)
-
-    return operation
 
 
 def _divide(a, b):
@@ -365,7 +324,7 @@ class _Operations:
     greater = torch.gt
     greater_or_equal = torch.ge
     group_normalization = _group_normalization
-    hard_sigmoid = _only(functional.hardsigmoid, alpha=1 / 6, beta=0.5)
+    hard_sigmoid = only("PyTorch", functional.hardsigmoid, alpha=1 / 6, beta=0.5)
     hard_swish = functional.hardswish
     instance_normalization = _instance_normalization
     layer_normalization = _layer_normalization
@@ -411,7 +370,7 @@ class _Operations:
     resize = windows.resize
     rms_normalization = _rms_normalization
     round = torch.round
-    selu = _only(functional.selu, alpha=1.6732632423543772, gamma=1.0507009873554805)
+    selu = only("PyTorch", functional.selu, alpha=1.6732632423543772, gamma=1.0507009873554805)
     sigmoid = torch.sigmoid
     sigmoid_cross_entropy = _loss(functional.binary_cross_entropy_with_logits)
     sign = torch.sign
@@ -434,8 +393,6 @@ class _Operations:
     where = torch.where
 
 
-def __getattr__(name):
-    """Make ``implementation`` when it is first asked for."""
-    if name != "implementation":
-        raise AttributeError(name)
-    return PyTorch("cuda" if torch.cuda.is_available() else "cpu")
+def make(device=None):
+    """Return PyTorch on one of its devices: its GPU, if it has one."""
+    return PyTorch(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -53,7 +53,10 @@ def _max_pooled(x, *, kernel, stride, padding, dilation, ceil_mode):
     """Return what wins in each window, and its place in its own plane."""
     # Here the padding is the least of all, less than a pixel of -infinity too.
     reached = reached_padding(x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
-    ranked = _padded(x.detach().clamp(min=torch.finfo(x.dtype).min), reached, -torch.inf)
+    least = torch.finfo(x.dtype).min
+    if any(reached) and (x == least).any() and (x == -torch.inf).any():
+        raise NotExpressible("PyTorch's padding is as small as a pixel of -infinity, and no number lies between")
+    ranked = _padded(x.detach().clamp(min=least) if any(reached) else x.detach(), reached, -torch.inf)
     _, winner = _over("max_pool", x)(ranked, kernel, stride, 0, dilation, return_indices=True)
     places = torch.arange(x[0, 0].numel(), device=x.device).reshape(1, 1, *x.shape[2:])
     places = _padded(places, reached).flatten()[winner]

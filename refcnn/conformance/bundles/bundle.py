@@ -93,7 +93,21 @@ def expected(operation, direction, case, variant=None, subject=None):
     return expect(operation, case, subject, to_the_bit=to_the_bit, followers=followers).entries()
 
 
-def write_bundle(folder, *, operation, direction, variant, case, results, device, capture=None, message="", known=None):
+def write_bundle(
+    folder,
+    *,
+    operation,
+    direction,
+    variant,
+    case,
+    results,
+    device,
+    capture=None,
+    message="",
+    known=None,
+    again=(),
+    probable=(),
+):
     """Write a bundle, whole or not at all.
 
     Parameters
@@ -114,6 +128,10 @@ def write_bundle(folder, *, operation, direction, variant, case, results, device
         What was found.
     known : str, optional
         The identifier of the known fault that this is.
+    again : sequence of ndarray
+        What was computed the second time, where that is something else.
+    probable : sequence of (ndarray or None)
+        The probable bounds of the results, where one of them is beyond its own.
 
     Raises
     ------
@@ -127,6 +145,8 @@ def write_bundle(folder, *, operation, direction, variant, case, results, device
         arrays |= {f"exact_{number}": exact, f"bound_{number}": np.broadcast_to(bound, exact.shape)}
         if isinstance(computed, np.ndarray) and computed.dtype != object:
             arrays[f"computed_{number}"] = computed
+    arrays |= {f"again_{number}": entry for number, entry in enumerate(again) if isinstance(entry, np.ndarray)}
+    arrays |= {f"probable_{number}": entry for number, entry in enumerate(probable) if entry is not None}
     entries = header(operation, direction, variant, case)
     entries |= {"results": list(results), "device": device, "message": message, "known": known}
     entries["signed_zeros"] = not composition.split(variant)[1] and judge.are_copies(operation, direction, case)

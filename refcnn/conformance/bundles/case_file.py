@@ -51,6 +51,8 @@ _SCHEMA = {
         # A list of operations with several results.
         "dy": {"anyOf": [_ARRAY, {"type": "array", "items": _ARRAY, "minItems": 1}]},
         "integers": {"type": "boolean"},
+        # Not in cases of former versions.
+        "random_signs": {"type": "boolean"},
         "attributes": {"type": "object", "additionalProperties": {"$ref": "#/$defs/attribute"}},
         # What else a bundle says of it.
         "results": {"type": "array", "items": {"type": "string"}},
@@ -154,6 +156,7 @@ def header(operation, direction, variant, case):
         "inputs": [_array_header(entry) for entry in case.inputs],
         "dy": list(map(_array_header, case.dy)) if isinstance(case.dy, tuple) else _array_header(case.dy),
         "integers": case.integers,
+        "random_signs": case.random_signs,
         "attributes": {name: _encode(name, value) for name, value in case.attributes.items()},
     }
 
@@ -251,7 +254,7 @@ def _parse(entries, arrays):
         dy = tuple(_array(arrays, f"dy_{index}", entry) for index, entry in enumerate(dy))
     else:
         dy = _array(arrays, "dy", dy)
-    return *called, Case(inputs, attributes, dy, entries["integers"])
+    return *called, Case(inputs, attributes, dy, entries["integers"], entries.get("random_signs", False))
 
 
 def _array(arrays, name, entry):

@@ -1,12 +1,16 @@
 """The verdict on one result: how it compares with the exact one and its bound, element by element."""
 
 import dataclasses
+import reprlib
 
 import numpy as np
 
 from ... import formats
 from ..reports.results import BINS
 from ..theory.bounds import UNDEFINED, number_format
+
+_REPRESENTATION = reprlib.Repr()
+_REPRESENTATION.maxother = _REPRESENTATION.maxstring = 200
 
 
 class ConformanceFailure(AssertionError):
@@ -36,12 +40,15 @@ class Statistics:
     worst_ulp : float
         Error in units in the last place of the computed floats at the exact answer, of those elements whose bound
         leaves the leading half of their bits (12 of 24): what cancels further has no digits that could be counted.
+    worst_probable : float or None
+        Error divided by its probable bound; None where nothing was held against one.
     histogram : list of int
         Elements by error / bound, as in :class:`~refcnn.conformance.reports.results.Row`.
     """
 
     worst_ratio: float = 0.0
     worst_ulp: float = 0.0
+    worst_probable: float | None = None
     histogram: list = dataclasses.field(default_factory=lambda: [0] * (BINS + 1))
 
     def add(self, ratio, ulp):
@@ -51,6 +58,10 @@ class Statistics:
         bins = np.where(ratio > 1, BINS, np.minimum(np.minimum(ratio, 1) * BINS, BINS - 1)).astype(int)
         counts = np.bincount(bins.ravel(), minlength=BINS + 1)
         self.histogram = [before + int(now) for before, now in zip(self.histogram, counts, strict=True)]
+
+    def add_probable(self, ratio):
+        """Note an error divided by its probable bound."""
+        self.worst_probable = max(self.worst_probable or 0.0, ratio)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,12 +128,11 @@ def verdict(computed, expected, bound, *, dtype=None, statistics=None, signed_ze
     -------
     Verdict
     """
-    is_array = isinstance(computed, np.ndarray)
+    # Of its subclasses a matrix has no shape but two axes, and a masked array hides elements.
+    is_array = type(computed) is np.ndarray
     if not is_array or computed.shape != expected.shape or (dtype is not None and computed.dtype != dtype):
         needed = "an array" if dtype is None else np.dtype(dtype)
-        found = (
-            f"{computed.dtype} of shape {computed.shape}" if is_array else f"{computed!r} ({type(computed).__name__})"
-        )
+        found = f"{computed.dtype} of shape {computed.shape}" if is_array else shortly(computed)
         return Verdict.incomparable(f"the result is {found}, but {needed} of shape {expected.shape} is needed")
     if not expected.size:
         return Verdict(0.0, 0.0, 0.0, None, "there are no elements", "there are no elements")
@@ -144,6 +154,11 @@ def verdict(computed, expected, bound, *, dtype=None, statistics=None, signed_ze
         f"  computed   {computed[worst]!r}\n  exact      {expected[worst].item()!r}\n"
         f"  difference {float(difference[worst])!r}\n  bound      {float(bound[worst])!r}",
     )
+
+
+def shortly(value):
+    """Return anything with its type as text of some length at most, whatever its own representation does."""
+    return f"{_REPRESENTATION.repr(value)} ({type(value).__name__})"
 
 
 def _errors(computed, expected, bound, signed_zeros):

@@ -8,6 +8,7 @@ from ... import rooms
 from ...backend import algorithms_of, find, results_of
 from ..theory.bounds import UNDEFINED, number_format, subnormals
 from ..theory.strategies import LARGEST_INTEGER, describe
+from . import repetition, suspecting
 from .comparison import ConformanceFailure, compare
 from .composition import Composition, NoSuchResult, forward_bounds, keeps_exact, masked_bound, routed
 
@@ -68,7 +69,18 @@ def exact(operation, case, needs=None, followers=()):
 
 def _exact(operation, case, needs, followers):
     reference = find("reference:float64")
-    return _run(operation, case, reference, Composition.on(reference, reference.operation(operation), followers), needs)
+    return _run(operation, case, reference, Composition.on(reference, _Quick(operation), followers), needs)
+
+
+class _Quick:
+    """An operation's float64 reference, or what takes its place where many exact answers are needed."""
+
+    def __init__(self, operation):
+        module = find("reference:float64").operation(operation)
+        for direction in ("forward", "backward"):
+            quick = rooms.trait(rooms.CONFORMANCE, operation, f"exact_{direction}")
+            if hasattr(module, direction):
+                setattr(self, direction, quick or getattr(module, direction))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +96,8 @@ class Expectation:
         Whether zeros must have the sign that they have in the exact answer.
     in_tuple : bool
         Whether they are the results of ``forward`` in a tuple, even if there is one alone.
+    probable : list of (ndarray of float64, or None)
+        Probable bounds; empty where there are none.
     """
 
     names: list
@@ -92,6 +106,7 @@ class Expectation:
     to_the_bit: list
     signed_zeros: bool = False
     in_tuple: bool = False
+    probable: list = dataclasses.field(default_factory=list)
 
     def entries(self):
         """Return (exact answer, bound of each element) by the name of the result."""
@@ -113,11 +128,26 @@ def expect_forward(operation, case, backend, *, to_the_bit=False, followers=()):
     in_tuple = isinstance(y, tuple)
     names = [f"result {index}" for index in range(len(y))] if in_tuple else ["y"]
     signed_zeros = not followers and are_copies(operation, "forward", case)
-    return Expectation(names, list(results_of(y)), bounds, [to_the_bit] * len(names), signed_zeros, in_tuple)
+    of_sum, _ = (None, ()) if followers else suspecting.sums(operation, case, backend)
+    probable = []
+    if of_sum is not None:
+        squares, _ = exact(operation, suspecting.squared(case), _no_gradient(case))
+        probable = suspecting.probable([of_sum], squares, backend)
+    bits = [to_the_bit] * len(names)
+    return Expectation(names, list(results_of(y)), bounds, bits, signed_zeros, in_tuple, probable)
 
 
 def check_forward(
-    operation, case, backend, *, implementation=None, to_the_bit=False, statistics=None, followers=(), expected=None
+    operation,
+    case,
+    backend,
+    *,
+    implementation=None,
+    to_the_bit=False,
+    statistics=None,
+    followers=(),
+    expected=None,
+    twice=False,
 ):
     """Run forward on a backend and hold it against the bound.
 
@@ -139,6 +169,8 @@ def check_forward(
         What follows the operation, as in :mod:`~refcnn.conformance.judging.composition`.
     expected : Expectation, optional
         What :func:`expect_forward` returned for the same, if it is known.
+    twice : bool
+        Whether to compute it again, in other memory of a backend that is a subject, and ask for the same bits.
 
     Returns
     -------
@@ -150,17 +182,24 @@ def check_forward(
     ConformanceFailure
         If an element is further from the exact answer than its bound, or the
         result has not the shape or dtype it should have.
+    NotDeterministic
+        If it has not the same bits twice.
+    Suspect
+        If it is within its bound, but beyond a probable one.
     """
     expected = expected or expect_forward(operation, case, backend, to_the_bit=to_the_bit, followers=followers)
     implementation = Composition.on(backend, implementation or backend.operation(operation), followers)
-    y, _ = _run(operation, case, backend, implementation, _no_gradient(case))
-    computed = y if expected.in_tuple and isinstance(y, tuple) else (y,)
-    return _compare("+".join((f"{operation}.forward", *followers)), case, backend, computed, expected, statistics)
+
+    def compute(case):
+        y, _ = _run(operation, case, backend, implementation, _no_gradient(case))
+        return y if expected.in_tuple and isinstance(y, tuple) else (y,)
+
+    return _check("+".join((f"{operation}.forward", *followers)), case, backend, compute, expected, statistics, twice)
 
 
 def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, followers=()):
     """Return the :class:`Expectation` of backward on a backend; parameters and errors as in :func:`check_backward`."""
-    needs = all_gradients(case) if needs is None else tuple(needs)
+    needs = asked_gradients(operation, case, backend) if needs is None else tuple(needs)
     algorithms = algorithms_of(backend, operation, case.inputs, case.attributes)
     # What follows sends the gradient where the rounded result says.
     exactly = to_the_bit and not _rounds(operation, algorithms)
@@ -182,7 +221,13 @@ def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, f
             bounds[:1] = [masked_bound(case.inputs[0], bound, followers) for bound in bounds[:1]]
     names = [f"gradient of input {index}" for index in range(len(needs))]
     signed_zeros = not followers and are_copies(operation, "backward", case)
-    return Expectation(*(_wanted(entries, needs) for entries in (names, gradients, bounds, to_the_bit)), signed_zeros)
+    _, of_sums = (None, ()) if followers else suspecting.sums(operation, case, backend)
+    probable = []
+    if any(of_sums):
+        _, squares = exact(operation, suspecting.squared(case), needs)
+        probable = suspecting.probable(_wanted(of_sums, needs), _wanted(squares, needs), backend)
+    wanted = (_wanted(entries, needs) for entries in (names, gradients, bounds, to_the_bit))
+    return Expectation(*wanted, signed_zeros, probable=probable)
 
 
 def _with_open_gradient(operation, case, needs, bounds, open_dy):
@@ -210,6 +255,7 @@ def check_backward(
     statistics=None,
     followers=(),
     expected=None,
+    twice=False,
 ):
     """Run forward and backward on a backend and hold the gradients against their bounds.
 
@@ -217,7 +263,7 @@ def check_backward(
     ----------
     needs : tuple of bool, optional
         Whose gradients to ask for; those of all inputs that have one as a rule.
-    operation, case, backend, implementation, to_the_bit, statistics, followers
+    operation, case, backend, implementation, to_the_bit, statistics, followers, twice
         As in :func:`check_forward`; the implementation has ``backward`` too.
     expected : Expectation, optional
         What :func:`expect_backward` returned for the same, if it is known.
@@ -234,35 +280,50 @@ def check_backward(
     NoSuchResult
         If there is no gradient, or there are followers and something is not finite.
     """
-    needs = all_gradients(case) if needs is None else tuple(needs)
+    needs = asked_gradients(operation, case, backend) if needs is None else tuple(needs)
     if not any(needs):
         raise NoSuchResult
     expected = expected or expect_backward(
         operation, case, backend, needs=needs, to_the_bit=to_the_bit, followers=followers
     )
     implementation = Composition.on(backend, implementation or backend.operation(operation), followers)
-    _, gradients = _run(operation, case, backend, implementation, needs)
-    call = "+".join((f"{operation}.backward", *followers))
-    return _compare(call, case, backend, _wanted(gradients, needs), expected, statistics)
+
+    def compute(case):
+        _, gradients = _run(operation, case, backend, implementation, needs)
+        return _wanted(gradients, needs)
+
+    return _check("+".join((f"{operation}.backward", *followers)), case, backend, compute, expected, statistics, twice)
 
 
-def _compare(call, case, backend, computed, expected, statistics):
+def _check(call, case, backend, compute, expected, statistics, twice):
+    computed = compute(case)
     if len(computed) != len(expected.exact):
         raise ConformanceFailure(
             f"{call} on {backend.name}: {len(computed)} results, but {len(expected.exact)} are needed."
         )
-    arguments = list(map(describe, case.inputs))
-    arguments += [f"{name}={value!r}" for name, value in case.attributes.items()]
-    if ".backward" in call:
-        arguments.append(f"dy={describe(case.dy)}")
-    title = f"{call}({', '.join(arguments)}) on {backend.name}"
-    rows = zip(expected.names, computed, expected.exact, expected.bounds, expected.to_the_bit, strict=True)
+    what = title(call, case, backend.name)
+    first = repetition.copies(computed) if twice else computed
+    rows = zip(expected.names, first, expected.exact, expected.bounds, expected.to_the_bit, strict=True)
     try:
-        return max(compare(f"{title}: {name}", *entries, statistics, expected.signed_zeros) for name, *entries in rows)
+        if twice:
+            repetition.check(what, expected.names, computed, first, compute, case, backend)
+        worst = max(compare(f"{what}: {name}", *entries, statistics, expected.signed_zeros) for name, *entries in rows)
+        if expected.probable:
+            suspecting.check(what, first, expected, statistics)
+        return worst
     except ConformanceFailure as failure:
-        answers = zip(expected.entries().items(), computed, strict=True)
+        answers = zip(expected.entries().items(), first, strict=True)
         failure.results = {name: (found, *entries) for (name, entries), found in answers}
         raise
+
+
+def title(call, case, name):
+    """Return what messages about a case begin with: the call, such as ``relu.forward``, and where it was computed."""
+    arguments = list(map(describe, case.inputs))
+    arguments += [f"{attribute}={value!r}" for attribute, value in case.attributes.items()]
+    if ".backward" in call:
+        arguments.append(f"dy={describe(case.dy)}")
+    return f"{call}({', '.join(arguments)}) on {name}"
 
 
 def _wanted(entries, needs):
@@ -312,6 +373,14 @@ def _or_none(function, array):
 def all_gradients(case):
     """Return whose gradients there are, a tuple of bool: of the inputs that are floats, if the result is one."""
     return tuple(case.dy is not None and entry is not None and entry.dtype.kind == "f" for entry in case.inputs)
+
+
+def asked_gradients(operation, case, backend):
+    """Return whose gradients a backend is asked: all, or those that its ``gradients(operation, inputs)`` names."""
+    given, offered = all_gradients(case), getattr(backend, "gradients", None)
+    if offered is None:
+        return given
+    return tuple(a and b for a, b in zip(given, offered(operation, len(given)), strict=True))
 
 
 def _no_gradient(case):

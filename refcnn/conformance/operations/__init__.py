@@ -24,6 +24,9 @@ What follows here are the traits that a room may have beside these
 #: too, must match to the bit.
 EXACT_ON_INTEGERS = False
 
+#: Whether the bound of the result, of finite inputs that are not off, is no larger where their magnitudes are smaller.
+BOUND_GROWS = False
+
 #: Whether any input has a gradient, so that cases may have a ``dy``.
 HAS_GRADIENT = True
 
@@ -87,6 +90,16 @@ def terms(inputs, attributes):
 #: for each element the sum of their squares.
 squares = None
 
+#: Of an operation that adds up elements of an input, or products of elements of two, each with the same weight, so that
+#: of its inputs' squares it makes the sum of theirs: ``sums(inputs, attributes)`` returns the
+#: :class:`~refcnn.conformance.theory.probable.Sum` of the result and, in a tuple, those of the gradients, or None of
+#: what is no such sum. Where the backends' ``algorithms`` tell algorithms it takes them as the bounds do.
+sums = None
+
+#: With it goes ``random_cases(direction)``: a strategy of cases of which probable bounds hold, whose numbers
+#: :mod:`~refcnn.conformance.theory.random_numbers` draws, with sums of all lengths; None if that direction has none.
+random_cases = None
+
 
 def may_flip(inputs, errors, attributes):
     """Return at how many elements the slope may be another with inputs that are off by some errors.
@@ -134,6 +147,17 @@ def fused_bound(y, bound, *own):
 #: ``open_gradients(inputs, attributes, open_dy)``, a tuple of arrays; needed of an operation that is fused with others
 #: and whose gradients, of the inputs' magnitudes and such a gradient, are not the largest there are.
 open_gradients = None
+
+#: Cases that show people what the operation does: ``examples()`` yields
+#: :class:`~refcnn.conformance.theory.examples.Example`. Where it is None, a small case is drawn.
+examples = None
+
+#: The arguments of the layer or function that a page offers at first, by name, where neither an attribute of that name
+#: in the first example nor the argument's default is good for it.
+OFFERED = {}
+
+#: Operations that belong on one page with it, where it is explained.
+EXPLAINED_WITH = ()
 
 
 def may_route(y, bound, is_open, dy):

@@ -9,6 +9,7 @@ from ...reference import activation as reference
 from ...reference.elementary import Unary
 from ...special import erf
 from ..theory.derived import Derived
+from ..theory.examples import of_shapes
 from ..theory.pieces import turns_at
 from .elementary import cases
 
@@ -74,9 +75,32 @@ def gelu(x, *, approximate):
     return reference.gelu(x, approximate=approximate).or_as(0.5 * x * share)
 
 
+def hard_swish(x):
+    """By the reference's formula, or as x (x + 3) / 6 up to 3 and x above, as PyTorch writes it."""
+    return reference.hard_swish(x).or_as(np.where(x >= 3, x, x * np.maximum(np.minimum(x, 3) + 3, 0) / 6))
+
+
 def mish(x):
     """By the reference's formula, or as x tanh(softplus(x))."""
     return reference.mish(x).or_as(x * np.tanh(softplus(x)))
+
+
+def mish_slope(x, y):
+    """By the reference's formula, or by the product's rule from tanh(softplus(x)), whose digits cancel for large x."""
+    slope, share = reference.mish_slope(x, y), np.tanh(softplus(x))
+    return slope.or_as(_up_to_40(x, share + x * (reference.sigmoid(x) * (1 - share * share)), slope))
+
+
+def swish_slope(x, y, *, alpha):
+    """By the reference's formula, or with 1 - s(alpha x) in the place of s(-alpha x), whose digits cancel."""
+    slope, scaled = reference.swish_slope(x, y, alpha=alpha), x.dtype.type(alpha) * x
+    share = reference.sigmoid(scaled)
+    return slope.or_as(_up_to_40(scaled, share + scaled * (share * (1 - share)), slope))
+
+
+def _up_to_40(x, one, other):
+    """Return one number where x is at most so large, beyond which no digits of the other are left to cancel."""
+    return np.where(np.abs(x) <= 40, one, other)
 
 
 def _derived(operation, cases, **traits):
@@ -110,6 +134,7 @@ OPERATIONS = {
         AS_FOLLOWER=_CLIPPED,
         may_route=_clip_may_route,
         may_flip=_clip_may_flip,
+        examples=of_shapes((2, 3), dy=(2, 3), min=-0.5, max=0.5),
     ),
     "elu": _derived("elu", cases_with(alpha=_ALPHAS)),
     "gelu": Derived(Unary(gelu, reference.gelu_slope), cases_with(approximate=("none", "tanh"))),
@@ -119,7 +144,7 @@ OPERATIONS = {
         EXACT_ON_INTEGERS=True,
         is_exact_with=_within(_EXACT_HARD),
     ),
-    "hard_swish": _derived("hard_swish", cases),
+    "hard_swish": Derived(Unary(hard_swish, reference.hard_swish_slope), cases),
     "leaky_relu": _derived(
         "leaky_relu",
         cases_with(_EXACT_LEAKY, alpha=(0.01, 0.1, 0.0, 1.0, -0.5, 3.0)),
@@ -127,11 +152,11 @@ OPERATIONS = {
         is_exact_with=_within(_EXACT_LEAKY),
         may_flip=turns_at(0),
     ),
-    "mish": Derived(Unary(mish, reference.mish_slope), cases),
+    "mish": Derived(Unary(mish, mish_slope), cases),
     "selu": _derived("selu", cases_with(alpha=(1.6732632423543772, 1.0, -0.5), gamma=(1.0507009873554805, 1.0, 3.0))),
     "sigmoid": Derived(Sigmoid(reference.sigmoid, reference.sigmoid_slope), cases),
     "softplus": Derived(Unary(softplus, reference.softplus_slope), cases),
     "softsign": _derived("softsign", cases),
-    "swish": _derived("swish", cases_with(alpha=(1.0, 1.702, 0.5, 0.0, -1.0, 30.0))),
+    "swish": Derived(Unary(reference.swish, swish_slope), cases_with(alpha=(1.0, 1.702, 0.5, 0.0, -1.0, 30.0))),
     "tanh": _derived("tanh", cases),
 }

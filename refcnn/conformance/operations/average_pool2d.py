@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from ...reference import average_pool2d
 from ..theory.bounds import QUOTIENT_ROUNDINGS, sum_of_terms, windows_over_a_pixel
 from ..theory.edges import of_pooling
+from ..theory.examples import pools
 from ..theory.pieces import linear
+from ..theory.probable import Sum
+from ..theory.random_numbers import pooled
 from ..theory.strategies import FEW_NOT_FINITE, pooling_cases
 
 EXACT_ON_INTEGERS = True
@@ -48,6 +51,21 @@ def backward_bound(dy, inputs, attributes, needs):
     return (sum_of_terms(total, dy, terms, QUOTIENT_ROUNDINGS),)
 
 
+def sums(inputs, attributes):
+    """Over a window, where all have the same number of pixels; of dy over what windows hold the pixel."""
+    if not attributes["count_include_padding"] or attributes.get("ceil_mode"):
+        return None, (None,)
+    taps = math.prod(attributes["kernel"])
+    windows = windows_over_a_pixel(attributes["kernel"], attributes["stride"], attributes.get("dilation"))
+    over_window, over_windows = (Sum(terms, 1 / taps, QUOTIENT_ROUNDINGS) for terms in (taps, windows))
+    return over_window, (over_windows,)
+
+
+def random_cases(direction):
+    """Draw images and windows of any size."""
+    return pooled()
+
+
 def is_exact_with(attributes):
     """The mean is over a number of pixels that is a power of two."""
     is_whole = attributes["count_include_padding"] and not attributes.get("ceil_mode")
@@ -57,3 +75,8 @@ def is_exact_with(attributes):
 def edges(case):
     """Those of windows and planes."""
     return of_pooling(case)
+
+
+def examples():
+    """A window over a channel."""
+    return pools(count_include_padding=True)

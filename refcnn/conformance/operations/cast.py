@@ -60,3 +60,6 @@ def edges(case):
     dtypes = [of.name for of in (number_format(), *formats.EXACT)]
     found = case.inputs[0].dtype.name, case.attributes["dtype"]
     return {f"{one} to {other}": found == (one, other) for one in dtypes for other in dtypes}
+
+
+OFFERED = {"dtype": "int32"}

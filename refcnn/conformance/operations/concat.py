@@ -4,7 +4,9 @@ from hypothesis import strategies as st
 
 from ...reference import concat
 from ..theory import moving
-from ..theory.strategies import extents, shapes
+from ..theory.examples import of_shapes
+from ..theory.sizes import extents
+from ..theory.strategies import shapes
 
 EXACT_ON_INTEGERS = True
 
@@ -18,7 +20,10 @@ def cases(draw, size="small", integers=False):
     """Draw up to five arrays of one dtype, whose sizes along one axis are each another."""
     shape = draw(shapes(size))
     axis = draw(st.integers(0, len(shape) - 1))
-    sizes = [shape[axis], *draw(st.lists(extents(9), max_size=4))]
+    sizes = [shape[axis], *draw(st.lists(extents(9), max_size=40 if size == "window" else 4))]
     alike = [(*shape[:axis], along, *shape[axis + 1 :]) for along in sizes]
     xs = draw(moving.numbers_alike(alike, integers))
     return draw(moving.case(concat, xs, {"axis": axis}, integers))
+
+
+examples = of_shapes((2, 1), (2, 2), dy=(2, 3), axis=1)

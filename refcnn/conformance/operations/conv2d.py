@@ -11,15 +11,17 @@ from ..theory import sliding, winograd
 from ..theory.bounds import UNDEFINED, windows_over_a_pixel
 from ..theory.convolution import bias_bound, gathered_bound, spread_bound, weights_bound
 from ..theory.edges import of_bias, of_planes, of_windows
+from ..theory.examples import convolutions
 from ..theory.pieces import linear_in_first
+from ..theory.probable import Sum
+from ..theory.random_numbers import convolutions as random_convolutions
+from ..theory.random_numbers import numbers
+from ..theory.sizes import KERNELS, LIMITS, batches, extents, long_extents
 from ..theory.strategies import (
     FEW_NOT_FINITE,
-    KERNELS,
-    LIMITS,
+    OF_BIAS,
     Case,
     arrays,
-    batches,
-    extents,
     halving_windows,
     images_under,
     windows,
@@ -27,6 +29,7 @@ from ..theory.strategies import (
 )
 
 EXACT_ON_INTEGERS = True
+BOUND_GROWS = True
 
 #: Roundings of tiles of 2 x 2, by :mod:`~refcnn.conformance.theory.winograd`, beside those of a sum over channels.
 ROUNDINGS_OF_TRANSFORMATIONS = 10
@@ -40,12 +43,14 @@ def cases(draw, size="small", integers=False):
     """Draw images, kernels, at times a bias, and all attributes."""
     image, window = draw(images_under(size, draw(any_windows(size))))
     batch = draw(batches(size))
-    c, k, groups = draw(channels(LIMITS[size][1]))
+    c, k, groups = draw(channels(size))
     kernel = window.pop("kernel")
     out = window_output_shape(image, kernel, window["stride"], window["padding"], window["dilation"])
     x = draw(arrays((batch, c, *image), integers, **FEW_NOT_FINITE))
     w = draw(arrays((k, c // groups, *kernel), integers, **FEW_NOT_FINITE))
-    b = draw(st.one_of(st.none(), arrays((1, k, *(1,) * len(image)), integers, **FEW_NOT_FINITE)))
+    b = draw(
+        st.one_of(st.none(), arrays((1, k, *(1,) * len(image)), integers, integer_scales=OF_BIAS, **FEW_NOT_FINITE))
+    )
     dy = draw(arrays((batch, k, *out), integers, **FEW_NOT_FINITE))
     return Case((x, w, b), {**window, "groups": groups}, dy)
 
@@ -53,15 +58,20 @@ def cases(draw, size="small", integers=False):
 @st.composite
 def any_windows(draw, size):
     """Draw a window as :func:`~refcnn.conformance.theory.strategies.windows`, often such as some variants serve."""
-    general = windows(KERNELS[size], dilations=True)
+    general = windows(KERNELS[size], dilations=True, is_large=size == "window")
+    if size == "window":
+        return draw(general)
     # Not by one_of, which takes what is given twice as given once.
     kinds = (general,) * 4 + (winograd_windows(),) * 3 + (halving_windows(KERNELS[size]),)
     return draw(kinds[draw(st.sampled_from(range(len(kinds))))])
 
 
 @st.composite
-def channels(draw, largest):
+def channels(draw, size):
     """Draw (input channels, output channels, groups): one group, a group for each input channel, or between."""
+    largest = LIMITS[size][1]
+    if size == "channels":
+        return draw(_many_channels(largest))
     groups = draw(st.one_of(st.just(1), st.integers(2, 5)))
     depthwise = groups > 1 and draw(st.booleans())
     # More channels than work-items on small devices, at times, so that one takes several blocks of images.
@@ -69,6 +79,15 @@ def channels(draw, largest):
     c = groups * (1 if depthwise else draw(extents(max(1, largest // groups))))
     of_each = 1 if depthwise and draw(st.booleans()) else draw(extents(max(1, largest // groups)))
     return c, groups * of_each, groups
+
+
+@st.composite
+def _many_channels(draw, largest):
+    """Draw the same where there are many groups, or many channels or kernels in each group."""
+    of_group = [draw(st.integers(1, largest)) for _ in range(3)]
+    of_group[draw(st.integers(0, 2))] = draw(long_extents(2048))
+    c, k, groups = of_group
+    return c * groups, k * groups, groups
 
 
 def exact_forward(x, w, b, *, stride, padding, dilation, groups):
@@ -169,6 +188,26 @@ def rounds_integers(algorithms, gradient=None):
     return algorithms.get("forward" if gradient is None else _GRADIENTS[gradient]) == "winograd_4x4"
 
 
+def sums(inputs, attributes, algorithms=None):
+    """Of products under a window, and of the bias, where that is known to be so; db is a sum of dy."""
+    x, w, b = inputs
+    groups, steps = attributes["groups"], (attributes["stride"], attributes["dilation"])
+    out = window_output_shape(x.shape[2:], w.shape[2:], steps[0], attributes["padding"], steps[1])
+    windows, pixels = windows_over_a_pixel(w.shape[2:], *steps), len(x) * math.prod(out)
+    forward = Sum(math.prod(w.shape[1:]) + (b is not None))
+    gradients = Sum(windows * len(w) // groups), Sum(pixels), Sum(pixels)
+    return winograd.where_summed(algorithms, w, attributes["stride"], forward, gradients)
+
+
+@st.composite
+def random_cases(draw, direction):
+    """Draw images, kernels and at times a bias."""
+    kind = "gathered" if direction == "forward" else draw(st.sampled_from(("weights", "spread")))
+    *shapes, window = draw(random_convolutions(kind))
+    x, w, dy, b = draw(numbers(*shapes, (1, shapes[1][0], 1, 1)))
+    return Case((x, w, draw(st.sampled_from((None, b)))), {**window, "groups": 1}, dy, random_signs=True)
+
+
 def edges(case):
     """Those of windows and planes, of channels and groups, and of the bias."""
     (x, w, _), attributes = case.inputs, case.attributes
@@ -181,3 +220,13 @@ def edges(case):
     }
     windows = of_windows(x.shape, w.shape[2:], attributes["dilation"], attributes)
     return windows | of_planes(case) | channels | of_bias(case)
+
+
+def examples():
+    """A kernel over a channel, or with groups two over two."""
+    return convolutions(lambda channels, kernels, groups: (kernels, channels // groups))
+
+
+EXPLAINED_WITH = ("conv_transpose2d",)
+
+OFFERED = {"channel": 1}

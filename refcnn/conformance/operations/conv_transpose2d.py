@@ -1,5 +1,7 @@
 """Transposed convolution: cases and error bounds."""
 
+import math
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -10,11 +12,17 @@ from ..theory import sliding, winograd
 from ..theory.bounds import windows_over_a_pixel
 from ..theory.convolution import bias_bound, gathered_bound, spread_bound, weights_bound
 from ..theory.edges import of_bias, of_planes, of_windows
+from ..theory.examples import convolutions
 from ..theory.pieces import linear_in_first
-from ..theory.strategies import FEW_NOT_FINITE, LIMITS, Case, arrays, batches, images_under
+from ..theory.probable import Sum
+from ..theory.random_numbers import convolutions as random_convolutions
+from ..theory.random_numbers import numbers
+from ..theory.sizes import batches
+from ..theory.strategies import FEW_NOT_FINITE, OF_BIAS, Case, arrays, images_under
 from . import conv2d
 
 EXACT_ON_INTEGERS = True
+BOUND_GROWS = True
 
 rounds_integers = conv2d.rounds_integers
 
@@ -33,11 +41,13 @@ def cases(draw, size="small", integers=False):
         if image[axis] > 1 and more + step < spread and draw(st.booleans()):
             more, image[axis] = more + step, image[axis] - 1
         output_padding += (more,)
-    c, k, groups = draw(conv2d.channels(LIMITS[size][1]))
+    c, k, groups = draw(conv2d.channels(size))
     batch = draw(batches(size))
     x = draw(arrays((batch, c, *image), integers, **FEW_NOT_FINITE))
     w = draw(arrays((c, k // groups, *kernel), integers, **FEW_NOT_FINITE))
-    b = draw(st.one_of(st.none(), arrays((1, k, *(1,) * len(image)), integers, **FEW_NOT_FINITE)))
+    b = draw(
+        st.one_of(st.none(), arrays((1, k, *(1,) * len(image)), integers, integer_scales=OF_BIAS, **FEW_NOT_FINITE))
+    )
     dy = draw(arrays((batch, k, *out), integers, **FEW_NOT_FINITE))
     return Case((x, w, b), {**window, "output_padding": output_padding, "groups": groups}, dy)
 
@@ -133,6 +143,26 @@ def backward_bound(dy, inputs, attributes, needs, algorithms=None):
     return dx, dw, bias_bound(dy) if needs[2] else None
 
 
+def sums(inputs, attributes, algorithms=None):
+    """Of products that lie on a pixel, and of the bias, where that is known to be so; db is a sum of dy."""
+    x, w, b = inputs
+    places = (attributes[name] for name in ("stride", "padding", "output_padding", "dilation"))
+    pixels = math.prod(transposed_output_shape(x.shape[2:], w.shape[2:], *places))
+    forward = Sum(_windows(w, attributes) * (len(w) // attributes["groups"]) + (b is not None))
+    gradients = Sum(math.prod(w.shape[1:])), Sum(len(x) * math.prod(x.shape[2:])), Sum(len(x) * pixels)
+    return winograd.where_summed(algorithms, w, attributes["stride"], forward, gradients)
+
+
+@st.composite
+def random_cases(draw, direction):
+    """Draw what a convolution's result and images are, kernels and at times a bias."""
+    kind = "spread" if direction == "forward" else draw(st.sampled_from(("weights", "gathered")))
+    *shapes, window = draw(random_convolutions(kind))
+    dy, w, x, b = draw(numbers(*shapes, (1, shapes[1][1], 1, 1)))
+    attributes = {**window, "output_padding": (0, 0), "groups": 1}
+    return Case((x, w, draw(st.sampled_from((None, b)))), attributes, dy, random_signs=True)
+
+
 def edges(case):
     """Those of the convolution whose gradient it is, over the result, and of what is added to that."""
     (x, w, _), attributes = case.inputs, case.attributes
@@ -153,3 +183,13 @@ def edges(case):
 
 def _windows(w, attributes):
     return windows_over_a_pixel(w.shape[2:], attributes["stride"], attributes["dilation"])
+
+
+def examples():
+    """A kernel on a channel, or with groups two on two."""
+    return convolutions(
+        lambda channels, kernels, groups: (channels, kernels // groups), sizes=(3, 4), output_padding=(0, 0)
+    )
+
+
+OFFERED = {"channel": 1, "filter": 3}

@@ -5,10 +5,15 @@ from hypothesis import strategies as st
 
 from ..theory.bounds import sum_of_products, sum_of_terms
 from ..theory.edges import of_bias
+from ..theory.examples import of_shapes
 from ..theory.pieces import linear_in_first
-from ..theory.strategies import FEW_NOT_FINITE, LIMITS, VAST, Case, arrays, extents
+from ..theory.probable import Sum
+from ..theory.random_numbers import matrices, numbers
+from ..theory.sizes import LIMITS, LONG, VAST, extents, sized
+from ..theory.strategies import FEW_NOT_FINITE, OF_BIAS, Case, arrays
 
 EXACT_ON_INTEGERS = True
+BOUND_GROWS = True
 may_flip = linear_in_first
 _LARGEST_TINY = 18
 _LONG_SUMS = st.sampled_from((511, 512, 513, 1023, 1024, 1025))
@@ -25,14 +30,16 @@ def cases(draw, size="small", integers=False):
     # Long sums at times: kernels cut them into parts of a power of two.
     inputs = draw(extents(largest) if size == "tiny" else st.one_of(extents(8 * largest), _LONG_SUMS))
     outputs = draw(extents(_LARGEST_TINY if size == "tiny" else 2 * largest))
-    if size != "tiny" and draw(st.integers(0, 9)) == 9:
+    if size not in ("tiny", *LONG) and draw(st.integers(0, 9)) == 9:
         batch, inputs, outputs = draw(_FAR_ROWS)
+    if size in LONG:
+        batch, inputs, outputs = draw(sized((min(batch, 9), min(inputs, 9), outputs), size))
     if size == "vast":
         inputs, outputs = max(inputs, 64), min(outputs, 9)
         batch = VAST // inputs + draw(st.integers(1, 9))
     x = draw(arrays((batch, inputs), integers, **FEW_NOT_FINITE))
     w = draw(arrays((inputs, outputs), integers, **FEW_NOT_FINITE))
-    b = draw(st.one_of(st.none(), arrays((1, outputs), integers, **FEW_NOT_FINITE)))
+    b = draw(st.one_of(st.none(), arrays((1, outputs), integers, integer_scales=OF_BIAS, **FEW_NOT_FINITE)))
     return Case((x, w, b), {}, draw(arrays((batch, outputs), integers, **FEW_NOT_FINITE)))
 
 
@@ -63,6 +70,25 @@ def squares(inputs, attributes):
     return len(w) + (b is not None), x @ w if b is None else x @ w + b
 
 
+def sums(inputs, attributes):
+    """Of products of a row, and of the bias; of the outputs, of the batch, and of the batch alone."""
+    x, w, b = inputs
+    return Sum(len(w) + (b is not None)), (Sum(w.shape[1]), Sum(len(x)), Sum(len(x)))
+
+
+@st.composite
+def random_cases(draw, direction):
+    """Draw rows, a matrix and at times a bias."""
+    shapes = draw(matrices(direction))
+    x, w, dy, b = draw(numbers(*shapes, (1, shapes[1][1])))
+    return Case((x, w, draw(st.sampled_from((None, b)))), {}, dy, random_signs=True)
+
+
 def edges(case):
     """With and without a bias."""
     return of_bias(case)
+
+
+examples = of_shapes((2, 3), (3, 2), (1, 2), dy=(2, 2))
+
+OFFERED = {"output_size": 2}

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from ...reference import depth_to_space
 from ..theory import moving
-from ..theory.strategies import batches, extents
+from ..theory.sizes import LONG, batches, extents, sized
 
 EXACT_ON_INTEGERS = True
 
@@ -18,6 +18,8 @@ def cases(draw, size="small", integers=False):
     """Draw images of any dtype, and the side of a block."""
     block, n, c = draw(st.sampled_from((2, 1, 3, 4))), draw(batches(size)), draw(extents(5))
     h, w = (draw(extents(5 if size == "tiny" else 17)) for _ in range(2))
+    if size in LONG:
+        n, c, h, w = draw(sized((n, c, h, w), size))
     x = draw(moving.numbers((n, c * block**2, h, w), integers))
     return draw(
         moving.case(depth_to_space, (x,), {"block": block, "mode": draw(st.sampled_from(("DCR", "CRD")))}, integers)

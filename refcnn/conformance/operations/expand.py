@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from ...reference import expand
 from ...shapes import broadcast_shape
 from ..theory import moving
+from ..theory.examples import of_shapes
 from ..theory.strategies import shapes
 
 EXACT_ON_INTEGERS = True
@@ -36,3 +37,6 @@ def edges(case):
         "fewer sizes than axes": len(sizes) < x.ndim,
         "nothing repeated": broadcast_shape(x.shape, sizes) == x.shape,
     }
+
+
+examples = of_shapes((2, 1), dy=(2, 3), shape=(2, 3))

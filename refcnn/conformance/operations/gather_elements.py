@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from ...reference import gather_elements
 from ..theory import moving
-from ..theory.strategies import extents, shapes
+from ..theory.sizes import extents
+from ..theory.strategies import shapes
 
 EXACT_ON_INTEGERS = True
 

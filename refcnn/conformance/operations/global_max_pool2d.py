@@ -2,6 +2,7 @@
 
 from hypothesis import strategies as st
 
+from ..theory.examples import of_shapes
 from ..theory.strategies import ZEROS_AND_NOT_FINITE, Case, arrays, image_shapes, subnormal_numbers
 from . import global_average_pool2d, reduction
 
@@ -37,3 +38,6 @@ def _over_pixels(inputs):
 
 
 edges = global_average_pool2d.edges
+
+
+examples = of_shapes((1, 2, 2, 3), dy=(1, 2, 1, 1))

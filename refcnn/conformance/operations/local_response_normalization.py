@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..theory.approximation import Approximation
-from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, batches, extents, grown
+from ..theory.sizes import batches, extents, sized
+from ..theory.strategies import FEW_NOT_FINITE, Case, arrays
 
 _SCALES = (1.0, 1.0, 10.0, 1e3, 1e-3, 1e14, 1e-20, 1e-40)
 
@@ -19,11 +20,10 @@ def cases(draw, size="small", integers=False):
     for _ in range(draw(st.integers(0, 3))):
         pixels += (draw(extents(max(1, (25 if size == "tiny" else 600) // math.prod(pixels)))),)
     shape = n, channels, *pixels
-    if size != "tiny" and draw(st.integers(0, 4)) == 4:
+    if size in ("small", "large") and draw(st.integers(0, 4)) == 4:
         # Maps that several work-items do.
         shape = min(2, n), min(5, channels), draw(st.sampled_from((1024, 1025, 2047)))
-    if size == "vast":
-        shape = draw(grown(shape))
+    shape = draw(sized(shape, size))
     attributes = {
         "size": draw(st.sampled_from((5, 3, 1, 2, 4, 6, 9))),
         "alpha": draw(st.sampled_from((1.0, 1e-4, 0.3))),

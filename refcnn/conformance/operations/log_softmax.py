@@ -4,6 +4,7 @@ import numpy as np
 
 from ..theory.approximation import LOG_ULP, Approximation
 from ..theory.bounds import gamma
+from ..theory.examples import of_shapes
 from . import softmax
 from .softmax import probabilities
 
@@ -27,6 +28,18 @@ def forward_bound(inputs, attributes, errors=None):
     return np.where(rows.are_numbers, rows.narrowest(log_p.bound, other), log_p.bound)
 
 
+def exact_forward(x, *, axis):
+    """As :func:`refcnn.reference.log_softmax.forward`, all rows at once."""
+    shifted = np.subtract(x, x.max(axis=axis, keepdims=True), dtype=np.float64)
+    y = shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+    return y, y
+
+
+def exact_backward(dy, saved, needs, *, axis):
+    """As :func:`refcnn.reference.log_softmax.backward`, all rows at once."""
+    return (dy - np.exp(saved) * dy.sum(axis=axis, keepdims=True),)
+
+
 def backward_bound(dy, inputs, attributes, needs):
     """dx = dy - exp(y) sum of dy, with y as forward rounded it."""
     if not needs[0]:
@@ -34,3 +47,6 @@ def backward_bound(dy, inputs, attributes, needs):
     _, p = probabilities(inputs[0], axis=attributes["axis"])
     dy = Approximation.of_input(dy)
     return ((dy - p * dy.sum(axis=attributes["axis"])).bound,)
+
+
+examples = of_shapes((2, 3), dy=(2, 3), axis=1)

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ...reference import loss as reference
+from ...reference.activation import sigmoid
 from ..theory.derived import Derived
 from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, shapes, special_numbers
 
@@ -60,11 +61,21 @@ def _is_not_divided(attributes):
     return not attributes["reduce_sum"]
 
 
+def sigmoid_cross_entropy_of_x(g, x, t):
+    """By the reference's formula, or as g (p - t), whose digits cancel where p is near t."""
+    return reference.sigmoid_cross_entropy_of_x(g, x, t).or_as(g * (sigmoid(x) - t))
+
+
 OPERATIONS = {
     "mean_squared_error": Derived(
         reference.OPERATIONS["mean_squared_error"], cases, EXACT_ON_INTEGERS=True, is_exact_with=_is_not_divided
     ),
-    "sigmoid_cross_entropy": Derived(reference.OPERATIONS["sigmoid_cross_entropy"], sigmoid_cross_entropy_cases),
+    "sigmoid_cross_entropy": Derived(
+        reference.Loss(
+            reference.sigmoid_cross_entropy, sigmoid_cross_entropy_of_x, reference.sigmoid_cross_entropy_of_t
+        ),
+        sigmoid_cross_entropy_cases,
+    ),
     "smoothed_l1": Derived(
         reference.OPERATIONS["smoothed_l1"],
         smoothed_l1_cases,

@@ -10,6 +10,7 @@ from ...reference import lp_pool2d
 from ...shapes import image_slices, padded_sizes, reached_padding
 from ..theory.approximation import Approximation
 from ..theory.edges import of_pooling
+from ..theory.examples import pools
 from ..theory.strategies import FEW_NOT_FINITE, pooling_cases
 from ..theory.windows import pixels_under
 
@@ -96,3 +97,8 @@ def _by_pixel(shares, shape, window):
         padded[:, :, *places, *slot] += shares[..., number]
     inside = padded[:, :, *image_slices(image, reached)]
     return inside.reshape(*shape, -1)
+
+
+def examples():
+    """A window over a channel."""
+    return pools(p=2)

@@ -8,10 +8,15 @@ from hypothesis import strategies as st
 from ...reference.arithmetic import unbroadcast
 from ...shapes import broadcast_shape, matrix_product_shape
 from ..theory.bounds import sum_of_products
+from ..theory.examples import of_shapes
 from ..theory.pieces import linear_in_one
-from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, extents, grown
+from ..theory.probable import Sum
+from ..theory.random_numbers import matrices, numbers
+from ..theory.sizes import LONG, extents, grown, sized
+from ..theory.strategies import FEW_NOT_FINITE, Case, arrays
 
 EXACT_ON_INTEGERS = True
+BOUND_GROWS = True
 may_flip = linear_in_one
 _LONG_SUMS = (511, 512, 513, 1025)
 #: The axes before the last two, of a and of b.
@@ -35,6 +40,8 @@ def cases(draw, size="small", integers=False):
     # Long sums at times: kernels cut them into parts of a power of two.
     terms = draw(extents(largest) if size == "tiny" else st.one_of(extents(2 * largest), st.sampled_from(_LONG_SUMS)))
     of_a, of_b = draw(st.sampled_from(_STACKS))
+    if size in LONG:
+        rows, terms, columns = draw(sized((min(rows, 9), min(terms, 9), min(columns, 9)), size))
     if size == "vast":
         (rows, terms), columns = draw(grown((rows, draw(extents(9))))), draw(extents(9))
         of_a = of_b = ()
@@ -82,6 +89,23 @@ def backward_bound(dy, inputs, attributes, needs):
     )
 
 
+def sums(inputs, attributes):
+    """Of products of a row and a column, and of columns and rows, over what a or b is repeated along."""
+    a, b = inputs
+    y = math.prod(matrix_product_shape(a.shape, b.shape))
+    # A product for each element of y and each number in a row of a, dealt out evenly.
+    return Sum(a.shape[-1]), (Sum(y * a.shape[-1] // a.size), Sum(y * a.shape[-1] // b.size))
+
+
+@st.composite
+def random_cases(draw, direction):
+    """Draw two matrices, at times several first ones."""
+    a, b, dy = draw(numbers(*draw(matrices(direction))))
+    if draw(st.booleans()):
+        a, dy = (entry.reshape(1, *entry.shape) for entry in (a, dy))
+    return Case((a, b), {}, dy, random_signs=True)
+
+
 def edges(case):
     """Which operand is repeated, and whether one is a vector."""
     a, b = (entry.shape for entry in case.inputs)
@@ -92,3 +116,6 @@ def edges(case):
         "stacks of other shapes": len(a) > 1 and len(b) > 2 and a[:-2] != b[:-2],
         "stacks of one shape": len(a) > 2 and a[:-2] == b[:-2],
     }
+
+
+examples = of_shapes((2, 3), (3, 2), dy=(2, 2))

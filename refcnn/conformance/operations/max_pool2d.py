@@ -7,6 +7,7 @@ from ...reference import average_pool2d, max_pool2d
 from ...shapes import image_slices, reached_padding, sides, window_output_shape
 from ..theory.bounds import UNDEFINED, extreme_error, input_error, may_be_flushed, sum_of_terms, windows_over_a_pixel
 from ..theory.edges import of_pooling
+from ..theory.examples import pools
 from ..theory.sliding import under
 from ..theory.strategies import ZEROS_AND_NOT_FINITE, pooling_cases, subnormal_numbers
 from ..theory.windows import pixels_under
@@ -144,3 +145,8 @@ def _in_windows(images):
 def edges(case):
     """Those of windows and planes."""
     return of_pooling(case)
+
+
+def examples():
+    """A window over a channel."""
+    return pools()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ...reference import max_pool2d_with_indices
 from ..theory.bounds import input_error
 from ..theory.edges import of_pooling
+from ..theory.examples import pools
 from ..theory.windows import pixels_under
 from . import max_pool2d
 
@@ -44,3 +45,9 @@ def backward_bound(dy, inputs, attributes, needs):
 def edges(case):
     """Those of windows and planes."""
     return of_pooling(dataclasses.replace(case, dy=case.dy[0]))
+
+
+def examples():
+    """A window over a channel; the places of the winners have no gradient."""
+    for one in pools():
+        yield dataclasses.replace(one, case=dataclasses.replace(one.case, dy=(one.case.dy, None)))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ...reference import max_unpool2d
 from ..theory import moving
 from ..theory.edges import of_axes
+from ..theory.examples import of_shapes
 from ..theory.strategies import ZEROS_AND_NOT_FINITE, arrays, image_shapes, subnormal_numbers
 
 EXACT_ON_INTEGERS = True
@@ -58,3 +59,8 @@ def edges(case):
     """How many spatial axes there are, and whether a place is taken several times."""
     x, indices = case.inputs
     return {**of_axes(x.shape), "a place taken several times": np.unique(indices).size < indices.size}
+
+
+examples = of_shapes((1, 1, 2, 2), np.array([[[[0, 3], [13, 10]]]]), dy=(1, 1, 4, 4), size=(4, 4))
+
+OFFERED = {"filter": 2, "stride": 2}

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from ..theory.approximation import Approximation
 from ..theory.bounds import UNDEFINED, facts, gamma, number_format, underflow
+from ..theory.examples import numbers, of_shapes
 from ..theory.pieces import linear_in_first
 from ..theory.scaled import Scaled
+from ..theory.sizes import LONG, VAST, extents, sized
 from ..theory.statistics import mean_and_variance
-from ..theory.strategies import FEW_NOT_FINITE, VAST, Case, arrays, extents, grown
+from ..theory.strategies import FEW_NOT_FINITE, Case, arrays
 
 _SCALES = (1.0, 1.0, 1.0, 1e3, 1e-3, 1e14, 1e-20, 1e-40)
 #: What is added to all values, in multiples of the median of their magnitudes, so that all digits of
@@ -40,7 +42,7 @@ def images(draw, size, least=1):
     channels = max(1, min(channels, most // (batch * math.prod(spatial))))
     batch = max(1, min(batch, most // math.prod(spatial)), -(-least // math.prod(spatial)))
     shape = batch, channels, *spatial
-    return draw(grown(shape)) if size == "vast" else shape
+    return draw(sized(shape, size))
 
 
 @st.composite
@@ -97,13 +99,23 @@ def _shifted(x, mean, deviation, scale, bias):
     )
 
 
+#: Of four examples with two channels each, and what is kept of former ones.
+_batch_examples = of_shapes(
+    *((4, 2), (2,), (2,), (2,), np.array([0.5, 0.25], np.float32)),
+    dy=(numbers((4, 2), 9), np.zeros(2, np.float32), np.zeros(2, np.float32)),
+    epsilon=1e-5,
+    momentum=0.9,
+    training=True,
+)
+
+
 class BatchNormalization:
     """The statistics are those of each channel, over the batch and all pixels."""
 
     AS_FOLLOWER = {"epsilon": 0.5, "momentum": 0.9, "training": False}
 
     cases = staticmethod(batch_cases)
-    edges = staticmethod(_edges)
+    edges, examples = staticmethod(_edges), staticmethod(_batch_examples)
 
     @staticmethod
     def may_flip(inputs, errors, attributes):
@@ -186,7 +198,12 @@ class BatchNormalization:
             dx = _either(dy * slope, dy * scale / deviation)
             d_mean = _either(slope * dbias, scale * dbias / deviation)
             twice = Approximation(2)
-            d_variance = _either(slope * dscale / (deviation * twice), scale * dscale / (deviation * deviation * twice))
+            # A half of the slope may be below the normal numbers where that of the product is not.
+            d_variance = _either(
+                slope * dscale / (deviation * twice),
+                slope / twice * dscale / deviation,
+                scale * dscale / (deviation * deviation * twice),
+            )
             return _wanted(needs, dx, dscale, dbias, d_mean, d_variance)
         d_mean, d_variance = (entry.reshape(scale.shape) for entry in d_running)
         share = _share(attributes["momentum"]) / Approximation(_count(x, axes))
@@ -296,10 +313,11 @@ class Rows:
         values), of which the last two are normalised together, and that in which scale and bias are broadcast with it.
     is_centred : bool
         Whether the mean is taken away, and a bias added.
+    examples : callable, optional
     """
 
-    def __init__(self, cases, forms, is_centred=True):
-        self.cases, self._forms, self._is_centred = cases, forms, is_centred
+    def __init__(self, cases, forms, is_centred=True, examples=None):
+        self.cases, self._forms, self._is_centred, self.examples = cases, forms, is_centred, examples
 
     def edges(self, case):
         """Rows of few values and of many."""
@@ -362,6 +380,11 @@ def _of_groups(shape, attributes):
     return (shape[0], *cut, math.prod(shape[2:])), (1, *cut, 1)
 
 
+def _several(size):
+    """Draw how many values are normalised together where there would be one; few beside a long dimension."""
+    return st.integers(2, 3 if size in LONG else 40)
+
+
 @st.composite
 def instance_cases(draw, size="small", integers=False, of_groups=False):
     """Draw images, and how many groups there are if that is to be told."""
@@ -370,7 +393,7 @@ def instance_cases(draw, size="small", integers=False, of_groups=False):
     if of_groups:
         groups = {"groups": draw(st.sampled_from([count for count in range(1, channels + 1) if channels % count == 0]))}
     if not pixels or (math.prod(pixels) == 1 and groups.get("groups", channels) == channels):
-        pixels = [*pixels[:2], draw(st.integers(2, 40))]
+        pixels = [*pixels[:2], draw(_several(size))]
         # There were many rows of few numbers, perhaps.
         most = 2 * VAST if size == "vast" else 20_000
         n = min(n, most // (channels * math.prod(pixels)) + 1)
@@ -389,7 +412,7 @@ def layer_cases(draw, size="small", integers=False, parameters=2):
     shape = draw(images(size))
     axis = draw(st.integers(0, len(shape) - 1))
     if parameters == 2 and math.prod(shape[axis:]) == 1:
-        shape = (*shape[:-1], draw(st.integers(2, 40)))
+        shape = (*shape[:-1], draw(_several(size)))
     return _case(draw, shape, shape[axis:], parameters, {"axis": axis}, integers)
 
 
@@ -410,6 +433,10 @@ OPERATIONS = {
     "batch_normalization": BatchNormalization(),
     "group_normalization": Rows(group_cases, _of_groups),
     "instance_normalization": Rows(instance_cases, _of_groups),
-    "layer_normalization": Rows(layer_cases, _of_examples),
-    "rms_normalization": Rows(rms_cases, _of_examples, is_centred=False),
+    "layer_normalization": Rows(
+        layer_cases, _of_examples, examples=of_shapes((2, 4), (4,), (4,), dy=(2, 4), axis=1, epsilon=1e-5)
+    ),
+    "rms_normalization": Rows(
+        rms_cases, _of_examples, False, examples=of_shapes((2, 4), (4,), dy=(2, 4), axis=1, epsilon=1e-5)
+    ),
 }

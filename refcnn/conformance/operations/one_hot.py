@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from ... import formats
 from ...reference import one_hot
 from ..theory.bounds import number_format
-from ..theory.strategies import Case, extents, shapes
+from ..theory.examples import of_shapes
+from ..theory.sizes import extents, long_extents
+from ..theory.strategies import Case, shapes
 
 EXACT_ON_INTEGERS = True
 HAS_GRADIENT = False
@@ -15,7 +17,8 @@ HAS_GRADIENT = False
 @st.composite
 def cases(draw, size="small", integers=False):
     """Draw indices of any shape, some of them outside, and what is on and off, in any dtype."""
-    shape, depth = draw(shapes(size, axes=3)), draw(extents(20))
+    depth = draw(long_extents(2048) if size == "channels" else extents(20))
+    shape = draw(shapes("window" if size == "channels" else size, axes=3))
     shape = draw(st.sampled_from([shape, shape, ()]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     reach = draw(st.sampled_from((depth, depth, depth + 3)))
@@ -54,3 +57,6 @@ def edges(case):
         "a single index": indices.ndim == 0,
         **{f"of {of.name}": dtype == of.name for of in (number_format(), *formats.EXACT)},
     }
+
+
+examples = of_shapes(np.array([2, 0, 1]), depth=3, axis=1, off=0.0, on=1.0, dtype="float32")

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from ...reference import pad
 from ..theory import moving
+from ..theory.examples import of_shapes
 from ..theory.strategies import shapes
 
 EXACT_ON_INTEGERS = True
@@ -62,3 +63,6 @@ def edges(case):
         "elements taken away": min(pads) < 0,
         "nothing padded": not any(pads),
     }
+
+
+examples = of_shapes((2, 3), dy=(3, 5), pads=(1, 0, 0, 2), mode="constant", constant_value=0.0)

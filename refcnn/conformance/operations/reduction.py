@@ -1,13 +1,27 @@
 """Reductions: cases and error bounds; those of most follow from the reference's formulas."""
 
+import math
+
 import numpy as np
 from hypothesis import strategies as st
 
 from ... import formats
 from ...reference import reduction as reference
 from ..theory.approximation import Approximation
-from ..theory.bounds import UNDEFINED, extreme_error, gamma, input_error, may_overflow, number_format, underflow
+from ..theory.bounds import (
+    QUOTIENT_ROUNDINGS,
+    UNDEFINED,
+    extreme_error,
+    gamma,
+    input_error,
+    may_overflow,
+    number_format,
+    underflow,
+)
 from ..theory.derived import Derived
+from ..theory.examples import of_shapes
+from ..theory.probable import Sum
+from ..theory.random_numbers import planes
 from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, exact_arrays, shapes, subnormal_numbers
 
 _SPECIAL = {"special": (*FEW_NOT_FINITE["special"], *subnormal_numbers()), "shares": FEW_NOT_FINITE["shares"]}
@@ -125,10 +139,14 @@ def _edges(case):
     }
 
 
+#: Rows that become a number each.
+_examples = of_shapes((2, 4), dy=(2,), least=1, axes=(1,), keepdims=False)
+
+
 class _Derived(Derived):
     """Of integers nothing is rounded: they wrap around, whatever the order."""
 
-    edges = staticmethod(_edges)
+    edges, examples = staticmethod(_edges), staticmethod(_examples)
 
     def forward_bound(self, inputs, attributes, errors=None):
         """By running error analysis of the reference's formula."""
@@ -139,6 +157,24 @@ class _Derived(Derived):
 
 def _derived(stem, numbers=_any_numbers, whole_numbers=None, **traits):
     return _Derived(reference.OPERATIONS[stem], _cases_of(numbers, whole_numbers), **traits)
+
+
+def _is_summed(is_mean):
+    """Return the traits of a sum, or of a mean."""
+
+    def sums(inputs, attributes):
+        """Of all along the axes."""
+        terms = math.prod(inputs[0].shape[axis] for axis in attributes["axes"])
+        return Sum(terms, 1 / terms, QUOTIENT_ROUNDINGS) if is_mean else Sum(terms), (None,)
+
+    def random_cases(direction):
+        """Draw few or many numbers, along the axes that are reduced or one more."""
+        if direction == "backward":
+            return None
+        ways = st.sampled_from(({"axes": (2, 3), "keepdims": False}, {"axes": (0, 2, 3), "keepdims": True}))
+        return st.builds(lambda x, way: Case((x,), way, random_signs=True), planes(), ways)
+
+    return {"sums": sums, "random_cases": random_cases}
 
 
 def _log_sum_exp(x):
@@ -191,7 +227,7 @@ class Extreme:
     EXACT_ON_INTEGERS = True
 
     cases = staticmethod(_cases_of(_often_the_same, dict.fromkeys(formats.EXACT)))
-    edges = staticmethod(_edges)
+    edges, examples = staticmethod(_edges), staticmethod(_examples)
 
     def __init__(self, sign):
         self._sign = sign
@@ -228,6 +264,7 @@ class PlaceOfExtreme:
     EXACT_ON_INTEGERS = True
 
     cases = staticmethod(place_cases)
+    examples = staticmethod(of_shapes((2, 4), axis=1, keepdims=False, select_last_index=False))
 
     def __init__(self, sign):
         self._sign = sign
@@ -268,11 +305,11 @@ OPERATIONS = {
     "reduce_log_sum": _derived("reduce_log_sum", _with_positive_sums),
     "reduce_log_sum_exp": _Derived(reference.Reduction(_log_sum_exp, _of_log_sum_exp), _cases_of(_exponents)),
     "reduce_max": Extreme(1),
-    "reduce_mean": _derived("reduce_mean"),
+    "reduce_mean": _derived("reduce_mean", **_is_summed(is_mean=True)),
     "reduce_min": Extreme(-1),
     "reduce_prod": _Derived(
         reference.Reduction(_product, _of_product), _cases_of(_factors, {formats.INT64: 0, formats.INT32: 0})
     ),
-    "reduce_sum": _derived("reduce_sum", whole_numbers=_OF_SUMS, EXACT_ON_INTEGERS=True),
+    "reduce_sum": _derived("reduce_sum", whole_numbers=_OF_SUMS, EXACT_ON_INTEGERS=True, **_is_summed(is_mean=False)),
     "reduce_sum_square": _derived("reduce_sum_square", whole_numbers=_OF_SQUARES, EXACT_ON_INTEGERS=True),
 }

@@ -17,7 +17,8 @@ from ...reference import resize
 from ..theory import moving
 from ..theory.approximation import Approximation
 from ..theory.bounds import UNDEFINED, gamma, input_error, may_overflow, underflow
-from ..theory.strategies import FEW_NOT_FINITE, VAST, Case, arrays, batches, extents, subnormal_numbers
+from ..theory.sizes import LONG, VAST, batches, extents, sized
+from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, subnormal_numbers
 
 _COORDINATES = (
     *("half_pixel", "half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize"),
@@ -36,6 +37,9 @@ def cases(draw, size="small", integers=False):
     spatial = draw(st.sampled_from((2, 2, 1, 3)))
     most = {1: 40, 2: 17, 3: 7}[spatial] if size != "tiny" else 5
     shape = (draw(batches(size)), draw(extents(3)), *(draw(extents(most)) for _ in range(spatial)))
+    if size in LONG:
+        # Weights are a matrix, of which a side is what an axis has.
+        shape = draw(sized(shape, size, 512 if size == "pixels" else 4096))
     if size == "vast":
         least = (2, 1, *(min(most, 9),) * spatial)
         shape = tuple(map(max, shape, least))

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from ...reference import slice
 from ..theory import moving
+from ..theory.examples import of_shapes
 from ..theory.strategies import shapes
 
 EXACT_ON_INTEGERS = True
@@ -40,3 +41,6 @@ def _parts(draw, size):
     same = [end - size, *[end] * (end >= 0)] if end < size else [size, size + 2]
     stop = draw(st.sampled_from([*same, *[None] * (taken == len(indices))]))
     return first, stop, step
+
+
+examples = of_shapes((4, 4), dy=(3, 2), starts=(1, 0), stops=(4, 4), steps=(1, 2))

@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from ..theory.approximation import Approximation
 from ..theory.bounds import number_format
+from ..theory.examples import of_shapes
 from ..theory.strategies import FEW_NOT_FINITE, Case, arrays
+from . import log_softmax
 from .softmax import logit_shapes, logits, probabilities
 
 
@@ -16,7 +18,8 @@ def cases(draw, size="small", integers=False):
     x = draw(logits(shape, integers))
     if draw(st.booleans()):
         rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-        t = np.eye(shape[1], dtype=number_format().dtype)[rng.integers(0, shape[1], shape[0])]
+        t = np.zeros(shape, number_format().dtype)
+        t[np.arange(shape[0]), rng.integers(0, shape[1], shape[0])] = 1
         left_out = rng.random(shape[0]) < draw(st.sampled_from((0, 0.3)))
         t[left_out], x[left_out, 0] = 0, draw(st.sampled_from((0,) if integers else (0, np.nan)))
     else:
@@ -24,6 +27,30 @@ def cases(draw, size="small", integers=False):
     reduce_sum = draw(st.booleans())
     dy = draw(arrays(() if reduce_sum else shape, integers, scales=(1.0, 1e-3, 1e3), **FEW_NOT_FINITE))
     return Case((x, t), {"reduce_sum": reduce_sum}, dy)
+
+
+def exact_forward(x, t, *, reduce_sum):
+    """As :func:`refcnn.reference.softmax_cross_entropy.forward`, all rows at once."""
+    log_p, _ = log_softmax.exact_forward(x, axis=1)
+    loss = _weighted(-t, log_p)
+    return np.asarray(loss.sum() / x.shape[0]) if reduce_sum else loss, (log_p, t)
+
+
+def exact_backward(dy, saved, needs, *, reduce_sum):
+    """As :func:`refcnn.reference.softmax_cross_entropy.backward`, all rows at once."""
+    log_p, t = saved
+    g = np.broadcast_to(dy / t.shape[0] if reduce_sum else dy, t.shape)
+    dx = dt = None
+    if needs[0]:
+        gt = _weighted(t, g)
+        dx = np.where(t.any(axis=1, keepdims=True), np.exp(log_p) * gt.sum(axis=1, keepdims=True) - gt, 0)
+    if needs[1]:
+        dt = np.where(np.isfinite(log_p) | (t != 0), -g * log_p, 0)
+    return dx, dt
+
+
+def _weighted(t, values):
+    return np.where(t != 0, t * values, 0)
 
 
 def forward_bound(inputs, attributes, errors=None):
@@ -58,3 +85,6 @@ def _log_p_p_and_t(inputs, errors=None):
 
 def _batch(inputs):
     return Approximation(inputs[0].shape[0])
+
+
+examples = of_shapes((2, 3), np.eye(3, dtype=np.float32)[[0, 2]], dy=(), reduce_sum=True)

@@ -5,8 +5,10 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
+from ...reference import sparse_softmax_cross_entropy
 from ..theory.approximation import Approximation
-from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, extents
+from ..theory.sizes import extents
+from ..theory.strategies import FEW_NOT_FINITE, Case, arrays
 from .softmax import logit_shapes, logits, probabilities
 
 EDGES_AT_ZERO = ("label_smoothing",)
@@ -62,6 +64,23 @@ def edges(case):
         "some ignored": bool((t == ignored).any()),
         "all ignored": bool((t == ignored).all()),
     }
+
+
+def exact_forward(x, t, **attributes):
+    """As :func:`refcnn.reference.sparse_softmax_cross_entropy.forward`, the examples as places of one."""
+    loss, saved = sparse_softmax_cross_entropy.forward(_as_places(x), t[None], **attributes)
+    return loss if attributes["reduce_sum"] else loss[0], saved
+
+
+def exact_backward(dy, saved, needs, **attributes):
+    """As :func:`refcnn.reference.sparse_softmax_cross_entropy.backward`, the examples as places of one."""
+    dy = dy if attributes["reduce_sum"] else dy[None]
+    dx, _ = sparse_softmax_cross_entropy.backward(dy, saved, needs, **attributes)
+    return np.moveaxis(dx[0], 1, 0), None
+
+
+def _as_places(x):
+    return np.moveaxis(x, 0, 1)[None]
 
 
 def forward_bound(inputs, attributes, errors=None):

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from ...reference import transpose
 from ..theory import moving
+from ..theory.examples import of_shapes
 from ..theory.strategies import shapes
 
 EXACT_ON_INTEGERS = True
@@ -19,3 +20,6 @@ def cases(draw, size="small", integers=False):
     x = draw(moving.numbers(draw(shapes(size, axes=6)), integers))
     attributes = {"axes": tuple(draw(st.permutations(range(x.ndim))))}
     return draw(moving.case(transpose, (x,), attributes, integers))
+
+
+examples = of_shapes((2, 3), dy=(3, 2), axes=(1, 0))

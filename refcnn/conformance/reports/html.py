@@ -1,15 +1,15 @@
 """The report as one page that needs nothing else: no script, no request, whatever the texts of devices hold."""
 
-import dataclasses
-import datetime
 import math
 import urllib.parse
 
-from ...files import atomic_write
-from .results import BINS, DIRECTIONS
+from ...pages import page
+from .failures import Failing, Failures
+from .matrix import Key, Matrix
+from .results import BINS
 
 #: The mark before a verdict's word, so that it is told without its colour.
-_MARKS = {"conforms": "✓", "not offered": "–", "known fault": "!", "suspect": "!", "cannot run": "–"}
+_MARKS = {"conforms": "✓", "not offered": "–", "known fault": "!", "suspect": "!", "not judged": "–"}
 
 #: Classes of the worst error / bound: the limit of each and what it is called.
 RATIO_CLASSES = (
@@ -38,8 +38,13 @@ def render(report, path):
     FileWriteError
         If the page cannot be written.
     """
-    matrix = Matrix.of(report.devices)
-    write_page("report.html.jinja", path, report=report, matrix=matrix)
+    devices = list(enumerate(report.devices))
+    found = (one for column, device in devices for row in device.rows for one in Failing.all_of(column, device, row))
+    values = {
+        "matrix": Matrix.of([{Key.of(row): row for row in device.rows} for _, device in devices]),
+        "failures": Failures.of(found),
+    }
+    write_page("report.html.jinja", path, report=report, **values)
 
 
 def write_page(template, path, **values):
@@ -56,113 +61,12 @@ def write_page(template, path, **values):
     ------
     FileWriteError
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__, "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, thousands="{:,}".format, duration=duration, day=day)
+    environment = page.environment(__package__)
     environment.filters.update(kind=kind, mark=mark, case_text=case_text, link=link)
-    environment.tests["failure"] = is_failure
-    environment.globals.update(bars=bars, beyond=_beyond, bar=_BAR, gap=_GAP, height=_HEIGHT, bins=BINS)
-    page = environment.get_template(template).render(**values)
-    with atomic_write(path) as temporary:
-        # A lone surrogate, which JSON allows in a device's text, has no UTF-8.
-        temporary.write_text(page, encoding="utf-8", errors="replace")
-
-
-@dataclasses.dataclass(frozen=True)
-class Key:
-    """What a row of the matrix is about: an operation in one direction, as one variant of the kernels."""
-
-    operation: str
-    direction: str
-    variant: str | None
-
-    @classmethod
-    def of(cls, row):
-        """Return the key of a Row."""
-        return cls(row.operation, row.direction, row.variant)
-
-    @property
-    def order(self):
-        """Sorts by operation, forward before backward, then by variant."""
-        return self.operation, DIRECTIONS.index(self.direction), self.variant or ""
-
-    @property
-    def detail(self):
-        """Direction and variant in one text."""
-        return f"{self.direction} · {self.variant}" if self.variant else self.direction
-
-
-@dataclasses.dataclass(frozen=True)
-class Matrix:
-    """Rows of results by operation and device.
-
-    Attributes
-    ----------
-    operations : dict of str to list of Key
-        Every key that any device has a row for.
-    cells : list of dict of Key to Row
-        One for each device, in the order given.
-    """
-
-    operations: dict
-    cells: list
-
-    @classmethod
-    def of(cls, devices):
-        """Return the matrix of some DeviceReports."""
-        cells = [{Key.of(row): row for row in device.rows} for device in devices]
-        return cls(by_operation(key for column in cells for key in column), cells)
-
-    def coverage(self, key):
-        """Return what the cases of a row covered.
-
-        For each event that any row of the operation covered, how often it was
-        on each device; None where the device has no such row or ran no case of it.
-        """
-        keys = self.operations[key.operation]
-        related = [column[other] for column in self.cells for other in keys if other in column]
-        events = sorted({event for row in related for event in row.coverage})
-        rows = [row if row and row.cases else None for row in (column.get(key) for column in self.cells)]
-        return {event: [row and row.coverage.get(event, 0) for row in rows] for event in events}
-
-    def missed(self, key):
-        """Return the events that no case of a row reached on any device."""
-        return [event for event, counts in self.coverage(key).items() if not any(counts)]
-
-    def failures(self, column):
-        """Return (key, row) of what a device failed at, what is known last."""
-        rows = [(key, self.cells[column].get(key)) for keys in self.operations.values() for key in keys]
-        return sorted(((key, row) for key, row in rows if row and is_failure(row)), key=lambda entry: entry[1].passes)
-
-    def anchor(self, column, key):
-        """Return the identifier of the place on the page that speaks of a failure."""
-        return anchor(self.operations, column, key)
-
-
-def by_operation(keys):
-    """Return each operation's keys in their order."""
-    operations = {}
-    for key in sorted(set(keys), key=lambda key: key.order):
-        operations.setdefault(key.operation, []).append(key)
-    return operations
-
-
-def anchor(operations, column, key):
-    """Return the identifier of the place on a page that speaks of the failure of a key in a column."""
-    keys = [other for entries in operations.values() for other in entries]
-    return f"failure-{column}-{keys.index(key)}"
-
-
-def is_failure(row):
-    """Whether there is something to tell of a row beside its numbers."""
-    return row.failure is not None or not row.passes
+    environment.globals.update(
+        nearest=nearest, bars=bars, beyond=_beyond, bar=_BAR, gap=_GAP, height=_HEIGHT, bins=BINS
+    )
+    page.write(environment, template, path, **values)
 
 
 def ratio_class(ratio):
@@ -170,29 +74,10 @@ def ratio_class(ratio):
     return next((name for limit, name in RATIO_CLASSES if ratio <= limit), RATIO_CLASSES[-1][1])
 
 
-def number(value):
-    """Return a measured number in three digits."""
-    return "∞" if math.isinf(value) else f"{value:.3g}"
-
-
-def duration(seconds):
-    """Return a time in the units that suit it."""
-    if math.isinf(seconds):
-        return "∞"
-    if seconds < 9.95:
-        return f"{seconds:.2g} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
-def day(date):
-    """Return an ISO 8601 date and time in a form for people, in UTC if it tells its offset."""
-    moment = datetime.datetime.fromisoformat(date)
-    try:
-        return f"{moment.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC" if moment.tzinfo else f"{moment:%Y-%m-%d %H:%M}"
-    except OverflowError:
-        # The first and the last day that can be told may be another one in UTC.
-        return date
+def nearest(device):
+    """Return the conforming row of a device whose error is nearest to its bound, or None."""
+    rows = [row for row in device.rows if row.verdict == "conforms" and row.is_compared]
+    return max(rows, key=lambda row: row.worst_ratio, default=None)
 
 
 def kind(verdict):

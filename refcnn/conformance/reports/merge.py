@@ -4,7 +4,10 @@ import dataclasses
 from pathlib import Path
 
 from ...errors import ArgumentError, DataError
-from .html import Key, anchor, by_operation, is_failure, number, ratio_class, write_page
+from ...pages.texts import number
+from .failures import Failing, Failures
+from .html import ratio_class, write_page
+from .matrix import Key, Matrix
 from .results import DeviceReport, Report, Row, moment
 
 
@@ -77,12 +80,6 @@ class Column:
         return [(key, cell) for key, cell in self.cells.items() if cell.change]
 
     @property
-    def failures(self):
-        """(key, Cell) of what the device failed at, what is known last."""
-        found = [(key, cell) for key, cell in self.cells.items() if is_failure(cell.row)]
-        return sorted(found, key=lambda entry: (entry[1].row.passes, entry[0].order))
-
-    @property
     def summary(self):
         """The device with the rows that are shown, older ones among them."""
         return dataclasses.replace(self.device, rows=[cell.row for cell in self.cells.values()])
@@ -94,13 +91,14 @@ class Merged:
 
     Attributes
     ----------
-    operations : dict of str to list of Key
+    matrix : Matrix
+        Of the cells of the columns, from left to right.
     devices : list of list of Column
         For each device a column for each version of its driver, oldest first.
     reports : int
     """
 
-    operations: dict
+    matrix: Matrix
     devices: list
     reports: int
 
@@ -114,9 +112,15 @@ class Merged:
         """How many cells and devices changed."""
         return sum(len(column.changes) + (column.change is not None) for column in self.columns)
 
-    def anchor(self, column, key):
-        """Return the identifier of the place on the page that speaks of a failure."""
-        return anchor(self.operations, column, key)
+    @property
+    def failures(self):
+        """What the columns failed at."""
+        cells = [(index, column, cell) for index, column in enumerate(self.columns) for cell in column.cells.values()]
+        return Failures.of(
+            failing
+            for index, column, cell in cells
+            for failing in Failing.all_of(index, column.device, cell.row, cell.date, column.driver)
+        )
 
 
 def load(paths):
@@ -179,8 +183,8 @@ def merge(reports):
             histories.setdefault((*identity, seen.count(identity)), []).append((report, device))
             seen.append(identity)
     devices = [_columns(histories[identity]) for identity in sorted(histories)]
-    keys = (key for columns in devices for column in columns for key in column.cells)
-    return Merged(by_operation(keys), devices, len(distinct))
+    matrix = Matrix.of([column.cells for columns in devices for column in columns])
+    return Merged(matrix, devices, len(distinct))
 
 
 def render_merged(merged, path):
@@ -197,7 +201,7 @@ def render_merged(merged, path):
     FileWriteError
         If the page cannot be written.
     """
-    write_page("merged.html.jinja", path, merged=merged)
+    write_page("merged.html.jinja", path, merged=merged, failures=merged.failures)
 
 
 def _identity(device, report):
@@ -235,7 +239,7 @@ def _change(row, before):
     former, report, driver = before
     if row.verdict != former.verdict:
         return Change(f"was {former.verdict}", report.date, driver)
-    if former.cases and row.cases and ratio_class(row.worst_ratio) != ratio_class(former.worst_ratio):
+    if former.is_compared and row.is_compared and ratio_class(row.worst_ratio) != ratio_class(former.worst_ratio):
         text = f"was {ratio_class(former.worst_ratio)} ({number(former.worst_ratio)})"
         return Change(text, report.date, driver)
     return None

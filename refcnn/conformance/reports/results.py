@@ -24,19 +24,21 @@ VERDICTS = (
     "failed",
     "crashed",
     "hung",
+    "not deterministic",
     "did not build",
     "not offered",
     "known fault",
     "fixed fault",
+    "suspect",
 )
 
 #: Verdicts that let a device pass. A known fault that no longer fails does not: the list of faults must be put right.
-PASSING = ("conforms", "not offered", "known fault")
+PASSING = ("conforms", "not offered", "known fault", "suspect")
 
 
 @dataclasses.dataclass
 class Failure:
-    """What a row of results failed at.
+    """What a row of results failed at: one fault.
 
     Attributes
     ----------
@@ -48,12 +50,18 @@ class Failure:
         The folder that reproduces it, relative to the report's.
     known : str, optional
         The identifier of the known fault that this is.
+    explanation : str, optional
+        One line on what the cases that show it have in common.
+    verdict : str, optional
+        The row's, if it had this fault alone; None where it is the row's.
     """
 
     message: str
     case: dict | None = None
     bundle: str | None = None
     known: str | None = None
+    explanation: str | None = None
+    verdict: str | None = None
 
 
 @dataclasses.dataclass
@@ -74,12 +82,18 @@ class Row:
         Error divided by its bound. Infinity is where no error is allowed.
     worst_ulp : float
         Error in units in the last place of float32 at the exact answer, where terms did not cancel beyond 12 bits.
+    worst_probable : float, optional
+        Error divided by its probable bound; None where there is no such verdict, which is not that it conforms.
+    random_cases : int
+        Cases that were drawn for that, beside the others.
     seconds : float
     histogram : list of int
         For each bin of error / bound how many elements of results fell in it, ``BINS`` and one for those above 1.
     coverage : dict of str to int
         How many cases reached what a strategy is there to reach; 0 where none did.
     failure : Failure, optional
+    further : list of Failure
+        Faults that were found beside that.
     """
 
     operation: str
@@ -89,10 +103,18 @@ class Row:
     cases: int = 0
     worst_ratio: float = 0.0
     worst_ulp: float = 0.0
+    worst_probable: float | None = None
+    random_cases: int = 0
     seconds: float = 0.0
     histogram: list = dataclasses.field(default_factory=lambda: [0] * (BINS + 1))
     coverage: dict = dataclasses.field(default_factory=dict)
     failure: Failure | None = None
+    further: list = dataclasses.field(default_factory=list)
+
+    @property
+    def failures(self):
+        """All that it failed at."""
+        return [self.failure, *self.further] if self.failure is not None else []
 
     @property
     def name(self):
@@ -103,6 +125,11 @@ class Row:
     def passes(self):
         """Whether the verdict is one of ``PASSING``."""
         return self.verdict in PASSING
+
+    @property
+    def is_compared(self):
+        """Whether any element of a result was held against its bound; what did not build has no error."""
+        return self.verdict != "did not build" and any(self.histogram)
 
 
 @dataclasses.dataclass
@@ -144,6 +171,11 @@ class DeviceReport:
     def fails(self):
         """Whether it could not be tested, or a row does not pass."""
         return self.error is not None or not all(row.passes for row in self.rows)
+
+    @property
+    def suspects(self):
+        """The rows that are suspect."""
+        return [row for row in self.rows if row.verdict == "suspect"]
 
     @property
     def conforms(self):
@@ -244,7 +276,10 @@ def row_from_json(entries):
     """Return the Row of which ``dataclasses.asdict`` and JSON made ``entries``."""
     failure = entries["failure"]
     numbers = {name: float(entries[name]) for name in ("worst_ratio", "worst_ulp", "seconds")}
-    return Row(**{**entries, **numbers, "failure": failure and Failure(**failure)})
+    if entries.get("worst_probable") is not None:
+        numbers["worst_probable"] = float(entries["worst_probable"])
+    further = [Failure(**one) for one in entries.get("further", ())]
+    return Row(**{**entries, **numbers, "failure": failure and Failure(**failure), "further": further})
 
 
 def _device(entries):

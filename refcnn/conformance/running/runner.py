@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ...backend import results_of
 from ...errors import BackendError, DataError, FileWriteError, ShapeError
+from ...parallel.alone import ALONE
 from ...parallel.dealing import deal
-from ...parallel.ranks import ALONE
 from ...shapes import sides, transposed_output_shape
 from ...version import __version__
 from ..bundles.bundle import unpack
@@ -22,8 +22,9 @@ from ..judging import composition, judge
 from ..reports.results import DeviceReport, Report
 from ..subjects import base
 from ..subjects import finding as subjects
+from ..theory.sizes import LONG
+from .saving import not_saved
 from .testing import Rows, Task
-from .worker import not_saved
 
 #: Examples of each row by profile.
 PROFILES = {"quick": 100, "standard": 400, "long": 10_000}
@@ -219,7 +220,9 @@ def sizes(subject, options):
     """Return the sizes of cases to draw from for a subject."""
     if subject.is_simulator:
         return ("tiny",)
-    return ("small", "large", "vast") if options.profile == "long" else ("small", "vast")
+    few = "vast", *LONG
+    # Those of some millions of elements take seconds and gigabytes.
+    return ("small", "large", *few, "huge", "uncounted") if options.profile == "long" else ("small", *few)
 
 
 def writable_folder(path):
@@ -304,7 +307,7 @@ class _Device:
     """A device: the rows to run, and what came of them, in whatever order it came."""
 
     def __init__(self, place, specification, options):
-        subject = subjects.find(specification)
+        subject = subjects.find(specification, loaded=False)
         self.report = DeviceReport(specification, subject.name)
         rows = plan(subject, options)
         if subject.unusable is not None:
@@ -321,12 +324,13 @@ class _Device:
     def take(self, task, tested):
         """Keep what came of a task."""
         self._tested[task.number] = tested
-        if tested.bundle is not None:
-            try:
-                unpack(tested.bundle, task.bundle)
-            except Exception as error:
-                tested.row.failure.bundle = None
-                tested.row.failure.message += f"\n{not_saved(error)}"
+        for failure in tested.row.failures if tested.bundles else ():
+            if failure.bundle is not None:
+                try:
+                    unpack(tested.bundles[failure.bundle], Path(task.bundle).parent / failure.bundle)
+                except Exception as error:
+                    failure.bundle = None
+                    failure.message += f"\n{not_saved(error)}"
         self.is_over = self.is_over or self._is_last(tested)
 
     def _is_last(self, tested):
@@ -367,5 +371,11 @@ class _Device:
 def _bundle(options, specification, number, row):
     if options.folder is None:
         return None
-    name = "-".join(filter(None, (specification, f"{number:02}", *row)))
-    return str(options.folder / "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name))
+    # An implementation may go to another folder.
+    return str(options.folder.absolute() / bundle_name(specification, f"{number:02}", *row))
+
+
+def bundle_name(*parts):
+    """Return a folder's name of what tells a bundle from others; None of them is left out."""
+    name = "-".join(str(part) for part in parts if part is not None)
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)

@@ -16,7 +16,9 @@ from ..reports.results import Failure, Row, row_from_json
 from ..subjects import base
 from ..subjects import finding as subjects
 from . import known_faults
-from .worker import Job, not_saved, save_bundle, searches, summary
+from .saving import not_saved, save_bundle, summary
+from .searching import searches
+from .worker import Job
 
 #: The first cases of a row may take so many times as long as others, for kernels to be compiled.
 _COMPILING = 5
@@ -47,6 +49,8 @@ class Task:
         As of :class:`~refcnn.conformance.running.worker.Job`.
     bundle : str, optional
         The folder to make where a case fails.
+    case : str, optional
+        A saved case to run in place of drawn ones; that of the options as a rule.
     """
 
     device: int
@@ -55,6 +59,7 @@ class Task:
     planned: tuple
     sizes: tuple
     bundle: str | None
+    case: str | None = None
 
 
 @dataclasses.dataclass
@@ -70,15 +75,15 @@ class Tested:
         Why the process could not be started; then there is no row.
     description : dict
         What the process says of the device.
-    bundle : dict of str to bytes, optional
-        The bundle of a failure, where it was not written in its place.
+    bundles : dict of str to (dict of str to bytes)
+        The bundles of its failures by their names, where they were not written in their places.
     """
 
     rank: int
     row: Row | None = None
     error: str | None = None
     description: dict = dataclasses.field(default_factory=dict)
-    bundle: dict | None = None
+    bundles: dict = dataclasses.field(default_factory=dict)
 
 
 class Rows:
@@ -110,18 +115,22 @@ class Rows:
         job = self._job(task)
         row = worker.run(job, lambda cases: self._case_begins(task, cases))
         if row.verdict in ("crashed", "hung") and row.failure.case is not None:
+            cases = worker.cases_of_faults
             _describe_death(worker, job, row)
-        bundle = None
-        if self._rank != 0 and row.failure is not None and row.failure.bundle is not None:
-            bundle = packed(job.bundle)
-            shutil.rmtree(job.bundle)
-        return Tested(self._rank, row, None, worker.description, bundle)
+            _save_further(worker, job, row, cases)
+        bundles = {}
+        for failure in row.failures if self._rank != 0 else ():
+            if failure.bundle is not None:
+                folder = Path(job.bundle).parent / failure.bundle
+                bundles[failure.bundle] = packed(folder)
+                shutil.rmtree(folder)
+        return Tested(self._rank, row, None, worker.description, bundles)
 
     def _worker_of(self, specification):
         if self._specification != specification:
             self.close()
             self._specification = specification
-            self._worker = _Worker(subjects.find(specification), self._scratch, self._options.case_limit)
+            self._worker = _Worker(subjects.find(specification, loaded=False), self._scratch, self._options.case_limit)
         return self._worker
 
     def _job(self, task):
@@ -129,7 +138,8 @@ class Rows:
         if bundle is not None and self._rank != 0:
             bundle = str(self._scratch / Path(bundle).name)
         case_file = str(self._scratch / "case.npz")
-        return Job(*task.planned, options.examples, options.seed, task.sizes, case_file, bundle, options.case)
+        examples = self._worker.subject.examples(options.examples)
+        return Job(*task.planned, examples, options.seed, task.sizes, case_file, bundle, task.case or options.case)
 
     def close(self):
         """End the process."""
@@ -153,6 +163,19 @@ def _describe_death(worker, job, row):
             row.failure.message += f"\n{not_saved(error)}"
     if fault is not None:
         row.verdict, row.failure.known = "known fault", fault.id
+
+
+def _save_further(worker, job, row, cases):
+    """Save the bundles of the faults that a row had found before its process ended, each in another one."""
+    for number, (failure, case) in enumerate(zip(row.further, cases, strict=True), 2):
+        if job.bundle is not None:
+            alone = dataclasses.replace(job, case=case, bundle=f"{job.bundle}-{number}")
+            other = _Worker(worker.subject, worker.scratch, worker.case_limit)
+            try:
+                again = other.run(alone, lambda cases: None) if other.start() is None else None
+            finally:
+                other.stop()
+            failure.bundle = again and again.failure and again.failure.bundle
 
 
 def _smallest_killer(worker, job, case, row, watch):
@@ -181,10 +204,10 @@ def _smallest_killer(worker, job, case, row, watch):
             killers.pop()
 
     try:
-        for search in searches(job, check):
+        for search in searches(job):
             # Past the deadline nothing fails any more, which Hypothesis finds fault with.
             with contextlib.suppress(_Killed, hypothesis.errors.Flaky):
-                search()
+                search.run(check)
             if len(killers) > 1:
                 break
         # What is only slow seems to hang too, in the time of a trial.
@@ -223,6 +246,8 @@ class _Worker:
     def __init__(self, subject, scratch, case_limit):
         self.subject, self.scratch, self.case_limit = subject, scratch, case_limit
         self._child = None
+        #: Files of the cases that show the faults of the last job, as far as it came.
+        self.cases_of_faults = []
 
     @property
     def is_gone(self):
@@ -248,6 +273,7 @@ class _Worker:
     def run(self, job, case_begins):
         """Run a job and return its row, whatever becomes of the process."""
         Path(job.case_file).unlink(missing_ok=True)
+        self.cases_of_faults = []
         start = time.perf_counter()
         row = Row(job.operation, job.direction, job.variant)
         try:
@@ -279,6 +305,10 @@ class _Worker:
                 raise _WorkerError(answer["error"])
             if answer.get("event") == "saving":
                 limit = self._patience * _COMPILING + _SAVING
+                continue
+            if answer.get("event") == "fault":
+                begun.further.append(Failure(**answer["failure"]))
+                self.cases_of_faults.append(answer["case"])
                 continue
             if answer.get("event") != "case":
                 raise processes.Nonsense(answer)

@@ -8,7 +8,10 @@ answered by ``{"event": "ready", "description": ..., "is_simulator": ...}``;
 
 - ``{"event": "case", "cases": n, "slow": bool}`` before each case, which is by
   then in the file ``case_file``; the first ones may have kernels to compile;
-- ``{"event": "saving"}`` before the bundle of a case that failed is written;
+- ``{"event": "fault", "failure": ..., "case": path}`` when a fault was found that
+  stands even if another case ends the process;
+- ``{"event": "saving"}`` before what takes longer than a case: the bundle of one that failed is written, or it is
+  looked for what failing cases have in common;
 - ``{"event": "row", "row": ...}`` at the end.
 
 What goes wrong with either is ``{"error": text}``.
@@ -16,25 +19,29 @@ What goes wrong with either is ``{"error": text}``.
 
 import contextlib
 import dataclasses
+import functools
 import time
 import traceback
 from collections import Counter
 from pathlib import Path
 
 import hypothesis
-from hypothesis import HealthCheck, Phase, given, settings
+import numpy as np
 from hypothesis import strategies as st
 
 from ...answering import Parent
-from ...errors import KernelBuildError, RefcnnError
+from ...errors import BackendError, KernelBuildError, RefcnnError
 from ..bundles.case_file import read_case, write_case
-from ..judging import comparison, composition, judge
+from ..judging import comparison, composition, judge, repetition, suspecting
 from ..reports.results import Failure, Row
-from ..subjects import base
+from ..subjects import base, implementation
 from ..subjects import finding as subjects
+from ..subjects.unchanged import Functions
 from ..theory import hypothesis_folder
-from ..theory.strategies import describe, is_vast, rounds
 from . import coverage, known_faults
+from .faults import ENOUGH, NOT_DETERMINISTIC, Fault, Faults
+from .saving import not_saved, save_bundle, summary
+from .searching import Search, searches, searches_of_random
 
 
 @dataclasses.dataclass
@@ -47,11 +54,11 @@ class Job:
     variant : str or None
     examples, seed : int
     sizes : sequence of str
-        Keys of :data:`refcnn.conformance.theory.strategies.LIMITS` to draw from, but of "vast" only a few cases.
+        Keys of :data:`refcnn.conformance.theory.sizes.LIMITS` to draw from; :mod:`.searching` says of which only few.
     case_file : str
-        Where each case is written before it runs.
+        Where each case is written before it runs; beside it those that show faults.
     bundle : str, optional
-        The folder to make where a case fails.
+        The folder to make where a case fails; beside it those of further faults.
     case : str, optional
         A saved case to run, in place of drawn ones.
     killed : str, optional
@@ -73,8 +80,22 @@ class Job:
     known: str | None = None
 
 
+#: One case of so many is computed twice.
+REPEATED = 5
+
+#: After a fault was found so many cases at least are drawn, which show whether it is described as it is.
+_TESTED = 50
+#: Searches that are made again, where a case in them failed that turned out not to be explained.
+_MOST_AGAIN = 3
+#: So many cases may be run to find the smallest that shows a further fault.
+_MOST_STEPS = 1000
+
 #: Characters of a report on one case that are shown; its beginning tells the most.
 _REPORT_CHARACTERS = 3000
+
+
+#: Characters of what an implementation raised that are kept.
+_MESSAGE_CHARACTERS = 20_000
 
 
 class _Stop(BaseException):
@@ -99,10 +120,11 @@ class Run:
         _, self._followers = composition.split(job.variant)
         self._statistics = comparison.Statistics()
         self._coverage = Counter()
-        self._calls = 0
-        self._is_stable = True
-        # The case, its error and what to say of it.
+        self._calls, self._steps, self._origin = 0, 0, None
+        # The case that is shrunk, its error and what to say of it.
         self._failed = None
+        self._suspect = None
+        self._faults = Faults(job.operation, job.direction, lambda: report({"event": "saving"}))
         self._known = known_faults.watch(self.subject.description, job.operation, job.direction, job.variant)
 
     def run(self):
@@ -117,45 +139,123 @@ class Run:
             save_bundle(self.job, case, self.subject, self.job.killed, execute=False, known=self.job.known)
             return self.row
         if self.job.case is not None:
-            with contextlib.suppress(Exception, _Stop):
-                self._check(read_case(self.job.case)[3], with_target=False)
+            self._run_saved()
         else:
-            self._search()
+            with hypothesis_folder.in_the_cache():
+                self._search()
         self.row.worst_ratio, self.row.worst_ulp = self._statistics.worst_ratio, self._statistics.worst_ulp
+        self.row.worst_probable = self._statistics.worst_probable
         self.row.histogram, self.row.coverage = self._statistics.histogram, dict(sorted(self._coverage.items()))
-        if self._failed is not None:
-            self._describe_failure(*self._failed)
+        self.row.coverage |= self.subject.left_out
+        if self._faults.found:
+            self._describe_faults()
         elif self._known.seen or self.job.case is None and self._known.fixed():
             self._describe_known_faults()
-        elif not self.row.cases:
+        elif not self.row.cases and not self.row.random_cases:
             self.row.verdict = "not offered"
+        if self._suspect is not None:
+            self._describe_suspect()
         self.row.seconds = time.perf_counter() - start
         return self.row
 
+    def _run_saved(self):
+        """Run the saved case; what goes wrong with anything but the case is no verdict on it."""
+        case = with_gradient(self.job.operation, read_case(self.job.case)[3])
+        try:
+            self._check(case, with_target=False)
+        except (Exception, _Stop):
+            if self._failed is None:
+                raise
+        self._keep_fault()
+
     def _search(self):
-        for search in searches(self.job, self._check):
-            # What failed is kept by _check. Hypothesis adds that a failure is not the same each time, if so.
-            try:
-                with hypothesis_folder.in_the_cache():
-                    search()
-            except hypothesis.errors.Flaky:
-                case, error, message = self._failed
-                self._failed = case, error, f"This failure is not the same each time that the case runs.\n{message}"
-                self._is_stable = False
-            except (Exception, _Stop):
-                if self._failed is None:
-                    raise
-            if self._failed is not None:
-                break
+        """Draw all cases; where one fails that no fault explains, it shows another one, and the search goes on."""
+        plan = searches(self.job)
+        last_at = self._search_all(plan)
+        untested = min(_TESTED, self.job.examples) - (self.row.cases - last_at)
+        if self._faults.found and untested > 0:
+            self._search_all([dataclasses.replace(plan[0], seed=f"{self.job.seed} more", examples=untested)])
+        self._search_all(self._faults.unexplained[:_MOST_AGAIN])
+        for number, description in enumerate(self._faults.untested):
+            cases = st.one_of(plan[0].drawn).filter(functools.partial(self._faults.is_true, description))
+            search = Search((cases,), f"{self.job.seed} such {number}", ENOUGH)
+            self._search_all([search])
+        # What the proved bound hides is looked for where nothing is wrong by it.
+        random = [] if self._faults.found else searches_of_random(self.job)
+        any(map(self._finds_fault, random))
+
+    def _search_all(self, plan):
+        """Run searches while faults are looked for; return after how many cases the last one was found."""
+        plan, last_at = list(plan), self.row.cases
+        while plan and not self._faults.is_full:
+            search, before = plan.pop(0), self.row.cases
+            if self._finds_fault(search):
+                last_at = self.row.cases
+                left = search.examples - (last_at - before)
+                seed = f"{search.seed} after {last_at}"
+                plan[:0] = [dataclasses.replace(search, seed=seed, examples=left)] if left > 0 else []
+        return last_at
+
+    def _finds_fault(self, search):
+        """Run a search and return whether it found another fault, which is kept."""
+        self._failed, self._steps, self._origin = None, 0, search
+        is_stable = True
+        # What failed is kept by _check. Hypothesis adds that a failure is not the same each time, if so.
+        try:
+            search.run(self._check)
+        except hypothesis.errors.Unsatisfiable:
+            # The subject can be asked none of these few cases, or none is soon drawn of which a description is true.
+            return False
+        except hypothesis.errors.Flaky:
+            if self._failed is None:
+                raise
+            case, error, message = self._failed
+            self._failed = case, error, f"This failure is not the same each time that the case runs.\n{message}"
+            is_stable = False
+        except (Exception, _Stop):
+            if self._failed is None:
+                raise
+        return self._keep_fault(is_stable)
+
+    def _keep_fault(self, is_stable=True):
+        """Make a fault of what failed and was shrunk, if anything did, and return whether there is one."""
+        if self._failed is None:
+            return False
+        case, error, message = self._failed
+        self._failed = None
+        fault = Fault(case, error, message, is_stable)
+        self._compute_again(fault)
+        if isinstance(fault.error, suspecting.Suspect):
+            self._suspect = fault
+            return True
+        self._faults.add(fault)
+        if self.job.case is None and fault in self._faults.found:
+            self._tell(fault)
+        return True
+
+    def _tell(self, fault):
+        """Tell of a fault, which stands even if a case ends this process."""
+        path = f"{self.job.case_file}.{self._calls}.npz"
+        write_case(path, self.job.operation, self.job.direction, self.job.variant, fault.case)
+        failure = Failure(fault.message, summary(fault.case), verdict=fault.verdict)
+        self._report({"event": "fault", "failure": dataclasses.asdict(failure), "case": path})
 
     def _check(self, case, with_target=True):
-        job, is_counted = self.job, self._failed is None
+        job, is_drawn = self.job, self._failed is None
+        is_counted, is_repeated = is_drawn, self._is_repeated()
         self._calls += 1
+        self._steps += not is_drawn
+        if self._steps > _MOST_STEPS and self._faults.found:
+            raise _Stop
+        # Where a file takes the place of another one ext4 sends it to the disk at once, which takes longer than a case.
+        Path(job.case_file).unlink(missing_ok=True)
         write_case(job.case_file, job.operation, job.direction, job.variant, case)
         self._report({"event": "case", "cases": self.row.cases, "slow": self._calls <= 3})
         try:
             # Those of shrinking are not counted: they would hide how many it took.
-            worst = self._judge(case, self._statistics if is_counted else comparison.Statistics())
+            statistics = self._statistics if is_drawn else comparison.Statistics()
+            worst = self._judge(case, statistics, twice=is_repeated)
+            self._faults.passed(case, is_drawn, is_repeated)
         except (base.NotExpressible, composition.NoSuchResult):
             is_counted = False
             if with_target:
@@ -164,6 +264,8 @@ class Run:
         except Exception as error:
             message, difference = _describe(error), getattr(error, "difference", float("inf"))
             if self._known.explain(case, (error, message), difference) is not None:
+                return
+            if not (isinstance(error, suspecting.Suspect) or self._faults.failed(case, error, is_drawn, self._origin)):
                 return
             self._failed = case, error, message
             if isinstance(error, KernelBuildError):
@@ -175,7 +277,7 @@ class Run:
         if with_target:
             hypothesis.target(worst, label="error / bound")
 
-    def _judge(self, case, statistics):
+    def _judge(self, case, statistics, *, twice):
         job = self.job
         check = judge.check_forward if job.direction == "forward" else judge.check_backward
         with self._watched(case):
@@ -186,11 +288,41 @@ class Run:
                 statistics=statistics,
                 to_the_bit=judge.is_exact(job.operation, case),
                 followers=self._followers,
+                twice=twice,
             )
 
+    def _is_repeated(self):
+        """Return whether the case that comes is computed twice: some, and all that are to be as one that failed so."""
+        if self.subject.is_simulator:
+            # It says itself what is read that nobody wrote.
+            return False
+        if any(fault.kind == NOT_DETERMINISTIC for fault in self._faults.found) or self.job.case is not None:
+            return True
+        if self._failed is not None:
+            return isinstance(self._failed[1], repetition.NotDeterministic)
+        return (self.row.cases + self.row.random_cases) % REPEATED == 0
+
+    def _compute_again(self, fault):
+        """Ask of the smallest case that is wrong, too, whether it is so each time."""
+        of_numbers = comparison.ConformanceFailure, suspecting.Suspect
+        if type(fault.error) not in of_numbers or self.subject.is_simulator:
+            return
+        try:
+            self._judge(fault.case, comparison.Statistics(), twice=True)
+            fault.is_stable = False
+        except repetition.NotDeterministic as error:
+            fault.error, fault.message = error, f"{fault.message}\n{error}"
+        except comparison.ConformanceFailure:
+            return
+        except Exception:
+            fault.is_stable = False
+
     def _count(self, case, with_target):
-        self.row.cases += 1
         self._known.ran(case)
+        if case.random_signs and self.job.case is None:
+            self.row.random_cases += 1
+            return
+        self.row.cases += 1
         for edge, is_reached in coverage.edges(self.job.operation, case).items():
             self._coverage[edge] += is_reached
             if is_reached and with_target:
@@ -216,13 +348,29 @@ class Run:
         rest = "..." if len(reported) > _REPORT_CHARACTERS else ""
         return f"{self.subject.name} reported while it ran:\n{reported[:_REPORT_CHARACTERS]}{rest}"
 
-    def _describe_failure(self, case, error, message):
-        wrong = isinstance(error, comparison.ConformanceFailure)
-        self.row.verdict = "wrong" if wrong else "did not build" if isinstance(error, KernelBuildError) else "failed"
-        job = self.job
-        self.row.failure = Failure(message, summary(case))
-        if job.bundle is not None:
-            self._save(case, error, message, execute=wrong and self._is_stable)
+    def _describe_faults(self):
+        failures = []
+        for number, fault in enumerate(self._faults.found, 1):
+            line = self._faults.line(fault) if self.job.case is None else None
+            failures.append(Failure(fault.message, summary(fault.case), explanation=line, verdict=fault.verdict))
+            if self.job.bundle is not None:
+                bundle = self.job.bundle if number == 1 else f"{self.job.bundle}-{number}"
+                wrong = isinstance(fault.error, comparison.ConformanceFailure)
+                self._save(failures[-1], fault.case, fault.error, execute=wrong and fault.is_stable, bundle=bundle)
+        self.row.failure, *self.row.further = failures
+        self.row.verdict = self.row.failure.verdict
+
+    def _describe_suspect(self):
+        """Say of a row that it is suspect, before what else there is to tell of it if it passes, or else after that."""
+        fault, others = self._suspect, self.row.failures
+        failure = Failure(fault.message, summary(fault.case), verdict=fault.verdict)
+        if self.job.bundle is not None:
+            bundle = f"{self.job.bundle}-suspect" if others else self.job.bundle
+            self._save(failure, fault.case, fault.error, execute=fault.is_stable, bundle=bundle)
+        for one in others:
+            one.verdict = one.verdict or self.row.verdict
+        all_of_them = [failure, *others] if self.row.passes else [*others, failure]
+        self.row.verdict, self.row.failure, self.row.further = all_of_them[0].verdict, all_of_them[0], all_of_them[1:]
 
     def _describe_known_faults(self):
         self.row.verdict = "known fault"
@@ -238,137 +386,33 @@ class Run:
         for seen, (found, (error, message)) in list(self._known.seen.items())[:1]:
             self.row.failure.case, self.row.failure.known = summary(found), identifier or seen
             if self.job.bundle is not None:
-                self._save(found, error, message, execute=isinstance(error, comparison.ConformanceFailure), known=seen)
+                failure = dataclasses.replace(self.row.failure, message=message)
+                execute = isinstance(error, comparison.ConformanceFailure)
+                self._save(failure, found, error, execute=execute, bundle=self.job.bundle, known=seen)
+                self.row.failure.bundle = failure.bundle
+                self.row.failure.message += failure.message.removeprefix(message)
 
-    def _save(self, case, error, message, *, execute, known=None):
-        """Write the bundle; what the row found stands also where that fails."""
-        results = error.results if isinstance(error, comparison.ConformanceFailure) else None
+    def _save(self, failure, case, error, *, execute, bundle, known=None):
+        """Write the bundle of a failure; what the row found stands also where that fails."""
         self._report({"event": "saving"})
+        job, message = dataclasses.replace(self.job, bundle=bundle), failure.message
+        if failure.explanation is not None:
+            message = f"{failure.explanation}\n{message}"
         try:
-            self.row.failure.bundle = save_bundle(
-                self.job, case, self.subject, message, results, execute=execute, known=known
-            )
+            failure.bundle = save_bundle(job, case, self.subject, message, error, execute=execute, known=known)
         except Exception as failed:
-            self.row.failure.message += f"\n{not_saved(failed)}"
+            failure.message += f"\n{not_saved(failed)}"
 
 
-def searches(job, check):
-    """Yield the runs of Hypothesis that a job consists of, each to be called.
-
-    Parameters
-    ----------
-    job : Job
-    check : callable
-        Is given each case; the one at which it raises an exception is shrunk.
-    """
-    drawn = _drawn(job.operation, [size for size in job.sizes if size != "vast"])
-    of_vast = _number_of_vast(job.examples) if "vast" in job.sizes else 0
-    plan = [(drawn, *one) for one in rounds(job.seed, job.examples - of_vast)]
-    if of_vast:
-        vast = [cases.filter(is_vast) for cases in _drawn(job.operation, ["vast"])]
-        plan.append((vast, f"{job.seed} vast", of_vast, (Phase.generate,)))
-
-    for drawn, seed, examples, phases in plan:
-
-        @hypothesis.seed(seed)
-        @settings(
-            max_examples=examples,
-            database=None,
-            deadline=None,
-            print_blob=False,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-            phases=(*phases, Phase.shrink),
-            verbosity=hypothesis.Verbosity.quiet,
-        )
-        @given(st.one_of(drawn))
-        def search(case):
-            check(case)
-
-        yield search
-
-
-def _number_of_vast(examples):
-    """Return how many of so many cases have vast arrays: three of a hundred; the first of them is always the same."""
-    return max(min(3, examples // 5), examples * 3 // 100)
-
-
-def _drawn(operation, sizes):
-    """Return the strategies of an operation's cases: by size, and those of integers too where they are exact."""
-    module = judge.conformance(operation)
-    drawn = [module.cases(size) for size in sizes]
-    if judge.has_exact_cases(operation):
-        drawn += [
-            module.cases(size, integers=True).map(lambda case: dataclasses.replace(case, integers=True))
-            for size in sizes
-        ]
-    return drawn
-
-
-def summary(case):
-    """Return what :class:`~refcnn.conformance.reports.results.Failure` says of a case."""
-    dy = None if case.dy is None else describe(case.dy)
-    return {"inputs": list(map(describe, case.inputs)), "attributes": case.attributes, "dy": dy}
-
-
-def not_saved(error):
-    """Return what is added to a row's message where :func:`save_bundle` raised an error."""
-    return f"the bundle could not be saved: {error if isinstance(error, RefcnnError) else repr(error)}"
-
-
-def save_bundle(job, case, subject, message, results=None, execute=True, known=None):
-    """Write what reproduces a failure without refcnn to the folder ``job.bundle``.
-
-    Parameters
-    ----------
-    job : Job
-    case : Case
-    subject : object
-        As in :mod:`~refcnn.conformance.subjects.finding`; one with a ``device`` is asked for its kernels.
-    message : str
-        What went wrong.
-    results : dict, optional
-        As in :class:`~refcnn.conformance.judging.comparison.ConformanceFailure`, where something was computed.
-    execute : bool
-        Whether the device can be trusted to run the case once more.
-    known : str, optional
-        The identifier of the known fault that this is.
-
-    Returns
-    -------
-    str
-        The folder's name.
-
-    Raises
-    ------
-    RefcnnError
-    """
-    from ..bundles.bundle import capture_case, expected, write_bundle
-
-    if not results:
-        answers = expected(job.operation, job.direction, case, job.variant, subject)
-        results = {name: (None, *entries) for name, entries in answers.items()}
-    capture = None
-    if subject.device is not None:
-        # A kernel that does not build is recorded all the same when it need not run.
-        try:
-            capture = capture_case(subject.device, job.operation, job.direction, job.variant, case, execute=execute)
-        except Exception as error:
-            # The case and its exact answer are worth having without.
-            message += f"\nThe launches could not be recorded: {error!r}"
-    write_bundle(
-        job.bundle,
-        operation=job.operation,
-        direction=job.direction,
-        variant=job.variant,
-        case=case,
-        results=results,
-        device={"specification": subject.specification, **subject.description},
-        capture=capture,
-        message=message,
-        known=known,
-    )
-    return Path(job.bundle).name
+def with_gradient(operation, case):
+    """Return a case with a gradient of its result, of whose shape much is said of it, where it was saved without."""
+    if case.dy is not None or base.directions(operation) == ("forward",):
+        return case
+    results, _ = judge.exact(operation, case, (False,) * len(case.inputs))
+    dy = tuple(np.ones(y.shape, np.float32) if y.dtype.kind == "f" else None for y in results)
+    if all(one is None for one in dy):
+        return case
+    return dataclasses.replace(case, dy=dy if len(dy) > 1 else dy[0])
 
 
 class Worker:
@@ -387,17 +431,39 @@ class Worker:
     def open(self, specification):
         """Find the subject."""
         self._specification = specification
+        self._functions = Functions()
         subject = subjects.find(specification)
+        self._check_unchanged(specification)
         return {"event": "ready", "description": subject.description, "is_simulator": subject.is_simulator}
 
     def run(self, **job):
         """Run a Job on it."""
-        return {"event": "row", "row": dataclasses.asdict(Run(self._specification, Job(**job), self._tell).run())}
+        row = Run(self._specification, Job(**job), self._tell).run()
+        self._check_unchanged(row.name)
+        return {"event": "row", "row": dataclasses.asdict(row)}
+
+    def _check_unchanged(self, title):
+        changed = self._functions.changed()
+        if changed:
+            raise BackendError(
+                f"{title} has changed {', '.join(changed)}, by which it is judged: nothing can be said of it. Leave "
+                "the functions of Python, NumPy and refcnn as they are."
+            )
 
 
 def _describe(error):
-    is_plain = isinstance(error, comparison.ConformanceFailure | RefcnnError)
-    return str(error) if is_plain else "".join(traceback.format_exception(error))
+    if isinstance(error, comparison.ConformanceFailure | RefcnnError):
+        text = str(error)
+    else:
+        told = traceback.TracebackException.from_exception(error)
+        # How refcnn came to call an implementation says nothing of its error.
+        frames = list(told.stack)
+        calls = [place for place, frame in enumerate(frames) if frame.filename == implementation.__file__]
+        told.stack = traceback.StackSummary.from_list(frames[calls[-1] + 1 :] if calls else frames)
+        text = "".join(told.format())
+    # It begins with what was called, and ends with what was raised.
+    half = _MESSAGE_CHARACTERS // 2
+    return text if len(text) <= 2 * half else f"{text[:half]}\n...\n{text[-half:]}"
 
 
 def main():

@@ -16,7 +16,9 @@ A subject has what :mod:`~refcnn.conformance.judging.judge` asks of a backend (`
 - ``environment(folder)``: what the environment of its process needs beside this
   one's, with files of its own in a folder;
 - ``reported()``: what watches its kernels and has reported since this was last
-  asked; an empty text where nothing does.
+  asked; an empty text where nothing does;
+- ``other_memory(sizes)``: a context in which it computes in other memory, which
+  holds garbage, arrays of so many bytes.
 
 ``operation(stem)`` gives an object with ``forward`` and ``backward`` as in
 :mod:`refcnn.reference`, or None where the operation is not offered.
@@ -31,8 +33,8 @@ An implementation of one's own is named MODULE:OBJECT: an object, or a module
 with names, arrays and attributes as ``forward`` in :mod:`refcnn.reference` has
 them. Arrays are float32 NumPy arrays in and out. A gradient of an input that
 is None is not looked at. A function that is missing is not offered.
-:mod:`refcnn.conformance.adapters.pytorch` is an example. An object may have a
-``name``, and ``denormals`` if it flushes subnormal numbers to zero: False. If
+:mod:`refcnn.conformance.adapters` has those of other libraries, which have short names. An object may have a
+``name``, a ``version``, and ``denormals`` if it flushes subnormal numbers to zero: False. If
 it computes a convolution by Winograd's algorithm, which errs more, it must say
 so to be judged by that bound: ``algorithms(operation, inputs, attributes)``
 returns a dict, ``forward``, ``backward_x`` or ``backward_w`` to

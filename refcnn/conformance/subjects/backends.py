@@ -1,13 +1,15 @@
 """refcnn's own backends as subjects."""
 
+import contextlib
 import functools
 
 from ... import backend
 from ...backend import results_of
 from ...errors import ArgumentError, BackendError
+from ...version import versions
 from ..judging import composition
 from . import oclgrind
-from .base import Subject, directions, versions
+from .base import GARBAGE, Subject, directions
 
 
 class BackendSubject(Subject):
@@ -76,6 +78,24 @@ class BackendSubject(Subject):
             return {}
         with self._backend.use_variant(self._kernels):
             return self._backend.algorithms(stem, inputs, attributes)
+
+    @contextlib.contextmanager
+    def other_memory(self, sizes):
+        """Other places of the device's memory, where all that is free holds garbage; of the host's where there is none.
+
+        A simulator looks at each access itself.
+        """
+        if self.device is None:
+            with super().other_memory(sizes):
+                yield
+        elif self.is_simulator:
+            yield
+        else:
+            # What lies in between moves all others.
+            between = self.device.empty(1)
+            self.device.fill_free_memory(GARBAGE)
+            yield
+            del between
 
     def variants(self, stem):
         """The variants of an operation's kernels, the device's own choice first."""

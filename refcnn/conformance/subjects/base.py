@@ -1,13 +1,12 @@
 """What all subjects have in common."""
 
-import functools
-import platform
+import collections
+import contextlib
 
 import numpy as np
 
 from ... import backend, rooms
 from ...formats import kept
-from ...version import __version__
 from ..theory.bounds import number_format
 
 
@@ -36,11 +35,27 @@ def variant_names():
     return list(dict.fromkeys(name for stem in operations() for name in backend.kernel_variants(stem)))
 
 
+#: What memory is filled with, in turn: NaN, which comparisons may pass over, and 3.4e38, which a product with 0 loses.
+#: So many bytes are no more than the alignment of a device's memory, and quickly copied.
+GARBAGE = np.array([0xFFFFFFFF, 0x7F7F7F7F] * 8, np.uint32)
+#: So many pieces of each size hold garbage.
+_PIECES = 4
+
+
 class Subject:
     """A subject in whose process there is nothing out of the common."""
 
     is_simulator = False
     unusable = None
+    #: As :func:`refcnn.conformance.bundles.bundle.capture_case` without its device, of what computes by kernels of its
+    #: own.
+    captured = None
+    #: By what they are called, cases that were drawn and that cannot be asked; of none that is always so.
+    left_out = collections.Counter()
+
+    def examples(self, wanted):
+        """Return how many cases of a row to run where so many are wanted."""
+        return wanted
 
     def environment(self, folder):
         """Nothing."""
@@ -49,6 +64,17 @@ class Subject:
     def reported(self):
         """Nothing."""
         return ""
+
+    @contextlib.contextmanager
+    def other_memory(self, sizes):
+        """Leave garbage where the host takes memory of some sizes from next, and keep what it would take at once."""
+        kept = [np.empty(size, np.uint8) for size in sizes]
+        pieces = [np.empty(size, np.uint8) for size in sizes for _ in range(_PIECES)]
+        for number in range(len(pieces)):
+            pieces[number][...] = np.resize(GARBAGE.view(np.uint8), pieces[number].size)
+        pieces.clear()
+        yield
+        del kept
 
 
 class HostSubject(Subject):
@@ -85,17 +111,3 @@ class Unavailable(HostSubject):
     def operation(self, stem):
         """None."""
         return None
-
-
-def versions(*libraries):
-    """Return the versions of refcnn, Python and libraries, a dict of str to str."""
-    found = {name: _version(name) for name in libraries}
-    return {"refcnn": __version__, "Python": platform.python_version(), **found}
-
-
-@functools.cache
-def _version(library):
-    """Return the version of what is installed, whose files take milliseconds to find and to read."""
-    from importlib import metadata
-
-    return metadata.version(library)

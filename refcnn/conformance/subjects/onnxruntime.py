@@ -8,8 +8,9 @@ from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NotImp
 
 from ...errors import BackendError
 from ...onnx import operators
-from ...onnx.writing.graph import build_alone
-from .base import HostSubject, NotExpressible, versions
+from ...version import versions
+from .base import HostSubject, NotExpressible
+from .through_onnx import computed_alone
 
 _FATAL = 4
 
@@ -69,10 +70,11 @@ class _Alone:
         self._stem, self._provider = stem, provider
 
     def forward(self, *inputs, **attributes):
-        model, feeds = build_alone(self._stem, inputs, attributes)
+        return computed_alone(self._computed, self._stem, *inputs, **attributes), None
+
+    def _computed(self, model, feeds):
         try:
-            session = _session(model.SerializeToString(deterministic=True), self._provider)
-            results = session.run(None, feeds)
+            return _session(model.SerializeToString(deterministic=True), self._provider).run(None, feeds)
         except NotImplemented_ as error:
             # It has no kernel of these dtypes, say, which is no wrong answer.
             raise NotExpressible(f"onnxruntime has no {self._stem} of this kind: {error}") from None
@@ -80,8 +82,6 @@ class _Alone:
             if not any(text in str(error) for text in _NOTHING_LEFT):
                 raise
             raise NotExpressible(f"onnxruntime refuses a result that is output padding alone: {error}") from None
-        # An operation has one result, or a tuple of results.
-        return results[0] if model.graph.output[0].name == "y" else tuple(results), None
 
     def backward(self, dy, saved, needs, **attributes):
         raise NotExpressible(f"onnxruntime computes no gradients of {self._stem}")

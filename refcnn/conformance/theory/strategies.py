@@ -17,19 +17,7 @@ from ... import formats
 from ...backend import results_of
 from ...shapes import has_empty_window, window_extent, window_output_shape
 from .bounds import number_format
-
-#: Largest extents by size: images and batches, channels and features, pixels of one output image.
-#: "tiny" is for simulators, "large" for devices with large tiles; the reference takes its time over the latter.
-#: "vast" is for arrays of more than :data:`VAST` elements: large batches, since the reference's loops are over pixels.
-LIMITS = {"tiny": (5, 9, 25), "small": (65, 65, 330), "large": (70, 130, 1500), "vast": (330, 65, 400)}
-
-#: What sixteen bits count: in each row there are some cases of which an array has more elements.
-VAST = 2**16
-
-#: Sizes of windows.
-KERNELS = {"tiny": (1, 2, 3), "small": (1, 2, 3, 4, 5), "large": (1, 2, 3, 4, 5, 7, 11), "vast": (1, 2, 3)}
-
-_EDGES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33, 47, 48, 49, 63, 64, 65, 127, 128, 129)
+from .sizes import KERNELS, LIMITS, LONG, batches, channels_beside, extents, long_extents, one_of_these, sized
 
 #: Rows and columns of results that are together as many as a vector has floats, or one less: kernels may take a plane
 #: as one row. Twice as many of both are so after pooling. And a row of more vectors than one has floats.
@@ -39,8 +27,9 @@ _PLANES = ((1, 7), (3, 5), (1, 15), (1, 8), (4, 4), (1, 65))
 LARGEST_INTEGER = 8
 
 #: What all integers of an array are multiplied by. Beside products of two small arrays a bias that is not small has
-#: 2^23 times their unit: sums stay exact. Small ones show a test for zero that is off.
-_INTEGER_SCALES = (1.0, 1.0, 2.0**-10)
+#: 2^23 times their unit: sums stay exact. Small ones show a test for zero that is off. A bias is never small: beside a
+#: long sum of products that are not, its unit would be lost.
+_INTEGER_SCALES, OF_BIAS = (1.0, 1.0, 2.0**-10), (1.0,)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,12 +47,15 @@ class Case:
         None where there is nothing to give one.
     integers : bool
         Whether its arrays were drawn so that no sum of products is rounded: saved, it is judged as it was drawn.
+    random_signs : bool
+        Whether all its floats have random signs and mantissas, so that probable bounds hold of it.
     """
 
     inputs: tuple
     attributes: dict
     dy: np.ndarray | tuple | None = None
     integers: bool = False
+    random_signs: bool = False
 
     def __post_init__(self):
         # Of arrays without axes NumPy's functions return numbers.
@@ -96,6 +88,12 @@ def describe(array):
 _BEFORE_VARIATIONS = 10
 
 
+def short_runs(examples):
+    """Yield (number, examples) of runs of Hypothesis, so many examples together, that only draw new ones."""
+    for number, start in enumerate(range(0, examples, _BEFORE_VARIATIONS)):
+        yield number, min(_BEFORE_VARIATIONS, examples - start)
+
+
 def rounds(seed, examples):
     """Cut a search into runs of Hypothesis: several that draw new cases, and a last that climbs to the worst error.
 
@@ -112,36 +110,14 @@ def rounds(seed, examples):
     (seed, examples, phases)
     """
     exploring = examples * 3 // 4
-    for number, start in enumerate(range(0, exploring, _BEFORE_VARIATIONS)):
-        yield f"{seed} {number}", min(_BEFORE_VARIATIONS, exploring - start), (Phase.generate,)
+    for number, part in short_runs(exploring):
+        yield f"{seed} {number}", part, (Phase.generate,)
     yield f"{seed}", examples - exploring, (Phase.generate, Phase.target)
-
-
-@functools.lru_cache(maxsize=None, typed=True)
-def one_of_these(*values):
-    """Draw one of the values, of the first of which a failure is shrunk to.
-
-    As Hypothesis's ``sampled_from``, which takes longer to make and to check than to draw from: it is kept.
-    """
-    return st.sampled_from(values)
-
-
-@functools.cache
-def extents(largest):
-    """Draw 1 .. largest: the edges of tiles and vectors as often as all the rest."""
-    return st.one_of(one_of_these(*(edge for edge in _EDGES if edge <= largest)), st.integers(1, largest))
 
 
 @functools.cache
 def _one_or_extents(largest):
     return st.one_of(st.just(1), extents(largest))
-
-
-def batches(size):
-    """Draw a batch: one, odd or even; a large one of either kind for vast arrays."""
-    if size == "vast":
-        return one_of_these(48, 65, 97, 200)
-    return one_of_these(*((1, 2, 3, 5) if size == "tiny" else (1, 2, 3, 4, 5, 6, 7, 9)))
 
 
 @st.composite
@@ -162,6 +138,8 @@ def image_sizes(draw, size, window, padding, stride=(1, 1)):
     top, left, bottom, right = padding
     single = window[0] - top - bottom, window[1] - left - right
     least = max(1, single[0]), max(1, single[1])
+    if size == "pixels":
+        return draw(_long_sides(least))
     height = max(least[0], draw(_one_or_extents(largest)))
     width = max(least[1], draw(_one_or_extents(max(1, min(largest, pixels // height)))))
     if draw(st.booleans()):
@@ -180,7 +158,22 @@ def image_sizes(draw, size, window, padding, stride=(1, 1)):
     return height, width
 
 
+@st.composite
+def _long_sides(draw, least):
+    """Draw a height and a width, of which one is long."""
+    axis = draw(st.integers(0, 1))
+    shape = [max(side, draw(st.integers(1, 3))) for side in least]
+    shape[axis] = max(least[axis], draw(long_extents()))
+    return tuple(shape)
+
+
 _UNLIKE_STRIDES = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2))
+
+
+#: Strides, dilations, and the most padding.
+_USUAL, _LARGE = ((1, 2, 2, 3, 4, 5), (1, 2, 3), 3), ((1, 6, 7, 9, 17, 33), (5, 9, 17, 17), 40)
+#: Pixels that a kernel with gaps spans, about, where large ones are drawn.
+_MOST_SPANNED = 80
 
 
 @functools.cache
@@ -191,7 +184,7 @@ def _pairs(values):
 
 
 @st.composite
-def windows(draw, kernels, dilations=False, padding_below_kernel=False):
+def windows(draw, kernels, dilations=False, padding_below_kernel=False, is_large=False):
     """Draw the kernel's size, stride, padding and dilation, each vertical and horizontal by itself.
 
     Parameters
@@ -202,6 +195,8 @@ def windows(draw, kernels, dilations=False, padding_below_kernel=False):
         Whether to draw dilations other than one.
     padding_below_kernel : bool
         Whether each padding is to be less than what the kernel spans.
+    is_large : bool
+        Whether to draw large strides, dilations and paddings.
 
     Returns
     -------
@@ -209,9 +204,13 @@ def windows(draw, kernels, dilations=False, padding_below_kernel=False):
     """
     kernel = draw(_pairs(kernels))
     # Strides that differ by themselves too, or a hundred cases may have few of them that any result shows.
-    stride = draw(st.one_of(st.just((1, 1)), one_of_these(*_UNLIKE_STRIDES), _pairs((1, 2, 2, 3, 4, 5))))
-    dilation = draw(st.one_of(st.just((1, 1)), _pairs((1, 2, 3)))) if dilations else (1, 1)
-    most = [min(3, span - 1) if padding_below_kernel else 3 for span in spans(kernel, dilation)]
+    strides, steps, padded = _LARGE if is_large else _USUAL
+    stride = draw(
+        _pairs(strides) if is_large else st.one_of(st.just((1, 1)), one_of_these(*_UNLIKE_STRIDES), _pairs(strides))
+    )
+    dilation = draw(st.one_of(st.just((1, 1)), _pairs(steps))) if dilations else (1, 1)
+    dilation = tuple(min(step, max(3, _MOST_SPANNED // taps)) for step, taps in zip(dilation, kernel, strict=True))
+    most = [min(padded, span - 1) if padding_below_kernel else padded for span in spans(kernel, dilation)]
     padding = tuple(draw(st.integers(0, most[axis])) for axis in (0, 1, 0, 1))
     return {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
 
@@ -235,6 +234,10 @@ def halving_windows(draw, kernels):
 _AXES = (2,) * 7 + (1, 3, 3)
 
 
+#: Places of a window along a side, about.
+_MOST_PLACES = 2100
+
+
 @st.composite
 def images_under(draw, size, window, kernels=(1, 2, 3), axes=_AXES):
     """Draw the spatial sizes of images for a window of :func:`windows`, at times along one axis or three.
@@ -252,13 +255,17 @@ def images_under(draw, size, window, kernels=(1, 2, 3), axes=_AXES):
     Returns
     -------
     (tuple of int, dict)
-        The sizes and the window; of signals without what is vertical, of volumes with a window of their own.
+        The sizes and the window; of signals without what is vertical, of volumes with a window of their own, and over
+        long sides with larger steps, for the reference's loops are over the pixels of the result.
     """
+    axes = tuple(one for one in axes if one < 3) if size in LONG else axes
     axes = draw(one_of_these(*axes))
     if axes == 3:
         return draw(_volumes(2 if size == "tiny" else 3, kernels))
     span = spans(window["kernel"], window["dilation"])
     image = draw(image_sizes(size, span, window["padding"], window["stride"]))
+    steps = (max(step, side // _MOST_PLACES) for step, side in zip(window["stride"], image, strict=True))
+    window = {**window, "stride": tuple(steps)}
     return (image, window) if axes == 2 else (image[1:], {name: numbers[1::2] for name, numbers in window.items()})
 
 
@@ -312,6 +319,22 @@ def special_numbers():
 #: For sums of products, which such numbers spread over: seldom, and one or a few of them, so that each can be told.
 FEW_NOT_FINITE = {"special": (np.nan, np.inf, -np.inf), "shares": (0,) * 10 + (1e-9, 0.02)}
 
+
+def _turns(rng, size):
+    """Return numbers near those at which functions in floats turn, of both signs.
+
+    There e^x overflows, or is below the normal numbers or below all, or beside 1 nothing; tanh is 1, and log is 0; and
+    there numbers themselves begin and end.
+    """
+    of = number_format()
+    most, least = float(of.largest), float(of.smallest_normal)
+    exponents = np.log((most, least, of.smallest_subnormal, of.roundoff))
+    places = np.array([*exponents, exponents[-1] / 2, 20, 1, 1, least, of.roundoff, np.sqrt(least), most / 2])
+    # Within one percent, mostly far less.
+    near = 1 + rng.uniform(-1, 1, size) * 2.0 ** -rng.integers(7, 25, size)
+    return rng.choice(places, size) * near * rng.choice((1, -1), size)
+
+
 _PATTERNS = {
     # Different from one element to the next, and easy to follow by hand.
     "counting": lambda rng, size: np.arange(size) % 7 + 1.0,
@@ -325,12 +348,22 @@ _PATTERNS = {
     "cancelling": lambda rng, size: np.where(np.arange(size) % 2, -1, 1) * (100 + rng.random(size)),
     # Magnitudes from 2^-8 to 2^8 beside each other.
     "spread": lambda rng, size: rng.standard_normal(size) * 2.0 ** rng.integers(-8, 8, size),
+    "turns": _turns,
 }
 _INTEGER_PATTERNS = ("counting", "ones", "integers", "sparse", "ties")
 
 
 @st.composite
-def arrays(draw, shape, integers=False, patterns=None, scales=_SCALES, special=(), shares=(0, 0.2)):
+def arrays(
+    draw,
+    shape,
+    integers=False,
+    patterns=None,
+    scales=_SCALES,
+    special=(),
+    shares=(0, 0.2),
+    integer_scales=_INTEGER_SCALES,
+):
     """Draw an array of floats of a shape, in the format of :func:`refcnn.conformance.theory.bounds.number_format`.
 
     Parameters
@@ -347,15 +380,18 @@ def arrays(draw, shape, integers=False, patterns=None, scales=_SCALES, special=(
         them, so do the largest numbers.
     shares : sequence of float
         How large a part of the elements that are, of which one is drawn; at least one element if it is not 0.
+    integer_scales : sequence of float
+        What integers are multiplied by.
     """
     pattern = draw(one_of_these(*(patterns or (_INTEGER_PATTERNS if integers else _PATTERNS))))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     size = int(np.prod(shape))
     values = np.asarray(_PATTERNS[pattern](rng, size), dtype=np.float64)
-    scale = draw(one_of_these(*(_INTEGER_SCALES if integers else scales)))
+    scale = draw(one_of_these(*(integer_scales if integers else scales)))
     # As far from 1 in proportion as in float32.
     reach = 1.0 if integers else math.log2(number_format().largest) / math.log2(formats.FLOAT32.largest)
-    values = values * scale**reach
+    # What has its own magnitudes keeps them.
+    values = values if pattern == "turns" else values * scale**reach
     if not integers:
         share = draw(one_of_these(*shares)) if special else 0
         if share:
@@ -411,38 +447,33 @@ def arrays_of_any_format(draw, shape, integers=False, **options):
 
 
 @st.composite
-def shapes(draw, size, axes=4):
-    """Draw a shape of one to ``axes`` axes."""
+def shapes(draw, size, axes=6):
+    """Draw a shape of one to ``axes`` axes, seldom of more than four."""
     largest = LIMITS[size][0]
     shape = ()
-    for _ in range(draw(st.integers(1, axes))):
+    few = tuple(range(1, min(axes, 4) + 1))
+    for _ in range(draw(one_of_these(*few, *few, *few, *range(5, axes + 1)))):
         shape += (draw(extents(max(1, min(largest, 20_000 // int(np.prod(shape)))))),)
-    return draw(grown(shape)) if size == "vast" else shape
+    return draw(sized(shape, size))
 
 
 @st.composite
-def grown(draw, shape):
-    """Draw one axis of a shape anew, so that it has a little more than :data:`VAST` elements, or twice as many."""
-    axis = draw(st.integers(0, len(shape) - 1))
-    others = math.prod(shape[:axis] + shape[axis + 1 :])
-    extent = (VAST * draw(st.integers(1, 2))) // others + draw(st.integers(1, 9))
-    return (*shape[:axis], extent, *shape[axis + 1 :])
-
-
-def is_vast(case):
-    """Return whether an array of a case has more than :data:`VAST` elements."""
-    return any(entry.size > VAST for entry in case.arrays)
+def images_and_channels(draw, size, most=17):
+    """Draw how many images there are, and how many channels, up to so many; many of either where the size says so."""
+    if size == "channels":
+        return draw(batches(size)), draw(long_extents(4096))
+    return draw(batches(size)), draw(extents(channels_beside(size, most)))
 
 
 @st.composite
 def image_shapes(draw, size):
     """Draw (N, C, ...) with one to three spatial axes, mostly two."""
     largest, _, pixels = LIMITS[size]
-    shape = draw(batches(size)), draw(extents(5 if size == "tiny" else 17))
+    shape = draw(batches(size)), draw(extents(channels_beside(size, 17)))
     for _ in range(draw(one_of_these(2, 2, 1, 3))):
         left = pixels // math.prod(shape[2:])
         shape += (draw(_one_or_extents(max(1, min(largest, left)))),)
-    return draw(grown(shape)) if size == "vast" else shape
+    return draw(sized(shape, size))
 
 
 @st.composite
@@ -455,11 +486,11 @@ def pooling_cases(draw, size, integers, kernels=None, ceil_modes=(False, False, 
         From which ``ceil_mode`` is drawn.
     """
     kernels = kernels or KERNELS[size]
-    window = draw(windows(kernels, dilations=True, padding_below_kernel=True))
+    window = draw(windows(kernels, dilations=True, padding_below_kernel=True, is_large=size == "window"))
     # Volumes have kernels of their own, as windows with gaps have.
     image, window = draw(images_under(size, window, kernels[:3], axes=(2, 2, 2, 2, 1, 3, 3)))
     window["ceil_mode"] = draw(one_of_these(*ceil_modes))
-    batch, c = draw(batches(size)), draw(extents(5 if size == "tiny" else 17))
+    batch, c = draw(images_and_channels(size))
     if has_empty_window(image, **window):
         # Windows without gaps, and padded by less than they span, always have a pixel.
         most = [taps - 1 for taps in window["kernel"]] * 2

@@ -95,6 +95,32 @@ def tile_of(algorithms, direction):
     return ALGORITHMS.get((algorithms or {}).get(direction))
 
 
+def where_summed(algorithms, w, stride, forward, gradients):
+    """Return what holds of the result and of the gradients of x, w and b if they are summed as defined, or else None.
+
+    Convolutions of several taps with a stride of 1 may be computed by tiles or by Fourier's transformation, which is as
+    right, by whoever does not tell: of those nothing is known.
+
+    Parameters
+    ----------
+    algorithms : dict of str to str, or None
+        As in :func:`tile_of`.
+    w : ndarray
+        Two axes, and those of the taps.
+    stride : tuple of int
+    forward : object
+    gradients : (object, object, object)
+    """
+    may_be_tiled = w[0, 0].size > 1 and set(stride) == {1}
+
+    def known(direction, entry):
+        is_told = direction in (algorithms or {})
+        return entry if tile_of(algorithms, direction) is None and (is_told or not may_be_tiled) else None
+
+    of_x, of_w, of_b = gradients
+    return known("forward", forward), (known("backward_x", of_x), known("backward_w", of_w), of_b)
+
+
 def forward_bound(x, w, b, *, padding, groups, tile, errors=(None, None, None)):
     """Return the bound of y.
 

@@ -14,15 +14,9 @@ most bounds the square of one of them, the sum of all is, with probability 1 - 2
 
     lambda sqrt(sum of s^2)
 
-by Hoeffding's inequality. Source: Higham and Mary, "A New Approach to Probabilistic Rounding Error Analysis", SIAM
-Journal on Scientific Computing 41 (2019). A sum of n products t, y in all, rounds each product and n - 1 sums of some
-of them. If their order knows nothing of the terms, the square of a sum of k of them is, in the mean over all orders,
-
-    (k/n y)^2 + k/n (1 - k/n) n / (n - 1) (sum of t^2 - y^2 / n)  <=  y^2 + sum of t^2
-
-so that s^2 adds up to U^2 ((n - 1)(y^2 + sum of t^2) + sum of t^2). Of other operations s is the bound of their own
-roundings, over the square root of how many have a part in it. All this is a model: it holds of numbers with random
-mantissas and not, say, of equal ones.
+by Hoeffding's inequality, as :mod:`~refcnn.conformance.theory.probable` says, where s^2 of sums comes from. Of other
+operations s is the bound of their own roundings, over the square root of how many have a part in it. All this is a
+model: it holds of numbers with random mantissas and not, say, of equal ones.
 """
 
 import dataclasses
@@ -35,16 +29,9 @@ import numpy as np
 from ... import backend as backends
 from ... import rooms
 from ...conformance.theory.bounds import underflow
+from ...conformance.theory.probable import LAMBDA, over_all_orders
 from ...formats import FLOAT32
 from .together import together
-
-#: With which an output is within the probable bound but for one in 33 million.
-LAMBDA = 6.0
-
-
-def failure_probability(outputs):
-    """Return with which probability one of so many outputs at most is beyond its probable bound, by that model."""
-    return min(1.0, 2 * outputs * math.exp(-(LAMBDA**2) / 2))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +125,7 @@ def variances(step, chain, is_direct=True):
     if of_sums is not None and is_direct:
         (name,) = step.results
         count, squares = of_sums(inputs, step.attributes)
-        of_roundings = (count - 1) * (np.square(chain.arrays[name]) + squares) + squares
+        of_roundings = over_all_orders(chain.arrays[name], squares, count)
         return {name: np.square(FLOAT32.roundoff) * of_roundings + np.square(2 * count * underflow())}
     terms = rooms.trait(rooms.CONFORMANCE, step.operation, "terms")(inputs, step.attributes)
     return {name: np.square(chain.own[name]) / max(1, terms) for name in step.results if name is not None}

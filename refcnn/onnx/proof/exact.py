@@ -1,14 +1,16 @@
 """The exact answers of a program, how far float32 may be from them, and the verdict on each step."""
 
 import dataclasses
+import functools
 import json
+import threading
 
 import numpy as np
 
 from ... import backend as backends
 from ... import rooms
 from ...conformance.judging import comparison
-from ...conformance.theory.bounds import UNDEFINED, widest
+from ...conformance.theory.bounds import UNDEFINED, facts, subnormals, widest
 from ...conformance.theory.strategies import Case
 from ...errors import ExportError
 from ...formats import FLOAT32, FLOAT64, kept
@@ -58,16 +60,17 @@ class _Own(dict):
 
 
 class _Widening:
-    """Bounds that are widened as far as it takes; ``bounds`` are those of now."""
+    """Bounds that are widened as far as it takes; ``bounds`` are those of now, which ``are_own`` or the least."""
 
-    def __init__(self, by_width):
-        self._by_width = by_width
-        self.bounds = next(by_width)
+    def __init__(self, by_width, least):
+        self._by_width, self.are_own = by_width, least is None
+        self.bounds = next(by_width) if least is None else least
 
     def widen(self):
         """Return whether there were wider ones, which are those of now."""
         wider = next(self._by_width, None)
         self.bounds = self.bounds if wider is None else wider
+        self.are_own = True
         return wider is not None
 
     def widest(self):
@@ -75,6 +78,60 @@ class _Widening:
         while self.widen():
             pass
         return self.bounds
+
+
+class Least:
+    """Bounds of a program's steps on the least magnitudes that several implementations gave them.
+
+    These compute nearly the same, and each is judged on its own inputs. Where a bound grows with the inputs'
+    magnitudes, that of the least ones is at most the bound of each, and computed once.
+
+    Parameters
+    ----------
+    exact : Exact
+    inputs : sequence of ndarray
+    computed : sequence of dict of str to ndarray
+        The results of each implementation by name.
+    """
+
+    def __init__(self, exact, inputs, computed):
+        self._exact, self._computed = exact, computed
+        self._alike = {**exact.constants, **dict(zip(exact.program.inputs, map(exactly, inputs), strict=True))}
+        self._found, self._computing = {}, {step.results: threading.Lock() for step in exact.program.steps}
+
+    def bounds(self, step, results):
+        """Return a bound of each result that is at most each implementation's, or None where none is known.
+
+        Parameters
+        ----------
+        step : Step
+        results : sequence of ndarray
+            Exact ones, whose shapes all have.
+        """
+        if len(self._computed) < 2 or not rooms.trait(rooms.CONFORMANCE, step.operation, "BOUND_GROWS"):
+            return None
+        with self._computing[step.results]:
+            if step.results not in self._found:
+                self._found[step.results] = self._bounds(step, results)
+            return self._found[step.results]
+
+    def _bounds(self, step, results):
+        given = [self._given(name) for name in step.inputs if name is not None]
+        # What is flushed is off by more than what is as large as may be without being flushed.
+        with subnormals(True):
+            if any(one is None or not facts(one).is_finite for one in given):
+                return None
+            left = iter(given)
+            given = [None if name is None else next(left) for name in step.inputs]
+            return self._exact.bound(step, given, _nothing(step), (None,), results)
+
+    def _given(self, name):
+        if name in self._alike:
+            return self._alike[name]
+        arrays = [one.get(name) for one in self._computed]
+        if any(array is None or array.shape != arrays[0].shape for array in arrays):
+            return None
+        return exactly(functools.reduce(np.minimum, map(np.abs, arrays)))
 
 
 class Exact:
@@ -95,7 +152,7 @@ class Exact:
     def __init__(self, program, before_step=lambda: None):
         self.program, self._before_step = program, before_step
         self._backend = backends.find("reference:float64")
-        self._constants = {name: _constant(array) for name, array in program.constants.items()}
+        self.constants = {name: _constant(array) for name, array in program.constants.items()}
         self._rooms = {step.operation: _room(step.operation) for step in program.steps}
 
     def chain(self, inputs, judged=(), off=None):
@@ -110,7 +167,7 @@ class Exact:
             How far constants are off from what they stand for, by name.
         """
         program, judged = self.program, (None, *judged)
-        arrays = {**self._constants, **dict(zip(program.inputs, map(exactly, inputs), strict=True))}
+        arrays = {**self.constants, **dict(zip(program.inputs, map(exactly, inputs), strict=True))}
         bounds, all_saved, overflows = dict.fromkeys(arrays) | (off or {}), [], False
         for step in program.steps:
             given = _inputs(step, arrays)
@@ -121,7 +178,7 @@ class Exact:
             if not all(name is None or name in bounds for name in step.inputs):
                 continue
             errors = tuple(None if name is None else bounds[name] for name in step.inputs)
-            found = self._bound(step, given, errors, judged, results)
+            found = self.bound(step, given, errors, judged, results)
             bounds |= {name: bound for name, bound in named(step, found).items() if _is_known(bound)}
         own = _Own(program.steps, lambda step: self._own(step, _inputs(step, arrays), arrays, judged))
         return Chain(arrays, bounds, own, all_saved, overflows)
@@ -129,7 +186,7 @@ class Exact:
     def _own(self, step, given, arrays, judged):
         """Return how far each result may be off by a step's roundings, by name."""
         results = [None if name is None else arrays[name] for name in step.results]
-        found = self._bound(step, given, _nothing(step), judged, results)
+        found = self.bound(step, given, _nothing(step), judged, results)
         return named(step, [np.where(bound == UNDEFINED, np.inf, bound) for bound in found])
 
     def widened(self, chain, judged=()):
@@ -145,13 +202,14 @@ class Exact:
     def alone(self, step, given, errors):
         """Return a step's results on inputs that may be off, computed exactly, and how far anyone's may be off then."""
         results, _ = self._forward(step, given)
-        return results, self._bound(step, given, errors, (None,), results)
+        return results, self.bound(step, given, errors, (None,), results)
 
-    def verdicts(self, inputs, computed, backend=None):
+    def verdicts(self, inputs, computed, backend=None, least=None):
         """Yield (step, case, verdict) of each result on an implementation's own inputs, the case.
 
         Results that it does not show are computed exactly on the way to the next that it shows, which may be as much
         further off. Wider bounds, those of its own algorithms, are asked for only of what is outside of narrower ones.
+        Of a result that is not the worst so far the ratio may be told larger than it is, but not than the worst one's.
 
         Parameters
         ----------
@@ -160,8 +218,11 @@ class Exact:
             The implementation's results by name.
         backend : backend, optional
             What computed them, if it is one.
+        least : Least, optional
+            Bounds that are at most its own, which are asked for first.
         """
-        arrays = {**self._constants, **dict(zip(self.program.inputs, map(exactly, inputs), strict=True))}
+        worst = 0.0
+        arrays = {**self.constants, **dict(zip(self.program.inputs, map(exactly, inputs), strict=True))}
         arrays |= {name: exactly(array) for name, array in computed.items()}
         bounds = {}
         for step in self.program.steps:
@@ -169,7 +230,10 @@ class Exact:
             results, _ = self._forward(step, given)
             case = Case(tuple(given), step.attributes)
             errors = tuple(bounds.get(name) for name in step.inputs)
-            widening = _Widening(self._bounds_by_width(step, given, errors, backend, results))
+            first = (
+                least.bounds(step, results) if least is not None and not any(e is not None for e in errors) else None
+            )
+            widening = _Widening(self._bounds_by_width(step, given, errors, backend, results), first)
             for position, name in enumerate(step.results):
                 if name is None:
                     continue
@@ -177,15 +241,17 @@ class Exact:
                     arrays[name], bounds[name] = results[position], widening.widest()[position]
                     continue
                 verdict = comparison.verdict(computed[name], results[position], widening.bounds[position])
-                while not verdict.within and widening.widen():
+                while verdict.ratio > (1 if widening.are_own else worst) and widening.widen():
                     verdict = comparison.verdict(computed[name], results[position], widening.bounds[position])
+                if verdict.within:
+                    worst = max(worst, verdict.ratio)
                 yield step, case, verdict
 
     def _bounds_by_width(self, step, given, errors, backend, results):
         """Yield bounds of a step's results, anyone's and then wider ones: seldom asked for, those take longer."""
-        yield self._bound(step, given, errors, (None,), results)
+        yield self.bound(step, given, errors, (None,), results)
         if backend is not None:
-            yield self._bound(step, given, errors, (None, backend), results)
+            yield self.bound(step, given, errors, (None, backend), results)
 
     def _forward(self, step, given):
         """Return a step's exact results, a tuple, and what its gradient needs, as in :class:`Chain`."""
@@ -197,7 +263,7 @@ class Exact:
         forms = [(array.shape, array.dtype) for array in results] if isinstance(results, tuple) else None
         return tuple(map(exactly, backends.results_of(results))), (saved, forms)
 
-    def _bound(self, step, given, errors, judged, results):
+    def bound(self, step, given, errors, judged, results):
         """Return how far each result may be off by any of the backends; None is anyone else."""
         # Most are bounded alike: only some variants of kernels have a bound of their own.
         found = {}

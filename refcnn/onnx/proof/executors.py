@@ -2,14 +2,17 @@
 
 import contextlib
 import copy
+import dataclasses
 import math
+import threading
 
 import numpy as np
 from onnx import numpy_helper
 
 from ...conformance.running import known_faults
 from ...conformance.subjects.onnxruntime import OnnxRuntime
-from ...errors import ExportError
+from ...errors import ExportError, UnsupportedError
+from ...formats import FLOAT16
 from .. import operators, runtime
 
 #: Elements that a message shows of an array.
@@ -38,7 +41,7 @@ class OnnxRuntimeExecutor:
     def __init__(self, model, tensors, outputs, advice, folder=None):
         self.name, self._description = runtime.NAME, OnnxRuntime(runtime.PROVIDER).description
         self._model, self._tensors, self._outputs, self._advice = model, tensors, outputs, advice
-        self._stepwise, self._folder = None, folder
+        self._stepwise, self._folder, self._loading = None, folder, threading.Lock()
         with self._explained("does not load the file"):
             self._session = self._loaded(model)
 
@@ -50,23 +53,21 @@ class OnnxRuntimeExecutor:
         other._tensors, other._stepwise = tensors, None
         return other
 
+    def computed(self, inputs):
+        """Return what it computes: of the file as it is deployed, and of a copy that has all tensors as outputs."""
+        outputs = self.outputs(inputs)
+        with self._explained("cannot run the file with every intermediate tensor as an output"):
+            with self._loading:
+                model = with_outputs(self._model, self._tensors.values())
+                self._stepwise = self._stepwise or self._loaded(model, is_optimised=False)
+            arrays = self._stepwise.run(*inputs)
+        return Computed.by(self, outputs, {name: arrays[value.name] for name, value in self._tensors.items()})
+
     def outputs(self, inputs):
-        """Return the outputs by name, of the file as it is deployed."""
+        """Return the outputs of the file as it is deployed, by name."""
         with self._explained(f"cannot run the file on {_shapes(inputs)}"):
             found = self._session.run(*inputs)
         return dict(zip(self._outputs, found.values(), strict=True))
-
-    def steps(self, inputs):
-        """Return every step's results by name, of a copy of the file that has all tensors as outputs."""
-        with self._explained("cannot run the file with every intermediate tensor as an output"):
-            if self._stepwise is None:
-                model = type(self._model)()
-                model.CopyFrom(self._model)
-                del model.graph.output[:]
-                model.graph.output.extend({value.name: value for value in self._tensors.values()}.values())
-                self._stepwise = self._loaded(model, is_optimised=False)
-            arrays = self._stepwise.run(*inputs)
-        return {name: arrays[value.name] for name, value in self._tensors.items()}
 
     def _loaded(self, model, **options):
         content = model.SerializeToString(deterministic=True)
@@ -95,8 +96,7 @@ class OnnxRuntimeExecutor:
 
     def known_fault(self, operation, case, verdict):
         """Return the fault of onnxruntime's own that explains a wrong result of an operation, or None."""
-        watch = known_faults.watch(self._description, operation, "forward", None)
-        return watch.explain(case, verdict, verdict.difference_of_wrong)
+        return known_fault(self._description, operation, case, verdict)
 
     @contextlib.contextmanager
     def _explained(self, what):
@@ -106,26 +106,40 @@ class OnnxRuntimeExecutor:
             raise ExportError(f"{self.name} {what}: {str(error).strip()} {self._advice}") from None
 
 
+@dataclasses.dataclass(frozen=True)
 class Computed:
-    """An executor that computed some inputs already.
+    """What an executor computed of some inputs; UnsupportedError where that was in float16.
 
-    Parameters
+    Attributes
     ----------
-    executor : OnnxRuntimeExecutor or BackendExecutor
-    inputs : sequence of ndarray
+    name : str
+    backend : Backend or None
+    known_fault : callable
+        As of the executor.
+    outputs : dict of str to ndarray
+        As it is in use.
+    steps : dict of str to ndarray
+        Every step's results, each operation by itself.
     """
 
-    def __init__(self, executor, inputs):
-        self.name, self.backend, self.known_fault = executor.name, executor.backend, executor.known_fault
-        self._outputs, self._steps = executor.outputs(inputs), executor.steps(inputs)
+    name: str
+    backend: object
+    known_fault: object
+    outputs: dict
+    steps: dict
 
-    def outputs(self, inputs):
-        """As of the executor, for those inputs."""
-        return self._outputs
+    def __post_init__(self):
+        for name, array in self.steps.items():
+            if array.dtype == FLOAT16.dtype:
+                raise UnsupportedError(
+                    f"it computes {name!r} in float16, of which nothing is proved: bounds are of float32. Keep "
+                    "float16 for weights, and let a Cast to float32 follow each."
+                )
 
-    def steps(self, inputs):
-        """As of the executor, for those inputs."""
-        return self._steps
+    @classmethod
+    def by(cls, executor, outputs, steps):
+        """Return what an executor computed."""
+        return cls(executor.name, executor.backend, executor.known_fault, outputs, steps)
 
 
 class BackendExecutor:
@@ -140,23 +154,23 @@ class BackendExecutor:
     def __init__(self, program, backend):
         self.name, self._program, self.backend = backend.name, program, backend
         self._constants = {name: backend.array(array) for name, array in program.constants.items()}
-        self._alone = None, None
+
+    def computed(self, inputs):
+        """Return what it computes: with operations fused as they are in use, and each operation by itself."""
+        arrays = self._run(inputs)
+        # Where nothing waits to be fused, every operation was computed by itself.
+        are_fused = any(hasattr(array, "computed") for array in arrays.values())
+        outputs = self._outputs(arrays)
+        arrays = self._run(inputs, _computed) if are_fused else arrays
+        results = (name for step in self._program.steps for name in step.results if name is not None)
+        return Computed.by(self, outputs, {name: self.backend.to_host(arrays[name]) for name in results})
 
     def outputs(self, inputs):
-        """Return the outputs by name, with operations fused as they are in use."""
-        arrays = self._run(inputs)
-        if not any(hasattr(array, "computed") for array in arrays.values()):
-            # Nothing waits to be fused here: every operation was computed by itself.
-            self._alone = inputs, arrays
-        return {name: self.backend.to_host(arrays[name]) for name in self._program.outputs}
+        """Return the outputs with operations fused as they are in use, by name."""
+        return self._outputs(self._run(inputs))
 
-    def steps(self, inputs):
-        """Return every step's results by name, each operation by itself."""
-        given, arrays = self._alone
-        self._alone = None, None
-        arrays = arrays if given is inputs else self._run(inputs, _computed)
-        results = (name for step in self._program.steps for name in step.results if name is not None)
-        return {name: self.backend.to_host(arrays[name]) for name in results}
+    def _outputs(self, arrays):
+        return {name: self.backend.to_host(arrays[name]) for name in self._program.outputs}
 
     def known_fault(self, operation, case, verdict):
         """None: what is wrong here is refcnn's, or makes a device unfit for it."""
@@ -165,6 +179,21 @@ class BackendExecutor:
     def _run(self, inputs, each=lambda arrays: None):
         with np.errstate(all="ignore"):
             return self._program.run(self.backend, self._constants, list(map(self.backend.array, inputs)), each)
+
+
+def with_outputs(model, tensors):
+    """Return a copy of a model whose outputs are others, each an onnx.ValueInfoProto that counts once."""
+    found = type(model)()
+    found.CopyFrom(model)
+    del found.graph.output[:]
+    found.graph.output.extend({value.name: value for value in tensors}.values())
+    return found
+
+
+def known_fault(description, operation, case, verdict):
+    """Return the fault that explains a wrong result of an operation, of a device with a description, or None."""
+    watch = known_faults.watch(description, operation, "forward", None)
+    return watch.explain(case, verdict, verdict.difference_of_wrong)
 
 
 def _computed(arrays):

@@ -3,12 +3,12 @@
 import math
 
 import numpy as np
-import onnx
 from hypothesis import strategies as st
 
 from ... import npz
 from ...errors import ArgumentError, DataError, UnsupportedError
 from ...reading import open_plain, reading
+from ..reading.description import dtype_of
 from .drawing import BATCHES, Drawn, numbers
 
 #: Sizes that are tried where the file leaves one open that is not the batch: what many networks halve often.
@@ -85,7 +85,8 @@ def _drawn(draw, inputs, patterns):
     for shape, dtype in inputs:
         drawn = tuple(_size(draw, entry, place, batch, sizes) for place, entry in enumerate(shape))
         if dtype.kind == "f":
-            values = numbers(pattern, random, math.prod(drawn))
+            largest = np.finfo(dtype).max
+            values = np.clip(numbers(pattern, random, math.prod(drawn)), -largest, largest)
         else:
             values = random.integers(0, 256 if dtype == np.uint8 else 2, math.prod(drawn))
         arrays.append(values.astype(dtype).reshape(drawn))
@@ -110,7 +111,7 @@ def read(file):
 def _input(entry, wanted):
     """Return the sizes of an input, numbers or what open ones are called, and its dtype."""
     tensor = entry.type.tensor_type
-    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    dtype = dtype_of(entry)
     if dtype.kind not in "fiub":
         raise UnsupportedError(f"the input {entry.name!r} is of {dtype}, which cannot be drawn. Give data of your own.")
     sizes = [axis.dim_value if axis.dim_value > 0 else axis.dim_param or None for axis in tensor.shape.dim]

@@ -7,7 +7,9 @@ import math
 import numpy as np
 
 from ...conformance.judging import comparison
+from ...conformance.theory.probable import LAMBDA
 from . import carrying
+from .exact import Least
 from .together import together
 
 #: Elements of an output, of an example, whose bounds are carried along gradients: of those furthest off, and of all.
@@ -79,14 +81,13 @@ class Outcome:
         return self.wrong is None and self.output is None
 
 
-def judge(exact, executors, inputs, *, is_random, chain=None, found_wrong=lambda: None):
-    """Judge executors of a program on some inputs.
+def judge(exact, computed, inputs, *, is_random, chain=None, found_wrong=lambda: None):
+    """Judge what executors of a program computed of some inputs.
 
     Parameters
     ----------
     exact : Exact
-    executors : sequence
-        Of :mod:`~refcnn.onnx.proof.executors`.
+    computed : sequence of Computed
     inputs : sequence of ndarray
     is_random : bool
         Whether the numbers have random mantissas and usual sizes, of which alone the probable bound says anything.
@@ -100,41 +101,33 @@ def judge(exact, executors, inputs, *, is_random, chain=None, found_wrong=lambda
     dict of str to Outcome
         By executor.
     """
-    end, outcomes = End(exact, inputs, chain), {entry.name: Outcome() for entry in executors}
-    computed = {entry.name: entry.outputs(inputs) for entry in executors}
-    for entry in executors:
+    end, outcomes = End(exact, inputs, chain), {entry.name: Outcome() for entry in computed}
+    for entry in computed:
         outcome = outcomes[entry.name]
-        for name, result in computed[entry.name].items():
+        for name, result in entry.outputs.items():
             verdict = end.verdict(name, result, entry.backend)
             outcome.difference = max(outcome.difference, end.difference(name, result))
             if not verdict.within:
                 found_wrong()
                 outcome.output = verdict
-    _judge_steps(outcomes, exact, executors, inputs, found_wrong)
-    for entry in executors:
+    least = Least(exact, inputs, [one.steps for one in computed])
+    # All executors at the same time.
+    judge_steps = functools.partial(_judge_steps, exact, inputs, least, found_wrong)
+    together([functools.partial(judge_steps, one, outcomes[one.name]) for one in computed])
+    for entry in computed:
         outcome = outcomes[entry.name]
         if outcome.faults or outcome.wrong is not None:
             # Where an operation of its own is wrong, or known to be, the output says nothing.
             outcome.output = None
         elif is_random and outcome.output is None:
-            found = (end.suspect(name, result, entry.backend) for name, result in computed[entry.name].items())
+            found = (end.suspect(name, result, entry.backend) for name, result in entry.outputs.items())
             outcome.suspect = next(filter(None, found), None)
     return outcomes
 
 
-def _judge_steps(outcomes, exact, executors, inputs, found_wrong):
-    """Judge every step on each executor's own inputs, of all executors at the same time."""
-    steps = {entry.name: entry.steps(inputs) for entry in executors}
-
-    def judge_one(entry):
-        _judge_steps_of(outcomes[entry.name], exact, entry, inputs, steps.pop(entry.name), found_wrong)
-
-    together([functools.partial(judge_one, entry) for entry in executors])
-
-
-def _judge_steps_of(outcome, exact, entry, inputs, computed, found_wrong):
+def _judge_steps(exact, inputs, least, found_wrong, entry, outcome):
     """Judge every step on an executor's own inputs, up to the first that is outside."""
-    for step, case, verdict in exact.verdicts(inputs, computed, entry.backend):
+    for step, case, verdict in exact.verdicts(inputs, entry.steps, entry.backend, least):
         fault = None if verdict.within else entry.known_fault(step.operation, case, verdict)
         if fault is not None:
             outcome.faults.append((step.operation, fault))
@@ -207,10 +200,7 @@ class End:
         step = next((step for step in self._exact.program.steps if name in step.results), None)
         error = np.abs(computed.astype(np.float64) - exact)
         # Most are within what the last operation alone may be off, so that no gradient needs be known.
-        if (
-            step is None
-            or not (error > carrying.LAMBDA * np.sqrt(carrying.variances(step, chain, not judged)[name])).any()
-        ):
+        if step is None or not (error > LAMBDA * np.sqrt(carrying.variances(step, chain, not judged)[name])).any():
             return None
         rows = error.reshape(carrying.batch_of(self._exact.program, chain) or 1, -1)
         places = np.argsort(-rows.max(axis=0), kind="stable")[:_FEW].tolist()

@@ -2,21 +2,24 @@
 
 import contextlib
 import dataclasses
-import time
+import functools
+import threading
 
 import hypothesis
 import numpy as np
 
 from ... import backend as backends
 from ... import rooms
+from ...conformance.theory.probable import failure_probability
 from ...errors import ExportError, NoDeviceError
 from ...interruption import stop_if_asked
 from . import carrying
 from .certifying import Certificate, certify
+from .clock import Clock, OutOfTime
 from .departing import Departure
-from .drawing import drawn_inputs, search
+from .drawing import drawn_inputs, key_of, search
 from .exact import Exact
-from .executors import BackendExecutor, Computed, OnnxRuntimeExecutor
+from .executors import BackendExecutor, OnnxRuntimeExecutor
 from .judging import Bounds, End, judge
 from .together import together
 
@@ -77,30 +80,8 @@ class Proof:
         return text + end + self.remark + "".join(f" (suspect: {entry})" for entry in self.suspects)
 
 
-class _OutOfTime(Exception):
-    """The time of a proof is over."""
-
-
-class _Clock:
-    """The time that a proof may take, or None for any."""
-
-    def __init__(self, seconds):
-        self.seconds, self._end = seconds, None if seconds is None else time.monotonic() + seconds
-
-    @property
-    def is_over(self):
-        return self._end is not None and time.monotonic() >= self._end
-
-    def check(self):
-        """Raise _OutOfTime if the time is over, or Stopped if a signal asked for that."""
-        # Threads of their own compute, while the one that gets signals waits.
-        stop_if_asked()
-        if self.is_over:
-            raise _OutOfTime
-
-    def let_go(self):
-        """Give as much time as is needed: what is known to be wrong is told whole."""
-        self._end = None
+#: Inputs that are judged at the same time: each keeps all that it computes, several times.
+_AT_ONCE = 2
 
 
 class _Outside(ExportError):
@@ -166,12 +147,20 @@ def prove(
         If an implementation is outside the bound, or the model overflows.
     """
     chosen, remark = choose(backend_list)
-    clock = _Clock(seconds)
+    clock = Clock(seconds)
     exact = Exact(program, before_step=clock.check)
     executors = [OnnxRuntimeExecutor(model, outputs, program.outputs, _ADVICE, folder)]
     executors += [BackendExecutor(program, backend) for backend in chosen]
     trial = _Trial(exact, executors, examples, same, progress, clock, strict)
-    found = search(lambda patterns: drawn_inputs(input_shapes, top, patterns), examples, trial.check)
+
+    def strategy_of(patterns):
+        return drawn_inputs(input_shapes, top, patterns)
+
+    # The same are drawn again where all of them pass.
+    ahead = []
+    search(strategy_of, examples, ahead.append)
+    trial.judge_ahead(ahead)
+    found = search(strategy_of, examples, trial.check)
     if found is not None:
         drawn, error = found
         if isinstance(error, _Outside):
@@ -181,9 +170,33 @@ def prove(
     proof = trial.proof(opset, top, remark)
     if images is None or clock.is_over:
         return proof
-    with contextlib.suppress(_OutOfTime):
+    with contextlib.suppress(OutOfTime):
         proof = dataclasses.replace(proof, certificate=certify(exact, images, stop_if_asked))
     return proof
+
+
+@dataclasses.dataclass(frozen=True)
+class _Judgement:
+    """What was found on an input.
+
+    Attributes
+    ----------
+    outcomes : dict of str to Outcome
+        By executor; none where float32 overflows, or something failed.
+    loosest : (float, tuple of ndarray)
+        How wide the proved bounds of the outputs are beside these at most, and the example where they are.
+    error : ExportError or None
+        What failed.
+    """
+
+    outcomes: dict
+    loosest: tuple = (-1, None)
+    error: ExportError | None = None
+
+    @property
+    def is_right(self):
+        """Whether all executors were within their bounds."""
+        return self.error is None and all(one.is_right for one in self.outcomes.values())
 
 
 class _Trial:
@@ -194,6 +207,20 @@ class _Trial:
         self._examples, self._batch_sizes, self._overflowing, self._has_failed = examples, [], 0, False
         self._outcomes, self._loosest = {entry.name: [] for entry in executors}, (-1, None)
         self._suspects, self._clock, self._strict = {}, clock, strict
+        self._known, self._done, self._counting = {}, 0, threading.Lock()
+
+    def judge_ahead(self, inputs):
+        """Judge inputs of which :meth:`check` is then asked, several at the same time, up to the first that fails."""
+        with contextlib.suppress(OutOfTime):
+            together([functools.partial(self._judge_one_ahead, drawn) for drawn in inputs], _AT_ONCE)
+
+    def _judge_one_ahead(self, drawn):
+        if self._has_failed or self._clock.is_over:
+            return
+        key = key_of(drawn)
+        if key not in self._known:
+            self._known[key] = self._judge(drawn)
+        self._advance(self._known[key])
 
     def check(self, drawn):
         """Judge all executors on an input, or reject it where float32 overflows, or the time is over.
@@ -205,35 +232,55 @@ class _Trial:
         ExportError
             If the model is no longer the same program, or cannot be run.
         """
-        if self._overflowing > self._examples or self._clock.is_over:
+        if self._overflowing > self._examples:
             return
-        try:
-            self._judge(drawn)
-        except _OutOfTime:
-            hypothesis.reject()
-
-    def _judge(self, drawn):
-        _, chain, computed = together(
-            (
-                lambda: self._same(drawn.arrays),
-                lambda: self._exact.chain(drawn.arrays),
-                lambda: [Computed(entry, drawn.arrays) for entry in self._executors],
-            )
-        )
-        if chain.overflows:
+        found = self._known.get(key_of(drawn))
+        if found is None:
+            if self._clock.is_over:
+                return
+            try:
+                found = self._judge(drawn)
+            except OutOfTime:
+                hypothesis.reject()
+            self._advance(found)
+        if found.error is not None:
+            raise found.error
+        if not found.outcomes:
             self._overflowing += 1
             hypothesis.reject()
-        found = judge(
+        outside = {name: one for name, one in found.outcomes.items() if not one.is_right}
+        if outside:
+            raise _Outside(outside)
+        self._enter(found, drawn)
+
+    def _judge(self, drawn):
+        """Return the :class:`_Judgement` of an input."""
+        try:
+            _, chain, computed = together(
+                (
+                    lambda: self._same(drawn.arrays),
+                    lambda: self._exact.chain(drawn.arrays),
+                    lambda: [entry.computed(drawn.arrays) for entry in self._executors],
+                )
+            )
+        except ExportError as error:
+            return _Judgement({}, error=error)
+        if chain.overflows:
+            return _Judgement({})
+        outcomes = judge(
             self._exact, computed, drawn.arrays, is_random=drawn.is_random, chain=chain, found_wrong=self._clock.let_go
         )
-        outside = {name: one for name, one in found.items() if not one.is_right}
-        if outside:
-            self._has_failed = True
-            raise _Outside(outside)
-        self._enter(found, drawn, chain)
+        return _Judgement(outcomes, _loosest(self._exact.program, chain, drawn.arrays))
 
-    def _enter(self, found, drawn, chain):
-        for name, outcome in found.items():
+    def _advance(self, found):
+        with self._counting:
+            self._has_failed = self._has_failed or not found.is_right
+            self._done += bool(found.outcomes)
+            if found.outcomes and self._progress is not None and not self._has_failed:
+                self._progress(min(self._done, self._examples), self._examples)
+
+    def _enter(self, found, drawn):
+        for name, outcome in found.outcomes.items():
             self._outcomes[name].append(outcome)
             if outcome.suspect is not None:
                 text = _suspicion(self._exact.program, name, outcome)
@@ -241,12 +288,9 @@ class _Trial:
                     self._has_failed = True
                     raise ExportError(f"{text}. The file was not written.")
                 self._suspects.setdefault(name, text)
-        loose = _looseness(self._exact.program, chain) if drawn.is_usual else -1
-        if loose > self._loosest[0]:
-            self._loosest = loose, drawn.arrays
+        if drawn.is_usual:
+            self._loosest = max(self._loosest, found.loosest, key=lambda entry: entry[0])
         self._batch_sizes.append(len(drawn.arrays[0]))
-        if self._progress is not None and not self._has_failed:
-            self._progress(len(self._batch_sizes), self._examples)
 
     def proof(self, opset, top, remark):
         """Return the Proof, all inputs having been judged.
@@ -282,18 +326,22 @@ class _Trial:
     def _end(self):
         """Return the bounds end to end of the input on which they are widest."""
         if self._loosest[1] is not None:
-            with contextlib.suppress(_OutOfTime):
+            with contextlib.suppress(OutOfTime):
                 return End(self._exact, self._loosest[1]).bounds()
         return None
 
 
-def _looseness(program, chain):
-    """Return how wide the proved bounds of the outputs are beside these."""
-    found = []
-    for name in program.outputs:
-        bound, size = chain.bounds.get(name, np.inf), np.abs(chain.arrays[name]).max(initial=0)
-        found.append(0 if bound is None else np.max(bound, initial=0) / (size or 1))
-    return max(found)
+def _loosest(program, chain, inputs):
+    """Return how wide the proved bounds of the outputs are beside these, at most, and the example where they are."""
+    rows = carrying.batch_of(program, chain) or 1
+    found = np.zeros(rows)
+    for name in set(program.outputs) - set(program.constants):
+        exact, bound = chain.arrays[name].reshape(rows, -1), chain.bounds.get(name, np.inf)
+        bound = np.broadcast_to(0.0 if bound is None else bound, chain.arrays[name].shape).reshape(rows, -1)
+        size = np.abs(exact).max(axis=1, initial=0)
+        found = np.maximum(found, bound.max(axis=1, initial=0) / np.where(size > 0, size, 1))
+    row = int(found.argmax())
+    return float(found[row]), inputs if rows == 1 else tuple(array[row : row + 1] for array in inputs)
 
 
 def choose(backend_list):
@@ -313,7 +361,7 @@ def _suspicion(program, name, outcome):
     error, bound = outcome.suspect
     return (
         f"{name} is off by {error:.2g}; more than {bound:.2g} has a probability of less than "
-        f"{carrying.failure_probability(1):.0e}, if roundings are independent; of all operations "
+        f"{failure_probability(1):.0e}, if roundings are independent; of all operations "
         f"{program.describe(outcome.worst)} comes nearest to its bound, with {outcome.ratio:.2g} of it"
     )
 

@@ -1,5 +1,6 @@
 """Work that is done at the same time in threads of one process."""
 
+import collections
 import concurrent.futures
 import contextvars
 
@@ -22,11 +23,17 @@ def together(tasks, most=None):
     Raises
     ------
     Exception
-        What the first task raised that failed, once all have ended.
+        What the first task raised that failed, once all have ended that had begun; the others do not begin.
     """
-    with concurrent.futures.ThreadPoolExecutor(min(len(tasks), most or len(tasks)) or 1) as pool:
-        waiting = [pool.submit(contextvars.copy_context().run, task) for task in tasks]
-        # A signal may have come to another thread: this one, which acts on it, looks now and then.
-        while concurrent.futures.wait(waiting, _LOOK_EVERY).not_done:
-            pass
-    return [one.result() for one in waiting]
+    left, most = collections.deque(tasks), min(len(tasks), most or len(tasks)) or 1
+    begun, running = [], set()
+    with concurrent.futures.ThreadPoolExecutor(most) as pool:
+        # A signal may have come to another thread: this one acts on it before the next begins, and looks now and then.
+        while left or running:
+            while left and len(running) < most:
+                begun.append(pool.submit(contextvars.copy_context().run, left.popleft()))
+                running.add(begun[-1])
+            done, running = concurrent.futures.wait(running, _LOOK_EVERY, concurrent.futures.FIRST_COMPLETED)
+            if any(one.exception() is not None for one in done):
+                left.clear()
+    return [one.result() for one in begun]

@@ -1,26 +1,25 @@
 """Verification: any ONNX file on the reference, OpenCL and onnxruntime, held against the exact answers."""
 
+import contextlib
 import dataclasses
 
 import hypothesis
 import numpy as np
-import onnx
 
-from ... import backend as backends
+from ...conformance.theory.probable import failure_probability
 from ...errors import DataError, RefcnnError, ShapeError
-from ...interruption import stop_if_asked
 from .. import runtime
 from ..reading.foreign import read_with_graph
-from . import carrying
+from .clock import Clock, OutOfTime
 from .drawing import Drawn, search
 from .exact import Exact
-from .executors import BackendExecutor, Computed, OnnxRuntimeExecutor
 from .feeds import Feeds, read
+from .file_executors import ONNXRUNTIME, FileExecutors
 from .judging import Bounds, End, judge
 from .together import together
 from .tracing import traced
 
-CONFORMS, SUSPECT, WRONG, UNUSABLE = "conforms", "suspect", "wrong", "cannot run"
+CONFORMS, SUSPECT, WRONG, UNUSABLE = "conforms", "suspect", "wrong", "not judged"
 #: Inputs of which the model could compute none, after which no others are drawn.
 _MOST_REFUSED = 50
 
@@ -60,8 +59,8 @@ class Result:
         The worst error of an operation divided by its bound.
     node : str
         The operator with that ratio.
-    difference : float
-        The largest absolute difference of an output from the exact one, on inputs of usual size.
+    difference : float or None
+        The largest absolute difference of an output from the exact one, on inputs of usual size; None without such.
     faults : set of (str, str)
         Operators that a known fault of its explains, and the link that tells of it.
     suspicion : str
@@ -75,7 +74,7 @@ class Result:
     examples: int = 0
     ratio: float = 0.0
     node: str = ""
-    difference: float = 0.0
+    difference: float | None = None
     faults: set = dataclasses.field(default_factory=set)
     suspicion: str = ""
     parting: Parting | None = None
@@ -104,10 +103,13 @@ class Verification:
         Inputs on which the exact answer is beyond float32's range, which were not judged.
     shapes : set of tuple of tuple of int
         Of the inputs that were judged.
+    is_cut : bool
+        Whether the time was over before everything was judged.
     operations : int
         Steps of the program.
     bounds : Bounds or None
-        End to end, on that of the inputs of usual size whose outputs are largest; None if there was none.
+        End to end, on that of the inputs of usual size whose outputs are largest; None if there was none, or the time
+        was over.
     """
 
     path: str
@@ -116,6 +118,7 @@ class Verification:
     examples: int = 0
     overflowing: int = 0
     shapes: set = dataclasses.field(default_factory=set)
+    is_cut: bool = False
     operations: int = 0
     bounds: Bounds | None = None
 
@@ -125,7 +128,7 @@ class Verification:
         return {result.verdict for result in self.results}
 
 
-def verify(path, devices, *, examples, shapes=None, data=(), progress=None):
+def verify(path, devices, *, examples, shapes=None, data=(), progress=None, seconds=None):
     """Judge a file on executors.
 
     Parameters
@@ -142,6 +145,8 @@ def verify(path, devices, *, examples, shapes=None, data=(), progress=None):
         Files with inputs of the user's own, which are judged too: see :func:`~refcnn.onnx.proof.feeds.read`.
     progress : callable, optional
         Called with (inputs judged, inputs wanted).
+    seconds : float, optional
+        After which no further operation is judged; that which is being computed is finished.
 
     Returns
     -------
@@ -150,7 +155,7 @@ def verify(path, devices, *, examples, shapes=None, data=(), progress=None):
     Raises
     ------
     DataError
-        If the file cannot be read, or the model computes none of the inputs.
+        If the file cannot be read, the model computes none of the inputs, or none was judged in time.
     """
     own = [(file, read(file)) for file in data]
     model, whole = read_with_graph(path)
@@ -158,7 +163,8 @@ def verify(path, devices, *, examples, shapes=None, data=(), progress=None):
     feeds = Feeds(model, whole, shapes)
     own = [feeds.arranged(*entry) for entry in own]
     found = Verification(str(path), model.input_names, [Result(_name(entry)) for entry in devices])
-    trial = _Trial(model, whole, devices, found)
+    clock = Clock(seconds)
+    trial = _Trial(model, whole, devices, found, clock)
     wanted = examples + len(data)
 
     def advance():
@@ -180,8 +186,13 @@ def verify(path, devices, *, examples, shapes=None, data=(), progress=None):
             raise type(failing[1])(str(failing[1])) from None
         # The others are judged on as many inputs as was asked for.
         trial.settle()
+        if clock.is_over:
+            found.is_cut = True
+            break
+    trial.keep_former()
     if not found.examples:
         raise DataError(trial.why_nothing())
+    found.is_cut = found.is_cut or (clock.is_over and found.examples < wanted)
     trial.finish()
     return found
 
@@ -191,22 +202,22 @@ class _Wrong(RefcnnError):
 
 
 def _name(device):
-    return runtime.NAME if device == "onnxruntime" else device
+    return runtime.NAME if device == ONNXRUNTIME else device
 
 
 class _Trial:
     """Executors of a file, and what was found of them."""
 
-    def __init__(self, model, whole, devices, verification):
-        self._model, self._whole, self._devices, self.verification = model, whole, devices, verification
-        self._nodes = {name: str(node) for node in model.nodes for name in node.outputs if name}
-        self._given, self._refused, self._last_refusal, self._largest = set(self._nodes), 0, "", (-1, None)
-        self._runtime, self._settled = None, set()
+    def __init__(self, model, whole, devices, verification, clock):
+        self._model, self._devices, self.verification, self._clock = model, devices, verification, clock
+        self._executors, self._settled, self._former = FileExecutors(model, whole), set(), verification
+        self._refused, self._last_refusal, self._largest = 0, "", (-1, None)
 
     def begin(self):
         """Forget what was found of those that are not settled; return whether there are any."""
         found, waiting = self.verification, [one for one in self.verification.results if one.name not in self._settled]
         if waiting:
+            self._former = dataclasses.replace(found)
             found.examples, found.overflowing, found.shapes = 0, 0, set()
             found.results = [Result(one.name) if one in waiting else one for one in found.results]
         return bool(waiting)
@@ -215,15 +226,25 @@ class _Trial:
         """Ask those no further that are outside of a proved bound."""
         self._settled |= {one.name for one in self.verification.results if one.parting is not None}
 
+    def keep_former(self):
+        """Let what was found before stand, where the time was over before the others were judged again."""
+        found, former = self.verification, self._former
+        if not found.examples and former.examples:
+            found.is_cut = True
+            found.examples, found.overflowing, found.shapes = former.examples, former.overflowing, former.shapes
+            pairs = zip(found.results, former.results, strict=True)
+            found.results = [now if now.examples or now.unusable else before for now, before in pairs]
+
     def judge_own(self, arrays):
-        """Judge inputs of the user's own, whose mantissas may be anything."""
-        drawn = Drawn(tuple(arrays), is_random=False, is_usual=True)
-        found = self._judge(drawn)
+        """Judge inputs of the user's own, whose mantissas may be anything, unless the time is over."""
+        drawn, found = Drawn(tuple(arrays), is_random=False, is_usual=True), None
+        with contextlib.suppress(OutOfTime):
+            found = self._judge(drawn)
         if found is not None:
             self._enter(drawn, *found)
 
     def judge_drawn(self, drawn):
-        """Judge inputs that were drawn; reject those that the model refuses, or that overflow.
+        """Judge inputs that were drawn, unless the time is over; reject those that the model refuses, or that overflow.
 
         Raises
         ------
@@ -234,6 +255,8 @@ class _Trial:
         """
         try:
             found = self._judge(drawn)
+        except OutOfTime:
+            return
         except (DataError, ShapeError) as error:
             self._refused, self._last_refusal = self._refused + 1, str(error)
             if self._refused > _MOST_REFUSED and not self.verification.examples:
@@ -254,16 +277,25 @@ class _Trial:
                 f"{self.verification.path}: the model computed none of {self._refused} inputs of the shapes that the "
                 f"file declares: {self._last_refusal} Give the inputs' shapes, by --shape or as data of your own."
             )
+        if self._clock.is_over and not self.verification.overflowing:
+            return f"{self.verification.path}: no input was judged within {self._clock.seconds:g} s."
         return (
             f"{self.verification.path}: its values leave float32's range on all {self.verification.overflowing} "
             "inputs. Give inputs of your own, which are as large as they should be."
         )
 
     def _judge(self, drawn):
-        """Return the outcomes by name, the Exact and the chain; None where float32 overflows."""
+        """Return the outcomes by name, the Exact and the chain; None where float32 overflows.
+
+        Raises
+        ------
+        OutOfTime
+            If the time is over before something is known to be wrong.
+        """
+        self._clock.check()
         program = traced(self._model, drawn.arrays)
-        exact = Exact(program, stop_if_asked)
-        chain, (executors, unusable) = together(
+        exact = Exact(program, self._clock.check)
+        chain, (computed, unusable) = together(
             (lambda: exact.chain(drawn.arrays), lambda: self._computed(program, drawn.arrays))
         )
         if chain.overflows:
@@ -271,7 +303,10 @@ class _Trial:
             return None
         for result, reason in unusable:
             result.unusable = reason
-        outcomes = judge(exact, executors, drawn.arrays, is_random=drawn.is_random, chain=chain)
+        outcomes = judge(
+            exact, computed, drawn.arrays, is_random=drawn.is_random, chain=chain, found_wrong=self._clock.let_go
+        )
+        self._clock.go_on()
         return outcomes, exact, chain
 
     def _computed(self, program, arrays):
@@ -281,19 +316,10 @@ class _Trial:
             if result.unusable or result.name in self._settled:
                 continue
             try:
-                computed.append(Computed(self._executor(device, program), arrays))
+                computed.append(self._executors.executor(device, program).computed(arrays))
             except RefcnnError as error:
                 unusable.append((result, str(error)))
         return computed, unusable
-
-    def _executor(self, device, program):
-        if device != "onnxruntime":
-            return BackendExecutor(program, backends.find(device))
-        names = {name for step in program.steps for name in step.results if name in self._given}
-        tensors = {name: onnx.ValueInfoProto(name=name) for name in sorted(names)}
-        if self._runtime is None:
-            self._runtime = OnnxRuntimeExecutor(self._whole, tensors, program.outputs, "")
-        return self._runtime.of(tensors)
 
     def _enter(self, drawn, outcomes, exact, chain):
         found = self.verification
@@ -307,15 +333,15 @@ class _Trial:
             result.examples += 1
             result.faults |= {(operation, fault.link) for operation, fault in outcome.faults}
             if outcome.ratio > result.ratio or not result.node:
-                result.ratio, result.node = outcome.ratio, self._node(exact.program, outcome.worst)
+                result.ratio, result.node = outcome.ratio, self._executors.node(exact.program, outcome.worst)
             if drawn.is_usual:
-                result.difference = max(result.difference, outcome.difference)
+                result.difference = max(result.difference or 0.0, outcome.difference)
             if outcome.suspect is not None and not result.suspicion:
                 error, bound = outcome.suspect
                 result.suspicion = (
                     f"an output is off by {error:.2g}; more than {bound:.2g} has a probability of less than "
-                    f"{carrying.failure_probability(1):.0e}, if roundings are independent. Of all operators "
-                    f"{self._node(exact.program, outcome.worst)} comes nearest to its bound"
+                    f"{failure_probability(1):.0e}, if roundings are independent. Of all operators "
+                    f"{self._executors.node(exact.program, outcome.worst)} comes nearest to its bound"
                 )
             if not outcome.is_right:
                 self._part(result, outcome, exact.program, drawn)
@@ -326,7 +352,7 @@ class _Trial:
     def _part(self, result, outcome, program, drawn):
         if outcome.wrong is not None:
             step, verdict = outcome.wrong
-            node = self._node(program, step)
+            node = self._executors.node(program, step)
         else:
             node, verdict = "no operator by itself, but several that are optimised together", outcome.output
         parting = Parting(node, verdict.text, tuple(array.shape for array in drawn.arrays), drawn.arrays)
@@ -334,24 +360,15 @@ class _Trial:
         if result.parting is None or _size(drawn) <= _size(result.parting):
             result.parting = parting
 
-    def _node(self, program, step):
-        """Return the operator of the file that a step belongs to: that of the first tensor computed from it."""
-        if step is None:
-            return ""
-        names = set(filter(None, step.results))
-        for later in program.steps[program.steps.index(step) :]:
-            found = [self._nodes[name] for name in later.results if name in self._nodes]
-            if (names & set(later.results) or names & set(later.inputs)) and found:
-                return found[0]
-            if names & set(later.inputs):
-                names |= set(filter(None, later.results))
-        return step.operation
-
     def finish(self):
-        """Compute the bounds end to end."""
+        """Compute the bounds end to end, as far as there is time."""
         if self._largest[1] is not None:
             program = traced(self._model, self._largest[1])
-            self.verification.bounds = End(Exact(program), self._largest[1]).bounds()
+            try:
+                exact = Exact(program, self._clock.check)
+                self.verification.bounds = End(exact, self._largest[1]).bounds()
+            except OutOfTime:
+                self.verification.is_cut = True
 
 
 def _size(entry):

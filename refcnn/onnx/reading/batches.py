@@ -7,6 +7,7 @@ import onnx
 
 from ...errors import ArgumentError, DataError, UnsupportedError
 from ...reading import read_plain, reading
+from .description import dtype_of
 
 _WHAT, _ADVICE = "an ONNX file that can be read", "Give a whole file, or export it anew."
 _MOST_BYTES = 2**31 - 1
@@ -144,11 +145,11 @@ class File:
                 f"{self.path}: the input {entry.name} is declared as {_written(declared)}, which leaves sizes free. "
                 f"Give them, without the batch, as --shape {entry.name}=3x224x224."
             )
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type)
+        dtype = dtype_of(entry)
         follows = not declared or declared[0] in (None, self.batch)
         if declared or is_open:
             shape = (batch if follows else declared[0], *shape)
-        return FileInput(entry.name, shape, np.dtype(dtype).name)
+        return FileInput(entry.name, shape, dtype.name)
 
 
 def _sizes(entry):

@@ -319,6 +319,11 @@ def build_alone(operation, inputs, attributes, opset=None):
     return model, feeds
 
 
+def printed(model):
+    """Return a model's nodes as lines for people, and the version of ONNX's operators that they are of."""
+    return [*map(helper.printable_node, model.graph.node), f"opset {model.opset_import[0].version}"]
+
+
 def _model(graph, opset, **fields):
     version = helper.make_operatorsetid("", opset)
     return helper.make_model(

@@ -14,6 +14,7 @@ from ...mode import is_reproducible, setting
 from .capturing import Capture
 from .connection import Connection
 from .launching import Launcher
+from .own_kernels import OwnKernels
 from .recording import Recording
 from .storage import Storage
 from .vectors import forced_vector_width, vector_width, vector_widths
@@ -97,9 +98,11 @@ class Device:
     array = _of("_storage", Storage.array)
     to_host = _of("_storage", Storage.to_host)
     start_to_host = _of("_storage", Storage.start_to_host)
+    start_reading = _of("_storage", Storage.start_reading)
     finish = _of("_storage", Storage.finish)
     gathered = _of("_storage", Storage.gathered)
     release = _of("_storage", Storage.release)
+    fill_free_memory = _of("_storage", Storage.fill_free_memory)
     launch = _of("_launcher", Launcher.launch)
     profiling = _of("_launcher", Launcher.profiling)
     kernel = _of("_launcher", Launcher.kernel)
@@ -138,6 +141,10 @@ class Device:
         """Return whether what is made of an array is made this once, to be used many times: see :meth:`recording`."""
         recording = self._capture.get()
         return isinstance(recording, Recording) and not recording.varies(array)
+
+    def own_kernels(self, name, text, parameters, options):
+        """Return the :class:`~refcnn.opencl.runtime.own_kernels.OwnKernels` of a text, which belongs to the user."""
+        return OwnKernels(self, self._connection, name, text, parameters, options)
 
     def queueing(self):
         """Return a context manager within which no other thread queues anything."""

@@ -71,30 +71,55 @@ def build(device, context, file_stem, options):
     KernelBuildError
         If the compiler refuses it.
     """
+    advice = "Choose another device ('refcnn devices' lists them) or update its driver. "
+    options = (*options, *device.build_options)
+    return compiled(device, context, f"{file_stem}.cl", source(file_stem), options, advice, _cache_folder())
+
+
+def compiled(device, context, name, text, options, advice="", cache_folder=False):
+    """Return a compiled text.
+
+    Parameters
+    ----------
+    device : refcnn.opencl.runtime.device.Device
+    context : pyopencl.Context
+    name : str
+        That of the text's file, for messages.
+    text : str
+    options : tuple of str
+        All of them.
+    advice : str
+        What to do where it cannot be compiled.
+    cache_folder : str or False
+        Where pyopencl keeps what it compiled.
+
+    Raises
+    ------
+    KernelBuildError
+        If the compiler refuses it.
+    """
     import pyopencl as cl
 
-    text = source(file_stem)
-    options = (*options, *device.build_options)
     with _silent_compiler():
         try:
-            return _compiled(cl.Program(context, text), list(options))
+            return _compiled(cl.Program(context, text), list(options), cache_folder)
         except cl.Error as error:
             # Before this line stands what pyopencl adds.
             lines = [line for line in str(error).partition(">:")[2].splitlines() if line.strip()]
             log = "\n".join(lines[:_LOG_LINES]) or str(error)
             raise KernelBuildError(
-                f"{file_stem}.cl could not be built for {device.device_name} ({device.platform_name}, driver "
-                f"{device.driver_version}) with options {' '.join(options) or '(none)'}. Choose another device "
-                f"('refcnn devices' lists them) or update its driver. The compiler says:\n{log}",
+                f"{name} could not be built for {device.device_name} ({device.platform_name}, driver "
+                f"{device.driver_version}) with options {' '.join(options) or '(none)'}. {advice}The compiler says:\n"
+                f"{log}",
                 log,
             ) from error
 
 
-def _compiled(compilable, options):
+def _compiled(compilable, options, cache_folder):
     import pyopencl as cl
 
     try:
-        return compilable.build(options=options, cache_dir=_cache_folder())
+        return compilable.build(options=options, cache_dir=cache_folder)
     except cl.Error:
         raise
     except Exception:

@@ -164,6 +164,12 @@ class Arena:
         return unused
 
     @_locked
+    def free_parts(self):
+        """Return the buffers of all that is free."""
+        self._take_back()
+        return [slab.part(start, size) for slab in self._slabs for start, size in slab.free]
+
+    @_locked
     def forget(self):
         """Give the device back the slabs of which nothing is handed out, and forget how much was in use at once."""
         self.release()

@@ -41,8 +41,9 @@ class Noted:
 
 @dataclasses.dataclass(eq=False, slots=True)
 class _Launch:
-    """A launch: ``arguments`` are numpy scalars and :class:`Noted` arrays, in the kernel's order."""
+    """A launch, of which ``arguments`` are numpy scalars and :class:`Noted` arrays, in the kernel's order."""
 
+    number: int
     file_stem: str
     kernel_name: str
     global_size: tuple
@@ -100,7 +101,8 @@ class Recording:
             if parameter.is_array and arguments[parameter.name] is not None:
                 (read if parameter.is_read_only else written).append(value)
         file_stem, kernel_name, _ = signature
-        launch = _Launch(file_stem, kernel_name, global_size, tuple(local_size), options, values, read, written)
+        names, sizes = (len(self._launches), file_stem, kernel_name), (global_size, tuple(local_size))
+        launch = _Launch(*names, *sizes, options, values, read, written)
         self._launches.append(launch)
         varies = launch.varies
         for noted in written:
@@ -192,9 +194,15 @@ class Replay:
         What was computed once.
     size : int
         Bytes of all arrays in between.
+
+    Attributes
+    ----------
+    numbers : list of int
+        Which of the launches that were recorded are made anew.
     """
 
     def __init__(self, device, launches, inputs, results, derived, size):
+        self.numbers = [launch.number for launch in launches]
         self._device, self._inputs, self._size = device, inputs, size
         self._results = [
             (noted, shape, dtype, None if noted.varies else result) for noted, (shape, dtype, result) in results

@@ -169,7 +169,7 @@ def signature(file_stem, kernel_name, text, options):
         If there is no such kernel in the text, or the text cannot be read.
     """
     try:
-        found = _signatures(text, tuple(options))
+        found = kernels_in(text, tuple(options))
     except (ValueError, LookupError, ZeroDivisionError) as error:
         raise BackendError(
             f"the text of kernels/{file_stem}.cl outside of functions cannot be read: {error}."
@@ -196,8 +196,21 @@ def as_given(file_stem, kernel_name, arguments):
 
 
 @functools.lru_cache(maxsize=256)
-def _signatures(text, options):
-    """Return the parameters of each kernel by its name."""
+def kernels_in(text, options):
+    """Return the parameters of each kernel of a text by its name.
+
+    Parameters
+    ----------
+    text : str
+        Without ``#include``.
+    options : tuple of str
+        Build options.
+
+    Raises
+    ------
+    ValueError, LookupError, ZeroDivisionError
+        If the text cannot be read.
+    """
     tokens = _outside_functions(text, options)
     types = {name: np.dtype(dtype) for name, dtype in _NUMBERS.items()}
     found = {}

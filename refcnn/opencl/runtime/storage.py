@@ -13,6 +13,22 @@ from .memory import Memory
 _MOST_COPIES = 16
 
 
+class Copying:
+    """A copy to the host that was queued."""
+
+    def __init__(self, connection, event):
+        self._connection, self._event = connection, event
+
+    @property
+    def is_done(self):
+        """Whether there is nothing to wait for; where it failed, :meth:`wait` tells."""
+        return self._event.command_execution_status <= 0
+
+    def wait(self):
+        """Wait for it and for all before it. Some runtimes keep a core busy meanwhile, for each thread that waits."""
+        self._connection.wait(self._event)
+
+
 class Storage:
     """What makes the arrays of one device, and copies them.
 
@@ -99,6 +115,24 @@ class Storage:
         self.finish()
         self._connection.arena.forget()
 
+    def fill_free_memory(self, pattern):
+        """Fill all memory that is kept for later, to see whether anything is read that nobody wrote.
+
+        Parameters
+        ----------
+        pattern : ndarray
+            What is repeated there: a power of two of bytes, and no more than :attr:`Device.alignment`.
+        """
+        import pyopencl as cl
+
+        connection = self._connection
+        with connection.lock:
+            for part in connection.arena.free_parts():
+                connection.with_memory(
+                    "its memory",
+                    lambda part=part: cl.enqueue_fill_buffer(connection.queue, part, pattern, 0, part.size),
+                )
+
     def to_host(self, array):
         """Return a copy of a device array as a NumPy array, after all that was launched before :meth:`start_to_host`.
 
@@ -130,18 +164,31 @@ class Storage:
 
         For what is small and likely to be asked for, such as a loss: it is known before the backward pass is done.
         """
-        import pyopencl as cl
-
         if self._capture.get() is not None:
             return
-        connection = self._connection
         host, memory = np.empty(array.shape, array.dtype), array.memory
-        with connection.lock:
-            copied = connection.with_memory(
-                array, lambda: cl.enqueue_copy(connection.queue, host, memory.buffer, is_blocking=False)
-            )
+        copied = self._reading(array, memory, host)
         self._keep(copied)
         memory.copy = host, copied
+
+    def start_reading(self, array, host):
+        """Queue a copy into an array of the host, which lies in one piece, and return it; None if it is empty.
+
+        It does not wait for what is launched after this.
+        """
+        check_owner(array, self._device)
+        if not array.size:
+            return None
+        return Copying(self._connection, self._reading(array, array.memory, host))
+
+    def _reading(self, array, memory, host):
+        import pyopencl as cl
+
+        connection = self._connection
+        with connection.lock:
+            return connection.with_memory(
+                array, lambda: cl.enqueue_copy(connection.queue, host, memory.buffer, is_blocking=False)
+            )
 
     def finish(self):
         """Wait until everything queued so far is done."""
