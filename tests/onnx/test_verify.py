@@ -129,7 +129,7 @@ def suspicious_dense(monkeypatch):
 
     def forward(x, w, b):
         y, saved = right(x, w, b)
-        backend = rm.backend.active()
+        backend = rm.backend.find(x.device.name)
         x, w = (np.abs(backend.to_host(entry)) for entry in (x, w))
         return backend.array(backend.to_host(y) + (x @ w * (x.shape[1] * 2**-25)).astype(np.float32)), saved
 
