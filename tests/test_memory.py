@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import weakref
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,10 @@ from hypothesis import strategies as st
 from refcnn.opencl.runtime.memory import Arena
 
 ALIGNMENT = 64
+
+
+class Part(list):
+    """Where a part lies; it can be referred to weakly."""
 
 
 class Slab:
@@ -20,7 +25,7 @@ class Slab:
 
     def get_sub_region(self, start, nbytes):
         assert start % ALIGNMENT == 0 and 0 <= start and start + nbytes <= self.nbytes
-        return self, start, nbytes
+        return Part((self, start, nbytes))
 
 
 def arena(largest=1 << 40):
@@ -66,10 +71,30 @@ def test_what_is_given_back_joins_what_is_free():
     assert len(made) == 5 and again.buffer[0].nbytes == 4 << 20
 
 
-def test_the_same_part_is_the_same_buffer():
+def test_what_is_given_back_is_gone():
+    """A driver of NVIDIA's crashes where sub-buffers overlap, even if only one of them is in use."""
     one, _ = arena()
-    first = one.allocate(1000).buffer
-    assert one.allocate(1000).buffer is first
+    first = one.allocate(1000)
+    buffer, place = weakref.ref(first.buffer), first.buffer[1:]
+    del first
+    again = one.allocate(1000)
+    assert buffer() is None and again.buffer[1:] == place
+
+
+@given(before=st.integers(1, 2000), sizes=st.lists(st.integers(1, 2000), min_size=1, max_size=9))
+def test_what_is_allocated_together_lies_side_by_side(before, sizes):
+    one, made = arena()
+    other = one.allocate(before)
+    parts = one.allocate_together(sizes)
+    assert [part.buffer[2] for part in parts] == sizes and len(made) == 1
+    ends = [-(-sum(part.buffer[1:]) // ALIGNMENT) * ALIGNMENT for part in parts]
+    assert [part.buffer[1] for part in parts[1:]] == ends[:-1] and parts[0].buffer[1] >= before
+    assert one.active == ends[-1] - parts[0].buffer[1] + -(-before // ALIGNMENT) * ALIGNMENT
+    del parts[1:]
+    assert one.allocate(ALIGNMENT).buffer[1] not in (parts[0].buffer[1], other.buffer[1])
+    parts.clear()
+    del other
+    assert one.active == 0
 
 
 @given(sizes=st.lists(st.integers(1, 1 << 22), min_size=1, max_size=30), window=st.integers(1, 8))

@@ -3,7 +3,9 @@
 What is given back joins what is free beside it, so that arrays of other sizes
 can take its place: in a training step, activations make room for gradients. A
 part may be handed out again while queued kernels still use it, since launches
-run in the order in which they are queued.
+run in the order in which they are queued. No two sub-buffers that exist overlap,
+though OpenCL would allow it: NVIDIA's driver 580.159 crashes once kernels used
+such.
 
 The first step shows how much is needed at once; after it the slabs that its
 arrays were put in as they came give way to one that is large enough for all.
@@ -12,13 +14,12 @@ arrays were put in as they came give way to one that is large enough for all.
 import bisect
 import collections
 import functools
+import itertools
 import math
 import threading
 
 # Bytes of the smallest buffer: many small arrays share it.
 _LEAST_SLAB = 1 << 18
-# Objects for parts that are kept for the next time they are asked for.
-_MOST_PARTS = 512
 # Arrays count as small below this part of what is in use at most.
 _SMALL_SHARE = 24
 # How much larger than what was in use at once the slabs should be, lest a gap is too small, at first and in later
@@ -41,11 +42,6 @@ class Memory:
     def __init__(self, buffer, returned=None, place=None):
         self.buffer, self.copy = buffer, None
         self._returned, self._place = returned, place
-
-    def part(self, start, nbytes):
-        """Return the buffer of a part, which is not to be used for longer than this object is held."""
-        slab, first, _ = self._place
-        return slab.part(first + start, nbytes)
 
     def __del__(self):
         # Only noted: this may run at any moment, even inside Arena.allocate.
@@ -115,19 +111,35 @@ class Arena:
         """
         size = self._rounded(nbytes)
         with self._lock:
-            if self._returned:
-                self._take_back()
-            found, smallest = None, math.inf
-            for slab in self._slabs:
-                for index, (_, free) in enumerate(slab.free):
-                    if size <= free < smallest:
-                        found, smallest = (slab, index), free
-            slab, index = found or (self._grow(size), 0)
-            start = slab.take(index, size, at_end=size * _SMALL_SHARE < self._peak)
-            self._active += size
-            if self._active > self._peak:
-                self._peak = self._active
+            slab, start = self._take(size)
             return Memory(slab.part(start, nbytes), self._returned, (slab, start, size))
+
+    def allocate_together(self, sizes):
+        """Return a Memory of each of several sizes in bytes, beside each other, as :meth:`allocate` does of one."""
+        rounded = list(map(self._rounded, sizes))
+        with self._lock:
+            slab, start = self._take(sum(rounded))
+            starts = [start + before for before in itertools.accumulate(rounded[:-1], initial=0)]
+            return [
+                Memory(slab.part(start, nbytes), self._returned, (slab, start, size))
+                for start, nbytes, size in zip(starts, sizes, rounded, strict=True)
+            ]
+
+    def _take(self, size):
+        """Return the slab and the start of a part that is free no more."""
+        if self._returned:
+            self._take_back()
+        found, smallest = None, math.inf
+        for slab in self._slabs:
+            for index, (_, free) in enumerate(slab.free):
+                if size <= free < smallest:
+                    found, smallest = (slab, index), free
+        slab, index = found or (self._grow(size), 0)
+        start = slab.take(index, size, at_end=size * _SMALL_SHARE < self._peak)
+        self._active += size
+        if self._active > self._peak:
+            self._peak = self._active
+        return slab, start
 
     @property
     @_locked
@@ -198,11 +210,10 @@ class Arena:
 class _Slab:
     """A buffer; ``free`` has (start, size) of what of it is free, in order and with something between them."""
 
-    __slots__ = ("size", "free", "_buffer", "_parts")
+    __slots__ = ("size", "free", "_buffer")
 
     def __init__(self, buffer, size):
-        self.size, self.free = size, [(0, size)]
-        self._buffer, self._parts = buffer, {}
+        self.size, self.free, self._buffer = size, [(0, size)], buffer
 
     @property
     def is_unused(self):
@@ -227,10 +238,5 @@ class _Slab:
         self.free.insert(index, (start, size))
 
     def part(self, start, nbytes):
-        """Return the buffer of a part, the same object as the last time if that is still kept."""
-        part = self._parts.get((start, nbytes))
-        if part is None:
-            if len(self._parts) >= _MOST_PARTS:
-                self._parts.clear()
-            part = self._parts[start, nbytes] = self._buffer.get_sub_region(start, nbytes)
-        return part
+        """Return the buffer of a part."""
+        return self._buffer.get_sub_region(start, nbytes)

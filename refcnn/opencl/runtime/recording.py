@@ -4,7 +4,7 @@ Which kernels compute a result, with which sizes, follows from the shapes of
 the inputs; to find it out anew each time can take longer than they do. What
 depends on no input, such as weights in the order in which a kernel reads them,
 is computed once. And as it is known when each array is read for the last time,
-they are given places in one part of the memory beforehand.
+they are given places beforehand, which several share one after the other.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ class Noted:
     memory : Memory or None
         Held where the contents are needed the next time too.
     place : int or None
-        Where it lies in the memory of a replay.
+        Which of a replay's places it lies in.
     uses : list of int
         The launches that are given it.
     """
@@ -133,15 +133,13 @@ class Recording:
         inner = [
             array for array in arrays.values() if not array.is_fixed and array.memory is None and array not in noted
         ]
-        size = placed(inner, device.alignment)
-        if size > device.largest_allocation:
-            return None
+        places = placed(inner)
         for array in self._arrays.values():
             if id(array) not in arrays:
                 array.memory = None
         derived = [array for array in arrays.values() if array.memory is not None and not array.is_fixed]
         forms = [(result.shape, result.dtype, result) for result in results]
-        return Replay(device, launches, self._inputs, list(zip(noted, forms, strict=True)), derived, size)
+        return Replay(device, launches, self._inputs, list(zip(noted, forms, strict=True)), derived, places)
 
     def _noted(self, array):
         memory = array.memory
@@ -157,28 +155,27 @@ class Recording:
         )
 
 
-def placed(arrays, alignment):
-    """Give arrays places, so that those that are in use together lie beside each other; return the bytes in all.
+def placed(arrays):
+    """Give arrays places, so that those that are in use together have different ones; return the bytes of each place.
 
-    The largest is placed first, each as low as it can be.
+    The largest is placed first, each in the smallest place that it can have.
     """
-    done, end = [], 0
+    sizes, uses = [], []
     for array in sorted(arrays, key=lambda array: -array.nbytes):
         first, last = array.uses[0], array.uses[-1]
-        beside = sorted(
-            (other.place, other.place + other.nbytes)
-            for other in done
-            if other.uses[0] <= last and first <= other.uses[-1]
-        )
-        place = 0
-        for start, stop in beside:
-            if place + array.nbytes <= start:
-                break
-            place = max(place, -(-stop // alignment) * alignment)
-        array.place = place
-        done.append(array)
-        end = max(end, place + array.nbytes)
-    return end
+        free = [
+            place
+            for place, others in enumerate(uses)
+            if all(other.uses[-1] < first or last < other.uses[0] for other in others)
+        ]
+        if not free:
+            sizes.append(array.nbytes)
+            uses.append([])
+            free.append(len(uses) - 1)
+        # Later places are smaller.
+        array.place = free[-1]
+        uses[array.place].append(array)
+    return sizes
 
 
 class Replay:
@@ -192,8 +189,8 @@ class Replay:
     results : list of (Noted, (shape, dtype, DeviceArray))
     derived : list of Noted
         What was computed once.
-    size : int
-        Bytes of all arrays in between.
+    places : list of int
+        Bytes of the places that all arrays in between lie in.
 
     Attributes
     ----------
@@ -201,15 +198,15 @@ class Replay:
         Which of the launches that were recorded are made anew.
     """
 
-    def __init__(self, device, launches, inputs, results, derived, size):
+    def __init__(self, device, launches, inputs, results, derived, places):
         self.numbers = [launch.number for launch in launches]
-        self._device, self._inputs, self._size = device, inputs, size
+        self._device, self._inputs, self._places = device, inputs, places
         self._results = [
             (noted, shape, dtype, None if noted.varies else result) for noted, (shape, dtype, result) in results
         ]
         self._steps, self._given, self._inner = [], {}, []
         # Kernels do not keep what they are given from being let go.
-        self._memory, self._parts = None, []
+        self._memories = []
         self._derived, buffers = _gathered(device, derived)
         outer = [*inputs, *(noted for noted, *_ in self._results if noted.varies)]
         for launch in launches:
@@ -224,7 +221,7 @@ class Replay:
                 elif value.memory is not None:
                     kernel.set_arg(place, value.memory.buffer)
                 else:
-                    self._inner.append((kernel, place, value.place, value.nbytes))
+                    self._inner.append((kernel, place, value.place))
             self._steps.append((launch.file_stem, launch.kernel_name, kernel, launch.global_size, launch.local_size))
         for noted in inputs:
             noted.memory = None
@@ -233,7 +230,7 @@ class Replay:
     @property
     def nbytes(self):
         """Bytes of the memory for all arrays between the inputs and the results."""
-        return self._size
+        return sum(self._places)
 
     def __call__(self, inputs):
         """Return the results for inputs, DeviceArrays of the shapes and dtypes that they had.
@@ -255,7 +252,7 @@ class Replay:
             array = arrays[id(noted)] if constant is None else constant
             results.append(array if array.shape == shape else array.reshape(shape))
         with device.queueing():
-            if self._memory is None and self._size:
+            if not self._memories:
                 self._take_memory()
             for key, places in self._given.items():
                 buffer = memories[key].buffer
@@ -267,14 +264,12 @@ class Replay:
     def release(self):
         """Give the memory back until it is needed again."""
         with self._device.queueing():
-            self._memory, self._parts = None, []
+            self._memories = []
 
     def _take_memory(self):
-        self._memory = self._device.empty((self._size,), "uint8").memory
-        self._parts = []
-        for kernel, place, start, nbytes in self._inner:
-            self._parts.append(self._memory.part(start, nbytes))
-            kernel.set_arg(place, self._parts[-1])
+        self._memories = [self._device.empty((size,), "uint8").memory for size in self._places]
+        for kernel, argument, place in self._inner:
+            kernel.set_arg(argument, self._memories[place].buffer)
 
 
 def _gathered(device, derived):
@@ -282,11 +277,10 @@ def _gathered(device, derived):
 
     They were made amid what was needed for a moment, and are put beside each other, so that the rest can be given back.
     """
-    size = sum(array.nbytes + device.alignment for array in derived)
-    if not derived or size > device.largest_allocation:
-        return [array.memory for array in derived], {id(array): array.memory.buffer for array in derived}
-    whole, parts = device.gathered([array.memory for array in derived], [array.nbytes for array in derived])
-    for array in derived:
-        array.memory = None
-    device.release()
-    return (whole, parts), {id(array): part for array, part in zip(derived, parts, strict=True)}
+    held, size = [array.memory for array in derived], sum(array.nbytes + device.alignment for array in derived)
+    if derived and size <= device.largest_allocation:
+        held = device.gathered(held, [array.nbytes for array in derived])
+        for array in derived:
+            array.memory = None
+        device.release()
+    return held, {id(array): memory.buffer for array, memory in zip(derived, held, strict=True)}

@@ -88,7 +88,7 @@ class Storage:
         return array
 
     def gathered(self, memories, sizes):
-        """Return a new Memory with copies of others beside each other, and the buffers that are its parts.
+        """Return copies of several Memory, beside each other.
 
         Parameters
         ----------
@@ -99,16 +99,15 @@ class Storage:
         """
         import pyopencl as cl
 
-        connection, starts, end = self._connection, [], 0
-        for size in sizes:
-            starts.append(end)
-            end += -(-size // connection.arena.alignment) * connection.arena.alignment
-        whole, parts = self.empty((end,), np.uint8).memory, []
+        connection = self._connection
+        if self._device.is_simulator:
+            copies = [self.empty((size,), np.uint8).memory for size in sizes]
+        else:
+            copies = connection.with_memory("the weights", lambda: connection.arena.allocate_together(sizes))
         with connection.lock:
-            for memory, start, size in zip(memories, starts, sizes, strict=True):
-                parts.append(whole.part(start, size))
-                cl.enqueue_copy(connection.queue, parts[-1], memory.buffer, byte_count=size)
-        return whole, parts
+            for copy, memory, size in zip(copies, memories, sizes, strict=True):
+                cl.enqueue_copy(connection.queue, copy.buffer, memory.buffer, byte_count=size)
+        return copies
 
     def release(self):
         """Give the device back the memory of which nothing is in use, since as much will not be needed again."""
