@@ -11,8 +11,11 @@ _LEAST_CUT = 8
 
 
 def terminal_width():
-    """Return how many characters a line of standard output may have: its terminal's, or None where it is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    """Return how many characters a line of standard output may have: its terminal's, or None where it is none.
+
+    One that does not say how wide it is, as mpiexec gives its ranks, passes lines on.
+    """
+    return (shutil.get_terminal_size((0, 0)).columns or None) if sys.stdout.isatty() else None
 
 
 def table(rows, *, left=(0,), least=(), width=None):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -242,6 +243,33 @@ nn = sys.modules["torch.nn"] = types.ModuleType("torch.nn")
 nn.Module = object
 __version__ = "0.0"
 """
+
+
+@pytest.mark.parametrize("name", ["chapter", *(name for name, *_ in workloads.DEEP)])
+def test_pytorch_has_every_operation_with_its_attributes(book, tmp_path, name):
+    """Whatever version of it is installed, or none."""
+    described = book.network(name, "training", image_shape=(3, 32, 32)).description
+    (tmp_path / "torch.py").write_text(TORCH)
+    (tmp_path / "steps.json").write_text(json.dumps(described["steps"]))
+    program = """
+import inspect, json, sys
+import pytorch_process
+for operation, _, shapes, attributes in json.load(open(sys.argv[1])):
+    inspect.signature(getattr(pytorch_process._Modules, operation)).bind(*shapes, **attributes)
+"""
+    beside = Path(measuring.__file__).parent / "contestants"
+    search_path = os.pathsep.join(map(str, (tmp_path, beside)))
+    command = [sys.executable, "-c", program, str(tmp_path / "steps.json")]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": search_path}, check=True, timeout=60)
+
+
+def test_a_rival_that_failed_is_told():
+    device = Device("opencl:0:0", "A GPU", "gpu", 1000.0, 100.0)
+    times = {"opencl:0:0": Times([1.0]), "rival": Times(error="TypeError: it took no dropout")}
+    lines = boards.result_lines(
+        Board([device], ["rival"], []), Result("networks", "chapter", "training", int(4e9), times)
+    )
+    assert lines[-1].split() == ["rival", "failed:", "TypeError:", "it", "took", "no", "dropout"]
 
 
 def test_pytorchs_process_needs_no_refcnn(tmp_path, monkeypatch):

@@ -71,7 +71,9 @@ def test_no_failure_hides_another(checkout, simulator, devices):
     process = started(checkout, simulator=simulator, devices=devices)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == (simulator or devices)
-    failures = ["refcnn conform --device all --seed 1"] * devices + ["refcnn conform --device oclgrind"] * simulator
+    failures = ["refcnn conform --device all --seed 1 --processes 2"] * devices + [
+        "refcnn conform --device oclgrind"
+    ] * simulator
     end = "".join(f"Failed: {name}\n" for name in failures) or "the tests ran\n"
     assert output.endswith(end), output
     assert "the table of the simulator" in output and "the table of the devices" in output

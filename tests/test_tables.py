@@ -1,6 +1,7 @@
 """Tables of text stay within a width, and lose nothing where there is none."""
 
 import io
+import os
 import sys
 
 from hypothesis import given
@@ -55,3 +56,8 @@ def test_only_a_terminal_has_a_width(monkeypatch):
     assert terminal_width() is None
     monkeypatch.setattr(stream, "isatty", lambda: True)
     assert terminal_width() == 90
+    # What mpiexec gives its ranks is a terminal that has no width.
+    monkeypatch.delenv("COLUMNS")
+    for columns, width in ((132, 132), (0, None)):
+        monkeypatch.setattr(os, "get_terminal_size", lambda *_, columns=columns: os.terminal_size((columns, 0)))
+        assert terminal_width() == width

@@ -145,7 +145,7 @@ def result_lines(board, result):
     rows = [("", "it/s", "spread", "GFLOP/s", "of peak", *(f"x {name}" for name in rivals))]
     for name, times in result.times.items():
         if not times.seconds:
-            if board.device(name) is not None:
+            if times.error is not None or board.device(name) is not None:
                 rows.append((f"  {name}", f"failed: {times.error}"))
             continue
         device, speed = board.device(name), result.flop / times.median / 1e9

@@ -20,6 +20,8 @@ from . import batches
 MODES = ("training", "inference")
 CHAPTER_IMAGE = (1, 28, 28)
 CHAPTER_BATCH = 64
+# Which of refcnn's random numbers an operation draws; everyone has their own.
+_OF_RANDOM_NUMBERS = {"seed", "stream", "first"}
 #: Deep networks whose training is measured: name, side of the images, batch size.
 DEEP = (("resnet18", 32, 64), ("mobilenet_v2", 32, 64), ("unet", 64, 16))
 
@@ -287,7 +289,7 @@ def _steps(nodes):
     for node in nodes:
         inputs = [numbers.get(id(entry), -1) for entry in node.inputs if not _is_stored(entry)]
         shapes = _shapes(entry for entry in node.inputs if _is_stored(entry))
-        attributes = {key: value for key, value in node.attributes.items() if key not in ("seed", "stream")}
+        attributes = {key: value for key, value in node.attributes.items() if key not in _OF_RANDOM_NUMBERS}
         numbers |= {id(result): len(steps) for result in node.results() if result is not None}
         steps.append((node.operation, inputs, shapes, attributes))
     return steps

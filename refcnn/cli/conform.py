@@ -13,7 +13,7 @@ from ..errors import RefcnnError
 from ..tables import table, terminal_width
 from . import message, own_kernels, streams
 from . import world as world_list
-from .ranks import among_ranks
+from .ranks import among_ranks, start_ranks
 from .verdicts import CouldNotRun, VerdictCommand, fails_without_verdict
 
 #: Characters of a line where there is no terminal that says how many it has.
@@ -74,6 +74,12 @@ class _Seconds(click.FloatRange):
     help="A case that takes longer counts as hung; the first ones of each row, "
     "which compile, may take five times as long.  [default: 60, of --kernel 10]",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(2),
+    metavar="N",
+    help="Deal the operations to so many processes on this machine. It needs refcnn[mpi].",
+)
 @click.option("--report", "folder", metavar="DIR", help="Write report.json, report.html and a folder for each failure.")
 @click.option("--repro", "case", metavar="CASE", help="Run a saved case in place of drawn ones.")
 @click.option("--strict", is_flag=True, help="What is only suspect counts as wrong.")
@@ -99,6 +105,7 @@ def command(
     examples,
     seed,
     case_limit,
+    processes,
     folder,
     case,
     strict,
@@ -120,10 +127,21 @@ def command(
     --repro. Of those that "all" stands for it is enough that one was tested. After a fault of refcnn's own it is 2 too;
     REFCNN_TRACEBACK=1 shows where.
 
-    Under mpiexec the ranks share the work, and the first gives the same report.
+    With --processes, or under mpiexec, the ranks of MPI share the work, and the first gives the same report.
     """
     if world:
-        others = (merge or None, strict or None, kernel, variant, examples, seed, case_limit, case, *operations)
+        others = (
+            merge or None,
+            strict or None,
+            kernel,
+            variant,
+            examples,
+            seed,
+            case_limit,
+            processes,
+            case,
+            *operations,
+        )
         if any(given is not None for given in others):
             raise click.UsageError("--world takes --device, --report and reports alone.")
         sys.exit(world_list.show(devices, folder and _locked(folder), reports))
@@ -132,6 +150,8 @@ def command(
         return
     if reports:
         raise click.UsageError(f"{reports[0]} is not looked at without --merge or --world.")
+    if processes is not None:
+        start_ranks(processes, "--processes")
     _conform(
         devices,
         folder,

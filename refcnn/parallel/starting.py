@@ -87,6 +87,9 @@ def run(command: Sequence[str]) -> int:
         environment = os.environ | {_STATUS_FILE: str(status)}
         if sys.stderr.isatty():
             environment[_COLUMNS] = str(shutil.get_terminal_size().columns)
+        if sys.stdout.isatty():
+            # What all who ask for the width of a terminal look at first.
+            environment["COLUMNS"] = str(shutil.get_terminal_size().columns)
         # In a session of its own, lest Ctrl-C in the terminal reaches mpiexec, which kills the ranks a quarter of a
         # second after that; what is GENTLE it only passes on.
         child = subprocess.Popen(command, env=environment, start_new_session=True)

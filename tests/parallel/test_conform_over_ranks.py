@@ -5,11 +5,14 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refcnn import processes as child_processes
 from refcnn.conformance.reports.results import Row
 from refcnn.conformance.running import runner, testing
 from refcnn.opencl.runtime import finding
@@ -116,9 +119,7 @@ def conform(mpi, program, tmp_path):
 
 
 def search_path(folder):
-    from refcnn import processes
-
-    return os.pathsep.join([processes.environment()["PYTHONPATH"], str(folder)])
+    return os.pathsep.join([child_processes.environment()["PYTHONPATH"], str(folder)])
 
 
 def test_the_report_is_that_of_one_process(conform, tmp_path):
@@ -148,6 +149,23 @@ def test_the_report_is_that_of_one_process(conform, tmp_path):
     assert {failure["verdict"] for failure in faults if failure} == {"wrong", "failed"}
     rows = {row["operation"]: row["verdict"] for row in found[3][1]["report.json"]["devices"][1]["rows"]}
     assert not devices or (rows["relu"], rows["sgd"]) == ("wrong", "conforms")
+
+
+def test_it_starts_processes_itself(mpi, tmp_path):
+    (tmp_path / "implementing.py").write_text(FAULTY)
+    given = ["--seed", "3", "--device", "implementing:faulty", *OPERATIONS, "--examples", "4", "--report"]
+    for name, processes in (("one", []), ("two", ["--processes", "2"])):
+        ended = subprocess.run(
+            [sys.executable, "-P", "-m", "refcnn", "conform", *processes, *given, str(tmp_path / name)],
+            cwd=tmp_path,
+            timeout=240,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=child_processes.environment(),
+        )
+        assert ended.returncode == 1, ended
+    assert files(tmp_path / "two") == files(tmp_path / "one")
 
 
 @pytest.mark.parametrize(
