@@ -25,19 +25,18 @@ __kernel void copy_matrix(
         copy[row * copy_columns + column] = column < columns ? matrix[row * row_stride + column * column_stride] : 0.0f;
 }
 
-// total[row, column] = bias[column] + sum over chunks of partial[chunk, row, column], within the limits `least`
-// and `most`.
+// total[i] = bias[i / bias_run % biases] + sum over chunks of partial[chunk, i], within the limits `least` and `most`.
 __kernel void sum_chunks(
-    __global const float *partial, __global const float *bias, int has_bias, float least, float most,
-    __global float *total, int chunks, int rows, int columns)
+    __global const float *partial, __global const float *bias, int has_bias, int biases, int bias_run,
+    float least, float most, __global float *total, int chunks, int count)
 {
-    const int column = get_global_id(0), row = get_global_id(1);
-    if (row >= rows || column >= columns)
+    const int i = get_global_id(0);
+    if (i >= count)
         return;
     float sum = 0.0f;
     for (int chunk = 0; chunk < chunks; chunk++)
-        sum += partial[(chunk * rows + row) * columns + column];
+        sum += partial[chunk * count + i];
     if (has_bias)
-        sum += bias[column];
-    total[row * columns + column] = LIMITED(float, sum, least, most);
+        sum += bias[i / bias_run % biases];
+    total[i] = LIMITED(float, sum, least, most);
 }
