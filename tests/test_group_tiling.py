@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from refcnn.conformance.operations import conv2d, conv_transpose2d, dense, matmul
 from refcnn.opencl import variants
 from refcnn.opencl.operations import dense as on_device
-from refcnn.opencl.shared import group_tiling
+from refcnn.opencl.shared import group_tiling, matrix_product
+from refcnn.opencl.shared.fusion import Limits
 from refcnn.opencl.shared.group_tiling import TILINGS, GroupTiling
 
 from .operations.checks import SIZE, check
@@ -49,8 +50,8 @@ def test_every_device_can_run_them(tiling):
 
 @given(units=st.integers(1, 300), rows=sizes, columns=sizes, terms=st.integers(0, 200_000), products=st.integers(1, 9))
 def test_no_chunk_is_empty(units, rows, columns, terms, products):
-    tiling, chunks = group_tiling._cut(TILINGS, units, rows, columns, terms, products)
-    assert tiling == group_tiling._tiling(TILINGS, units, rows, columns, -(-terms // chunks), products * chunks)
+    tiling, chunks = group_tiling._cut(units, rows, columns, terms, products)
+    assert tiling == group_tiling._tiling(units, rows, columns, -(-terms // chunks), products * chunks)
     if chunks > 1:
         per_chunk = -(-terms // chunks)
         assert (chunks - 1) * per_chunk < terms
@@ -61,11 +62,11 @@ def test_no_chunk_is_empty(units, rows, columns, terms, products):
 def test_all_compute_units_have_work():
     """The products of some known layers on a GPU with 132 compute units."""
     for rows, columns, terms in ((64, 27, 224 * 224), (512, 28 * 28, 4608), (64, 128, 12544), (512, 512, 512)):
-        tiling, chunks = group_tiling._cut(TILINGS, 132, rows, columns, terms, 1)
+        tiling, chunks = group_tiling._cut(132, rows, columns, terms, 1)
         across, down = tiling.groups(rows, columns)
         assert across * down * chunks >= 100
-    assert group_tiling._cut(TILINGS, 132, 8192, 8192, 8192, 1) == (TILINGS[0], 1)
-    _, chunks = group_tiling._cut(TILINGS, 2, 512, 512, 512, 1)
+    assert group_tiling._cut(132, 8192, 8192, 8192, 1) == (TILINGS[0], 1)
+    _, chunks = group_tiling._cut(2, 512, 512, 512, 1)
     assert chunks == 1
 
 
@@ -102,6 +103,20 @@ def test_sums_are_exact_on_integers_on_a_gpu_of_any_size(opencl_backend, rows, c
         np.testing.assert_array_equal(result, exact)
 
 
+@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+@given(chunks=st.integers(1, 70), rows=st.integers(1, 9), columns=st.integers(1, 40), with_bias=st.booleans())
+def test_chunks_are_added(opencl_backend, variant, chunks, rows, columns, with_bias):
+    rng = np.random.default_rng(chunks)
+    partial, bias = (rng.integers(-9, 10, shape).astype(np.float32) for shape in ((chunks, rows, columns), (columns,)))
+    with variants.use_variant(variant):
+        total = matrix_product.sum_chunks(
+            opencl_backend.array(partial), opencl_backend.array(bias) if with_bias else None, Limits(-20.0, 20.0)
+        )
+        total = opencl_backend.to_host(total)
+    exact = partial.sum(axis=0) + (bias if with_bias else 0)
+    np.testing.assert_array_equal(total, np.clip(exact, -20, 20))
+
+
 @pytest.mark.skipif(LIBRARY is None, reason="Oclgrind is not installed (Debian's package: oclgrind)")
 def test_inside_oclgrind(run):  # noqa: F811
-    passes_inside(run, __file__, "every_cut and 8x8")
+    passes_inside(run, __file__, "(every_cut and 8x8) or (chunks_are_added and gpu)")

@@ -36,6 +36,7 @@ OPTIONS = {
     ],
     "local_response_normalization": [("-DCHUNK=4", "-DWIDTH=8"), ("-DCHUNK=4", "-DWIDTH=1", "-DTHREE_QUARTERS")],
     "loss": [("-DCHUNK=4", "-DLOSS=smoothed_l1", "-DOF_X=smoothed_l1_of_x", "-DOF_T=smoothed_l1_of_t")],
+    "matrix_product": [(), ("-DRESULTS=16", "-DPARTS=16")],
     "matrix_product_cpu": [
         ("-DWIDTH=16", "-DROWS=8", "-DVECTORS=3", "-DDOT_ROWS=5", "-DDOT_COLUMNS=5"),
         ("-DWIDTH=4", "-DROWS=2", "-DVECTORS=2", "-DDOT_ROWS=3", "-DDOT_COLUMNS=3", "-DADJACENT_ROWS"),

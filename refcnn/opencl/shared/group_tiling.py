@@ -31,7 +31,8 @@ class GroupTiling:
     def items(self):
         return self.group_x * self.group_y
 
-    @property
+    # Asked at each launch.
+    @functools.cached_property
     def options(self):
         return (
             f"-DGROUP_X={self.group_x}",
@@ -54,17 +55,22 @@ class GroupTiling:
         return -(-columns // block_columns), -(-rows // block_rows)
 
 
-#: From the largest block to the smallest; none takes more than 256 work-items and 32 KiB of local memory, which all
-#: GPUs have.
+#: None takes more than 256 work-items and 32 KiB of local memory, which all GPUs have.
 TILINGS = (
     GroupTiling(16, 16, 8, 8, 8),
     GroupTiling(8, 8, 8, 8, 8),
     GroupTiling(16, 8, 4, 8, 8),
+    GroupTiling(32, 2, 4, 4, 8),
     GroupTiling(8, 8, 4, 4, 8),
 )
-#: For simulators, which take long for each work-item, and that small matrices have several blocks and chunks.
+# For simulators, which take long for each work-item, and that small matrices have several blocks and chunks.
 _TILINGS_OF_SIMULATORS = (GroupTiling(2, 2, 8, 4, 4, sum_terms=8),)
 _TERMS_OF_SIMULATORS = 20
+
+# Work-items of a group that adds up chunks: the results, and into how many parts the sum of each is dealt out. One
+# after the other, many chunks would take longer than the products.
+_SUMS_OF_FEW, _SUMS_OF_MANY, _SUMS_OF_SIMULATORS = (64, 1), (16, 16), (4, 2)
+_MANY_CHUNKS = 32
 
 # What the estimate takes for a compute unit: its multiply-adds in a clock, the registers that its work-items share and
 # those that one needs beside its accumulators; the clocks until memory answers, and those that a tile takes beside its
@@ -75,6 +81,8 @@ _CACHED_FLOATS, _MEMORY_FLOATS = 5, 5
 _LAUNCH = 8000
 # Instructions that it takes to bring an element of a tile from memory to local memory, and four from there.
 _READ, _FETCH = 5, 2
+# Chunks that are read before the first of them is added.
+_READ_AHEAD = 4
 # Terms of a chunk, at least; elements that all chunks may have, at most.
 _LEAST_TERMS = 32
 _MOST_ELEMENTS = 1 << 26
@@ -97,35 +105,47 @@ def cut(device, rows, columns, terms, products=1):
     """
     if device.is_simulator:
         return _TILINGS_OF_SIMULATORS[0], max(1, -(-terms // _TERMS_OF_SIMULATORS))
-    return _cut(TILINGS, device.compute_units, rows, columns, terms, products)
+    return _cut(device.compute_units, rows, columns, terms, products)
 
 
 def tiling(device, rows, columns, terms, products=1):
     """Return the block sizes for products that are cut already, each with so many terms."""
     if device.is_simulator:
         return _TILINGS_OF_SIMULATORS[0]
-    return _tiling(TILINGS, device.compute_units, rows, columns, terms, products)
+    return _tiling(device.compute_units, rows, columns, terms, products)
+
+
+def group_of_sums(device, chunks):
+    """Return for how many results a work-group adds up chunks, and how many of its work-items share a result."""
+    if device.is_simulator:
+        return _SUMS_OF_SIMULATORS
+    return _sums(chunks)
+
+
+def _sums(chunks):
+    return _SUMS_OF_MANY if chunks >= _MANY_CHUNKS else _SUMS_OF_FEW
 
 
 @functools.lru_cache(maxsize=1024)
-def _cut(tilings, units, rows, columns, terms, products):
+def _cut(units, rows, columns, terms, products):
     best = None
     for chunks in _numbers_of_chunks(rows * columns * products, terms):
         per_chunk = -(-terms // chunks)
-        tiling = _tiling(tilings, units, rows, columns, per_chunk, products * chunks)
+        tiling = _tiling(units, rows, columns, per_chunk, products * chunks)
         clocks = _clocks(tiling, units, rows, columns, per_chunk, products * chunks)
         if chunks > 1:
-            # They are written, and read again by what adds them up.
+            # They are written, and read again by what adds them up, some at a time.
             clocks += _LAUNCH + 2 * chunks * rows * columns * products / (units * _MEMORY_FLOATS)
+            clocks += _LATENCY * -(-chunks // (_READ_AHEAD * _sums(chunks)[1]))
         if best is None or clocks < best[0]:
             best = clocks, tiling, chunks
     return best[1:]
 
 
 @functools.lru_cache(maxsize=1024)
-def _tiling(tilings, units, rows, columns, terms, products):
+def _tiling(units, rows, columns, terms, products):
     # Where memory lets all wait as long, the small ones do.
-    return min(tilings, key=lambda one: (_clocks(one, units, rows, columns, terms, products), math.prod(one.block)))
+    return min(TILINGS, key=lambda one: (_clocks(one, units, rows, columns, terms, products), math.prod(one.block)))
 
 
 def _numbers_of_chunks(elements, terms):

@@ -335,11 +335,13 @@ def sum_chunks(partial, bias=None, limits=UNLIMITED):
         return partial.reshape(shape)
     device = partial.device
     total = device.empty(shape)
+    results, parts = group_tiling.group_of_sums(device, chunks) if variant(device) == "gpu" else (_HELPER_GROUP, 1)
     device.launch(
         "matrix_product",
         "sum_chunks",
-        (total.size,),
-        (_HELPER_GROUP,),
+        (total.size, parts),
+        (results, parts),
+        options=(f"-DRESULTS={results}", f"-DPARTS={parts}") if parts > 1 else (),
         partial=partial,
         bias=bias,
         has_bias=int(bias is not None),
