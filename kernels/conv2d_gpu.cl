@@ -1,8 +1,9 @@
-// The image layout of the tiled convolution, for GPUs: one work-group does one plane. As `pack` of conv2d_cpu.cl.
+// The image layout of the tiled convolution, for GPUs: one work-group does a part of one plane. As `pack` of
+// conv2d_cpu.cl, but sums[part, plane] are of parts.
 //
 // Build option: GROUP, the work-items of a group, a power of two.
 
-// Dimension 0: planes x GROUP.
+// Dimension 0: planes x GROUP; 1: parts.
 __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void pack(
     __global const float *restrict image, __global float *restrict packed, __global float *restrict sums,
@@ -10,11 +11,11 @@ void pack(
     int packed_rows, int packed_columns, int pitch, int step_y, int base_y, int step_x, int base_x)
 {
     __local float sum_of_item[GROUP];
-    const int plane = get_group_id(0), item = get_local_id(0);
+    const int plane = get_group_id(0), item = get_local_id(0), part = get_group_id(1), parts = get_num_groups(1);
     image += plane * height * width;
     packed += start + plane * plane_stride;
     float sum = 0.0f;
-    for (int e = item; e < plane_size; e += GROUP) {
+    for (int e = part * GROUP + item; e < plane_size; e += parts * GROUP) {
         const int place = e - lead;
         const int i = place / pitch, j = place % pitch;
         const int y = i * step_y + base_y, x = j * step_x + base_x;
@@ -33,5 +34,5 @@ void pack(
             sum_of_item[item] += sum_of_item[item + half_];
     }
     if (item == 0)
-        sums[plane] = sum_of_item[0];
+        sums[part * planes + plane] = sum_of_item[0];
 }

@@ -1,6 +1,12 @@
 // Small helpers of the matrix products: they rearrange factors and add up partial sums.
+//
+// Build options of `sum_chunks`: RESULTS x PARTS work-items of a group, where there is more than one part.
 
 #include "limits.cl"
+
+#ifndef PARTS
+#define PARTS 1
+#endif
 
 // packed[group, block, term, r] = factor[group factor_group + sources[term] + row factor_row], row being the r-th of the
 // block; the last block begins early enough to be whole.
@@ -25,19 +31,32 @@ __kernel void copy_matrix(
         copy[row * copy_columns + column] = column < columns ? matrix[row * row_stride + column * column_stride] : 0.0f;
 }
 
-// total[row, column] = bias[column] + sum over chunks of partial[chunk, row, column], within the limits `least`
-// and `most`.
+// total[i] = bias[i / bias_run % biases] + sum over chunks of partial[chunk, i], within the limits `least` and `most`.
+//
+// Where there are many chunks, PARTS work-items of a group add up every PARTS-th for each of RESULTS results.
+// Dimension 0: results; 1: parts.
 __kernel void sum_chunks(
-    __global const float *partial, __global const float *bias, int has_bias, float least, float most,
-    __global float *total, int chunks, int rows, int columns)
+    __global const float *restrict partial, __global const float *restrict bias, int has_bias, int biases, int bias_run,
+    float least, float most, __global float *restrict total, int chunks, int count)
 {
-    const int column = get_global_id(0), row = get_global_id(1);
-    if (row >= rows || column >= columns)
-        return;
+    const int i = get_global_id(0), part = get_local_id(1);
     float sum = 0.0f;
-    for (int chunk = 0; chunk < chunks; chunk++)
-        sum += partial[(chunk * rows + row) * columns + column];
+    if (i < count) {
+#pragma unroll 4
+        for (int chunk = part; chunk < chunks; chunk += PARTS)
+            sum += partial[chunk * count + i];
+    }
+#if PARTS > 1
+    __local float sums[PARTS][RESULTS];
+    sums[part][get_local_id(0)] = sum;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    sum = 0.0f;
+    for (int other = 0; other < PARTS; other++)
+        sum += sums[other][get_local_id(0)];
+#endif
+    if (i >= count || part > 0)
+        return;
     if (has_bias)
-        sum += bias[column];
-    total[row * columns + column] = LIMITED(float, sum, least, most);
+        sum += bias[i / bias_run % biases];
+    total[i] = LIMITED(float, sum, least, most);
 }

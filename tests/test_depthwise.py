@@ -1,5 +1,7 @@
 """Depthwise convolution plane by plane: its kernels hold the bound of a sum, and run where they should."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, target
@@ -11,7 +13,7 @@ from refcnn.conformance.theory.bounds import subnormals
 from refcnn.conformance.theory.sizes import KERNELS
 from refcnn.conformance.theory.strategies import FEW_NOT_FINITE, arrays, image_sizes, spans, windows
 from refcnn.opencl import variants
-from refcnn.opencl.convolution import choice, depthwise
+from refcnn.opencl.convolution import choice, depthwise, depthwise_gpu
 from refcnn.opencl.convolution.sizes import Convolution
 from refcnn.opencl.operations import conv2d as operation
 from refcnn.opencl.shared.fusion import RECTIFIED, UNLIMITED, Limits
@@ -41,20 +43,24 @@ def convolutions(draw, integers=False):
     return x, w, draw(st.sampled_from((b, None))), dy, geometry
 
 
-def compute(backend, case, limits=UNLIMITED):
+each_module = pytest.mark.parametrize("module", [depthwise, depthwise_gpu], ids=["cpu", "gpu"])
+
+
+def compute(backend, case, limits=UNLIMITED, module=depthwise):
     """Return what the kernels make of a case, by name, as host arrays."""
     x, w, b, dy, geometry = case
     x, w, b, dy = (None if entry is None else backend.array(entry) for entry in (x, w, b, dy))
-    dw, db = depthwise.backward_w(x, dy, geometry)
-    results = {"y": depthwise.forward(x, w, b, geometry, limits=limits), "dw": dw, "db": db}
-    results["dx"] = depthwise.backward_x(dy, w, geometry)
+    dw, db = module.backward_w(x, dy, geometry)
+    results = {"y": module.forward(x, w, b, geometry, limits=limits), "dw": dw, "db": db}
+    results["dx"] = module.backward_x(dy, w, geometry)
     return {name: backend.to_host(result) for name, result in results.items()}
 
 
+@each_module
 @given(case=convolutions())
-def test_within_bound(opencl_backend, case):
+def test_within_bound(opencl_backend, module, case):
     x, w, b, dy, geometry = case
-    results = compute(opencl_backend, case)
+    results = compute(opencl_backend, case, module=module)
     with np.errstate(all="ignore"), subnormals(are_kept=opencl_backend.denormals):
         of_y = bounds.forward_bound((x, w, b), attributes(geometry))
         of_gradients = bounds.backward_bound(dy, (x, w, b), attributes(geometry), (True, True, True))
@@ -63,16 +69,18 @@ def test_within_bound(opencl_backend, case):
     target(max(compare(name, result, expected[name], of_all[name]) for name, result in results.items()), label="bound")
 
 
+@each_module
 @given(case=convolutions(integers=True))
-def test_integers_exact(opencl_backend, case):
+def test_integers_exact(opencl_backend, module, case):
     expected = exact(case)
-    for name, result in compute(opencl_backend, case).items():
+    for name, result in compute(opencl_backend, case, module=module).items():
         compare(name, result, expected[name], 0, to_the_bit=True)
 
 
+@each_module
 @given(case=convolutions(), limits=st.sampled_from((RECTIFIED, Limits(-0.5, 0.25))))
-def test_rectified_or_clipped_to_the_bit(opencl_backend, case, limits):
-    y, limited = (compute(opencl_backend, case, entry)["y"] for entry in (UNLIMITED, limits))
+def test_rectified_or_clipped_to_the_bit(opencl_backend, module, case, limits):
+    y, limited = (compute(opencl_backend, case, entry, module)["y"] for entry in (UNLIMITED, limits))
     np.testing.assert_array_equal(limited, within(y, limits))
 
 
@@ -120,3 +128,26 @@ def test_it_is_what_runs(opencl_backend):
         operation.backward(dy, saved, (True, True, True), **attributes(PLANES))
     expected = ["correlate", "correlate", "correlate_weights", "sum_partials"]
     assert [(stem, kernel) for stem, kernel, *_ in timings] == [("conv2d_depthwise", kernel) for kernel in expected]
+
+
+@given(units=st.integers(1, 500), images=st.integers(1, 9))
+def test_on_gpus_sums_are_cut_for_all_compute_units(opencl_backend, units, images):
+    geometry = geometry_of((images, 2, 40, 40), (2, 1, 3, 3), padding=1, groups=2)
+    rng = np.random.default_rng(units)
+    shapes = geometry.x_shape, geometry.w_shape, (1, 2, 1, 1), geometry.y_shape
+    case = *(rng.integers(-8, 9, shape).astype(np.float32) for shape in shapes), geometry
+    expected = exact(case)
+    with mock.patch.object(opencl_backend.device, "_compute_units", units):
+        results = compute(opencl_backend, case, module=depthwise_gpu)
+    for name, result in results.items():
+        compare(name, result, expected[name], 0, to_the_bit=True)
+
+
+def test_gpus_have_kernels_of_their_own(opencl_backend):
+    x, w = (opencl_backend.array(np.ones(shape, np.float32)) for shape in (PLANES.x_shape, PLANES.w_shape))
+    with variants.use_variant("gpu"), opencl_backend.device.capture() as capture:
+        y, saved = operation.forward(x, w, None, **attributes(PLANES))
+        dy = opencl_backend.array(np.ones(opencl_backend.to_host(y).shape, np.float32))
+        operation.backward(dy, saved, (True, True, True), **attributes(PLANES))
+    launched = {launch.kernel_name for launch in capture.launches}
+    assert launched - {"sum_chunks"} == {"correlate", "correlate_weights"}

@@ -18,6 +18,7 @@ OPTIONS = {
     "conv2d_depthwise": [("-DWIDTH=8", "-DTERMS=9")],
     "conv2d_direct": [("-DOUTPUTS=2", "-DROWS=4", "-DTERMS=5")],
     "conv2d_gpu": [("-DGROUP=8",)],
+    "conv2d_depthwise_gpu": [("-DIMAGES=4", "-DGROUP=8", "-DTERMS=9")],
     "conv2d_winograd": [("-DTILE=4", "-DWIDTH=16", "-DVECTORS=2"), ("-DTILE=2", "-DWIDTH=8", "-DVECTORS=1")],
     "along": [("-DCHUNK=4",), ("-DCHUNK=4", "-DWEIGHTED", "-DTERMS=2")],
     "dropout": [("-DCHUNK=4",)],
@@ -35,11 +36,24 @@ OPTIONS = {
     ],
     "local_response_normalization": [("-DCHUNK=4", "-DWIDTH=8"), ("-DCHUNK=4", "-DWIDTH=1", "-DTHREE_QUARTERS")],
     "loss": [("-DCHUNK=4", "-DLOSS=smoothed_l1", "-DOF_X=smoothed_l1_of_x", "-DOF_T=smoothed_l1_of_t")],
+    "matrix_product": [(), ("-DRESULTS=16", "-DPARTS=16")],
     "matrix_product_cpu": [
         ("-DWIDTH=16", "-DROWS=8", "-DVECTORS=3", "-DDOT_ROWS=5", "-DDOT_COLUMNS=5"),
         ("-DWIDTH=4", "-DROWS=2", "-DVECTORS=2", "-DDOT_ROWS=3", "-DDOT_COLUMNS=3", "-DADJACENT_ROWS"),
     ],
-    "matrix_product_gpu": [("-DGROUP_X=2", "-DGROUP_Y=2", "-DROWS=1", "-DCOLUMNS=2", "-DTILE_TERMS=4")],
+    "matrix_product_gpu": [
+        ("-DGROUP_X=2", "-DGROUP_Y=2", "-DROWS=8", "-DCOLUMNS=4", "-DTERMS=4", "-DBUFFERS=2", "-DSUM_TERMS=8"),
+        (
+            "-DGROUP_X=2",
+            "-DGROUP_Y=2",
+            "-DROWS=4",
+            "-DCOLUMNS=4",
+            "-DTERMS=2",
+            "-DBUFFERS=1",
+            "-DSUM_TERMS=8",
+            "-DADJACENT_ROWS",
+        ),
+    ],
     "moving": [
         ("-DCHUNK=4", "-DWORD=uint", "-DRUN=3"),
         ("-DCHUNK=4", "-DWORD=uint", "-DRUN=1", "-DSMALL_LAST=3"),

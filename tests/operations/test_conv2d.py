@@ -137,7 +137,7 @@ def test_the_error_of_a_bias_of_large_images_is_small(opencl_backend):
 @pytest.mark.parametrize("image", [(4, 4), (2, 16), (4, 5)], ids=str)
 @given(data=st.data())
 def test_images_are_read_as_they_lie(opencl_backend, variant, image, data):
-    """Where each window is one pixel and planes are of whole vectors; a copy is made of others alone."""
+    """Where each window is one pixel, and on CPUs planes are of whole vectors; a copy is made of others alone."""
     c, k, groups = data.draw(conv2d.channels("tiny"))
     shapes = (data.draw(st.integers(1, 5)), c, *image), (k, c // groups, 1, 1), (1, k, 1, 1)
     x, w, b = (data.draw(arrays(shape, False, **FEW_NOT_FINITE)) for shape in shapes)
@@ -146,7 +146,7 @@ def test_images_are_read_as_they_lie(opencl_backend, variant, image, data):
     with variants.use_variant(variant), opencl_backend.device.capture() as capture:
         check("conv2d", case, opencl_backend)
     is_copied = "pack" in {launch.kernel_name for launch in capture.launches}
-    assert is_copied == (image == (4, 5))
+    assert is_copied == (variant == "cpu" and image == (4, 5))
 
 
 @pytest.mark.parametrize("variant", ["cpu", "gpu"])
@@ -162,7 +162,7 @@ def test_a_window_that_is_the_whole_image(opencl_backend, variant, data):
     case = Case((x, w, data.draw(st.sampled_from((b, None)))), ATTRIBUTES | {"stride": (step, 2)}, dy)
     with variants.use_variant(variant), opencl_backend.device.capture() as capture:
         check("conv2d", case, opencl_backend, to_the_bit=integers)
-    assert not {"pack", "pack_factor", "dot_product"} & {launch.kernel_name for launch in capture.launches}
+    assert not {"pack", "pack_factor"} & {launch.kernel_name for launch in capture.launches}
 
 
 def compare_exact(case):

@@ -9,7 +9,7 @@ import math
 from ..shared import matrix_product
 from ..shared.fusion import Pending
 from ..variants import CHOSEN, GENERAL, SPECIAL, TILES
-from . import depthwise, direct, product, winograd, winograd_weights
+from . import depthwise, depthwise_gpu, direct, product, winograd, winograd_weights
 from .choice import choose
 
 VARIANTS = (CHOSEN, *GENERAL, *SPECIAL)
@@ -19,13 +19,14 @@ KERNELS = {
     "conv2d_cpu": ("cpu",),
     "conv2d_gpu": ("gpu",),
     "conv2d_depthwise": ("depthwise",),
+    "conv2d_depthwise_gpu": ("gpu",),
     "conv2d_direct": ("direct",),
     "conv2d_volume": ("plain",),
     "conv2d_winograd": tuple(TILES),
     "conv2d_winograd_weights": tuple(TILES),
 }
 
-#: Variants without a copy of the whole array.
+# Variants without a copy of the whole array.
 _BY_PLANES = {"direct": direct, "depthwise": depthwise}
 
 _PLAIN_GROUP = 64
@@ -61,8 +62,8 @@ def forward(x, w, b, geometry):
         weights = fold(w, b)
         if which in TILES:
             return winograd.forward(saved.x, *weights, geometry, TILES[which], limits)
-        if which in _BY_PLANES:
-            return _BY_PLANES[which].forward(saved.x, *weights, geometry, limits)
+        if by_planes := _by_planes(which, geometry):
+            return by_planes.forward(saved.x, *weights, geometry, limits)
         y, saved.packed = product.forward(saved.x, *weights, geometry, limits)
         return y
 
@@ -72,6 +73,13 @@ def forward(x, w, b, geometry):
     # To fold something into more kernels than there are results takes longer than to do it to these, each time.
     folds = math.prod(shape) >= w.size or x.device.computes_once(w)
     return Pending(x.device, shape, run, run_pooled if which in TILES else None, folds).array(), saved
+
+
+def _by_planes(which, geometry):
+    """Return the module that computes a variant without a copy of the whole array, or None."""
+    if which == "gpu" and depthwise_gpu.applies(geometry):
+        return depthwise_gpu
+    return _BY_PLANES.get(which)
 
 
 def _as_given(w, b):
@@ -106,8 +114,8 @@ class Gradients:
             dx = winograd.backward_x(self._dy, w, geometry, TILES[which], kept=kept)
             dx.masked_by = kept
             return dx
-        if which in _BY_PLANES:
-            return _BY_PLANES[which].backward_x(self._dy, w, geometry)
+        if by_planes := _by_planes(which, geometry):
+            return by_planes.backward_x(self._dy, w, geometry)
         return self._product.x(w)
 
     def w_and_b(self, needs_w, needs_b):
@@ -119,8 +127,8 @@ class Gradients:
             return dw, plain_bias(self._dy) if needs_b else None
         if which in TILES and needs_w:
             return winograd_weights.backward_w(x, self._dy, geometry, TILES[which], bias=needs_b)
-        if which in _BY_PLANES and needs_w:
-            dw, db = _BY_PLANES[which].backward_w(x, self._dy, geometry)
+        if needs_w and (by_planes := _by_planes(which, geometry)):
+            dw, db = by_planes.backward_w(x, self._dy, geometry)
             return dw, db if needs_b else None
         dw = self._product.w(x, self._saved.packed) if needs_w else None
         db = self._product.b() if needs_b else None

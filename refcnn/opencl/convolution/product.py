@@ -25,6 +25,8 @@ from ..variants import variant
 
 # What the images of one partial sum of the weight gradient may occupy, so that a CPU core's cache holds them.
 _CHUNK_BYTES = 3 << 19
+# Elements that a work-item of a GPU copies, at most.
+_COPIES_PER_ITEM = 8
 
 
 def forward(x, w, b, geometry, limits=UNLIMITED):
@@ -32,23 +34,28 @@ def forward(x, w, b, geometry, limits=UNLIMITED):
     if _is_of_matrices(geometry):
         y = matrices.times_transposed(*_as_matrices(x, w), b, limits)
         return y.reshape(geometry.y_shape), None
-    device, layout, groups = x.device, _layout(geometry), geometry.groups
-    y = device.empty((layout.N, layout.K, layout.out_h, layout.out_w))
-    if layout.has_pixels and variant(device) == "cpu":
+    device, which = x.device, variant(x.device)
+    layout, groups = _layout(geometry, which), geometry.groups
+    chunks = matrix_product.chunks_for(device, layout.outputs, layout.N * layout.places, layout.terms, groups)
+    y = device.empty((chunks, layout.N, layout.K, layout.out_h, layout.out_w))
+    if layout.has_pixels and which == "cpu":
         planes, x_image = x, layout.C * layout.places
         steps = layout.places, 1
         offsets, sources = (matrix_product.regular_offsets(device, layout.inputs, step) for step in steps)
     else:
         planes, x_image = _pack_x(x, layout), layout.x_image
         offsets, sources = layout.forward_tables(device)
-    factor, places_of_factor = matrix_product.pack_factor(
-        w,
-        sources,
-        rows=layout.outputs,
-        groups=groups,
-        factor_group=layout.outputs * layout.terms,
-        factor_row=layout.terms,
-    )
+    if which == "cpu":
+        factor, places_of_factor = matrix_product.pack_factor(
+            w,
+            sources,
+            rows=layout.outputs,
+            groups=groups,
+            factor_group=layout.outputs * layout.terms,
+            factor_row=layout.terms,
+        )
+    else:
+        factor, places_of_factor = w, {"a_row": layout.terms, "a_term": 1, "a_group": layout.outputs * layout.terms}
     matrix_product.product(
         device,
         factor,
@@ -66,9 +73,11 @@ def forward(x, w, b, geometry, limits=UNLIMITED):
         c_group=layout.outputs * layout.out_h * layout.out_w,
         images=layout.N,
         groups=groups,
-        bias=b,
-        limits=limits,
+        chunks=chunks,
+        c_chunk=y.size // chunks,
+        **({"bias": b, "limits": limits} if chunks == 1 else {}),
     )
+    y = y.reshape(y.shape[1:]) if chunks == 1 else matrix_product.sum_chunks(y, b, limits)
     # The gradients need planes of whole vectors.
     return y, planes if layout.is_as_given or planes is not x else None
 
@@ -88,13 +97,16 @@ class _Backward:
     """One packed copy of dy serves all gradients."""
 
     def __init__(self, dy, geometry):
-        self._layout, self._groups, self._dy = _layout(geometry), geometry.groups, dy
+        self._layout, self._groups, self._dy = _layout(geometry, variant(dy.device)), geometry.groups, dy
         self._packed, self._sums = _pack_dy(dy, self._layout)
 
     def x(self, w):
         """Return dx (N, C, H, W)."""
         device, layout, groups = w.device, self._layout, self._groups
-        dx = device.empty((layout.N, layout.C, layout.H, layout.W))
+        # There are as many chunks of one phase as of another, since their sums are added together.
+        terms, count = max((terms, places.count) for _, terms, places in layout.x_phases)
+        chunks = matrix_product.chunks_for(device, layout.inputs, layout.N * count, terms, groups)
+        dx = device.empty((chunks, layout.N, layout.C, layout.H, layout.W))
         offsets, sources = layout.backward_tables(device)
         factor, places_of_factor = matrix_product.pack_factor(
             w,
@@ -124,8 +136,10 @@ class _Backward:
                 c_group=layout.inputs * layout.H * layout.W,
                 images=layout.N,
                 groups=groups,
+                chunks=chunks,
+                c_chunk=dx.size // chunks,
             )
-        return dx
+        return matrix_product.sum_chunks(dx)
 
     def w(self, x, packed=None):
         """Return dw (K, C/groups, kh, kw), from x or its packed copy."""
@@ -155,7 +169,8 @@ class _Backward:
         layout = self._layout
         if self._sums is None:
             return sum_over(self._dy, (0, 2, 3)).reshape((1, layout.K, 1, 1))
-        return matrix_product.sum_chunks(self._sums.reshape((layout.N, 1, layout.K))).reshape((1, layout.K, 1, 1))
+        sums = self._sums.reshape((self._sums.size // layout.K, layout.K))
+        return matrix_product.sum_chunks(sums).reshape((1, layout.K, 1, 1))
 
 
 class _BackwardOfMatrices:
@@ -215,11 +230,14 @@ def _pack_x(x, layout):
 
 
 def _pack_dy(dy, layout):
-    """Return the copy of dy, and the sum over each of its planes, or None where there is no copy."""
+    """Return the copy of dy, and sums over parts of its planes, or None where there is no copy.
+
+    The sums are those of all planes' first parts, then of the second ones.
+    """
     if layout.is_as_given:
         return dy, None
     packed = dy.device.empty((layout.N * layout.y_image,))
-    sums = dy.device.empty((layout.N * layout.K,))
+    sums = dy.device.empty((_parts(dy.device, layout.y_plane) * layout.N * layout.K,))
     _pack(
         image=dy,
         packed=packed,
@@ -242,33 +260,43 @@ def _pack_dy(dy, layout):
     return packed, sums
 
 
-def _pack(*, image, sums, planes, **arguments):
+def _pack(*, image, sums, planes, plane_size, **arguments):
     device = image.device
     which = variant(device)
-    group = 1 if which == "cpu" else 8 if device.is_simulator else 64
+    group, parts = _group_of_packing(device), _parts(device, plane_size)
     device.launch(
         f"conv2d_{which}",
         "pack",
-        (planes * group,),
-        (group,),
+        (planes,) if which == "cpu" else (planes * group, parts),
+        (1,) if which == "cpu" else (group, 1),
         options=(f"-DGROUP={group}",),
         image=image,
         sums=sums,
         has_sums=int(sums is not None),
         planes=planes,
+        plane_size=plane_size,
         **arguments,
     )
 
 
+def _parts(device, plane_size):
+    """Return into how many parts a plane is cut, each of which a work-group copies: on a CPU it is one."""
+    return 1 if variant(device) == "cpu" else -(-plane_size // (_COPIES_PER_ITEM * _group_of_packing(device)))
+
+
+def _group_of_packing(device):
+    return 1 if variant(device) == "cpu" else 8 if device.is_simulator else 128
+
+
 @functools.lru_cache(maxsize=256)
-def _layout(geometry):
-    return _Layout(geometry)
+def _layout(geometry, variant):
+    return _Layout(geometry, variant)
 
 
 class _Layout:
-    """Where everything lies in the packed copies of x and dy, for one geometry."""
+    """Where everything lies in the packed copies of x and dy, for one geometry and a variant of the products."""
 
-    def __init__(self, geometry):
+    def __init__(self, geometry, variant):
         self.N, self.C, self.H, self.W = geometry.x_shape
         _, self.K, self.out_h, self.out_w = geometry.y_shape
         self.groups, self.inputs, self.outputs = geometry.groups, geometry.inputs, geometry.outputs
@@ -296,9 +324,9 @@ class _Layout:
         self.x_phases = list(self._x_phases())
         last = max([self.places] + [places.first + places.count for _, _, places in self.x_phases])
         self.y_plane = self.y_lead + _whole_vectors(last) + LARGEST_VECTOR
-        # Of whole vectors, so that none reads past a plane.
+        # On CPUs of whole vectors, so that none reads past a plane.
         is_pixel = tuple(geometry.kernel) == tuple(geometry.stride) == (1, 1) and not any(geometry.padding)
-        self.is_as_given = is_pixel and self.places % LARGEST_VECTOR == 0
+        self.is_as_given = is_pixel and (variant == "gpu" or self.places % LARGEST_VECTOR == 0)
         # Kernels for CPUs that multiply matrices move the last vector of a plane back into it; dot products do not.
         self.has_pixels = is_pixel and self.places >= LARGEST_VECTOR
         if self.is_as_given:

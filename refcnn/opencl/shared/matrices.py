@@ -8,7 +8,7 @@ from .moving import transposed
 
 # How often each element of a factor must be used for it to be worthwhile to copy it for faster rows.
 _LEAST_USES = 128
-# Terms of a sum that one work-item adds up before the partial sums are added: for parallel work, and for accuracy.
+# Terms of a sum that one work-item of a CPU adds up before partial sums are added: for parallel work and accuracy.
 _TERMS_PER_CHUNK = 512
 # Columns of a panel, of which the first is taken that divides all: as many as a block has, or a little less.
 _PANELS = (48, 32, 64, 40)
@@ -17,7 +17,7 @@ _PANELS = (48, 32, 64, 40)
 def chunks_of_products(x, w, stack=1):
     """Return (chunks, stack N, out): the products of matrices x (N, in) and w (in, out), by chunks of the terms."""
     device, (N, inputs), outputs = x.device, x.shape[-2:], w.shape[-1]
-    chunks = _chunks(inputs)
+    chunks = _chunks(device, N, outputs, inputs, stack)
     partial = device.empty((chunks, stack * N, outputs))
     panel = next((size for size in _PANELS if outputs % size == 0), None)
     if stack == 1 and panel is not None and variant(device) == "cpu" and device.computes_once(w):
@@ -73,12 +73,30 @@ def _multiply_by_panels(x, w, panel, partial):
 def times_transposed(x, w, bias=None, limits=UNLIMITED):
     """Return x w^T, of x (N, terms) and w (rows, terms), with a bias (rows,), within limits: an array (N, rows)."""
     device, (N, terms), rows = x.device, x.shape, w.shape[0]
+    if variant(device) == "gpu":
+        # Both are read along their rows, as they lie.
+        y = matrix_product.dot_product(
+            device,
+            x,
+            w,
+            matrix_product.regular_offsets(device, rows, terms),
+            rows=N,
+            columns=rows,
+            places=terms,
+            images=1,
+            a_row=terms,
+            a_image=0,
+            b_image=0,
+            bias=bias,
+            limits=limits,
+        )
+        return y.reshape((N, rows))
     # Computed transposed, with the batch along the vectors, since w lies as it is needed for that.
     stride = matrix_product.row_stride(N)
     transposed = matrix_product.copy_matrix(
         x, rows=terms, columns=N, row_stride=1, column_stride=terms, copy_columns=stride
     )
-    chunks = _chunks(terms)
+    chunks = _chunks(device, rows, N, terms)
     partial = device.empty((chunks, N, rows))
     matrix_product.product(
         device,
@@ -103,7 +121,7 @@ def transposed_times(x, dy):
     """Return x^T dy, of x (N, rows) and dy (N, columns): an array (rows, columns)."""
     device, (N, columns), rows = dy.device, dy.shape, x.shape[1]
     factor, stride = _columns(dy, uses=rows)
-    chunks = _chunks(N)
+    chunks = _chunks(device, rows, columns, N)
     partial = device.empty((chunks, rows, columns))
     matrix_product.product(
         device,
@@ -124,8 +142,13 @@ def transposed_times(x, dy):
 
 
 def _columns(matrix, uses):
-    """The matrix, or a copy, and the length of its rows: a vector's at least, and a fast one if that is worthwhile."""
+    """The matrix and the length of its rows, or those of a copy for CPUs.
+
+    There rows are of a vector at least, and of a fast length if that is worthwhile.
+    """
     rows, columns = matrix.shape
+    if variant(matrix.device) == "gpu":
+        return matrix, columns
     stride = matrix_product.row_stride(columns)
     if stride == columns or (columns >= matrix_product.LARGEST_VECTOR and uses < _LEAST_USES):
         return matrix, columns
@@ -134,7 +157,9 @@ def _columns(matrix, uses):
     ), stride
 
 
-def _chunks(terms):
+def _chunks(device, rows, columns, terms, products=1):
+    if variant(device) == "gpu":
+        return matrix_product.chunks_for(device, rows, columns, terms, products)
     return -(-terms // _TERMS_PER_CHUNK)
 
 

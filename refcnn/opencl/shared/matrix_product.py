@@ -11,11 +11,13 @@ Elements are counted in 32 bits: no array may have more than 2**31 - 1 elements.
 
 import dataclasses
 import functools
+import math
 
 import numpy as np
 
 from ..runtime.vectors import VECTOR_WIDTHS
 from ..variants import variant
+from . import group_tiling
 from .fusion import UNLIMITED
 
 # Floats that are read at once on any device, at most.
@@ -87,42 +89,6 @@ def _fitted(tile, vectors):
     return dataclasses.replace(tile, vectors=_FEWER_VECTORS) if fewer < _WORTHWHILE * computed else tile
 
 
-@dataclasses.dataclass(frozen=True)
-class GroupTiling:
-    """The block sizes of the ``gpu`` variant, which its kernel file explains."""
-
-    group_x: int
-    group_y: int
-    rows: int
-    columns: int
-    terms: int
-
-    @property
-    def local_size(self):
-        return self.group_x, self.group_y, 1
-
-    @property
-    def options(self):
-        return (
-            f"-DGROUP_X={self.group_x}",
-            f"-DGROUP_Y={self.group_y}",
-            f"-DROWS={self.rows}",
-            f"-DCOLUMNS={self.columns}",
-            f"-DTILE_TERMS={self.terms}",
-        )
-
-    def groups(self, rows, columns):
-        """Return how many work-groups cover a matrix, across and down."""
-        return -(-columns // (self.group_x * self.columns)), -(-rows // (self.group_y * self.rows))
-
-
-def group_tiling(is_simulator, rows):
-    """Return the block sizes of the ``gpu`` variant for a product with so many rows."""
-    if is_simulator:
-        return GroupTiling(2, 2, 1, 2, 4)
-    return GroupTiling(16, 8, 8 if rows > 32 else 4, 4, 16)
-
-
 def product(
     device,
     a,
@@ -184,7 +150,7 @@ def product(
         global_size, local_size, rows_per_item, options = _cut_for_cores(device.vector_width, *sizes)
         in_blocks = {"a_block": a_block}
     else:
-        global_size, local_size, rows_per_item, options = _cut_for_groups(device.is_simulator, *sizes)
+        global_size, local_size, rows_per_item, options = _cut_for_groups(device, *sizes)
         in_blocks = {}
     device.launch(
         f"matrix_product_{which}",
@@ -243,14 +209,25 @@ def _cut_for_cores(vector_width, rows, images, places, terms, products, has_adja
     return global_size, (1, 1, 1), rows_per_item, options
 
 
-@functools.lru_cache(maxsize=1024)
-def _cut_for_groups(is_simulator, rows, images, places, terms, products, has_adjacent_rows):
+def _cut_for_groups(device, rows, images, places, terms, products, has_adjacent_rows):
     """Return the same of the ``gpu`` variant."""
-    tile = group_tiling(is_simulator, rows)
+    tile = group_tiling.tiling(device, rows, images * places, terms, products)
     across, down = tile.groups(rows, images * places)
     group_x, group_y, _ = tile.local_size
     options = (*tile.options, *(("-DADJACENT_ROWS",) if has_adjacent_rows else ()))
     return (across * group_x, down * group_y, products), tile.local_size, tile.rows, options
+
+
+def chunks_for(device, rows, columns, terms, products=1):
+    """Return into how many chunks the sums of :func:`product` are best cut, where they are parallel work for a GPU.
+
+    Parameters
+    ----------
+    device : Device
+    rows, columns, terms, products : int
+        Of so many products that are computed together.
+    """
+    return group_tiling.cut(device, rows, columns, terms, products)[1] if variant(device) == "gpu" else 1
 
 
 def dot_product(
@@ -271,20 +248,27 @@ def dot_product(
     b_group=0,
     a_start=0,
     images_per_chunk=1,
+    bias=None,
+    limits=UNLIMITED,
 ):
     """Return ``c[group, row, column] = sum over images and places of a[row, place] b[offsets[column] + place]``.
 
-    The images are summed in chunks and the chunks' sums then added, always in the same order.
+    The sums are cut into chunks, and what those come to is then added, always in the same order.
 
     Parameters
     ----------
     a, b : DeviceArray
-        Float32, addressed as in :func:`product`, but with a place in both, and a beginning at ``a_start``. Up to a
-        whole number of 16 places, a must be zero and b finite.
+        Float32, addressed as in :func:`product`, but with a place in both, and a beginning at ``a_start``. On CPUs,
+        up to a whole number of 16 places, a must be zero and b finite.
     offsets : DeviceArray
         Int32, indexed by column.
     rows, columns, places, images, groups : int
     images_per_chunk : int
+        Which a CPU core's cache holds.
+    bias : DeviceArray or None
+        (columns,), which is added.
+    limits : refcnn.opencl.shared.fusion.Limits
+        Of what is returned.
 
     Returns
     -------
@@ -297,14 +281,17 @@ def dot_product(
         blocks = -(-columns // tile.dot_columns), -(-rows // tile.dot_rows)
         local_size = 1, 1, 1
         options = _cpu_options(tile, tile.rows)
+        images_per_chunk = max(images_per_chunk, -(-_LEAST_PLACES // max(1, places)))
+        most_images = images * blocks[0] * blocks[1] * groups // _LEAST_GROUPS
+        images_per_chunk = max(1, min(images_per_chunk, most_images))
+        chunks = -(-images // images_per_chunk)
+        per_chunk = {"images_per_chunk": images_per_chunk}
     else:
-        tile = group_tiling(device.is_simulator, rows)
+        tile, chunks = group_tiling.cut(device, rows, columns, images * places, groups)
         blocks = tile.groups(rows, columns)
         local_size = tile.local_size
         options = tile.options
-    images_per_chunk = max(images_per_chunk, -(-_LEAST_PLACES // max(1, places)))
-    images_per_chunk = max(1, min(images_per_chunk, images * blocks[0] * blocks[1] * groups // _LEAST_GROUPS[which]))
-    chunks = -(-images // images_per_chunk)
+        per_chunk = {"terms_per_chunk": -(-images * places // chunks)}
     partial = device.empty((chunks, groups * rows, columns))
     global_size = blocks[0] * local_size[0], blocks[1] * local_size[1], groups * chunks
     device.launch(
@@ -327,32 +314,43 @@ def dot_product(
         rows=rows,
         columns=columns,
         images=images,
-        images_per_chunk=images_per_chunk,
         places=places,
+        **per_chunk,
     )
-    return sum_chunks(partial).reshape((groups, rows, columns))
+    return sum_chunks(partial, bias, limits).reshape((groups, rows, columns))
 
 
 def sum_chunks(partial, bias=None, limits=UNLIMITED):
-    """Return the sum over the first axis of (chunks, rows, columns), with a bias (columns,), within limits."""
-    chunks, rows, columns = partial.shape
+    """Return the sum over the first axis of (chunks, ...), with a bias for each index of an axis, within limits.
+
+    Parameters
+    ----------
+    partial : DeviceArray
+    bias : DeviceArray or None
+        Of a result (rows, columns) one for each column, of one (N, K, ...) one for each of K.
+    limits : refcnn.opencl.shared.fusion.Limits
+    """
+    chunks, shape = partial.shape[0], partial.shape[1:]
     if chunks == 1 and bias is None and limits == UNLIMITED:
-        return partial.reshape((rows, columns))
+        return partial.reshape(shape)
     device = partial.device
-    total = device.empty((rows, columns))
+    total = device.empty(shape)
+    results, parts = group_tiling.group_of_sums(device, chunks) if variant(device) == "gpu" else (_HELPER_GROUP, 1)
     device.launch(
         "matrix_product",
         "sum_chunks",
-        (columns, rows),
-        (_HELPER_GROUP, 1),
+        (total.size, parts),
+        (results, parts),
+        options=(f"-DRESULTS={results}", f"-DPARTS={parts}") if parts > 1 else (),
         partial=partial,
         bias=bias,
         has_bias=int(bias is not None),
+        biases=1 if bias is None else bias.size,
+        bias_run=math.prod(shape[2:]),
         **limits.arguments,
         total=total,
         chunks=chunks,
-        rows=rows,
-        columns=columns,
+        count=total.size,
     )
     return total
 
@@ -366,8 +364,10 @@ def pack_factor(factor, sources, *, rows, groups, factor_group, factor_row):
         The second has the keywords that tell :func:`product` where an element of the first is found.
     """
     device, terms = factor.device, sources.size
-    # As the rows of one block are read together, term after term, so they lie.
-    block = _block_rows(tiling(device), rows) if variant(device) == "cpu" else rows
+    # As the rows of one block are read together on a CPU, term after term, so they lie. On a GPU what is brought from
+    # memory is turned then, and here neighbours had better write next to each other.
+    is_in_blocks = variant(device) == "cpu"
+    block = _block_rows(tiling(device), rows) if is_in_blocks else 1
     blocks = -(-rows // block)
     packed = device.empty((groups, blocks, terms, block))
     device.launch(
@@ -386,6 +386,8 @@ def pack_factor(factor, sources, *, rows, groups, factor_group, factor_row):
         block_rows=block,
         blocks=blocks,
     )
+    if not is_in_blocks:
+        return packed, {"a_row": terms, "a_term": 1, "a_group": rows * terms}
     return packed, {"a_row": 1, "a_term": block, "a_block": terms * block, "a_group": blocks * terms * block}
 
 
@@ -443,12 +445,12 @@ _LEAST_WORK = 20_000
 # Places over which a partial sum of dot products should at least run, so that adding those up does not show.
 _LEAST_PLACES = 1024
 # Work-groups that there should at least be, so that all of the device has work until nearly the end.
-_LEAST_GROUPS = {"cpu": 64, "gpu": 512}
+_LEAST_GROUPS = 64
 
 
 def _rows_per_item(rows, block_rows, terms, other_items):
     """How many rows one work-item of the ``cpu`` variant does: all of them, unless there would be too few items."""
     blocks = -(-rows // block_rows)
-    shares = -(-_LEAST_GROUPS["cpu"] // other_items)
+    shares = -(-_LEAST_GROUPS // other_items)
     least_blocks = -(-_LEAST_WORK // max(1, terms * 24))
     return max(-(-blocks // shares), min(least_blocks, blocks)) * block_rows
