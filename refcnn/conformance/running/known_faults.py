@@ -185,6 +185,12 @@ class Watch:
             self.seen[faults[0].id] = case, found
         return faults[0]
 
+    def leaves_out(self, case, identifiers):
+        """Return whether a case is like others that end a process, by faults of which that is known."""
+        # They are not gone, though no case of theirs runs any more.
+        self._failing.update(identifiers)
+        return any(fault.id in identifiers and fault.explains(case, np.inf) for fault in self._faults)
+
     def fixed(self):
         """Return the faults of whose cases enough were run, and none of which failed."""
         return [
