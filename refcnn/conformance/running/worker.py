@@ -120,7 +120,7 @@ class Job:
     before: Before = dataclasses.field(default_factory=Before)
 
 
-#: One case of so many is computed twice.
+#: One case of so many is computed twice, unless the subject does so with all.
 REPEATED = 5
 
 #: What the names of files have, behind that of each case and before a number, of cases that pass and of others.
@@ -385,7 +385,7 @@ class Run:
 
     def _is_repeated(self):
         """Return whether the case that comes is computed twice: some, and all that are to be as one that failed so."""
-        if self.subject.is_simulator:
+        if self.subject.is_simulator or self.subject.compares_runs:
             # It says itself what is read that nobody wrote.
             return False
         if any(fault.kind == NOT_DETERMINISTIC for fault in self._faults.found) or self._origin is None:
@@ -401,7 +401,7 @@ class Run:
         if type(fault.error) not in of_numbers or self.subject.is_simulator:
             return
         try:
-            self._judge(fault.case, comparison.Statistics(), twice=True)
+            self._judge(fault.case, comparison.Statistics(), twice=not self.subject.compares_runs)
             fault.is_stable = False
         except repetition.NotDeterministic as error:
             fault.error, fault.message = error, f"{fault.message}\n{error}"
