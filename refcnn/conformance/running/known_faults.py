@@ -88,7 +88,6 @@ CONDITIONS = {
     "minus infinity alone": _is_minus_infinity_alone,
     "size kept": _keeps_a_size,
     "wrapped more than once": _wraps_more_than_once,
-    "negative alpha": lambda case: case.attributes.get("alpha", 0) < 0,
     "padding at the end counted": _is_counted_at_the_end,
     "padding": lambda case: any(case.attributes.get("padding", ())),
     "stride": lambda case: any(step != 1 for step in case.attributes.get("stride", ())),
