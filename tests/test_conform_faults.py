@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import numpy as np
 import pytest
@@ -17,13 +18,18 @@ from refcnn.conformance.running.features import Features, features
 from refcnn.conformance.theory.strategies import Case
 
 PLANTED = """
+import itertools
 import os
 import signal
+import time
 import zlib
 
 import numpy as np
 
-from refcnn.reference import conv2d as convolution, dense as fully_connected, max_pool2d as pooling
+from refcnn.reference import average_pool2d as averaging, conv2d as convolution, dense as fully_connected
+from refcnn.reference import max_pool2d as pooling
+
+calls = itertools.count()
 
 
 class Planted:
@@ -58,6 +64,30 @@ class Planted:
         if x.size > 60_000:
             os.kill(os.getpid(), signal.SIGKILL)
         return np.where(x <= 0, np.float32(7), x)
+
+
+    # Many cases end the process, and few others are wrong.
+    def average_pool2d(self, x, *, stride, **attributes):
+        if max(stride) > 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        y = averaging.forward(np.where(np.isnan(x), np.float32(1), x), stride=stride, **attributes)[0]
+        return y + np.float32(np.isnan(x).any())
+
+    # Many have no end, and few others are wrong.
+    def leaky_relu(self, x, *, alpha):
+        while x.ndim > 2:
+            time.sleep(1)
+        return np.where(np.isnan(x), np.float32(1), np.where(x < 0, np.float32(alpha) * x, x))
+
+    # Each case ends the process.
+    def negative(self, x):
+        os._exit(3)
+
+    # None of them is at fault that a process ends.
+    def absolute(self, x):
+        if next(calls) > 40:
+            os._exit(3)
+        return np.abs(x)
 
 
 planted = Planted()
@@ -134,12 +164,74 @@ def test_faults_stand_though_another_ends_the_process(conform, tmp_path, monkeyp
     monkeypatch.setattr(testing, "_SHRINKING_LIMIT", 3)
     done, row = conform("relu", "--seed", 2)
     assert done.exit_code == 1, done.output
-    assert (row.verdict, row.failure.verdict) == ("crashed", None)
+    assert (row.verdict, row.failure.verdict) == ("crashed", "crashed")
     # Few cases may tell one fault as two.
     assert {failure.verdict for failure in row.further} == {"wrong"}
     first, second, *_ = (read_case(tmp_path / "report" / failure.bundle)[3] for failure in row.failures)
     assert first.inputs[0].size > 60_000
     assert (second.inputs[0] <= 0).any() and second.inputs[0].size <= 200
+
+
+def assert_each_is_shown(done, row, operation, folder):
+    """Each fault has its bundle, its line and its place in every account of the run."""
+    assert done.exit_code == 1 and done.output.endswith(f"\nNot conforming: planted:planted ({operation}.forward).\n")
+    page = (folder / "report.html").read_text()
+    assert f"{len(row.failures)} faults" in page
+    assert len({failure.bundle for failure in row.failures}) == len(row.failures)
+    for failure in row.failures:
+        saved = json.loads((folder / failure.bundle / "case.json").read_text())["message"]
+        assert saved.startswith(failure.explanation) and failure.bundle in page
+        assert f"{operation}.forward on planted:planted: {failure.verdict}\n  {failure.explanation}" in done.output
+        assert f"saved as {failure.bundle}" in done.output
+
+
+def test_a_row_goes_on_after_a_crash(conform, tmp_path, monkeypatch):
+    # Each step of the search for a smaller case starts a process.
+    monkeypatch.setattr(testing, "_SHRINKING_LIMIT", 8)
+    done, row = conform("average_pool2d", "--seed", 1, "--examples", 400)
+    verdicts = [failure.verdict or row.verdict for failure in row.failures]
+    # Few cases may tell one fault as two.
+    assert set(verdicts) == {"crashed", "wrong"} and verdicts.count("crashed") <= 3, row
+    assert row.verdict == verdicts[0] == "crashed" and row.cases >= 400 and row.is_compared
+    common = explained(row)
+    assert "stride" in common[0] and any("NaN" in text for text in common[verdicts.index("wrong") :]), common
+    assert_each_is_shown(done, row, "average_pool2d", tmp_path / "report")
+    for failure in row.failures:
+        case = read_case(tmp_path / "report" / failure.bundle)[3]
+        assert np.isnan(case.inputs[0]).any() or max(case.attributes["stride"]) > 1
+        again, _ = conform(None, "--repro", f"report/{failure.bundle}")
+        assert f"average_pool2d.forward on planted:planted: {failure.verdict}\n" in again.output
+
+
+def test_a_row_goes_on_after_a_hang(conform, tmp_path, monkeypatch):
+    # Each step of the search for a smaller case costs the patience with it.
+    monkeypatch.setattr(testing, "_SHRINKING_LIMIT", 20)
+    start = time.monotonic()
+    done, row = conform("leaky_relu", "--seed", 1, "--examples", 400, "--case-limit", 0.5)
+    verdicts = [failure.verdict or row.verdict for failure in row.failures]
+    assert set(verdicts) == {"hung", "wrong"} and verdicts.count("hung") <= 2, row
+    assert row.verdict == verdicts[0] and row.is_compared
+    assert_each_is_shown(done, row, "leaky_relu", tmp_path / "report")
+    assert time.monotonic() - start < 100
+
+
+def test_where_each_case_ends_the_process_one_does(conform, monkeypatch):
+    """Others would cost a start each, and show nothing else."""
+    monkeypatch.setattr(testing, "_SHRINKING_LIMIT", 3)
+    _, row = conform("negative", "--seed", 1)
+    assert (row.verdict, row.further, row.cases) == ("crashed", [], 1)
+    assert explained(row) == ["whatever was drawn"]
+
+
+def test_what_no_case_is_at_fault_for_ends_few_processes(conform, monkeypatch):
+    monkeypatch.setattr(testing, "_SHRINKING_LIMIT", 3)
+    start = time.monotonic()
+    _, row = conform("absolute", "--seed", 1, "--examples", 400)
+    assert row.verdict == "crashed" and 1 <= len(row.failures) <= 3
+    assert {failure.verdict or row.verdict for failure in row.failures} == {"crashed"}
+    # None is at fault for the first of them alone.
+    assert row.cases > 45
+    assert time.monotonic() - start < 60
 
 
 def test_a_report_without_further_faults_is_read(conform, tmp_path):

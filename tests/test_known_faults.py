@@ -135,7 +135,6 @@ CONCERNED = {
     "smallest number": (of(np.float32([LOWEST])), ("below zero",)),
     "minus infinity alone": (of(np.float32([[-INFINITY, 3]]), axes=(0,)), ("not finite", "below zero")),
     "minus infinity first": (of(np.float32([[-INFINITY], [-2e32]]), axes=(0, 1)), ("not finite", "below zero")),
-    "negative alpha": (case(alpha=-0.5), ()),
     "size kept": (case(axes=(0,), scales=(1.5,), sizes=None, keep_aspect_ratio_policy="stretch", roi=None), ()),
     "wrapped more than once": (of(np.float32([[1], [2]]), mode="wrap", pads=(0, 0, 0, 2)), ()),
     "padding": (PADDED, ()),

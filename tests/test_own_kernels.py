@@ -170,6 +170,15 @@ def written(tmp_path, *changes):
     return path
 
 
+def test_a_case_runs_twice_and_no_more(opencl_backend, tmp_path, monkeypatch):
+    """In other memory each time; the repetition of one case in some has nothing to add."""
+    device, runs = opencl_backend.name, []
+    computed = own_kernels.OwnKernels.computed
+    monkeypatch.setattr(own_kernels.OwnKernels, "computed", lambda *given: runs.append(given) or computed(*given))
+    row = row_of(written(tmp_path), device, tmp_path=tmp_path)
+    assert row.verdict == "conforms" and len(runs) == row.cases + row.random_cases
+
+
 def test_a_kernel_that_hangs_or_does_not_build_is_said_so(opencl_backend, tmp_path):
     hangs = written(tmp_path, ("if (i < size)", "while (size > 0) y[0] += size;"))
     write_case(tmp_path / "case.npz", "relu", "forward", None, Case((np.ones(3, np.float32),), {}))

@@ -19,6 +19,7 @@ from refcnn.cli import main
 from refcnn.conformance.bundles.case_file import write_case
 from refcnn.conformance.reports import results
 from refcnn.conformance.running import known_faults, worker
+from refcnn.conformance.theory.strategies import Case
 from refcnn.conformance.world import entries, outcomes, replaying, summary
 
 HEAD = 'name = "some"\ndevice = "autograd"\npackage = "some"\nversion = "1.0"\n'
@@ -126,8 +127,17 @@ def test_what_is_known_of_the_version_of_onnxruntime_is_listed():
         for one in known_faults.load(known_faults.file())
         if one.concerns(device, one.operation, one.direction, one.variant)
     ]
-    # Of that entry no case is known that onnxruntime 1.32.0 gets wrong.
-    assert {fault.known for fault in runtime.faults} == set(known) - {"onnxruntime-selu-negative-alpha"}
+    assert {fault.known for fault in runtime.faults} == set(known)
+
+
+def test_onnxruntime_multiplies_by_a_negative_alpha(tmp_path):
+    """Of which the list of known faults once said otherwise; the entry of digits that cancel hid that it was not so."""
+    case = Case((np.array([-1, -2, 0, 1, -np.inf], np.float32),), {"alpha": -0.5, "gamma": 1.0})
+    write_case(tmp_path / "case.npz", "selu", "forward", None, case)
+    path = str(tmp_path / "case.npz")
+    job = worker.Job("selu", "forward", None, 1, 0, ("small",), path, case=path)
+    row = worker.Run("onnxruntime", job, lambda message: None).run()
+    assert row.verdict == "conforms", row.failure
 
 
 def replayed(device, fault, path):

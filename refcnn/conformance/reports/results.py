@@ -90,7 +90,8 @@ class Row:
     histogram : list of int
         For each bin of error / bound how many elements of results fell in it, ``BINS`` and one for those above 1.
     coverage : dict of str to int
-        How many cases reached what a strategy is there to reach; 0 where none did.
+        How many cases reached what a strategy is there to reach; 0 where none did. Of a row some of whose cases ended
+        its process this, like the errors, is the last process's, and nothing where that was ended too.
     failure : Failure, optional
     further : list of Failure
         Faults that were found beside that.

@@ -30,6 +30,20 @@ _NEAR, _MOST_EVIDENCE = 200, 2000
 NOT_DETERMINISTIC = "not deterministic"
 
 
+class Ended(Exception):
+    """A case ended the process that computed it, or held it up beyond its limit.
+
+    Parameters
+    ----------
+    verdict : str
+        ``crashed`` or ``hung``.
+    """
+
+    def __init__(self, verdict):
+        super().__init__(verdict)
+        self.verdict = verdict
+
+
 @dataclasses.dataclass(eq=False)
 class Fault:
     """A fault.
@@ -62,6 +76,8 @@ class Fault:
         """The verdict on a row that has it."""
         if not self.is_stable or isinstance(self.error, repetition.NotDeterministic):
             return "not deterministic"
+        if isinstance(self.error, Ended):
+            return self.error.verdict
         if isinstance(self.error, suspecting.Suspect):
             return "suspect"
         if isinstance(self.error, comparison.ConformanceFailure):
@@ -76,6 +92,8 @@ def kind_of(error):
     """
     if isinstance(error, repetition.NotDeterministic):
         return NOT_DETERMINISTIC
+    if isinstance(error, Ended):
+        return error.verdict
     if isinstance(error, comparison.ConformanceFailure):
         return "wrong"
     last = error.__traceback__
@@ -116,6 +134,11 @@ class Faults:
     def is_full(self):
         """Whether no others are looked for: there are many, or nothing else happens."""
         return len(self.found) >= MOST or self._shrunk >= _MOST_SHRUNK or any(map(self._is_always, self.found))
+
+    @property
+    def has_passing(self):
+        """Whether any case passes that was noted, drawn or not."""
+        return bool(self._waiting) or any(one.kind is None for one in (*self._evidence, *self._near))
 
     def _is_always(self, fault):
         if fault.verdict == "did not build":
@@ -173,6 +196,10 @@ class Faults:
         """Return whether a description is true of a case, of which many may be drawn for one that is run."""
         self._takes_long()
         return description.holds(self._features(case))
+
+    def describes(self, case):
+        """Return whether the description of any fault is true of a case."""
+        return any(self.is_true(one.description, case) for one in self.found if one.description is not None)
 
     def line(self, fault):
         """Return in one line what the cases have in common that show a fault, and how many cases that rests on."""

@@ -88,7 +88,6 @@ CONDITIONS = {
     "minus infinity alone": _is_minus_infinity_alone,
     "size kept": _keeps_a_size,
     "wrapped more than once": _wraps_more_than_once,
-    "negative alpha": lambda case: case.attributes.get("alpha", 0) < 0,
     "padding at the end counted": _is_counted_at_the_end,
     "padding": lambda case: any(case.attributes.get("padding", ())),
     "stride": lambda case: any(step != 1 for step in case.attributes.get("stride", ())),
@@ -184,6 +183,12 @@ class Watch:
         if smallest is None or _size(case) < _size(smallest):
             self.seen[faults[0].id] = case, found
         return faults[0]
+
+    def leaves_out(self, case, identifiers):
+        """Return whether a case is like others that end a process, by faults of which that is known."""
+        # They are not gone, though no case of theirs runs any more.
+        self._failing.update(identifiers)
+        return any(fault.id in identifiers and fault.explains(case, np.inf) for fault in self._faults)
 
     def fixed(self):
         """Return the faults of whose cases enough were run, and none of which failed."""

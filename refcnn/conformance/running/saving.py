@@ -13,6 +13,11 @@ def summary(case):
     return {"inputs": list(map(describe, case.inputs)), "attributes": case.attributes, "dy": dy}
 
 
+def numbered(bundle, number):
+    """Return the folder of a row's fault: the first has the row's own, and others lie beside it; None without one."""
+    return bundle if bundle is None or number == 1 else f"{bundle}-{number}"
+
+
 def not_saved(error):
     """Return what is added to a row's message where :func:`save_bundle` raised an error."""
     return f"the bundle could not be saved: {error if isinstance(error, RefcnnError) else repr(error)}"

@@ -35,6 +35,11 @@ class Search:
     examples: int
     phases: tuple = (Phase.generate,)
 
+    def rest(self, done, cases):
+        """Return what draws others in place of what is left, if anything is, after ``done`` cases, of a row's many."""
+        left = self.examples - done
+        return [dataclasses.replace(self, seed=f"{self.seed} after {cases}", examples=left)] if left > 0 else []
+
     def run(self, check):
         """Give cases to ``check``; the one at which it raises an exception is shrunk."""
 
@@ -68,6 +73,16 @@ def searches(job):
         if examples:
             plan.append(Search(cases, f"{job.seed} {size}", examples))
     return plan
+
+
+def left_of(plan, cases):
+    """Return each :class:`Search` of a plan of which so many cases ran, with what is left of the one they ended in."""
+    left, before = [], 0
+    for search in plan:
+        done = max(cases - before, 0)
+        before += search.examples
+        left += [search] if done == 0 else search.rest(done, cases)
+    return left
 
 
 def searches_of_random(job):

@@ -39,9 +39,46 @@ from ..subjects import finding as subjects
 from ..subjects.unchanged import Functions
 from ..theory import hypothesis_folder
 from . import coverage, known_faults
+from .explaining import Description, Term
 from .faults import ENOUGH, NOT_DETERMINISTIC, Fault, Faults
-from .saving import not_saved, save_bundle, summary
-from .searching import Search, searches, searches_of_random
+from .features import same_as
+from .saving import not_saved, numbered, save_bundle, summary
+from .searching import Search, left_of, searches, searches_of_random
+
+
+@dataclasses.dataclass
+class Before:
+    """What came of the processes that a row had before, each of which a case ended.
+
+    Attributes
+    ----------
+    cases : int
+        That were run.
+    passed, ended : sequence of str
+        Files of some cases that pass, and of those that ended a process.
+    faults : sequence of (str, str)
+        Files of the cases that showed faults, and what was said of them.
+    such : sequence of Description
+        Of cases that end a process.
+    known : sequence of str
+        The identifiers of known faults that do.
+    saved : int
+        Bundles of the row that are not this process's.
+    """
+
+    cases: int = 0
+    passed: tuple = ()
+    ended: tuple = ()
+    faults: tuple = ()
+    such: tuple = ()
+    known: tuple = ()
+    saved: int = 0
+
+    @classmethod
+    def from_json(cls, entries):
+        """Return that of which ``dataclasses.asdict`` and JSON made ``entries``."""
+        such = [Description(tuple(Term(**term) for term in one["terms"])) for one in entries["such"]]
+        return cls(**{**entries, "such": such})
 
 
 @dataclasses.dataclass
@@ -56,7 +93,7 @@ class Job:
     sizes : sequence of str
         Keys of :data:`refcnn.conformance.theory.sizes.LIMITS` to draw from; :mod:`.searching` says of which only few.
     case_file : str
-        Where each case is written before it runs; beside it those that show faults.
+        Where each case is written before it runs; beside it those that show faults, and the last ones that were drawn.
     bundle : str, optional
         The folder to make where a case fails; beside it those of further faults.
     case : str, optional
@@ -65,6 +102,8 @@ class Job:
         How running ``case`` ended a former process: it is not run again, only its bundle is written.
     known : str, optional
         The identifier of the known fault that this is.
+    before : Before
+        After which the row goes on, without cases that are like those that ended it.
     """
 
     operation: str
@@ -78,10 +117,18 @@ class Job:
     case: str | None = None
     killed: str | None = None
     known: str | None = None
+    before: Before = dataclasses.field(default_factory=Before)
 
 
-#: One case of so many is computed twice.
+#: One case of so many is computed twice, unless the subject does so with all.
 REPEATED = 5
+
+#: What the names of files have, behind that of each case and before a number, of cases that pass and of others.
+PASSED, FAILED = ".passed.", ".failed."
+#: So many drawn cases stay on the disk, of so many bytes each, to be held against one that ends the process.
+_KEPT, _KEPT_BYTES = 100, 2**20
+#: What stands before what was found once.
+_NOT_EACH_TIME = "This failure is not the same each time that the case runs.\n"
 
 #: After a fault was found so many cases at least are drawn, which show whether it is described as it is.
 _TESTED = 50
@@ -126,6 +173,10 @@ class Run:
         self._suspect = None
         self._faults = Faults(job.operation, job.direction, lambda: report({"event": "saving"}))
         self._known = known_faults.watch(self.subject.description, job.operation, job.direction, job.variant)
+        self.row.cases = job.before.cases
+        self._ended = {same_as(job.direction, read_case(path)[3]) for path in job.before.ended}
+        # What the name of the file of the last case is to have, if it is to be kept.
+        self._kept = None
 
     def run(self):
         """Run all cases and return the row, with a bundle written where one failed."""
@@ -171,7 +222,8 @@ class Run:
     def _search(self):
         """Draw all cases; where one fails that no fault explains, it shows another one, and the search goes on."""
         plan = searches(self.job)
-        last_at = self._search_all(plan)
+        self._find_again()
+        last_at = self._search_all(left_of(plan, self.job.before.cases))
         untested = min(_TESTED, self.job.examples) - (self.row.cases - last_at)
         if self._faults.found and untested > 0:
             self._search_all([dataclasses.replace(plan[0], seed=f"{self.job.seed} more", examples=untested)])
@@ -184,6 +236,23 @@ class Run:
         random = [] if self._faults.found else searches_of_random(self.job)
         any(map(self._finds_fault, random))
 
+    def _find_again(self):
+        """Find the faults that a former process found, which would not be drawn again."""
+        for path in self.job.before.passed:
+            self._faults.passed(read_case(path)[3], is_repeated=False)
+        for path, message in self.job.before.faults:
+            case = read_case(path)[3]
+            try:
+                self._check(case, with_target=False)
+            except (Exception, _Stop):
+                if self._failed is None:
+                    raise
+            is_stable = self._failed is not None
+            if not is_stable and not self._faults.describes(case):
+                message = _NOT_EACH_TIME + message.removeprefix(_NOT_EACH_TIME)
+                self._failed = case, comparison.ConformanceFailure(message), message
+            self._keep_fault(is_stable)
+
     def _search_all(self, plan):
         """Run searches while faults are looked for; return after how many cases the last one was found."""
         plan, last_at = list(plan), self.row.cases
@@ -191,9 +260,7 @@ class Run:
             search, before = plan.pop(0), self.row.cases
             if self._finds_fault(search):
                 last_at = self.row.cases
-                left = search.examples - (last_at - before)
-                seed = f"{search.seed} after {last_at}"
-                plan[:0] = [dataclasses.replace(search, seed=seed, examples=left)] if left > 0 else []
+                plan[:0] = search.rest(last_at - before, last_at)
         return last_at
 
     def _finds_fault(self, search):
@@ -202,7 +269,7 @@ class Run:
         is_stable = True
         # What failed is kept by _check. Hypothesis adds that a failure is not the same each time, if so.
         try:
-            search.run(self._check)
+            search.run(self._check_drawn)
         except hypothesis.errors.Unsatisfiable:
             # The subject can be asked none of these few cases, or none is soon drawn of which a description is true.
             return False
@@ -210,7 +277,7 @@ class Run:
             if self._failed is None:
                 raise
             case, error, message = self._failed
-            self._failed = case, error, f"This failure is not the same each time that the case runs.\n{message}"
+            self._failed = case, error, _NOT_EACH_TIME + message
             is_stable = False
         except (Exception, _Stop):
             if self._failed is None:
@@ -240,6 +307,16 @@ class Run:
         failure = Failure(fault.message, summary(fault.case), verdict=fault.verdict)
         self._report({"event": "fault", "failure": dataclasses.asdict(failure), "case": path})
 
+    def _check_drawn(self, case):
+        """Check a case, unless it is like one that ended a former process."""
+        if (
+            same_as(self.job.direction, case) in self._ended
+            or self._known.leaves_out(case, self.job.before.known)
+            or any(self._faults.is_true(one, case) for one in self.job.before.such)
+        ):
+            hypothesis.reject()
+        self._check(case)
+
     def _check(self, case, with_target=True):
         job, is_drawn = self.job, self._failed is None
         is_counted, is_repeated = is_drawn, self._is_repeated()
@@ -247,8 +324,7 @@ class Run:
         self._steps += not is_drawn
         if self._steps > _MOST_STEPS and self._faults.found:
             raise _Stop
-        # Where a file takes the place of another one ext4 sends it to the disk at once, which takes longer than a case.
-        Path(job.case_file).unlink(missing_ok=True)
+        self._make_way()
         write_case(job.case_file, job.operation, job.direction, job.variant, case)
         self._report({"event": "case", "cases": self.row.cases, "slow": self._calls <= 3})
         try:
@@ -256,12 +332,14 @@ class Run:
             statistics = self._statistics if is_drawn else comparison.Statistics()
             worst = self._judge(case, statistics, twice=is_repeated)
             self._faults.passed(case, is_drawn, is_repeated)
+            self._kept = PASSED if is_drawn else None
         except (base.NotExpressible, composition.NoSuchResult):
             is_counted = False
             if with_target:
                 hypothesis.reject()
             return
         except Exception as error:
+            self._kept = FAILED if is_drawn else None
             message, difference = _describe(error), getattr(error, "difference", float("inf"))
             if self._known.explain(case, (error, message), difference) is not None:
                 return
@@ -276,6 +354,20 @@ class Run:
                 self._count(case, with_target)
         if with_target:
             hypothesis.target(worst, label="error / bound")
+
+    def _make_way(self):
+        """Keep or remove the file of the last case.
+
+        Where a file takes the place of another one ext4 sends it to the disk at once, which takes longer than a case.
+        """
+        path, kept = Path(self.job.case_file), self._kept
+        self._kept = None
+        if kept is not None and path.stat().st_size <= _KEPT_BYTES:
+            place = Path(f"{path}{kept}{self._calls % _KEPT}.npz")
+            place.unlink(missing_ok=True)
+            path.rename(place)
+        else:
+            path.unlink(missing_ok=True)
 
     def _judge(self, case, statistics, *, twice):
         job = self.job
@@ -293,10 +385,11 @@ class Run:
 
     def _is_repeated(self):
         """Return whether the case that comes is computed twice: some, and all that are to be as one that failed so."""
-        if self.subject.is_simulator:
+        if self.subject.is_simulator or self.subject.compares_runs:
             # It says itself what is read that nobody wrote.
             return False
-        if any(fault.kind == NOT_DETERMINISTIC for fault in self._faults.found) or self.job.case is not None:
+        if any(fault.kind == NOT_DETERMINISTIC for fault in self._faults.found) or self._origin is None:
+            # It was saved, or shows a fault that was found before.
             return True
         if self._failed is not None:
             return isinstance(self._failed[1], repetition.NotDeterministic)
@@ -308,7 +401,7 @@ class Run:
         if type(fault.error) not in of_numbers or self.subject.is_simulator:
             return
         try:
-            self._judge(fault.case, comparison.Statistics(), twice=True)
+            self._judge(fault.case, comparison.Statistics(), twice=not self.subject.compares_runs)
             fault.is_stable = False
         except repetition.NotDeterministic as error:
             fault.error, fault.message = error, f"{fault.message}\n{error}"
@@ -350,12 +443,14 @@ class Run:
 
     def _describe_faults(self):
         failures = []
-        for number, fault in enumerate(self._faults.found, 1):
+        for number, fault in enumerate(self._faults.found, self.job.before.saved + 1):
             line = self._faults.line(fault) if self.job.case is None else None
             failures.append(Failure(fault.message, summary(fault.case), explanation=line, verdict=fault.verdict))
             if self.job.bundle is not None:
-                bundle = self.job.bundle if number == 1 else f"{self.job.bundle}-{number}"
-                wrong = isinstance(fault.error, comparison.ConformanceFailure)
+                wrong, bundle = (
+                    isinstance(fault.error, comparison.ConformanceFailure),
+                    numbered(self.job.bundle, number),
+                )
                 self._save(failures[-1], fault.case, fault.error, execute=wrong and fault.is_stable, bundle=bundle)
         self.row.failure, *self.row.further = failures
         self.row.verdict = self.row.failure.verdict
@@ -365,7 +460,8 @@ class Run:
         fault, others = self._suspect, self.row.failures
         failure = Failure(fault.message, summary(fault.case), verdict=fault.verdict)
         if self.job.bundle is not None:
-            bundle = f"{self.job.bundle}-suspect" if others else self.job.bundle
+            is_alone = not others and not self.job.before.saved
+            bundle = self.job.bundle if is_alone else f"{self.job.bundle}-suspect"
             self._save(failure, fault.case, fault.error, execute=fault.is_stable, bundle=bundle)
         for one in others:
             one.verdict = one.verdict or self.row.verdict
@@ -388,7 +484,8 @@ class Run:
             if self.job.bundle is not None:
                 failure = dataclasses.replace(self.row.failure, message=message)
                 execute = isinstance(error, comparison.ConformanceFailure)
-                self._save(failure, found, error, execute=execute, bundle=self.job.bundle, known=seen)
+                bundle = numbered(self.job.bundle, self.job.before.saved + 1)
+                self._save(failure, found, error, execute=execute, bundle=bundle, known=seen)
                 self.row.failure.bundle = failure.bundle
                 self.row.failure.message += failure.message.removeprefix(message)
 
@@ -438,6 +535,7 @@ class Worker:
 
     def run(self, **job):
         """Run a Job on it."""
+        job["before"] = Before.from_json(job["before"])
         row = Run(self._specification, Job(**job), self._tell).run()
         self._check_unchanged(row.name)
         return {"event": "row", "row": dataclasses.asdict(row)}

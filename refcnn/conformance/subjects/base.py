@@ -46,6 +46,8 @@ class Subject:
     """A subject in whose process there is nothing out of the common."""
 
     is_simulator = False
+    #: Whether it fails by itself of results that depend on what memory held, so that nobody computes them again.
+    compares_runs = False
     unusable = None
     #: As :func:`refcnn.conformance.bundles.bundle.capture_case` without its device, of what computes by kernels of its
     #: own.

@@ -65,6 +65,7 @@ class OwnKernels(HostSubject):
         By what they are called, cases that were drawn and that the kernels are not made for.
     """
 
+    compares_runs = True
     # No kernel need keep subnormal numbers, whose device may have none.
     denormals = False
 
