@@ -81,6 +81,9 @@ def test_integers_exact(opencl_backend, module, case):
 @given(case=convolutions(), limits=st.sampled_from((RECTIFIED, Limits(-0.5, 0.25))))
 def test_rectified_or_clipped_to_the_bit(opencl_backend, module, case, limits):
     y, limited = (compute(opencl_backend, case, entry, module)["y"] for entry in (UNLIMITED, limits))
+    if not opencl_backend.denormals:
+        # A number that is only moved may stay what it is, and then be 0 to who compares it.
+        y, limited = (np.where(np.abs(entry) < np.finfo(np.float32).tiny, 0, entry) for entry in (y, limited))
     np.testing.assert_array_equal(limited, within(y, limits))
 
 
