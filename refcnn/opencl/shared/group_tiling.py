@@ -55,13 +55,14 @@ class GroupTiling:
         return -(-columns // block_columns), -(-rows // block_rows)
 
 
-#: None takes more than 256 work-items and 32 KiB of local memory, which all GPUs have.
+#: None takes more than 256 work-items and 32 KiB of local memory, which all GPUs have. Of ten that were timed on an
+#: NVIDIA H200 over 46 products of known layers, these are the four among which the estimate chooses best: 5 % slower on
+#: average than the fastest of the ten.
 TILINGS = (
     GroupTiling(16, 16, 8, 8, 8),
-    GroupTiling(8, 8, 8, 8, 8),
-    GroupTiling(16, 8, 4, 8, 8),
+    GroupTiling(16, 16, 4, 4, 16),
     GroupTiling(32, 2, 4, 4, 8),
-    GroupTiling(8, 8, 4, 4, 8),
+    GroupTiling(8, 8, 4, 4, 16),
 )
 # For simulators, which take long for each work-item, and that small matrices have several blocks and chunks.
 _TILINGS_OF_SIMULATORS = (GroupTiling(2, 2, 8, 4, 4, sum_terms=8),)
