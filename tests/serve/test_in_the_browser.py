@@ -295,11 +295,22 @@ def test_executors_are_compared(visit):
 def test_of_a_large_network_it_is_said_what_compares_its_executors(visit, monkeypatch):
     monkeypatch.setattr(serving, "MOST_FLOP", 10)
     page = visit()
+    # The answer to another question about the image comes after it, and takes nothing of it back.
+    late = []
+    page.route("**/api/prediction?*", lambda route: late.append(route))
     page.locator("#executors > summary").click()
     page.locator("#compare").click()
-    says(page, "#error", re.compile("'refcnn verify' compares the executors"))
+    refused = re.compile("'refcnn verify' compares the executors")
+    says(page, "#error", refused)
     says(page, "#compare-text", "")
     assert "422" in visit.said.pop()
+    late.pop().continue_()
+    page.unroute("**/api/prediction?*")
+    says(page, "#answer", re.compile("upright|level"))
+    says(page, "#error", refused)
+    # It was said of that image.
+    draw(page, [(0.5, 0.1), (0.5, 0.9)])
+    says(page, "#error", "")
 
 
 def test_it_is_shown_on_which_pixels_it_depends(visit):

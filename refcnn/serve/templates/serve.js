@@ -13,8 +13,16 @@ function numberText(value) {
   return size >= 1e5 || size < 1e-3 ? value.toExponential(2) : String(Number(value.toPrecision(3)));
 }
 
-function showError(text) {
-  byId("error").textContent = text;
+// What is wrong now, by whom it concerns: what goes well elsewhere takes nothing of it back.
+const errors = new Map();
+
+/** Say what is wrong with an image, or with one's question about it; an empty text takes back what was said of that. */
+function showError(text, source = null) {
+  if (text) errors.set(source, text);
+  else errors.delete(source);
+  const said = [...new Set(errors.values())].join(" ");
+  // What is set is read out, also where it says what it said before.
+  if (byId("error").textContent !== said) byId("error").textContent = said;
 }
 
 /** Posts images to one address, one at a time, and after each the newest that came meanwhile. */
@@ -29,6 +37,7 @@ class Follower {
 
   follow(image) {
     this.next = image;
+    if (this.query() === null) showError("", this);
     if (!this.isBusy) this.#run();
   }
 
@@ -47,11 +56,11 @@ class Follower {
       const asked = `page=${pageName}&form=${wantedForm() ?? ""}${this.query()}`;
       const answer = await fetch(`${this.path}?${asked}`, { method: "POST", body: image });
       const found = await answer.json();
-      if (!found.superseded) showError(found.error ?? "");
+      if (!found.superseded) showError(found.error ?? "", this);
       if (answer.ok && !found.superseded) await this.show(found, image);
       else if (!answer.ok) this.failed();
     } catch (error) {
-      showError(`The server does not answer: is 'refcnn serve' still running? (${error.message})`);
+      showError(`The server does not answer: is 'refcnn serve' still running? (${error.message})`, this);
       this.failed();
     }
   }
@@ -116,6 +125,9 @@ const followers = [new Follower("api/prediction", showPrediction)];
 /** Have all that follows the image follow a new one, a Blob. */
 function take(image) {
   latest = image;
+  for (const source of errors.keys()) {
+    if (!followers.includes(source)) showError("", source);
+  }
   for (const follower of followers) follower.follow(image);
 }
 let latest = null;
@@ -218,7 +230,6 @@ function clear() {
   wipe();
   pen.isDown = false;
   Object.assign(pen, { x: sheet.width / 2, y: sheet.height / 4 });
-  showError("");
   takeSheet();
 }
 byId("clear").addEventListener("click", clear);
