@@ -8,17 +8,14 @@
 #define PARTS 1
 #endif
 
-// packed[group, block, term, r] = factor[group factor_group + sources[term] + row factor_row], row being the r-th of the
-// block; the last block begins early enough to be whole.
+// packed[group, row, term] = factor[group factor_group + sources[term] + row factor_row]
 __kernel void pack_factor(
     __global const float *factor, __global const int *sources, __global float *packed,
-    int factor_group, int factor_row, int rows, int terms, int groups, int block_rows, int blocks)
+    int factor_group, int factor_row, int rows, int terms, int groups)
 {
-    const int term = get_global_id(0), block = get_global_id(1) / block_rows, r = get_global_id(1) % block_rows;
-    const int group = get_global_id(2), row = min(block * block_rows, rows - block_rows) + r;
-    if (term < terms && block < blocks && group < groups)
-        packed[((group * blocks + block) * terms + term) * block_rows + r] =
-            factor[group * factor_group + sources[term] + row * factor_row];
+    const int term = get_global_id(0), row = get_global_id(1), group = get_global_id(2);
+    if (term < terms && row < rows && group < groups)
+        packed[(group * rows + row) * terms + term] = factor[group * factor_group + sources[term] + row * factor_row];
 }
 
 // copy[row, column] = matrix[row row_stride + column column_stride], with zeros up to the copy's wider rows

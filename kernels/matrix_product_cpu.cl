@@ -1,7 +1,7 @@
 // Matrix products for CPU cores: one work-item, alone in its work-group, computes blocks that stay in registers.
 //
-// Build options: WIDTH floats of a vector; ROWS x VECTORS accumulators of `product`;
-// DOT_ROWS x DOT_COLUMNS accumulators of `dot`.
+// Build options: WIDTH floats of a vector; ROWS x VECTORS accumulators of `product`, which adds up TERMS at a time, from a
+// copy of its columns if it is PACKED; DOT_ROWS x DOT_COLUMNS accumulators of `dot`.
 
 #include "limits.cl"
 #include "transpose.cl"
@@ -19,6 +19,15 @@ typedef float8 unaligned_eight __attribute__((aligned(4)));
 
 #define LOAD(pointer) (*(__global const unaligned_vector *)(pointer))
 #define COLUMNS (VECTORS * WIDTH)
+// Sums are stored, or added to those of the terms before.
+#define STORE(type, unaligned, pointer, value)                                                                   \
+    do {                                                                                                         \
+        __global unaligned *const place_ = (__global unaligned *)(pointer);                                      \
+        type value_ = value;                                                                                     \
+        if (!begins)                                                                                             \
+            value_ += *place_;                                                                                   \
+        *place_ = LIMITED(type, value_, lowest, highest);                                                        \
+    } while (0)
 
 // c[row, place] = bias[row] + sum over terms t of a[row, t] b[offsets[t] + place], for each group and image, within
 // the limits `least` and `most`.
@@ -74,82 +83,129 @@ __kernel void product(
     const int end = min(begin + terms_per_chunk, first_term + terms);
     const int row_begin = get_group_id(1) * rows_per_item;
     const int row_end = min(row_begin + rows_per_item, rows);
-    for (int block = row_begin; block < row_end; block += ROWS) {
-        // Likewise the last block of rows; rows done before are computed again but not stored again.
-        const int row = min(block, rows - ROWS);
-        vector sum[ROWS][VECTORS];
-        #pragma unroll
-        for (int r = 0; r < ROWS; r++) {
-            const float initial = has_bias ? bias[group * rows + row + r] : 0.0f;
-            #pragma unroll
-            for (int v = 0; v < VECTORS; v++)
-                sum[r][v] = (vector)(initial);
-        }
-        __global const float *restrict factors =
-            a + group * a_group + (a_block ? block / ROWS * a_block : row * a_row) + begin * a_term;
-        for (int t = begin; t < end; t++) {
+#ifdef PACKED
+    vector panel[TERMS * VECTORS];
+#endif
+    int first = begin;
+    do {
+        const int last = min(first + TERMS, end);
+        const int begins = first == begin, ends = last == end;
+        const float lowest = ends ? least : -INFINITY, highest = ends ? most : INFINITY;
+#ifdef PACKED
+        for (int t = first; t < last; t++) {
             const int offset = offsets[t];
-            vector terms_of_b[VECTORS];
             #pragma unroll
             for (int v = 0; v < VECTORS; v++)
-                terms_of_b[v] = LOAD(columns[v] + offset);
+                panel[(t - first) * VECTORS + v] = LOAD(columns[v] + offset);
+        }
+#endif
+        for (int block = row_begin; block < row_end; block += ROWS) {
+            // Likewise the last block of rows; rows done before are computed again but not stored again.
+            const int row = min(block, rows - ROWS);
+            vector sum[ROWS][VECTORS];
             #pragma unroll
             for (int r = 0; r < ROWS; r++) {
-#ifdef ADJACENT_ROWS
-                const float factor = factors[r];
-#else
-                const float factor = factors[r * a_row];
-#endif
+                const float initial = begins && has_bias ? bias[group * rows + row + r] : 0.0f;
                 #pragma unroll
                 for (int v = 0; v < VECTORS; v++)
-                    sum[r][v] += factor * terms_of_b[v];
+                    sum[r][v] = (vector)(initial);
             }
-            factors += a_term;
-        }
+            __global const float *restrict factors =
+                a + group * a_group + (a_block ? block / ROWS * a_block : row * a_row) + first * a_term;
+            for (int t = first; t < last; t++) {
+                vector terms_of_b[VECTORS];
+#ifdef PACKED
+                #pragma unroll
+                for (int v = 0; v < VECTORS; v++)
+                    terms_of_b[v] = panel[(t - first) * VECTORS + v];
+#else
+                const int offset = offsets[t];
+                #pragma unroll
+                for (int v = 0; v < VECTORS; v++)
+                    terms_of_b[v] = LOAD(columns[v] + offset);
+#endif
+                #pragma unroll
+                for (int r = 0; r < ROWS; r++) {
+#ifdef ADJACENT_ROWS
+                    const float factor = factors[r];
+#else
+                    const float factor = factors[r * a_row];
+#endif
+                    #pragma unroll
+                    for (int v = 0; v < VECTORS; v++)
+                        sum[r][v] += factor * terms_of_b[v];
+                }
+                factors += a_term;
+            }
 
-        vector tile[ROWS][VECTORS];
+            // A copy, as what is indexed by a variable is kept in memory.
+            vector tile[ROWS][VECTORS];
+            #pragma unroll
+            for (int r = 0; r < ROWS; r++)
+                #pragma unroll
+                for (int v = 0; v < VECTORS; v++)
+                    tile[r][v] = sum[r][v];
+            const float *lanes = (const float *)tile;
+            const int skip = block - row;
+#if ROWS == 8 && WIDTH >= 8
+            if (c_row == 1 && skip == 0) {
+                for (int first_column = 0; first_column < COLUMNS; first_column += 8) {
+                    float8 square[8];
+                    #pragma unroll
+                    for (int r = 0; r < 8; r++)
+                        square[r] = *(const unaligned_eight *)(lanes + r * COLUMNS + first_column);
+                    transpose(square);
+                    #pragma unroll
+                    for (int column = 0; column < 8; column++)
+                        if (destination[first_column + column] >= 0)
+                            STORE(float8, unaligned_eight, c + destination[first_column + column] + row, square[column]);
+                }
+                continue;
+            }
+#endif
+            if (c_row == 1) {
+                for (int column = 0; column < COLUMNS; column++)
+                    if (destination[column] >= 0)
+                        for (int r = skip; r < ROWS; r++)
+                            STORE(float, float, c + destination[column] + row + r, lanes[r * COLUMNS + column]);
+                continue;
+            }
+            for (int r = skip; r < ROWS; r++) {
+                __global float *target = c + (row + r) * c_row;
+                for (int v = 0; v < VECTORS; v++) {
+                    if (whole[v]) {
+                        STORE(vector, unaligned_vector, target + destination[v * WIDTH], tile[r][v]);
+                        continue;
+                    }
+                    for (int column = v * WIDTH; column < (v + 1) * WIDTH; column++)
+                        if (destination[column] >= 0)
+                            STORE(float, float, target + destination[column], lanes[r * COLUMNS + column]);
+                }
+            }
+        }
+        first = last;
+    } while (first < end);
+}
+
+// packed[group, block, term, r] = factor[group factor_group + sources[term] + row factor_row], row being the r-th of the
+// block; the last block begins early enough to be whole.
+// Dimension 0: blocks; 1: shares of the terms; 2: groups.
+__kernel void pack_factor(
+    __global const float *restrict factor, __global const int *restrict sources, __global float *restrict packed,
+    int factor_group, int factor_row, int rows, int terms, int terms_per_item, int blocks)
+{
+    const int block = get_group_id(0), group = get_group_id(2);
+    const int begin = get_group_id(1) * terms_per_item, end = min(begin + terms_per_item, terms);
+    factor += group * factor_group + min(block * ROWS, rows - ROWS) * factor_row;
+    packed += (group * blocks + block) * terms * ROWS;
+    for (int term = begin; term < end; term++) {
         #pragma unroll
         for (int r = 0; r < ROWS; r++)
-            #pragma unroll
-            for (int v = 0; v < VECTORS; v++)
-                tile[r][v] = LIMITED(vector, sum[r][v], least, most);
-        const float *lanes = (const float *)tile;
-        const int skip = block - row;
-#if ROWS == 8 && WIDTH >= 8
-        if (c_row == 1 && skip == 0) {
-            for (int first = 0; first < COLUMNS; first += 8) {
-                float8 square[8];
-                #pragma unroll
-                for (int r = 0; r < 8; r++)
-                    square[r] = *(const unaligned_eight *)(lanes + r * COLUMNS + first);
-                transpose(square);
-                #pragma unroll
-                for (int column = 0; column < 8; column++)
-                    if (destination[first + column] >= 0)
-                        *(__global unaligned_eight *)(c + destination[first + column] + row) = square[column];
-            }
-            continue;
-        }
+#ifdef ADJACENT_ROWS
+            packed[term * ROWS + r] = factor[sources[term] + r];
+#else
+            packed[term * ROWS + r] = factor[sources[term] + r * factor_row];
 #endif
-        if (c_row == 1) {
-            for (int column = 0; column < COLUMNS; column++)
-                if (destination[column] >= 0)
-                    for (int r = skip; r < ROWS; r++)
-                        c[destination[column] + row + r] = lanes[r * COLUMNS + column];
-            continue;
-        }
-        for (int r = skip; r < ROWS; r++) {
-            __global float *target = c + (row + r) * c_row;
-            for (int v = 0; v < VECTORS; v++) {
-                if (whole[v]) {
-                    *(__global unaligned_vector *)(target + destination[v * WIDTH]) = tile[r][v];
-                    continue;
-                }
-                for (int column = v * WIDTH; column < (v + 1) * WIDTH; column++)
-                    if (destination[column] >= 0)
-                        target[destination[column]] = lanes[r * COLUMNS + column];
-            }
-        }
     }
 }
 

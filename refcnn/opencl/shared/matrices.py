@@ -3,13 +3,11 @@
 from ..variants import variant
 from . import matrix_product
 from .fusion import UNLIMITED
-from .matrix_product import Places
+from .matrix_product import LARGEST_VECTOR, Places
 from .moving import transposed
 
-# How often each element of a factor must be used for it to be worthwhile to copy it for faster rows.
-_LEAST_USES = 128
-# Terms of a sum that one work-item of a CPU adds up before partial sums are added: for parallel work and accuracy.
-_TERMS_PER_CHUNK = 512
+# How often each element of a factor must be used for it to be worthwhile to rearrange it first.
+_LEAST_USES = 256
 # Columns of a panel, of which the first is taken that divides all: as many as a block has, or a little less.
 _PANELS = (48, 32, 64, 40)
 
@@ -17,13 +15,13 @@ _PANELS = (48, 32, 64, 40)
 def chunks_of_products(x, w, stack=1):
     """Return (chunks, stack N, out): the products of matrices x (N, in) and w (in, out), by chunks of the terms."""
     device, (N, inputs), outputs = x.device, x.shape[-2:], w.shape[-1]
-    chunks = _chunks(device, N, outputs, inputs, stack)
+    chunks = matrix_product.chunks_for(device, N, outputs, inputs, stack)
     partial = device.empty((chunks, stack * N, outputs))
     panel = next((size for size in _PANELS if outputs % size == 0), None)
     if stack == 1 and panel is not None and variant(device) == "cpu" and device.computes_once(w):
         _multiply_by_panels(x, w, panel, partial)
         return partial
-    factor, stride = _columns(w.reshape((stack * inputs, outputs)), uses=N)
+    factor, stride = _columns(w.reshape((stack * inputs, outputs)))
     matrix_product.product(
         device,
         x,
@@ -92,11 +90,11 @@ def times_transposed(x, w, bias=None, limits=UNLIMITED):
         )
         return y.reshape((N, rows))
     # Computed transposed, with the batch along the vectors, since w lies as it is needed for that.
-    stride = matrix_product.row_stride(N)
+    stride = max(N, LARGEST_VECTOR)
     transposed = matrix_product.copy_matrix(
         x, rows=terms, columns=N, row_stride=1, column_stride=terms, copy_columns=stride
     )
-    chunks = _chunks(device, rows, N, terms)
+    chunks = matrix_product.chunks_for(device, rows, N, terms)
     partial = device.empty((chunks, N, rows))
     matrix_product.product(
         device,
@@ -120,20 +118,24 @@ def times_transposed(x, w, bias=None, limits=UNLIMITED):
 def transposed_times(x, dy):
     """Return x^T dy, of x (N, rows) and dy (N, columns): an array (rows, columns)."""
     device, (N, columns), rows = dy.device, dy.shape, x.shape[1]
-    factor, stride = _columns(dy, uses=rows)
-    chunks = _chunks(device, rows, columns, N)
+    factor, stride = _columns(dy)
+    chunks = matrix_product.chunks_for(device, rows, columns, N)
     partial = device.empty((chunks, rows, columns))
+    a, where = x, {"a_row": 1, "a_term": rows}
+    if variant(device) == "cpu" and columns >= _LEAST_USES:
+        # Terms that are far from each other contend for the few places that a cache has for them.
+        sources = matrix_product.regular_offsets(device, N, rows)
+        a, where = matrix_product.pack_factor(x, sources, rows=rows, groups=1, factor_group=0, factor_row=1)
     matrix_product.product(
         device,
-        x,
+        a,
         factor,
         matrix_product.regular_offsets(device, N, stride),
         partial,
         _matrix_places(columns),
         rows=rows,
         terms=N,
-        a_row=1,
-        a_term=rows,
+        **where,
         c_row=columns,
         chunks=chunks,
         c_chunk=rows * columns,
@@ -141,26 +143,14 @@ def transposed_times(x, dy):
     return matrix_product.sum_chunks(partial)
 
 
-def _columns(matrix, uses):
-    """The matrix and the length of its rows, or those of a copy for CPUs.
-
-    There rows are of a vector at least, and of a fast length if that is worthwhile.
-    """
+def _columns(matrix):
+    """Return the matrix and the length of its rows; on CPUs, where those are of a vector at least, perhaps a copy's."""
     rows, columns = matrix.shape
-    if variant(matrix.device) == "gpu":
-        return matrix, columns
-    stride = matrix_product.row_stride(columns)
-    if stride == columns or (columns >= matrix_product.LARGEST_VECTOR and uses < _LEAST_USES):
+    if variant(matrix.device) == "gpu" or columns >= LARGEST_VECTOR:
         return matrix, columns
     return matrix_product.copy_matrix(
-        matrix, rows=rows, columns=columns, row_stride=columns, column_stride=1, copy_columns=stride
-    ), stride
-
-
-def _chunks(device, rows, columns, terms, products=1):
-    if variant(device) == "gpu":
-        return matrix_product.chunks_for(device, rows, columns, terms, products)
-    return -(-terms // _TERMS_PER_CHUNK)
+        matrix, rows=rows, columns=columns, row_stride=columns, column_stride=1, copy_columns=LARGEST_VECTOR
+    ), LARGEST_VECTOR
 
 
 def _matrix_places(columns):

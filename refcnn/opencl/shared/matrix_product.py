@@ -22,8 +22,6 @@ from .fusion import UNLIMITED
 
 # Floats that are read at once on any device, at most.
 LARGEST_VECTOR = VECTOR_WIDTHS[-1]
-# Floats of 4 KiB, over which first-level caches spread their lines.
-_FEW_PLACES = 1024
 # A block with fewer vectors, and the share of the work that must be left for it to be worth its fewer accumulators.
 _FEWER_VECTORS, _WORTHWHILE = 2, 0.95
 # Work-items of a work-group of the small helper kernels.
@@ -205,7 +203,11 @@ def _cut_for_cores(vector_width, rows, images, places, terms, products, has_adja
     column_blocks = -(-images * -(-places // tile.width) // tile.vectors)
     rows_per_item = _rows_per_item(rows, block_rows, terms, column_blocks * products)
     global_size = column_blocks, -(-rows // rows_per_item), products
-    options = (*_cpu_options(tile, block_rows), *(("-DADJACENT_ROWS",) if has_adjacent_rows else ()))
+    options = (
+        *_cpu_options(tile, block_rows),
+        *(("-DADJACENT_ROWS",) if has_adjacent_rows else ()),
+        *(("-DPACKED",) if rows_per_item >= _LEAST_USES else ()),
+    )
     return global_size, (1, 1, 1), rows_per_item, options
 
 
@@ -219,7 +221,7 @@ def _cut_for_groups(device, rows, images, places, terms, products, has_adjacent_
 
 
 def chunks_for(device, rows, columns, terms, products=1):
-    """Return into how many chunks the sums of :func:`product` are best cut, where they are parallel work for a GPU.
+    """Return into how many chunks the sums of :func:`product` are best cut, where there is too little parallel work.
 
     Parameters
     ----------
@@ -227,7 +229,11 @@ def chunks_for(device, rows, columns, terms, products=1):
     rows, columns, terms, products : int
         Of so many products that are computed together.
     """
-    return group_tiling.cut(device, rows, columns, terms, products)[1] if variant(device) == "gpu" else 1
+    if variant(device) == "gpu":
+        return group_tiling.cut(device, rows, columns, terms, products)[1]
+    items = -(-columns // tiling(device).columns) * -(-rows // _LEAST_ROWS) * products
+    pieces = max(1, -(-terms // TERMS))
+    return -(-pieces // max(1, pieces * items // _LEAST_GROUPS))
 
 
 def dot_product(
@@ -364,30 +370,33 @@ def pack_factor(factor, sources, *, rows, groups, factor_group, factor_row):
         The second has the keywords that tell :func:`product` where an element of the first is found.
     """
     device, terms = factor.device, sources.size
-    # As the rows of one block are read together on a CPU, term after term, so they lie. On a GPU what is brought from
-    # memory is turned then, and here neighbours had better write next to each other.
-    is_in_blocks = variant(device) == "cpu"
-    block = _block_rows(tiling(device), rows) if is_in_blocks else 1
+    arrays = {"factor": factor, "sources": sources}
+    sizes = {"factor_group": factor_group, "factor_row": factor_row, "rows": rows, "terms": terms}
+    if variant(device) == "gpu":
+        # What is brought from memory is turned then, and here neighbours had better write next to each other.
+        packed = device.empty((groups, rows, terms))
+        global_size, local_size = (terms, rows, groups), (_HELPER_GROUP, 1, 1)
+        device.launch(
+            "matrix_product", "pack_factor", global_size, local_size, **arrays, packed=packed, **sizes, groups=groups
+        )
+        return packed, {"a_row": terms, "a_term": 1, "a_group": rows * terms}
+    # As the rows of one block are read together, term after term, so they lie.
+    tile = tiling(device)
+    block = _block_rows(tile, rows)
     blocks = -(-rows // block)
     packed = device.empty((groups, blocks, terms, block))
     device.launch(
-        "matrix_product",
+        "matrix_product_cpu",
         "pack_factor",
-        (terms, blocks * block, groups),
-        (_HELPER_GROUP, 1, 1),
-        factor=factor,
-        sources=sources,
+        (blocks, -(-terms // TERMS), groups),
+        (1, 1, 1),
+        options=(*_cpu_options(tile, block), *(("-DADJACENT_ROWS",) if factor_row == 1 else ())),
+        **arrays,
         packed=packed,
-        factor_group=factor_group,
-        factor_row=factor_row,
-        rows=rows,
-        terms=terms,
-        groups=groups,
-        block_rows=block,
+        **sizes,
+        terms_per_item=TERMS,
         blocks=blocks,
     )
-    if not is_in_blocks:
-        return packed, {"a_row": terms, "a_term": 1, "a_group": rows * terms}
     return packed, {"a_row": 1, "a_term": block, "a_block": terms * block, "a_group": blocks * terms * block}
 
 
@@ -411,15 +420,6 @@ def copy_matrix(matrix, *, rows, columns, row_stride, column_stride, copy_column
     return copy
 
 
-def row_stride(columns):
-    """Return the length of rows for so many columns: no less than a vector, and none at which caches hold few rows.
-
-    Elements that are a multiple of _FEW_PLACES apart have a few places in a cache, for which all rows then contend.
-    """
-    stride = max(columns, LARGEST_VECTOR)
-    return stride if stride % _FEW_PLACES else stride + LARGEST_VECTOR
-
-
 @functools.lru_cache(maxsize=256)
 def regular_offsets(device, count, step):
     """Return the int32 table 0, step, 2 step, ... on a device."""
@@ -437,9 +437,14 @@ def _cpu_options(tile, block_rows):
         f"-DVECTORS={tile.vectors}",
         f"-DDOT_ROWS={tile.dot_rows}",
         f"-DDOT_COLUMNS={tile.dot_columns}",
+        f"-DTERMS={TERMS}",
     )
 
 
+#: Terms of a sum that a work-item of a CPU adds up before that is added to what it has: for accuracy, and for caches.
+TERMS = 512
+# Rows that a work-item does, if there are so many; and those from which on it copies the columns that it multiplies.
+_LEAST_ROWS, _LEAST_USES = 64, 128
 # Vector operations that a work-item should at least do, so that starting it does not show.
 _LEAST_WORK = 20_000
 # Places over which a partial sum of dot products should at least run, so that adding those up does not show.
@@ -452,5 +457,5 @@ def _rows_per_item(rows, block_rows, terms, other_items):
     """How many rows one work-item of the ``cpu`` variant does: all of them, unless there would be too few items."""
     blocks = -(-rows // block_rows)
     shares = -(-_LEAST_GROUPS // other_items)
-    least_blocks = -(-_LEAST_WORK // max(1, terms * 24))
+    least_blocks = max(-(-_LEAST_WORK // max(1, terms * 24)), _LEAST_ROWS // block_rows)
     return max(-(-blocks // shares), min(least_blocks, blocks)) * block_rows
