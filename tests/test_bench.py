@@ -144,10 +144,11 @@ class Fake:
         if request == self.fails:
             raise ContestantError(f"no {request}")
         self.log.append((self.name, request, arguments.get("count")))
-        return {"parameters": self.parameters, "seconds": self.seconds * arguments.get("count", 1)}
+        seconds = self.seconds * arguments.get("count", 1)
+        return {"parameters": self.parameters, "seconds": seconds, "remark": f"as {self.name} does"}
 
 
-WORKLOAD = Workload("work", "training", 10**9, {})
+WORKLOAD = Workload("work", "training", {})
 
 
 def test_contestants_take_turns_of_like_length():
@@ -165,6 +166,7 @@ def test_contestants_take_turns_of_like_length():
     # A turn begins with a run for warming up, whose time does not count.
     assert log[6:] == [("a", "run", 1), ("a", "run", 4), ("b", "run", 1), ("b", "run", 1)] * 3
     assert times["a"].seconds == [0.25] * 3 and times["b"].seconds == [2.0] * 3 and len(ticks) == 6
+    assert times["a"].remark == "as a does"
 
 
 def test_a_contestant_that_fails_is_left_out_and_says_why():
@@ -241,6 +243,7 @@ device = lambda name: types.SimpleNamespace(type=name)
 get_num_threads, set_num_threads = (lambda: 1), (lambda count: None)
 nn = sys.modules["torch.nn"] = types.ModuleType("torch.nn")
 nn.Module = object
+float32 = bfloat16 = None
 __version__ = "0.0"
 """
 
@@ -279,7 +282,7 @@ def test_pytorchs_process_needs_no_refcnn(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     process = measuring.pytorch(sys.executable, "cpu")
     try:
-        assert process.name == "PyTorch" and "0.0 on cpu" in process.about
+        assert process.name == "PyTorch" and "0.0 in float32 on cpu" in process.about
         with pytest.raises(ContestantError, match="KeyError: 'nothing'"):
             process.ask("prepare", workload={"kind": "nothing"})
     finally:
@@ -318,12 +321,13 @@ def test_a_run_and_its_board(device, tiny, tmp_path):
     assert 0 < watch.turns <= watch.expected
     assert not [times.error for result in board.results for times in result.times.values() if times.error]
     measured = board.devices[0]
-    assert measured.gflops > 0 and measured.bandwidth > 0 and max(measured.memory.values()) > 0
+    assert min(measured.gflops, measured.product_gflops, measured.bandwidth) > 0 and max(measured.memory.values()) > 0
+    assert all(0 < result.done[device] and result.done.keys() == {device} for result in board.results)
     assert 0 < measured.first_step["warm"] < measured.first_step["process"]
     assert len(board.missing) == 1 and "without PyTorch on cpu: it is not installed" in board.missing[0]
     lines = boards.heading(board) + boards.result_lines(board, board.results[-1]) + boards.summary_lines(board)
     text = "\n".join(lines)
-    for part in (device, "onnxruntime", "x onnxruntime", "geometric mean", "warm", "GFLOP/s"):
+    for part in (device, "onnxruntime", "x onnxruntime", "geometric mean", "warm", "GFLOP/s", "in registers"):
         assert part in text
     assert "Stopped" not in text
     board.save(tmp_path / "board.json")
@@ -428,6 +432,8 @@ def test_what_cannot_be_measured_is_refused():
         (["--device", "opencl:99:0"], "opencl:99:0"),
         (["--profile", "--scaling"], "give one of them"),
         (["--batch", "2"], "name one with --model"),
+        (["--profile", "--bfloat16"], "--bfloat16 is for the scoreboard"),
+        (["--model", "x.onnx", "--bfloat16"], "PyTorch reads no ONNX file"),
         (["--model", "x.onnx", "--plot", "x.png"], "leave them out"),
         (["--model", "x.onnx", "--shape", "3y4"], "write it as 3x224x224"),
         (["--model", "absent.onnx"], "absent.onnx does not exist"),
@@ -467,17 +473,28 @@ def test_a_device_whose_process_dies_is_told(monkeypatch, device):
 def sample():
     board = Board([Device("opencl:0:0", "chip", "cpu", gflops=100.0, bandwidth=10.0)], ["PyTorch: about"])
     for name, ours, theirs in (("one", 0.1, 0.4), ("two", 0.1, 0.1)):
-        times = {"opencl:0:0": Times([ours] * 3), "PyTorch": Times([theirs] * 3)}
-        board.results.append(Result("grid", name, "training", 5 * 10**9, times))
+        times = {"opencl:0:0": Times([ours] * 3), "PyTorch": Times([theirs] * 3, remark="NHWC")}
+        # A fifth of what the formula takes.
+        board.results.append(Result("grid", name, "training", 5 * 10**9, times, done={"opencl:0:0": 10**9}))
     return board
 
 
 def test_the_table_of_a_result():
     title, head, ours, theirs = boards.result_lines(sample(), sample().results[0])
     assert title == "one, training"
-    assert head.split() == ["it/s", "spread", "GFLOP/s", "of", "peak", "x", "PyTorch"]
-    assert ours.split() == ["opencl:0:0", "10", "0.0%", "50.0", "50%", "4.00"]
-    assert theirs.split() == ["PyTorch", "2.5", "0.0%", "12.5"]
+    assert head.split() == ["it/s", "spread", "GFLOP/s", "of", "peak", "direct-equivalent", "x", "PyTorch"]
+    assert ours.split() == ["opencl:0:0", "10", "0.0%", "10.0", "10%", "50.0", "4.00"]
+    # Of what others do only the formula is known.
+    assert theirs.split() == ["PyTorch,", "NHWC", "2.5", "0.0%", "12.5"]
+    assert theirs.index("12.5") == ours.index("50.0") == head.index("direct-equivalent") + 13
+
+
+def test_the_heading_says_what_the_limits_are_of():
+    board = sample()
+    board.devices[0].product_gflops = 80.0
+    _, peak, memory, rival = boards.heading(board)
+    assert "100 GFLOP/s of multiply-adds in registers" in peak and "matrix product 80 GFLOP/s, 80% of that" in peak
+    assert "10 GB/s" in memory and "elementwise" in memory and rival == "PyTorch: about"
 
 
 def test_no_table_is_wider_than_a_terminal_of_100_columns():
@@ -485,13 +502,15 @@ def test_no_table_is_wider_than_a_terminal_of_100_columns():
     board = Board([Device(f"opencl:1{number}:0", "chip", "cpu", gflops=1e5, bandwidth=1e3) for number in range(2)])
     names = [*(device.name for device in board.devices), "onnxruntime", "PyTorch"]
     for layer in workloads.GRID:
-        times = {name: Times(seconds) for name in names}
-        board.results += [Result("grid", layer.name, mode, 10**12, times) for mode in workloads.MODES]
+        times = {name: Times(seconds, remark="NHWC" if name == "PyTorch" else "") for name in names}
+        done = dict.fromkeys(names[:2], 10**12)
+        board.results += [Result("grid", layer.name, mode, 10**12, times, done=done) for mode in workloads.MODES]
     for device in board.devices:
         device.first_step, device.memory = dict.fromkeys(("cold", "warm", "process"), 100.0), {"chapter": 2**35}
     found = profiling.Operation(
         "conv2d backward 256x1024x128x128",
         10**12,
+        2 * 10**12,
         10**12,
         {"x": profiling.Kernel("conv2d_winograd_weights.conv2d_winograd_weights_backward_reduced", 1, 1.0)},
     )
@@ -552,7 +571,8 @@ def test_a_profile_counts_every_launch_and_operation_once(opencl_backend, book):
             float(step())
         found = profiling.profile(opencl_backend, step, steps=3)
     assert found.launches == len(launched) > 10
-    assert sum(operation.flop for operation in found.operations) == workload.flop
+    assert sum(operation.direct_flop for operation in found.operations) == workload.flop
+    assert sum(operation.flop for operation in found.operations) == workload.flop_on(opencl_backend.device)
     kernels = {name for operation in found.operations for name in operation.kernels}
     assert kernels == {f"{file_stem}.{kernel}" for file_stem, kernel, *_ in launched}
     for operation in found.operations:
@@ -648,6 +668,70 @@ def test_the_exponent_of_a_power_law_is_found(a, b):
     assert scaling.exponent(sizes, [a * size**b for size in sizes]) == pytest.approx(b)
 
 
+def test_one_disturbed_round_does_not_decide_about_growth():
+    sizes, fair = [1, 2, 4], [1.0, 2.0, 4.0]
+    check = scaling.growth("time", sizes, [fair, [1.0, 2.0, 40.0], fair])
+    assert check.value == pytest.approx(1) and check.detail == "1: 1000.0 ms, 2: 2000.0 ms, 4: 4000.0 ms"
+    # What holds of every round is found, however the machine's speed changes from one to the next.
+    rounds = [[scale * size**1.2 for size in sizes] for scale in (1.0, 5.0, 0.2)]
+    assert scaling.growth("time", sizes, rounds).value == pytest.approx(1.2)
+
+
+class Recorder:
+    """A process that takes a millisecond a unit of what was prepared, and notes the order of what it is asked."""
+
+    def __init__(self):
+        self.kept, self.unit, self.log = {}, None, []
+
+    def ask(self, request, **arguments):
+        if request == "prepare":
+            self.unit = arguments["workload"]
+        elif request == "keep":
+            self.kept[arguments["name"]] = self.unit
+        elif request == "resume":
+            self.unit = self.kept[arguments["name"]]
+            self.log.append(self.unit)
+        elif request == "forget":
+            self.kept.clear()
+        return {"seconds": 1e-3 * self.unit * arguments.get("count", 1)}
+
+
+def test_sizes_take_turns_up_and_down(monkeypatch):
+    monkeypatch.setattr(scaling, "_ROUNDS", 3)
+    process = Recorder()
+    plan = [(size, Workload("work", "training", size)) for size in (1, 2, 4)]
+    assert scaling._growth("time", process, plan).value == pytest.approx(1)
+    assert process.log == [1, 2, 4, 4, 2, 1, 1, 2, 4] and not process.kept
+
+
+def test_an_epoch_is_compared_with_the_steps_beside_it(book):
+    class Epochs(Recorder):
+        def ask(self, request, **arguments):
+            if request == "epochs":
+                # As the machine becomes slower; once it is disturbed.
+                return {"epochs": [1.1, 2.2, 9.9, 4.4], "steps": [1.0, 2.0, 3.0, 4.0]}
+            return super().ask(request, workload=1)
+
+    check = scaling.epoch(Epochs(), book, 60)
+    assert check.value == pytest.approx(1.1) and not check.passes
+
+
+def test_the_least_of_several_first_steps_counts(monkeypatch):
+    """The cold one is alone, since it fills the caches."""
+    seconds = iter((9.0, 0.8, 0.5, 0.7))
+
+    class Once:
+        def ask(self, request, workload):
+            return {"seconds": next(seconds)}
+
+        def stop(self):
+            pass
+
+    monkeypatch.setattr(measuring, "refcnn", lambda device, caches: Once())
+    found = running.first_step("opencl:0:0", 3)
+    assert (found["cold"], found["warm"]) == (9.0, 0.5) and found["process"] < 1
+
+
 def test_the_memory_that_is_needed():
     # Images, both rectified convolutions, the pooled image, Dense's rectified units and the logits, of two images; and
     # the parameters three times.
@@ -666,9 +750,11 @@ def test_the_checks_of_a_device(device, tiny, monkeypatch):
     monkeypatch.setattr(scaling, "HOST_STEPS", 3)
     monkeypatch.setattr(scaling, "_SETTLED", 1)
     monkeypatch.setattr(scaling, "_TURN_SECONDS", 0.001)
+    monkeypatch.setattr(scaling, "_ROUNDS", 2)
+    monkeypatch.setattr(scaling, "_EPOCHS", 2)
     # A whole run measures it: to compile all kernels anew takes seconds.
     steps = {device: {"cold": 9.0, "warm": 0.7, "process": 1.2}}
-    monkeypatch.setattr(scaling, "first_step", steps.__getitem__)
+    monkeypatch.setattr(scaling, "first_step", lambda name, turns: steps[name])
     found = list(scaling.checks(device))
     assert len({check.name for check in found}) == len(found) == 7
     assert all(math.isfinite(check.value) and check.detail for check in found)

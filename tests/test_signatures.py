@@ -61,6 +61,7 @@ OPTIONS = {
         ("-DCHUNK=4", "-DWORD=ulong", "-DRUN=1", "-DTILE=8", "-DLINE=8", "-DSTREAM=1"),
         ("-DCHUNK=4", "-DWORD=uint", "-DRUN=1", "-DTILE=16", "-DLINE=16", "-DSTREAM=0"),
     ],
+    "multiply_adds": [("-DWIDTH=16", "-DCHAINS=10"), ("-DWIDTH=1", "-DCHAINS=10")],
     "normalization": [
         ("-DCHUNK=4", "-DWIDTH=8", "-DCOLUMNS=9", "-DBY_COLUMN=0", "-DCENTRED=1", "-DMASKED=1"),
         ("-DCHUNK=4", "-DWIDTH=1", "-DCOLUMNS=1", "-DBY_COLUMN=1", "-DCENTRED=0", "-DMASKED=0"),

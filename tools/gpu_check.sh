@@ -48,7 +48,25 @@ step() {
 failed=0
 workers=()
 "$python" -P -c 'import xdist' 2> /dev/null && workers=(-n "$(($(nproc) > 8 ? 8 : $(nproc)))")
-step conform 37 "$python" -P -m refcnn conform --device "$name" --report "$output/conform" &
+# The cores are shared with the tests beside it. Without MPI the operations are dealt one by one, each to a process that
+# takes the next when it is done, and their reports merged.
+processes=$(($(nproc) > 5 ? $(nproc) / 2 : 2))
+conform() {
+    if "$python" -P -c 'import refcnn.parallel.starting as starting, mpi4py.MPI; starting.launcher(2)' 2> /dev/null; then
+        exec "$python" -P -m refcnn conform --device "$name" --report "$output/conform" --processes "$processes"
+    fi
+    "$python" -P -c 'from refcnn import rooms; print(*rooms.operations(), sep="\n")' |
+        xargs -P "$processes" -I{} sh -c '"$0" -P -m refcnn conform --device "$1" --operation "$2" --report "$3/$2" \
+            > "$3/$2.txt" 2>&1 || { status=$?; cat "$3/$2.txt"; exit "$status"; }' \
+            "$python" "$name" {} "$output/conform"
+    local status=$?
+    "$python" -P -m refcnn conform --merge --report "$output/conform" "$output/conform"/*/ | tail -n 5
+    return "$status"
+}
+mkdir -p "$output/conform"
+export -f conform
+export python name output processes
+step conform 37 bash -c conform &
 conform=$!
 cd "$checkout" || exit 2
 STOP_SIGNAL=INT REFCNN_TEST_DEVICES="${name#opencl:}" step tests 37 "$python" -m pytest -q "${workers[@]}" -p no:cacheprovider \

@@ -13,8 +13,8 @@ from ..tables import table
 from ..version import __version__
 from .measuring import ratio
 
-FORMAT = "refcnn bench 1"
-_RESULT_WIDTHS = (14, 7, 6, 7, 7)
+FORMAT = "refcnn bench 2"
+_RESULT_WIDTHS = (16, 7, 6, 7, 7)
 
 
 @dataclasses.dataclass
@@ -25,7 +25,10 @@ class Device:
     ----------
     name, about, kind : str
     gflops, bandwidth : float or None
-        The most that its own matrix product reached, in GFLOP/s, and its own elementwise kernels, in GB/s.
+        Its limits, as :mod:`.peaks` measures them: multiply-adds in registers, in GFLOP/s, and elementwise kernels, in
+        GB/s.
+    product_gflops : float or None
+        The most that its own matrix product reached.
     first_step : dict of str to float
         Seconds of the first training step in a new process, by ``cold`` (no compiled kernels are kept from before) and
         ``warm``.
@@ -38,6 +41,7 @@ class Device:
     kind: str
     gflops: float | None = None
     bandwidth: float | None = None
+    product_gflops: float | None = None
     first_step: dict = dataclasses.field(default_factory=dict)
     memory: dict = dataclasses.field(default_factory=dict)
 
@@ -52,10 +56,13 @@ class Result:
         ``networks``, ``grid``, ``batches``, ``sizes`` or ``file``.
     name, mode : str
     flop : int
+        Multiplications and additions of the formulas: those of the direct algorithm.
     times : dict of str to Times
         By the contestant's name.
     x : int
         The batch size or image size, where a curve is drawn over it.
+    done : dict of str to int
+        The multiplications and additions that each device really does; what rivals do is not known.
     """
 
     part: str
@@ -64,6 +71,7 @@ class Result:
     flop: int
     times: dict
     x: int = 0
+    done: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -133,7 +141,11 @@ def heading(board):
     for device in board.devices:
         lines.append(f"{device.name}: {device.about}")
         if device.gflops is not None:
-            lines.append(f"  matrix product {device.gflops:.0f} GFLOP/s, elementwise {device.bandwidth:.0f} GB/s")
+            lines += [
+                f"  peak: {device.gflops:.0f} GFLOP/s of multiply-adds in registers; matrix product "
+                f"{device.product_gflops:.0f} GFLOP/s, {device.product_gflops / device.gflops:.0%} of that",
+                f"  memory: {device.bandwidth:.0f} GB/s read and written by elementwise operations on long arrays",
+            ]
     return [*lines, *board.rivals, *board.missing]
 
 
@@ -142,16 +154,20 @@ def result_lines(board, result):
     rivals = [name for name in result.times if board.device(name) is None]
     if result.part == "file":
         return _file_lines(board, result, rivals)
-    rows = [("", "it/s", "spread", "GFLOP/s", "of peak", *(f"x {name}" for name in rivals))]
+    titles = "it/s", "spread", "GFLOP/s", "of peak", "direct-equivalent"
+    rows = [("", *titles, *(f"x {name}" for name in rivals))]
     for name, times in result.times.items():
         if not times.seconds:
             if times.error is not None or board.device(name) is not None:
                 rows.append((f"  {name}", f"failed: {times.error}"))
             continue
-        device, speed = board.device(name), result.flop / times.median / 1e9
-        share = f"{speed / device.gflops:.0%}" if device is not None and device.gflops else ""
+        device, direct = board.device(name), f"{result.flop / times.median / 1e9:.1f}"
+        speed = result.done[name] / times.median / 1e9 if name in result.done else None
+        done = "" if speed is None else f"{speed:.1f}"
+        share = f"{speed / device.gflops:.0%}" if device is not None and device.gflops and speed is not None else ""
         ratios = _ratios(result, times, rivals, device)
-        rows.append((f"  {name}", f"{1 / times.median:.4g}", f"{times.spread:.1%}", f"{speed:.1f}", share, *ratios))
+        label = ", ".join(filter(None, (f"  {name}", times.remark)))
+        rows.append((label, f"{1 / times.median:.4g}", f"{times.spread:.1%}", done, share, direct, *ratios))
     return [f"{result.name}, {result.mode}", *table(rows, least=_RESULT_WIDTHS)]
 
 

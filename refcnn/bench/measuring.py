@@ -86,9 +86,9 @@ def onnxruntime(device):
     return _opened(_command("onnxruntime_process"), device, processes.environment())
 
 
-def pytorch(python, device):
-    """Start PyTorch of a Python interpreter on ``cpu`` or ``cuda``."""
-    return _opened([python, str(_CONTESTANTS / "pytorch_process.py")], device)
+def pytorch(python, device, precision="float32"):
+    """Start PyTorch of a Python interpreter on ``cpu`` or ``cuda``, in ``float32`` or ``bfloat16``."""
+    return _opened([python, str(_CONTESTANTS / "pytorch_process.py"), precision], device)
 
 
 def _command(name):
@@ -109,10 +109,11 @@ def _opened(command, device, environment=None):
 
 @dataclasses.dataclass
 class Times:
-    """Seconds for one repetition of a workload, a number for each round."""
+    """Seconds for one repetition of a workload, a number for each round, and how the contestant does it."""
 
     seconds: list = dataclasses.field(default_factory=list)
     error: str | None = None
+    remark: str = ""
 
     @property
     def median(self):
@@ -161,7 +162,8 @@ def measure(contestants, workload, rounds, seconds, tick=lambda: None):
     for contestant in contestants:
         times[contestant.name] = Times()
         try:
-            found = contestant.ask("prepare", workload=workload.description)["parameters"]
+            answer = contestant.ask("prepare", workload=workload.description)
+            found, times[contestant.name].remark = answer["parameters"], answer["remark"]
             parameters = found if parameters is None else parameters
             if found != parameters:
                 raise ContestantError(f"it has {found} parameters, others {parameters}: that is another computation.")

@@ -11,9 +11,10 @@ import types
 from ..backend import results_of, use_backend
 from ..opencl.backend import OpenCL
 from ..tables import table
-from .workloads import backward_flop, flop
+from .arithmetic import by_algorithm, by_formula
 
 OTHER = "other"
+_DIRECT = "direct: direct-equivalent GFLOP/s, by the formula, where an algorithm does less."
 
 
 @dataclasses.dataclass
@@ -43,7 +44,9 @@ class Operation:
     label : str
         Such as ``conv2d backward 64x32x28x28``.
     flop : int
-        Of its formula, whatever the algorithm.
+        Multiplications and additions that are really done, by the algorithm that the device takes.
+    direct_flop : int
+        Those of its formula, whatever the algorithm.
     bytes : int
         Of its inputs and results, each counted once.
     kernels : dict of str to Kernel
@@ -51,6 +54,7 @@ class Operation:
 
     label: str
     flop: int = 0
+    direct_flop: int = 0
     bytes: int = 0
     kernels: dict = dataclasses.field(default_factory=dict)
 
@@ -146,9 +150,10 @@ class _Labelled(OpenCL):
             y, saved, *more = forward(*arrays, **attributes)
         results = results_of(y)
         cost.bytes = _bytes((*arrays, *results))
-        cost.flop = flop(stem, arrays, attributes)
+        done, direct = by_algorithm(self.device, stem, arrays, attributes), by_formula(stem, arrays, attributes)
+        cost.flop, cost.direct_flop = done.forward, direct.forward
         # Kept with what forward saved, so that its id stays its own.
-        self._of_forward[id(saved)] = saved, cost
+        self._of_forward[id(saved)] = saved, cost.bytes, done, direct
         for result in results:
             if getattr(result, "pending", None) is not None:
                 # It is launched when another operation needs it, and yet for this one.
@@ -168,12 +173,12 @@ class _Labelled(OpenCL):
             return run(*arguments)
 
     def _backward(self, stem, backward, dy, saved, needs, **attributes):
-        _, forward = self._of_forward.pop(id(saved))
+        _, of_forward, done, direct = self._of_forward.pop(id(saved))
         cost = self._cost(f"{stem} backward", results_of(dy)[0])
         with self._during(cost):
             gradients = backward(dy, saved, needs, **attributes)
-        cost.bytes = forward.bytes + _bytes(gradients)
-        cost.flop = backward_flop(forward.flop, needs)
+        cost.bytes = of_forward + _bytes(gradients)
+        cost.flop, cost.direct_flop = done.backward(needs), direct.backward(needs)
         return gradients
 
     def _cost(self, name, array):
@@ -260,11 +265,11 @@ def lines(found, gflops, bandwidth, width=None):
     ----------
     found : Profile
     gflops, bandwidth : float
-        The device's limits, in GFLOP/s and GB/s.
+        The device's limits, in GFLOP/s and GB/s, as :mod:`.peaks` measures them.
     width : int, optional
         As in :func:`refcnn.tables.table`.
     """
-    rows = [("operation and kernel", "launches", "ms", "MFLOP", "MB", "GFLOP/s", "GB/s", "of limit")]
+    rows = [("operation and kernel", "launches", "ms", "MFLOP", "MB", "GFLOP/s", "direct", "GB/s", "of limit")]
     for operation in found.operations:
         seconds = operation.seconds
         known = operation.bytes > 0
@@ -276,15 +281,17 @@ def lines(found, gflops, bandwidth, width=None):
                 f"{operation.flop / 1e6:.1f}" if operation.flop else "",
                 f"{operation.bytes / 1e6:.2f}" if known else "",
                 f"{operation.flop / seconds / 1e9:.1f}" if operation.flop else "",
+                f"{operation.direct_flop / seconds / 1e9:.1f}" if operation.direct_flop != operation.flop else "",
                 f"{operation.bytes / seconds / 1e9:.1f}" if known else "",
                 f"{operation.limit(gflops, bandwidth) / seconds:.0%}" if known else "",
             )
         )
         for kernel in operation.kernels.values():
-            rows.append((f"  {kernel.name}", f"{kernel.launches:g}", f"{kernel.seconds * 1e3:.3f}", *[""] * 5))
+            rows.append((f"  {kernel.name}", f"{kernel.launches:g}", f"{kernel.seconds * 1e3:.3f}", *[""] * 6))
     kernels = math.fsum(operation.seconds for operation in found.operations)
     return [
         *table(rows, width=width),
+        *([_DIRECT] if any(operation.direct_flop != operation.flop for operation in found.operations) else []),
         f"A step takes {found.step * 1e3:.2f} ms, its kernels {kernels * 1e3:.2f} ms. The host needs "
         f"{found.host * 1e3:.2f} ms to queue {found.launches:g} launches, "
         f"{found.host / found.launches * 1e6:.0f} us each.",

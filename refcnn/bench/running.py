@@ -2,12 +2,14 @@
 
 import dataclasses
 import importlib.util
+import math
 import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from ..backend import find
 from ..errors import BackendError
 from . import measuring, workloads
 from .board import Board, Device, Result
@@ -38,6 +40,8 @@ class Options:
         Also measure over batch and image sizes.
     torch_python : str or None
         The Python interpreter that has PyTorch; None: there is none.
+    bfloat16 : bool
+        Also measure PyTorch in bfloat16, as a rival of its own.
     file : str or None
         An ONNX file, which is measured beside onnxruntime in the place of all else.
     batches : sequence of int
@@ -52,6 +56,7 @@ class Options:
     rounds: int = 7
     curves: bool = False
     torch_python: str | None = None
+    bfloat16: bool = False
     file: str | None = None
     batches: tuple = ()
     shapes: dict = dataclasses.field(default_factory=dict)
@@ -97,8 +102,6 @@ def device_names(wanted=()):
 
 
 def _find(name):
-    from ..backend import find
-
     backend = find(name)
     if not hasattr(backend, "device"):
         raise BackendError(f"{name} is no OpenCL device: name one of those that 'refcnn devices' lists.")
@@ -171,18 +174,13 @@ def _groups(names, options, board, opened):
             process = measuring.refcnn(name)
             opened.append(process)
             # A file is no matter of them, and the memory that it takes is not to be hidden by theirs.
-            peaks = process.ask("peaks") if options.file is None else dict.fromkeys(("gflops", "bandwidth"))
+            peaks = process.ask("peaks") if options.file is None else {}
         except ContestantError as error:
             raise BackendError(f"{name} cannot be measured: {error}") from error
-        board.devices.append(Device(process.name, process.about, process.kind, peaks["gflops"], peaks["bandwidth"]))
+        board.devices.append(Device(process.name, process.about, process.kind, **peaks))
         groups.setdefault("cuda" if process.kind == "gpu" else "cpu", []).append(process)
     for kind, contestants in groups.items():
-        for rival, start in (
-            ("PyTorch", lambda kind=kind: _pytorch(options.torch_python, kind)),
-            ("onnxruntime", lambda kind=kind: measuring.onnxruntime(kind)),
-        ):
-            if options.file is not None and rival != "onnxruntime":
-                continue
+        for rival, start in _rivals(options, kind):
             try:
                 process = start()
             except ContestantError as error:
@@ -194,10 +192,19 @@ def _groups(names, options, board, opened):
     return groups
 
 
-def _pytorch(python, kind):
+def _rivals(options, kind):
+    """Yield (name, what starts it) for each rival on devices of a kind."""
+    if options.file is None:
+        yield "PyTorch", lambda: _pytorch(options.torch_python, kind, "float32")
+        if options.bfloat16:
+            yield "PyTorch in bfloat16", lambda: _pytorch(options.torch_python, kind, "bfloat16")
+    yield "onnxruntime", lambda: measuring.onnxruntime(kind)
+
+
+def _pytorch(python, kind, precision):
     if python is None:
         raise ContestantError('it is not installed; pip install "refcnn[bench]", or name a Python with --torch-python')
-    return measuring.pytorch(python, kind)
+    return measuring.pytorch(python, kind, precision)
 
 
 def _plan(book, options):
@@ -238,7 +245,8 @@ def _measure_group(contestants, plan, options, board, progress):
     for part, x, workload in plan:
         able = [one for one in contestants if not (one.name == "onnxruntime" and workload.mode == "training")]
         times = measuring.measure(able, workload, options.rounds, options.turn_seconds, progress.turn)
-        result = Result(part, workload.name, workload.mode, workload.flop, times, x)
+        done = {one.name: workload.flop_on(find(one.name).device) for one in able if board.device(one.name) is not None}
+        result = Result(part, workload.name, workload.mode, workload.flop, times, x, done)
         board.results.append(result)
         for contestant in able:
             device = board.device(contestant.name)
@@ -247,8 +255,14 @@ def _measure_group(contestants, plan, options, board, progress):
         progress.result(board, result)
 
 
-def first_step(device):
+def first_step(device, turns=1):
     """Return the seconds of the chapter's first training step in a new process, with no kernels kept and with all.
+
+    Parameters
+    ----------
+    device : str
+    turns : int
+        Processes with all kernels kept, of which the least counts.
 
     Returns
     -------
@@ -265,13 +279,14 @@ def first_step(device):
         }
         workload = workloads.Book(folder).network("chapter", "training")
         found = {}
-        for key in ("cold", "warm"):
+        for key in ("cold", *("warm",) * turns):
             os.makedirs(caches["POCL_CACHE_DIR"], exist_ok=True)
             start = time.perf_counter()
             process = measuring.refcnn(device, caches)
             try:
-                found[key] = process.ask("prepare", workload=workload.description)["seconds"]
-                found["process"] = time.perf_counter() - start
+                seconds = process.ask("prepare", workload=workload.description)["seconds"]
+                taken = {key: seconds, "process": time.perf_counter() - start}
+                found |= {name: min(found.get(name, math.inf), seconds) for name, seconds in taken.items()}
             finally:
                 process.stop()
     return found

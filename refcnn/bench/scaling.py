@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,12 +24,15 @@ HOST_STEPS = 10_000
 # Steps after which everything that is made once has been made.
 _SETTLED = 1000
 MOST_HOST_GROWTH = 0.01
-# Of these many turns of so many seconds the fastest tells the time of a step.
-_TURNS, _TURN_SECONDS = 5, 0.1
+# Sizes that are compared take turns of so many seconds, in so many rounds.
+_ROUNDS, _TURN_SECONDS = 11, 0.1
 MOST_EPOCH = 1.05
 _EPOCH_STEPS = {"cpu": 60, "gpu": 1000}
+# Epochs, each followed by as many steps.
+_EPOCHS = 7
 MOST_IMPORT_SECONDS = 0.2
 MOST_FIRST_STEP_SECONDS = 1.5
+_FIRST_STEPS = 3
 
 
 @dataclasses.dataclass
@@ -68,8 +72,10 @@ def checks(device):
         ``opencl:PLATFORM:DEVICE``
     """
     yield import_time()
-    step = first_step(device)
-    detail = f"cold {step['cold']:.2f} s; from the start of the process {step['process']:.2f} s"
+    step = first_step(device, _FIRST_STEPS)
+    detail = (
+        f"the least of {_FIRST_STEPS}; cold {step['cold']:.2f} s; from the start of the process {step['process']:.2f} s"
+    )
     yield Check("first training step, warm caches, s", step["warm"], MOST_FIRST_STEP_SECONDS, detail)
     with tempfile.TemporaryDirectory(prefix="refcnn-bench-") as folder:
         book = workloads.Book(folder)
@@ -101,17 +107,37 @@ def _in_one_process(device, book):
 
 
 def _growth(name, process, plan):
-    seconds = [_least_step(process, workload) for _, workload in plan]
-    detail = ", ".join(f"{size}: {1e3 * each:.1f} ms" for (size, _), each in zip(plan, seconds, strict=True))
-    return Check(f"{name}, exponent", exponent([size for size, _ in plan], seconds), MOST_EXPONENT, detail)
+    """Measure how the time of a step grows over sizes that take turns, so that a noisy machine hits all alike."""
+    sizes, counts = [str(size) for size, _ in plan], {}
+    for size, (_, workload) in zip(sizes, plan, strict=True):
+        process.ask("prepare", workload=workload.description)
+        process.ask("keep", name=size)
+        counts[size] = max(1, round(_TURN_SECONDS / (process.ask("run", count=2)["seconds"] / 2)))
+    rounds = []
+    for number in range(_ROUNDS):
+        found = {}
+        # Up and down: what becomes faster or slower steadily is no growth.
+        for size in sizes if number % 2 == 0 else sizes[::-1]:
+            process.ask("resume", name=size)
+            found[size] = process.ask("run", count=counts[size])["seconds"] / counts[size]
+        rounds.append([found[size] for size in sizes])
+    process.ask("forget")
+    return growth(f"{name}, exponent", [size for size, _ in plan], rounds)
 
 
-def _least_step(process, workload):
-    """Return the seconds of a step, the least of some turns."""
-    process.ask("prepare", workload=workload.description)
-    once = process.ask("run", count=2)["seconds"] / 2
-    count = max(1, round(_TURN_SECONDS / once))
-    return min(process.ask("run", count=count)["seconds"] / count for _ in range(_TURNS))
+def growth(name, sizes, rounds):
+    """Return the check of an exponent: the median of those of the rounds.
+
+    Parameters
+    ----------
+    name : str
+    sizes : sequence of int
+    rounds : sequence of sequence of float
+        For each round the seconds of each size.
+    """
+    medians = (statistics.median(seconds) for seconds in zip(*rounds, strict=True))
+    detail = ", ".join(f"{size}: {1e3 * seconds:.1f} ms" for size, seconds in zip(sizes, medians, strict=True))
+    return Check(name, statistics.median(exponent(sizes, seconds) for seconds in rounds), MOST_EXPONENT, detail)
 
 
 def memory(device, book):
@@ -144,14 +170,15 @@ def needed_bytes(model, image_shape, batch):
 
 
 def epoch(process, book, steps):
-    """Compare the time of an epoch of 'refcnn train' with so many steps whose data are at hand."""
-    step = _least_step(process, book.network("chapter", "training"))
+    """Compare epochs of 'refcnn train' with as many steps whose data are at hand, in turns."""
+    process.ask("prepare", workload=book.network("chapter", "training").description)
     with tempfile.TemporaryDirectory(prefix="refcnn-bench-") as folder:
-        taken = process.ask("epoch", steps=steps, batch=workloads.CHAPTER_BATCH, folder=folder)["seconds"]
-    # Again, for the machine may have become faster or slower.
-    step = min(step, _least_step(process, book.network("chapter", "training")))
-    detail = f"{steps} steps of {step * 1e3:.2f} ms, an epoch of them {taken:.2f} s"
-    return Check("epoch over its steps", taken / steps / step, MOST_EPOCH, detail)
+        found = process.ask("epochs", rounds=_EPOCHS, steps=steps, batch=workloads.CHAPTER_BATCH, folder=folder)
+    epochs, alone = (measuring.Times(found[name]) for name in ("epochs", "steps"))
+    detail = (
+        f"{steps} steps take {alone.median:.3f} s, an epoch of them {epochs.median:.3f} s, the medians of {_EPOCHS}"
+    )
+    return Check("epoch over its steps", measuring.ratio(alone, epochs), MOST_EPOCH, detail)
 
 
 def host_memory(process, book):

@@ -6,9 +6,9 @@ import time
 from ..errors import BackendError
 from ..opencl import variants
 from ..opencl.convolution import choice, tuning
+from ..opencl.convolution.choice import DIRECTIONS
 from . import batches, workloads
 
-DIRECTIONS = ("forward", "backward_x", "backward_w")
 _NEEDS = {"backward_x": (True, False, False), "backward_w": (False, True, True)}
 _ROUNDS = 5
 # A variant so many times slower at its first turn than the best one so far gets no other.

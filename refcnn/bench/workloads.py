@@ -16,6 +16,7 @@ from ..stored import Stored
 from ..tape import tape
 from ..variable import Variable
 from . import batches
+from .arithmetic import Passes, Shape, shapes_of
 
 MODES = ("training", "inference")
 CHAPTER_IMAGE = (1, 28, 28)
@@ -36,21 +37,30 @@ class Workload:
         What is computed, such as ``chapter, batch 64``.
     mode : str
         ``training`` or ``inference``; of a convolution, forward and backward, or forward alone.
-    flop : int
-        Multiplications and additions of the formulas, whatever algorithm a contestant uses.
     description : dict
         What contestants are told; JSON can hold it.
+    passes : sequence of Passes
+        Those of its operations; empty where they are not known.
     """
 
     name: str
     mode: str
-    flop: int
     description: dict
+    passes: tuple = ()
 
     @property
     def label(self):
         """The name with the mode."""
         return f"{self.name}, {self.mode}"
+
+    @property
+    def flop(self):
+        """Multiplications and additions of the formulas, whatever algorithm a contestant uses."""
+        return sum(one.formula_flop for one in self.passes)
+
+    def flop_on(self, device):
+        """Return those that a device of refcnn's really does, by the algorithms that it takes."""
+        return sum(one.algorithm_flop(device) for one in self.passes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +151,8 @@ class Book:
             "onnx": file,
             "parameters": _parameters(built),
         }
-        return Workload(f"{name}, batch {batch}", mode, batch * network_flop(nodes, mode), description)
+        passes = tuple(_passes(node, batch, mode) for node in nodes)
+        return Workload(f"{name}, batch {batch}", mode, description, passes)
 
     def layer(self, layer, mode):
         """Return the workload of a layer of the grid."""
@@ -157,9 +168,10 @@ class Book:
             "onnx": self._onnx(geometry, built, geometry.x_shape[1:]),
             "parameters": _parameters(built),
         }
-        forward = layer_flop(geometry)
-        gradients = backward_flop(forward, (True, True)) if mode == "training" else 0
-        return Workload(layer.name, mode, forward + gradients, description)
+        inputs = Shape(geometry.x_shape), Shape(geometry.w_shape)
+        needs = (True, True) if mode == "training" else ()
+        passes = Passes(geometry.operation, inputs, attributes(geometry), needs)
+        return Workload(layer.name, mode, description, (passes,))
 
     def file(self, file, batch, shapes):
         """Return the workload of an ONNX file.
@@ -183,7 +195,7 @@ class Book:
             "inputs": [dataclasses.asdict(entry) for entry in inputs],
             "parameters": file.elements,
         }
-        return Workload(f"{Path(file.path).stem}, batch {batch}", "inference", 0, description)
+        return Workload(f"{Path(file.path).stem}, batch {batch}", "inference", description)
 
     def _onnx(self, key, model, image_shape):
         """Return the path of a model's ONNX file, which is written without a proof: only its speed matters here."""
@@ -234,50 +246,22 @@ def layer_flop(geometry):
     return find(geometry.x_shape, geometry.w_shape, **attributes(geometry))
 
 
-def flop(operation, inputs, attributes):
-    """Return the multiplications and additions of an operation's forward pass, by its formula.
-
-    Parameters
-    ----------
-    operation : str
-    inputs : sequence
-        What has a ``shape``, or None.
-    attributes : dict
-    """
-    return rooms.trait(rooms.LAYERS, operation, "flop")(*_shapes(inputs), **attributes)
+def _passes(node, batch, mode):
+    """Return the passes of a recorded operation at another batch size."""
+    inputs = tuple(None if entry is None else Shape(_of_batch(entry, batch)) for entry in node.inputs)
+    needs = tuple(entry is not None and entry.requires_grad for entry in node.inputs) if mode == "training" else ()
+    return Passes(node.operation, inputs, node.attributes, needs)
 
 
-def backward_flop(forward, needs):
-    """Return those of its gradients: as many as forward for each factor whose gradient is needed.
-
-    Parameters
-    ----------
-    forward : int
-    needs : sequence of bool
-        Whose gradients are needed; the factors of the products are the first two inputs.
-    """
-    return forward * sum(needs[:2])
-
-
-def network_flop(nodes, mode):
-    """Return the multiplications and additions of a network's recorded operations for one image."""
-    total = 0
-    for node in nodes:
-        forward = node.flop()
-        needs = [entry is not None and entry.requires_grad for entry in node.inputs]
-        total += forward + (backward_flop(forward, needs) if mode == "training" else 0)
-    return total
+def _of_batch(entry, batch):
+    return entry.shape if _is_stored(entry) else (batch, *entry.shape[1:])
 
 
 def geometry_of(node, batch=1):
     """Return by what the variants of a recorded operation are chosen at another batch size, or None."""
-    x, *others = _shapes(node.inputs)
+    x, *others = shapes_of(node.inputs)
     find = rooms.trait(rooms.OPENCL, node.operation, "tuned_geometry")
     return find(((batch, *x[1:]), *others), node.attributes)
-
-
-def _shapes(inputs):
-    return [None if entry is None else entry.shape for entry in inputs]
 
 
 def _steps(nodes):
@@ -288,7 +272,7 @@ def _steps(nodes):
     steps, numbers = [], {}
     for node in nodes:
         inputs = [numbers.get(id(entry), -1) for entry in node.inputs if not _is_stored(entry)]
-        shapes = _shapes(entry for entry in node.inputs if _is_stored(entry))
+        shapes = shapes_of(entry for entry in node.inputs if _is_stored(entry))
         attributes = {key: value for key, value in node.attributes.items() if key not in _OF_RANDOM_NUMBERS}
         numbers |= {id(result): len(steps) for result in node.results() if result is not None}
         steps.append((node.operation, inputs, shapes, attributes))

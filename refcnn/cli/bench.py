@@ -53,6 +53,7 @@ from .shapes import InputShape
     "times.  [default: 3x224x224 for images]",
 )
 @click.option("--torch-python", metavar="PATH", help="The Python interpreter that has PyTorch, if not this one.")
+@click.option("--bfloat16", is_flag=True, help="Also measure PyTorch in bfloat16, in a row of its own.")
 @click.option("--json", "json_file", metavar="FILE", help="Write all that was measured.")
 @click.option("--plot", metavar="FILE.png", help="Also measure over batch and image sizes, and draw the throughput.")
 @click.option(
@@ -73,9 +74,11 @@ from .shapes import InputShape
 def command(is_over_ranks, processes, **options):
     """Measure training, inference and convolution layers beside PyTorch and onnxruntime, turn by turn.
 
-    Everyone has as many threads as there are cores. "of peak" is the share of what the device's own matrix product
-    reaches, by the operations of the formulas: Winograd's algorithm needs fewer and can exceed it. Ctrl-C ends the run
-    and shows what was measured. Exit status 1 if --scaling finds a limit exceeded.
+    Everyone has as many threads as there are cores. "GFLOP/s" are the multiplications and additions that refcnn really
+    does, of whatever algorithm, and "of peak" is their share of what the device does in registers alone. What others do
+    is not known: "direct-equivalent" are the GFLOP/s of the formula, which Winograd's algorithm beats by doing less.
+    Behind PyTorch's name stands which layout of images was the faster, NCHW or NHWC. Ctrl-C ends the run and shows what
+    was measured. Exit status 1 if --scaling finds a limit exceeded.
     """
     if is_over_ranks:
         _over_ranks(processes, **options)
@@ -110,7 +113,9 @@ def _sums(ranks, devices, rounds, seconds, json_file):
         click.echo(f"The measurements are in {json_file}.")
 
 
-def _measure(devices, quick, rounds, parts, file, batches, shapes, torch_python, json_file, plot, profile, scaling):
+def _measure(
+    devices, quick, rounds, parts, file, batches, shapes, torch_python, bfloat16, json_file, plot, profile, scaling
+):
     from ..bench import board as boards
     from ..bench import running
     from ..interruption import exit_status, stop_if_asked
@@ -118,8 +123,8 @@ def _measure(devices, quick, rounds, parts, file, batches, shapes, torch_python,
     if profile and scaling:
         raise click.UsageError("--profile and --scaling are two measurements: give one of them.")
     if profile or scaling:
-        for option, value in {"--json": json_file, "--plot": plot}.items():
-            if value is not None:
+        for option, value in {"--json": json_file, "--plot": plot, "--bfloat16": bfloat16}.items():
+            if value:
                 raise click.UsageError(f"{option} is for the scoreboard: leave it out, or --profile and --scaling.")
         if file is not None and scaling:
             raise click.UsageError("--scaling is of refcnn's own networks: leave it out, or --model.")
@@ -135,6 +140,8 @@ def _measure(devices, quick, rounds, parts, file, batches, shapes, torch_python,
         _refuse_what_is_of_a_file(batches, shapes)
     if file is not None and (plot is not None or parts):
         raise click.UsageError("--part and --plot are for the scoreboard: leave them out, or --model.")
+    if file is not None and bfloat16:
+        raise click.UsageError("PyTorch reads no ONNX file: leave out --bfloat16, or --model.")
     _find_out_whether_it_can_be_saved(json_file, plot)
     options = running.Options(
         devices=device_names(devices),
@@ -143,6 +150,7 @@ def _measure(devices, quick, rounds, parts, file, batches, shapes, torch_python,
         rounds=rounds or (5 if quick else 7),
         curves=plot is not None,
         torch_python=torch_python or running.find_torch_python(),
+        bfloat16=bfloat16,
         file=file,
         batches=batches,
         shapes=dict(shapes),
@@ -201,7 +209,10 @@ def _profile(names, file, batches, shapes):
     for name in names:
         for found in running.profiles(name, file, batches, shapes, terminal_width()):
             click.echo(f"{name}: {found['about']}")
-            click.echo(f"  {found['label']}; limits {found['gflops']:.0f} GFLOP/s, {found['bandwidth']:.0f} GB/s")
+            click.echo(
+                f"  {found['label']}; limits: {found['gflops']:.0f} GFLOP/s of multiply-adds in registers, "
+                f"{found['bandwidth']:.0f} GB/s by elementwise operations on long arrays"
+            )
             for line in found["lines"]:
                 click.echo(line)
 

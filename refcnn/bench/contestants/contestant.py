@@ -9,19 +9,21 @@ import time
 class Contestant:
     """Base class of the contestants: methods answer requests, arguments and results being what JSON can hold.
 
-    ``step`` does a workload once, and ``finish`` waits until all that was begun is done.
+    ``step`` does a workload once, and ``finish`` waits until all that was begun is done. ``remark`` is what tables say
+    of how it does it, where it has a choice.
     """
 
     step = finish = None
+    remark = ""
 
     def prepare(self, workload):
-        """Make a workload ready, do it once, and return the seconds that this took and the number of parameters."""
+        """Make a workload ready, do it once, and return the seconds of that, the number of parameters and a remark."""
         start = time.perf_counter()
         self.step = self.finish = None
         parameters = self.make(workload)
         self.step()
         self.finish()
-        return {"seconds": time.perf_counter() - start, "parameters": parameters}
+        return {"seconds": time.perf_counter() - start, "parameters": parameters, "remark": self.remark}
 
     def make(self, workload):
         """Set ``step`` and ``finish`` for a workload and return the number of its parameters."""

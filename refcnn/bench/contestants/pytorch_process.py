@@ -1,6 +1,11 @@
-"""PyTorch in eager mode and float32: a process of any Python that has PyTorch, without refcnn."""
+"""PyTorch in eager mode: a process of any Python that has PyTorch, without refcnn.
+
+It computes in float32, or in ``bfloat16`` if that is its argument.
+"""
 
 import importlib.util
+import sys
+import time
 from pathlib import Path
 
 import torch
@@ -24,8 +29,23 @@ batches = _load(_BENCH / "batches.py")
 contestant = _load(_CONTESTANTS / "contestant.py")
 
 
+#: How images lie in memory, by the usual names: channel by channel, as a rule, or pixel by pixel.
+_FORMATS = {"NCHW": "contiguous_format", "NHWC": "channels_last"}
+# Each format has so many turns of about so many seconds, of which the fastest counts.
+_TURNS, _TURN_SECONDS = 5, 0.04
+
+
 class PyTorch(contestant.Contestant):
-    """PyTorch on the device that ``open`` names, ``cpu`` or ``cuda``."""
+    """PyTorch on the device that ``open`` names, ``cpu`` or ``cuda``, with images in the format that is the faster.
+
+    Parameters
+    ----------
+    precision : str
+        ``float32`` or ``bfloat16``, in which networks are trained with parameters in float32, as is usual.
+    """
+
+    def __init__(self, precision="float32"):
+        self.precision = precision
 
     def open(self, device, threads):
         """Choose the device and the number of threads."""
@@ -41,7 +61,11 @@ class PyTorch(contestant.Contestant):
         else:
             name = f"{torch.get_num_threads()} threads"
             self.finish_device = lambda: None
-        return {"name": "PyTorch", "about": f"PyTorch {torch.__version__} on {device} ({name})", "kind": device}
+        self.dtype = getattr(torch, self.precision)
+        version, formats = f"PyTorch {torch.__version__}", " and ".join(_FORMATS)
+        about = f"{version} in {self.precision} on {device} ({name}), the faster of {formats}"
+        own = "PyTorch" if self.precision == "float32" else f"PyTorch {self.precision}"
+        return {"name": own, "about": about, "kind": device}
 
     def memory(self):
         """Return the bytes of the device's memory that were held at most since the last workload was made."""
@@ -53,15 +77,41 @@ class PyTorch(contestant.Contestant):
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-        model = {"network": self._network, "convolution": self._convolution}[workload["kind"]](**workload)
+        find, steps = {"network": self._network, "convolution": self._convolution}[workload["kind"]], {}
+        for name, memory_format in _FORMATS.items():
+            model, steps[name] = find(getattr(torch, memory_format), **workload)
+        self.remark = self._fastest(steps)
+        self.step = steps[self.remark]
         return sum(parameter.numel() for parameter in model.parameters())
 
-    def _tensor(self, array):
-        return torch.from_numpy(array).to(self.device)
+    def _fastest(self, steps):
+        """Return the name of the step that takes the least time; they take turns."""
+        for step in steps.values():
+            self._seconds(step, 2)
+        counts = {name: max(1, round(_TURN_SECONDS / self._seconds(step, 1))) for name, step in steps.items()}
+        least = dict.fromkeys(steps, float("inf"))
+        for _ in range(_TURNS):
+            for name, step in steps.items():
+                least[name] = min(least[name], self._seconds(step, counts[name]) / counts[name])
+        return min(least, key=least.get)
 
-    def _network(self, mode, steps, image_shape, batch, places, **_):
+    def _seconds(self, step, count):
+        self.finish()
+        start = time.perf_counter()
+        for _ in range(count):
+            step()
+        self.finish()
+        return time.perf_counter() - start
+
+    def _tensor(self, array, **format):
+        return torch.from_numpy(array).to(self.device, **format)
+
+    def _network(self, memory_format, mode, steps, image_shape, batch, places, **_):
         torch.manual_seed(0)
-        model = _Network(steps).to(self.device)
+        of_images = {"memory_format": memory_format}
+        if mode == "inference":
+            of_images["dtype"] = self.dtype
+        model = _Network(steps).to(self.device, **of_images)
         images, labels = batches.images(batch, image_shape), batches.labels(batch, places)
         numbers = batches.endless()
         if mode == "inference":
@@ -69,10 +119,9 @@ class PyTorch(contestant.Contestant):
 
             def infer():
                 with torch.inference_mode():
-                    return model(self._tensor(images[next(numbers)])).cpu().numpy()
+                    return model(self._tensor(images[next(numbers)], **of_images)).float().cpu().numpy()
 
-            self.step = infer
-            return model
+            return model, infer
         optimizer = torch.optim.SGD(
             model.parameters(), lr=batches.LEARNING_RATE, momentum=batches.MOMENTUM, nesterov=True
         )
@@ -80,19 +129,21 @@ class PyTorch(contestant.Contestant):
         def train():
             number = next(numbers)
             optimizer.zero_grad(set_to_none=True)
-            loss = nn.functional.cross_entropy(model(self._tensor(images[number])), self._tensor(labels[number]))
+            x, targets = self._tensor(images[number], **of_images), self._tensor(labels[number])
+            with torch.autocast(self.device.type, self.dtype, enabled=self.precision != "float32"):
+                loss = nn.functional.cross_entropy(model(x), targets)
             loss.backward()
             optimizer.step()
             return loss.item()
 
-        self.step = train
-        return model
+        return model, train
 
-    def _convolution(self, mode, operation, x_shape, w_shape, stride, padding, dilation, groups, **_):
+    def _convolution(self, memory_format, mode, operation, x_shape, w_shape, stride, padding, dilation, groups, **_):
+        format = {"memory_format": memory_format, "dtype": self.dtype}
         attributes = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         shapes = w_shape, (1, w_shape[0], 1, 1)
-        modules = nn.Sequential(*_modules(operation, shapes, attributes)).to(self.device)
-        x = self._tensor(batches.random(x_shape)).requires_grad_()
+        modules = nn.Sequential(*_modules(operation, shapes, attributes)).to(self.device, **format)
+        x = self._tensor(batches.random(x_shape), **format).requires_grad_()
         wanted = [x, *modules.parameters()]
         dy = torch.rand_like(modules(x))
 
@@ -100,8 +151,7 @@ class PyTorch(contestant.Contestant):
             with torch.inference_mode():
                 modules(x)
 
-        self.step = forward if mode == "inference" else lambda: torch.autograd.grad(modules(x), wanted, dy)
-        return modules
+        return modules, forward if mode == "inference" else lambda: torch.autograd.grad(modules(x), wanted, dy)
 
 
 class _Network(nn.Module):
@@ -234,4 +284,4 @@ def _alike(padding):
 
 
 if __name__ == "__main__":
-    answering.Parent().serve(PyTorch())
+    answering.Parent().serve(PyTorch(*sys.argv[1:]))

@@ -10,6 +10,7 @@ import refcnn as rm
 from ... import npz
 from ...answering import Parent
 from ...backend import use_backend
+from ...fitting.callbacks import Callback
 from ...mode import recording
 from ...runs import training
 from .. import batches, workloads
@@ -18,6 +19,9 @@ from .contestant import Contestant
 
 class Refcnn(Contestant):
     """refcnn on the backend that ``open`` names."""
+
+    def __init__(self):
+        self._kept = {}
 
     def open(self, device, threads):
         """Choose a backend; ``threads`` is the runtime's own affair."""
@@ -28,20 +32,49 @@ class Refcnn(Contestant):
         return about
 
     def peaks(self):
-        """Return the most GFLOP/s of the device's own matrix product and GB/s of its elementwise kernels."""
+        """Return the device's limits, in GFLOP/s and GB/s, and what its own matrix product reaches."""
         from .. import peaks
 
-        return {"gflops": peaks.matrix_product(self.backend), "bandwidth": peaks.elementwise(self.backend)}
+        return self._limits() | {"product_gflops": peaks.matrix_product(self.backend)}
+
+    def _limits(self):
+        from .. import peaks
+
+        return {"gflops": peaks.multiply_adds(self.backend), "bandwidth": peaks.elementwise(self.backend)}
 
     def profile(self, width):
         """Return where the time of the workload's steps goes, as text in lines of that width and as data."""
         from .. import profiling
 
-        found, limits = profiling.profile(self.backend, self.begin), self.peaks()
+        found, limits = profiling.profile(self.backend, self.begin), self._limits()
         return {"lines": profiling.lines(found, **limits, width=width), "profile": dataclasses.asdict(found), **limits}
 
-    def epoch(self, steps, batch, folder):
-        """Return the seconds of the second epoch that 'refcnn train' takes over so many batches of random images."""
+    def keep(self, name):
+        """Keep the workload that was prepared last under a name, while others are prepared."""
+        self._kept[name] = self.step
+        return {}
+
+    def resume(self, name):
+        """Let :meth:`run` do one that is kept."""
+        self.step = self._kept[name]
+        return {}
+
+    def forget(self):
+        """Let go of those that are kept."""
+        self._kept.clear()
+        return {}
+
+    def epochs(self, rounds, steps, batch, folder):
+        """Return the seconds of epochs that 'refcnn train' takes over so many batches of random images.
+
+        After each of them the prepared workload is done as often as an epoch has batches, so that the machine's state
+        is the same for both.
+
+        Returns
+        -------
+        dict of str to list of float
+            ``epochs`` and ``steps``, of each as many as there are rounds. The first epoch is none of them.
+        """
         validation = 100
         count = steps * batch + validation
         x = np.random.default_rng(0).integers(0, 256, (count, 28, 28), dtype=np.uint8)
@@ -51,7 +84,7 @@ class Refcnn(Contestant):
             {
                 "data": f"{folder}/data.npz",
                 "model": "chapter",
-                "epochs": 2,
+                "epochs": 1 + rounds,
                 "batch_size": batch,
                 "optimizer": "momentum",
                 "lr": 1e-4,
@@ -60,8 +93,10 @@ class Refcnn(Contestant):
             },
             f"{folder}/run",
         )
+        beside = _Beside(lambda: self.run(steps)["seconds"])
+        session.loop.callbacks.append(beside)
         session.finish(lambda line: None)
-        return {"seconds": session.history[-1]["seconds"]}
+        return {"epochs": [row["seconds"] for row in session.history[1:]], "steps": beside.seconds[1:]}
 
     def host_memory(self):
         """Return the bytes of memory that this process has at present."""
@@ -135,6 +170,16 @@ class Refcnn(Contestant):
 
         self.step = forward if mode == "inference" else both
         return rm.Sequential([layer])
+
+
+class _Beside(Callback):
+    """Measures something else after each epoch."""
+
+    def __init__(self, measure):
+        self.measure, self.seconds = measure, []
+
+    def on_epoch_end(self, loop):
+        self.seconds.append(self.measure())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from .. import variants
 from ..variants import CHOSEN, GENERAL, TILES
 from . import depthwise, direct, tuning, winograd
 
+DIRECTIONS = ("forward", "backward_x", "backward_w")
+
 _LEAST_CHANNELS = 8
 _FEW_TILES = 4
 
@@ -61,6 +63,20 @@ def choose(device, direction, geometry):
         # To read the kernels for large tiles, which are four times as long, takes longer than few of these do.
         return "winograd_2x2" if direction == "forward" and _tiles(geometry) <= _FEW_TILES else "winograd_4x4"
     return general
+
+
+def choices(device, geometry):
+    """Return the variant that computes each direction of a convolution, as :func:`choose` finds it."""
+    return {direction: choose(device, direction, geometry) for direction in DIRECTIONS}
+
+
+def algorithmic_flop_of(device, geometry):
+    """Return the multiplications and additions of those directions that Winograd's algorithm computes on a device."""
+    return {
+        direction: winograd.flop(direction, geometry, TILES[name])
+        for direction, name in choices(device, geometry).items()
+        if name in TILES
+    }
 
 
 def _tiles(geometry):

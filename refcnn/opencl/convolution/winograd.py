@@ -48,6 +48,26 @@ def applies(geometry):
     return geometry.kernel == KERNEL and tuple(geometry.stride) == tuple(geometry.dilation) == (1, 1)
 
 
+def flop(direction, geometry, tile):
+    """Return the multiplications and additions of the sums over channels or, for the gradient of w, over tiles.
+
+    Those of whole tiles, also where the last ones reach beyond the image; the transforms are left out.
+
+    Parameters
+    ----------
+    direction : str
+        ``forward``, ``backward_x`` or ``backward_w``.
+    geometry, tile
+        As in :func:`forward`.
+    """
+    convolution = TiledCorrelation.of(geometry, tile)
+    if direction == "backward_x":
+        convolution = convolution.transposed
+    tiles = convolution.images * convolution.tile_rows * convolution.tile_columns
+    pairs = convolution.groups * convolution.inputs * convolution.outputs
+    return 2 * convolution.positions * tiles * pairs
+
+
 def forward(x, w, b, geometry, tile, limits=UNLIMITED):
     """Return y (N, K, out_h, out_w), within limits.
 

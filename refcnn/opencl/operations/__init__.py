@@ -46,3 +46,17 @@ def algorithms(device, *shapes, **attributes):
         By ``forward``, ``backward_x`` and ``backward_w``; empty for most operations.
     """
     return {}
+
+
+def algorithmic_flop(device, *shapes, **attributes):
+    """Return the multiplications and additions of the directions whose algorithm sums other products than the formula.
+
+    Parameters as of :func:`algorithms`.
+
+    Returns
+    -------
+    dict of str to int
+        By ``forward``, ``backward_x`` and ``backward_w``, as :func:`refcnn.layers.flop` counts: two for each product in
+        a sum. What comes before and after the sums is not counted. Empty for most operations.
+    """
+    return {}

@@ -5,7 +5,7 @@ it, a rectifier for example, can then be done in the same kernel.
 """
 
 from ..convolution import directions
-from ..convolution.choice import choose
+from ..convolution.choice import algorithmic_flop_of, choices
 from ..convolution.sizes import convolution
 from ..shared.fusion import reshaped
 from ..shared.planes import attributes_in_plane, in_plane, is_signal, out_of_plane, shape_out_of_plane
@@ -56,4 +56,9 @@ def tuned_geometry(inputs, attributes):
 def algorithms(device, x_shape, w_shape, b_shape=None, *, stride, padding, dilation, groups):
     """Return the variant that computes each direction on a device: ``forward``, ``backward_x`` and ``backward_w``."""
     geometry = convolution(x_shape, w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    return {direction: choose(device, direction, geometry) for direction in ("forward", "backward_x", "backward_w")}
+    return choices(device, geometry)
+
+
+def algorithmic_flop(device, x_shape, w_shape, b_shape=None, **attributes):
+    """Those of Winograd's algorithm, in the directions that it computes."""
+    return algorithmic_flop_of(device, convolution(x_shape, w_shape, **attributes))

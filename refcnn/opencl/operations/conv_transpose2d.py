@@ -6,7 +6,7 @@ same with x and dy exchanged. Signals are seen as images of height 1.
 
 from ... import rooms
 from ..convolution import directions
-from ..convolution.choice import choose
+from ..convolution.choice import algorithmic_flop_of, choices
 from ..convolution.sizes import transposed_convolution
 from ..shared.planes import in_plane, is_signal, out_of_plane
 from ..shared.reduction import sum_over
@@ -60,5 +60,11 @@ def _itself(array):
 def algorithms(device, x_shape, w_shape, b_shape=None, *, stride, padding, output_padding, dilation, groups):
     """Return the variant that computes each direction on a device: ``forward``, ``backward_x`` and ``backward_w``."""
     window = {"stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation}
-    geometry = transposed_convolution(x_shape, w_shape, **window, groups=groups)
-    return {direction: choose(device, role, geometry) for direction, role in _ROLES.items()}
+    found = choices(device, transposed_convolution(x_shape, w_shape, **window, groups=groups))
+    return {direction: found[role] for direction, role in _ROLES.items()}
+
+
+def algorithmic_flop(device, x_shape, w_shape, b_shape=None, **attributes):
+    """Those of Winograd's algorithm, in the directions that it computes."""
+    found = algorithmic_flop_of(device, transposed_convolution(x_shape, w_shape, **attributes))
+    return {direction: found[role] for direction, role in _ROLES.items() if role in found}
