@@ -28,8 +28,6 @@ class Listener:
         Of the device, set before anything is heard.
     updated : list of Parameter
         Those that the step updated.
-    lags : list of int
-        How many updates more than the first each of the parameters had.
     """
 
     recording = None
@@ -44,7 +42,7 @@ class Listener:
         self._draws, self._used = 0, set()
         # Of each :meth:`Recording.given` what returns the numbers of a step.
         self._numbers = []
-        self.updated, self.lags = [], lags(steps)
+        self.updated, self._steps = [], steps
 
     def lost(self, why):
         """Hear that something depends on what nobody can tell."""
@@ -108,6 +106,16 @@ class Listener:
 
         self._given(first, implementation, attributes, numbers)
 
+    @property
+    def lags(self):
+        """How many more updates than the first of those that the step updated each of them had."""
+        return self.lags_of(self._steps)
+
+    def lags_of(self, steps):
+        """Return :attr:`lags` of other numbers of updates."""
+        found = [steps[self._index[parameter]] for parameter in self.updated]
+        return [step - found[0] for step in found]
+
     def problem(self):
         """Return why the step cannot be made anew, as far as was heard; None if nothing speaks against it."""
         if self._used != set(range(self._draws)):
@@ -162,11 +170,6 @@ class Listener:
     def _index_of(self, host):
         """Return the latest of the known arrays that one is."""
         return next((index for index in reversed(range(len(self._hosts))) if self._hosts[index] is host), None)
-
-
-def lags(steps):
-    """Return how much larger than the first each of several numbers is."""
-    return [step - steps[0] for step in steps]
 
 
 def _host(entry):

@@ -9,7 +9,7 @@ from ..layer import is_watched
 from ..layers import normalization_over_ranks
 from ..mode import is_recording, is_reproducible
 from ..variable import Variable
-from .listening import Listener, lags
+from .listening import Listener
 from .unchanged import Unchanged
 
 #: Shapes of batches for which it is kept how a step goes.
@@ -38,6 +38,10 @@ class Repeated:
     def __init__(self, model, optimizer, loss):
         self._roots, self._optimizer = (model, loss), optimizer
         self._kept, self._pools = {}, {}
+
+    def __reduce__(self):
+        # A copy begins without recordings, which are of the original's arrays.
+        return type(self), (*self._roots[:1], self._optimizer, *self._roots[1:])
 
     def __call__(self, compute, inputs, target):
         """Return the loss of a step, a Variable.
@@ -113,7 +117,9 @@ class _Kept:
         # What is looked at anew in each step: the parameters that the optimizer knows, and all variables.
         self._variables = self._unchanged.variables
         self._parameters = [
-            entry for entry in self._variables if entry.is_parameter and optimizer.kept_of([entry]) is not None
+            entry
+            for entry in self._variables
+            if entry.is_parameter and entry.requires_grad and optimizer.kept_of([entry]) is not None
         ]
 
     def is_unchanged(self):
@@ -129,6 +135,9 @@ class _Kept:
         arrays = [entry.on(backend) for entry in given if isinstance(entry, Variable)]
         stored = [*self._variables, *of_optimizer]
         arrays += [entry.on(backend) for entry in stored]
+        if self.replay is not None and self._listener.lags_of(steps) != self._listener.lags:
+            # They are no longer updated together, some in the place of others.
+            self.replay, self._recordings = None, 0
         if self.replay is None:
             return self._record(backend, compute, given, steps, arrays)
         state = philox.generator.state
@@ -181,7 +190,7 @@ class _Kept:
         """Return the loss, None if this step is another one."""
         listener = self._listener
         hosts = listener.hosts_of(given)
-        if hosts is None or lags(steps) != listener.lags:
+        if hosts is None:
             return None
         loss, *results = self.replay(arrays, hosts, listener.numbers(steps))
         new, count = list(of_optimizer), len(self._variables)
