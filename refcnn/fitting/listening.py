@@ -155,8 +155,9 @@ class Listener:
         draws = [philox.generator.next_stream() for _ in range(self._draws)]
         return [numbers(draws, steps) for numbers in self._numbers]
 
-    def forget_batch(self):
-        """Let the batch go, of whose arrays no more than the form is needed."""
+    def end(self):
+        """Let go what holds memory: the recording, and the batch, of whose arrays no more than the form is needed."""
+        self.recording = None
         self._hosts = [
             host if host is None else np.broadcast_to(np.empty((), host.dtype), host.shape) for host in self._hosts
         ]

@@ -178,7 +178,7 @@ class _Kept:
             return recording.replay(backend.device, results, self._pools)
 
         _, self.replay = backend.recorded(computed, arrays, followed)
-        listener.forget_batch()
+        listener.end()
         self._listener, self._recordings = listener, self._recordings + 1
         if self.replay is not None:
             self._form = None
