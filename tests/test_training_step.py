@@ -248,10 +248,7 @@ def test_batches_of_two_sizes_are_both_replayed(opencl_backend, replays):
         assert len(replays) == (15 - 3) + (5 - 3)
 
 
-def test_variables_and_arrays_are_taken_as_inputs_and_several_of_them(opencl_backend, replays):
-    class Both(rm.Sequential):
-        pass
-
+def test_variables_are_taken_as_inputs(opencl_backend, replays):
     with rm.use_backend(opencl_backend):
         trained = pair(SMALL, rm.Sgd, rm.mean_squared_error)
         for number in range(6):
@@ -272,7 +269,7 @@ def test_what_is_wrong_with_a_batch_is_told_by_a_replay_too(opencl_backend, repl
         assert_same(*trained)
 
 
-def test_a_large_batch_of_classes_without_weight_takes_another_way(opencl_backend, replays):
+def test_a_batch_of_classes_without_weight_takes_another_way(opencl_backend, replays):
     loss, _ = LOSSES["weighted"]
     with rm.use_backend(opencl_backend):
         trained = trained_pair(opencl_backend, loss=loss)

@@ -75,11 +75,6 @@ class Repeated:
         """Why the latest step was not made anew, and following ones of its shapes will not be; None if that is open."""
         return next(reversed(self._kept.values())).obstacle if self._kept else None
 
-    @property
-    def is_replayed(self):
-        """Whether the next step of the latest one's shapes is going to be a replay."""
-        return bool(self._kept) and next(reversed(self._kept.values())).replay is not None
-
 
 def _may_repeat(backend, given):
     return (
