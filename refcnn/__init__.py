@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import data, errors
 from .backend import set_opencl_active, use_backend
-from .fitting import Callback, callbacks, evaluate, find_learning_rate, fit, predict, schedules
+from .fitting import Callback, TrainingStep, callbacks, evaluate, find_learning_rate, fit, predict, schedules
 from .initializers import GlorotNormal, GlorotUniform, HeNormal
 from .layer import Layer
 from .layers.activation import (
@@ -245,6 +245,7 @@ __all__ = [
     "SpatialDropout",
     "Swish",
     "Tanh",
+    "TrainingStep",
     "Upsample2d",
     "Variable",
     "absolute",

@@ -1,9 +1,10 @@
 """One operation applied: pick the backend, run forward, record."""
 
+import contextlib
 import functools
 
 from . import backend as backends
-from . import formats, rooms
+from . import formats, repeating, rooms
 from .errors import ArgumentError
 from .mode import is_recording
 from .tape import Node
@@ -44,7 +45,9 @@ def apply(operation, *inputs, **attributes):
         inputs = taken(operation, inputs)
         arrays = [None if entry is None else entry.on(backend) for entry in inputs]
     implementation = backend.operation(operation)
-    y, saved = implementation.forward(*arrays, **attributes)
+    told = repeating.listener()
+    with contextlib.nullcontext() if told is None else told.calling(implementation, arrays, attributes):
+        y, saved = implementation.forward(*arrays, **attributes)
     if is_recording():
         return Node(operation, implementation, inputs, attributes, saved).record(Variable.of, backend, y)
     if isinstance(y, tuple):

@@ -234,6 +234,11 @@ def watched(watcher):
     return setting(_watcher, watcher)
 
 
+def is_watched():
+    """Return whether a watcher is called after each layer."""
+    return _watcher.get() is not None
+
+
 def fits(shape, expected):
     """Return whether a shape is as :meth:`Layer.parameter_shapes` says, where None stands for any size but zero."""
     return len(shape) == len(expected) and all(

@@ -15,6 +15,7 @@ import threading
 
 import numpy as np
 
+from . import repeating
 from .errors import ArgumentError
 from .mode import setting
 
@@ -154,7 +155,8 @@ class Generator:
         with self._lock:
             state = self.state
             self.state = state[0], state[1] + 1
-        return state
+        told = repeating.listener()
+        return state if told is None else told.drawn(*state)
 
     def normal(self, shape):
         """Draw float64 standard normal numbers of a shape."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import attributes as attribute
 from . import backend as backends
-from . import formats, rooms
+from . import formats, repeating, rooms
 from .errors import ArgumentError, BackendError, GradientError, ShapeError
 from .numpy_protocol import ARITHMETIC, NumpyProtocol
 from .tape import Node, leaf_gradients
@@ -87,6 +87,9 @@ class Variable(NumpyProtocol):
                 f'dtype="{formats.FLOAT32.name}", or leave requires_grad out.'
             )
         self._place = Place(backend, backend.array(host, dtype))
+        told = repeating.listener()
+        if told is not None:
+            told.entered(host, self._place.array)
         self.requires_grad = requires_grad
         self.node, self.position = None, 0
         self._is_walked = False
@@ -192,6 +195,9 @@ class Variable(NumpyProtocol):
         """
         if not self.is_stand_in or dtype is not None and dtype.kind == "f":
             return self
+        told = repeating.listener()
+        if told is not None:
+            told.lost("integers or truth values are given where an operation takes no floats")
         if dtype is not None:
             return Variable(_converted(np.asarray(self._given), dtype))
         if isinstance(self._given, np.ndarray):

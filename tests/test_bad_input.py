@@ -80,7 +80,7 @@ CALLS = {
 OTHERS = {
     *("mean_of", "sum_of", "Flatten", "GlobalAveragePool2d", "GlobalMaxPool2d", "HardSwish", "Mish", "Relu", "Relu6"),
     *("Selu", "Sigmoid", "Softplus", "Softsign", "Tanh", "GlorotNormal", "GlorotUniform", "HeNormal"),
-    *("Callback", "Grads", "Layer", "Model", "Optimizer"),
+    *("Callback", "Grads", "Layer", "Model", "Optimizer", "TrainingStep"),
     *("evaluate", "find_learning_rate", "fit", "predict", "set_opencl_active", "set_seed", "use_backend"),
 }
 #: What no argument is. Of an attribute a function says so; of an array NumPy makes one of some.

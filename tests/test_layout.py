@@ -62,7 +62,7 @@ FLOORS = (
         *("parallel.alone", "parallel.aside", "parallel.channel", "parallel.communicator", "parallel.mpi_ranks"),
         *("parallel.ranks", "parallel.reserves", "parallel.tree_sum"),
         "processes",
-        *("reading", "suggestions", "tables", "typing", "version"),
+        *("reading", "repeating", "suggestions", "tables", "typing", "version"),
     ),
 )
 

@@ -111,11 +111,11 @@ class _Labelled(OpenCL):
             passes["backward"] = functools.partial(self._backward, stem, module.backward)
         return types.SimpleNamespace(**passes)
 
-    def recorded(self, compute, inputs):
+    def recorded(self, compute, inputs, follow=None):
         """As of :class:`OpenCL`; what is launched anew belongs to the same operations as when it was recorded."""
         self._note()
         first = len(self._owners)
-        results, replay = super().recorded(compute, inputs)
+        results, replay = super().recorded(compute, inputs, follow)
         self._note()
         return results, replay and _LabelledReplay(self, replay, self._owners[first:])
 
@@ -209,8 +209,8 @@ class _LabelledReplay:
         self._owners = [owners[number] for number in replay.numbers]
         self.release = replay.release
 
-    def __call__(self, inputs):
-        results = self._replay(inputs)
+    def __call__(self, *given):
+        results = self._replay(*given)
         self._backend.replayed(self._owners)
         return results
 

@@ -15,6 +15,7 @@ from ..parallel.alone import ALONE, LostRankError
 from ..stored import Parameter
 from ..variable import Variable
 from . import freezing, metrics, schedules
+from .repeated import Repeated
 from .summing import StepSum
 
 
@@ -106,6 +107,7 @@ class Loop:
         self._freeze, self._validation_loss = attributes.entries(freeze), validation_loss or loss
         self._loss, self._top_k, self._name, self._advice = loss, top_k, name, advice
         self.ranks, self._sum, self._synchronises = ranks, StepSum(model, ranks), synchronise
+        self._repeated = Repeated(model, optimizer, loss)
         self.base_rate = self.rate = optimizer.lr
         self._is_stopped, self._is_reproducible = False, train.micro_batch is not None
         # The model's parameters by their ids, as far as they were looked for.
@@ -222,6 +224,8 @@ class Loop:
         self.seconds = time.perf_counter() - begun
 
     def _step(self, batch):
+        if self.ranks.size == 1 and not self._is_reproducible:
+            return self._repeated(lambda inputs, target: self._made(batch, inputs, target), batch.inputs, batch.target)
         if self.ranks.size == 1:
             loss, gradients = self._summed(batch)
         else:
@@ -230,11 +234,14 @@ class Loop:
         gradients.update(self.optimizer)
         return loss
 
+    def _made(self, batch, inputs, target):
+        loss, gradients = self._computed(batch._replace(inputs=inputs, target=target))
+        gradients.update(self.optimizer)
+        return loss
+
     def _summed(self, batch):
         if self._is_reproducible:
             return self._sum.of_micro_batches(batch, self._computed)
-        if self.ranks.size == 1:
-            return self._computed(batch)
         return self._sum(lambda gradients_of: self._computed_part(batch, gradients_of), batch.share)
 
     def _computed_part(self, batch, gradients_of):

@@ -1,12 +1,14 @@
 """How good a model is: its loss, and of classes the accuracy, precision, recall and F1 score."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from .. import repeating
 from ..data import one_hot
 from ..errors import NonFiniteLossError
 from ..layers.softmax_cross_entropy import softmax_cross_entropy
@@ -134,12 +136,15 @@ def cross_entropy(output: Variable, target: Any, total: float | None = None, **o
         return softmax_cross_entropy(output, target, reduce_sum=False, **options).sum() / total
     indices = np.asarray(target) if not isinstance(target, Variable) else None
     if indices is not None and indices.ndim == 1 and indices.dtype.kind in "iu" and len(output.shape) == 2:
-        weights = options.get("class_weight")
-        # A batch of classes that have no weight would be 0 / 0, but has nothing to teach: the loss of rows is 0.
-        is_weighted = weights is not None and np.asarray(weights)[indices % len(weights)].any()
-        if not is_weighted and options.get("ignore_index") is None:
-            target = one_hot(indices, output.shape[1])
+        target = repeating.made_of(indices, functools.partial(_rows_where_alike, output.shape[1], options))
     return softmax_cross_entropy(output, target, **options)
+
+
+def _rows_where_alike(classes, options, indices):
+    weights = options.get("class_weight")
+    # A batch of classes that have no weight would be 0 / 0, but has nothing to teach: the loss of rows is 0.
+    is_weighted = weights is not None and np.asarray(weights)[indices % len(weights)].any()
+    return indices if is_weighted or options.get("ignore_index") is not None else one_hot(indices, classes)
 
 
 def evaluate(

@@ -1,8 +1,11 @@
 """The loss of classification: cross entropy of the softmax of logits."""
 
+import functools
+
 import numpy as np
 
 from .. import attributes as attribute
+from .. import repeating
 from ..errors import ArgumentError, OutOfRangeError, ShapeError
 from ..formats import INT64
 from ..function import apply
@@ -137,6 +140,13 @@ def _numbers_of_classes(target, classes, ignore_index):
             f"softmax_cross_entropy: the target of shape {host.shape} is {host.dtype}, but numbers of classes are "
             'integers. Give integers, such as target.astype("int64"), or the probabilities of all classes.'
         )
+    host = repeating.made_of(host, functools.partial(_checked_numbers, classes, ignore_index))
+    is_ready = isinstance(target, Variable) and target.dtype == INT64.dtype
+    return target if is_ready else Variable(host, dtype=INT64.dtype)
+
+
+def _checked_numbers(classes, ignore_index, host):
+    """Return numbers of classes as they are, if each is one."""
     is_wrong = (host < 0) | (host >= classes)
     if ignore_index is not None:
         is_wrong &= host != ignore_index
@@ -146,8 +156,7 @@ def _numbers_of_classes(target, classes, ignore_index):
             f"softmax_cross_entropy: the target is {host[place]} at {place}, but the output has the classes 0 to "
             f"{classes - 1}. Give numbers of these, or leave out others by ignore_index."
         )
-    is_ready = isinstance(target, Variable) and target.dtype == INT64.dtype
-    return target if is_ready else Variable(host, dtype=INT64.dtype)
+    return host
 
 
 def _class_weight(value, classes):

@@ -89,14 +89,17 @@ class OpenCL:
         """Whether :meth:`recorded` may be asked at present."""
         return not self.device.is_simulator and not self.device.is_captured and not variants.is_forced()
 
-    def recorded(self, compute, inputs):
+    def recorded(self, compute, inputs, follow=None):
         """Return the results of a computation, and what computes them anew from other inputs.
 
         Parameters
         ----------
         compute : callable
-            ``compute()`` returns arrays, which depend on nothing but the inputs.
+            ``compute(recording)`` returns arrays, which depend on nothing but the inputs, and what the
+            :class:`~refcnn.opencl.runtime.recording.Recording` is told of.
         inputs : sequence of DeviceArray
+        follow : callable, optional
+            ``follow(recording, results)`` makes the replay in the place of :meth:`Recording.replay`.
 
         Returns
         -------
@@ -105,7 +108,9 @@ class OpenCL:
         """
         inputs = [array.computed() for array in inputs]
         with self.device.recording(inputs) as recording:
-            results = [array.computed() for array in compute()]
+            results = [array.computed() for array in compute(recording)]
+        if follow is not None:
+            return results, follow(recording, results)
         return results, recording.replay(self.device, results)
 
     def use_variant(self, name, small_strips=False):

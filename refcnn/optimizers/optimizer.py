@@ -2,13 +2,15 @@
 
 import contextlib
 import functools
+import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import attributes as attribute
+from .. import repeating
 from ..arguments import Written, parameters_of, written
 from ..errors import ArgumentError, CheckpointError
 from ..formats import FLOAT32
@@ -133,14 +135,61 @@ class Optimizer(Written):
             state.step += 1
             row = (w, gradient, *(slot.on(backend) for slot in state.slots))
             by_step.setdefault(state.step, []).append((parameter, state, row))
-        operation = backend.operation(self.operation)
+        operation, told = backend.operation(self.operation), repeating.listener()
         for step, updated in by_step.items():
-            results = _run_all(operation, [row for *_, row in updated], self.attributes(step))
+            attributes = self.attributes(step)
+            with (
+                told.updating(operation, attributes, [row[0] for row in updated])
+                if told is not None
+                else contextlib.nullcontext()
+            ):
+                results = _run_all(operation, [row for *_, row in updated], attributes)
             for (parameter, state, _), (w, *arrays) in zip(updated, results, strict=True):
                 parameter.put(backend, w)
                 state.slots = tuple(Variable.of(backend, array) for array in arrays)
         if self.average_decay is not None:
             self._average(entries, backend)
+
+    def kept_of(self, parameters: Sequence[Parameter]) -> tuple[list[int], list[Variable]] | None:
+        """Return of each of several parameters how often it was updated, and all that is kept in arrays beside them.
+
+        None if that is not known yet, or depends on more than the step before.
+        """
+        if self.accumulation_steps > 1 or type(self).update is not Optimizer.update:
+            return None
+        steps, kept = [], []
+        for parameter in parameters:
+            state = self._states.get(parameter)
+            if state is None:
+                return None
+            steps.append(state.step)
+            kept += state.slots
+            if self.average_decay is not None:
+                if state.average is None:
+                    return None
+                kept.append(state.average)
+        return steps, kept
+
+    def take_over(
+        self, parameters: Sequence[Parameter], kept: Sequence[Variable], updated: Iterable[Parameter]
+    ) -> None:
+        """Take over what an update that was made elsewhere keeps of several parameters, as of :meth:`kept_of`.
+
+        Parameters
+        ----------
+        parameters : sequence of Parameter
+        kept : sequence of Variable
+        updated : iterable of Parameter
+            Those of them that it was of.
+        """
+        for parameter in updated:
+            self._states[parameter].step += 1
+        entries = iter(kept)
+        for parameter in parameters:
+            state = self._states[parameter]
+            state.slots = tuple(itertools.islice(entries, len(self.slots)))
+            if self.average_decay is not None:
+                state.average = next(entries)
 
     def _accumulated(self, gradients, backend):
         """Return (parameter, its state, mean gradient) of those for which a step is due."""

@@ -134,12 +134,11 @@ class Refcnn(Contestant):
         targets = labels if places else [rm.data.one_hot(one, batches.CLASSES) for one in labels]
         optimizer = rm.Sgd(lr=batches.LEARNING_RATE, momentum=batches.MOMENTUM, nesterov=True)
 
+        step = rm.TrainingStep(cnn, optimizer, rm.softmax_cross_entropy)
+
         def begin():
             number = next(numbers)
-            with cnn.train():
-                loss = rm.softmax_cross_entropy(cnn(images[number]), targets[number])
-            loss.grad().update(optimizer)
-            return loss
+            return step(images[number], targets[number])
 
         self.begin, self.step = begin, lambda: float(begin())
         return cnn

@@ -22,7 +22,7 @@ class _Kept:
         """Return what is computed, and keep how."""
         results = []
 
-        def computed():
+        def computed(_):
             results[:] = compute()
             return [entry.on(backend) for entry in results]
 

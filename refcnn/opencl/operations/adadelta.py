@@ -17,8 +17,10 @@ def forward_all(rows, *, lr, rho, epsilon):
         rows,
         read=("w", "g", "r", "s"),
         written=("w_new", "r_new", "s_new"),
-        lr=float(lr),
-        rho=float(rho),
-        one_minus_rho=float(1 - rho),
-        epsilon=float(epsilon),
+        **numbers(lr=lr, rho=rho, epsilon=epsilon),
     )
+
+
+def numbers(*, lr, rho, epsilon):
+    """Return what the kernel is given of the attributes."""
+    return {"lr": float(lr), "rho": float(rho), "one_minus_rho": float(1 - rho), "epsilon": float(epsilon)}

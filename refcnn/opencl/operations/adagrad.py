@@ -17,6 +17,10 @@ def forward_all(rows, *, lr, epsilon):
         rows,
         read=("w", "g", "r"),
         written=("w_new", "r_new"),
-        lr=float(lr),
-        epsilon=float(epsilon),
+        **numbers(lr=lr, epsilon=epsilon),
     )
+
+
+def numbers(*, lr, epsilon):
+    """Return what the kernel is given of the attributes."""
+    return {"lr": float(lr), "epsilon": float(epsilon)}

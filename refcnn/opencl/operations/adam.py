@@ -17,12 +17,19 @@ def forward_all(rows, *, lr, beta1, beta2, epsilon, step):
         rows,
         read=("w", "g", "m", "r"),
         written=("w_new", "m_new", "r_new"),
-        lr=float(lr),
-        beta1=float(beta1),
-        beta2=float(beta2),
-        one_minus_beta1=float(1 - beta1),
-        one_minus_beta2=float(1 - beta2),
-        epsilon=float(epsilon),
-        correction1=float(1 - beta1**step),
-        correction2=float(1 - beta2**step),
+        **numbers(lr=lr, beta1=beta1, beta2=beta2, epsilon=epsilon, step=step),
     )
+
+
+def numbers(*, lr, beta1, beta2, epsilon, step):
+    """Return what the kernel is given of the attributes."""
+    return {
+        "lr": float(lr),
+        "beta1": float(beta1),
+        "beta2": float(beta2),
+        "one_minus_beta1": float(1 - beta1),
+        "one_minus_beta2": float(1 - beta2),
+        "epsilon": float(epsilon),
+        "correction1": float(1 - beta1**step),
+        "correction2": float(1 - beta2**step),
+    }

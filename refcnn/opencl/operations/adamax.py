@@ -17,10 +17,17 @@ def forward_all(rows, *, lr, beta1, beta2, epsilon, step):
         rows,
         read=("w", "g", "m", "u"),
         written=("w_new", "m_new", "u_new"),
-        lr=float(lr),
-        beta1=float(beta1),
-        beta2=float(beta2),
-        one_minus_beta1=float(1 - beta1),
-        epsilon=float(epsilon),
-        correction=float(1 - beta1**step),
+        **numbers(lr=lr, beta1=beta1, beta2=beta2, epsilon=epsilon, step=step),
     )
+
+
+def numbers(*, lr, beta1, beta2, epsilon, step):
+    """Return what the kernel is given of the attributes."""
+    return {
+        "lr": float(lr),
+        "beta1": float(beta1),
+        "beta2": float(beta2),
+        "one_minus_beta1": float(1 - beta1),
+        "epsilon": float(epsilon),
+        "correction": float(1 - beta1**step),
+    }

@@ -12,9 +12,6 @@ def forward(x, *, ratio, seed, stream, first=0):
     """x of any shape -> y of that shape; saved: which values were kept."""
     y, kept = x.device.empty(x.shape), x.device.empty(x.shape, np.uint8)
     threshold, factor = np.uint32(int(ratio * 2**32)), 1 / (1 - ratio)
-    parts = [part for number in (seed, stream, first // 4) for part in words(number)]
-    names = "seed_low", "seed_high", "stream_low", "stream_high", "first_low", "first_high"
-    random = {name: np.uint32(part) for name, part in zip(names, parts, strict=True)}
     launch_in_chunks(
         x.device,
         "dropout",
@@ -28,9 +25,16 @@ def forward(x, *, ratio, seed, stream, first=0):
         threshold=threshold,
         factor=factor,
         skipped=first % 4,
-        **random,
+        **numbers(ratio=ratio, seed=seed, stream=stream, first=first),
     )
     return y, kept
+
+
+def numbers(*, ratio, seed, stream, first=0):
+    """Return what the kernel is given of the numbers that are drawn."""
+    parts = [part for number in (seed, stream, first // 4) for part in words(number)]
+    names = "seed_low", "seed_high", "stream_low", "stream_high", "first_low", "first_high"
+    return {name: np.uint32(part) for name, part in zip(names, parts, strict=True)}
 
 
 def backward(dy, saved, needs, *, ratio, seed, stream, first=0):

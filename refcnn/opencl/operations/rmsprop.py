@@ -17,9 +17,16 @@ def forward_all(rows, *, lr, rho, momentum, epsilon):
         rows,
         read=("w", "g", "r", "v"),
         written=("w_new", "r_new", "v_new"),
-        lr=float(lr),
-        rho=float(rho),
-        one_minus_rho=float(1 - rho),
-        momentum=float(momentum),
-        epsilon=float(epsilon),
+        **numbers(lr=lr, rho=rho, momentum=momentum, epsilon=epsilon),
     )
+
+
+def numbers(*, lr, rho, momentum, epsilon):
+    """Return what the kernel is given of the attributes."""
+    return {
+        "lr": float(lr),
+        "rho": float(rho),
+        "one_minus_rho": float(1 - rho),
+        "momentum": float(momentum),
+        "epsilon": float(epsilon),
+    }

@@ -17,7 +17,10 @@ def forward_all(rows, *, lr, momentum, nesterov):
         rows,
         read=("w", "g", "v"),
         written=("w_new", "v_new"),
-        lr=float(lr),
-        momentum=float(momentum),
-        nesterov=int(nesterov),
+        **numbers(lr=lr, momentum=momentum, nesterov=nesterov),
     )
+
+
+def numbers(*, lr, momentum, nesterov):
+    """Return what the kernel is given of the attributes."""
+    return {"lr": float(lr), "momentum": float(momentum), "nesterov": int(nesterov)}

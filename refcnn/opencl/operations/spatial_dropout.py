@@ -14,12 +14,24 @@ _PIXELS = 4096
 def forward(x, *, ratio, seed, stream, first=0):
     """x (N, C, ...) -> y of that shape; saved: which channels were kept."""
     y, kept = x.device.empty(x.shape), x.device.empty(x.shape[:2], np.uint8)
+    arrays, threshold = {"x": x, "y": y, "kept": kept}, np.uint32(int(ratio * 2**32))
+    _launch(
+        "forward",
+        x,
+        **arrays,
+        threshold=threshold,
+        factor=1 / (1 - ratio),
+        skipped=first % 4,
+        **numbers(ratio=ratio, seed=seed, stream=stream, first=first),
+    )
+    return y, kept
+
+
+def numbers(*, ratio, seed, stream, first=0):
+    """Return what the kernel is given of the numbers that are drawn."""
     parts = [part for number in (seed, stream, first // 4) for part in words(number)]
     names = "seed_low", "seed_high", "stream_low", "stream_high", "first_low", "first_high"
-    random = {name: np.uint32(part) for name, part in zip(names, parts, strict=True)}
-    arrays, threshold = {"x": x, "y": y, "kept": kept}, np.uint32(int(ratio * 2**32))
-    _launch("forward", x, **arrays, threshold=threshold, factor=1 / (1 - ratio), skipped=first % 4, **random)
-    return y, kept
+    return {name: np.uint32(part) for name, part in zip(names, parts, strict=True)}
 
 
 def backward(dy, saved, needs, *, ratio, seed, stream, first=0):

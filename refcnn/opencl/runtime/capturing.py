@@ -80,6 +80,9 @@ class Capture:
     def fetched(self, array):
         """The host reads an array: of no concern here."""
 
+    def copied(self, array):
+        """The host will read an array: of no concern here either."""
+
     def number(self, array):
         """Return which buffer an array lies in; one from before the capture is copied to the host now."""
         if id(array.memory) not in self._numbers:

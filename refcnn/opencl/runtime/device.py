@@ -96,6 +96,7 @@ class Device:
 
     empty = _of("_storage", Storage.empty)
     array = _of("_storage", Storage.array)
+    write = _of("_storage", Storage.write)
     to_host = _of("_storage", Storage.to_host)
     start_to_host = _of("_storage", Storage.start_to_host)
     start_reading = _of("_storage", Storage.start_reading)
@@ -149,6 +150,10 @@ class Device:
     def queueing(self):
         """Return a context manager within which no other thread queues anything."""
         return self._connection.lock
+
+    def holding(self, holder):
+        """As :meth:`~refcnn.opencl.runtime.memory.Arena.holding`."""
+        return self._connection.arena.holding(holder)
 
     @contextlib.contextmanager
     def recording(self, inputs):

@@ -70,22 +70,29 @@ class Storage:
         DeviceMemoryError
             If the device has no room for it.
         """
-        import pyopencl as cl
-
         # A copy, since the caller may change its array before the device has read it.
         host = np.array(host, order="C")
         array = self.empty(host.shape, host.dtype)
-        connection = self._connection
         if array.size:
-            with connection.lock:
-                copied = connection.with_memory(
-                    array, lambda: cl.enqueue_copy(connection.queue, array.buffer, host, is_blocking=False)
-                )
-            self._keep(copied)
+            self._write(array, array._memory, host)
         capture = self._capture.get()
         if capture is not None:
             capture.filled(array, host)
         return array
+
+    def write(self, memory, host, dtype):
+        """Write a copy of a NumPy array, in a dtype, into memory that an array of as many bytes lies in."""
+        self._write("an array", memory, np.array(host, dtype=dtype, order="C"))
+
+    def _write(self, what, memory, host):
+        import pyopencl as cl
+
+        connection = self._connection
+        with connection.lock:
+            copied = connection.with_memory(
+                what, lambda: cl.enqueue_copy(connection.queue, memory.buffer, host, is_blocking=False)
+            )
+        self._keep(copied)
 
     def gathered(self, memories, sizes):
         """Return copies of several Memory, beside each other.
@@ -163,7 +170,9 @@ class Storage:
 
         For what is small and likely to be asked for, such as a loss: it is known before the backward pass is done.
         """
-        if self._capture.get() is not None:
+        capture = self._capture.get()
+        if capture is not None:
+            capture.copied(array)
             return
         host, memory = np.empty(array.shape, array.dtype), array.memory
         copied = self._reading(array, memory, host)
