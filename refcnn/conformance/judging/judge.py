@@ -218,7 +218,7 @@ def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, f
         bounds = list(module.backward_bound(dy, case.inputs, case.attributes, needs, **algorithms))
         if followers:
             bounds = _with_open_gradient(operation, case, needs, bounds, open_dy)
-            bounds[:1] = [masked_bound(case.inputs[0], bound, followers) for bound in bounds[:1]]
+            bounds[0] = masked_bound(case.inputs[0], gradients[0], bounds[0], followers)
     names = [f"gradient of input {index}" for index in range(len(needs))]
     signed_zeros = not followers and are_copies(operation, "backward", case)
     _, of_sums = (None, ()) if followers else suspecting.sums(operation, case, backend)
