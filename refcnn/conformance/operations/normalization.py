@@ -94,9 +94,7 @@ def _either(*forms):
 def _shifted(x, mean, deviation, scale, bias):
     """y = scale (x - mean) / deviation + bias, in any order, or as x times a factor and a number added to it."""
     factor, difference = scale / deviation, x - mean
-    return _either(
-        scale * (difference / deviation) + bias, difference * factor + bias, x * factor + (bias - mean * factor)
-    )
+    return _either(difference * factor + bias, x * factor + (bias - mean * factor))
 
 
 #: Of four examples with two channels each, and what is kept of former ones.
@@ -169,7 +167,8 @@ class BatchNormalization:
         error = 0.0 if known.error is None else known.error.max(initial=0)
         distance = Scaled.of_elements(scale.shape, known.largest + np.abs(mean.exact), error)
         distance = distance.off_by(mean.error).rounded()
-        from_mean = (distance / deviation * scale).or_as(distance * factor).off_by(bias.error)
+        from_mean = (distance / deviation * scale).or_as(distance * factor).or_as(distance * scale / deviation)
+        from_mean = from_mean.off_by(bias.error)
         from_zero = (Scaled.of_elements(scale.shape, known.largest, error) * factor).off_by(shift.error)
         # The sum of either and bias or shift is rounded once more; that of its exact magnitude is added below.
         largest = np.abs(bias.exact) + np.abs(shift.exact) + from_mean.most + from_zero.most
@@ -195,8 +194,7 @@ class BatchNormalization:
         dbias = dy.sum(axis=axes)
         dscale = _either((dy * xhat).sum(axis=axes), (dy * (x - mean)).sum(axis=axes) / deviation)
         if not attributes["training"]:
-            dx = _either(dy * slope, dy * scale / deviation)
-            d_mean = _either(slope * dbias, scale * dbias / deviation)
+            dx, d_mean = dy * slope, slope * dbias
             twice = Approximation(2)
             # A half of the slope may be below the normal numbers where that of the product is not.
             d_variance = _either(
@@ -276,11 +274,11 @@ def _through_statistics(dy, difference, scale, deviation, axes, is_centred=True)
         return _either((entry * factor).sum(axis=axes), (entry.sum(axis=inner) * factor).sum(axis=axes)) / n
 
     def added(factor):
-        first = (dy * factor * xhat).sum(axis=axes) / n, (dy * factor * difference).sum(axis=axes) / n / deviation
-        product = _either(*first, mean(dy * xhat, factor), mean(dy * difference, factor) / deviation)
+        product = _either(mean(dy * xhat, factor), mean(dy * difference, factor) / deviation)
         return _added(dy * factor, *[-mean(dy, factor)] * is_centred, -(xhat * product))
 
-    return _either(added(scale) / deviation, added(scale) * (one / deviation), added(slope))
+    scaled = added(scale)
+    return _either(scaled / deviation, scaled * (one / deviation), added(slope))
 
 
 def _added(*terms):
@@ -328,10 +326,7 @@ class Rows:
         """y = scale (x - mean) / sqrt(variance + epsilon) + bias, or y = scale x / sqrt(mean of x^2 + epsilon)."""
         x, scale, *bias = self._given(inputs, attributes, errors)
         mean, deviation = self._statistics(x, attributes)
-        if self._is_centred:
-            y = _shifted(x, mean, deviation, scale, *bias)
-        else:
-            y = _either(scale * (x / deviation), scale * x / deviation, x * (scale / deviation))
+        y = _shifted(x, mean, deviation, scale, *bias) if self._is_centred else scale * x / deviation
         return y.bound.reshape(inputs[0].shape)
 
     def backward_bound(self, dy, inputs, attributes, needs):

@@ -196,7 +196,9 @@ def _product(x):
 
 
 def _of_product(dy, x, y):
-    return dy * _product_of(x, reference.products_of_others, x.shape[-1] - 1)
+    """dy is one more factor of each product of others, which may come first."""
+    factors = Approximation(*(np.concatenate(pair, axis=-1) for pair in ((x.exact, dy.exact), (x.error, dy.error))))
+    return _product_of(factors, lambda factors: reference.products_of_others(factors)[..., :-1], x.shape[-1])
 
 
 def _product_of(x, product, factors):
