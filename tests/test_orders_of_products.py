@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refcnn.conformance.judging import comparison, judge
+from refcnn.conformance.theory.approximation import Approximation
 from refcnn.conformance.theory.strategies import Case
 
-from .test_bounds import FLUSHING, REFERENCE, seeds
+from .test_bounds import FLUSHING, REFERENCE, TINY, seeds
 
 f = np.float32
 #: So many numbers of each array.
@@ -176,3 +177,10 @@ def test_a_square_may_be_taken_of_what_is_multiplied_first(operation, seed):
         case = Case((zeros, g, zeros, zeros), attributes)
         assert np.isfinite(forward(*case.inputs)[2 if operation == "adam" else 1]).any()
         judge.check_forward(operation, case, REFERENCE, implementation=types.SimpleNamespace(forward=forward))
+
+
+def test_a_partial_product_that_is_flushed_makes_0_of_the_whole():
+    a, b, c = (Approximation(np.float64([f(value)])) for value in (1e-30, 1e-9, 1e3))
+    found = a * (b * c)
+    # The exact answer may be another by what float64 rounds.
+    assert abs(found.exact[0]) * (1 + 1e-15) < found.bound[0] < 1.01 * abs(found.exact[0]) + 2 * TINY

@@ -98,6 +98,7 @@ sums = None
 
 #: With it goes ``random_cases(direction)``: a strategy of cases of which probable bounds hold, whose numbers
 #: :mod:`~refcnn.conformance.theory.random_numbers` draws, with sums of all lengths; None if that direction has none.
+#: Without ``sums`` the bounds themselves are found as if the roundings of the sums in them were independent.
 random_cases = None
 
 

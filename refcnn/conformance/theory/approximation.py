@@ -15,6 +15,7 @@ import types
 import numpy as np
 
 from ... import special
+from . import probable
 from .bounds import (
     QUOTIENT_ROUNDINGS,
     UNDEFINED,
@@ -293,14 +294,27 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         exact = self.exact.max(axis, keepdims=True)
         return Approximation(exact, extreme_error(exact, self.error.max(axis, keepdims=True)))
 
-    def sum(self, axis=None, keepdims=None, dtype=None):
-        """The sum over an axis or several (kept unless told otherwise), or over all, in any order; always of floats."""
-        axes = range(self.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    def sum(self, axis=None, keepdims=None, dtype=None, random_signs=False):
+        """The sum over an axis or several (kept unless told otherwise), or over all, in any order; always of floats.
+
+        Where all terms have random signs, given what else they are made of, probable bounds are less for it.
+        """
+        axes = tuple(range(self.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
         terms = math.prod(self.shape[one] for one in axes)
         keep = axis is not None if keepdims is None else keepdims
         exact, error = self.exact.sum(axis, keepdims=keep), self.error.sum(axis, keepdims=keep)
         magnitude = (np.abs(self.exact) + self.error).sum(axis, keepdims=keep)
-        bound = error + gamma(max(terms - 1, 0)) * magnitude + terms * underflow() * (1 + gamma(terms))
+        additions = max(terms - 1, 0)
+        # Of few terms the worst is no further off.
+        if additions > probable.LAMBDA**2 and probable.noted(exact.size):
+            off = probable.of_any_terms(additions) * magnitude
+            if random_signs:
+                last = [np.moveaxis(entry, tuple(axes), range(-len(axes), 0)) for entry in (self.exact, self.error)]
+                last = [entry.reshape(*entry.shape[: entry.ndim - len(axes)], -1) for entry in last]
+                off = np.minimum(off, probable.of_random_signs(*last).reshape(off.shape))
+        else:
+            off = gamma(additions) * magnitude
+        bound = error + off + terms * underflow() * (1 + gamma(terms))
         is_lost = np.isinf(self.error).any(axis, keepdims=keep)
         # What is finite may overflow before the infinity of the other sign is added.
         of_finite = np.where(np.isfinite(self.exact), np.abs(self.exact) + self.error, 0).sum(axis, keepdims=keep)

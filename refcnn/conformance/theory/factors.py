@@ -92,7 +92,8 @@ class Factors:
             exact, error = found.exact[places], error.copy()
             of_orders = found.taken(places).or_as(here._orders(number)).error
             vanished = np.where(may_vanish[places] & np.isfinite(exact) & (not are_subnormals_kept()), np.abs(exact), 0)
-            error[places] = np.maximum(of_orders, vanished)
+            # The exact answer that is judged by may have been found in another order.
+            error[places] = np.maximum(of_orders, vanished * (1 + number_format().roundoff))
         is_several = len(self) > 1 or self._denominators
         return number(found.exact, error, self if is_several and len(self) <= self._MOST else None)
 
