@@ -477,3 +477,18 @@ def test_faults_of_what_follows_batch_normalisation_are_failures(follower, fault
     check = judge.check_forward if fault == "other results" else judge.check_backward
     with pytest.raises(comparison.ConformanceFailure, match=rf"\+{follower}"):
         check("batch_normalization", case, faulty, implementation=implementation, followers=(follower,))
+
+
+def test_a_mask_of_what_may_be_flushed_makes_0_of_an_infinite_gradient():
+    """The kernel masks the gradient by an input that it may read as 0, whatever the gradient is."""
+    x, one, infinite = np.float32([[1e-40], [2e-40]]), np.ones(1, np.float32), np.float32([-np.inf])
+    attributes = {"epsilon": 1e-5, "momentum": 0.9, "training": True}
+    case = Case((x, one, one, one, one), attributes, (np.float32([[1], [2]]), one, infinite))
+    needs, flushing = (True, *[False] * 4), types.SimpleNamespace(denormals=False, name="", array=np.array)
+    expected = judge.expect_backward("batch_normalization", case, flushing, needs=needs, followers=("relu",))
+    assert np.isinf(expected.exact[0]).all()
+    for computed in (np.zeros((2, 1), np.float32), np.float32([[np.inf], [-np.inf]])):
+        assert comparison.verdict(computed, expected.exact[0], expected.bounds[0]).within
+    keeping = types.SimpleNamespace(denormals=True, name="", array=np.array)
+    (bound,) = judge.expect_backward("batch_normalization", case, keeping, needs=needs, followers=("relu",)).bounds
+    assert not comparison.verdict(np.zeros((2, 1), np.float32), expected.exact[0], bound).within

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from refcnn import backend, rooms
 from refcnn.cli import main
 from refcnn.conformance.bundles.case_file import read_case
-from refcnn.conformance.judging import judge, suspecting
+from refcnn.conformance.judging import comparison, judge, suspecting
 from refcnn.conformance.reports.merge import load, merge
 from refcnn.conformance.reports.results import Report
 from refcnn.conformance.running import pytest_plugin, searching, worker
@@ -256,3 +257,123 @@ def test_the_plugin_warns_of_what_is_suspect_or_fails(monkeypatch, is_strict):
     else:
         item.runtest()
         assert "dense.forward is suspect: far off" in str(warned[0])
+
+
+#: Operations whose formulas have sums in them, and the direction of these.
+ANALYSED = [
+    (operation, direction)
+    for operation in operations()
+    if operation not in SUMMED
+    for direction in ("forward", "backward")
+    if (random_cases := rooms.trait(rooms.CONFORMANCE, operation, "random_cases")) and random_cases(direction)
+]
+
+
+def of_eleven_bits(x):
+    """Return rows as TensorFloat-32 has them, if they are long: in short ones what is proved finds it."""
+    mantissa, exponent = np.frexp(x.astype(np.float64))
+    return np.ldexp(np.rint(np.ldexp(mantissa, 11)), exponent - 11) if x.shape[1] >= 2000 else x
+
+
+def added_with_truncation(terms):
+    """Add rows as hardware does that cuts off what does not fit, in the place of rounding."""
+    total = np.zeros(len(terms), np.float64)
+    for column in np.asarray(terms, np.float64).T:
+        total = _towards_zero(total + column)
+    return total
+
+
+def _towards_zero(x):
+    nearest = x.astype(np.float32)
+    return np.where(np.abs(nearest) > np.abs(x), np.nextafter(nearest, np.float32(0)), nearest).astype(np.float64)
+
+
+@pytest.mark.parametrize(("operation", "direction"), ANALYSED)
+def test_sums_in_formulas_are_judged_and_right_ones_are_not_suspect(operation, direction):
+    drawn = rooms.trait(rooms.CONFORMANCE, operation, "random_cases")(direction)
+    reference, statistics, sums = backend.find("reference"), comparison.Statistics(), []
+
+    @FEW
+    @given(drawn)
+    def check(case):
+        expect = getattr(judge, f"expect_{direction}")(operation, case, reference)
+        assert len(expect.probable) == len(expect.bounds)
+        sums.append(expect.sums)
+        # It is no wider than what is proved, and much less in long sums.
+        for bound, probable_bound in zip(expect.bounds, expect.probable, strict=True):
+            assert (probable_bound <= bound * (1 + 1e-12)).all()
+        getattr(judge, f"check_{direction}")(operation, case, reference, expected=expect, statistics=statistics)
+
+    check()
+    assert any(sums) and 0 < statistics.worst_probable <= 1
+
+
+def moments(x, read=lambda x: x, add=lambda terms: terms.sum(axis=1)):
+    """Return the mean and the variance of rows, of which the mean is that of what a function reads of them."""
+    mean = add(read(x).astype(np.float64)) / x.shape[1]
+    return mean, np.square(x.astype(np.float64) - mean[:, None]).mean(axis=1)
+
+
+def batch_normalization(x, scale, bias, mean, variance, *, epsilon, momentum, training, **how):
+    of_rows = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1)
+    batch = moments(of_rows, **how)
+    form = (1, -1, *[1] * (x.ndim - 2))
+    normalised = (x - batch[0].reshape(form)) / np.sqrt(batch[1] + epsilon).reshape(form)
+    running = [momentum * old + (1 - momentum) * new for old, new in zip((mean, variance), batch, strict=True)]
+    return tuple(e.astype(np.float32) for e in (scale.reshape(form) * normalised + bias.reshape(form), *running))
+
+
+def summed_loss(x, t, *, reduce_sum, **attributes):
+    terms = np.square(x.astype(np.float64) - t)
+    return (added_with_truncation(terms.reshape(1, -1))[0] / len(x)).astype(np.float32).reshape(())
+
+
+def sum_square(x, *, axes, keepdims):
+    rows = np.square(x.astype(np.float64)).reshape(*x.shape[:2], -1)
+    return added_with_truncation(rows.reshape(-1, rows.shape[-1])).reshape(x.shape[:2]).astype(np.float32)
+
+
+def l2_pool(x, *, p, kernel, stride, **others):
+    windows = np.lib.stride_tricks.sliding_window_view(np.abs(x.astype(np.float64)) ** p, kernel, axis=(2, 3))
+    windows = windows[:, :, :: stride[0], :: stride[1]]
+    total = added_with_truncation(windows.reshape(-1, math.prod(kernel))) ** (1 / p)
+    return total.reshape(windows.shape[:4]).astype(np.float32)
+
+
+def softmax_truncated(x, *, axis):
+    e = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
+    return (e / added_with_truncation(e)[:, None]).astype(np.float32)
+
+
+PLANTED_IN_FORMULAS = {
+    # The mean alone is that of such numbers.
+    "batch_normalization": lambda *given, **how: batch_normalization(*given, read=of_eleven_bits, **how),
+    "mean_squared_error": summed_loss,
+    "reduce_sum_square": sum_square,
+    "lp_pool2d": l2_pool,
+    "softmax": softmax_truncated,
+}
+
+
+@pytest.mark.parametrize("operation", PLANTED_IN_FORMULAS)
+def test_what_the_proved_bound_of_a_formula_lets_pass_is_suspect(operation):
+    found, reference = [], backend.find("reference")
+    formula = PLANTED_IN_FORMULAS[operation]
+
+    def forward(*inputs, **attributes):
+        return formula(*inputs, **attributes), None
+
+    @settings(FEW, max_examples=16)
+    @given(rooms.trait(rooms.CONFORMANCE, operation, "random_cases")("forward"))
+    def check(case):
+        if not case.attributes.get("training", True):
+            return
+        try:
+            judge.check_forward(
+                operation, case, reference, implementation=types.SimpleNamespace(forward=forward, backward=None)
+            )
+        except suspecting.Suspect as suspect:
+            found.append(suspect)
+
+    check()
+    assert found and "probable bound" in str(found[0])

@@ -120,7 +120,8 @@ def command(
     out: give it few --examples, 5 for a minute or two.
 
     What is within its proved bound, but beyond what a correct implementation errs by but for one case in thousands, is
-    suspect. That is asked of sums, on cases that are drawn for it; of other operations there is no such verdict.
+    suspect. That is asked of sums and of formulas with sums, on cases that are drawn for it; of other operations there
+    is no such verdict.
 
     Exit status: 0 if all conform, 1 if one does not (or, with --strict, is suspect), else 2 if it could not run, or
     nothing was tested on a device that is named: it offers none of the operations, or cannot be asked the case of

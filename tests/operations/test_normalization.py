@@ -200,7 +200,7 @@ def test_the_bound_of_inference_by_channels_is_that_of_running_error_analysis(ca
         scale, bias, mean, variance = (entry.reshape(form) for entry in (scale, bias, mean, variance))
         deviation = (variance + Approximation.of_attribute(attributes["epsilon"])).sqrt()
         factor = scale / deviation
-        forms = (x - mean) / deviation * scale + bias, (x - mean) * factor + bias, x * factor + (bias - mean * factor)
+        forms = (x - mean) * factor + bias, x * factor + (bias - mean * factor)
         running = functools.reduce(Approximation.or_as, forms)
     expected = running.bound
     known = (expected != UNDEFINED) & np.isfinite(expected) & np.isfinite(running.exact)

@@ -135,10 +135,10 @@ def _folded_bound(room, case, weights, algorithms):
     return room.forward_bound((x, *largest), case.attributes, (None, *errors), **algorithms)
 
 
-def masked_bound(x, bound, followers):
+def masked_bound(x, gradient, bound, followers):
     """Return the bound of the gradient of x after the masks before it, None where there is none."""
     for name in _masks(followers) if bound is not None else ():
-        bound = rooms.require(rooms.CONFORMANCE, name).masked_bound(x, bound)
+        bound = rooms.require(rooms.CONFORMANCE, name).masked_bound(x, gradient, bound)
     return bound
 
 

@@ -98,6 +98,8 @@ class Expectation:
         Whether they are the results of ``forward`` in a tuple, even if there is one alone.
     probable : list of (ndarray of float64, or None)
         Probable bounds; empty where there are none.
+    sums : int
+        How many sums these are of, if several have a part in one result.
     """
 
     names: list
@@ -107,6 +109,7 @@ class Expectation:
     signed_zeros: bool = False
     in_tuple: bool = False
     probable: list = dataclasses.field(default_factory=list)
+    sums: int = 0
 
     def entries(self):
         """Return (exact answer, bound of each element) by the name of the result."""
@@ -129,12 +132,14 @@ def expect_forward(operation, case, backend, *, to_the_bit=False, followers=()):
     names = [f"result {index}" for index in range(len(y))] if in_tuple else ["y"]
     signed_zeros = not followers and are_copies(operation, "forward", case)
     of_sum, _ = (None, ()) if followers else suspecting.sums(operation, case, backend)
-    probable = []
+    probable, count = suspecting.by_running_analysis(
+        operation, case, lambda: forward_bounds(operation, case, followers, alone, algorithms), backend
+    )
     if of_sum is not None:
         squares, _ = exact(operation, suspecting.squared(case), _no_gradient(case))
         probable = suspecting.probable([of_sum], squares, backend)
     bits = [to_the_bit] * len(names)
-    return Expectation(names, list(results_of(y)), bounds, bits, signed_zeros, in_tuple, probable)
+    return Expectation(names, list(results_of(y)), bounds, bits, signed_zeros, in_tuple, probable, count)
 
 
 def check_forward(
@@ -218,16 +223,21 @@ def expect_backward(operation, case, backend, *, needs=None, to_the_bit=False, f
         bounds = list(module.backward_bound(dy, case.inputs, case.attributes, needs, **algorithms))
         if followers:
             bounds = _with_open_gradient(operation, case, needs, bounds, open_dy)
-            bounds[:1] = [masked_bound(case.inputs[0], bound, followers) for bound in bounds[:1]]
+            bounds[0] = masked_bound(case.inputs[0], gradients[0], bounds[0], followers)
     names = [f"gradient of input {index}" for index in range(len(needs))]
     signed_zeros = not followers and are_copies(operation, "backward", case)
     _, of_sums = (None, ()) if followers else suspecting.sums(operation, case, backend)
-    probable = []
+    probable, count = suspecting.by_running_analysis(
+        operation,
+        case,
+        lambda: _wanted(module.backward_bound(case.dy, case.inputs, case.attributes, needs, **algorithms), needs),
+        backend,
+    )
     if any(of_sums):
         _, squares = exact(operation, suspecting.squared(case), needs)
         probable = suspecting.probable(_wanted(of_sums, needs), _wanted(squares, needs), backend)
     wanted = (_wanted(entries, needs) for entries in (names, gradients, bounds, to_the_bit))
-    return Expectation(*wanted, signed_zeros, probable=probable)
+    return Expectation(*wanted, signed_zeros, probable=probable, sums=count)
 
 
 def _with_open_gradient(operation, case, needs, bounds, open_dy):

@@ -11,7 +11,7 @@ import numpy as np
 from ... import rooms
 from ...backend import algorithms_of
 from ..theory.bounds import number_format, subnormals
-from ..theory.probable import failure_probability
+from ..theory.probable import failure_probability, independent_roundings
 from .comparison import ConformanceFailure
 
 
@@ -42,6 +42,24 @@ def squared(case):
         return None if entry is None else np.square(entry.astype(np.float64))
 
     return dataclasses.replace(case, inputs=tuple(map(square, case.inputs)), dy=square(case.dy))
+
+
+def by_running_analysis(operation, case, bound, backend):
+    """Return probable bounds of results whose formulas have sums in them, and of how many sums; none where none are.
+
+    Parameters
+    ----------
+    operation : str
+    case : Case
+    bound : callable
+        Returns the bounds of the results.
+    backend : Backend
+    """
+    random_cases, find_sums = (rooms.trait(rooms.CONFORMANCE, operation, name) for name in ("random_cases", "sums"))
+    if not case.random_signs or random_cases is None or find_sums is not None:
+        return [], 0
+    with subnormals(are_kept=backend.denormals), independent_roundings() as sums:
+        return list(bound()), sums.count
 
 
 def probable(found, squares, backend):
@@ -77,17 +95,18 @@ def check(title, computed, expected, statistics=None):
     """
     rows = zip(expected.names, computed, expected.exact, expected.bounds, expected.probable, strict=True)
     judged = [row for row in rows if row[-1] is not None and row[-1].size]
-    elements, messages, difference = sum(bound.size for *_, bound in judged), [], 0.0
+    messages, difference = [], 0.0
     for name, found, exact, proved, bound in judged:
         error = np.abs(found.astype(np.float64) - exact)
-        ratio = error / bound
+        ratio = np.divide(error, bound, out=np.zeros(error.shape), where=error > 0)
         if statistics is not None:
             statistics.add_probable(float(ratio.max()))
         if ratio.max() > 1:
             messages.append(_table(f"{title}: {name}", found, exact, (error, proved, bound)))
             difference = max(difference, float(error[ratio > 1].max()))
     if messages:
-        failure = Suspect("\n".join([*messages, _probability(elements)]))
+        elements = sum(bound.size for *_, bound in judged)
+        failure = Suspect("\n".join([*messages, _probability(elements, expected.sums or elements)]))
         failure.difference = difference
         failure.probable = dict(zip(expected.names, expected.probable, strict=True))
         raise failure
@@ -95,7 +114,7 @@ def check(title, computed, expected, statistics=None):
 
 def _table(title, found, exact, measured):
     error, proved, bound = measured
-    ratio = error / bound
+    ratio = np.divide(error, bound, out=np.zeros(error.shape), where=error > 0)
     worst = tuple(map(int, np.unravel_index(np.argmax(ratio), ratio.shape)))
     return (
         f"{title}\n  {np.count_nonzero(ratio > 1)} of {ratio.size} elements are within their bound, but beyond the "
@@ -106,8 +125,8 @@ def _table(title, found, exact, measured):
     )
 
 
-def _probability(elements):
+def _probability(elements, sums):
     return (
         f"  A correct {number_format().name} implementation has one of the {elements} elements judged beyond it with a "
-        f"probability of {failure_probability(elements):.0e} at most, if roundings are independent."
+        f"probability of {failure_probability(sums):.0e} at most, if roundings are independent."
     )

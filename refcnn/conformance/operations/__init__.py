@@ -37,8 +37,8 @@ EDGES_AT_ZERO = ()
 AS_FOLLOWER = None
 
 #: Whether a kernel may mask its gradient by what the operation gave it: where it is fused it comes before such a
-#: kernel too, with inputs that it leaves as they are, and has ``masked_bound(x, bound)``: how far the gradient of such
-#: an x may be off after the mask, where it may be off by ``bound`` before.
+#: kernel too, with inputs that it leaves as they are, and has ``masked_bound(x, gradient, bound)``: how far the
+#: gradient of such an x may be off after the mask, where it may be off by ``bound`` before.
 MASKS = False
 
 
@@ -98,6 +98,7 @@ sums = None
 
 #: With it goes ``random_cases(direction)``: a strategy of cases of which probable bounds hold, whose numbers
 #: :mod:`~refcnn.conformance.theory.random_numbers` draws, with sums of all lengths; None if that direction has none.
+#: Without ``sums`` the bounds themselves are found as if the roundings of the sums in them were independent.
 random_cases = None
 
 

@@ -47,18 +47,6 @@ def _within(exact):
     return lambda attributes: all(attributes[name] in values for name, values in exact.items())
 
 
-class Sigmoid(Unary):
-    """Gradients of the logistic function by the reference's formula, or multiplied from the left, as others do it.
-
-    Below the normal numbers the one product is rounded less often than the others.
-    """
-
-    def backward(self, dy, saved, needs):
-        """As that of the reference."""
-        (dx,), (_, y) = super().backward(dy, saved, needs), saved
-        return (dx.or_as(dy * y * (1 - y)).or_as(dy * (1 - y) * y),)
-
-
 def softplus(x):
     """By the reference's formula, or as log(1 + e^x) up to 20 and x above, as PyTorch does it."""
     return reference.softplus(x).or_as(np.where(x > 20, x, np.log1p(np.exp(x))))
@@ -154,7 +142,7 @@ OPERATIONS = {
     ),
     "mish": Derived(Unary(mish, mish_slope), cases),
     "selu": _derived("selu", cases_with(alpha=(1.6732632423543772, 1.0, -0.5), gamma=(1.0507009873554805, 1.0, 3.0))),
-    "sigmoid": Derived(Sigmoid(reference.sigmoid, reference.sigmoid_slope), cases),
+    "sigmoid": _derived("sigmoid", cases),
     "softplus": Derived(Unary(softplus, reference.softplus_slope), cases),
     "softsign": _derived("softsign", cases),
     "swish": Derived(Unary(reference.swish, swish_slope), cases_with(alpha=(1.0, 1.702, 0.5, 0.0, -1.0, 30.0))),

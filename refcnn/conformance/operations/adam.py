@@ -28,11 +28,7 @@ def cases(draw, size="small", integers=False):
 
 
 def forward_bound(inputs, attributes, errors=None):
-    """The formulas of :mod:`refcnn.reference.adam`; 1 - beta and 1 - beta^step are numbers rounded once.
-
-    The product with the learning rate and the quotient may come in either order, in which they overflow for different
-    numbers.
-    """
+    """The formulas of :mod:`refcnn.reference.adam`; 1 - beta and 1 - beta^step are numbers rounded once."""
     w, g, m, r = map(Approximation.of_input, inputs, errors or (None,) * 4)
     beta1, beta2, step = (attributes[name] for name in ("beta1", "beta2", "step"))
     number = Approximation.of_attribute
@@ -41,5 +37,4 @@ def forward_bound(inputs, attributes, errors=None):
     m_hat = m_new / number(1 - beta1**step)
     r_hat = r_new / number(1 - beta2**step)
     lr, scale = number(attributes["lr"]), r_hat.sqrt() + number(attributes["epsilon"])
-    one, other = w - lr * m_hat / scale, w - lr * (m_hat / scale)
-    return one.or_as(other).bound, m_new.bound, r_new.bound
+    return (w - lr * m_hat / scale).bound, m_new.bound, r_new.bound

@@ -54,9 +54,8 @@ def backward_bound(dy, inputs, attributes, needs):
     s, y = _forward(x, attributes)
     size, beta = attributes["size"], attributes["beta"]
     slope = Approximation.of_attribute(2 * (attributes["alpha"] / size) * beta)
-    products = (dy * y / s).or_as(dy * (y / s))
-    sums = _sums(products, size // 2, (size - 1) // 2)
-    return ((_divided(dy, s, beta) - (slope * x * sums).or_as(slope * (x * sums))).bound,)
+    sums = _sums(dy * y / s, size // 2, (size - 1) // 2)
+    return ((_divided(dy, s, beta) - slope * x * sums).bound,)
 
 
 def _forward(x, attributes):

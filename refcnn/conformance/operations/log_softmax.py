@@ -10,6 +10,7 @@ from .softmax import probabilities
 
 cases = softmax.cases
 edges = softmax.edges
+random_cases = softmax.random_cases
 
 
 def forward_bound(inputs, attributes, errors=None):
@@ -46,7 +47,7 @@ def backward_bound(dy, inputs, attributes, needs):
         return (None,)
     _, p = probabilities(inputs[0], axis=attributes["axis"])
     dy = Approximation.of_input(dy)
-    return ((dy - p * dy.sum(axis=attributes["axis"])).bound,)
+    return ((dy - p * dy.sum(axis=attributes["axis"], random_signs=True)).bound,)
 
 
 examples = of_shapes((2, 3), dy=(2, 3), axis=1)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ...reference import loss as reference
 from ...reference.activation import sigmoid
 from ..theory.derived import Derived
+from ..theory.random_numbers import rows
 from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, shapes, special_numbers
 
 #: Sums of so many squares of integers are exact.
@@ -57,6 +58,15 @@ def sigmoid_cross_entropy_cases(draw, size="small", integers=False):
     return Case((x, draw(st.sampled_from((truths, truths, between, t)))), case.attributes, case.dy)
 
 
+def _random_cases(**attributes):
+    """Return a trait: few rows of numbers, whose losses are added up; gradients have no sums."""
+
+    def of_rows(drawn):
+        return Case(tuple(drawn), {"reduce_sum": True, **attributes}, random_signs=True)
+
+    return {"random_cases": lambda direction: rows(2).map(of_rows) if direction == "forward" else None}
+
+
 def _is_not_divided(attributes):
     return not attributes["reduce_sum"]
 
@@ -68,18 +78,24 @@ def sigmoid_cross_entropy_of_x(g, x, t):
 
 OPERATIONS = {
     "mean_squared_error": Derived(
-        reference.OPERATIONS["mean_squared_error"], cases, EXACT_ON_INTEGERS=True, is_exact_with=_is_not_divided
+        reference.OPERATIONS["mean_squared_error"],
+        cases,
+        EXACT_ON_INTEGERS=True,
+        is_exact_with=_is_not_divided,
+        **_random_cases(),
     ),
     "sigmoid_cross_entropy": Derived(
         reference.Loss(
             reference.sigmoid_cross_entropy, sigmoid_cross_entropy_of_x, reference.sigmoid_cross_entropy_of_t
         ),
         sigmoid_cross_entropy_cases,
+        **_random_cases(),
     ),
     "smoothed_l1": Derived(
         reference.OPERATIONS["smoothed_l1"],
         smoothed_l1_cases,
         EXACT_ON_INTEGERS=True,
         is_exact_with=lambda attributes: _is_not_divided(attributes) and attributes["delta"] in _EXACT_DELTAS,
+        **_random_cases(delta=1.0),
     ),
 }

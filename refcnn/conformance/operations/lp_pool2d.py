@@ -11,6 +11,7 @@ from ...shapes import image_slices, padded_sizes, reached_padding
 from ..theory.approximation import Approximation
 from ..theory.edges import of_pooling
 from ..theory.examples import pools
+from ..theory.random_numbers import pooled
 from ..theory.strategies import FEW_NOT_FINITE, pooling_cases
 from ..theory.windows import pixels_under
 
@@ -23,6 +24,18 @@ def cases(draw, size="small", integers=False):
     case = draw(pooling_cases(size, integers, **({} if integers else FEW_NOT_FINITE)))
     p = 1 if integers else draw(st.sampled_from((2, 1, 3, 4, 5)))
     return dataclasses.replace(case, attributes={**case.attributes, "p": p})
+
+
+def random_cases(direction):
+    """Draw windows of few or many pixels, whose sums are of magnitudes; a pixel is under few of them."""
+    if direction == "backward":
+        return None
+    cases, norms = pooled(), st.sampled_from((2, 1, 3))
+    return st.builds(lambda case, p: dataclasses.replace(case, attributes=_with_norm(case.attributes, p)), cases, norms)
+
+
+def _with_norm(attributes, p):
+    return {name: value for name, value in attributes.items() if name != "count_include_padding"} | {"p": p}
 
 
 def forward_bound(inputs, attributes, errors=None):

@@ -10,6 +10,8 @@ from ..theory.approximation import Approximation
 from ..theory.bounds import UNDEFINED, facts, gamma, number_format, underflow
 from ..theory.examples import numbers, of_shapes
 from ..theory.pieces import linear_in_first
+from ..theory.random_numbers import numbers as random_numbers
+from ..theory.random_numbers import row_shapes
 from ..theory.scaled import Scaled
 from ..theory.sizes import LONG, VAST, extents, sized
 from ..theory.statistics import mean_and_variance
@@ -86,6 +88,20 @@ def _edges(case):
     return {"training": case.attributes["training"], "rows of few": pixels < 64, "rows of parts": pixels > 512}
 
 
+@st.composite
+def _random_batches(draw, direction):
+    """Draw images of few channels and many pixels, or of few pixels and a large batch."""
+    channels, terms = draw(row_shapes())
+    pixels = draw(st.sampled_from((1, 7, 64)))
+    shape = max(1, terms // pixels), min(channels, 4), pixels
+    x, dy, *others = draw(random_numbers(shape, shape, *[shape[1:2]] * 6))
+    scale, bias, mean, variance, *of_running = others
+    training = draw(st.sampled_from((True, True, False)))
+    attributes = {"epsilon": 1e-5, "momentum": draw(st.sampled_from((0.9, 0.5))), "training": training}
+    dy = (dy, *of_running) if training else dy
+    return Case((x, scale, bias, mean, np.abs(variance)), attributes, dy, random_signs=True)
+
+
 def _either(*forms):
     """The same number in whichever form it is computed."""
     return functools.reduce(Approximation.or_as, forms)
@@ -94,9 +110,7 @@ def _either(*forms):
 def _shifted(x, mean, deviation, scale, bias):
     """y = scale (x - mean) / deviation + bias, in any order, or as x times a factor and a number added to it."""
     factor, difference = scale / deviation, x - mean
-    return _either(
-        scale * (difference / deviation) + bias, difference * factor + bias, x * factor + (bias - mean * factor)
-    )
+    return _either(difference * factor + bias, x * factor + (bias - mean * factor))
 
 
 #: Of four examples with two channels each, and what is kept of former ones.
@@ -114,7 +128,7 @@ class BatchNormalization:
 
     AS_FOLLOWER = {"epsilon": 0.5, "momentum": 0.9, "training": False}
 
-    cases = staticmethod(batch_cases)
+    cases, random_cases = staticmethod(batch_cases), staticmethod(_random_batches)
     edges, examples = staticmethod(_edges), staticmethod(_batch_examples)
 
     @staticmethod
@@ -169,7 +183,8 @@ class BatchNormalization:
         error = 0.0 if known.error is None else known.error.max(initial=0)
         distance = Scaled.of_elements(scale.shape, known.largest + np.abs(mean.exact), error)
         distance = distance.off_by(mean.error).rounded()
-        from_mean = (distance / deviation * scale).or_as(distance * factor).off_by(bias.error)
+        from_mean = (distance / deviation * scale).or_as(distance * factor).or_as(distance * scale / deviation)
+        from_mean = from_mean.off_by(bias.error)
         from_zero = (Scaled.of_elements(scale.shape, known.largest, error) * factor).off_by(shift.error)
         # The sum of either and bias or shift is rounded once more; that of its exact magnitude is added below.
         largest = np.abs(bias.exact) + np.abs(shift.exact) + from_mean.most + from_zero.most
@@ -192,11 +207,10 @@ class BatchNormalization:
         x, scale, axes = given[0], given[1], _all_but_channels(inputs[0])
         dy, *d_running = (Approximation.of_input(entry) for entry in (dy if attributes["training"] else (dy,)))
         xhat, slope = (x - mean) / deviation, scale / deviation
-        dbias = dy.sum(axis=axes)
-        dscale = _either((dy * xhat).sum(axis=axes), (dy * (x - mean)).sum(axis=axes) / deviation)
+        dbias = _sum_by_dy(dy, axes)
+        dscale = _either(_sum_by_dy(dy * xhat, axes), _sum_by_dy(dy * (x - mean), axes) / deviation)
         if not attributes["training"]:
-            dx = _either(dy * slope, dy * scale / deviation)
-            d_mean = _either(slope * dbias, scale * dbias / deviation)
+            dx, d_mean = dy * slope, slope * dbias
             twice = Approximation(2)
             # A half of the slope may be below the normal numbers where that of the product is not.
             d_variance = _either(
@@ -273,14 +287,19 @@ def _through_statistics(dy, difference, scale, deviation, axes, is_centred=True)
     inner = tuple(axis for axis in axes if scale.shape[axis] == 1)
 
     def mean(entry, factor):
-        return _either((entry * factor).sum(axis=axes), (entry.sum(axis=inner) * factor).sum(axis=axes)) / n
+        return _either(_sum_by_dy(entry * factor, axes), _sum_by_dy(_sum_by_dy(entry, inner) * factor, axes)) / n
 
     def added(factor):
-        first = (dy * factor * xhat).sum(axis=axes) / n, (dy * factor * difference).sum(axis=axes) / n / deviation
-        product = _either(*first, mean(dy * xhat, factor), mean(dy * difference, factor) / deviation)
+        product = _either(mean(dy * xhat, factor), mean(dy * difference, factor) / deviation)
         return _added(dy * factor, *[-mean(dy, factor)] * is_centred, -(xhat * product))
 
-    return _either(added(scale) / deviation, added(scale) * (one / deviation), added(slope))
+    scaled = added(scale)
+    return _either(scaled / deviation, scaled * (one / deviation), added(slope))
+
+
+def _sum_by_dy(terms, axes):
+    """The sum of dy times what is made of x and scale: its terms have the signs of dy."""
+    return terms.sum(axis=axes, random_signs=True)
 
 
 def _added(*terms):
@@ -311,13 +330,20 @@ class Rows:
     forms : callable
         Given the shape of x and the attributes, returns the shape in which x is cut into (examples, groups, parts,
         values), of which the last two are normalised together, and that in which scale and bias are broadcast with it.
+    random_shapes : callable
+        Given how many rows there are, and how many numbers in each: (shape of x, of scale and bias, attributes).
     is_centred : bool
         Whether the mean is taken away, and a bias added.
     examples : callable, optional
     """
 
-    def __init__(self, cases, forms, is_centred=True, examples=None):
+    def __init__(self, cases, forms, random_shapes, is_centred=True, examples=None):
         self.cases, self._forms, self._is_centred, self.examples = cases, forms, is_centred, examples
+        self._random_shapes = random_shapes
+
+    def random_cases(self, direction):
+        """Draw few or many numbers that are normalised together."""
+        return _random_rows(self._random_shapes, 2 if self._is_centred else 1)
 
     def edges(self, case):
         """Rows of few values and of many."""
@@ -328,10 +354,7 @@ class Rows:
         """y = scale (x - mean) / sqrt(variance + epsilon) + bias, or y = scale x / sqrt(mean of x^2 + epsilon)."""
         x, scale, *bias = self._given(inputs, attributes, errors)
         mean, deviation = self._statistics(x, attributes)
-        if self._is_centred:
-            y = _shifted(x, mean, deviation, scale, *bias)
-        else:
-            y = _either(scale * (x / deviation), scale * x / deviation, x * (scale / deviation))
+        y = _shifted(x, mean, deviation, scale, *bias) if self._is_centred else scale * x / deviation
         return y.bound.reshape(inputs[0].shape)
 
     def backward_bound(self, dy, inputs, attributes, needs):
@@ -343,10 +366,10 @@ class Rows:
         # Those of each mean may be divided by its deviation when they are summed.
         product, inner = dy * difference, tuple(axis for axis in axes if axis > 1)
         dscale = _either(
-            (dy * (difference / deviation)).sum(axis=axes), (product.sum(axis=inner) / deviation).sum(axis=axes)
+            _sum_by_dy(dy * (difference / deviation), axes), _sum_by_dy(_sum_by_dy(product, inner) / deviation, axes)
         )
         gradients = [_through_statistics(dy, difference, scale, deviation, (2, 3), self._is_centred), dscale]
-        gradients += [dy.sum(axis=axes)] * len(bias)
+        gradients += [_sum_by_dy(dy, axes)] * len(bias)
         return tuple(
             gradient.bound.reshape(entry.shape) if need else None
             for gradient, entry, need in zip(gradients, inputs, needs, strict=True)
@@ -378,6 +401,13 @@ def _of_groups(shape, attributes):
     groups = attributes.get("groups", shape[1])
     cut = groups, shape[1] // groups
     return (shape[0], *cut, math.prod(shape[2:])), (1, *cut, 1)
+
+
+@st.composite
+def _random_rows(draw, random_shapes, parameters):
+    shape, of_parameters, attributes = random_shapes(*draw(row_shapes()))
+    x, dy, *others = draw(random_numbers(shape, shape, *[of_parameters] * parameters))
+    return Case((x, *others), {**attributes, "epsilon": 1e-5}, dy, random_signs=True)
 
 
 def _several(size):
@@ -422,6 +452,10 @@ def rms_cases(draw, size="small", integers=False):
     return draw(layer_cases(size, integers, parameters=1))
 
 
+def _random_examples(rows, terms):
+    return (rows, terms), (terms,), {"axis": 1}
+
+
 def _case(draw, shape, of_parameters, parameters, attributes, integers):
     x = draw(values(shape, integers))
     others = (draw(arrays(of_parameters, integers, **FEW_NOT_FINITE)) for _ in range(parameters))
@@ -431,12 +465,21 @@ def _case(draw, shape, of_parameters, parameters, attributes, integers):
 
 OPERATIONS = {
     "batch_normalization": BatchNormalization(),
-    "group_normalization": Rows(group_cases, _of_groups),
-    "instance_normalization": Rows(instance_cases, _of_groups),
+    "group_normalization": Rows(
+        group_cases, _of_groups, lambda rows, terms: ((1, 2 * rows, terms), (2 * rows,), {"groups": rows})
+    ),
+    "instance_normalization": Rows(instance_cases, _of_groups, lambda rows, terms: ((rows, 2, terms), (2,), {})),
     "layer_normalization": Rows(
-        layer_cases, _of_examples, examples=of_shapes((2, 4), (4,), (4,), dy=(2, 4), axis=1, epsilon=1e-5)
+        layer_cases,
+        _of_examples,
+        _random_examples,
+        examples=of_shapes((2, 4), (4,), (4,), dy=(2, 4), axis=1, epsilon=1e-5),
     ),
     "rms_normalization": Rows(
-        rms_cases, _of_examples, False, examples=of_shapes((2, 4), (4,), dy=(2, 4), axis=1, epsilon=1e-5)
+        rms_cases,
+        _of_examples,
+        _random_examples,
+        False,
+        examples=of_shapes((2, 4), (4,), dy=(2, 4), axis=1, epsilon=1e-5),
     ),
 }

@@ -177,6 +177,16 @@ def _is_summed(is_mean):
     return {"sums": sums, "random_cases": random_cases}
 
 
+def _has_sums(are_positive=False):
+    """Return the trait of what adds up functions of the numbers along its axes, or the numbers, if they are above 0."""
+
+    def of_plane(x):
+        attributes = {"axes": (2, 3), "keepdims": False}
+        return Case((np.abs(x) if are_positive else x,), attributes, random_signs=True)
+
+    return {"random_cases": lambda direction: planes().map(of_plane) if direction == "forward" else None}
+
+
 def _log_sum_exp(x):
     """y = m + log(sum of e^(x - m)); where m is not finite, so is y, and as what it is."""
     m = x.max(axis=-1)
@@ -196,7 +206,9 @@ def _product(x):
 
 
 def _of_product(dy, x, y):
-    return dy * _product_of(x, reference.products_of_others, x.shape[-1] - 1)
+    """dy is one more factor of each product of others, which may come first."""
+    factors = Approximation(*(np.concatenate(pair, axis=-1) for pair in ((x.exact, dy.exact), (x.error, dy.error))))
+    return _product_of(factors, lambda factors: reference.products_of_others(factors)[..., :-1], x.shape[-1])
 
 
 def _product_of(x, product, factors):
@@ -300,10 +312,12 @@ def _may_be_largest(x, error, axes):
 OPERATIONS = {
     "arg_max": PlaceOfExtreme(1),
     "arg_min": PlaceOfExtreme(-1),
-    "reduce_l1": _derived("reduce_l1", whole_numbers=_OF_SUMS, EXACT_ON_INTEGERS=True),
-    "reduce_l2": _derived("reduce_l2", _often_zero),
-    "reduce_log_sum": _derived("reduce_log_sum", _with_positive_sums),
-    "reduce_log_sum_exp": _Derived(reference.Reduction(_log_sum_exp, _of_log_sum_exp), _cases_of(_exponents)),
+    "reduce_l1": _derived("reduce_l1", whole_numbers=_OF_SUMS, EXACT_ON_INTEGERS=True, **_has_sums()),
+    "reduce_l2": _derived("reduce_l2", _often_zero, **_has_sums()),
+    "reduce_log_sum": _derived("reduce_log_sum", _with_positive_sums, **_has_sums(are_positive=True)),
+    "reduce_log_sum_exp": _Derived(
+        reference.Reduction(_log_sum_exp, _of_log_sum_exp), _cases_of(_exponents), **_has_sums()
+    ),
     "reduce_max": Extreme(1),
     "reduce_mean": _derived("reduce_mean", **_is_summed(is_mean=True)),
     "reduce_min": Extreme(-1),
@@ -311,5 +325,7 @@ OPERATIONS = {
         reference.Reduction(_product, _of_product), _cases_of(_factors, {formats.INT64: 0, formats.INT32: 0})
     ),
     "reduce_sum": _derived("reduce_sum", whole_numbers=_OF_SUMS, EXACT_ON_INTEGERS=True, **_is_summed(is_mean=False)),
-    "reduce_sum_square": _derived("reduce_sum_square", whole_numbers=_OF_SQUARES, EXACT_ON_INTEGERS=True),
+    "reduce_sum_square": _derived(
+        "reduce_sum_square", whole_numbers=_OF_SQUARES, EXACT_ON_INTEGERS=True, **_has_sums()
+    ),
 }

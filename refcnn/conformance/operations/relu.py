@@ -38,6 +38,7 @@ def may_route(y, bound, is_open, dy):
     return is_open | (np.abs(y) <= bound) & (bound > 0), dy
 
 
-def masked_bound(x, bound):
+def masked_bound(x, gradient, bound):
     """Either will do where x may be read as 0; where it is 0 nothing passes."""
-    return np.where(x > 0, np.where(may_be_flushed(x), np.inf, bound), 0)
+    either = np.where(np.isfinite(gradient) & (bound != UNDEFINED), np.inf, UNDEFINED)
+    return np.where(x > 0, np.where(may_be_flushed(x), either, bound), 0)

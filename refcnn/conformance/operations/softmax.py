@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ..theory.approximation import EXP_ULP, Approximation
 from ..theory.bounds import QUOTIENT_ROUNDINGS, UNDEFINED, gamma, input_error, may_overflow, number_format, underflow
 from ..theory.examples import of_shapes
+from ..theory.random_numbers import rows
 from ..theory.sizes import LIMITS, extents, sized
 from ..theory.strategies import FEW_NOT_FINITE, Case, arrays, shapes
 
@@ -140,7 +141,7 @@ def backward_bound(dy, inputs, attributes, needs):
     if not needs[0]:
         return (None,)
     y, dy = _forward(inputs, attributes), Approximation.of_input(dy)
-    return ((y * (dy - (dy * y).sum(axis=attributes.get("axis", 1)))).bound,)
+    return ((y * (dy - (dy * y).sum(axis=attributes.get("axis", 1), random_signs=True))).bound,)
 
 
 def _forward(inputs, attributes, errors=None):
@@ -148,6 +149,11 @@ def _forward(inputs, attributes, errors=None):
     largest = x.max(axis=axis)
     exponential = (x - largest).exp(x.is_far_below(largest))
     return exponential / exponential.sum(axis=axis)
+
+
+def random_cases(direction):
+    """Draw rows of few or many logits."""
+    return rows(2).map(lambda drawn: Case(tuple(drawn[:1]), {"axis": 1}, drawn[1], random_signs=True))
 
 
 def edges(case):

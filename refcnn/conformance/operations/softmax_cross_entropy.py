@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from ..theory.approximation import Approximation
 from ..theory.bounds import number_format
 from ..theory.examples import of_shapes
+from ..theory.random_numbers import rows
 from ..theory.strategies import FEW_NOT_FINITE, Case, arrays
 from . import log_softmax
 from .softmax import logit_shapes, logits, probabilities
@@ -72,10 +73,18 @@ def backward_bound(dy, inputs, attributes, needs):
     if attributes["reduce_sum"]:
         g = g / _batch(inputs)
     gt = g.weighted(t)
-    dx = p * gt.sum(axis=1) - gt
+    dx = p * gt.sum(axis=1, random_signs=True) - gt
     dx = dx.where(t.is_not_zero.any(axis=1, keepdims=True), t.is_surely_not_zero.any(axis=1, keepdims=True))
     dt = (-g * log_p).where(np.isfinite(log_p.exact) | t.is_not_zero, t.is_surely_not_zero)
     return dx.bound if needs[0] else None, dt.bound if needs[1] else None
+
+
+@st.composite
+def random_cases(draw, direction):
+    """Draw rows of few or many logits, with any numbers for targets."""
+    x, t, dy = draw(rows(3))
+    reduce_sum = draw(st.booleans())
+    return Case((x, t), {"reduce_sum": reduce_sum}, dy[0, :1].reshape(()) if reduce_sum else dy, random_signs=True)
 
 
 def _log_p_p_and_t(inputs, errors=None):

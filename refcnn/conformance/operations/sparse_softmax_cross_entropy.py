@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from ...reference import sparse_softmax_cross_entropy
 from ..theory.approximation import Approximation
+from ..theory.random_numbers import rows
 from ..theory.sizes import extents
 from ..theory.strategies import FEW_NOT_FINITE, Case, arrays
 from .softmax import logit_shapes, logits, probabilities
@@ -81,6 +82,16 @@ def exact_backward(dy, saved, needs, **attributes):
 
 def _as_places(x):
     return np.moveaxis(x, 0, 1)[None]
+
+
+@st.composite
+def random_cases(draw, direction):
+    """Draw rows of few or many logits, and a class for each."""
+    x, dy = draw(rows(2))
+    classes = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).integers(0, x.shape[1], len(x))
+    reduce_sum = draw(st.booleans())
+    attributes = {"class_weight": None, "label_smoothing": 0.0, "ignore_index": None, "reduce_sum": reduce_sum}
+    return Case((x, classes), attributes, dy[0, :1].reshape(()) if reduce_sum else dy[:, 0].copy(), random_signs=True)
 
 
 def forward_bound(inputs, attributes, errors=None):

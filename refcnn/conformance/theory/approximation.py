@@ -15,6 +15,7 @@ import types
 import numpy as np
 
 from ... import special
+from . import probable
 from .bounds import (
     QUOTIENT_ROUNDINGS,
     UNDEFINED,
@@ -26,6 +27,7 @@ from .bounds import (
     number_format,
     underflow,
 )
+from .factors import Factors
 
 # exp of what is this far below 0 is 0, in float64 too.
 _FAR = 1000.0
@@ -94,14 +96,20 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
     Functions of NumPy take it too, so that a formula of :mod:`refcnn.reference` that is given such numbers gives its
     own error bound. Numbers beside them are taken as rounded to floats.
 
+    Of what is a product or a quotient the factors are known: those of three and more may be multiplied in any order,
+    whatever the formula's own is (:mod:`.factors`).
+
     Attributes
     ----------
     exact, error : ndarray of float64
+    factors : Factors or None
+        None of what is none of several factors.
     """
 
-    def __init__(self, exact, error=0.0):
+    def __init__(self, exact, error=0.0, factors=None):
         self.exact = np.asarray(exact, dtype=np.float64)
         self.error = np.broadcast_to(np.asarray(error, dtype=np.float64), self.exact.shape)
+        self.factors = factors
 
     @classmethod
     def of_input(cls, x, error=None):
@@ -150,10 +158,29 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         """As of an array."""
         return Approximation(self.exact.reshape(*shape), self.error.reshape(*shape))
 
+    def taken(self, places):
+        """Those at some places of what it is broadcast to, a bool ndarray."""
+        return Approximation(*(np.broadcast_to(entry, places.shape)[places] for entry in (self.exact, self.error)))
+
+    def broadcast_to(self, shape):
+        """As NumPy's function."""
+        return Approximation(*(np.broadcast_to(entry, shape) for entry in (self.exact, self.error)), self.factors)
+
     @property
     def bound(self):
         """The error, UNDEFINED where NaN or infinity is computed from what can be anything."""
         return np.where(np.isinf(self.error) & ~np.isfinite(self.exact), UNDEFINED, self.error)
+
+    @functools.cached_property
+    def span(self):
+        """The least magnitude that a finite computed one may have, but for exact zeros, and the largest."""
+        magnitude, is_finite = np.abs(self.exact), np.isfinite(self.exact)
+        least = np.maximum(magnitude - self.error, 0)
+        is_open = is_finite & self.is_not_zero
+        return (
+            float(least.min(where=is_open, initial=np.inf)),
+            float((magnitude + self.error).max(where=is_finite, initial=0)),
+        )
 
     @property
     def _may_be_zero(self):
@@ -204,7 +231,7 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         return Approximation(exact, _or_any(exact, total, magnitude, is_lost | if_not_finite() | np.isinf(self.error)))
 
     def __neg__(self):
-        return Approximation(-self.exact, self.error)
+        return Approximation(-self.exact, self.error, self.factors and self.factors.negated())
 
     def __add__(self, other):
         other = self._of(other)
@@ -223,6 +250,10 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __mul__(self, other):
         other = self._of(other)
+        return Factors.of(self).times(Factors.of(other)).in_any_order(self.times(other))
+
+    def times(self, other):
+        """The product with another, these two alone."""
         # (a + da)(b + db) - a b = da b + a db + da db
         error = self.error * np.abs(other.exact) + (np.abs(self.exact) + self.error) * other.error
 
@@ -235,6 +266,10 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __truediv__(self, other):
         other = self._of(other)
+        return Factors.of(self).over(other).in_any_order(self.over(other))
+
+    def over(self, other):
+        """The quotient with another, these two alone."""
         # (a + da)/(b + db) - a/b = (da - (a/b) db)/(b + db)
         # Infinite where it may be: whether a sum that cancels is 0 in float64 too depends on its order.
         quotient = np.where(other._may_be_zero, np.inf, self.exact / other.exact)
@@ -259,14 +294,27 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         exact = self.exact.max(axis, keepdims=True)
         return Approximation(exact, extreme_error(exact, self.error.max(axis, keepdims=True)))
 
-    def sum(self, axis=None, keepdims=None, dtype=None):
-        """The sum over an axis or several (kept unless told otherwise), or over all, in any order; always of floats."""
-        axes = range(self.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    def sum(self, axis=None, keepdims=None, dtype=None, random_signs=False):
+        """The sum over an axis or several (kept unless told otherwise), or over all, in any order; always of floats.
+
+        Where all terms have random signs, given what else they are made of, probable bounds are less for it.
+        """
+        axes = tuple(range(self.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
         terms = math.prod(self.shape[one] for one in axes)
         keep = axis is not None if keepdims is None else keepdims
         exact, error = self.exact.sum(axis, keepdims=keep), self.error.sum(axis, keepdims=keep)
         magnitude = (np.abs(self.exact) + self.error).sum(axis, keepdims=keep)
-        bound = error + gamma(max(terms - 1, 0)) * magnitude + terms * underflow() * (1 + gamma(terms))
+        additions = max(terms - 1, 0)
+        # Of few terms the worst is no further off.
+        if additions > probable.LAMBDA**2 and probable.noted(exact.size):
+            off = probable.of_any_terms(additions) * magnitude
+            if random_signs:
+                last = [np.moveaxis(entry, tuple(axes), range(-len(axes), 0)) for entry in (self.exact, self.error)]
+                last = [entry.reshape(*entry.shape[: entry.ndim - len(axes)], -1) for entry in last]
+                off = np.minimum(off, probable.of_random_signs(*last).reshape(off.shape))
+        else:
+            off = gamma(additions) * magnitude
+        bound = error + off + terms * underflow() * (1 + gamma(terms))
         is_lost = np.isinf(self.error).any(axis, keepdims=keep)
         # What is finite may overflow before the infinity of the other sign is added.
         of_finite = np.where(np.isfinite(self.exact), np.abs(self.exact) + self.error, 0).sum(axis, keepdims=keep)
@@ -422,10 +470,12 @@ class Approximation(np.lib.mixins.NDArrayOperatorsMixin):
         first, second = cls._of(first), cls._of(second)
         exact, other = (np.where(holds, first.exact, second.exact) for holds in (condition.holds, ~condition.holds))
         error, of_other = (np.where(holds, first.error, second.error) for holds in (condition.holds, ~condition.holds))
+        factors = Factors.choice(condition.holds, first, second)
         is_same = (exact == other) | (np.isnan(exact) & np.isnan(other))
         gap = np.where(is_same, 0, np.abs(other - exact)) + of_other
         is_lost = ~is_same & ~(np.isfinite(exact) & np.isfinite(other))
-        return cls(exact, np.where(condition.is_sure, error, np.where(is_lost, np.inf, np.maximum(error, gap))))
+        error = np.where(condition.is_sure, error, np.where(is_lost, np.inf, np.maximum(error, gap)))
+        return cls(exact, error, factors)
 
     def _sign(self):
         of_zero = Approximation(np.where(np.isnan(self.exact), np.nan, 0))
@@ -457,7 +507,7 @@ _RULES: dict = {
     np.maximum: lambda a, b: a._extreme(np.maximum, b),
     np.minimum: lambda a, b: a._extreme(np.minimum, b),
     np.where: Approximation._choice,
-    np.broadcast_to: lambda a, shape: Approximation(*(np.broadcast_to(entry, shape) for entry in (a.exact, a.error))),
+    np.broadcast_to: lambda a, shape: a.broadcast_to(shape),
     np.copy: lambda a, order: a,
     np.moveaxis: lambda a, *axes: Approximation(*(np.moveaxis(entry, *axes) for entry in (a.exact, a.error))),
 }

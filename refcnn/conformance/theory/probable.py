@@ -30,20 +30,92 @@ bias as a term, blocks, vectors and pairs are all such trees. By Markov's inequa
 
 and this is 2 exp(-lambda^2 / 2) for f = (lambda^2 / 2 - log(1 - a^2) / 2) / a. With a^2 = 1 - 1 / lambda^2 that is
 nearly least: :data:`FACTOR`, which is 20 where lambda is 6.
+
+Where sums are a part of a formula, running error analysis takes such bounds of each of them
+(:func:`independent_roundings`), and the worst of all else. Of terms of any signs no addition gives more than the sum of
+their magnitudes M, so that in any order, by the first inequality, |error| <= lambda U sqrt(n) M, with no word on signs:
+this is what there is for sums of squares, exponentials and losses. Where terms have random signs, given all they are
+multiplied with, as those of a gradient have that is drawn, the sharper bound holds. Results that need several sums are
+off if one of them is: what fails at times is each sum.
 """
 
+import contextlib
+import contextvars
 import dataclasses
 import math
 
 import numpy as np
 
+from ...mode import setting
 from .bounds import gamma, number_format, underflow
 
 #: With which an output is within the probable bound but for one in 33 million.
 LAMBDA = 6.0
 
+
+def factor_of(sums):
+    """Return f of the docstring for so many sums together, of which one fails as seldom as one alone would."""
+    return (LAMBDA**2 / 2 + math.log(LAMBDA * sums)) / math.sqrt(1 - LAMBDA**-2)
+
+
 #: The same for a sum of terms with random signs, of what it errs by as a rule at most: see above.
-FACTOR = (LAMBDA**2 / 2 + math.log(LAMBDA)) / math.sqrt(1 - LAMBDA**-2)
+FACTOR = factor_of(1)
+
+_sums = contextvars.ContextVar("refcnn sums whose roundings are independent", default=None)
+
+
+@dataclasses.dataclass
+class Sums:
+    """What was bounded so.
+
+    Attributes
+    ----------
+    count : int
+        Sums, each of one element.
+    """
+
+    count: int = 0
+
+
+@contextlib.contextmanager
+def independent_roundings():
+    """Bound sums, inside a ``with`` block, as they err if roundings know nothing of each other.
+
+    Yields
+    ------
+    Sums
+    """
+    sums = Sums()
+    with setting(_sums, sums):
+        yield sums
+
+
+def noted(count):
+    """Return whether sums are to be bounded so, of which so many are to come, each of one element."""
+    sums = _sums.get()
+    if sums is not None:
+        sums.count += count
+    return sums is not None
+
+
+def of_any_terms(additions):
+    """Return by how much sums are off at most, as a rule, beside the sum of the magnitudes of their terms."""
+    share = LAMBDA * number_format().roundoff * math.sqrt(additions) * (1 + gamma(additions))
+    return min(share, gamma(additions))
+
+
+def of_random_signs(terms, error):
+    """Return how far sums over the last axis are off at most, as a rule, whose terms have random signs.
+
+    Parameters
+    ----------
+    terms, error : ndarray of float64
+        And by how much these are off, which has no sign of its own.
+    """
+    additions = max(terms.shape[-1] - 1, 0)
+    squares = np.square(np.abs(terms) + error).sum(axis=-1)
+    off = FACTOR * number_format().roundoff * np.sqrt(additions * squares) * (1 + gamma(additions))
+    return off + gamma(additions) * error.sum(axis=-1)
 
 
 def failure_probability(outputs):

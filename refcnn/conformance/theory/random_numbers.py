@@ -93,6 +93,20 @@ def planes(draw):
 
 
 @st.composite
+def row_shapes(draw):
+    """Draw (rows, terms) of few rows, which may be long."""
+    terms = draw(_terms())
+    return draw(_few(terms))[0], terms
+
+
+@st.composite
+def rows(draw, arrays=1):
+    """Draw so many arrays of few rows, which may be long."""
+    shape = draw(row_shapes())
+    return draw(numbers(*[shape] * arrays))
+
+
+@st.composite
 def pooled(draw):
     """Draw a case of pooling by the mean, with windows of few or of many pixels that overlap or do not."""
     side, stride = draw(one_of_these(8, 3, 16, 32, 64)), draw(one_of_these(1, 2, 5))

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
+from . import probable
 from .approximation import Approximation
-from .bounds import QUOTIENT_ROUNDINGS, gamma, may_overflow, underflow
+from .bounds import QUOTIENT_ROUNDINGS, gamma, may_overflow, number_format, underflow
 
 
 def mean_and_variance(x, axes):
@@ -35,9 +36,14 @@ def mean_and_variance(x, axes):
     What the x themselves are off by changes S as exactly: by 2 sqrt(S D) + D at most, D being the sum of their squares.
 
     The ``mean(x^2) - mean(x)^2`` has no such bound: there all digits may cancel.
+
+    Where roundings are independent and the x have random signs, n_p e_p^2 <= f^2 U^2 (1 + k^2) times the sum of the x^2
+    of the part (:mod:`.probable`; k are the roundings of a quotient), of all 2 n parts together with f for as many
+    sums, so that f U sqrt(1 + k^2) takes the place of g. The at most 2 n additions of what is not negative are off by
+    lambda U sqrt(2 n) times the whole.
     """
     n = math.prod(x.shape[axis] for axis in axes)
-    mean = x.sum(axis=axes, keepdims=True) / Approximation(n)
+    mean = x.sum(axis=axes, keepdims=True, random_signs=True) / Approximation(n)
     deviation = x.exact - mean.exact
     variance = np.square(deviation).mean(axis=axes, keepdims=True)
 
@@ -45,13 +51,18 @@ def mean_and_variance(x, axes):
         return np.sqrt(np.square(array).mean(axis=axes, keepdims=True))
 
     magnitude = np.abs(x.exact) + x.error
-    of_mean = gamma(n - 1 + QUOTIENT_ROUNDINGS) * root_mean_square(magnitude) + 3 * underflow(QUOTIENT_ROUNDINGS)
+    share, of_each = gamma(n - 1 + QUOTIENT_ROUNDINGS), gamma(n + 4 + 2 * QUOTIENT_ROUNDINGS)
+    if probable.noted(2 * mean.exact.size):
+        of_parts = probable.factor_of(2 * n) * number_format().roundoff * math.hypot(1, QUOTIENT_ROUNDINGS)
+        share = min(share, of_parts * (1 + gamma(n)))
+        of_each = min(of_each, gamma(4 + 2 * QUOTIENT_ROUNDINGS) + probable.of_any_terms(2 * n))
+    of_mean = share * root_mean_square(magnitude) + 3 * underflow(QUOTIENT_ROUNDINGS)
     off = root_mean_square(x.error) + math.sqrt(1 + 5 * math.log2(n)) * of_mean
     error = 2 * np.sqrt(variance) * off + np.square(off)
     # A term passes as many additions as there are terms, and the rounding of a difference, twice, of two products, of
     # the weight and of the division by n.
     largest = variance + error
-    error = error + gamma(n + 4 + 2 * QUOTIENT_ROUNDINGS) * largest + 4 * underflow(QUOTIENT_ROUNDINGS)
+    error = error + of_each * largest + 4 * underflow(QUOTIENT_ROUNDINGS)
     total = n * np.maximum(largest, np.square(magnitude).max(axis=axes, keepdims=True))
     is_lost = np.isinf(x.error).any(axis=axes, keepdims=True) | np.isinf(mean.error)
     is_lost = is_lost | (np.isfinite(variance) & (may_overflow(total) | np.isnan(error)))
