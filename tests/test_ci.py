@@ -71,7 +71,7 @@ def test_no_failure_hides_another(checkout, simulator, devices):
     process = started(checkout, simulator=simulator, devices=devices)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == (simulator or devices)
-    failures = ["refcnn conform --device all --seed 1 --examples 40 --processes 2"] * devices + [
+    failures = ["refcnn conform --device all --seed 1 --examples 25 --processes 2"] * devices + [
         "refcnn conform --device oclgrind"
     ] * simulator
     end = "".join(f"Failed: {name}\n" for name in failures) or "the tests ran\n"

@@ -18,7 +18,7 @@ PACKAGED = Path(os.environ.get("REFCNN_TEST_MODELS", "absent"))
 
 #: Those whose weights take no more than 100 MiB.
 SMALL = ("densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet")
-LARGE = ("bvlc_alexnet", "vgg19", "zfnet512")
+LARGE = ("bvlc_alexnet", "zfnet512")
 
 #: By the name of a file the shape of an input that it takes.
 SHAPES = {
@@ -54,7 +54,12 @@ def with_random_weights(model, rng):
 
 
 _ARE_MEANT = pytest.mark.skipif("REFCNN_TEST_MODELS" not in os.environ, reason="its weights are large")
-LIGHT_NETWORKS = [*SMALL, *(pytest.param(name, marks=_ARE_MEANT) for name in LARGE)]
+_IS_VAST = pytest.mark.skipif(os.environ.get("REFCNN_ALL_NETWORKS") != "1", reason="REFCNN_ALL_NETWORKS=1 takes 8 GB")
+LIGHT_NETWORKS = [
+    *SMALL,
+    *(pytest.param(name, marks=_ARE_MEANT) for name in LARGE),
+    pytest.param("vgg19", marks=(_ARE_MEANT, _IS_VAST)),
+]
 
 
 @pytest.mark.parametrize("name", LIGHT_NETWORKS)
