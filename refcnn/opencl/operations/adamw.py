@@ -1,6 +1,7 @@
 """Adam with decoupled weight decay on an OpenCL device."""
 
 from ..shared.elementwise import update_in_chunks
+from . import adam
 
 
 def forward(w, g, m, r, *, lr, beta1, beta2, epsilon, weight_decay, step):
@@ -25,14 +26,5 @@ def forward_all(rows, *, lr, beta1, beta2, epsilon, weight_decay, step):
 
 def numbers(*, lr, beta1, beta2, epsilon, weight_decay, step):
     """Return what the kernel is given of the attributes."""
-    return {
-        "lr": float(lr),
-        "beta1": float(beta1),
-        "beta2": float(beta2),
-        "one_minus_beta1": float(1 - beta1),
-        "one_minus_beta2": float(1 - beta2),
-        "epsilon": float(epsilon),
-        "correction1": float(1 - beta1**step),
-        "correction2": float(1 - beta2**step),
-        "shrinkage": float(lr * weight_decay),
-    }
+    of_adam = adam.numbers(lr=lr, beta1=beta1, beta2=beta2, epsilon=epsilon, step=step)
+    return {**of_adam, "shrinkage": float(lr * weight_decay)}

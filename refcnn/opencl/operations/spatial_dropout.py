@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from ...philox import words
 from ..shared.elementwise import launch_in_parts
+from .dropout import numbers
 
 #: Pixels of a channel that a work-item does on a CPU.
 _PIXELS = 4096
@@ -25,13 +25,6 @@ def forward(x, *, ratio, seed, stream, first=0):
         **numbers(ratio=ratio, seed=seed, stream=stream, first=first),
     )
     return y, kept
-
-
-def numbers(*, ratio, seed, stream, first=0):
-    """Return what the kernel is given of the numbers that are drawn."""
-    parts = [part for number in (seed, stream, first // 4) for part in words(number)]
-    names = "seed_low", "seed_high", "stream_low", "stream_high", "first_low", "first_high"
-    return {name: np.uint32(part) for name, part in zip(names, parts, strict=True)}
 
 
 def backward(dy, saved, needs, *, ratio, seed, stream, first=0):
