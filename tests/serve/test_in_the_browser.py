@@ -308,6 +308,10 @@ def test_of_a_large_network_it_is_said_what_compares_its_executors(visit, monkey
     page.unroute("**/api/prediction?*")
     says(page, "#answer", re.compile("upright|level"))
     says(page, "#error", refused)
+    # It is in sight where one asked, far below its place.
+    page.locator("#saliency > summary").scroll_into_view_if_needed()
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    assert page.evaluate("window.scrollY") > 100 and page.locator("#error").bounding_box()["y"] >= 0
     # It was said of that image.
     draw(page, [(0.5, 0.1), (0.5, 0.9)])
     says(page, "#error", "")
