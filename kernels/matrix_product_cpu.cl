@@ -1,7 +1,7 @@
 // Matrix products for CPU cores: one work-item, alone in its work-group, computes blocks that stay in registers.
 //
-// Build options: WIDTH floats of a vector; ROWS x VECTORS accumulators of `product`, which adds up TERMS at a time, from a
-// copy of its columns if it is PACKED; DOT_ROWS x DOT_COLUMNS accumulators of `dot`.
+// Build options: WIDTH floats of a vector; ROWS x VECTORS accumulators; TERMS that are added up at a time, by `product`
+// from a copy of its columns if it is PACKED.
 
 #include "limits.cl"
 #include "transpose.cl"
@@ -16,6 +16,7 @@ typedef float4 vector;
 // Read and written through this type rather than by vloadn, which PoCL 3.0 turns into scalar loads.
 typedef vector unaligned_vector __attribute__((aligned(4)));
 typedef float8 unaligned_eight __attribute__((aligned(4)));
+typedef vector unaligned_private_vector __attribute__((aligned(4)));
 
 #define LOAD(pointer) (*(__global const unaligned_vector *)(pointer))
 #define COLUMNS (VECTORS * WIDTH)
@@ -33,7 +34,8 @@ typedef float8 unaligned_eight __attribute__((aligned(4)));
 // the limits `least` and `most`.
 //
 // Places are counted along an image whose rows are `pitch` apart; place = i pitch + j goes to the pixel
-// (i step_y + base_y, j step_x + base_x) of c, if that lies in the row. The terms are cut into chunks, each of which
+// (i step_y + base_y, j step_x + base_x) of c, if that lies in the row. After plane_rows of its rows another image
+// follows. The terms are cut into chunks, each of which
 // writes a c of its own.
 // Dimension 0: blocks of columns over all images; 1: shares of the rows; 2: groups x chunks.
 __kernel void product(
@@ -42,7 +44,7 @@ __kernel void product(
     __global const int *restrict offsets, __global const float *restrict bias, int has_bias, float least, float most,
     __global float *restrict c, int c_chunk, int c_group, int c_image, int c_row, int c_y, int c_x,
     int rows, int rows_per_item, int first_term, int terms, int terms_per_chunk, int chunks,
-    int images, int first_place, int places, int pitch,
+    int images, int first_place, int places, int pitch, int plane_rows,
     int step_y, int base_y, int step_x, int base_x, int width)
 {
     const int group = get_group_id(2) / chunks;
@@ -57,7 +59,7 @@ __kernel void product(
     int whole[VECTORS];
     for (int v = 0; v < VECTORS; v++) {
         const int number = first_vector + v;
-        const int image = min(number / vectors_per_image, images - 1);
+        int image = min(number / vectors_per_image, images - 1);
         const int start = (number % vectors_per_image) * WIDTH;
         // The last vector of an image is moved back over its neighbour, so as not to read beyond the image.
         const int moved = max(min(start, places - WIDTH), 0);
@@ -65,10 +67,15 @@ __kernel void product(
         whole[v] = 1;
         // Counted on from lane to lane: in small products divisions would take as long as the sums.
         int i = (first_place + moved) / pitch, j = (first_place + moved) % pitch;
+        image += i / plane_rows;
+        i %= plane_rows;
         for (int lane = 0; lane < WIDTH; lane++, j++) {
             if (j == pitch) {
                 j = 0;
-                i++;
+                if (++i == plane_rows) {
+                    i = 0;
+                    image++;
+                }
             }
             const int y = i * step_y + base_y, x = j * step_x + base_x;
             const int wanted = moved + lane >= start && moved + lane < places && number < vectors_per_image * images
@@ -209,74 +216,142 @@ __kernel void pack_factor(
     }
 }
 
-inline float sum_of_lanes(vector value)
-{
 #if WIDTH == 16
-    const float8 half_ = value.lo + value.hi;
-    const float4 quarter = half_.lo + half_.hi;
+#define TRANSPOSE transpose_16
 #elif WIDTH == 8
-    const float4 quarter = value.lo + value.hi;
+#define TRANSPOSE transpose
 #else
-    const float4 quarter = value;
+inline void transpose_4(vector *row)
+{
+    const vector a = row[0], b = row[1], c = row[2], d = row[3];
+    row[0] = (vector)(a.s0, b.s0, c.s0, d.s0);
+    row[1] = (vector)(a.s1, b.s1, c.s1, d.s1);
+    row[2] = (vector)(a.s2, b.s2, c.s2, d.s2);
+    row[3] = (vector)(a.s3, b.s3, c.s3, d.s3);
+}
+#define TRANSPOSE transpose_4
 #endif
-    const float2 pair = quarter.lo + quarter.hi;
-    return pair.x + pair.y;
+
+// panel[m VECTORS] = of the columns, from whose lines it takes an element each, those that lie m further, for m below
+// count.
+inline void read_columns(__global const float *restrict const *columns, int count, vector *panel)
+{
+    if (count < WIDTH) {
+        for (int m = 0; m < count; m++) {
+            float lanes[WIDTH];
+            #pragma unroll
+            for (int lane = 0; lane < WIDTH; lane++)
+                lanes[lane] = columns[lane][m];
+            panel[m * VECTORS] = *(const unaligned_private_vector *)lanes;
+        }
+        return;
+    }
+    for (int m = 0; m < count; m += WIDTH) {
+        // The last ones are read together with some before them, so as not to read beyond what is there.
+        const int first = min(m, count - WIDTH);
+        vector square[WIDTH];
+        #pragma unroll
+        for (int lane = 0; lane < WIDTH; lane++)
+            square[lane] = LOAD(columns[lane] + first);
+        TRANSPOSE(square);
+        #pragma unroll
+        for (int i = 0; i < WIDTH; i++)
+            panel[(first + i) * VECTORS] = square[i];
+    }
 }
 
-// c[chunk, group, row, column] = sum over the chunk's images and over places of
-//                                a[row, place] b[offsets[column] + place].
+// c[chunk, group, row, column] = sum over the chunk's terms of a[row, place] b[offsets[column] + place].
 //
-// a is zero from the last place on up to a whole vector.
-// Dimension 0: blocks of columns; 1: blocks of rows; 2: groups x chunks.
+// A term is a place of an image. Columns are read along their lines and turned: those of TERMS terms serve all rows. With
+// ADJACENT_ROWS, a is as pack_factor makes it, in blocks of rows that are a_block apart.
+// Dimension 0: blocks of columns; 1: shares of the rows; 2: groups x chunks.
 __kernel void dot_product(
-    __global const float *restrict a, int a_start, int a_group, int a_image, int a_row,
+    __global const float *restrict a, int a_start, int a_group, int a_image, int a_row, int a_block,
     __global const float *restrict b, int b_group, int b_image,
     __global const int *restrict offsets, __global float *restrict c,
-    int groups, int rows, int columns, int images, int images_per_chunk, int places)
+    int groups, int rows, int rows_per_item, int columns, int images, int places, int terms_per_chunk)
 {
     const int group = get_group_id(2) % groups;
     const int chunk = get_group_id(2) / groups;
-    const int row = get_group_id(1) * DOT_ROWS;
-    const int column = get_group_id(0) * DOT_COLUMNS;
-    if (row >= rows || column >= columns)
+    const int first_column = get_group_id(0) * COLUMNS;
+    const int row_begin = get_group_id(1) * rows_per_item;
+    const int row_end = min(row_begin + rows_per_item, rows);
+    if (first_column >= columns || row_begin >= rows)
         return;
+    a += a_start + group * a_group;
+    b += group * b_group;
+    c += (chunk * groups + group) * rows * columns;
 
-    vector sum[DOT_ROWS][DOT_COLUMNS];
-    #pragma unroll
-    for (int r = 0; r < DOT_ROWS; r++)
-        #pragma unroll
-        for (int s = 0; s < DOT_COLUMNS; s++)
-            sum[r][s] = (vector)(0.0f);
-    const int begin = chunk * images_per_chunk;
-    const int end = min(begin + images_per_chunk, images);
-    for (int image = begin; image < end; image++) {
-        __global const float *left[DOT_ROWS];
-        __global const float *right[DOT_COLUMNS];
-        #pragma unroll
-        for (int r = 0; r < DOT_ROWS; r++)
-            left[r] = a + a_start + group * a_group + image * a_image + min(row + r, rows - 1) * a_row;
-        #pragma unroll
-        for (int s = 0; s < DOT_COLUMNS; s++)
-            right[s] = b + group * b_group + image * b_image + offsets[min(column + s, columns - 1)];
-        for (int place = 0; place < places; place += WIDTH) {
-            vector of_a[DOT_ROWS];
+    vector panel[TERMS * VECTORS];
+    const int begin = chunk * terms_per_chunk, end = min(begin + terms_per_chunk, images * places);
+    for (int first = begin; first < end; first += TERMS) {
+        const int last = min(first + TERMS, end);
+        for (int term = first; term < last;) {
+            const int image = term / places, place = term % places, count = min(places - place, last - term);
             #pragma unroll
-            for (int r = 0; r < DOT_ROWS; r++)
-                of_a[r] = LOAD(left[r] + place);
+            for (int v = 0; v < VECTORS; v++) {
+                __global const float *restrict lines[WIDTH];
+                for (int lane = 0; lane < WIDTH; lane++)
+                    lines[lane] =
+                        b + image * b_image + offsets[min(first_column + v * WIDTH + lane, columns - 1)] + place;
+                read_columns(lines, count, panel + (term - first) * VECTORS + v);
+            }
+            term += count;
+        }
+        for (int block = row_begin; block < row_end; block += ROWS) {
+            // The last rows are computed together with some before them, which are not stored again.
+            const int row = min(block, rows - ROWS);
+            vector sum[ROWS][VECTORS];
             #pragma unroll
-            for (int s = 0; s < DOT_COLUMNS; s++) {
-                const vector of_b = LOAD(right[s] + place);
+            for (int r = 0; r < ROWS; r++)
                 #pragma unroll
-                for (int r = 0; r < DOT_ROWS; r++)
-                    sum[r][s] += of_a[r] * of_b;
+                for (int v = 0; v < VECTORS; v++)
+                    sum[r][v] = (vector)(0.0f);
+            const vector *restrict terms_of_b = panel;
+#ifdef ADJACENT_ROWS
+            __global const float *restrict factors = a + block / ROWS * a_block + first * ROWS;
+            for (int term = first; term < last; term++, factors += ROWS, terms_of_b += VECTORS)
+                #pragma unroll
+                for (int r = 0; r < ROWS; r++) {
+                    const float factor = factors[r];
+                    #pragma unroll
+                    for (int v = 0; v < VECTORS; v++)
+                        sum[r][v] += factor * terms_of_b[v];
+                }
+#else
+            for (int term = first; term < last;) {
+                const int image = term / places, place = term % places, count = min(places - place, last - term);
+                __global const float *restrict factors = a + image * a_image + row * a_row + place;
+                for (int m = 0; m < count; m++, terms_of_b += VECTORS)
+                    #pragma unroll
+                    for (int r = 0; r < ROWS; r++) {
+                        const float factor = factors[r * a_row + m];
+                        #pragma unroll
+                        for (int v = 0; v < VECTORS; v++)
+                            sum[r][v] += factor * terms_of_b[v];
+                    }
+                term += count;
+            }
+#endif
+            #pragma unroll
+            for (int r = 0; r < ROWS; r++) {
+                if (row + r < block)
+                    continue;
+                __global float *target = c + (row + r) * columns + first_column;
+                #pragma unroll
+                for (int v = 0; v < VECTORS; v++) {
+                    if (first_column + (v + 1) * WIDTH <= columns) {
+                        __global unaligned_vector *const place = (__global unaligned_vector *)(target + v * WIDTH);
+                        *place = first > begin ? *place + sum[r][v] : sum[r][v];
+                        continue;
+                    }
+                    float lanes[WIDTH];
+                    *(unaligned_private_vector *)lanes = sum[r][v];
+                    for (int lane = 0; lane < columns - first_column - v * WIDTH; lane++)
+                        target[v * WIDTH + lane] =
+                            first > begin ? target[v * WIDTH + lane] + lanes[lane] : lanes[lane];
+                }
             }
         }
     }
-    c += (chunk * groups + group) * rows * columns;
-    #pragma unroll
-    for (int r = 0; r < DOT_ROWS; r++)
-        #pragma unroll
-        for (int s = 0; s < DOT_COLUMNS; s++)
-            if (row + r < rows && column + s < columns)
-                c[(row + r) * columns + column + s] = sum_of_lanes(sum[r][s]);
 }

@@ -38,8 +38,8 @@ OPTIONS = {
     "loss": [("-DCHUNK=4", "-DLOSS=smoothed_l1", "-DOF_X=smoothed_l1_of_x", "-DOF_T=smoothed_l1_of_t")],
     "matrix_product": [(), ("-DRESULTS=16", "-DPARTS=16")],
     "matrix_product_cpu": [
-        ("-DWIDTH=16", "-DROWS=8", "-DVECTORS=3", "-DDOT_ROWS=5", "-DDOT_COLUMNS=5", "-DTERMS=8", "-DPACKED"),
-        ("-DWIDTH=4", "-DROWS=2", "-DVECTORS=2", "-DDOT_ROWS=3", "-DDOT_COLUMNS=3", "-DTERMS=8", "-DADJACENT_ROWS"),
+        ("-DWIDTH=16", "-DROWS=8", "-DVECTORS=3", "-DTERMS=8", "-DPACKED"),
+        ("-DWIDTH=4", "-DROWS=2", "-DVECTORS=2", "-DTERMS=8", "-DADJACENT_ROWS"),
     ],
     "matrix_product_gpu": [
         ("-DGROUP_X=2", "-DGROUP_Y=2", "-DROWS=8", "-DCOLUMNS=4", "-DTERMS=4", "-DBUFFERS=2", "-DSUM_TERMS=8"),

@@ -137,7 +137,7 @@ def test_the_error_of_a_bias_of_large_images_is_small(opencl_backend):
 @pytest.mark.parametrize("image", [(4, 4), (2, 16), (4, 5)], ids=str)
 @given(data=st.data())
 def test_images_are_read_as_they_lie(opencl_backend, variant, image, data):
-    """Where each window is one pixel, and on CPUs planes are of whole vectors; a copy is made of others alone."""
+    """Where each window is one pixel; on CPUs planes that leave much of their vectors idle are joined in a copy."""
     c, k, groups = data.draw(conv2d.channels("tiny"))
     shapes = (data.draw(st.integers(1, 5)), c, *image), (k, c // groups, 1, 1), (1, k, 1, 1)
     x, w, b = (data.draw(arrays(shape, False, **FEW_NOT_FINITE)) for shape in shapes)
@@ -146,7 +146,23 @@ def test_images_are_read_as_they_lie(opencl_backend, variant, image, data):
     with variants.use_variant(variant), opencl_backend.device.capture() as capture:
         check("conv2d", case, opencl_backend)
     is_copied = "pack" in {launch.kernel_name for launch in capture.launches}
-    assert is_copied == (variant == "cpu" and image == (4, 5))
+    assert is_copied == (variant == "cpu" and image == (4, 5) and len(dy) > 1)
+
+
+@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+@given(data=st.data())
+def test_windows_of_one_pixel_that_leave_pixels_out(opencl_backend, variant, data):
+    """Of all images that are small, the pixels of a channel are multiplied as one row."""
+    c, k, groups = data.draw(conv2d.channels("tiny"))
+    n, stride = data.draw(st.integers(1, 5)), data.draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    image = data.draw(st.tuples(st.integers(2, 9), st.integers(2, 9)))
+    out = tuple((side - 1) // step + 1 for side, step in zip(image, stride, strict=True))
+    shapes = (n, c, *image), (k, c // groups, 1, 1), (1, k, 1, 1), (n, k, *out)
+    integers = data.draw(st.booleans())
+    x, w, b, dy = (data.draw(arrays(shape, integers, **FEW_NOT_FINITE)) for shape in shapes)
+    case = Case((x, w, b), ATTRIBUTES | {"groups": groups, "stride": stride}, dy)
+    with variants.use_variant(variant):
+        check("conv2d", case, opencl_backend, to_the_bit=integers)
 
 
 @pytest.mark.parametrize("variant", ["cpu", "gpu"])

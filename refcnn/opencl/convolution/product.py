@@ -12,6 +12,7 @@ pixel and nothing is skipped, x and dy lie so already, and are not copied. Where
 the only window is the whole image, all three are products of plain matrices.
 """
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -23,10 +24,12 @@ from ..shared.matrix_product import LARGEST_VECTOR, Places
 from ..shared.reduction import sum_over
 from ..variants import variant
 
-# What the images of one partial sum of the weight gradient may occupy, so that a CPU core's cache holds them.
-_CHUNK_BYTES = 3 << 19
+# How many vectors the images of a product may take for each one that they would take if they were joined.
+_MOST_VECTORS = 1.08
 # Elements that a work-item of a GPU copies, at most.
 _COPIES_PER_ITEM = 8
+# The same of a CPU, at least, so that starting it does not show.
+_COPIES_PER_CORE_ITEM = 4096
 
 
 def forward(x, w, b, geometry, limits=UNLIMITED):
@@ -36,50 +39,35 @@ def forward(x, w, b, geometry, limits=UNLIMITED):
         return y.reshape(geometry.y_shape), None
     device, which = x.device, variant(x.device)
     layout, groups = _layout(geometry, which), geometry.groups
-    chunks = matrix_product.chunks_for(device, layout.outputs, layout.N * layout.places, layout.terms, groups)
+    images, places = layout.joined(Places(layout.places, 0, layout.pitch, layout.out_w, c_y=layout.out_w))
+    chunks = matrix_product.chunks_for(device, layout.outputs, images * places.count, layout.terms, groups)
     y = device.empty((chunks, layout.N, layout.K, layout.out_h, layout.out_w))
-    if layout.has_pixels and which == "cpu":
-        planes, x_image = x, layout.C * layout.places
-        steps = layout.places, 1
-        offsets, sources = (matrix_product.regular_offsets(device, layout.inputs, step) for step in steps)
-    else:
-        planes, x_image = _pack_x(x, layout), layout.x_image
-        offsets, sources = layout.forward_tables(device)
-    if which == "cpu":
-        factor, places_of_factor = matrix_product.pack_factor(
-            w,
-            sources,
-            rows=layout.outputs,
-            groups=groups,
-            factor_group=layout.outputs * layout.terms,
-            factor_row=layout.terms,
-        )
-    else:
-        factor, places_of_factor = w, {"a_row": layout.terms, "a_term": 1, "a_group": layout.outputs * layout.terms}
+    planes = _pack_x(x, layout)
+    offsets = layout.offsets(device)
     matrix_product.product(
         device,
-        factor,
+        w,
         planes,
         offsets,
         y,
-        Places(layout.places, 0, layout.pitch, layout.out_w, c_y=layout.out_w),
+        places,
         rows=layout.outputs,
         terms=layout.terms,
-        **places_of_factor,
-        b_image=x_image,
-        b_group=x_image // groups,
+        a_row=layout.terms,
+        a_term=1,
+        a_group=layout.outputs * layout.terms,
+        b_image=layout.x_image,
+        b_group=layout.x_image // groups,
         c_row=layout.out_h * layout.out_w,
         c_image=layout.K * layout.out_h * layout.out_w,
         c_group=layout.outputs * layout.out_h * layout.out_w,
-        images=layout.N,
+        images=images,
         groups=groups,
         chunks=chunks,
         c_chunk=y.size // chunks,
         **({"bias": b, "limits": limits} if chunks == 1 else {}),
     )
-    y = y.reshape(y.shape[1:]) if chunks == 1 else matrix_product.sum_chunks(y, b, limits)
-    # The gradients need planes of whole vectors.
-    return y, planes if layout.is_as_given or planes is not x else None
+    return y.reshape(y.shape[1:]) if chunks == 1 else matrix_product.sum_chunks(y, b, limits), planes
 
 
 def backward(dy, geometry):
@@ -116,7 +104,8 @@ class _Backward:
             factor_group=layout.outputs * layout.terms,
             factor_row=layout.kernel_h * layout.kernel_w,
         )
-        for first_term, terms, places in layout.x_phases:
+        for first_term, terms, of_phase in layout.x_phases:
+            images, places = layout.joined(of_phase)
             matrix_product.product(
                 device,
                 factor,
@@ -134,7 +123,7 @@ class _Backward:
                 c_row=layout.H * layout.W,
                 c_image=layout.C * layout.H * layout.W,
                 c_group=layout.inputs * layout.H * layout.W,
-                images=layout.N,
+                images=images,
                 groups=groups,
                 chunks=chunks,
                 c_chunk=dx.size // chunks,
@@ -145,23 +134,23 @@ class _Backward:
         """Return dw (K, C/groups, kh, kw), from x or its packed copy."""
         layout = self._layout
         packed = _pack_x(x, layout) if packed is None else packed
+        images, places = layout.joined(Places(layout.places, 0, layout.pitch, layout.out_w, c_y=0))
         return matrix_product.dot_product(
             packed.device,
             self._packed,
             packed,
-            layout.forward_tables(packed.device)[0],
+            layout.offsets(packed.device),
             rows=layout.outputs,
             columns=layout.terms,
-            places=layout.places,
-            images=layout.N,
+            places=places.count,
+            images=images,
             groups=self._groups,
             a_start=layout.y_lead,
-            a_row=layout.y_plane,
+            a_row=layout.y_channel,
             a_image=layout.y_image,
             a_group=layout.y_image // self._groups,
             b_image=layout.x_image,
             b_group=layout.x_image // self._groups,
-            images_per_chunk=max(1, _CHUNK_BYTES // (4 * (layout.x_image + layout.y_image))),
         ).reshape((layout.K, layout.inputs, layout.kernel_h, layout.kernel_w))
 
     def b(self):
@@ -205,27 +194,21 @@ def _as_matrices(*arrays):
 def _pack_x(x, layout):
     if layout.is_as_given:
         return x
-    packed = x.device.empty((layout.N * layout.x_image,))
-    for index, (py, px) in enumerate(layout.phases):
-        _pack(
-            image=x,
-            packed=packed,
-            sums=None,
-            planes=layout.N * layout.C,
-            height=layout.H,
-            width=layout.W,
-            start=index * layout.x_plane,
-            plane_stride=len(layout.phases) * layout.x_plane,
-            plane_size=layout.x_plane,
-            lead=0,
-            packed_rows=layout.x_rows,
-            packed_columns=layout.pitch,
-            pitch=layout.pitch,
-            step_y=layout.s_h,
-            base_y=py - layout.top,
-            step_x=layout.s_w,
-            base_x=px - layout.left,
-        )
+    packed = x.device.empty((layout.x_size,))
+    _pack(
+        image=x,
+        packed=packed,
+        sums=None,
+        bases=layout.bases(x.device),
+        phases=len(layout.phases),
+        planes=layout.N * layout.C,
+        images=layout.N if layout.is_joined else 1,
+        plane_size=layout.x_plane,
+        lead=0,
+        **_rows(layout, layout.H, layout.W, layout.x_rows, layout.pitch),
+        step_y=layout.s_h,
+        step_x=layout.s_w,
+    )
     return packed
 
 
@@ -236,45 +219,59 @@ def _pack_dy(dy, layout):
     """
     if layout.is_as_given:
         return dy, None
-    packed = dy.device.empty((layout.N * layout.y_image,))
+    packed = dy.device.empty((layout.y_size,))
     sums = dy.device.empty((_parts(dy.device, layout.y_plane) * layout.N * layout.K,))
     _pack(
         image=dy,
         packed=packed,
         sums=sums,
+        bases=matrix_product.regular_offsets(dy.device, 2, 0),
+        phases=1,
         planes=layout.N * layout.K,
-        height=layout.out_h,
-        width=layout.out_w,
-        start=0,
-        plane_stride=layout.y_plane,
+        images=layout.N if layout.is_joined else 1,
         plane_size=layout.y_plane,
         lead=layout.y_lead,
-        packed_rows=layout.out_h,
-        packed_columns=layout.out_w,
-        pitch=layout.pitch,
+        **_rows(layout, layout.out_h, layout.out_w, layout.out_h, layout.out_w),
         step_y=1,
-        base_y=0,
         step_x=1,
-        base_x=0,
     )
     return packed, sums
 
 
-def _pack(*, image, sums, planes, plane_size, **arguments):
+def _rows(layout, height, width, packed_rows, packed_columns):
+    """Return the rows of a plane and of its copy; they are one where they follow each other in both."""
+    if layout.is_joined and (height, width) == (packed_rows, packed_columns):
+        height, width, packed_rows, packed_columns = 1, layout.places, 1, layout.places
+    return {
+        "height": height,
+        "width": width,
+        "packed_rows": packed_rows,
+        "packed_columns": packed_columns,
+        "pitch": packed_columns if layout.is_joined else layout.pitch,
+    }
+
+
+def _pack(*, image, sums, phases, planes, plane_size, **arguments):
     device = image.device
     which = variant(device)
     group, parts = _group_of_packing(device), _parts(device, plane_size)
+    if which == "cpu":
+        per_item = max(1, _COPIES_PER_CORE_ITEM // (phases * plane_size))
+        sizes, of_cores = ((-(-planes // per_item),), (1,)), {"planes_per_item": per_item}
+    else:
+        sizes, of_cores = ((planes * group, parts, phases), (group, 1, 1)), {}
     device.launch(
         f"conv2d_{which}",
         "pack",
-        (planes,) if which == "cpu" else (planes * group, parts),
-        (1,) if which == "cpu" else (group, 1),
+        *sizes,
         options=(f"-DGROUP={group}",),
         image=image,
         sums=sums,
         has_sums=int(sums is not None),
+        phases=phases,
         planes=planes,
         plane_size=plane_size,
+        **of_cores,
         **arguments,
     )
 
@@ -319,21 +316,31 @@ class _Layout:
         self.x_rows = self.out_h + down
         # The vectors of dot products read past the last place: into zeros, for what follows may be NaN or infinity.
         self.x_plane = _whole_vectors(self.places + down * self.pitch + right) + LARGEST_VECTOR
-        self.x_image = self.C * len(self.phases) * self.x_plane
         self.y_lead = _whole_vectors(down * self.pitch + right)
         self.x_phases = list(self._x_phases())
         last = max([self.places] + [places.first + places.count for _, _, places in self.x_phases])
         self.y_plane = self.y_lead + _whole_vectors(last) + LARGEST_VECTOR
-        # On CPUs of whole vectors, so that none reads past a plane.
-        is_pixel = tuple(geometry.kernel) == tuple(geometry.stride) == (1, 1) and not any(geometry.padding)
-        self.is_as_given = is_pixel and (variant == "gpu" or self.places % LARGEST_VECTOR == 0)
-        # Kernels for CPUs that multiply matrices move the last vector of a plane back into it; dot products do not.
-        self.has_pixels = is_pixel and self.places >= LARGEST_VECTOR
-        if self.is_as_given:
+        is_pixel = tuple(geometry.kernel) == (1, 1) and not any(geometry.padding)
+        # Kernels for CPUs read whole vectors, of which the last is moved back into its plane: in small planes a large
+        # part is read twice, and planes that lie beside each other are one.
+        vectors = self.N * _whole_vectors(self.places)
+        self.is_joined = (
+            is_pixel and variant == "cpu" and vectors > _MOST_VECTORS * _whole_vectors(self.N * self.places)
+        )
+        self.is_as_given = (
+            is_pixel
+            and tuple(geometry.stride) == (1, 1)
+            and not self.is_joined
+            and (variant == "gpu" or self.places >= LARGEST_VECTOR)
+        )
+        if self.is_as_given or self.is_joined:
             self.x_plane = self.y_plane = self.places
-            self.x_image = self.C * self.places
-        self.y_image = self.K * self.y_plane
-        largest = self.N * max(self.x_image, self.y_image)
+            self.y_lead = 0
+        images = self.N if self.is_joined else 1
+        self.x_channel, self.y_channel = images * len(self.phases) * self.x_plane, images * self.y_plane
+        self.x_image, self.y_image = self.C * self.x_channel, self.K * self.y_channel
+        self.x_size, self.y_size = (self.N // images * size + LARGEST_VECTOR for size in (self.x_image, self.y_image))
+        largest = max(self.x_size, self.y_size)
         if largest >= 2**31:
             raise ShapeError(
                 f"Conv2d: x of shape {geometry.x_shape} with w of shape {geometry.w_shape} needs a working copy of "
@@ -374,9 +381,25 @@ class _Layout:
                     yield first_term, taps * self.outputs, places
                 first_term += taps * self.outputs
 
-    def forward_tables(self, device):
-        """For each term (c, p, q): where it begins in packed x, and in the weights of one output channel."""
-        return self._tables(device, self._forward_tables)
+    def joined(self, places):
+        """Return of how many images a product is, and the places of each: of one where those of all are joined.
+
+        Parameters
+        ----------
+        places : Places
+            Of an image.
+        """
+        if not self.is_joined or places.count != self.places:
+            return self.N, places
+        return 1, dataclasses.replace(places, count=self.N * self.places, plane_rows=self.out_h)
+
+    def bases(self, device):
+        """For each phase the row and the column of x with which it begins."""
+        return self._tables(device, self._bases)[0]
+
+    def offsets(self, device):
+        """For each term (c, p, q): where it begins in packed x."""
+        return self._tables(device, self._offsets)[0]
 
     def backward_tables(self, device):
         """For each term (phase, k, tap): where it begins in packed dy, and in the weights of one input channel."""
@@ -388,12 +411,14 @@ class _Layout:
             self._on_devices[key] = tuple(device.array(table.astype(np.int32)) for table in compute())
         return self._on_devices[key]
 
-    def _forward_tables(self):
+    def _bases(self):
+        return (np.array([(py - self.top, px - self.left) for py, px in self.phases]).ravel(),)
+
+    def _offsets(self):
         plane = {phase: index * self.x_plane for index, phase in enumerate(self.phases)}
         taps = [plane[row[1], column[1]] + row[0] * self.pitch + column[0] for row, column in self.taps]
-        channels = np.arange(self.inputs) * len(self.phases) * self.x_plane
-        offsets = (channels[:, None] + np.array(taps)).ravel()
-        return offsets, np.arange(self.terms)
+        channels = np.arange(self.inputs) * self.x_channel
+        return ((channels[:, None] + np.array(taps)).ravel(),)
 
     def _backward_tables(self):
         offsets, sources = [], []
@@ -405,7 +430,7 @@ class _Layout:
                 if (row[1], column[1]) == phase
             ]
             index, shift = np.array(taps, dtype=np.int64).reshape(-1, 2).T
-            offsets.append((k * self.y_plane - shift).ravel())
+            offsets.append((k * self.y_channel - shift).ravel())
             sources.append((k * self.terms + index).ravel())
         return np.concatenate(offsets), np.concatenate(sources)
 

@@ -38,7 +38,8 @@ class Places:
     Place ``first + m``, for m below ``count``, is at ``(i, j) = divmod(place,
     pitch)`` and goes to the pixel ``(i step_y + base_y, j step_x + base_x)``
     of an image with rows of ``width``, ``c_y`` and ``c_x`` elements apart;
-    those that fall outside a row are not stored, and none may lie above or below the image.
+    those that fall outside a row are not stored, and none may lie above or below the image. On CPUs the places may go
+    on in further images, each after ``plane_rows`` rows of the one before.
     """
 
     count: int
@@ -51,20 +52,19 @@ class Places:
     base_y: int = 0
     step_x: int = 1
     base_x: int = 0
+    plane_rows: int = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Tiling:
     """The block sizes of one variant on one device.
 
-    ``width`` floats are read at once; ``columns`` of them belong to one block of :func:`product`.
+    ``width`` floats are read at once; ``columns`` of them belong to one block.
     """
 
     width: int
     rows: int
     vectors: int
-    dot_rows: int
-    dot_columns: int
 
     @property
     def columns(self):
@@ -72,7 +72,7 @@ class Tiling:
 
 
 # By the width of vectors. With AVX-512 there are 32 registers, which hold 24 accumulators; else 16, which hold 12.
-_TILINGS = {4: Tiling(4, 4, 3, 3, 3), 8: Tiling(8, 4, 3, 3, 3), 16: Tiling(16, 8, 3, 5, 5)}
+_TILINGS = {4: Tiling(4, 4, 3), 8: Tiling(8, 4, 3), 16: Tiling(16, 8, 3)}
 
 
 def tiling(device):
@@ -146,10 +146,10 @@ def product(
     sizes = rows, images, places.count, per_chunk, groups * chunks, a_row == 1
     if which == "cpu":
         global_size, local_size, rows_per_item, options = _cut_for_cores(device.vector_width, *sizes)
-        in_blocks = {"a_block": a_block}
+        of_cores = {"a_block": a_block, "plane_rows": places.plane_rows}
     else:
         global_size, local_size, rows_per_item, options = _cut_for_groups(device, *sizes)
-        in_blocks = {}
+        of_cores = {}
     device.launch(
         f"matrix_product_{which}",
         "product",
@@ -160,7 +160,7 @@ def product(
         a_group=a_group,
         a_row=a_row,
         a_term=a_term,
-        **in_blocks,
+        **of_cores,
         b=b,
         b_start=b_start,
         b_group=b_group,
@@ -253,7 +253,6 @@ def dot_product(
     a_group=0,
     b_group=0,
     a_start=0,
-    images_per_chunk=1,
     bias=None,
     limits=UNLIMITED,
 ):
@@ -264,13 +263,10 @@ def dot_product(
     Parameters
     ----------
     a, b : DeviceArray
-        Float32, addressed as in :func:`product`, but with a place in both, and a beginning at ``a_start``. On CPUs,
-        up to a whole number of 16 places, a must be zero and b finite.
+        Float32, addressed as in :func:`product`, but with a place in both, and a beginning at ``a_start``.
     offsets : DeviceArray
         Int32, indexed by column.
     rows, columns, places, images, groups : int
-    images_per_chunk : int
-        Which a CPU core's cache holds.
     bias : DeviceArray or None
         (columns,), which is added.
     limits : refcnn.opencl.shared.fusion.Limits
@@ -282,28 +278,28 @@ def dot_product(
         (groups, rows, columns)
     """
     which = variant(device)
+    terms = images * places
     if which == "cpu":
-        tile = tiling(device)
-        blocks = -(-columns // tile.dot_columns), -(-rows // tile.dot_rows)
-        local_size = 1, 1, 1
-        options = _cpu_options(tile, tile.rows)
-        images_per_chunk = max(images_per_chunk, -(-_LEAST_PLACES // max(1, places)))
-        most_images = images * blocks[0] * blocks[1] * groups // _LEAST_GROUPS
-        images_per_chunk = max(1, min(images_per_chunk, most_images))
-        chunks = -(-images // images_per_chunk)
-        per_chunk = {"images_per_chunk": images_per_chunk}
+        global_size, local_size, rows_per_item, chunks, options = _cut_dot_for_cores(
+            device.vector_width, rows, columns, terms, groups
+        )
+        of_item = {"rows_per_item": rows_per_item, "a_block": 0}
+        if places < TERMS and images > 1:
+            # Else a row would be read in pieces that are too short to be foreseen.
+            sources = _places_of_images(device, images, places, a_start, a_image)
+            a, where = pack_factor(a, sources, rows=rows, groups=groups, factor_group=a_group, factor_row=a_row)
+            a_start, a_group, of_item["a_block"] = 0, where["a_group"], where["a_block"]
+            options = (*options, "-DADJACENT_ROWS")
     else:
-        tile, chunks = group_tiling.cut(device, rows, columns, images * places, groups)
-        blocks = tile.groups(rows, columns)
-        local_size = tile.local_size
-        options = tile.options
-        per_chunk = {"terms_per_chunk": -(-images * places // chunks)}
+        tile, chunks = group_tiling.cut(device, rows, columns, terms, groups)
+        (across, down), (group_x, group_y, _) = tile.groups(rows, columns), tile.local_size
+        global_size, local_size, options = (across * group_x, down * group_y), tile.local_size, tile.options
+        of_item = {}
     partial = device.empty((chunks, groups * rows, columns))
-    global_size = blocks[0] * local_size[0], blocks[1] * local_size[1], groups * chunks
     device.launch(
         f"matrix_product_{which}",
         "dot_product",
-        global_size,
+        (*global_size, groups * chunks),
         local_size,
         options=options,
         a=a,
@@ -321,9 +317,25 @@ def dot_product(
         columns=columns,
         images=images,
         places=places,
-        **per_chunk,
+        terms_per_chunk=-(-terms // chunks),
+        **of_item,
     )
     return sum_chunks(partial, bias, limits).reshape((groups, rows, columns))
+
+
+@functools.lru_cache(maxsize=1024)
+def _cut_dot_for_cores(vector_width, rows, columns, terms, groups):
+    """Return the global size of a chunk, the local one, the rows of a work-item, the chunks and the options."""
+    widest = _TILINGS[vector_width]
+    tile = _fitted(widest, -(-columns // widest.width))
+    block_rows = _block_rows(tile, rows)
+    blocks = -(-columns // tile.columns)
+    # What is turned should serve many rows, so that the terms are cut first.
+    wanted = -(-_LEAST_GROUPS // (blocks * groups * -(-rows // _MOST_TURNED_ROWS)))
+    chunks = max(1, min(wanted, terms // TERMS))
+    rows_per_item = _rows_per_item(rows, block_rows, terms // chunks, blocks * groups * chunks)
+    options = _cpu_options(tile, block_rows)
+    return (blocks, -(-rows // rows_per_item)), (1, 1, 1), rows_per_item, chunks, options
 
 
 def sum_chunks(partial, bias=None, limits=UNLIMITED):
@@ -426,19 +438,19 @@ def regular_offsets(device, count, step):
     return device.array(np.arange(count, dtype=np.int32) * np.int32(step))
 
 
+@functools.lru_cache(maxsize=256)
+def _places_of_images(device, images, places, start, step):
+    """Return the int32 table of the places of images that lie ``step`` apart, of which the first begins at a start."""
+    table = start + np.arange(images)[:, None] * step + np.arange(places)
+    return device.array(table.astype(np.int32).ravel())
+
+
 def _block_rows(tile, rows):
     return next(size for size in (8, 4, 2, 1) if size <= min(rows, tile.rows))
 
 
 def _cpu_options(tile, block_rows):
-    return (
-        f"-DWIDTH={tile.width}",
-        f"-DROWS={block_rows}",
-        f"-DVECTORS={tile.vectors}",
-        f"-DDOT_ROWS={tile.dot_rows}",
-        f"-DDOT_COLUMNS={tile.dot_columns}",
-        f"-DTERMS={TERMS}",
-    )
+    return (f"-DWIDTH={tile.width}", f"-DROWS={block_rows}", f"-DVECTORS={tile.vectors}", f"-DTERMS={TERMS}")
 
 
 #: Terms of a sum that a work-item of a CPU adds up before that is added to what it has: for accuracy, and for caches.
@@ -447,8 +459,8 @@ TERMS = 512
 _LEAST_ROWS, _LEAST_USES = 64, 128
 # Vector operations that a work-item should at least do, so that starting it does not show.
 _LEAST_WORK = 20_000
-# Places over which a partial sum of dot products should at least run, so that adding those up does not show.
-_LEAST_PLACES = 1024
+# Rows from which on it pays to turn columns for two parts of them rather than to add up more parts of the sums.
+_MOST_TURNED_ROWS = 256
 # Work-groups that there should at least be, so that all of the device has work until nearly the end.
 _LEAST_GROUPS = 64
 
