@@ -14,8 +14,9 @@ from ..shared.matrix_product import LARGEST_VECTOR
 # Floats of the copies of the planes that a work-item reads together, so that they stay in a core's first-level cache,
 # and the images that they are of: each is a stream from memory of its own.
 _BLOCK_FLOATS, _MOST_IMAGES = 4096, 8
-# The largest copy of a plane, in floats, and the shortest row of which only some pixels are written at once.
-_MOST_FLOATS, _LONG_ROW = 65536, 32
+# The largest copy of a plane, in floats, also of one that is cut into phases, and the shortest row of which only some
+# pixels are written at once.
+_MOST_FLOATS, _MOST_FLOATS_IN_PHASES, _LONG_ROW = 65536, 8192, 32
 # Work-items for each core, so that a core that is late leaves work to others.
 _ITEMS_PER_CORE = 4
 # Accumulators of the gradient of w, and vectors that the other kernel computes together.
@@ -43,8 +44,10 @@ def is_fast(direction, geometry):
         ``forward``, ``backward_x`` or ``backward_w``.
     geometry : refcnn.opencl.convolution.sizes.Convolution
     """
-    is_scattered = direction == "backward_x" and geometry.stride[1] > 1 and geometry.x_shape[3] >= _LONG_ROW
-    return not is_scattered and _layout(geometry).staged <= _MOST_FLOATS
+    has_phases = geometry.stride[1] > 1
+    is_scattered = direction == "backward_x" and has_phases and geometry.x_shape[3] >= _LONG_ROW
+    most = _MOST_FLOATS_IN_PHASES if has_phases else _MOST_FLOATS
+    return not is_scattered and _layout(geometry).staged <= most
 
 
 def forward(x, w, b, geometry, limits=UNLIMITED):
