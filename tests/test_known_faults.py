@@ -125,6 +125,16 @@ def of(*arrays, **attributes):
 INFINITY = float("inf")
 LOWEST = np.finfo(np.float32).min
 
+#: A window of three numbers of which the last place reaches over the end.
+OVERHANGING = {
+    "kernel": (2,),
+    "stride": (2,),
+    "padding": (0, 0),
+    "dilation": (1,),
+    "ceil_mode": True,
+    "count_include_padding": True,
+}
+
 #: A case for each condition, and the other conditions that it meets.
 CONCERNED = {
     "any": (case(), ()),
@@ -139,6 +149,7 @@ CONCERNED = {
     "wrapped more than once": (of(np.float32([[1], [2]]), mode="wrap", pads=(0, 0, 0, 2)), ()),
     "padding": (PADDED, ()),
     "padding at the end counted": (case(padding=(0, 0, 1, 0), count_include_padding=True), ("padding",)),
+    "beyond the padding counted": (of(np.ones((1, 1, 3), np.float32), **OVERHANGING), ("stride",)),
     "stride": (case(stride=(1, 2)), ()),
     "dilation": (case(dilation=(3, 1)), ()),
     "groups": (case(groups=2), ()),
@@ -154,6 +165,12 @@ CONCERNED = {
         ("wrapped more than once", of(np.float32([[1], [2]]), mode="edge", pads=(0, 0, 0, 2))),
         ("padding at the end counted", case(padding=(1, 1, 1, 1), count_include_padding=True)),
         ("padding at the end counted", case(padding=(0, 0, 1, 1), count_include_padding=False)),
+        ("beyond the padding counted", of(np.ones((1, 1, 4), np.float32), **OVERHANGING)),
+        ("beyond the padding counted", of(np.ones((1, 1, 3), np.float32), **OVERHANGING | {"ceil_mode": False})),
+        (
+            "beyond the padding counted",
+            of(np.ones((1, 1, 3), np.float32), **OVERHANGING | {"count_include_padding": False}),
+        ),
         ("minus infinity alone", of(np.float32([[-INFINITY, 3]]), axes=(1,))),
         ("minus infinity first", of(np.float32([[-INFINITY], [-2]]), axes=(0, 1))),
         ("minus infinity first", of(np.float32([[-2e32], [-INFINITY]]), axes=(0, 1))),

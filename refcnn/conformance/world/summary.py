@@ -111,7 +111,7 @@ class Overview:
         implementations = []
         for one in listed:
             entries = [Entry(fault, _outcome(world, one, fault)) for fault in one.faults]
-            implementations.append(Standing(one, entries, world.runs.get(one.device)))
+            implementations.append(Standing(one, entries, _run(world, one)))
         return cls(implementations, changes)
 
     @property
@@ -135,6 +135,12 @@ def _outcome(world, implementation, fault):
     found = world.outcomes.get(fault.id)
     alike = found is not None and (found.version, found.kind) == (implementation.version, fault.kind)
     return found if alike else None
+
+
+def _run(world, implementation):
+    """Return what a run says of an implementation, of which another version may be listed, too."""
+    run = world.runs.get(implementation.device)
+    return run if run is None or not run.version or run.version.startswith(implementation.version) else None
 
 
 def render(overview, path):
