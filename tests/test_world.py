@@ -158,6 +158,17 @@ def test_onnxruntime_multiplies_by_a_negative_alpha(tmp_path):
     assert row.verdict == "conforms", row.failure
 
 
+def test_the_swish_of_half_a_number_is_as_far_off_as_is_known(tmp_path):
+    """The sigmoid of -16.9 is too large by 1.3e-7, 34 times of which is more than of any other factor that is drawn."""
+    case = Case((np.array([-33.874755859375], np.float32),), {"alpha": 0.5})
+    write_case(tmp_path / "case.npz", "swish", "forward", None, case)
+    path = str(tmp_path / "case.npz")
+    row = worker.Run(
+        "onnxruntime", worker.Job("swish", "forward", None, 1, 0, ("small",), path, case=path), print
+    ).run()
+    assert (row.verdict, row.failure.known) == ("known fault", "onnxruntime-swish-cancels")
+
+
 def replayed(device, fault, path):
     """Return the row of a fault that ends no process, in this one."""
     write_case(path, fault.operation, fault.direction, None, fault.case)

@@ -94,6 +94,8 @@ CONDITIONS = {
     "smallest number": lambda case: any(
         entry.dtype.kind == "f" and (entry == np.finfo(entry.dtype).min).any() for entry in case.arrays
     ),
+    "infinity": lambda case: np.isposinf(case.inputs[0]).any(),
+    "NaN and infinity": lambda case: np.isposinf(case.inputs[0]).any() and np.isnan(case.inputs[0]).any(),
     "minus infinity first": _is_minus_infinity_first,
     "minus infinity alone": _is_minus_infinity_alone,
     "size kept": _keeps_a_size,
