@@ -331,8 +331,9 @@ def test_other_files_are_refused(tmp_path, change):
 
 def test_of_several_versions_a_run_is_shown_for_its_own():
     run = outcomes.Run("onnxruntime", "1.32.0", "2026-11-27", 100, 7, {"conforms": ["relu.forward"]})
-    overview = summary.Overview.of(LISTED, outcomes.World({}, {"onnxruntime": run}), [])
-    assert [one.listed.file for one in overview.implementations if one.run] == ["onnxruntime"]
+    runs = {"onnxruntime": run, "jax": dataclasses.replace(run, device="jax", version="0.0.1")}
+    overview = summary.Overview.of(LISTED, outcomes.World({}, runs), [])
+    assert {one.listed.file for one in overview.implementations if one.run} == {"onnxruntime", "jax"}
 
 
 def test_a_file_is_named_before_a_device():
