@@ -46,6 +46,17 @@ def test_cases_are_counted_once_and_what_is_wrong_is_kept(tmp_path, broken, caps
     assert len(lines) == 3 and json.loads(lines[2])["cases"] == {"reference": 10}
 
 
+def test_what_has_a_short_name_is_counted_once_too(tmp_path):
+    path = tmp_path / "counts.jsonl"
+    for _ in range(2):
+        false_alarms.Counting(path, ["onnxruntime"], 4).run(1, "relu")
+    (line,) = map(json.loads, path.read_text().splitlines())
+    (count,) = line["cases"].values()
+    # So was it not once, and lists of that time are told as what they are.
+    path.write_text(path.read_text() * 2)
+    assert false_alarms.summary(path).splitlines()[-1].split() == [str(count), "0", "in", "all"]
+
+
 def test_ten_orders_are_right_and_none_is_another(tmp_path):
     assert len(ORDERS) == 10
     path = tmp_path / "counts.jsonl"

@@ -125,6 +125,16 @@ def of(*arrays, **attributes):
 INFINITY = float("inf")
 LOWEST = np.finfo(np.float32).min
 
+#: A window of three numbers of which the last place reaches over the end.
+OVERHANGING = {
+    "kernel": (2,),
+    "stride": (2,),
+    "padding": (0, 0),
+    "dilation": (1,),
+    "ceil_mode": True,
+    "count_include_padding": True,
+}
+
 #: A case for each condition, and the other conditions that it meets.
 CONCERNED = {
     "any": (case(), ()),
@@ -132,6 +142,8 @@ CONCERNED = {
     "below zero": (case(x=-1.0), ()),
     "subnormal": (case(x=1e-39), ()),
     "beyond int32": (of(np.int64([1, 2**31])), ()),
+    "infinity": (of(np.float32([INFINITY, 1])), ("not finite",)),
+    "NaN and infinity": (of(np.float32([INFINITY, np.nan])), ("not finite", "infinity")),
     "smallest number": (of(np.float32([LOWEST])), ("below zero",)),
     "minus infinity alone": (of(np.float32([[-INFINITY, 3]]), axes=(0,)), ("not finite", "below zero")),
     "minus infinity first": (of(np.float32([[-INFINITY], [-2e32]]), axes=(0, 1)), ("not finite", "below zero")),
@@ -139,6 +151,7 @@ CONCERNED = {
     "wrapped more than once": (of(np.float32([[1], [2]]), mode="wrap", pads=(0, 0, 0, 2)), ()),
     "padding": (PADDED, ()),
     "padding at the end counted": (case(padding=(0, 0, 1, 0), count_include_padding=True), ("padding",)),
+    "beyond the padding counted": (of(np.ones((1, 1, 3), np.float32), **OVERHANGING), ("stride",)),
     "stride": (case(stride=(1, 2)), ()),
     "dilation": (case(dilation=(3, 1)), ()),
     "groups": (case(groups=2), ()),
@@ -154,6 +167,15 @@ CONCERNED = {
         ("wrapped more than once", of(np.float32([[1], [2]]), mode="edge", pads=(0, 0, 0, 2))),
         ("padding at the end counted", case(padding=(1, 1, 1, 1), count_include_padding=True)),
         ("padding at the end counted", case(padding=(0, 0, 1, 1), count_include_padding=False)),
+        ("infinity", of(np.float32([-INFINITY, np.nan]))),
+        ("NaN and infinity", of(np.float32([-INFINITY, np.nan]))),
+        ("NaN and infinity", of(np.float32([INFINITY]))),
+        ("beyond the padding counted", of(np.ones((1, 1, 4), np.float32), **OVERHANGING)),
+        ("beyond the padding counted", of(np.ones((1, 1, 3), np.float32), **OVERHANGING | {"ceil_mode": False})),
+        (
+            "beyond the padding counted",
+            of(np.ones((1, 1, 3), np.float32), **OVERHANGING | {"count_include_padding": False}),
+        ),
         ("minus infinity alone", of(np.float32([[-INFINITY, 3]]), axes=(1,))),
         ("minus infinity first", of(np.float32([[-INFINITY], [-2]]), axes=(0, 1))),
         ("minus infinity first", of(np.float32([[-2e32], [-INFINITY]]), axes=(0, 1))),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from refcnn import errors
 from refcnn.cli import main
+from refcnn.cli import world as world_list
 from refcnn.conformance.bundles.case_file import write_case
 from refcnn.conformance.reports import results
 from refcnn.conformance.running import known_faults, worker
@@ -76,6 +77,8 @@ HOSTILE = {
     "no table": HEAD + "fault = [3]\n",
     "a module": HEAD.replace("autograd", "os:path") + FAULT,
     "a kind that is none": HEAD + FAULT.replace("wrong numbers", "odd"),
+    "a packager that is none": HEAD + 'packager = "npm"\n' + FAULT,
+    "a range of no versions": HEAD + FAULT + 'last = "soon"\n',
     "a link that runs": HEAD + FAULT + 'link = "javascript:alert(1)"\n',
     "a kernel elsewhere": HEAD + FAULT + 'kernel = "../other.cl"\n',
     "no known fault": HEAD + FAULT + 'known = "nothing"\n',
@@ -119,15 +122,30 @@ def test_the_list_is_large_and_what_it_counts_was_reproduced():
     assert {one.id for one in LAST.outcomes.values()} == {fault.id for one in LISTED for fault in one.faults}
 
 
-def test_what_is_known_of_the_version_of_onnxruntime_is_listed():
-    runtime = BY_FILE["onnxruntime"]
-    device = {"name": "CPUExecutionProvider", "driver": runtime.version}
-    known = [
+def known_of_onnxruntime(version):
+    device = {"name": "CPUExecutionProvider", "driver": version}
+    return {
         one.id
         for one in known_faults.load(known_faults.file())
         if one.concerns(device, one.operation, one.direction, one.variant)
-    ]
-    assert {fault.known for fault in runtime.faults} == set(known)
+    }
+
+
+def test_what_is_known_of_the_versions_of_onnxruntime_is_listed():
+    newest, oldest = BY_FILE["onnxruntime"], BY_FILE["onnxruntime-1.21"]
+    assert {fault.known for fault in newest.faults} == known_of_onnxruntime(newest.version)
+    mended = known_of_onnxruntime(oldest.version) - known_of_onnxruntime(newest.version)
+    # It shows from opset 19 on, with which no operation is written by itself.
+    assert {fault.known for fault in oldest.faults} == mended - {"onnxruntime-average-pool-padding-at-the-end"}
+
+
+def test_the_versions_in_which_a_fault_shows_are_those_in_which_it_is_known():
+    faults = [fault for name in ("onnxruntime", "onnxruntime-1.21") for fault in BY_FILE[name].faults]
+    assert all(fault.first for fault in faults)
+    for fault in faults:
+        minor = int((fault.last or "1.32.0").split(".")[1])
+        shows = {number for number in range(21, 33) if fault.known in known_of_onnxruntime(f"1.{number}.0")}
+        assert shows == set(range(max(21, int(fault.first.split(".")[1])), minor + 1)), fault.id
 
 
 def test_onnxruntime_multiplies_by_a_negative_alpha(tmp_path):
@@ -138,6 +156,17 @@ def test_onnxruntime_multiplies_by_a_negative_alpha(tmp_path):
     job = worker.Job("selu", "forward", None, 1, 0, ("small",), path, case=path)
     row = worker.Run("onnxruntime", job, lambda message: None).run()
     assert row.verdict == "conforms", row.failure
+
+
+def test_the_swish_of_half_a_number_is_as_far_off_as_is_known(tmp_path):
+    """The sigmoid of -16.9 is too large by 1.3e-7, 34 times of which is more than of any other factor that is drawn."""
+    case = Case((np.array([-33.874755859375], np.float32),), {"alpha": 0.5})
+    write_case(tmp_path / "case.npz", "swish", "forward", None, case)
+    path = str(tmp_path / "case.npz")
+    row = worker.Run(
+        "onnxruntime", worker.Job("swish", "forward", None, 1, 0, ("small",), path, case=path), print
+    ).run()
+    assert (row.verdict, row.failure.known) == ("known fault", "onnxruntime-swish-cancels")
 
 
 def replayed(device, fault, path):
@@ -163,6 +192,29 @@ def test_what_fails_beside_the_case_is_no_verdict_on_it(tmp_path, monkeypatch):
     monkeypatch.setattr(worker.coverage, "edges", lambda operation, case: {}[operation])
     with pytest.raises(KeyError):
         replayed("onnx.reference", fault, tmp_path / "case.npz")
+
+
+def test_of_a_signal_it_is_told_which_it_was():
+    message = (
+        "the process ended with signal 11 (SIGSEGV). It wrote:\n  Fatal Python error: Aborted\n\n  Extension modules: x"
+    )
+    row = results.Row("relu", "forward", verdict="crashed", failure=results.Failure(message))
+    assert replaying._said(row) == "Fatal Python error: Aborted"
+    row = results.Row(
+        "relu", "forward", verdict="failed", failure=results.Failure("It raised:\n  LLVM ERROR: no operand")
+    )
+    assert replaying._said(row) == "LLVM ERROR: no operand"
+
+
+def test_a_compiler_of_debians_is_of_the_version_that_is_listed():
+    listed = BY_FILE["pocl-debian"]
+    told = {"versions": {"OpenCL": "Portable Computing Language, driver 3.1+debian"}}
+    replaying._check_version(listed, listed.faults[0], told)
+    told["versions"]["OpenCL"] = told["versions"]["OpenCL"].replace("3.1", "6.0")
+    with pytest.raises(
+        errors.BackendError, match=r"3\.1 is listed, but .*6\.0.* apt-get install pocl-opencl-icd, of 3\.1"
+    ):
+        replaying._check_version(listed, listed.faults[0], told)
 
 
 ABSOLUTE = """
@@ -277,6 +329,21 @@ def test_other_files_are_refused(tmp_path, change):
         outcomes.load(tmp_path / "world.json")
 
 
+def test_of_several_versions_a_run_is_shown_for_its_own():
+    run = outcomes.Run("onnxruntime", "1.32.0", "2026-11-27", 100, 7, {"conforms": ["relu.forward"]})
+    runs = {"onnxruntime": run, "jax": dataclasses.replace(run, device="jax", version="0.0.1")}
+    overview = summary.Overview.of(LISTED, outcomes.World({}, runs), [])
+    assert {one.listed.file for one in overview.implementations if one.run} == {"onnxruntime", "jax"}
+
+
+def test_a_file_is_named_before_a_device():
+    found = world_list._named(LISTED, ["onnxruntime"])
+    assert [one.file for one in found] == ["onnxruntime"]
+    assert [one.file for one in world_list._named(LISTED, ["opencl:+debian", "onnxruntime-1.21"])] == [
+        one.file for one in LISTED if one.file in ("onnxruntime-1.21", "pocl-debian")
+    ]
+
+
 def test_a_device_that_is_not_listed_is_refused():
     run = CliRunner().invoke(main, ["conform", "--world", "--device", "reference"])
     assert run.exit_code == 2 and "reference is not in the list" in run.output
@@ -303,8 +370,10 @@ esac
     environment = os.environ | {"PYTHON": str(fake), "REFCNN_ADAPTERS": str(tmp_path / "adapters")}
     old = tmp_path / "adapters" / "environments" / "world-autograd"
     old.mkdir(parents=True)
-    subprocess.run([tool, "--world", "autograd"], env=environment, check=True, timeout=60)
-    made, installed, shown = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()
+    subprocess.run([tool, "--world", "autograd", "oclgrind"], env=environment, check=True, timeout=60)
+    made, installed, shown, _, without, _ = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()
+    # What is Debian's pip does not know.
+    assert without.endswith("--upgrade --editable " + str(tool.parents[1]))
     assert made == f"-I -m venv {old}" and not old.exists()
     assert f"autograd=={BY_FILE['autograd'].version} --editable" in installed
     assert shown == f"conform --world --device autograd --report {tmp_path / 'adapters' / 'world'}"

@@ -104,14 +104,14 @@ class Counting:
     """
 
     def __init__(self, path, specifications, examples):
-        self._path, self._specifications, self._examples = path, specifications, examples
-        self._alarmed, self._options = set(), runner.Options("quick", examples, 0)
-        self._subjects = {one: finding.find(one) for one in specifications}
+        self._path, self._examples, self._alarmed = path, examples, set()
+        # By their whole names, as the list has them: onnxruntime is short for one of its providers.
+        self._subjects = {subject.specification: subject for subject in map(finding.find, specifications)}
 
     def run(self, seed, operation):
         """Count the cases of one seed and operation that have no line yet."""
         done = self._done().get((seed, operation), ())
-        left = [one for one in self._specifications if one not in done]
+        left = [one for one in self._subjects if one not in done]
         start, cases, alarms = time.process_time(), Counter(), []
         for direction in base.directions(operation):
             asked = [one for name in left for one in self._rows(name, operation, direction)]
@@ -196,10 +196,14 @@ def _append(path, line):
 
 
 def summary(path):
-    """Return the cases and alarms of each implementation in a list of counts, as text."""
-    cases, alarms = Counter(), Counter()
+    """Return the cases and alarms of each implementation in a list of counts, as text; those of a seed count once."""
+    cases, alarms, counted = Counter(), Counter(), set()
     for entry in entries(path):
-        cases.update(entry["cases"])
+        for name, count in entry["cases"].items():
+            key = entry["seed"], entry["operation"], name
+            if key not in counted:
+                counted.add(key)
+                cases[name] += count
         alarms.update(alarm["device"] for alarm in entry["alarms"])
     rows = [f"{count:>9} {alarms[name]:>4} {name}" for name, count in sorted(cases.items())]
     return "\n".join([*rows, f"{cases.total():>9} {alarms.total():>4} in all"])

@@ -50,8 +50,9 @@ def show(devices, folder, files):
 
 
 def _named(listed, devices):
-    """Return the implementations that are named, by their device or the name of their file."""
-    found = [one for one in listed if one.device in devices or one.file in devices]
+    """Return the implementations that are named, by the name of their file, or else by their device."""
+    files = {one.file for one in listed}
+    found = [one for one in listed if one.file in devices or one.device in set(devices) - files]
     unknown = [name for name in devices if all(name not in (one.device, one.file) for one in listed)]
     if unknown:
         raise CouldNotRun(f"{unknown[0]} is not in the list. There are: {', '.join(one.file for one in listed)}.")

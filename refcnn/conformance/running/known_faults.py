@@ -13,6 +13,7 @@ import numpy as np
 from ...errors import DataError
 from ...interpolation import resized_axes
 from ...reading import check, field, read_plain, reading, schema_of
+from ...shapes import reached_padding
 from ..reports.results import DIRECTIONS
 from ..theory.bounds import number_format
 
@@ -44,6 +45,15 @@ def _is_counted_at_the_end(case):
     padding = case.attributes.get("padding", ())
     before, after = padding[: len(padding) // 2], padding[len(padding) // 2 :]
     return case.attributes.get("count_include_padding", False) and max(after, default=0) > min(before, default=0)
+
+
+def _reaches_beyond_the_padding(case):
+    """Return whether padding counts, and the last window of an axis reaches over it."""
+    names = ("kernel", "stride", "padding", "dilation", "ceil_mode")
+    if not case.attributes.get("count_include_padding", False) or not all(name in case.attributes for name in names):
+        return False
+    window = {name: case.attributes[name] for name in names}
+    return reached_padding(case.inputs[0].shape[2:], **window) != window["padding"]
 
 
 def _minus_infinities(case):
@@ -84,11 +94,14 @@ CONDITIONS = {
     "smallest number": lambda case: any(
         entry.dtype.kind == "f" and (entry == np.finfo(entry.dtype).min).any() for entry in case.arrays
     ),
+    "infinity": lambda case: np.isposinf(case.inputs[0]).any(),
+    "NaN and infinity": lambda case: np.isposinf(case.inputs[0]).any() and np.isnan(case.inputs[0]).any(),
     "minus infinity first": _is_minus_infinity_first,
     "minus infinity alone": _is_minus_infinity_alone,
     "size kept": _keeps_a_size,
     "wrapped more than once": _wraps_more_than_once,
     "padding at the end counted": _is_counted_at_the_end,
+    "beyond the padding counted": _reaches_beyond_the_padding,
     "padding": lambda case: any(case.attributes.get("padding", ())),
     "stride": lambda case: any(step != 1 for step in case.attributes.get("stride", ())),
     "dilation": lambda case: any(step != 1 for step in case.attributes.get("dilation", ())),

@@ -31,11 +31,14 @@ TEXTS = ("ONNX", "its own documentation", "IEEE 754", "OpenCL C", "mathematics")
 #: The list that comes with refcnn.
 FOLDER = Path(__file__).parent / "faults"
 #: No others: what names a module would have it run.
-_DEVICES = (*shipped.PACKAGES, "onnxruntime", "opencl")
+_DEVICES = (*shipped.PACKAGES, "onnxruntime", "opencl", "oclgrind")
+#: Who installs a package.
+PACKAGERS = ("pip", "Debian")
 #: A case of a few hundred bytes holds no more.
 _MOST_ELEMENTS = 1024
 _DTYPES = {entry.name: entry.dtype for entry in (formats.FLOAT32, *formats.EXACT)}
-_NAME = {"type": "string", "pattern": r"\A[\w.:-]+\Z"}
+_NAME = {"type": "string", "pattern": r"\A[\w.:+-]+\Z"}
+_VERSION = {"type": "string", "pattern": r"\A\d[\w.]*\Z"}
 _DATE = {"type": "string", "pattern": r"\A\d{4}-\d{2}-\d{2}\Z"}
 _LINK = {"type": "string", "pattern": r"\Ahttps://\S+\Z"}
 _ARRAY = {
@@ -74,6 +77,8 @@ class Fault:
         The entry of ``known_faults.toml`` that is the same fault.
     kernel : str, optional
         The file of the kernels beside the list that a compiler gets wrong.
+    first, last : str, optional
+        Of the versions that were tried, the first and the last one in which it shows, where it is not in others.
     """
 
     id: str = field(_NAME)
@@ -91,6 +96,8 @@ class Fault:
     link: str | None = field(_LINK, default=None)
     known: str | None = field(_NAME, default=None)
     kernel: str | None = field({"type": "string", "pattern": r"\A[\w-]+\.cl\Z"}, default=None)
+    first: str | None = field(_VERSION, default=None)
+    last: str | None = field(_VERSION, default=None)
 
     @property
     def is_counted(self):
@@ -113,6 +120,7 @@ class _Head:
     device: str = field(_NAME)
     package: str = field(_NAME)
     version: str = field(_NAME)
+    packager: str = field({"enum": PACKAGERS}, default=PACKAGERS[0])
     beside: list = field({"type": "array", "items": TEXT}, default_factory=list)
 
 
@@ -127,7 +135,9 @@ class Implementation(_Head):
     device : str
         As ``--device`` takes it.
     package, version : str
-        What pip installs.
+        What is installed.
+    packager : str
+        One of :data:`PACKAGERS`. What Debian has must be there.
     beside : list of str
         What pip installs with it.
     file : str

@@ -51,9 +51,7 @@ def replay(implementation, folder=FOLDER):
                 tested = rows.run(_task(implementation, fault, Path(folder), scratch, number))
                 if tested.row is None:
                     raise BackendError(f"{implementation.name} could not be tested: {tested.error}")
-                # A compiler's version is not that of the package, which pip knows.
-                if fault.kernel is None:
-                    _check_version(implementation, tested.description)
+                _check_version(implementation, fault, tested.description)
                 yield _outcome(implementation, fault, tested.row, scratch)
 
 
@@ -70,13 +68,21 @@ def _task(implementation, fault, folder, scratch, number):
     return Task(0, number, specification, planned, ("small",), str(scratch / f"fault-{number}"), str(case))
 
 
-def _check_version(implementation, description):
-    # A build may be named behind the version.
-    version = re.split("[-+]", description.get("driver", ""))[0]
-    if version and version != implementation.version:
+def _check_version(implementation, fault, description):
+    by_pip = implementation.packager == "pip"
+    if fault.kernel is None:
+        # A build may be named behind the version.
+        version = re.split("[-+]", description.get("driver", ""))[0]
+        is_listed = version in ("", implementation.version)
+    else:
+        # A compiler's version is not that of the package, which pip knows, but that of Debian's package.
+        version = description["versions"]["OpenCL"]
+        is_listed = by_pip or implementation.version in version
+    if not is_listed:
+        how = f"pip install {implementation.package}==" if by_pip else f"apt-get install {implementation.package}, of "
         raise BackendError(
             f"{implementation.name} {implementation.version} is listed, but {version} is installed. "
-            f"Install it: pip install {implementation.package}=={implementation.version}."
+            f"Install it: {how}{implementation.version}."
         )
 
 
@@ -112,8 +118,7 @@ def _told(row, scratch):
         exact, bound = arrays[f"exact_{number}"], arrays[f"bound_{number}"]
         computed = arrays.get(f"computed_{number}")
         if computed is None:
-            lines = row.failure.message.strip().splitlines()
-            return _shortened(lines[-1] if lines else row.verdict), _numbers(exact)
+            return _shortened(_said(row)), _numbers(exact)
         found = verdict(computed, exact, bound, dtype=_type_of(exact))
         # A result that has another type or shape has no elements to compare.
         if not found.within and found.worst is None:
@@ -123,6 +128,12 @@ def _told(row, scratch):
         if not found.within:
             break
     return texts
+
+
+def _said(row):
+    """Return the line that says what a crash was: the last one, behind which Python tells where it was of a signal."""
+    lines = row.failure.message.strip().splitlines() or [row.verdict]
+    return next((line for line in lines if line.strip().startswith("Fatal Python error: ")), lines[-1]).strip()
 
 
 def _elements(computed, exact, worst):

@@ -111,7 +111,7 @@ class Overview:
         implementations = []
         for one in listed:
             entries = [Entry(fault, _outcome(world, one, fault)) for fault in one.faults]
-            implementations.append(Standing(one, entries, world.runs.get(one.device)))
+            implementations.append(Standing(one, entries, _run(world, one, listed)))
         return cls(implementations, changes)
 
     @property
@@ -135,6 +135,13 @@ def _outcome(world, implementation, fault):
     found = world.outcomes.get(fault.id)
     alike = found is not None and (found.version, found.kind) == (implementation.version, fault.kind)
     return found if alike else None
+
+
+def _run(world, implementation, listed):
+    """Return what a run says of an implementation, if it is not of another version that is listed, too."""
+    run = world.runs.get(implementation.device)
+    others = [one.version for one in listed if one.device == implementation.device and one != implementation]
+    return None if run is None or run.version.startswith(tuple(others)) else run
 
 
 def render(overview, path):
