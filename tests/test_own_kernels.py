@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from refcnn.cli import main
 from refcnn.conformance.bundles.case_file import write_case
-from refcnn.conformance.running import faults, worker
+from refcnn.conformance.running import checking, faults
+from refcnn.conformance.running.job import Job
 from refcnn.conformance.subjects import finding, kernel_description, oclgrind, own_kernels
 from refcnn.conformance.theory.strategies import Case
 from refcnn.errors import DataError
@@ -35,8 +36,8 @@ needs_oclgrind = pytest.mark.skipif(oclgrind.library() is None, reason="Oclgrind
 def row_of(path, device, direction="forward", examples=25, sizes=("small",), tmp_path=None):
     """Run a row of a file of kernels in this process."""
     operation = kernel_description.load(path).operation
-    job = worker.Job(operation, direction, None, examples, 1, sizes, str(tmp_path / "case.npz"))
-    return worker.Run(own_kernels.specification(path, device), job, lambda entries: None).run()
+    job = Job(operation, direction, None, examples, 1, sizes, str(tmp_path / "case.npz"))
+    return checking.Run(own_kernels.specification(path, device), job, lambda entries: None).run()
 
 
 def test_there_are_as_many_as_were_promised():
