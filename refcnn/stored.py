@@ -6,8 +6,9 @@ import numpy as np
 
 from . import formats
 from .errors import ArgumentError, ShapeError
+from .host_arrays import host_array
 from .typing import ArrayLike, DTypeLike
-from .variable import Input, Place, Variable, host_array
+from .variable import Input, Place, Variable
 
 
 class Stored(Variable):

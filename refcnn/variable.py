@@ -10,7 +10,8 @@ import numpy as np
 from . import attributes as attribute
 from . import backend as backends
 from . import formats, repeating, rooms
-from .errors import ArgumentError, BackendError, GradientError, ShapeError
+from .errors import BackendError, GradientError, ShapeError
+from .host_arrays import converted, host_array
 from .numpy_protocol import ARITHMETIC, NumpyProtocol
 from .tape import Node, leaf_gradients
 from .typing import ArrayLike, DTypeLike
@@ -199,7 +200,7 @@ class Variable(NumpyProtocol):
         if told is not None:
             told.lost("integers or truth values are given where an operation takes no floats")
         if dtype is not None:
-            return Variable(_converted(np.asarray(self._given), dtype))
+            return Variable(converted(np.asarray(self._given), dtype))
         if isinstance(self._given, np.ndarray):
             self._given = Variable(self._given)
         return self._given
@@ -476,39 +477,6 @@ def as_variable(value: Input) -> Variable:
     return constant
 
 
-def _converted(host, dtype):
-    """Return an array of integers or truth values in another dtype of these."""
-    converted = host.astype(dtype)
-    if not np.can_cast(host.dtype, dtype, "same_kind") or np.any(converted != host):
-        raise ArgumentError(
-            f"numbers of {host.dtype} were given beside a Variable of {dtype}, which does not hold them. Convert one "
-            f'of both: x.astype("{host.dtype}").'
-        )
-    return converted
-
-
 def variable_or_none(value: Input | None) -> Variable | None:
     """Return what :func:`as_variable` does, and None for None, as an input that is left out."""
     return value if value is None or isinstance(value, Variable) else as_variable(value)
-
-
-def host_array(value):
-    """Return an array_like as a NumPy array of numbers.
-
-    Raises
-    ------
-    ShapeError
-        If it is none.
-    """
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        found = str(error).rstrip(".")
-    else:
-        if array.dtype.kind in "fiub":
-            return array
-        found = f"its dtype is {array.dtype}"
-    raise ShapeError(
-        f"an array of numbers is needed, but this {type(value).__name__} is none: {found}. "
-        "Give integers or floating-point numbers, all rows of one length."
-    )

@@ -18,7 +18,8 @@ from refcnn.conformance.bundles import case_file
 from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.reports import html
 from refcnn.conformance.reports.results import BINS, DeviceReport, Failure, Report, Row
-from refcnn.conformance.running import coverage, runner, saving, testing, worker
+from refcnn.conformance.running import coverage, runner, saving, testing
+from refcnn.conformance.running.job import Job
 from refcnn.conformance.subjects import base, oclgrind
 from refcnn.conformance.subjects import finding as subjects
 from refcnn.conformance.theory.strategies import Case
@@ -486,7 +487,7 @@ def test_a_bundle_is_saved_without_launches_that_cannot_be_recorded(tmp_path):
         device = "no device"
 
     case = Case((np.ones((1, 1), np.float32),), {}, np.ones((1, 1), np.float32))
-    job = worker.Job("relu", "forward", None, 1, 1, (), "", bundle=str(tmp_path / "bundle"))
+    job = Job("relu", "forward", None, 1, 1, (), "", bundle=str(tmp_path / "bundle"))
     saving.save_bundle(job, case, Broken("broken"), "off by 3")
     assert case_file.read_case(tmp_path / "bundle")[0] == "relu"
     message = json.loads((tmp_path / "bundle" / "case.json").read_text())["message"]

@@ -18,7 +18,8 @@ from refcnn.conformance.bundles.case_file import read_case
 from refcnn.conformance.judging import comparison, judge, suspecting
 from refcnn.conformance.reports.merge import load, merge
 from refcnn.conformance.reports.results import Report
-from refcnn.conformance.running import pytest_plugin, searching, worker
+from refcnn.conformance.running import checking, pytest_plugin, searching
+from refcnn.conformance.running.job import Job
 from refcnn.conformance.subjects.base import operations
 from refcnn.conformance.theory import probable
 from refcnn.conformance.theory.bounds import sum_of_products
@@ -237,7 +238,7 @@ def test_what_is_not_summed_as_defined_has_no_verdict(operation):
 
 
 def test_no_cases_are_drawn_for_what_has_no_verdict():
-    job = worker.Job("conv2d", "forward", None, 100, 0, ("small",), "")
+    job = Job("conv2d", "forward", None, 100, 0, ("small",), "")
     assert sum(search.examples for search in searching.searches_of_random(job)) == 8
     for other in ({"variant": "direct+relu"}, {"sizes": ("tiny",)}, {"operation": "relu"}):
         assert not searching.searches_of_random(dataclasses.replace(job, **other))
@@ -245,8 +246,8 @@ def test_no_cases_are_drawn_for_what_has_no_verdict():
 
 @pytest.mark.parametrize("is_strict", [False, True])
 def test_the_plugin_warns_of_what_is_suspect_or_fails(monkeypatch, is_strict):
-    row = worker.Row("dense", "forward", verdict="suspect", failure=worker.Failure("far off"))
-    monkeypatch.setattr(worker, "Run", lambda *arguments: type("", (), {"run": lambda self: row})())
+    row = checking.Row("dense", "forward", verdict="suspect", failure=checking.Failure("far off"))
+    monkeypatch.setattr(checking, "Run", lambda *arguments: type("", (), {"run": lambda self: row})())
     item = object.__new__(pytest_plugin.Conformance)
     item._specification, item._row, item._is_strict = "planted", ("dense", "forward", None), is_strict
     item._options, item._sizes, warned = type("", (), {"examples": 1, "seed": 0}), (), []

@@ -1,6 +1,6 @@
 """Whatever a file holds, readers read it or raise refcnn's own errors, in little time and memory.
 
-``REFCNN_FUZZ_MUTANTS`` sets how many mutants each reader is given, 200 as a rule, and ``REFCNN_FUZZ_SEED`` which.
+``REFCNN_FUZZ_MUTANTS`` sets how many mutants each reader is given, 100 as a rule, and ``REFCNN_FUZZ_SEED`` which.
 """
 
 import json
@@ -18,7 +18,7 @@ if not sys.platform.startswith("linux"):
 
 from .fuzz import READERS
 
-MUTANTS, SEED = int(os.environ.get("REFCNN_FUZZ_MUTANTS", "200")), os.environ.get("REFCNN_FUZZ_SEED", "1")
+MUTANTS, SEED = int(os.environ.get("REFCNN_FUZZ_MUTANTS", "100")), os.environ.get("REFCNN_FUZZ_SEED", "1")
 
 
 @pytest.fixture(scope="module")

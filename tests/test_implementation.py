@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from refcnn.conformance.judging import comparison, judge
-from refcnn.conformance.running import faults, worker
+from refcnn.conformance.running import checking, faults
+from refcnn.conformance.running.job import Job
 from refcnn.conformance.subjects.implementation import Implementation
 from refcnn.conformance.theory.strategies import Case
 from refcnn.reference import (
@@ -147,7 +148,7 @@ def test_a_long_message_is_cut_and_begins_where_the_implementation_does():
 
     with pytest.raises(ValueError) as raised:
         judged(types.SimpleNamespace(relu=relu), Case((np.float32([1]),), {}), "relu")
-    lines = worker._describe(raised.value).splitlines()
+    lines = checking.describe(raised.value).splitlines()
     assert len("".join(lines)) < 30_000 and lines[0].startswith("Traceback") and "in relu" in "".join(lines)
     assert "judge.py" not in "".join(lines)
 
@@ -208,9 +209,9 @@ def test_what_few_values_show_is_drawn_and_judged(name, wrong, tmp_path):
     functions = types.SimpleNamespace(**{name: wrong})
     direction = "backward" if name.endswith("_backward") else "forward"
     operation = name.removesuffix("_backward")
-    job = worker.Job(operation, direction, None, 100, 1, ("small", "vast"), str(tmp_path / "case.npz"))
-    found = mock.patch.object(worker.subjects, "find", lambda *_: Implementation("module:object", functions))
+    job = Job(operation, direction, None, 100, 1, ("small", "vast"), str(tmp_path / "case.npz"))
+    found = mock.patch.object(checking.subjects, "find", lambda *_: Implementation("module:object", functions))
     # One is enough.
     with found, mock.patch.object(faults, "MOST", 1), np.errstate(all="ignore"):
-        row = worker.Run("module:object", job, lambda entries: None).run()
+        row = checking.Run("module:object", job, lambda entries: None).run()
     assert row.verdict == "wrong", row

@@ -54,7 +54,7 @@ FLOORS = (
     ("opencl.variants", "opencl.runtime", "reference", "data", "initializers"),
     (
         *("rooms", "numpy_protocol", "tape", "shapes", "interpolation", "attributes", "formats", "philox", "special"),
-        *("npz", "files", "pages"),
+        *("npz", "files", "pages", "host_arrays"),
         "locking",
     ),
     (
@@ -69,6 +69,7 @@ FLOORS = (
 #: What lies beside the rooms in a wing.
 BESIDE = {
     "layers": {
+        "activation_in_onnx",
         "convolution",
         "gemm",
         "indexing",
@@ -279,6 +280,7 @@ OTHER_MEANINGS = {
         )
     },
     ("fitting.optimizers", "", "adam"): "the option's default, among names that the optimizers' cards give",
+    ("layers.activation_in_onnx", "write_gelu", "tanh"): "the name of an approximation",
     ("numpy_protocol", "", "size"): "NumPy's function of that name",
     ("opencl.runtime.array", "DeviceArray", "size"): "the elements of an array, as in NumPy",
     ("opencl.runtime.memory", "_Slab", "size"): "bytes",

@@ -8,7 +8,7 @@ import pytest
 from refcnn.backend import results_of
 from refcnn.conformance.judging import judge
 from refcnn.conformance.judging.comparison import ConformanceFailure
-from refcnn.conformance.running import worker
+from refcnn.conformance.running.job import Job
 from refcnn.conformance.running.searching import searches
 from refcnn.conformance.subjects import finding
 from refcnn.conformance.theory import hypothesis_folder
@@ -131,7 +131,7 @@ def cases_until_found(operation, faults, tmp_path):
 
     with hypothesis_folder.in_the_cache():
         for seed in range(1, MOST_SEEDS + 1):
-            job = worker.Job(operation, "forward", None, EXAMPLES, seed, SIZES, str(tmp_path / "case.npz"))
+            job = Job(operation, "forward", None, EXAMPLES, seed, SIZES, str(tmp_path / "case.npz"))
             for search in searches(job):
                 try:
                     search.run(check)

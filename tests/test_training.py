@@ -51,11 +51,10 @@ def reopened(path):
     return RunFolder.open(path, "small_models:small")
 
 
-# Every write makes a file under another name and ends with os.replace: each is a moment to die at, just before or
-# just after. The first two epochs make eleven: the kernels before them, then of each epoch kernels, best, last, metrics
-# and classes.
-@pytest.mark.parametrize("number", range(11))
-@pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
+# Every write makes a file under another name and ends with os.replace: each is a moment to die at. The first two epochs
+# make eleven: the kernels before them, then of each epoch kernels, best, last, metrics and classes. Just after one the
+# folder is as just before the next, but for the file that the next has begun: so once is enough.
+@pytest.mark.parametrize(("number", "is_after"), [*((number, False) for number in range(12)), (3, True)])
 def test_killed_at_any_write_and_resumed_it_ends_the_same(folder, tmp_path, number, is_after):
     action = "replace(*paths); kill()" if is_after else "kill()"
     before = (

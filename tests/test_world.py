@@ -19,7 +19,8 @@ from refcnn.cli import main
 from refcnn.cli import world as world_list
 from refcnn.conformance.bundles.case_file import write_case
 from refcnn.conformance.reports import results
-from refcnn.conformance.running import known_faults, worker
+from refcnn.conformance.running import checking, known_faults
+from refcnn.conformance.running.job import Job
 from refcnn.conformance.theory.strategies import Case
 from refcnn.conformance.world import entries, outcomes, replaying, summary
 
@@ -153,8 +154,8 @@ def test_onnxruntime_multiplies_by_a_negative_alpha(tmp_path):
     case = Case((np.array([-1, -2, 0, 1, -np.inf], np.float32),), {"alpha": -0.5, "gamma": 1.0})
     write_case(tmp_path / "case.npz", "selu", "forward", None, case)
     path = str(tmp_path / "case.npz")
-    job = worker.Job("selu", "forward", None, 1, 0, ("small",), path, case=path)
-    row = worker.Run("onnxruntime", job, lambda message: None).run()
+    job = Job("selu", "forward", None, 1, 0, ("small",), path, case=path)
+    row = checking.Run("onnxruntime", job, lambda message: None).run()
     assert row.verdict == "conforms", row.failure
 
 
@@ -172,8 +173,8 @@ def test_the_swish_of_half_a_number_is_as_far_off_as_is_known(tmp_path):
 def replayed(device, fault, path):
     """Return the row of a fault that ends no process, in this one."""
     write_case(path, fault.operation, fault.direction, None, fault.case)
-    job = worker.Job(fault.operation, fault.direction, None, 1, 0, ("small",), str(path), case=str(path))
-    return worker.Run(device, job, lambda message: None).run()
+    job = Job(fault.operation, fault.direction, None, 1, 0, ("small",), str(path), case=str(path))
+    return checking.Run(device, job, lambda message: None).run()
 
 
 @pytest.mark.parametrize("file", ["onnx.reference", "autograd", "onnxruntime"])
@@ -189,7 +190,7 @@ def test_each_entry_comes_to_its_verdict(file, tmp_path):
 
 def test_what_fails_beside_the_case_is_no_verdict_on_it(tmp_path, monkeypatch):
     fault = next(fault for fault in BY_FILE["onnx.reference"].faults if fault.id.endswith("max-pool-indices"))
-    monkeypatch.setattr(worker.coverage, "edges", lambda operation, case: {}[operation])
+    monkeypatch.setattr(checking.coverage, "edges", lambda operation, case: {}[operation])
     with pytest.raises(KeyError):
         replayed("onnx.reference", fault, tmp_path / "case.npz")
 

@@ -22,7 +22,8 @@ from threadpoolctl import threadpool_limits
 from refcnn import backend
 from refcnn.conformance.judging import composition, judge
 from refcnn.conformance.judging.comparison import ConformanceFailure
-from refcnn.conformance.running import known_faults, runner, saving, worker
+from refcnn.conformance.running import checking, known_faults, runner, saving
+from refcnn.conformance.running.job import Job
 from refcnn.conformance.running.searching import searches
 from refcnn.conformance.subjects import base, finding, own_kernels
 from refcnn.conformance.theory import hypothesis_folder
@@ -71,7 +72,7 @@ class Asked:
             followed = composition.followed(case, self._followers)
             if key not in expected:
                 expected[key] = expect(operation, followed, self.subject, **how)
-            twice = self.cases % worker.REPEATED == 0
+            twice = self.cases % checking.REPEATED == 0
             check(operation, followed, self.subject, expected=expected[key], twice=twice, **how)
         except (base.NotExpressible, composition.NoSuchResult):
             return
@@ -85,7 +86,7 @@ class Asked:
     def save(self, folder, name):
         """Save the smallest case that failed, and return what the list says of it."""
         case, error = self.failed
-        job = worker.Job(*self.row, 1, 0, ("small",), "", str(folder / name))
+        job = Job(*self.row, 1, 0, ("small",), "", str(folder / name))
         message = f"{type(error).__name__}: {error}"
         is_wrong = isinstance(error, ConformanceFailure)
         saving.save_bundle(job, case, self.subject, message, error, execute=is_wrong)
@@ -135,7 +136,7 @@ class Counting:
 
     def _search(self, seed, operation, direction, asked):
         """Draw cases, and return what was wrong."""
-        job = worker.Job(operation, direction, None, self._examples, seed, ("small", "vast"), "")
+        job = Job(operation, direction, None, self._examples, seed, ("small", "vast"), "")
         found = []
         for search in searches(job):
             left = [one for one in asked if one.failed is None]

@@ -2,13 +2,12 @@
 
 import math
 
-import numpy as np
-
 from .. import attributes as attribute
 from ..formats import FLOAT32
 from ..function import apply
 from ..layer import Layer
 from ..variable import Input, Variable, as_variable
+from .activation_in_onnx import write_gelu, write_hard_swish, write_mish, write_swish
 from .arithmetic import maximum, minimum
 from .cast import cast_like
 from .page import Card, reader_of_one
@@ -397,60 +396,20 @@ def _limits(owner, least, most):
     return tuple(None if limit is None else attribute.number(owner, name, limit) for name, limit in limits)
 
 
-def _constant(graph, number):
-    return graph.constant(np.array(number, FLOAT32.dtype))
-
-
-def _gelu_to_onnx(graph, x, *, approximate):
-    x = graph.tensor(x)
-    if graph.opset >= 20:
-        return graph.node("Gelu", [x], approximate=approximate)
-    if approximate == "tanh":
-        cube = graph.node("Mul", [graph.node("Mul", [x, x]), x])
-        inner = graph.node("Add", [x, graph.node("Mul", [cube, _constant(graph, 0.044715)])])
-        function = graph.node("Tanh", [graph.node("Mul", [inner, _constant(graph, math.sqrt(2 / math.pi))])])
-    else:
-        function = graph.node("Erf", [graph.node("Div", [x, _constant(graph, math.sqrt(2))])])
-    # Halved first: twice the largest numbers overflow.
-    half = graph.node("Mul", [x, _constant(graph, 0.5)])
-    return graph.node("Mul", [half, graph.node("Add", [function, _constant(graph, 1)])])
-
-
-def _hard_swish_to_onnx(graph, x):
-    x = graph.tensor(x)
-    if graph.opset >= 14:
-        return graph.node("HardSwish", [x])
-    return graph.node("Mul", [x, graph.node("HardSigmoid", [x], alpha=1 / 6, beta=0.5)])
-
-
-def _mish_to_onnx(graph, x):
-    x = graph.tensor(x)
-    if graph.opset >= 18:
-        return graph.node("Mish", [x])
-    return graph.node("Mul", [x, graph.node("Tanh", [graph.node("Softplus", [x])])])
-
-
-def _swish_to_onnx(graph, x, *, alpha):
-    # ONNX has an operator of that name from version 24 on.
-    x = graph.tensor(x)
-    scaled = x if alpha == 1 else graph.node("Mul", [x, _constant(graph, alpha)])
-    return graph.node("Mul", [x, graph.node("Sigmoid", [scaled])])
-
-
 OPERATIONS = {
     "celu": Card(celu, "Celu"),
     "clip": Card(clip, "Clip"),
     "elu": Card(elu, "Elu"),
-    "gelu": Card(gelu, _gelu_to_onnx),
+    "gelu": Card(gelu, write_gelu),
     "hard_sigmoid": Card(hard_sigmoid, "HardSigmoid"),
-    "hard_swish": Card(hard_swish, _hard_swish_to_onnx),
+    "hard_swish": Card(hard_swish, write_hard_swish),
     "leaky_relu": Card(leaky_relu, "LeakyRelu"),
-    "mish": Card(mish, _mish_to_onnx),
+    "mish": Card(mish, write_mish),
     "selu": Card(selu, "Selu"),
     "sigmoid": Card(sigmoid, "Sigmoid"),
     "softplus": Card(softplus, "Softplus"),
     "softsign": Card(softsign, "Softsign"),
-    "swish": Card(swish, _swish_to_onnx),
+    "swish": Card(swish, write_swish),
     "tanh": Card(tanh, "Tanh"),
 }
 

@@ -9,8 +9,9 @@ from .. import repeating
 from ..errors import ArgumentError, OutOfRangeError, ShapeError
 from ..formats import INT64
 from ..function import apply
+from ..host_arrays import host_array
 from ..typing import ArrayLike
-from ..variable import Input, Variable, as_variable, host_array
+from ..variable import Input, Variable, as_variable
 from .arithmetic import add, divide, multiply
 from .cast import cast
 from .elementary import negative

@@ -2,15 +2,12 @@
 
 import json
 import re
-from pathlib import Path
 
-import jsonschema
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-import refcnn
 import refcnn as rm
 from refcnn import rooms
 from refcnn.errors import ArgumentError, RefcnnError
@@ -21,7 +18,8 @@ from refcnn.explain.live import computed, offered
 from refcnn.explain.live_pages import operation_page
 from refcnn.mode import training
 
-SCHEMA = json.loads((Path(refcnn.__file__).parent / "explain" / "explain.schema.json").read_text(encoding="utf-8"))
+from .schema import VALIDATOR
+
 #: An operation's example is found by Hypothesis, once. The lowest version that is declared has no check of nesting.
 EXAMPLES_ARE_FOUND = [check for check in HealthCheck if check.name in {"nested_given", "too_slow"}]
 
@@ -29,7 +27,7 @@ EXAMPLES_ARE_FOUND = [check for check in HealthCheck if check.name in {"nested_g
 def live(operation, **said):
     """Return the one case of an answer, which is as its schema says."""
     found = json.loads(json.dumps(computed(operation, read(json.dumps(said).encode())), allow_nan=False))
-    jsonschema.validate(found, SCHEMA)
+    VALIDATOR.validate(found)
     ((case,),) = (one["cases"] for one in found["operations"])
     return case
 
@@ -64,7 +62,7 @@ def gradient_of(case):
 def test_every_operation_opens_with_a_form(operation):
     page = operation_page(operation)
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
-    jsonschema.validate(data, SCHEMA)
+    VALIDATOR.validate(data)
     fields = set(re.findall(r'data-of="arguments" name="(\w+)"', page))
     assert fields == call_of(operation).arguments.keys()
     # What stands in the fields is what was computed.

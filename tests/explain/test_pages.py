@@ -4,12 +4,10 @@ import json
 import re
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import refcnn
 from refcnn import rooms
 from refcnn.cli import main
 from refcnn.explain.curves import curve
@@ -19,7 +17,8 @@ from refcnn.explain.playback import region
 from refcnn.opencl.runtime.kernels import kernel_folder
 from refcnn.version import __version__
 
-SCHEMA = json.loads((Path(refcnn.__file__).parent / "explain" / "explain.schema.json").read_text(encoding="utf-8"))
+from .schema import VALIDATOR
+
 #: The most that a page has.
 MOST_BYTES = 3 * 2**20
 
@@ -42,7 +41,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 def test_every_operation_is_explained(operation):
     found = explained(operation)
     data = {"format": FORMAT, "version": __version__, "operations": [found.data]}
-    jsonschema.validate(data, SCHEMA)
+    VALIDATOR.validate(data)
     json.dumps(data, allow_nan=False)
     (case,) = found.data["cases"]
     has_gradient = rooms.trait(rooms.CONFORMANCE, operation, "HAS_GRADIENT")
@@ -70,9 +69,7 @@ def test_a_page_is_whole_and_small(operation):
     data = data_of(f"{operation}.html")
     together = {"conv2d": ["conv2d", "conv_transpose2d"]}
     assert [one["name"] for one in data["operations"]] == together.get(operation, [operation])
-    jsonschema.validate(
-        {**data, "operations": [one | {"cases": one["cases"][:2]} for one in data["operations"]]}, SCHEMA
-    )
+    VALIDATOR.validate({**data, "operations": [one | {"cases": one["cases"][:2]} for one in data["operations"]]})
     for one in data["operations"]:
         assert {"pixels", "kernel", "padding", "stride", "dilation"} <= one["choices"].keys()
         for case in one["cases"]:

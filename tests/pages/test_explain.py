@@ -3,7 +3,6 @@
 import json
 import re
 
-import jsonschema
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -12,7 +11,7 @@ from refcnn.cli import main
 from refcnn.explain import of_run
 from refcnn.runs.checkpoint import Checkpoint
 
-from ..explain.test_pages import SCHEMA
+from ..explain.schema import VALIDATOR
 from .conftest import NAMED, overflow
 
 
@@ -200,7 +199,7 @@ def test_where_there_is_no_room_for_gradients_the_results_are_shown(folder, call
         assert call("explain", folder / "run", *NAMED, "--out", tmp_path / "run.html").exit_code == 0
         text = (tmp_path / "run.html").read_text(encoding="utf-8")
         data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
-        jsonschema.validate(data, SCHEMA)
+        VALIDATOR.validate(data)
         sizes[room] = [len(one["cases"][0]["runs"]) for one in data["operations"]]
         assert len(json.dumps(data["operations"])) <= room + 1000
     whole, some, none = sizes.values()

@@ -84,12 +84,13 @@ def checkpoint(where, name, suffix=""):
     return where.with_name(f"{where.name}-{name}{suffix}") / "last.npz"
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4])
-def test_any_number_of_ranks_ends_with_the_same_bits(alone, train, size):
+def test_any_number_of_ranks_ends_with_the_same_bits(alone, train):
     device, where = alone
-    train(size, device, [[f"{where.name}-{name}-{size}", given_options(name), 0] for name in RUNS])
-    for name in RUNS:
-        small_run.assert_same(checkpoint(where, name), checkpoint(where, name, f"-{size}"))
+    # How many micro-batches and subtrees a rank has does not depend on the device.
+    for size in (1, 2, 3, 4) if device == "reference" else (2, 3):
+        train(size, device, [[f"{where.name}-{name}-{size}", given_options(name), 0] for name in RUNS])
+        for name in RUNS:
+            small_run.assert_same(checkpoint(where, name), checkpoint(where, name, f"-{size}"))
 
 
 def test_another_number_of_ranks_goes_on_with_the_same_bits(alone, train):

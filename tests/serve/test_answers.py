@@ -1,6 +1,7 @@
 """What the server answers, and that it is as its schema says."""
 
 import base64
+import functools
 import importlib.resources
 import json
 
@@ -17,6 +18,7 @@ from refcnn.serve.quantising import quantised
 from .conftest import SIZE, line_image, png
 
 
+@functools.cache
 def schema(name):
     whole = json.loads((importlib.resources.files("refcnn.serve") / "answers.schema.json").read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(whole)

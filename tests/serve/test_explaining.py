@@ -3,14 +3,14 @@
 import json
 import re
 
-import jsonschema
 import numpy as np
 import pytest
 
 import refcnn as rm
 from refcnn import rooms
 
-from ..explain.test_live import SCHEMA, assert_told
+from ..explain.schema import VALIDATOR
+from ..explain.test_live import assert_told
 from .test_answers import schema
 from .test_hostile import works
 
@@ -39,7 +39,7 @@ def test_a_page_is_given_and_answers_as_documented(running, operation):
     assert status == 200 and f"<title>{operation}, explained</title>".encode() in content
     arguments = {"channel": 1} if operation == "conv2d" else {}
     found = computed(running, operation, arguments=arguments)
-    jsonschema.validate(found, SCHEMA)
+    VALIDATOR.validate(found)
     schema("explained").validate(found)
 
 

@@ -107,11 +107,12 @@ class Conformance(_Item):
         import tempfile
         from pathlib import Path
 
-        from . import worker
+        from .checking import Run
+        from .job import Job
 
         operation, direction, variant = self._row
         with tempfile.TemporaryDirectory() as folder:
-            job = worker.Job(
+            job = Job(
                 operation,
                 direction,
                 variant,
@@ -120,7 +121,7 @@ class Conformance(_Item):
                 self._sizes,
                 str(Path(folder) / "case.npz"),
             )
-            row = worker.Run(self._specification, job, lambda event: None).run()
+            row = Run(self._specification, job, lambda event: None).run()
         told = ["\n".join(filter(None, (one.explanation, one.message))) for one in row.failures]
         text = "\n\n".join(told) or row.verdict
         if not row.passes or self._is_strict and row.verdict == "suspect":

@@ -62,7 +62,7 @@ class Search:
 
 
 def searches(job):
-    """Return the :class:`Search` of which a :class:`~refcnn.conformance.running.worker.Job` consists, in order."""
+    """Return the :class:`Search` of which a :class:`~refcnn.conformance.running.job.Job` consists, in order."""
     few = {size: _number_of(size, job) for size in job.sizes if size in (*GROWN, *LONG)}
     drawn = _drawn(job.operation, [size for size in job.sizes if size not in few])
     plan = [Search(drawn, *one) for one in rounds(job.seed, job.examples - sum(few.values()))]

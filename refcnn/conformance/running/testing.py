@@ -18,9 +18,9 @@ from ..subjects import base
 from ..subjects import finding as subjects
 from . import known_faults
 from .faults import Ended, Fault, Faults
+from .job import FAILED, PASSED, Before, Job
 from .saving import not_saved, numbered, save_bundle, summary
 from .searching import searches
-from .worker import FAILED, PASSED, Before, Job
 
 #: The first cases of a row may take so many times as long as others, for kernels to be compiled.
 _COMPILING = 5
@@ -50,7 +50,7 @@ class Task:
     planned : (str, str, str or None)
         Operation, direction and variant.
     sizes : sequence of str
-        As of :class:`~refcnn.conformance.running.worker.Job`.
+        As of :class:`~refcnn.conformance.running.job.Job`.
     bundle : str, optional
         The folder to make where a case fails.
     case : str, optional
