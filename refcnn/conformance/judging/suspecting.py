@@ -32,7 +32,7 @@ def sums(operation, case, backend):
     find_sums = rooms.trait(rooms.CONFORMANCE, operation, "sums")
     if find_sums is None or not case.random_signs:
         return None, (None,) * len(case.inputs)
-    return find_sums(case.inputs, case.attributes, **algorithms_of(backend, operation, case.inputs, case.attributes))
+    return find_sums(case, **algorithms_of(backend, operation, case.inputs, case.attributes))
 
 
 def squared(case):

@@ -91,9 +91,10 @@ def terms(inputs, attributes):
 squares = None
 
 #: Of an operation that adds up elements of an input, or products of elements of two, each with the same weight, so that
-#: of its inputs' squares it makes the sum of theirs: ``sums(inputs, attributes)`` returns the
+#: of its inputs' squares it makes the sum of theirs: ``sums(case)`` returns the
 #: :class:`~refcnn.conformance.theory.probable.Sum` of the result and, in a tuple, those of the gradients, or None of
-#: what is no such sum. Where the backends' ``algorithms`` tell algorithms it takes them as the bounds do.
+#: what is no such sum. Where the backends' ``algorithms`` tell algorithms it takes them as the bounds do, and may
+#: return what has a ``bound`` as that has.
 sums = None
 
 #: With it goes ``random_cases(direction)``: a strategy of cases of which probable bounds hold, whose numbers

@@ -51,8 +51,9 @@ def backward_bound(dy, inputs, attributes, needs):
     return (sum_of_terms(total, dy, terms, QUOTIENT_ROUNDINGS),)
 
 
-def sums(inputs, attributes):
+def sums(case):
     """Over a window, where all have the same number of pixels; of dy over what windows hold the pixel."""
+    attributes = case.attributes
     if not attributes["count_include_padding"] or attributes.get("ceil_mode"):
         return None, (None,)
     taps = math.prod(attributes["kernel"])

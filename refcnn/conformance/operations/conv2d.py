@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ...reference import conv2d
 from ...shapes import window_output_shape
-from ..theory import sliding, winograd
+from ..theory import probable_tiles, sliding, winograd
 from ..theory.bounds import UNDEFINED, windows_over_a_pixel
 from ..theory.convolution import bias_bound, gathered_bound, spread_bound, weights_bound
 from ..theory.edges import of_bias, of_planes, of_windows
@@ -188,15 +188,20 @@ def rounds_integers(algorithms, gradient=None):
     return algorithms.get("forward" if gradient is None else _GRADIENTS[gradient]) == "winograd_4x4"
 
 
-def sums(inputs, attributes, algorithms=None):
-    """Of products under a window, and of the bias, where that is known to be so; db is a sum of dy."""
-    x, w, b = inputs
+def sums(case, algorithms=None):
+    """Of products under a window, and of the bias, or Winograd's; db is a sum of dy."""
+    (x, w, b), attributes = case.inputs, case.attributes
     groups, steps = attributes["groups"], (attributes["stride"], attributes["dilation"])
     out = window_output_shape(x.shape[2:], w.shape[2:], steps[0], attributes["padding"], steps[1])
     windows, pixels = windows_over_a_pixel(w.shape[2:], *steps), len(x) * math.prod(out)
-    forward = Sum(math.prod(w.shape[1:]) + (b is not None))
-    gradients = Sum(windows * len(w) // groups), Sum(pixels), Sum(pixels)
-    return winograd.where_summed(algorithms, w, attributes["stride"], forward, gradients)
+    summed = Sum(math.prod(w.shape[1:]) + (b is not None)), Sum(windows * len(w) // groups), Sum(pixels), Sum(pixels)
+    shared = {"padding": attributes["padding"], "groups": groups}
+    tiled = (
+        lambda tile: probable_tiles.forward(x, w, b is not None, tile=tile, **shared),
+        lambda tile: probable_tiles.backward_x(case.dy, w, x.shape[2:], tile=tile, **shared),
+        lambda tile: probable_tiles.backward_w(x, case.dy, tile=tile, **shared),
+    )
+    return probable_tiles.of_algorithms(algorithms, w, attributes, summed, tiled)
 
 
 @st.composite

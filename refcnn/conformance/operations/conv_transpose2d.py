@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ...reference import conv2d as reference_conv2d
 from ...reference import conv_transpose2d
 from ...shapes import sides, transposed_output_shape, window_extent, window_output_shape
-from ..theory import sliding, winograd
+from ..theory import probable_tiles, sliding, winograd
 from ..theory.bounds import windows_over_a_pixel
 from ..theory.convolution import bias_bound, gathered_bound, spread_bound, weights_bound
 from ..theory.edges import of_bias, of_planes, of_windows
@@ -143,14 +143,20 @@ def backward_bound(dy, inputs, attributes, needs, algorithms=None):
     return dx, dw, bias_bound(dy) if needs[2] else None
 
 
-def sums(inputs, attributes, algorithms=None):
-    """Of products that lie on a pixel, and of the bias, where that is known to be so; db is a sum of dy."""
-    x, w, b = inputs
+def sums(case, algorithms=None):
+    """Of products that lie on a pixel, and of the bias, or Winograd's; db is a sum of dy."""
+    (x, w, b), attributes = case.inputs, case.attributes
     places = (attributes[name] for name in ("stride", "padding", "output_padding", "dilation"))
-    pixels = math.prod(transposed_output_shape(x.shape[2:], w.shape[2:], *places))
-    forward = Sum(_windows(w, attributes) * (len(w) // attributes["groups"]) + (b is not None))
-    gradients = Sum(math.prod(w.shape[1:])), Sum(len(x) * math.prod(x.shape[2:])), Sum(len(x) * pixels)
-    return winograd.where_summed(algorithms, w, attributes["stride"], forward, gradients)
+    out, groups = transposed_output_shape(x.shape[2:], w.shape[2:], *places), attributes["groups"]
+    on_pixel, pixels = _windows(w, attributes) * (len(w) // groups) + (b is not None), len(x) * math.prod(x.shape[2:])
+    summed = Sum(on_pixel), Sum(math.prod(w.shape[1:])), Sum(pixels), Sum(len(x) * math.prod(out))
+    shared = {"padding": attributes["padding"], "groups": groups}
+    tiled = (
+        lambda tile: probable_tiles.backward_x(x, w, out, b is not None, tile=tile, **shared),
+        lambda tile: probable_tiles.forward(case.dy, w, tile=tile, **shared),
+        lambda tile: probable_tiles.backward_w(case.dy, x, tile=tile, **shared),
+    )
+    return probable_tiles.of_algorithms(algorithms, w, attributes, summed, tiled)
 
 
 @st.composite

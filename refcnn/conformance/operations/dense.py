@@ -70,9 +70,9 @@ def squares(inputs, attributes):
     return len(w) + (b is not None), x @ w if b is None else x @ w + b
 
 
-def sums(inputs, attributes):
+def sums(case):
     """Of products of a row, and of the bias; of the outputs, of the batch, and of the batch alone."""
-    x, w, b = inputs
+    x, w, b = case.inputs
     return Sum(len(w) + (b is not None)), (Sum(w.shape[1]), Sum(len(x)), Sum(len(x)))
 
 

@@ -28,9 +28,9 @@ may_flip = linear
 forward_bound, backward_bound = _derived.forward_bound, _derived.backward_bound
 
 
-def sums(inputs, attributes):
+def sums(case):
     """Of the pixels of a channel."""
-    pixels = math.prod(inputs[0].shape[2:])
+    pixels = math.prod(case.inputs[0].shape[2:])
     return Sum(pixels, 1 / pixels, QUOTIENT_ROUNDINGS), (None,)
 
 

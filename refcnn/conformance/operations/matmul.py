@@ -89,9 +89,9 @@ def backward_bound(dy, inputs, attributes, needs):
     )
 
 
-def sums(inputs, attributes):
+def sums(case):
     """Of products of a row and a column, and of columns and rows, over what a or b is repeated along."""
-    a, b = inputs
+    a, b = case.inputs
     y = math.prod(matrix_product_shape(a.shape, b.shape))
     # A product for each element of y and each number in a row of a, dealt out evenly.
     return Sum(a.shape[-1]), (Sum(y * a.shape[-1] // a.size), Sum(y * a.shape[-1] // b.size))

@@ -162,9 +162,9 @@ def _derived(stem, numbers=_any_numbers, whole_numbers=None, **traits):
 def _is_summed(is_mean):
     """Return the traits of a sum, or of a mean."""
 
-    def sums(inputs, attributes):
+    def sums(case):
         """Of all along the axes."""
-        terms = math.prod(inputs[0].shape[axis] for axis in attributes["axes"])
+        terms = math.prod(case.inputs[0].shape[axis] for axis in case.attributes["axes"])
         return Sum(terms, 1 / terms, QUOTIENT_ROUNDINGS) if is_mean else Sum(terms), (None,)
 
     def random_cases(direction):

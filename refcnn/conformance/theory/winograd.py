@@ -95,32 +95,6 @@ def tile_of(algorithms, direction):
     return ALGORITHMS.get((algorithms or {}).get(direction))
 
 
-def where_summed(algorithms, w, stride, forward, gradients):
-    """Return what holds of the result and of the gradients of x, w and b if they are summed as defined, or else None.
-
-    Convolutions of several taps with a stride of 1 may be computed by tiles or by Fourier's transformation, which is as
-    right, by whoever does not tell: of those nothing is known.
-
-    Parameters
-    ----------
-    algorithms : dict of str to str, or None
-        As in :func:`tile_of`.
-    w : ndarray
-        Two axes, and those of the taps.
-    stride : tuple of int
-    forward : object
-    gradients : (object, object, object)
-    """
-    may_be_tiled = w[0, 0].size > 1 and set(stride) == {1}
-
-    def known(direction, entry):
-        is_told = direction in (algorithms or {})
-        return entry if tile_of(algorithms, direction) is None and (is_told or not may_be_tiled) else None
-
-    of_x, of_w, of_b = gradients
-    return known("forward", forward), (known("backward_x", of_x), known("backward_w", of_w), of_b)
-
-
 def forward_bound(x, w, b, *, padding, groups, tile, errors=(None, None, None)):
     """Return the bound of y.
 
@@ -207,8 +181,8 @@ def backward_w_bound(x, dy, w_shape, *, padding, groups, tile):
         (K, C/groups, 3, 3)
     """
     counts = [-(-size // tile) for size in dy.shape[2:]]
-    x_parts = _tiles(x, padding[:2], counts, tile, tile + 2)
-    dy_parts = _tiles(dy, (0, 0), counts, tile, tile)
+    x_parts = tiles(x, padding[:2], counts, tile, tile + 2)
+    dy_parts = tiles(dy, (0, 0), counts, tile, tile)
     x_is_finite, dy_is_finite = (np.isfinite(parts).all(axis=(0, 2, 3, 4, 5)) for parts in (x_parts, dy_parts))
     # (group, channel, position, terms), the terms being all tiles of all images.
     transformed = []
@@ -247,8 +221,8 @@ def _correlation_bound(image, kernels, before, out, tile, image_errors=None, ker
     groups, outputs, inputs = kernels.shape[:3]
     N, edge = image.shape[0], tile + 2
     rows, columns = counts = [-(-size // tile) for size in out]
-    parts = _tiles(image, before, counts, tile, edge)
-    errors = None if image_errors is None else _tiles(image_errors, before, counts, tile, edge)
+    parts = tiles(image, before, counts, tile, edge)
+    errors = None if image_errors is None else tiles(image_errors, before, counts, tile, edge)
     is_undefined = ~np.isfinite(parts).all(axis=(4, 5)).reshape(N, groups, inputs, rows, columns).all(axis=2)
     is_undefined = is_undefined[:, :, None] | ~np.isfinite(kernels).all(axis=(2, 3, 4))[None, :, :, None, None]
 
@@ -277,7 +251,7 @@ def _correlation_bound(image, kernels, before, out, tile, image_errors=None, ker
     return assembled(error), assembled(magnitude)
 
 
-def _tiles(image, before, counts, step, size):
+def tiles(image, before, counts, step, size):
     """Return (N, C, rows, columns, size, size): tiles ``step`` apart, with zeros outside the image.
 
     The first begins ``before`` pixels before the image, or behind its first pixel if negative.
@@ -292,7 +266,7 @@ def _tiles(image, before, counts, step, size):
     return parts
 
 
-def _roundings(matrix):
+def roundings_of(matrix):
     """Return how many roundings a term passes in the product of a matrix with a vector, whatever the order."""
     most = 0
     for row in matrix:
@@ -315,7 +289,7 @@ def _two_sided(matrix, magnitude, error):
         # A row of t terms has 2t - 1 operations; what one of them loses can be multiplied by an entry once more.
         lost = (2 * matrix.shape[1] - 1) * max(1.0, absolute.max()) * underflow()
         lost *= 1 + absolute.sum(axis=1).max()
-        roundings = gamma(2 * _roundings(matrix))
+        roundings = gamma(2 * roundings_of(matrix))
         off = absolute @ error @ absolute.T + roundings * total + lost * (1 + roundings)
         # Sums may be taken before they are multiplied with an entry below 1.
         unscaled = np.where(matrix != 0, np.maximum(absolute, 1), 0)
