@@ -255,7 +255,7 @@ def test_no_cases_are_drawn_for_what_has_no_verdict():
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_simulators_are_given_short_ones(direction):
-    job, found = worker.Job("conv2d", direction, None, 1, 0, ("tiny",), ""), []
+    job, found = Job("conv2d", direction, None, 1, 0, ("tiny",), ""), []
     (search,) = searching.searches_of_random(job)
     search.run(found.append)
     assert len(found) == 3 and max(entry.size for case in found for entry in case.arrays) <= 600

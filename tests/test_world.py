@@ -19,6 +19,8 @@ from refcnn.cli import main
 from refcnn.cli import world as world_list
 from refcnn.conformance.bundles.case_file import write_case
 from refcnn.conformance.reports import results
+from refcnn.conformance.running import checking
+from refcnn.conformance.running.job import Job
 from refcnn.conformance.running import checking, known_faults
 from refcnn.conformance.running.job import Job
 from refcnn.conformance.theory.strategies import Case
@@ -164,9 +166,7 @@ def test_the_swish_of_half_a_number_is_as_far_off_as_is_known(tmp_path):
     case = Case((np.array([-33.874755859375], np.float32),), {"alpha": 0.5})
     write_case(tmp_path / "case.npz", "swish", "forward", None, case)
     path = str(tmp_path / "case.npz")
-    row = worker.Run(
-        "onnxruntime", worker.Job("swish", "forward", None, 1, 0, ("small",), path, case=path), print
-    ).run()
+    row = checking.Run("onnxruntime", Job("swish", "forward", None, 1, 0, ("small",), path, case=path), print).run()
     assert (row.verdict, row.failure.known) == ("known fault", "onnxruntime-swish-cancels")
 
 
