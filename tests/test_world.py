@@ -19,8 +19,6 @@ from refcnn.cli import main
 from refcnn.cli import world as world_list
 from refcnn.conformance.bundles.case_file import write_case
 from refcnn.conformance.reports import results
-from refcnn.conformance.running import checking
-from refcnn.conformance.running.job import Job
 from refcnn.conformance.running import checking, known_faults
 from refcnn.conformance.running.job import Job
 from refcnn.conformance.theory.strategies import Case
