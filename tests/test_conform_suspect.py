@@ -283,7 +283,8 @@ ANALYSED = [
     for operation in operations()
     if operation not in SUMMED
     for direction in ("forward", "backward")
-    if (random_cases := rooms.trait(rooms.CONFORMANCE, operation, "random_cases")) and random_cases(direction)
+    if (random_cases := rooms.trait(rooms.CONFORMANCE, operation, "random_cases"))
+    and random_cases(direction) is not None
 ]
 
 
