@@ -7,7 +7,8 @@
 // between rows and between images is computed too, and left out where rows are copied to the result. Zeros between
 // planes are written once, since the pixels always go to the same places.
 //
-// Build options: WIDTH, the floats of a vector; TERMS, the accumulators of `correlate_weights`.
+// Build options: WIDTH, the floats of a vector; TERMS, the accumulators of `correlate_weights`; TAP_ROWS, the rows of
+// windows whose taps all lie next to each other, if `correlate` is to take several rows of the result together.
 
 #include "limits.cl"
 
@@ -92,6 +93,60 @@ inline void stage(
     }
 }
 
+#ifdef TAP_ROWS
+#define BY_ROWS 1
+// Rows and vectors of the result that are computed together.
+#define ROWS 4
+#define VECTORS 2
+
+// result[i, j] = the sum over (p, q) of weights[p, q] pixels[i + p, j + q] + bias, within the limits.
+//
+// What is read of the pixels serves all rows whose windows it lies in. Rows of pixels are `pitch` apart, those of the
+// result result_pitch, which is of whole blocks.
+inline void correlate_rows(
+    __global const float *restrict pixels, int pitch, __global const float *restrict weights, int tap_columns,
+    int rows, int columns, float bias, float least, float most, __global float *restrict result, int result_pitch)
+{
+    for (int i = 0; i < rows; i += ROWS)
+        for (int j = 0; j < columns; j += VECTORS * WIDTH) {
+            vector sum[ROWS][VECTORS];
+            #pragma unroll
+            for (int r = 0; r < ROWS; r++)
+                #pragma unroll
+                for (int v = 0; v < VECTORS; v++)
+                    sum[r][v] = (vector)(0.0f);
+            #pragma unroll
+            for (int p = 0; p < TAP_ROWS + ROWS - 1; p++) {
+                __global const float *restrict row = pixels + (i + p) * pitch + j;
+                for (int q = 0; q < tap_columns; q++) {
+                    vector read[VECTORS];
+                    #pragma unroll
+                    for (int v = 0; v < VECTORS; v++)
+                        read[v] = LOAD(row + q + v * WIDTH);
+                    #pragma unroll
+                    for (int r = 0; r < ROWS; r++) {
+                        if (p < r || p - r >= TAP_ROWS)
+                            continue;
+                        const float weight = weights[(p - r) * tap_columns + q];
+                        #pragma unroll
+                        for (int v = 0; v < VECTORS; v++)
+                            sum[r][v] += weight * read[v];
+                    }
+                }
+            }
+            #pragma unroll
+            for (int r = 0; r < ROWS; r++)
+                #pragma unroll
+                for (int v = 0; v < VECTORS; v++) {
+                    const vector total = sum[r][v] + bias;
+                    STORE(result + (i + r) * result_pitch + j + v * WIDTH, LIMITED(vector, total, least, most));
+                }
+        }
+}
+#else
+#define BY_ROWS 0
+#endif
+
 // y[image, channel] = bias[channel] + x[image, channel] correlated with w[channel], within the limits `least` and
 // `most`; or the gradient of x, which is so computed from that of y.
 //
@@ -105,7 +160,7 @@ __kernel void correlate(
     int has_bias, float least, float most, __global float *restrict y, __global float *restrict scratch, int scratch_item,
     __global const int *restrict tables, int items, int images, int channels, int block, int height, int width,
     int out_h, int out_w, int step_h, int step_w, int out_step_h, int out_step_w, int top, int left, int phases,
-    int terms, int passes, int lead, int pitch, int plane_rows, int phase_size)
+    int terms, int passes, int lead, int pitch, int result_pitch, int plane_rows, int phase_size)
 {
     const int item = get_group_id(0);
     if (item >= items)
@@ -126,14 +181,22 @@ __kernel void correlate(
         stage(
             x + first_plane * channel_size, channels * channel_size, count, height, width, step_h, step_w, top, left,
             phases, tables, pitch, plane_size, phase_size, plane_rows, staged + lead);
+        // Of rows the pixels are read from the first to the last, the reverse of the terms of the gradient of x.
+        const int is_reversed = BY_ROWS && of_term[2 * (terms - 1)] < 0;
         for (int t = 0; t < terms; t++)
-            weights[t] = w[channel * terms + of_term[2 * t + 1]];
+            weights[is_reversed ? terms - 1 - t : t] = w[channel * terms + of_term[2 * t + 1]];
         const float of_bias = has_bias ? bias[channel] : 0.0f;
 
         __global const int *restrict pass = of_term + 2 * terms;
         for (int of_pass = 0; of_pass < passes; of_pass++, pass += 8) {
             const int first_term = pass[0], term_end = pass[0] + pass[1], rows = pass[3], columns = pass[5];
             __global const float *restrict pixels = staged + lead + pass[2] * pitch + pass[4];
+#ifdef TAP_ROWS
+            __global const float *restrict window = pixels + min(of_term[0], of_term[2 * (terms - 1)]);
+            correlate_rows(
+                window, pitch, weights, terms / TAP_ROWS, (count - 1) * plane_rows + rows, columns, of_bias, least, most,
+                result, result_pitch);
+#else
             const int places = (count - 1) * plane_size + (rows - 1) * pitch + columns;
             for (int place = 0; place < places; place += 4 * WIDTH) {
                 vector sum[4];
@@ -153,16 +216,17 @@ __kernel void correlate(
                     STORE(result + place + r * WIDTH, LIMITED(vector, total, least, most));
                 }
             }
+#endif
             for (int image = 0; image < count; image++) {
-                __global const float *source = result + image * plane_size;
+                __global const float *source = result + image * plane_rows * result_pitch;
                 __global float *target = y + (first_plane + image * channels) * out_size
                     + (pass[2] * out_step_h + pass[6]) * out_w + pass[4] * out_step_w + pass[7];
                 if (out_step_w == 1) {
-                    copy_rows(source, pitch, rows, 1, columns, target, out_step_h * out_w);
+                    copy_rows(source, result_pitch, rows, 1, columns, target, out_step_h * out_w);
                 } else {
                     for (int row = 0; row < rows; row++)
                         for (int m = 0; m < columns; m++)
-                            target[row * out_step_h * out_w + m * out_step_w] = source[row * pitch + m];
+                            target[row * out_step_h * out_w + m * out_step_w] = source[row * result_pitch + m];
                 }
             }
         }

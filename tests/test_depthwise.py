@@ -100,9 +100,31 @@ def test_rows_of_every_length(opencl_backend, step):
             compare(name, result, expected[name], 0, to_the_bit=True)
 
 
+@pytest.mark.parametrize("kernel", [(5, 3), (7, 7), (9, 4)], ids=str)
+@given(data=st.data())
+def test_several_rows_are_computed_together(opencl_backend, kernel, data):
+    """Of large windows whose rows nearly fill whole vectors, from any number of rows on, and no image meets another."""
+    width = 2 * opencl_backend.device.vector_width * data.draw(st.integers(1, 2)) - data.draw(st.integers(0, 1))
+    height, batch = data.draw(st.integers(1, 13)), data.draw(st.integers(1, 4))
+    x_shape, padding = (batch, 2, height, width), (kernel[0] // 2, kernel[1] // 2, kernel[0] // 2, kernel[1] // 2)
+    geometry = Convolution(x_shape, (2, 1, *kernel), (1, 1), padding, (1, 1), 2)
+    assert depthwise._layout(geometry).by_rows(opencl_backend.device.vector_width, width)
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1), "seed"))
+    shapes = geometry.x_shape, geometry.w_shape, (1, 2, 1, 1), geometry.y_shape
+    x, w, b, dy = (rng.integers(-8, 9, shape).astype(np.float32) for shape in shapes)
+    expected = exact((x, w, b, dy, geometry))
+    for name, result in compute(opencl_backend, (x, w, b, dy, geometry)).items():
+        compare(name, result, expected[name], 0, to_the_bit=True)
+    for array in (x, dy):
+        array[1:] = np.nan
+    found = compute(opencl_backend, (x, w, b, dy, geometry))
+    for name in ("y", "dx"):
+        compare(name, found[name][:1], expected[name][:1], 0, to_the_bit=True)
+
+
 @pytest.mark.skipif(LIBRARY is None, reason="Oclgrind is not installed (Debian's package: oclgrind)")
 def test_inside_oclgrind(run):  # noqa: F811
-    passes_inside(run, __file__, "exact or rectified")
+    passes_inside(run, __file__, "exact or rectified or (together and 5)")
 
 
 PLANES = geometry_of((8, 64, 14, 14), (64, 1, 3, 3), padding=1, groups=64)

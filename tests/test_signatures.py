@@ -15,7 +15,7 @@ from refcnn.opencl.runtime import finding, kernels, signatures
 OPTIONS = {
     **{stem: [("-DCHUNK=4",)] for stem in ("adadelta", "adagrad", "adam", "adamax", "adamw", "rmsprop", "sgd")},
     "cast": [("-DCHUNK=4", "-DFROM=float", "-DTO=int"), ("-DCHUNK=4", "-DFROM=int", "-DTO=uchar", "-DIS_TRUTH")],
-    "conv2d_depthwise": [("-DWIDTH=8", "-DTERMS=9")],
+    "conv2d_depthwise": [("-DWIDTH=8", "-DTERMS=9"), ("-DWIDTH=16", "-DTERMS=9", "-DTAP_ROWS=7")],
     "conv2d_direct": [("-DOUTPUTS=2", "-DROWS=4", "-DTERMS=5")],
     "conv2d_gpu": [("-DGROUP=8",)],
     "conv2d_depthwise_gpu": [("-DIMAGES=4", "-DGROUP=8", "-DTERMS=9")],

@@ -21,6 +21,9 @@ _MOST_FLOATS, _MOST_FLOATS_IN_PHASES, _LONG_ROW = 65536, 8192, 32
 _ITEMS_PER_CORE = 4
 # Accumulators of the gradient of w, and vectors that the other kernel computes together.
 _TERMS, _VECTORS = 9, 4
+# Rows and vectors of one that it computes together where what it reads serves several rows; of windows with how many
+# rows, and what part of the pixels that it computes must be wanted at least.
+_ROWS, _VECTORS_OF_ROW, _TAP_ROWS, _WORTHWHILE = 4, 2, range(5, 10), 0.8
 
 
 def applies(geometry):
@@ -168,13 +171,16 @@ def _correlate(layout, x, w, b, limits, y, tables, read):
     images, channels, height, width = x.shape
     items = min(_ITEMS_PER_CORE * device.compute_units, -(-images // layout.block) * channels)
     # Of the pixels, the weights and the results.
-    scratch_item = read.phases * layout.phase_size + layout.geometry.terms + layout.phase_size
+    by_rows = layout.by_rows(device.vector_width, y.shape[3])
+    pitch = -(-y.shape[3] // by_rows) * by_rows if by_rows else layout.pitch
+    result_size = -(-layout.block * layout.rows // _ROWS) * _ROWS * pitch if by_rows else layout.phase_size
+    scratch_item = read.phases * layout.phase_size + layout.geometry.terms + result_size
     device.launch(
         "conv2d_depthwise",
         "correlate",
         (items,),
         (1,),
-        options=_options(device),
+        options=(*_options(device), *((f"-DTAP_ROWS={layout.geometry.kernel[0]}",) if by_rows else ())),
         x=x,
         w=w,
         bias=b,
@@ -193,6 +199,7 @@ def _correlate(layout, x, w, b, limits, y, tables, read):
         out_h=y.shape[2],
         out_w=y.shape[3],
         phases=read.phases,
+        result_pitch=pitch,
     )
 
 
@@ -240,8 +247,8 @@ class _Layout:
         self.block = max(1, min(geometry.x_shape[0], _MOST_IMAGES, _BLOCK_FLOATS // (len(self.phases) * plane)))
         #: Floats of the copy of one plane.
         self.staged = len(self.phases) * plane
-        # The last vectors of a block reach into zeros.
-        self.phase_size = 2 * lead + self.block * plane + _VECTORS * LARGEST_VECTOR
+        # The last vectors of a block reach into zeros, and its last rows where several are taken together.
+        self.phase_size = 2 * lead + self.block * plane + _VECTORS * LARGEST_VECTOR + _ROWS * self.pitch
         self._passes = list(self._backward_passes())
         top, left, *_ = geometry.padding
         self.of_x = _Reading(
@@ -259,6 +266,15 @@ class _Layout:
             "plane_rows": self.rows,
             "phase_size": self.phase_size,
         }
+
+    def by_rows(self, width, columns):
+        """Return how many pixels of a row are computed together if several rows are, or 0 where that does not pay."""
+        geometry, together = self.geometry, _VECTORS_OF_ROW * width
+        are_neighbours = tuple(geometry.stride) == tuple(geometry.dilation) == (1, 1)
+        if not are_neighbours or geometry.kernel[0] not in _TAP_ROWS:
+            return 0
+        computed = -(-columns // together) * together
+        return together if computed * _WORTHWHILE <= self.pitch else 0
 
     def _distance(self, axis, reach):
         """Pixels from the beginning of a row to that of the next, or rows from one image to the next."""
