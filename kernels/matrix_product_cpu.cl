@@ -16,7 +16,7 @@ typedef float4 vector;
 // Read and written through this type rather than by vloadn, which PoCL 3.0 turns into scalar loads.
 typedef vector unaligned_vector __attribute__((aligned(4)));
 typedef float8 unaligned_eight __attribute__((aligned(4)));
-typedef vector unaligned_private_vector __attribute__((aligned(4)));
+typedef float4 unaligned_four __attribute__((aligned(4)));
 
 #define LOAD(pointer) (*(__global const unaligned_vector *)(pointer))
 #define COLUMNS (VECTORS * WIDTH)
@@ -29,14 +29,15 @@ typedef vector unaligned_private_vector __attribute__((aligned(4)));
             value_ += *place_;                                                                                   \
         *place_ = LIMITED(type, value_, lowest, highest);                                                        \
     } while (0)
+// The same of `count` lanes of a row of sums, and on to those after them.
+#define STORE_LANES(count, type, unaligned)                                                                          {                                                                                                                    STORE(type, unaligned, target + column, *(const unaligned *)(of_row + column));                                  column += count;                                                                                             }
 
 // c[row, place] = bias[row] + sum over terms t of a[row, t] b[offsets[t] + place], for each group and image, within
 // the limits `least` and `most`.
 //
 // Places are counted along an image whose rows are `pitch` apart; place = i pitch + j goes to the pixel
 // (i step_y + base_y, j step_x + base_x) of c, if that lies in the row. After plane_rows of its rows another image
-// follows. The terms are cut into chunks, each of which
-// writes a c of its own.
+// follows. The terms are cut into chunks, each of which writes a c of its own.
 // Dimension 0: blocks of columns over all images; 1: shares of the rows; 2: groups x chunks.
 __kernel void product(
     __global const float *restrict a, int a_group, int a_block, int a_row, int a_term,
@@ -56,7 +57,6 @@ __kernel void product(
 
     __global const float *columns[VECTORS];
     int destination[COLUMNS];
-    int whole[VECTORS];
     for (int v = 0; v < VECTORS; v++) {
         const int number = first_vector + v;
         int image = min(number / vectors_per_image, images - 1);
@@ -64,7 +64,6 @@ __kernel void product(
         // The last vector of an image is moved back over its neighbour, so as not to read beyond the image.
         const int moved = max(min(start, places - WIDTH), 0);
         columns[v] = b + b_start + group * b_group + image * b_image + first_place + moved;
-        whole[v] = 1;
         // Counted on from lane to lane: in small products divisions would take as long as the sums.
         int i = (first_place + moved) / pitch, j = (first_place + moved) % pitch;
         image += i / plane_rows;
@@ -81,8 +80,19 @@ __kernel void product(
             const int wanted = moved + lane >= start && moved + lane < places && number < vectors_per_image * images
                 && x >= 0 && x < width;
             destination[v * WIDTH + lane] = wanted ? image * c_image + y * c_y + x * c_x : -1;
-            whole[v] &= wanted && destination[v * WIDTH + lane] == destination[v * WIDTH] + lane;
         }
+    }
+    // Columns next to each other that go to places next to each other.
+    int runs = 0, run_begin[COLUMNS], run_end[COLUMNS];
+    for (int column = 0; column < COLUMNS; column++) {
+        if (destination[column] < 0)
+            continue;
+        if (runs > 0 && run_end[runs - 1] == column && destination[column] == destination[column - 1] + 1) {
+            run_end[runs - 1]++;
+            continue;
+        }
+        run_begin[runs] = column;
+        run_end[runs++] = column + 1;
     }
 
     c += chunk * c_chunk + group * c_group;
@@ -177,18 +187,33 @@ __kernel void product(
                             STORE(float, float, c + destination[column] + row + r, lanes[r * COLUMNS + column]);
                 continue;
             }
-            for (int r = skip; r < ROWS; r++) {
-                __global float *target = c + (row + r) * c_row;
-                for (int v = 0; v < VECTORS; v++) {
-                    if (whole[v]) {
-                        STORE(vector, unaligned_vector, target + destination[v * WIDTH], tile[r][v]);
-                        continue;
-                    }
-                    for (int column = v * WIDTH; column < (v + 1) * WIDTH; column++)
+            if (runs > COLUMNS / 4) {
+                for (int r = skip; r < ROWS; r++)
+                    for (int column = 0; column < COLUMNS; column++)
                         if (destination[column] >= 0)
-                            STORE(float, float, target + destination[column], lanes[r * COLUMNS + column]);
-                }
+                            STORE(
+                                float, float, c + (row + r) * c_row + destination[column], lanes[r * COLUMNS + column]);
+                continue;
             }
+            for (int r = skip; r < ROWS; r++)
+                for (int run = 0; run < runs; run++) {
+                    const int end = run_end[run];
+                    int column = run_begin[run];
+                    const float *of_row = lanes + r * COLUMNS;
+                    __global float *target = c + (row + r) * c_row + destination[column] - column;
+                    while (column + WIDTH <= end)
+                        STORE_LANES(WIDTH, vector, unaligned_vector)
+#if WIDTH > 8
+                    if (column + 8 <= end)
+                        STORE_LANES(8, float8, unaligned_eight)
+#endif
+#if WIDTH > 4
+                    if (column + 4 <= end)
+                        STORE_LANES(4, float4, unaligned_four)
+#endif
+                    while (column < end)
+                        STORE_LANES(1, float, float)
+                }
         }
         first = last;
     } while (first < end);
@@ -242,7 +267,7 @@ inline void read_columns(__global const float *restrict const *columns, int coun
             #pragma unroll
             for (int lane = 0; lane < WIDTH; lane++)
                 lanes[lane] = columns[lane][m];
-            panel[m * VECTORS] = *(const unaligned_private_vector *)lanes;
+            panel[m * VECTORS] = *(const unaligned_vector *)lanes;
         }
         return;
     }
@@ -346,7 +371,7 @@ __kernel void dot_product(
                         continue;
                     }
                     float lanes[WIDTH];
-                    *(unaligned_private_vector *)lanes = sum[r][v];
+                    *(unaligned_vector *)lanes = sum[r][v];
                     for (int lane = 0; lane < columns - first_column - v * WIDTH; lane++)
                         target[v * WIDTH + lane] =
                             first > begin ? target[v * WIDTH + lane] + lanes[lane] : lanes[lane];
