@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refcnn import rooms
 from refcnn.conformance.judging import comparison, judge
 from refcnn.conformance.theory.approximation import Approximation
+from refcnn.conformance.theory.bounds import UNDEFINED
 from refcnn.conformance.theory.strategies import Case
 
 from .test_bounds import FLUSHING, REFERENCE, TINY, seeds
@@ -184,3 +186,12 @@ def test_a_partial_product_that_is_flushed_makes_0_of_the_whole():
     found = a * (b * c)
     # The exact answer may be another by what float64 rounds.
     assert abs(found.exact[0]) * (1 + 1e-15) < found.bound[0] < 1.01 * abs(found.exact[0]) + 2 * TINY
+
+
+def test_where_partial_products_overflow_even_the_exact_answer_nothing_is_asked():
+    """The judge's exact answer may be infinite in float64 where that of the bound, in another order, is not."""
+    x, dy = np.array([[1e38] * 10 + [1e-38] * 3], np.float32), np.array([-1e-38], np.float32)
+    with np.errstate(all="ignore"):
+        module = rooms.find(rooms.CONFORMANCE, "reduce_prod")
+        (bound,) = module.backward_bound(dy, (x,), {"axes": (1,), "keepdims": False}, (True,))
+    np.testing.assert_array_equal(bound, np.full(x.shape, UNDEFINED))

@@ -230,7 +230,8 @@ def _product_of(x, product, factors):
     has_zero, has_infinite = product(np.where(is_zero, 0.0, 1)) == 0, product(np.where(is_finite, 1.0, 0)) == 0
     error = np.where(has_zero, 0, error)
     is_lost = may_overflow(largest) & (factors > 1) | (has_infinite & is_small) | ~np.isfinite(error)
-    return Approximation(exact, np.where(is_lost, np.inf, np.where(has_infinite, 0, error)))
+    # In another order even the exact answer may overflow, so that what was found here tells nothing then.
+    return Approximation(np.where(is_lost, np.nan, exact), np.where(is_lost, np.inf, np.where(has_infinite, 0, error)))
 
 
 class Extreme:
