@@ -1,5 +1,5 @@
 // The image layout of the tiled convolution, for GPUs: one work-group does a part of one plane. As `pack` of
-// conv2d_cpu.cl, but sums[part, plane] are of parts.
+// conv2d_cpu.cl for one image, but sums[part, plane] are of parts.
 //
 // Build option: GROUP, the work-items of a group, a power of two.
 
@@ -7,15 +7,14 @@
 __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void pack(
     __global const float *restrict image, __global float *restrict packed, __global float *restrict sums,
-    int has_sums, __global const int *restrict bases, int phases, int planes, int images, int height, int width,
-    int plane_size, int lead, int packed_rows, int packed_columns, int pitch, int step_y, int step_x)
+    int has_sums, __global const int *restrict bases, int phases, int planes, int height, int width, int plane_size,
+    int lead, int packed_rows, int packed_columns, int pitch, int step_y, int step_x)
 {
     __local float sum_of_item[GROUP];
     const int plane = get_group_id(0), item = get_local_id(0), part = get_group_id(1), parts = get_num_groups(1);
     const int phase = get_group_id(2), base_y = bases[2 * phase], base_x = bases[2 * phase + 1];
     image += plane * height * width;
-    const int channels = planes / images, position = plane % channels * images + plane / channels;
-    packed += (position * phases + phase) * plane_size;
+    packed += (plane * phases + phase) * plane_size;
     float sum = 0.0f;
     for (int e = part * GROUP + item; e < plane_size; e += parts * GROUP) {
         const int place = e - lead;

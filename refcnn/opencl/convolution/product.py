@@ -39,7 +39,7 @@ def forward(x, w, b, geometry, limits=UNLIMITED):
         return y.reshape(geometry.y_shape), None
     device, which = x.device, variant(x.device)
     layout, groups = _layout(geometry, which), geometry.groups
-    images, places = layout.joined(Places(layout.places, 0, layout.pitch, layout.out_w, c_y=layout.out_w))
+    images, places = layout.joined(layout.y_places)
     chunks = matrix_product.chunks_for(device, layout.outputs, images * places.count, layout.terms, groups)
     y = device.empty((chunks, layout.N, layout.K, layout.out_h, layout.out_w))
     planes = _pack_x(x, layout)
@@ -134,7 +134,7 @@ class _Backward:
         """Return dw (K, C/groups, kh, kw), from x or its packed copy."""
         layout = self._layout
         packed = _pack_x(x, layout) if packed is None else packed
-        images, places = layout.joined(Places(layout.places, 0, layout.pitch, layout.out_w, c_y=0))
+        images, places = layout.joined(layout.y_places)
         return matrix_product.dot_product(
             packed.device,
             self._packed,
@@ -202,7 +202,7 @@ def _pack_x(x, layout):
         bases=layout.bases(x.device),
         phases=len(layout.phases),
         planes=layout.N * layout.C,
-        images=layout.N if layout.is_joined else 1,
+        joined_images=layout.joined_images,
         plane_size=layout.x_plane,
         lead=0,
         **_rows(layout, layout.H, layout.W, layout.x_rows, layout.pitch),
@@ -228,7 +228,7 @@ def _pack_dy(dy, layout):
         bases=matrix_product.regular_offsets(dy.device, 2, 0),
         phases=1,
         planes=layout.N * layout.K,
-        images=layout.N if layout.is_joined else 1,
+        joined_images=layout.joined_images,
         plane_size=layout.y_plane,
         lead=layout.y_lead,
         **_rows(layout, layout.out_h, layout.out_w, layout.out_h, layout.out_w),
@@ -251,20 +251,22 @@ def _rows(layout, height, width, packed_rows, packed_columns):
     }
 
 
-def _pack(*, image, sums, phases, planes, plane_size, **arguments):
+def _pack(*, image, sums, phases, planes, joined_images, plane_size, **arguments):
     device = image.device
     which = variant(device)
-    group, parts = _group_of_packing(device), _parts(device, plane_size)
     if which == "cpu":
         per_item = max(1, _COPIES_PER_CORE_ITEM // (phases * plane_size))
-        sizes, of_cores = ((-(-planes // per_item),), (1,)), {"planes_per_item": per_item}
+        sizes, options = ((-(-planes // per_item),), (1,)), ()
+        of_cores = {"planes_per_item": per_item, "images": joined_images}
     else:
-        sizes, of_cores = ((planes * group, parts, phases), (group, 1, 1)), {}
+        group, parts = _group_of_packing(device), _parts(device, plane_size)
+        sizes, options = ((planes * group, parts, phases), (group, 1, 1)), (f"-DGROUP={group}",)
+        of_cores = {}
     device.launch(
         f"conv2d_{which}",
         "pack",
         *sizes,
-        options=(f"-DGROUP={group}",),
+        options=options,
         image=image,
         sums=sums,
         has_sums=int(sums is not None),
@@ -282,7 +284,7 @@ def _parts(device, plane_size):
 
 
 def _group_of_packing(device):
-    return 1 if variant(device) == "cpu" else 8 if device.is_simulator else 128
+    return 8 if device.is_simulator else 128
 
 
 @functools.lru_cache(maxsize=256)
@@ -313,6 +315,7 @@ class _Layout:
 
         self.pitch = self._pitch(right)
         self.places = (self.out_h - 1) * self.pitch + self.out_w
+        self.y_places = Places(self.places, 0, self.pitch, self.out_w, c_y=self.out_w)
         self.x_rows = self.out_h + down
         # The vectors of dot products read past the last place: into zeros, for what follows may be NaN or infinity.
         self.x_plane = _whole_vectors(self.places + down * self.pitch + right) + LARGEST_VECTOR
@@ -336,7 +339,7 @@ class _Layout:
         if self.is_as_given or self.is_joined:
             self.x_plane = self.y_plane = self.places
             self.y_lead = 0
-        images = self.N if self.is_joined else 1
+        self.joined_images = images = self.N if self.is_joined else 1
         self.x_channel, self.y_channel = images * len(self.phases) * self.x_plane, images * self.y_plane
         self.x_image, self.y_image = self.C * self.x_channel, self.K * self.y_channel
         self.x_size, self.y_size = (self.N // images * size + LARGEST_VECTOR for size in (self.x_image, self.y_image))
